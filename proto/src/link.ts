@@ -1,0 +1,321 @@
+import type { ClientId, Epoch, GroupId, NodeId, QueueId, SessionHandle } from '@lmqtt/common/ids';
+import type { Message, OrderKey } from '@lmqtt/common/message';
+import type { Qos } from '@lmqtt/common/qos';
+
+/**
+ * The link between a connection node (cs) and a dispatch node (ds): cs calls {@link Link}, ds
+ * calls {@link Downstream}. In one process both are plain calls; between processes one
+ * bidirectional stream carries the batches and the control calls ride on it.
+ *
+ * Promises
+ * - Frames of one direction arrive in the order in which they were sent, each at most once.
+ * - `published` comes after the store has said durable; the answers of one session come in the
+ *   order of its publishes.
+ * - A `durable` callback comes after every write of its batch, and every write handed over
+ *   before it, is durable. It does not come where the session was fenced: a kick comes instead.
+ * - Nothing is pushed for a queue before the `subscribe` or `connect` that names it was answered,
+ *   but what was stored in between can be read.
+ * - Batches are handed over whole: the receiver owns the array and its objects.
+ */
+export interface Link {
+  /** Authenticates and claims the session. CONNECT, 3.1 of the specification. */
+  connect(request: ConnectRequest): Promise<ConnectAnswer>;
+  /** The next step of enhanced authentication before CONNACK. */
+  continueConnect(
+    session: SessionHandle,
+    authenticationData: Buffer | undefined,
+  ): Promise<ConnectAnswer>;
+  /** Re-authentication of a live session; `method` must be that of its CONNECT. */
+  reauthenticate(
+    session: SessionHandle,
+    authenticationData: Buffer | undefined,
+    start: boolean,
+  ): Promise<ReauthenticateAnswer>;
+  /** The connection ended; everything the session wrote before is flushed first. */
+  disconnect(session: SessionHandle, end: ConnectionEnd): Promise<void>;
+  /** Answers when routes are live and positions stored. */
+  subscribe(session: SessionHandle, subscriptions: SubscribeEntry[]): Promise<SubscribeAnswer[]>;
+  /** Answers one reason code for each filter, when stored. */
+  unsubscribe(session: SessionHandle, filters: string[]): Promise<number[]>;
+  /** Stored messages of a queue from an offset on, in order. */
+  read(request: ReadRequest): Promise<ReadAnswer>;
+  /** One page of the retained messages that match a subscription of the session. */
+  readRetained(request: RetainedRequest): Promise<RetainedAnswer>;
+  /** Hands over publishes; the answers come by {@link Downstream.published}. */
+  publish(batch: Publish[]): void;
+  /** Writes session state. Without `durable` the write may wait for others (lazy). */
+  write(batch: SessionWrite[], durable?: () => void): void;
+  /** How many more messages a member of a shared group takes now; replaces the figure before. */
+  credit(session: SessionHandle, messages: number): void;
+}
+
+/** What ds calls on a cs node. */
+export interface Downstream {
+  readonly node: NodeId;
+  /** Publishes with their `reasonCode` set. */
+  published(batch: Publish[]): void;
+  /** Live messages, each with its places in every queue that matches. */
+  push(batch: Message[]): void;
+  /** Messages that the owner of a shared group gives to a session of this node. */
+  assign(batch: Assignment[]): void;
+  /** The session is claimed elsewhere, expired or removed: close with the reason code (5.0). */
+  kick(session: SessionHandle, reasonCode: number): void;
+}
+
+/** How a cs finds its ds: attaches itself and gets the link. */
+export interface LinkServer {
+  attach(downstream: Downstream): Link;
+  detach(node: NodeId): Promise<void>;
+}
+
+export interface Peer {
+  readonly address: string;
+  readonly port: number;
+  readonly tls: boolean;
+  readonly certificateSubject?: string | undefined;
+}
+
+export interface Will {
+  readonly message: Message;
+  /** Seconds, 0: at once. */
+  readonly delayS: number;
+  /** Message expiry interval in seconds from the moment it is sent; undefined: never. */
+  readonly messageExpiryS: number | undefined;
+}
+
+export interface ConnectRequest {
+  readonly session: SessionHandle;
+  /** 3, 4 or 5. */
+  readonly protocolVersion: number;
+  readonly clientId: ClientId;
+  /** Clean session (3.1.1) or clean start (5.0). */
+  readonly cleanStart: boolean;
+  /** Seconds; 0xffffffff: never expires. 3.1.1: 0 with clean session, else the maximum. */
+  readonly sessionExpiryS: number;
+  readonly userName: string | undefined;
+  readonly password: Buffer | undefined;
+  readonly authenticationMethod: string | undefined;
+  readonly authenticationData: Buffer | undefined;
+  readonly will: Will | undefined;
+  readonly peer: Peer;
+}
+
+export type ConnectAnswer =
+  | { readonly kind: 'continue'; readonly authenticationData: Buffer | undefined }
+  | { readonly kind: 'refused'; readonly reasonCode: number; readonly reason: string }
+  | {
+      readonly kind: 'accepted';
+      readonly epoch: Epoch;
+      readonly sessionPresent: boolean;
+      /** What was stored of it; empty lists where the session is new. */
+      readonly state: SessionState;
+      /** As granted: the request's, at most the server's maximum. Seconds. */
+      readonly sessionExpiryS: number;
+      readonly authenticationData: Buffer | undefined;
+    };
+
+export type ReauthenticateAnswer =
+  | { readonly kind: 'continue'; readonly authenticationData: Buffer | undefined }
+  | { readonly kind: 'success'; readonly authenticationData: Buffer | undefined }
+  | { readonly kind: 'refused'; readonly reasonCode: number };
+
+export interface ConnectionEnd {
+  /** false: by a DISCONNECT with reason 0x00, which removes the will. */
+  readonly publishWill: boolean;
+  /** Of the DISCONNECT, where it named one. Seconds. */
+  readonly sessionExpiryS: number | undefined;
+  /** For the log and the metrics, such as `client`, `keep alive`, `taken over`, `protocol error`. */
+  readonly reason: string;
+}
+
+/** As in SUBSCRIBE, 3.8.3.1 of 5.0; 3.1.1 has only the QoS. */
+export interface SubscriptionOptions {
+  readonly qos: Qos;
+  readonly noLocal: boolean;
+  readonly retainAsPublished: boolean;
+  /** 0 at subscribe, 1 only if the subscription is new, 2 never. */
+  readonly retainHandling: 0 | 1 | 2;
+  readonly subscriptionIdentifier: number | undefined;
+}
+
+export interface SubscribeEntry {
+  /** As sent by the client, `$share/{group}/{filter}` included. */
+  readonly filter: string;
+  readonly options: SubscriptionOptions;
+}
+
+export type SubscribeAnswer =
+  | { readonly kind: 'refused'; readonly reasonCode: number }
+  | {
+      readonly kind: 'granted';
+      readonly subscription: SubscriptionState;
+      /** Retained messages are to be read and sent (retain handling has been applied). */
+      readonly retained: boolean;
+    };
+
+/** A subscription and how far it has come. */
+export interface SubscriptionState {
+  /** As sent by the client: its name in the session. */
+  readonly filter: string;
+  readonly options: SubscriptionOptions;
+  /** Present where it is shared: its messages come by {@link Downstream.assign}. */
+  readonly group: GroupId | undefined;
+  readonly queue: QueueId;
+  /** One for each partition that the queue has; empty where shared. */
+  readonly positions: Position[];
+  /** Retained messages are still to be sent, from after this topic on; undefined: none. */
+  readonly retainedAfter: string | undefined;
+}
+
+export interface Position {
+  readonly partition: number;
+  /** The first offset that the subscription is owed. */
+  readonly start: number;
+  /** All offsets from start to here are done with. */
+  readonly position: number;
+  /** Offsets at or past the position that are done with, ascending. */
+  readonly done: number[];
+}
+
+/** What an outbound packet identifier stands for. */
+export type Place =
+  | {
+      readonly kind: 'queue';
+      readonly queue: QueueId;
+      readonly partition: number;
+      readonly offset: number;
+    }
+  | {
+      readonly kind: 'group';
+      readonly group: GroupId;
+      readonly queue: QueueId;
+      readonly partition: number;
+      readonly offset: number;
+    }
+  | { readonly kind: 'retained'; readonly topic: string; readonly orderKey: OrderKey };
+
+export interface OutboundState {
+  readonly packetId: number;
+  readonly qos: 1 | 2;
+  /** `released`: PUBREC was received, PUBREL is to be sent (again). */
+  readonly state: 'sent' | 'released';
+  /** Grows in the order of sending; redelivery keeps it. */
+  readonly sequence: number;
+  readonly place: Place;
+  /** Filter of the subscription, for its identifiers and options. */
+  readonly filter: string;
+}
+
+export interface SessionState {
+  readonly subscriptions: SubscriptionState[];
+  readonly outbound: OutboundState[];
+  /** Packet identifiers of QoS 2 publishes that were stored and not yet released. */
+  readonly inbound: number[];
+}
+
+/** One publish on its way to the store, and its answer. */
+export interface Publish {
+  readonly session: SessionHandle;
+  /** 0 at QoS 0. At QoS 2 it is stored with the message, in one record. */
+  readonly packetId: number;
+  readonly message: Message;
+  /** Set by ds: 0x00, 0x10, or a failure (3.4.2.1). */
+  reasonCode: number;
+}
+
+export interface Assignment {
+  readonly session: SessionHandle;
+  readonly group: GroupId;
+  /** Filter of the subscription as the client sent it. */
+  readonly filter: string;
+  readonly queue: QueueId;
+  readonly partition: number;
+  readonly offset: number;
+  readonly message: Message;
+}
+
+/** Every write is fenced by the epoch of the session's claim. */
+export type SessionWrite =
+  /** An outbound packet identifier is about to be used. */
+  | {
+      readonly kind: 'sent';
+      readonly session: SessionHandle;
+      readonly packetId: number;
+      readonly qos: 1 | 2;
+      readonly sequence: number;
+      readonly place: Place;
+      readonly filter: string;
+    }
+  /** PUBREC was received. */
+  | { readonly kind: 'released'; readonly session: SessionHandle; readonly packetId: number }
+  /**
+   * PUBACK or PUBCOMP was received, or a failure: the identifier is free and its place is done.
+   * `failed`: a PUBACK or PUBREC with an error (final, counted).
+   */
+  | {
+      readonly kind: 'done';
+      readonly session: SessionHandle;
+      readonly packetId: number;
+      readonly failed: boolean;
+    }
+  /** Everything of the queue below the position is done with. */
+  | {
+      readonly kind: 'position';
+      readonly session: SessionHandle;
+      readonly queue: QueueId;
+      readonly partition: number;
+      readonly position: number;
+    }
+  /** A message of a group that was not sent at all (expired, too large), or sent at QoS 0. */
+  | {
+      readonly kind: 'assigned-done';
+      readonly session: SessionHandle;
+      readonly group: GroupId;
+      readonly partition: number;
+      readonly offset: number;
+    }
+  /** PUBREL was received: the inbound identifier is free. */
+  | { readonly kind: 'inbound-done'; readonly session: SessionHandle; readonly packetId: number }
+  /** Retained messages of a subscription were sent up to this topic; undefined: all. */
+  | {
+      readonly kind: 'retained-cursor';
+      readonly session: SessionHandle;
+      readonly filter: string;
+      readonly after: string | undefined;
+    };
+
+export interface ReadRequest {
+  readonly queue: QueueId;
+  readonly partition: number;
+  readonly from: number;
+  readonly messagesMax: number;
+  readonly bytesMax: number;
+}
+
+export interface ReadAnswer {
+  /** In order, each with all its places. Offsets may have holes. */
+  readonly messages: Message[];
+  /** Where to read on: past the last one, and past a hole at its end. */
+  readonly next: number;
+  /** The queue's end at the time of reading. */
+  readonly end: number;
+}
+
+export interface RetainedRequest {
+  readonly session: SessionHandle;
+  /** Filter as subscribed. */
+  readonly filter: string;
+  /** The last topic of the page before; '' for the first page. */
+  readonly after: string;
+  readonly messagesMax: number;
+  readonly bytesMax: number;
+  /** One certain version (redelivery of one in flight) instead of a page. */
+  readonly version?: { readonly topic: string; readonly orderKey: OrderKey } | undefined;
+}
+
+export interface RetainedAnswer {
+  /** Each with its order key. */
+  readonly messages: Message[];
+  /** Pass as `after` for the next page; undefined: that was all. */
+  readonly next: string | undefined;
+}

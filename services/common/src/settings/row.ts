@@ -1,0 +1,102 @@
+// What a row of the table may hold, and the types that are read off it.
+import { table } from './table.ts';
+
+export type Role = 'cs' | 'ds' | 'ops';
+
+export type Kind =
+  | 'address'
+  | 'boolean'
+  | 'bytes'
+  | 'choice'
+  | 'file'
+  | 'folder'
+  | 'integer'
+  | 'microseconds'
+  | 'milliseconds'
+  | 'port'
+  | 'seconds'
+  | 'secret'
+  | 'text';
+
+export type Value = string | number | boolean | null;
+
+export interface Row {
+  readonly kind: Kind;
+  /** As it would be written in a file; `null`: unset. */
+  readonly default: Value;
+  /** Who reads it; a standalone broker has all roles. */
+  readonly roles: readonly Role[];
+  readonly about: string;
+  readonly min?: number | string;
+  readonly max?: number | string;
+  readonly choices?: readonly string[];
+  /** Only of limits: what the client sees when it is reached. */
+  readonly limit?: string;
+}
+
+type Table = typeof table;
+
+export type SettingName = keyof Table;
+
+/** Names of the rows that are limits. */
+export type LimitName = {
+  [N in SettingName]: Table[N] extends { readonly limit: string } ? N : never;
+}[SettingName];
+
+/** `MQTT_TLS_PORT` is read as `mqttTlsPort`. */
+export type CamelCase<S extends string> = S extends `${infer Head}_${infer Tail}`
+  ? `${Lowercase<Head>}${Capitalize<CamelCase<Tail>>}`
+  : Lowercase<S>;
+
+type ValueOf<R extends Row> = R extends { readonly choices: readonly (infer C)[] }
+  ? C
+  : R['kind'] extends 'boolean'
+    ? boolean
+    : R['kind'] extends 'address' | 'file' | 'folder' | 'secret' | 'text'
+      ? string
+      : number;
+
+/** A port can be switched off wherever it is asked for; the others only when unset by default. */
+type Unset<R extends Row> = R['kind'] extends 'port' ? null : R['default'] & null;
+
+/** What the table gives by itself, before `resolve.ts` has decided what depends on several rows. */
+export type RawSettings = {
+  readonly [N in SettingName as CamelCase<N>]: ValueOf<Table[N]> | Unset<Table[N]>;
+};
+
+export const rows: readonly (Row & { readonly name: SettingName })[] = Object.entries<Row>(
+  table,
+).map(([name, row]) => ({ ...row, name: name as SettingName }));
+
+export interface Limit {
+  readonly name: LimitName;
+  /** As it stands in the text of `/metrics`. */
+  readonly metric: string;
+  readonly refusal: string;
+}
+
+export const limitMetricName = 'lmqtt_limit_total';
+
+export const limits: readonly Limit[] = rows.flatMap((row) =>
+  row.limit === undefined
+    ? []
+    : [
+        {
+          name: row.name as LimitName,
+          metric: `${limitMetricName}{limit="${row.name.toLowerCase()}"}`,
+          refusal: row.limit,
+        },
+      ],
+);
+
+export function camelCase(name: string): string {
+  return name.toLowerCase().replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** `mqttPort`, `mqtt-port` and `MQTT_PORT` are one name. */
+export function canonicalName(key: string): string {
+  return key
+    .replace(/([a-z])([A-Z])/g, '$1_$2')
+    .replaceAll('-', '_')
+    .toUpperCase();
+}

@@ -1,0 +1,85 @@
+// The one source of every setting: the file, the environment, the flags, their checks, `--help`,
+// the table in the README, the metric of each limit and the type `Settings` all come from here.
+//
+// A row is a literal, so that its type can be read off it. `default: null` means "unset": the
+// setting is then `null` unless given. `limit` makes the row a limit: its text is what the client
+// sees, and `lmqtt_limit_total{limit="<name in lower case>"}` counts how often it was reached.
+
+export const table = {
+  // Where it listens
+  BIND: { kind: 'address', default: '127.0.0.1', roles: ['cs'], about: 'Address of the MQTT and WebSocket listeners' },
+  MQTT_PORT: { kind: 'port', default: 1883, roles: ['cs'], about: 'MQTT over TCP' },
+  MQTT_TLS_PORT: { kind: 'port', default: null, roles: ['cs'], about: 'MQTT over TLS' },
+  WS_PORT: { kind: 'port', default: 8888, roles: ['cs'], about: 'MQTT over WebSocket' },
+  WSS_PORT: { kind: 'port', default: null, roles: ['cs'], about: 'MQTT over secure WebSocket' },
+  WS_PATH: { kind: 'text', default: '/mqtt', roles: ['cs'], about: 'Path of the WebSocket listeners' },
+  OPS_BIND: { kind: 'address', default: '127.0.0.1', roles: ['cs', 'ds', 'ops'], about: 'Address of the ops listener' },
+  OPS_PORT: { kind: 'port', default: 9090, roles: ['cs', 'ds', 'ops'], about: 'HTTP for metrics, health and the REST interface' },
+  OPS_TOKEN: { kind: 'secret', default: null, roles: ['ops'], about: 'Bearer token of the REST interface; without it that is served on loopback only' },
+  LISTEN_BACKLOG: { kind: 'integer', default: 4096, min: 1, max: 65535, roles: ['cs'], about: 'Connections that may wait to be accepted' },
+
+  // Who may come in
+  ALLOW_ANONYMOUS: { kind: 'boolean', default: null, roles: ['ds'], about: 'Let clients in without a user name; unset: yes on a loopback bind without authentication, otherwise no' },
+  PASSWORD_FILE: { kind: 'file', default: null, roles: ['ds'], about: 'Users and their hashes, made with `npm run lmqtt -- passwd`; read again when it changes' },
+  ACL_FILE: { kind: 'file', default: null, roles: ['ds'], about: 'Access rules; read again when it changes' },
+  ACL_DENY_PUBLISH: { kind: 'choice', choices: ['drop', 'close'], default: 'drop', roles: ['ds'], about: 'What a 3.1.1 client meets that publishes where it may not' },
+  HMAC_USERNAME: { kind: 'text', default: null, roles: ['ds'], about: 'User name whose password is base64(HmacSHA1(client id, secret key))' },
+  HMAC_SECRET_KEY: { kind: 'secret', default: null, roles: ['ds'], about: 'Secret key for HMAC_USERNAME' },
+  MAX_USERS: { kind: 'integer', default: 100_000, min: 1, max: 10_000_000, roles: ['ds'], about: 'Entries of the password file' },
+  TLS_CERT: { kind: 'file', default: null, roles: ['cs'], about: 'Certificate chain, PEM; read again when it changes' },
+  TLS_KEY: { kind: 'file', default: null, roles: ['cs'], about: 'Private key, PEM' },
+  TLS_CA: { kind: 'file', default: null, roles: ['cs'], about: 'Authorities that client certificates are checked against, PEM' },
+  TLS_CLIENT_CERT: { kind: 'choice', choices: ['none', 'optional', 'required'], default: 'none', roles: ['cs'], about: 'Whether clients present a certificate' },
+
+  // Protocol
+  CONNECT_TIMEOUT_MS: { kind: 'milliseconds', default: 10_000, min: 1, max: 3_600_000, roles: ['cs'], about: 'Time from accepting a connection to its whole CONNECT' },
+  KEEP_ALIVE_S_MAX: { kind: 'seconds', default: 0, min: 0, max: 65535, roles: ['cs'], about: 'Longest keep alive, told to v5 clients as Server Keep Alive; 0: no maximum' },
+  RESPONSE_INFORMATION: { kind: 'text', default: '', roles: ['cs'], about: 'Response Information for v5 clients that ask for it; empty: none' },
+  VALIDATE_PAYLOAD_FORMAT: { kind: 'boolean', default: false, roles: ['cs'], about: 'Refuse (0x99) payloads that say UTF-8 and are not' },
+  QUEUE_QOS0: { kind: 'boolean', default: false, roles: ['cs', 'ds'], about: 'Keep QoS 0 messages for absent sessions too' },
+  SYS_INTERVAL_S: { kind: 'seconds', default: 10, min: 0, max: 86_400, roles: ['cs'], about: 'Time between publishes to `$SYS/broker/…`; 0: none' },
+
+  // Limits of a connection
+  MAX_CONNECTIONS: { kind: 'integer', default: 100_000, min: 1, max: 10_000_000, roles: ['cs'], about: 'Connections at one time', limit: 'CONNACK 0x97 (3.1.1: return code 3), then closed' },
+  MAX_CONNECTION_RATE: { kind: 'integer', default: 0, min: 0, max: 1_000_000, roles: ['cs'], about: 'New connections a second; 0: no limit', limit: 'CONNACK 0x9F (3.1.1: return code 3), then closed' },
+  MAX_PACKET_SIZE: { kind: 'bytes', default: '1m', min: 64, max: 268_435_460, roles: ['cs'], about: 'Size of a packet from a client, told to v5 clients', limit: 'DISCONNECT 0x95 (3.1.1: closed)' },
+  RECEIVE_MAXIMUM: { kind: 'integer', default: 1024, min: 1, max: 65535, roles: ['cs'], about: 'QoS 1 and 2 publishes of a client that are not yet acknowledged, told to v5 clients', limit: 'DISCONNECT 0x93 (3.1.1: its socket is not read until one is acknowledged)' },
+  MAX_INFLIGHT: { kind: 'integer', default: 1024, min: 1, max: 65535, roles: ['cs'], about: 'QoS 1 and 2 messages sent to a client and not yet acknowledged; its own receive maximum counts too', limit: 'further messages wait in its queue' },
+  TOPIC_ALIAS_MAXIMUM: { kind: 'integer', default: 64, min: 0, max: 65535, roles: ['cs'], about: 'Topic aliases that a client may set', limit: 'DISCONNECT 0x94' },
+  TOPIC_ALIAS_MAXIMUM_OUT: { kind: 'integer', default: 64, min: 0, max: 65535, roles: ['cs'], about: 'Topic aliases that are set towards a client' },
+  MAX_PUBLISH_RATE: { kind: 'integer', default: 0, min: 0, max: 10_000_000, roles: ['cs'], about: 'Publishes of one client a second; 0: no limit', limit: 'DISCONNECT 0x96 (3.1.1: closed)' },
+  WRITE_BUFFER_MAX: { kind: 'bytes', default: '1m', min: 16_384, max: '1g', roles: ['cs'], about: 'Bytes that wait for a slow client', limit: 'QoS 0 to it is dropped; QoS 1 and 2 wait in its queue' },
+  WRITE_LINGER_MS: { kind: 'milliseconds', default: 0, min: 0, max: 1000, roles: ['cs'], about: 'Time to collect packets for one write; 0: one write a turn of the event loop' },
+
+  // Limits of a session
+  MAX_QUEUED_MESSAGES: { kind: 'integer', default: 100_000, min: 1, max: 100_000_000, roles: ['cs', 'ds'], about: 'Messages that wait for one session', limit: 'its oldest waiting messages are dropped' },
+  MAX_QUEUED_BYTES: { kind: 'bytes', default: '256m', min: 1024, max: '1024g', roles: ['cs', 'ds'], about: 'Bytes of messages that wait for one session', limit: 'its oldest waiting messages are dropped' },
+  MAX_SUBSCRIPTIONS_PER_SESSION: { kind: 'integer', default: 10_000, min: 1, max: 10_000_000, roles: ['cs'], about: 'Subscriptions of one session', limit: 'SUBACK 0x97 (3.1.1: 0x80)' },
+  MAX_TOPIC_LEVELS: { kind: 'integer', default: 128, min: 1, max: 65536, roles: ['cs'], about: 'Levels of a topic name or filter', limit: 'publish: PUBACK, PUBREC or DISCONNECT 0x90 (3.1.1: closed); subscribe: SUBACK 0x8F (3.1.1: 0x80)' },
+  SESSION_EXPIRY_S_MAX: { kind: 'seconds', default: '7d', min: 0, max: 4_294_967_295, roles: ['cs', 'ds'], about: 'Longest session expiry; 3.1.1 sessions that are not clean get it; 4294967295: never', limit: 'CONNACK tells the shorter expiry' },
+  WILL_DELAY_S_MAX: { kind: 'seconds', default: '7d', min: 0, max: 4_294_967_295, roles: ['cs', 'ds'], about: 'Longest will delay', limit: 'the will is sent when this has passed' },
+
+  // Retained messages
+  MAX_RETAINED_MESSAGES: { kind: 'integer', default: 1_000_000, min: 0, max: 100_000_000, roles: ['ds'], about: 'Topics with a retained message', limit: 'PUBACK or PUBREC 0x97 (3.1.1 and QoS 0: delivered, not retained)' },
+  MAX_RETAINED_BYTES: { kind: 'bytes', default: '1g', min: 0, max: '1024g', roles: ['ds'], about: 'Bytes of all retained messages', limit: 'PUBACK or PUBREC 0x97 (3.1.1 and QoS 0: delivered, not retained)' },
+
+  // Queues in memory
+  RING_MESSAGES: { kind: 'integer', default: 1024, min: 16, max: 1_048_576, roles: ['cs'], about: 'Recent messages of a queue kept in memory' },
+  RING_BYTES: { kind: 'bytes', default: '4m', min: '64k', max: '4g', roles: ['cs'], about: 'Bytes of them' },
+  READ_BATCH: { kind: 'integer', default: 256, min: 1, max: 65536, roles: ['cs', 'ds'], about: 'Messages fetched by one read of a queue' },
+
+  // The store
+  DATA_DIR: { kind: 'folder', default: './data', roles: ['ds'], about: 'Folder of all that is stored; made when absent' },
+  SEGMENT_BYTES: { kind: 'bytes', default: '64m', min: '64k', max: '2g', roles: ['ds'], about: 'Size of a file of the log' },
+  RETENTION_BYTES: { kind: 'bytes', default: '16g', min: '1m', max: '1024g', roles: ['ds'], about: 'Size of the log, past which its oldest file goes even if a session needs it', limit: 'the oldest messages are lost to the sessions that had not read them' },
+  RETENTION_AGE_S: { kind: 'seconds', default: '7d', min: 1, max: 4_294_967_295, roles: ['ds'], about: 'Age at which messages that no session needs are removed' },
+  CHECKPOINT_INTERVAL_S: { kind: 'seconds', default: 30, min: 1, max: 86_400, roles: ['ds'], about: 'Time between snapshots of the state' },
+  COMMIT_LINGER_US: { kind: 'microseconds', default: 1000, min: 0, max: 100_000, roles: ['ds'], about: 'Longest wait for others before a sync; shortened to nothing under load' },
+  COMMIT_BYTES_MAX: { kind: 'bytes', default: '4m', min: '4k', max: '256m', roles: ['ds'], about: 'Bytes that one sync covers' },
+  PENDING_APPEND_BYTES_MAX: { kind: 'bytes', default: '64m', min: '64k', max: '4g', roles: ['ds'], about: 'Bytes that wait for the disk', limit: 'sockets of publishers are not read until there is room' },
+
+  // Operation
+  NODE_ID: { kind: 'text', default: 'standalone', roles: ['cs', 'ds'], about: 'Name of this node' },
+  LOG_LEVEL: { kind: 'choice', choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], default: 'info', roles: ['cs', 'ds', 'ops'], about: 'Least level that is logged' },
+  STOP_TIMEOUT_MS: { kind: 'milliseconds', default: 10_000, min: 0, max: 600_000, roles: ['cs', 'ds', 'ops'], about: 'Longest time for a clean stop' },
+} as const;

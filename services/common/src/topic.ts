@@ -1,0 +1,140 @@
+// Topic names and topic filters: what is legal, what matches what, and what covers what (MQTT 5.0, 4.7 and 4.8.2; the
+// rules of 3.1.1 are the same). All functions walk the strings in place; none of them allocates on the matching path.
+
+/** The longest topic name or filter, in bytes of UTF-8. */
+export const topicBytesMax = 65_535;
+
+const sharePrefix = '$share/';
+const slash = 0x2f;
+const plus = 0x2b;
+const hash = 0x23;
+const dollar = 0x24;
+
+// Lone surrogates cannot come off the wire, but they can come from a program; they have no UTF-8 form [MQTT-1.5.4-1].
+const illegalInName = /[\0+#\p{Cs}]/u;
+const illegalInFilter = /[\0\p{Cs}]/u;
+
+/** A filter `$share/{group}/{filter}`, taken apart. */
+export interface SharedFilter {
+  readonly group: string;
+  readonly filter: string;
+}
+
+/** Whether a client may publish to it: not empty, no wildcard, no U+0000, not too long. */
+export function isValidTopicName(topic: string): boolean {
+  // [MQTT-3.3.2-2] [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT-4.7.3-3]
+  return topic.length > 0 && fits(topic) && !illegalInName.test(topic);
+}
+
+/** Whether a client may subscribe to it, a shared one (`$share/{group}/{filter}`) included. */
+export function isValidTopicFilter(filter: string): boolean {
+  if (!fits(filter) || illegalInFilter.test(filter)) return false; // [MQTT-4.7.3-2] [MQTT-4.7.3-3]
+  const shared = parseSharedFilter(filter);
+  if (shared === 'malformed') return false;
+  return hasLegalWildcards(shared === undefined ? filter : shared.filter);
+}
+
+/** undefined for a filter that is not shared; a shared one's inner filter is not yet validated. */
+export function parseSharedFilter(filter: string): SharedFilter | undefined | 'malformed' {
+  if (!filter.startsWith(sharePrefix)) return undefined;
+  const end = filter.indexOf('/', sharePrefix.length);
+  // [MQTT-4.8.2-1] a share name of one character or more; [MQTT-4.8.2-2] then "/" and a filter
+  if (end <= sharePrefix.length || end === filter.length - 1) return 'malformed';
+  const group = filter.slice(sharePrefix.length, end);
+  if (/[+#]/.test(group)) return 'malformed'; // [MQTT-4.8.2-2]
+  return { group, filter: filter.slice(end + 1) };
+}
+
+export function isWildcardFilter(filter: string): boolean {
+  return filter.includes('+') || filter.includes('#');
+}
+
+export function levelCount(topic: string): number {
+  let count = 1;
+  for (let at = topic.indexOf('/'); at !== -1; at = topic.indexOf('/', at + 1)) count += 1;
+  return count;
+}
+
+/** Whether a (valid, not shared) filter matches a (valid) topic name. */
+export function matches(filter: string, topic: string): boolean {
+  const first = filter.charCodeAt(0);
+  // [MQTT-4.7.2-1] a leading wildcard does not match a topic that begins with $
+  if (topic.charCodeAt(0) === dollar && (first === plus || first === hash)) return false;
+  let f = 0;
+  let t = 0;
+  while (f < filter.length) {
+    const code = filter.charCodeAt(f);
+    if (code === hash) return true;
+    if (code === plus) {
+      t = levelEnd(topic, t);
+      f += 1;
+      continue;
+    }
+    if (t === topic.length) return filter.length - f === 2 && filter.endsWith('/#');
+    if (code !== topic.charCodeAt(t)) return false;
+    f += 1;
+    t += 1;
+  }
+  return t === topic.length;
+}
+
+/** Whether every topic name that `inner` matches is matched by `outer` too (valid filters, not shared). */
+export function covers(outer: string, inner: string): boolean {
+  const first = outer.charCodeAt(0);
+  // [MQTT-4.7.2-1]
+  if (inner.charCodeAt(0) === dollar && (first === plus || first === hash)) return false;
+  // Every topic has a first level, so these two are the same set; deeper, `a/#` has `a` which `a/+/#` has not.
+  if (inner === '#' && outer === '+/#') return true;
+  let o = 0;
+  let i = 0;
+  for (;;) {
+    const outerEnd = levelEnd(outer, o);
+    const innerEnd = levelEnd(inner, i);
+    const outerCode = outerEnd === o ? 0 : outer.charCodeAt(o);
+    if (outerCode === hash) return true;
+    if (innerEnd > i && inner.charCodeAt(i) === hash) return false;
+    if (outerCode !== plus && !sameLevel(outer, o, outerEnd, inner, i, innerEnd)) return false;
+    const outerDone = outerEnd === outer.length;
+    if (innerEnd === inner.length) return outerDone || outer.slice(outerEnd) === '/#';
+    if (outerDone) return false;
+    o = outerEnd + 1;
+    i = innerEnd + 1;
+  }
+}
+
+function fits(text: string): boolean {
+  // No UTF-16 unit takes more than three bytes, so most need no counting.
+  return text.length * 3 <= topicBytesMax || Buffer.byteLength(text) <= topicBytesMax;
+}
+
+function hasLegalWildcards(filter: string): boolean {
+  if (filter.length === 0) return false; // [MQTT-4.7.3-1]
+  for (let at = 0; at < filter.length; at += 1) {
+    const code = filter.charCodeAt(at);
+    if (code !== plus && code !== hash) continue;
+    if (at > 0 && filter.charCodeAt(at - 1) !== slash) return false; // [MQTT-4.7.1-1] [MQTT-4.7.1-2]
+    const last = at === filter.length - 1;
+    if (code === hash && !last) return false; // [MQTT-4.7.1-1]
+    if (!last && filter.charCodeAt(at + 1) !== slash) return false; // [MQTT-4.7.1-2]
+  }
+  return true;
+}
+
+function levelEnd(text: string, from: number): number {
+  const end = text.indexOf('/', from);
+  return end === -1 ? text.length : end;
+}
+
+function sameLevel(
+  a: string,
+  aStart: number,
+  aEnd: number,
+  b: string,
+  bStart: number,
+  bEnd: number,
+): boolean {
+  if (aEnd - aStart !== bEnd - bStart) return false;
+  for (let offset = 0; aStart + offset < aEnd; offset += 1)
+    if (a.charCodeAt(aStart + offset) !== b.charCodeAt(bStart + offset)) return false;
+  return true;
+}
