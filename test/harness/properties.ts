@@ -6,8 +6,39 @@ export type Bytes = string | Uint8Array;
 
 type PropertyKind = 'byte' | 'u16' | 'u32' | 'varint' | 'utf8' | 'binary' | 'pair';
 
+type NumberProperty =
+  | 'payloadFormatIndicator'
+  | 'messageExpiryInterval'
+  | 'sessionExpiryInterval'
+  | 'serverKeepAlive'
+  | 'requestProblemInformation'
+  | 'willDelayInterval'
+  | 'requestResponseInformation'
+  | 'receiveMaximum'
+  | 'topicAliasMaximum'
+  | 'topicAlias'
+  | 'maximumQos'
+  | 'retainAvailable'
+  | 'maximumPacketSize'
+  | 'wildcardSubscriptionAvailable'
+  | 'subscriptionIdentifierAvailable'
+  | 'sharedSubscriptionAvailable';
+type TextProperty =
+  | 'contentType'
+  | 'responseTopic'
+  | 'assignedClientIdentifier'
+  | 'authenticationMethod'
+  | 'responseInformation'
+  | 'serverReference'
+  | 'reasonString';
+type BinaryProperty = 'correlationData' | 'authenticationData';
+type RepeatedProperty = 'subscriptionIdentifier' | 'userProperty';
+export type PropertyName = NumberProperty | TextProperty | BinaryProperty | RepeatedProperty;
+
 /** Name to identifier, type, and the packets that may carry it (section 2.2.2.2). */
-export const propertyTable = {
+export const propertyTable: Readonly<
+  Record<PropertyName, readonly [id: number, kind: PropertyKind, packets: string]>
+> = {
   payloadFormatIndicator: [0x01, 'byte', 'publish will'],
   messageExpiryInterval: [0x02, 'u32', 'publish will'],
   contentType: [0x03, 'utf8', 'publish will'],
@@ -44,9 +75,8 @@ export const propertyTable = {
   wildcardSubscriptionAvailable: [0x28, 'byte', 'connack'],
   subscriptionIdentifierAvailable: [0x29, 'byte', 'connack'],
   sharedSubscriptionAvailable: [0x2a, 'byte', 'connack'],
-} as const satisfies Record<string, readonly [number, PropertyKind, string]>;
+};
 
-export type PropertyName = keyof typeof propertyTable;
 export type Pair = readonly [Bytes, Bytes];
 export type PropertyValue = number | Bytes | Pair;
 
@@ -61,14 +91,9 @@ export type PropertiesToSend = Partial<Record<PropertyName, PropertyValue>> & {
 export type SentProperties = PropertiesToSend | readonly PropertyEntry[];
 
 /** What the server sent; repeated properties are the two lists. */
-export type Properties = {
-  [name in Exclude<
-    PropertyName,
-    'userProperty' | 'subscriptionIdentifier' | 'correlationData' | 'authenticationData'
-  >]?: (typeof propertyTable)[name][1] extends 'utf8' ? string : number;
-} & {
-  correlationData?: Buffer;
-  authenticationData?: Buffer;
+export type Properties = Partial<
+  Record<NumberProperty, number> & Record<TextProperty, string> & Record<BinaryProperty, Buffer>
+> & {
   userProperties?: [string, string][];
   subscriptionIdentifiers?: number[];
 };
