@@ -83,7 +83,9 @@ export class TopicTrie<T> {
 
   /** A valid filter, not shared. False where this very pair was there already. */
   add(filter: string, value: T): boolean {
-    const added = isWildcardFilter(filter) ? this.#addBelow(filter, value) : this.#addTo(filter, value);
+    const added = isWildcardFilter(filter)
+      ? this.#addBelow(filter, value)
+      : this.#addTo(filter, value);
     if (added) this.#size += 1;
     return added;
   }
@@ -284,36 +286,33 @@ export class TopicTree<T> {
  */
 function nextCandidate(filter: readonly string[], topic: string): string | undefined {
   const first = filter[0]!;
+  // [MQTT-4.7.2-1] past all that begins with $
   if (topic.startsWith('$') && (first === '+' || first === '#')) return '%';
-  /** The end of the last level that `+` stood for: what differs from there on can be skipped as a whole. */
+  /** The end of the last level that a `+` stood for. All before it is as the filter wants it. */
   let variableEnd = -1;
   let start = 0;
   for (let index = 0; ; index += 1) {
     const level = filter[index];
-    // The topic is deeper than the filter: past everything below the place where the filter ends.
-    if (level === undefined) return topic.slice(0, start - 1) + '0';
+    // Deeper than the filter: past all that lies below the place where the filter ends.
+    if (level === undefined) return `${topic.slice(0, start - 1)}0`;
     const slashAt = topic.indexOf('/', start);
     const end = slashAt === -1 ? topic.length : slashAt;
-    if (level !== '+') {
-      const wanted = topic.slice(0, start) + level + (index === filter.length - 1 ? '' : '/');
-      if (!topic.startsWith(wanted)) {
-        if (topic < wanted) return needsMore(filter, index) ? wanted : wanted.replace(/\/$/, '');
-        return variableEnd === -1 ? undefined : topic.slice(0, variableEnd) + '0';
-      }
-      if (topic.length > wanted.length && index === filter.length - 1) {
-        // Begins like the last level, but is longer than it: `ab` or `a/b` where `a` is wanted.
-        return variableEnd === -1 ? undefined : topic.slice(0, variableEnd) + '0';
-      }
-    } else {
-      // Shorter than the filter: the very next topic may be one level more.
+    if (level === '+') {
+      // The topic ends too early, and the next one may be the same with a level more.
       if (slashAt === -1) return topic;
       variableEnd = end;
+    } else {
+      const here = topic.slice(0, start) + level;
+      const below = `${here}/`;
+      const same = end === here.length && topic.startsWith(here);
+      if (same && slashAt === -1) return below;
+      if (!same) {
+        const endsHere = index === filter.length - 1 || filter[index + 1] === '#';
+        if (endsHere && topic < here) return here;
+        if (index < filter.length - 1 && topic < below) return below;
+        return variableEnd === -1 ? undefined : `${topic.slice(0, variableEnd)}0`;
+      }
     }
     start = end + 1;
   }
-}
-
-/** Whether a match must have a level after this one: `a/#` is content with `a`. */
-function needsMore(filter: readonly string[], index: number): boolean {
-  return !(index === filter.length - 2 && filter.at(-1) === '#');
 }

@@ -83,8 +83,9 @@ export function covers(outer: string, inner: string): boolean {
   const first = outer.charCodeAt(0);
   // [MQTT-4.7.2-1]
   if (inner.charCodeAt(0) === dollar && (first === plus || first === hash)) return false;
-  // Every topic has a first level, so these two are the same set; deeper, `a/#` has `a` which `a/+/#` has not.
-  if (inner === '#' && outer === '+/#') return true;
+  // There is no empty topic, so these match the same with a `+` more; elsewhere `a/#` has `a`, which `a/+/#` has not.
+  if (inner === '#') inner = '+/#';
+  else if (inner === '/#') inner = '/+/#';
   let o = 0;
   let i = 0;
   for (;;) {
