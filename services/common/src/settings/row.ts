@@ -93,10 +93,9 @@ export function camelCase(name: string): string {
   return name.toLowerCase().replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** `mqttPort`, `mqtt-port` and `MQTT_PORT` are one name. */
+const byCamelCase = new Map(rows.map((row) => [camelCase(row.name), row.name]));
+
+/** `mqttPort`, `mqtt-port` and `MQTT_PORT` are one name; what is in none of these forms comes back. */
 export function canonicalName(key: string): string {
-  return key
-    .replace(/([a-z])([A-Z])/g, '$1_$2')
-    .replaceAll('-', '_')
-    .toUpperCase();
+  return byCamelCase.get(key) ?? key.replaceAll('-', '_').toUpperCase();
 }

@@ -1,0 +1,58 @@
+// The table for people: `--help` and the README.
+import { limits, type Row, rows } from './row.ts';
+
+function rangeOf(row: Row): string {
+  if (row.choices !== undefined) return row.choices.join(', ');
+  if (row.min !== undefined && row.max !== undefined) return `${row.min} … ${row.max}`;
+  if (row.kind === 'port') return '0 … 65535, off';
+  if (row.kind === 'boolean') return 'true, false';
+  return '';
+}
+
+function defaultOf(row: Row): string {
+  if (row.default === null) return row.kind === 'port' ? 'off' : '';
+  return String(row.default);
+}
+
+function wrap(text: string, width: number, indent: string): string {
+  let line = '';
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + word.length + 1 > width) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === '' ? word : `${line} ${word}`;
+    }
+  }
+  lines.push(line);
+  return lines.map((each) => indent + each).join('\n');
+}
+
+/** One paragraph for each setting, no line longer than 100 columns. */
+export function helpText(): string {
+  return rows
+    .map((row) => {
+      const flag = `--${row.name.toLowerCase().replaceAll('_', '-')}`;
+      const notes = [defaultOf(row) && `default ${defaultOf(row)}`, rangeOf(row)].filter(Boolean);
+      const head = `  ${flag}${notes.length > 0 ? `  [${notes.join('; ')}]` : ''}`;
+      const limit = row.limit === undefined ? '' : `. Past it: ${row.limit}`;
+      return `${head}\n${wrap(row.about + limit, 90, '      ')}`;
+    })
+    .join('\n');
+}
+
+const cell = (text: string): string => text.replaceAll('|', '\\|');
+const code = (text: string): string => (text === '' ? '' : `\`${text}\``);
+
+/** Two Markdown tables: all settings, and what happens at each limit. */
+export function settingsMarkdown(): string {
+  const lines = ['| Setting | Default | Values | Meaning |', '| --- | --- | --- | --- |'];
+  for (const row of rows) {
+    const cells = [code(row.name), code(defaultOf(row)), rangeOf(row), row.about].map(cell);
+    lines.push(`| ${cells.join(' | ')} |`);
+  }
+  lines.push('', '| Limit | What a client sees past it |', '| --- | --- |');
+  for (const limit of limits) lines.push(`| ${code(limit.name)} | ${cell(limit.refusal)} |`);
+  return lines.join('\n');
+}

@@ -1,0 +1,127 @@
+// Settings from their sources, in rising precedence: defaults, files, environment, flags. Within
+// one source the later one counts. A name that the table does not have is an error in each.
+import { readFileSync } from 'node:fs';
+
+import { parseValue, SettingsError } from './parse.ts';
+import { resolveSettings, type Settings } from './resolve.ts';
+import { camelCase, canonicalName, type RawSettings, rows, type Row, type Value } from './row.ts';
+
+const environmentPrefix = 'LMQTT_';
+/** What the tests say to each other. */
+const testPrefix = 'LMQTT_TEST_';
+
+interface Given {
+  readonly text: string;
+  /** For the message: the line or the flag that said so. */
+  readonly source: string;
+}
+
+type GivenByName = Map<string, Given>;
+
+export interface Sources {
+  readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+const rowByName: ReadonlyMap<string, Row> = new Map(rows.map((row) => [row.name, row]));
+
+function unknownName(source: string): never {
+  throw new SettingsError(`${source}: there is no such setting (see --help)`);
+}
+
+function readFile(path: string, given: GivenByName): void {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new SettingsError(`--config ${path}: cannot be read`, { cause: error });
+  }
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    const trimmed = line.trim();
+    if (trimmed === '' || trimmed.startsWith('#')) continue;
+    const equals = trimmed.indexOf('=');
+    const place = `${path} line ${index + 1}`;
+    if (equals < 1) throw new SettingsError(`${place}: must be key=value`);
+    const key = trimmed.slice(0, equals).trim();
+    const source = `${place}: ${key}`;
+    const name = canonicalName(key);
+    if (!rowByName.has(name)) unknownName(source);
+    given.set(name, { text: trimmed.slice(equals + 1).trim(), source });
+  }
+}
+
+function readEnvironment(environment: Sources['environment'], given: GivenByName): void {
+  for (const [variable, text] of Object.entries(environment)) {
+    if (text === undefined || !variable.startsWith(environmentPrefix)) continue;
+    if (variable.startsWith(testPrefix)) continue;
+    const name = variable.slice(environmentPrefix.length);
+    if (!rowByName.has(name)) unknownName(variable);
+    given.set(name, { text, source: variable });
+  }
+}
+
+interface Flags {
+  readonly files: string[];
+  readonly given: GivenByName;
+}
+
+function readFlags(args: readonly string[]): Flags {
+  const flags: Flags = { files: [], given: new Map() };
+  for (let index = 0; index < args.length; index += 1) {
+    const arg = args[index] ?? '';
+    const equals = arg.indexOf('=');
+    const flag = equals === -1 ? arg : arg.slice(0, equals);
+    const name = /^--[a-z]/.test(flag) ? canonicalName(flag.slice(2)) : '';
+    const row = rowByName.get(name);
+    if (row === undefined && flag !== '--config') unknownName(flag);
+    let text = equals === -1 ? undefined : arg.slice(equals + 1);
+    if (text === undefined) {
+      const next = args[index + 1];
+      if (row?.kind === 'boolean' && next !== 'true' && next !== 'false') {
+        text = 'true';
+      } else if (next === undefined || next.startsWith('--')) {
+        throw new SettingsError(`${flag}: needs a value`);
+      } else {
+        text = next;
+        index += 1;
+      }
+    }
+    if (row === undefined) flags.files.push(text);
+    else flags.given.set(name, { text, source: flag });
+  }
+  return flags;
+}
+
+function valueOf(row: Row, given: Given | undefined): Value {
+  if (given === undefined) return row.default === null ? null : parseValue(row, `${row.default}`);
+  try {
+    return parseValue(row, given.text);
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    const shown = row.kind === 'secret' ? '' : `, not "${given.text}"`;
+    throw new SettingsError(`${given.source} ${error.message}${shown}`, { cause: error });
+  }
+}
+
+function build(given: GivenByName): Settings {
+  const values = Object.fromEntries(
+    rows.map((row) => [camelCase(row.name), valueOf(row, given.get(row.name))]),
+  );
+  // The rows that made `values` are the rows that the type is read off.
+  return resolveSettings(values as RawSettings);
+}
+
+/** Throws `SettingsError`: its message is one line for the person who started the program. */
+export function readSettings({ args, environment }: Sources): Settings {
+  const flags = readFlags(args);
+  const given: GivenByName = new Map();
+  for (const file of flags.files) readFile(file, given);
+  readEnvironment(environment, given);
+  for (const [name, value] of flags.given) given.set(name, value);
+  return build(given);
+}
+
+/** The defaults with some settings replaced, for programs that start a broker within themselves. */
+export function defaultSettings(replaced: Partial<Settings> = {}): Settings {
+  return { ...build(new Map()), ...replaced };
+}
