@@ -1,0 +1,105 @@
+import type { JournalFailure } from './failure.ts';
+import type { Participant, RecordHandler, SegmentIndex } from './participant.ts';
+
+/**
+ * The one log of all embedded stores, with group commit.
+ *
+ * - Records that are added in one synchronous run are in one block: after a crash all of them are
+ *   there or none. Blocks keep the order in which records were added.
+ * - A commit's callback comes when all that was added before it is durable, or has failed; the
+ *   callbacks come in the order of the calls to `commit`, never during the call.
+ * - What nobody commits is written with the next commit, or after `lazyMs`.
+ * - While the disk refuses, `refusal` says so, and everything fails at once. The journal tries
+ *   again by itself.
+ *
+ * Use: construct, `register` all types and participants, `open` once, then the rest.
+ */
+export interface Journal {
+  /** One handler for each type, 1 to 255, before `open`. The types are listed in records.ts. */
+  register(type: number, handler: RecordHandler): void;
+  participate(participant: Participant): void;
+  index(index: SegmentIndex): void;
+
+  /** Locks the folder, loads the checkpoint, replays the rest. Throws JournalRefusal. */
+  open(): Promise<void>;
+  /** Writes what is pending, takes a checkpoint, unlocks. */
+  close(): Promise<void>;
+
+  /**
+   * Room for a record of so many bytes: its body is `buffer[offset … offset + bodyBytes)` and must
+   * be filled in the same turn, before the next call. Read `buffer` after the call, it changes;
+   * but a buffer once seen keeps its bytes for as long as anybody holds it. Never fails.
+   */
+  reserve(type: number, bodyBytes: number): number;
+  readonly buffer: Buffer;
+  /** Start in `buffer` of the block that `reserve` adds to, for {@link Written}. */
+  readonly blockStart: number;
+  /** The same by copying, for what is not hot. */
+  add(type: number, body: Buffer): void;
+
+  commit(callback: CommitCallback): void;
+  /** As a promise; rejects with JournalFailure. */
+  durable(): Promise<void>;
+
+  /** 0, or the reason code with which appends are to be refused: no room, or too much waits. */
+  readonly refusal: number;
+  /** So much waits for the disk that sources should pause: see `onDrain`. */
+  readonly full: boolean;
+  /** Once, when `full` has ended; at once (in a later turn) where it is not. */
+  onDrain(callback: () => void): void;
+
+  /** Greater than any given before in what is durable, also in earlier runs. For order keys. */
+  nextOrder(): number;
+  /** How long the broker has been running, over all its runs, without the time between them. */
+  brokerTimeMs(): number;
+
+  /** Takes a checkpoint now (or joins the one that runs). */
+  checkpoint(): Promise<void>;
+}
+
+export type CommitCallback = (failure: JournalFailure | undefined, block: Written) => void;
+
+/** Where a block came to stand; of no meaning after a failure. */
+export interface Written {
+  readonly segment: number;
+  /**
+   * In the segment, in bytes, of what was at `blockStart` in the buffer: a record body that was
+   * reserved at `offset` is at `position + offset - blockStart` (both read at that time).
+   */
+  readonly position: number;
+}
+
+export interface JournalOptions {
+  /** DATA_DIR: holds `log/`, `state/` and `lock`. Made when absent. */
+  readonly directory: string;
+  readonly segmentBytes?: number;
+  readonly checkpointIntervalS?: number;
+  /** Bytes of log after which a checkpoint is taken before its time. */
+  readonly checkpointBytes?: number;
+  /** Longest wait of a commit for others; shortened to nothing under load. */
+  readonly commitLingerUs?: number;
+  /** A block that has reached this is closed at the end of the turn. */
+  readonly commitBytesMax?: number;
+  /** Past this `full`; past twice this `refusal`. */
+  readonly pendingAppendBytesMax?: number;
+  /** How long records wait that nobody commits. */
+  readonly lazyMs?: number;
+  readonly onEvent?: (event: JournalEvent) => void;
+}
+
+/** For the log and the metrics. */
+export type JournalEvent =
+  | { readonly kind: 'opened'; readonly segments: number; readonly replayed: number }
+  /** Bytes of a block that a crash had left incomplete were cut off. */
+  | { readonly kind: 'repaired'; readonly segment: number; readonly position: number }
+  | {
+      readonly kind: 'written';
+      readonly records: number;
+      readonly bytes: number;
+      readonly us: number;
+    }
+  | { readonly kind: 'failed'; readonly failure: JournalFailure }
+  | { readonly kind: 'recovered' }
+  | { readonly kind: 'sealed'; readonly segment: number; readonly bytes: number }
+  | { readonly kind: 'checkpoint'; readonly entries: number; readonly ms: number }
+  | { readonly kind: 'checkpoint failed'; readonly failure: JournalFailure };
