@@ -1,0 +1,79 @@
+// All loggers of a process, by name. JSON lines to stderr, for people when that is a terminal.
+// Written without waiting: a reader of stderr that stops must not stop the broker, so lines past
+// the buffer are dropped. Whatever is named like a secret is hidden, one level deep too.
+import { isatty } from 'node:tty';
+
+import { destination, type DestinationStream, type Logger, pino } from 'pino';
+
+export type { Logger };
+
+/** `connection`: one client; `session`, `store`, `auth`: those of ds; `broker`: start and stop. */
+export const loggerNames = [
+  'auth',
+  'broker',
+  'connection',
+  'listener',
+  'ops',
+  'retained',
+  'session',
+  'shared',
+  'store',
+  'will',
+] as const;
+
+export type LoggerName = (typeof loggerNames)[number];
+export type Logs = Readonly<Record<LoggerName, Logger>>;
+
+const secretKeys = [
+  'authenticationData',
+  'authorization',
+  'hmacSecretKey',
+  'opsToken',
+  'password',
+  'payload',
+  'secret',
+  'secretKey',
+  'token',
+] as const;
+
+const stderr = 2;
+const bufferBytesMax = 16 * 1024 * 1024;
+
+async function openStderr(): Promise<DestinationStream> {
+  if (!isatty(stderr)) {
+    return destination({ fd: stderr, sync: false, maxLength: bufferBytesMax });
+  }
+  // Loaded only here: a broker without a terminal starts sooner.
+  const { default: pretty } = await import('pino-pretty');
+  return pretty({ destination: stderr, ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l' });
+}
+
+export interface LogOptions {
+  readonly level: string;
+  /** Default: stderr. */
+  readonly stream?: DestinationStream;
+}
+
+export async function openLogs(options: LogOptions): Promise<Logs> {
+  return namedLogs(options.level, options.stream ?? (await openStderr()));
+}
+
+/** For programs that start parts of a broker and do not want to hear from them. */
+export function silentLogs(): Logs {
+  return namedLogs('silent', { write() {} });
+}
+
+function namedLogs(level: string, stream: DestinationStream): Logs {
+  const root = pino(
+    {
+      level,
+      base: { pid: process.pid },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      redact: { paths: secretKeys.flatMap((key) => [key, `*.${key}`]), censor: '[hidden]' },
+    },
+    stream,
+  );
+  return Object.fromEntries(
+    loggerNames.map((name) => [name, root.child({ name })] as const),
+  ) as Logs;
+}
