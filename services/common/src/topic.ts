@@ -1,5 +1,5 @@
 // Topic names and topic filters: what is legal, what matches what, and what covers what (MQTT 5.0, 4.7 and 4.8.2; the
-// rules of 3.1.1 are the same). All functions walk the strings in place; none of them allocates on the matching path.
+// rules of 3.1.1 are the same). What runs for each message walks the strings in place and allocates nothing.
 
 /** The longest topic name or filter, in bytes of UTF-8. */
 export const topicBytesMax = 65_535;
@@ -57,9 +57,8 @@ export function levelCount(topic: string): number {
 
 /** Whether a (valid, not shared) filter matches a (valid) topic name. */
 export function matches(filter: string, topic: string): boolean {
-  const first = filter.charCodeAt(0);
   // [MQTT-4.7.2-1] a leading wildcard does not match a topic that begins with $
-  if (topic.charCodeAt(0) === dollar && (first === plus || first === hash)) return false;
+  if (topic.charCodeAt(0) === dollar && startsWithWildcard(filter)) return false;
   let f = 0;
   let t = 0;
   while (f < filter.length) {
@@ -80,12 +79,9 @@ export function matches(filter: string, topic: string): boolean {
 
 /** Whether every topic name that `inner` matches is matched by `outer` too (valid filters, not shared). */
 export function covers(outer: string, inner: string): boolean {
-  const first = outer.charCodeAt(0);
   // [MQTT-4.7.2-1]
-  if (inner.charCodeAt(0) === dollar && (first === plus || first === hash)) return false;
-  // There is no empty topic, so these match the same with a `+` more; elsewhere `a/#` has `a`, which `a/+/#` has not.
-  if (inner === '#') inner = '+/#';
-  else if (inner === '/#') inner = '/+/#';
+  if (inner.charCodeAt(0) === dollar && startsWithWildcard(outer)) return false;
+  inner = withoutEmptyTopic(inner);
   let o = 0;
   let i = 0;
   for (;;) {
@@ -101,6 +97,35 @@ export function covers(outer: string, inner: string): boolean {
     o = outerEnd + 1;
     i = innerEnd + 1;
   }
+}
+
+/** Whether some topic name is matched by both (valid filters, not shared). */
+export function overlaps(one: string, other: string): boolean {
+  if (startsWithWildcard(one) && other.startsWith('$')) return false; // [MQTT-4.7.2-1]
+  if (startsWithWildcard(other) && one.startsWith('$')) return false;
+  const levels = withoutEmptyTopic(one).split('/');
+  const others = withoutEmptyTopic(other).split('/');
+  for (let index = 0; ; index += 1) {
+    const level = levels[index];
+    const otherLevel = others[index];
+    if (level === '#' || otherLevel === '#') return true;
+    if (level === undefined || otherLevel === undefined) return level === otherLevel;
+    if (level !== '+' && otherLevel !== '+' && level !== otherLevel) return false;
+  }
+}
+
+/**
+ * There is no empty topic, so these two match the same with a `+` more, and then level by level is exact. Elsewhere `a/#`
+ * has `a`, which `a/+/#` has not.
+ */
+function withoutEmptyTopic(filter: string): string {
+  if (filter === '#') return '+/#';
+  return filter === '/#' ? '/+/#' : filter;
+}
+
+function startsWithWildcard(filter: string): boolean {
+  const first = filter.charCodeAt(0);
+  return first === plus || first === hash;
 }
 
 function fits(text: string): boolean {

@@ -7,6 +7,7 @@ import {
   isValidTopicName,
   levelCount,
   matches,
+  overlaps,
   parseSharedFilter,
 } from '@lmqtt/common/topic';
 
@@ -152,6 +153,16 @@ describe('topic', () => {
       fc.property(filters, filters, (outer, inner) => {
         const escaped = allTopics.find((topic) => matches(inner, topic) && !matches(outer, topic));
         assert.equal(covers(outer, inner), escaped === undefined, `${outer} ${inner} ${escaped}`);
+      }),
+      { numRuns: 1500 },
+    );
+  });
+
+  it('finds an overlap exactly when some topic is matched by both', () => {
+    fc.assert(
+      fc.property(filters, filters, (one, other) => {
+        const shared = allTopics.find((topic) => matches(one, topic) && matches(other, topic));
+        assert.equal(overlaps(one, other), shared !== undefined, `${one} ${other} ${shared}`);
       }),
       { numRuns: 1500 },
     );
