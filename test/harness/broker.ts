@@ -68,7 +68,7 @@ export class Broker {
     this.#dirIsOurs = options.dataDir === undefined;
     this.dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'lmqtt-test-'));
     if (this.#dirIsOurs) process.on('exit', this.#removeDir);
-    if (external !== undefined) this.#listen(`mqtt=${external}`);
+    if (external !== undefined) this.#listen(`mqtt=${external.replaceAll(',', ' ')}`);
   }
 
   readonly #removeDir = (): void => {
@@ -215,8 +215,8 @@ export class Broker {
 }
 
 /**
- * A running broker. With LMQTT_TEST_BROKER=host:port in the environment it is that one instead,
- * settings and all; what needs restart or metrics fails there.
+ * A running broker. With LMQTT_TEST_BROKER=host:port[,ws=host:port] in the environment it is that
+ * one instead, settings and all; what needs restart or metrics fails there.
  */
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
   const external = process.env['LMQTT_TEST_BROKER'];
