@@ -19,6 +19,15 @@ export interface OrderKey {
 
 export const noEntries: readonly QueueEntry[] = [];
 
+/** A PUBLISH packet of a message, made once for all clients that get it alike. */
+export interface EncodedPublish {
+  readonly bytes: Uint8Array;
+  /** Where the packet identifier is, at QoS 1 and 2. */
+  readonly packetIdAt: number;
+  /** Where the message expiry interval is; −1: there is none. */
+  readonly expiryAt: number;
+}
+
 /**
  * An application message. Its bytes stay where they were read, and are copied only into the log
  * and into the write buffers of connections:
@@ -56,6 +65,8 @@ export class Message {
   orderKey: OrderKey | undefined = undefined;
   /** The last push that a session saw it in: for the one copy of a QoS 0 message. */
   mark = 0;
+  /** Kept by the codec of the connection node, by its own numbering. */
+  encoded: (EncodedPublish | undefined)[] | undefined = undefined;
 
   constructor(
     topic: string,

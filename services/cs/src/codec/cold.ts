@@ -1,0 +1,187 @@
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import { generate } from 'mqtt-packet';
+import type { IConnackPacket, Packet, UserProperties } from 'mqtt-packet';
+import type {
+  Connack,
+  Explanation,
+  FilterAnswers,
+  ServerAuth,
+  ServerDisconnect,
+} from '../packet/outgoing.ts';
+import { PacketType } from '../packet/packet-type.ts';
+import type { ProtocolVersion } from '../packet/packet-type.ts';
+import type { UserProperty } from '../packet/property.ts';
+
+// The outbound packets that are rare, encoded by mqtt-packet. Reason string and user properties are
+// left out, the latter first, where the packet would be larger than the client takes
+// [MQTT-3.2.2-19], [MQTT-3.2.2-20] and their like for the other packets.
+
+type Spoken = {
+  readonly reasonString?: string;
+  readonly userProperties?: UserProperties;
+};
+
+const fiveZero = { protocolVersion: 5 };
+
+/** Return codes of CONNACK in 3.1 and 3.1.1, table 3.1 there. */
+const ReturnCode = {
+  accepted: 0,
+  unacceptableProtocolVersion: 1,
+  identifierRejected: 2,
+  serverUnavailable: 3,
+  badUserNameOrPassword: 4,
+  notAuthorized: 5,
+} as const;
+
+/** The return code of 3.1.1 that comes closest; only these may be sent. */
+export function connackReturnCode(reasonCode: number): number {
+  switch (reasonCode) {
+    case ReasonCode.success:
+      return ReturnCode.accepted;
+    case ReasonCode.unsupportedProtocolVersion:
+      return ReturnCode.unacceptableProtocolVersion;
+    case ReasonCode.clientIdentifierNotValid:
+      return ReturnCode.identifierRejected;
+    case ReasonCode.badUserNameOrPassword:
+    case ReasonCode.badAuthenticationMethod:
+      return ReturnCode.badUserNameOrPassword;
+    case ReasonCode.notAuthorized:
+    case ReasonCode.banned:
+      return ReturnCode.notAuthorized;
+    default:
+      return ReturnCode.serverUnavailable;
+  }
+}
+
+export function connack(
+  version: ProtocolVersion,
+  packet: Connack,
+  maximumPacketSize?: number,
+): Buffer {
+  if (version < 5) {
+    const code = connackReturnCode(packet.reasonCode);
+    return Buffer.from([PacketType.connack << 4, 2, packet.sessionPresent ? 1 : 0, code]);
+  }
+  const properties = connackProperties(packet);
+  return explained(packet, maximumPacketSize, (spoken) => ({
+    cmd: 'connack',
+    sessionPresent: packet.sessionPresent,
+    reasonCode: packet.reasonCode,
+    properties: { ...properties, ...spoken },
+  }));
+}
+
+export function suback(
+  version: ProtocolVersion,
+  packet: FilterAnswers,
+  maximumPacketSize?: number,
+): Buffer {
+  const { packetId, reasonCodes } = packet;
+  if (version < 5) {
+    // [MQTT-3.9.3-2] of 3.1.1: only 0x80 says failure.
+    const granted = reasonCodes.map((code) => (code < 0x80 ? code : 0x80));
+    return generate({ cmd: 'suback', messageId: packetId, granted });
+  }
+  return explained(packet, maximumPacketSize, (spoken) => ({
+    cmd: 'suback',
+    messageId: packetId,
+    granted: [...reasonCodes],
+    properties: spoken,
+  }));
+}
+
+export function unsuback(
+  version: ProtocolVersion,
+  packet: FilterAnswers,
+  maximumPacketSize?: number,
+): Buffer {
+  const { packetId, reasonCodes } = packet;
+  if (version < 5) return generate({ cmd: 'unsuback', messageId: packetId, granted: [] });
+  return explained(packet, maximumPacketSize, (spoken) => ({
+    cmd: 'unsuback',
+    messageId: packetId,
+    granted: [...reasonCodes],
+    properties: spoken,
+  }));
+}
+
+/** To a 5.0 client only: before that a server just closes. */
+export function disconnect(packet: ServerDisconnect, maximumPacketSize?: number): Buffer {
+  const { reasonCode, serverReference } = packet;
+  const properties = present({ serverReference });
+  return explained(packet, maximumPacketSize, (spoken) => ({
+    cmd: 'disconnect',
+    reasonCode,
+    properties: { ...properties, ...spoken },
+  }));
+}
+
+export function auth(packet: ServerAuth, maximumPacketSize?: number): Buffer {
+  const { reasonCode, authenticationMethod, authenticationData } = packet;
+  const properties = present({ authenticationMethod, authenticationData });
+  return explained(packet, maximumPacketSize, (spoken) => ({
+    cmd: 'auth',
+    reasonCode,
+    properties: { ...properties, ...spoken },
+  }));
+}
+
+type Present<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> };
+
+/** Without the keys that have no value: mqtt-packet would take them for a value. */
+function present<T extends object>(fields: T): Present<T> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as Present<T>;
+}
+
+function connackProperties(packet: Connack): NonNullable<IConnackPacket['properties']> {
+  return present({
+    sessionExpiryInterval: packet.sessionExpiryS,
+    receiveMaximum: packet.receiveMaximum,
+    maximumQoS: packet.maximumQos,
+    retainAvailable: packet.retainAvailable,
+    maximumPacketSize: packet.maximumPacketSize,
+    assignedClientIdentifier: packet.assignedClientIdentifier,
+    topicAliasMaximum: packet.topicAliasMaximum,
+    wildcardSubscriptionAvailable: packet.wildcardSubscriptionAvailable,
+    subscriptionIdentifiersAvailable: packet.subscriptionIdentifiersAvailable,
+    sharedSubscriptionAvailable: packet.sharedSubscriptionAvailable,
+    serverKeepAlive: packet.serverKeepAliveS,
+    responseInformation: packet.responseInformation,
+    serverReference: packet.serverReference,
+    authenticationMethod: packet.authenticationMethod,
+    authenticationData: packet.authenticationData,
+  });
+}
+
+/** mqtt-packet groups the values by name: the order of values of one name is kept. */
+function grouped(properties: readonly UserProperty[]): UserProperties {
+  const values = new Map<string, string[]>();
+  for (const [name, value] of properties) {
+    const known = values.get(name);
+    if (known) known.push(value);
+    else values.set(name, [value]);
+  }
+  return Object.fromEntries(values);
+}
+
+function explained(
+  { reasonString, userProperties }: Explanation,
+  maximumPacketSize: number | undefined,
+  packet: (spoken: Spoken) => Packet,
+): Buffer {
+  const reason = reasonString ? { reasonString } : {};
+  const sizeMax = maximumPacketSize ?? Number.POSITIVE_INFINITY;
+  if (userProperties && userProperties.length > 0) {
+    const whole = generate(
+      packet({ ...reason, userProperties: grouped(userProperties) }),
+      fiveZero,
+    );
+    if (whole.length <= sizeMax) return whole;
+  }
+  const withReason = generate(packet(reason), fiveZero);
+  return withReason.length <= sizeMax || !reasonString
+    ? withReason
+    : generate(packet({}), fiveZero);
+}

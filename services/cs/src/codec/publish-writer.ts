@@ -1,0 +1,188 @@
+import type { EncodedPublish, Message } from '@lmqtt/common/message';
+import type { Delivery } from '../packet/delivery.ts';
+import { PropertyId } from '../packet/property.ts';
+import { copyBytes, putU16, putU32, putVarint, varintBytes } from './bytes.ts';
+
+// PUBLISH packets into a caller's buffer. A message's bytes are laid out as a packet's body is, so
+// that in the usual case one copy brings over topic and payload, with the packet identifier (and
+// the empty properties of 5.0) written into the gap between them afterwards.
+//
+// A message that goes to several clients alike is encoded once and then copied and patched: from
+// its second packet on, the encoding is kept with the message. What differs by session within a
+// 5.0 packet (identifiers, alias) is always written out.
+
+/** Larger ones are not kept encoded: the copy costs as much as the encoding. */
+const encodedBytesMax = 16 * 1024;
+const noEncodings: (EncodedPublish | undefined)[] = [];
+
+/** Bytes of the topic name. */
+function topicBytes(message: Message): number {
+  const { topicStart, buffer } = message;
+  if (topicStart < 0) return Buffer.byteLength(message.topic);
+  return (buffer[topicStart]! << 8) | buffer[topicStart + 1]!;
+}
+
+function propertyBytes(message: Message, delivery: Delivery): number {
+  let bytes = message.properties === undefined ? 0 : message.properties.length;
+  if (delivery.messageExpiryS >= 0) bytes += 5;
+  if (delivery.topicAlias > 0) bytes += 3;
+  const identifiers = delivery.subscriptionIdentifiers;
+  if (identifiers === undefined) return bytes;
+  for (const identifier of identifiers) bytes += 1 + varintBytes(identifier);
+  return bytes;
+}
+
+function remainingLength(message: Message, delivery: Delivery): number {
+  const withTopic = delivery.version < 5 || delivery.withTopic;
+  let bytes = 2 + message.payloadEnd - message.payloadStart;
+  if (withTopic) bytes += topicBytes(message);
+  if (delivery.qos > 0) bytes += 2;
+  if (delivery.version < 5) return bytes;
+  const properties = propertyBytes(message, delivery);
+  return bytes + varintBytes(properties) + properties;
+}
+
+/** Bytes of the whole packet, for the buffer's room and the client's maximum packet size. */
+export function publishSize(message: Message, delivery: Delivery): number {
+  const remaining = remainingLength(message, delivery);
+  return 1 + varintBytes(remaining) + remaining;
+}
+
+/** Writes the packet, `publishSize` bytes; returns where the next one begins. */
+export function writePublish(
+  target: Uint8Array,
+  at: number,
+  message: Message,
+  delivery: Delivery,
+): number {
+  if (
+    delivery.version < 5 ||
+    (delivery.topicAlias === 0 && delivery.subscriptionIdentifiers === undefined)
+  ) {
+    const encoded = encodedOf(message, delivery);
+    if (encoded !== undefined) return writeEncoded(target, at, encoded, delivery);
+  }
+  return encode(target, at, message, delivery);
+}
+
+function encode(target: Uint8Array, at: number, message: Message, delivery: Delivery): number {
+  target[at] =
+    0x30 | (delivery.dup ? 0x08 : 0) | (delivery.qos << 1) | (delivery.retain ? 0x01 : 0);
+  const body = putVarint(target, at + 1, remainingLength(message, delivery));
+  const { topicStart, payloadStart, payloadEnd, buffer } = message;
+  const fiveZero = delivery.version === 5;
+  const bare =
+    !fiveZero ||
+    (message.properties === undefined &&
+      delivery.messageExpiryS < 0 &&
+      delivery.topicAlias === 0 &&
+      delivery.subscriptionIdentifiers === undefined);
+  let end: number;
+  if (topicStart >= 0 && (delivery.withTopic || !fiveZero)) {
+    const topicEnd = topicStart + 2 + topicBytes(message);
+    const gapBytes = (delivery.qos > 0 ? 2 : 0) + (fiveZero ? 1 : 0);
+    if (bare && payloadStart - topicEnd === gapBytes) {
+      const packetEnd = copyBytes(target, body, buffer, topicStart, payloadEnd);
+      end = body + topicEnd - topicStart;
+      if (delivery.qos > 0) end = putU16(target, end, delivery.packetId);
+      if (fiveZero) target[end] = 0;
+      return packetEnd;
+    }
+    end = copyBytes(target, body, buffer, topicStart, topicEnd);
+  } else {
+    end = putTopic(target, body, fiveZero && !delivery.withTopic ? '' : message.topic);
+  }
+  if (delivery.qos > 0) end = putU16(target, end, delivery.packetId);
+  if (fiveZero)
+    end = bare ? putVarint(target, end, 0) : putProperties(target, end, message, delivery);
+  return copyBytes(target, end, buffer, payloadStart, payloadEnd);
+}
+
+function putTopic(target: Uint8Array, at: number, topic: string): number {
+  const start = at + 2;
+  const { written } = encoder.encodeInto(topic, target.subarray(start));
+  putU16(target, at, written);
+  return start + written;
+}
+
+const encoder = new TextEncoder();
+
+/** The expiry comes first, where {@link writeEncoded} finds it. */
+function putProperties(
+  target: Uint8Array,
+  at: number,
+  message: Message,
+  delivery: Delivery,
+): number {
+  let end = putVarint(target, at, propertyBytes(message, delivery));
+  if (delivery.messageExpiryS >= 0) {
+    target[end] = PropertyId.messageExpiryInterval;
+    end = putU32(target, end + 1, delivery.messageExpiryS);
+  }
+  if (delivery.topicAlias > 0) {
+    target[end] = PropertyId.topicAlias;
+    end = putU16(target, end + 1, delivery.topicAlias);
+  }
+  const { properties } = message;
+  if (properties !== undefined) end = copyBytes(target, end, properties, 0, properties.length);
+  const identifiers = delivery.subscriptionIdentifiers;
+  if (identifiers === undefined) return end;
+  for (const identifier of identifiers) {
+    target[end] = PropertyId.subscriptionIdentifier;
+    end = putVarint(target, end + 1, identifier);
+  }
+  return end;
+}
+
+/** The encoding that fits; undefined the first time, when it may well be the only one. */
+function encodedOf(message: Message, delivery: Delivery): EncodedPublish | undefined {
+  const encodings = message.encoded;
+  if (encodings === undefined) {
+    message.encoded = noEncodings;
+    return undefined;
+  }
+  const expires = delivery.version === 5 && delivery.messageExpiryS >= 0;
+  const variant =
+    (delivery.qos << 3) |
+    (delivery.retain ? 4 : 0) |
+    (delivery.version === 5 ? 2 : 0) |
+    (expires ? 1 : 0);
+  const known = encodings[variant];
+  if (known !== undefined) return known;
+  const bytes = publishSize(message, delivery);
+  if (bytes > encodedBytesMax) return undefined;
+  const made = encodeOnce(message, delivery, bytes, expires);
+  if (encodings === noEncodings) message.encoded = [];
+  message.encoded![variant] = made;
+  return made;
+}
+
+function encodeOnce(
+  message: Message,
+  delivery: Delivery,
+  packetBytes: number,
+  expires: boolean,
+): EncodedPublish {
+  const bytes = new Uint8Array(packetBytes);
+  encode(bytes, 0, message, delivery);
+  const remaining = remainingLength(message, delivery);
+  const packetIdAt = 1 + varintBytes(remaining) + 2 + topicBytes(message);
+  const propertiesAt = packetIdAt + (delivery.qos > 0 ? 2 : 0);
+  const lengthBytes = expires ? varintBytes(propertyBytes(message, delivery)) : 0;
+  return { bytes, packetIdAt, expiryAt: expires ? propertiesAt + lengthBytes + 1 : -1 };
+}
+
+function writeEncoded(
+  target: Uint8Array,
+  at: number,
+  encoded: EncodedPublish,
+  delivery: Delivery,
+): number {
+  const { bytes } = encoded;
+  target.set(bytes, at);
+  if (delivery.dup) target[at] = bytes[0]! | 0x08;
+  else target[at] = bytes[0]! & ~0x08;
+  if (delivery.qos > 0) putU16(target, at + encoded.packetIdAt, delivery.packetId);
+  if (encoded.expiryAt >= 0) putU32(target, at + encoded.expiryAt, delivery.messageExpiryS);
+  return at + bytes.length;
+}

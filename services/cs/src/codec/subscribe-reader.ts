@@ -1,0 +1,66 @@
+import type { Qos } from '@lmqtt/common/qos';
+import { PacketType } from '../packet/packet-type.ts';
+import type { FilterRequest, Subscribe } from '../packet/subscribe.ts';
+import type { Unsubscribe } from '../packet/unsubscribe.ts';
+import type { Cursor } from './cursor.ts';
+import { malformed, protocolError } from './malformed-packet.ts';
+import type { Properties } from './property-reader.ts';
+import { readProperties } from './property-reader.ts';
+
+// SUBSCRIBE, section 3.8, and UNSUBSCRIBE, section 3.10:
+//
+//     packet identifier | properties (5.0) | one or more of: filter, options byte
+//     packet identifier | properties (5.0) | one or more of: filter
+//
+// The options: 00, retain handling (2 bits), retain as published, no local, QoS (2 bits);
+// before 5.0 only the QoS.
+
+const none: Properties = { userProperties: [] };
+
+function readFilter(cursor: Cursor, version: number): FilterRequest {
+  const filter = cursor.string('topic filter');
+  const options = cursor.byte('subscription options');
+  // [MQTT-3.8.3-5]; 3.1.1: [MQTT-3-8.3-4].
+  if ((options & (version === 5 ? 0xc0 : 0xfc)) !== 0) {
+    malformed('subscription options: reserved bits');
+  }
+  const qos = options & 3;
+  if (qos === 3) protocolError('subscription options: QoS 3');
+  const retainHandling = (options >> 4) & 3;
+  if (retainHandling === 3) protocolError('subscription options: retain handling 3');
+  const noLocal = (options & 0x04) !== 0;
+  // [MQTT-3.8.3-4]
+  if (noLocal && filter.startsWith('$share/')) protocolError('no local on a shared subscription');
+  return {
+    filter,
+    qos: qos as Qos,
+    noLocal,
+    retainAsPublished: (options & 0x08) !== 0,
+    retainHandling: retainHandling as 0 | 1 | 2,
+  };
+}
+
+export function readSubscribe(cursor: Cursor, version: number): Subscribe {
+  const packetId = cursor.packetIdentifier();
+  const properties = version === 5 ? readProperties(cursor, PacketType.subscribe) : none;
+  // [MQTT-3.8.3-2]
+  if (cursor.left === 0) protocolError('SUBSCRIBE: no topic filter');
+  const filters: FilterRequest[] = [];
+  while (cursor.left > 0) filters.push(readFilter(cursor, version));
+  return {
+    packetId,
+    filters,
+    subscriptionIdentifier: properties.subscriptionIdentifier,
+    userProperties: properties.userProperties,
+  };
+}
+
+export function readUnsubscribe(cursor: Cursor, version: number): Unsubscribe {
+  const packetId = cursor.packetIdentifier();
+  const properties = version === 5 ? readProperties(cursor, PacketType.unsubscribe) : none;
+  // [MQTT-3.10.3-2]
+  if (cursor.left === 0) protocolError('UNSUBSCRIBE: no topic filter');
+  const filters: string[] = [];
+  while (cursor.left > 0) filters.push(cursor.string('topic filter'));
+  return { packetId, filters, userProperties: properties.userProperties };
+}
