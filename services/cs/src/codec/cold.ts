@@ -106,7 +106,7 @@ export function unsuback(
 }
 
 /** To a 5.0 client only: before that a server just closes. */
-export function disconnect(packet: ServerDisconnect, maximumPacketSize?: number): Buffer {
+export function disconnectPacket(packet: ServerDisconnect, maximumPacketSize?: number): Buffer {
   const { reasonCode, serverReference } = packet;
   const properties = present({ serverReference });
   return explained(packet, maximumPacketSize, (spoken) => ({
@@ -116,7 +116,7 @@ export function disconnect(packet: ServerDisconnect, maximumPacketSize?: number)
   }));
 }
 
-export function auth(packet: ServerAuth, maximumPacketSize?: number): Buffer {
+export function authPacket(packet: ServerAuth, maximumPacketSize?: number): Buffer {
   const { reasonCode, authenticationMethod, authenticationData } = packet;
   const properties = present({ authenticationMethod, authenticationData });
   return explained(packet, maximumPacketSize, (spoken) => ({
