@@ -54,8 +54,8 @@ export function connackReturnCode(reasonCode: number): number {
 }
 
 export function connack(
-  version: ProtocolVersion,
   packet: Connack,
+  version: ProtocolVersion,
   maximumPacketSize?: number,
 ): Buffer {
   if (version < 5) {
@@ -72,8 +72,8 @@ export function connack(
 }
 
 export function suback(
-  version: ProtocolVersion,
   packet: FilterAnswers,
+  version: ProtocolVersion,
   maximumPacketSize?: number,
 ): Buffer {
   const { packetId, reasonCodes } = packet;
@@ -91,8 +91,8 @@ export function suback(
 }
 
 export function unsuback(
-  version: ProtocolVersion,
   packet: FilterAnswers,
+  version: ProtocolVersion,
   maximumPacketSize?: number,
 ): Buffer {
   const { packetId, reasonCodes } = packet;
