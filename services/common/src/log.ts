@@ -68,6 +68,7 @@ function namedLogs(level: string, stream: DestinationStream): Logs {
     {
       level,
       base: { pid: process.pid },
+      formatters: { level: (label) => ({ level: label }) },
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: { paths: secretKeys.flatMap((key) => [key, `*.${key}`]), censor: '[hidden]' },
     },

@@ -1,0 +1,37 @@
+// What happens in ops that somebody may want to know: each is one function, so that its counter and
+// its log line cannot drift apart.
+import type { ClientId } from '@lmqtt/common/ids';
+import type { Logger } from '@lmqtt/common/log';
+import type { Metrics } from '@lmqtt/common/metrics';
+
+export interface OpsEvents {
+  listening(address: string, port: number): void;
+  restRefused(address: string): void;
+  disconnectAsked(clientId: ClientId, found: boolean): void;
+  requestFailed(route: string, error: Error): void;
+}
+
+export function opsEvents(log: Logger, metrics: Metrics): OpsEvents {
+  const requests = metrics.counters('lmqtt_ops_events_total', 'Events of the ops role', 'event', [
+    'disconnect_asked',
+    'request_failed',
+    'rest_refused',
+  ]);
+  return {
+    listening(address, port) {
+      log.info({ address, port }, 'ops listens');
+    },
+    restRefused(address) {
+      requests.rest_refused += 1;
+      log.warn({ address }, 'REST request without the right to it');
+    },
+    disconnectAsked(clientId, found) {
+      requests.disconnect_asked += 1;
+      log.info({ clientId, found }, 'operator disconnects a client');
+    },
+    requestFailed(route, error) {
+      requests.request_failed += 1;
+      log.error({ route, err: error }, 'request failed');
+    },
+  };
+}

@@ -1,0 +1,196 @@
+// Real HTTP against a running ops server; behind it a source of clients that is held in memory.
+import assert from 'node:assert/strict';
+import { request } from 'node:http';
+import { afterEach, test } from 'node:test';
+
+import { clientId, nodeId } from '@lmqtt/common/ids';
+import { Lifecycle } from '@lmqtt/common/lifecycle';
+import { silentLogs } from '@lmqtt/common/log';
+import { Metrics } from '@lmqtt/common/metrics';
+
+import type { ClientStatus, OpsSource } from '../src/ops-source.ts';
+import { type RunningOps, startOps } from '../src/service.ts';
+
+function status(id: string): ClientStatus {
+  return {
+    clientId: clientId(id),
+    connection: {
+      nodeId: nodeId('n1'),
+      address: '127.0.0.1:5000',
+      protocolLevel: 5,
+      userName: null,
+      keepAliveS: 60,
+      connectedAtMs: 1,
+    },
+    subscriptions: 1,
+    queued: 0,
+    inflight: 0,
+    sessionExpiryS: 0,
+  };
+}
+
+function sourceOf(ids: readonly string[]): OpsSource {
+  const clients = new Map([...ids].toSorted().map((id) => [id, status(id)]));
+  return {
+    nodes: () =>
+      Promise.resolve([
+        {
+          nodeId: nodeId('n1'),
+          roles: ['cs', 'ds', 'ops'],
+          version: '1',
+          startedAtMs: 1,
+          connections: clients.size,
+          sessions: clients.size,
+        },
+      ]),
+    clients: ({ after, limit }) =>
+      Promise.resolve(
+        [...clients.values()].filter((c) => after === null || c.clientId > after).slice(0, limit),
+      ),
+    client: (id) =>
+      id === 'broken'
+        ? Promise.reject(new Error('disk'))
+        : Promise.resolve(clients.get(id) ?? null),
+    disconnect: (id) => Promise.resolve(clients.delete(id)),
+  };
+}
+
+let ops: RunningOps | undefined;
+afterEach(async () => {
+  await ops?.close();
+  ops = undefined;
+});
+
+interface Started {
+  readonly url: string;
+  readonly lifecycle: Lifecycle;
+  readonly metrics: Metrics;
+}
+
+async function start(ids: readonly string[], token: string | null = null): Promise<Started> {
+  const lifecycle = new Lifecycle(() => {});
+  const metrics = new Metrics();
+  ops = await startOps({
+    bind: '127.0.0.1',
+    port: 0,
+    token,
+    readiness: lifecycle,
+    metrics,
+    source: sourceOf(ids),
+    log: silentLogs().ops,
+  });
+  return { url: `http://127.0.0.1:${ops.port}`, lifecycle, metrics };
+}
+
+/** The status under another `Host` header, which `fetch` does not allow. */
+function statusWithHost(url: string, host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const get = request(url, { headers: { host } }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode ?? 0);
+    });
+    get.on('error', reject).end();
+  });
+}
+
+test('readyz follows the life of the process; healthz does not', async () => {
+  const { url, lifecycle } = await start([]);
+  const ready = async (): Promise<string> => {
+    const answer = await fetch(`${url}/readyz`);
+    return `${answer.status} ${await answer.text()}`;
+  };
+  assert.equal(await ready(), '503 starting\n');
+  lifecycle.ready();
+  assert.equal(await ready(), '200 ready\n');
+  lifecycle.failed('store: disk full');
+  assert.equal(await ready(), '503 failed: store: disk full\n');
+  assert.equal((await fetch(`${url}/healthz`)).status, 200);
+  lifecycle.recovered();
+  assert.equal(await ready(), '200 ready\n');
+  await lifecycle.stop();
+  assert.equal(await ready(), '503 stopping\n');
+});
+
+test('metrics gives what was counted', async () => {
+  const { url, metrics } = await start([]);
+  metrics.limits.MAX_CONNECTIONS += 3;
+  metrics.histogram('lmqtt_x_seconds', 'x', [0.1, 1]).record(0.5);
+  const answer = await fetch(`${url}/metrics`);
+  const text = await answer.text();
+  assert.match(answer.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
+  assert.match(text, /^lmqtt_limit_total\{limit="max_connections"\} 3$/m);
+  assert.match(text, /^lmqtt_x_seconds_bucket\{le="0.1"\} 0$/m);
+  assert.match(text, /^lmqtt_x_seconds_bucket\{le="\+Inf"\} 1$/m);
+});
+
+test('clients come in pages', async () => {
+  const { url } = await start(['a', 'b', 'c']);
+  const page = async (query: string): Promise<unknown> => {
+    const answer = (await (await fetch(`${url}/api/v1/clients?${query}`)).json()) as {
+      clients: { clientId: string }[];
+      next: string | null;
+    };
+    return [answer.clients.map((c) => c.clientId).join(''), answer.next];
+  };
+  assert.deepEqual(await page('limit=2'), ['ab', 'b']);
+  assert.deepEqual(await page('limit=2&after=b'), ['c', null]);
+  assert.equal((await fetch(`${url}/api/v1/clients?limit=0`)).status, 400);
+  assert.equal((await fetch(`${url}/api/v1/clients?limit=1001`)).status, 400);
+});
+
+test('a client is found, disconnected and gone, whatever its id', async () => {
+  const ids = ['plain', 'a/b?c#d %ü', 'x'.repeat(65_535)];
+  const { url, metrics } = await start(ids);
+  for (const id of ids) {
+    const one = `${url}/api/v1/clients/${encodeURIComponent(id)}`;
+    assert.equal(((await (await fetch(one)).json()) as ClientStatus).clientId, id);
+    assert.equal((await fetch(one, { method: 'DELETE' })).status, 204);
+    assert.equal((await fetch(one)).status, 404);
+    assert.equal((await fetch(one, { method: 'DELETE' })).status, 404);
+  }
+  const counted = await metrics.registry.metrics();
+  assert.match(counted, /lmqtt_ops_events_total\{event="disconnect_asked"\} 6/);
+});
+
+test('nodes are listed', async () => {
+  const { url } = await start(['a']);
+  const { nodes } = (await (await fetch(`${url}/api/v1/nodes`)).json()) as { nodes: unknown[] };
+  assert.equal(nodes.length, 1);
+});
+
+test('a failure inside is answered without its cause', async () => {
+  const { url } = await start([]);
+  const answer = await fetch(`${url}/api/v1/clients/broken`);
+  assert.equal(answer.status, 500);
+  assert.deepEqual(await answer.json(), { error: 'internal error' });
+});
+
+test('with a token REST wants it, and health and metrics do not', async () => {
+  const { url } = await start([], 'sesame');
+  const code = async (authorization: string): Promise<number> =>
+    (await fetch(`${url}/api/v1/nodes`, { headers: { authorization } })).status;
+  assert.equal(await code('Bearer sesame'), 200);
+  assert.equal(await code('Bearer other'), 401);
+  assert.equal((await fetch(`${url}/api/v1/nodes`)).status, 401);
+  assert.equal((await fetch(`${url}/metrics`)).status, 200);
+});
+
+test('without a token a foreign host name is refused', async () => {
+  const { url } = await start([]);
+  assert.equal(await statusWithHost(`${url}/api/v1/nodes`, 'localhost:9090'), 200);
+  assert.equal(await statusWithHost(`${url}/api/v1/nodes`, 'elsewhere.example'), 401);
+});
+
+test('a port in use rejects with the error of the socket', async () => {
+  const { url } = await start([]);
+  const again = startOps({
+    bind: '127.0.0.1',
+    port: Number(new URL(url).port),
+    token: null,
+    readiness: new Lifecycle(() => {}),
+    metrics: new Metrics(),
+    source: sourceOf([]),
+    log: silentLogs().ops,
+  });
+  await assert.rejects(again, { code: 'EADDRINUSE' });
+});
