@@ -1,0 +1,37 @@
+// What a started broker says on stdout: one line for programs, then two to try for people.
+import type { Settings } from '@lmqtt/common/settings/resolve';
+
+import type { ListenerName, RunningBroker } from './service.ts';
+
+const order: readonly ListenerName[] = ['mqtt', 'ws', 'mqtts', 'wss', 'ops'];
+
+/** As it stands in an address: IPv6 in brackets. */
+function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+/** Where a client on this machine reaches a listener of that address. */
+function reachable(bind: string): string {
+  if (bind === '0.0.0.0') return '127.0.0.1';
+  return bind === '::' ? '::1' : bind;
+}
+
+export function announcement(
+  settings: Pick<Settings, 'bind' | 'opsBind'>,
+  ports: RunningBroker['ports'],
+): string {
+  const listeners = order.flatMap((name) => {
+    const port = ports[name];
+    const host = bracketed(name === 'ops' ? settings.opsBind : settings.bind);
+    return port === undefined ? [] : [`${name}=${host}:${port}`];
+  });
+  const lines = [`ready ${listeners.join(' ')}`];
+  if (ports.mqtt !== undefined) {
+    const at = `-h ${reachable(settings.bind)} -p ${ports.mqtt}`;
+    const subscribe = `sub ${at} -t 'hello/#' -q 1 -v`;
+    const publish = `pub ${at} -t hello/world -q 1 -m hi`;
+    lines.push(`subscribe: mosquitto_${subscribe}   or: npx mqtt ${subscribe}`);
+    lines.push(`publish:   mosquitto_${publish}   or: npx mqtt ${publish}`);
+  }
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,53 @@
+// The `lmqtt` command.
+import { helpText } from '@lmqtt/common/settings/describe';
+import { SettingsError } from '@lmqtt/common/settings/parse';
+import { version } from '@lmqtt/common/version';
+
+import { runBroker } from './run-broker.ts';
+
+const usage = `lmqtt: an MQTT broker
+
+  npm start -- [settings]            run the broker
+  npm run lmqtt -- [command] [...]
+
+Commands:
+  standalone   run the broker (when no command is given)
+  --help       this text
+  --version    the version
+
+Settings, each as a flag (--mqtt-port 2883), in the environment (LMQTT_MQTT_PORT=2883) or in a file
+of key=value lines (MQTT_PORT=2883) named by --config FILE, which may be given several times. Flags
+count more than the environment, the environment more than files.
+
+${helpText()}
+`;
+
+async function dispatch(args: readonly string[]): Promise<number | undefined> {
+  const first = args[0];
+  const isFlag = first === undefined || first.startsWith('-');
+  const command = isFlag ? 'standalone' : first;
+  const rest = isFlag ? args : args.slice(1);
+  if (command !== 'standalone') {
+    throw new SettingsError(`${command}: there is no such command (see --help)`);
+  }
+  if (rest.includes('--help') || rest.includes('-h')) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  if (rest.includes('--version')) {
+    process.stdout.write(`${version}\n`);
+    return 0;
+  }
+  await runBroker({ args: rest, environment: process.env });
+  return undefined;
+}
+
+try {
+  const code = await dispatch(process.argv.slice(2));
+  // Without one the broker runs on.
+  if (code !== undefined) process.exitCode = code;
+} catch (error) {
+  if (!(error instanceof SettingsError)) throw error;
+  process.stderr.write(`lmqtt: ${error.message}\n`);
+  process.exitCode = 2;
+}
