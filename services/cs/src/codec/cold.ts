@@ -9,7 +9,6 @@ import type {
   ServerDisconnect,
 } from '../packet/outgoing.ts';
 import { PacketType } from '../packet/packet-type.ts';
-import type { ProtocolVersion } from '../packet/packet-type.ts';
 import type { UserProperty } from '../packet/property.ts';
 
 // The outbound packets that are rare, encoded by mqtt-packet. Reason string and user properties are
@@ -53,11 +52,8 @@ export function connackReturnCode(reasonCode: number): number {
   }
 }
 
-export function connack(
-  packet: Connack,
-  version: ProtocolVersion,
-  maximumPacketSize?: number,
-): Buffer {
+/** `version` 0 (not known, not supported) stands for 3.1.1, here and below. */
+export function connack(packet: Connack, version: number, maximumPacketSize?: number): Buffer {
   if (version < 5) {
     const code = connackReturnCode(packet.reasonCode);
     return Buffer.from([PacketType.connack << 4, 2, packet.sessionPresent ? 1 : 0, code]);
@@ -71,11 +67,7 @@ export function connack(
   }));
 }
 
-export function suback(
-  packet: FilterAnswers,
-  version: ProtocolVersion,
-  maximumPacketSize?: number,
-): Buffer {
+export function suback(packet: FilterAnswers, version: number, maximumPacketSize?: number): Buffer {
   const { packetId, reasonCodes } = packet;
   if (version < 5) {
     // [MQTT-3.9.3-2] of 3.1.1: only 0x80 says failure.
@@ -92,7 +84,7 @@ export function suback(
 
 export function unsuback(
   packet: FilterAnswers,
-  version: ProtocolVersion,
+  version: number,
   maximumPacketSize?: number,
 ): Buffer {
   const { packetId, reasonCodes } = packet;

@@ -6,6 +6,7 @@ import { readPacketIdentifier, readReasonCode } from './acknowledgement-reader.t
 import { readConnect, readProtocolVersion } from './connect-reader.ts';
 import { Cursor } from './cursor.ts';
 import { readAuth, readDisconnect } from './disconnect-reader.ts';
+import { checkFirstByte } from './first-byte.ts';
 import { Gathering } from './gathering.ts';
 import { malformed, MalformedPacket, protocolError, refused } from './malformed-packet.ts';
 import { PublishReader } from './publish-reader.ts';
@@ -250,38 +251,4 @@ export class PacketReader {
         protocolError(`packet type ${type} from a client`);
     }
   }
-}
-
-const names = Object.keys(PacketType) as readonly (keyof typeof PacketType)[];
-const withFlags: ReadonlySet<number> = new Set([
-  PacketType.pubrel,
-  PacketType.subscribe,
-  PacketType.unsubscribe,
-]);
-const fromServer: ReadonlySet<number> = new Set([
-  PacketType.connack,
-  PacketType.suback,
-  PacketType.unsuback,
-  PacketType.pingresp,
-]);
-
-/** Type and flags of any packet; those of PUBLISH are its own. */
-function checkFirstByte(first: number, version: ProtocolVersion | 0): void {
-  const type = first >> 4;
-  if (type === 0) malformed('packet type 0');
-  const name = names[type - 1]!.toUpperCase();
-  if (fromServer.has(type)) protocolError(`${name} from a client`);
-  if (version === 0 && type !== PacketType.connect) {
-    // [MQTT-3.1.0-1]
-    protocolError(`${name} before CONNECT`);
-  }
-  // [MQTT-3.1.0-2]
-  if (version !== 0 && type === PacketType.connect) protocolError('a second CONNECT');
-  if (type === PacketType.auth && version < 5) malformed('AUTH: not before 5.0');
-  if (type === PacketType.publish) return;
-  const flags = first & 0x0f;
-  // 3.1 knows DUP in these three.
-  const given = version === 3 && withFlags.has(type) ? flags & 0x07 : flags;
-  // [MQTT-2.1.3-1]
-  if (given !== (withFlags.has(type) ? 2 : 0)) malformed(`${name}: flags ${flags}`);
 }
