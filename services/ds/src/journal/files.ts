@@ -35,6 +35,8 @@ export interface OpenFile {
   /** How many bytes were read: fewer only at the end of the file. */
   read(buffer: Buffer, start: number, bytes: number, position: number): Promise<number>;
   size(): Promise<number>;
+  /** Cuts off what is beyond; need not be durable. */
+  truncate(bytes: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -99,6 +101,10 @@ class DiskFile implements OpenFile {
 
   async size(): Promise<number> {
     return (await this.#handle.stat()).size;
+  }
+
+  truncate(bytes: number): Promise<void> {
+    return this.#handle.truncate(bytes);
   }
 
   async close(): Promise<void> {

@@ -57,11 +57,47 @@ export interface Journal {
   checkpoint(): Promise<void>;
 }
 
+/** A segment that takes no more blocks. */
+export interface SealedSegment {
+  readonly number: number;
+  /** Bytes; what is behind is void. */
+  readonly end: number;
+  readonly createdMs: number;
+  /** Its index is on disk (or there is nothing to index). */
+  indexed: boolean;
+}
+
+/** The files under the journal, for the store that indexes them and decides how long they stay. */
+export interface JournalSegments {
+  /** Those that take no more blocks, the oldest first. */
+  readonly segments: readonly SealedSegment[];
+  /** Number of the one that is being written. */
+  readonly openSegment: number;
+  /** Segments below hold no record that a start would need for the stores' state. */
+  readonly coveredBelow: number;
+  /** One listener: `coveredBelow` may have grown. */
+  onCovered(listener: () => void): void;
+  /** Like `OpenFile.read`; throws where the segment is gone. */
+  read(
+    segment: number,
+    buffer: Buffer,
+    start: number,
+    bytes: number,
+    position: number,
+  ): Promise<number>;
+  /** Removes a sealed segment; does nothing where it may not go yet. */
+  remove(segment: number): Promise<void>;
+}
+
 export type CommitCallback = (failure: JournalFailure | undefined, block: Written) => void;
 
 /** Where a block came to stand; of no meaning after a failure. */
 export interface Written {
   readonly segment: number;
+  /** The block is still in memory: `buffer[start … start + bytes)`. */
+  readonly buffer: Buffer;
+  readonly start: number;
+  readonly bytes: number;
   /**
    * In the segment, in bytes, of what was at `blockStart` in the buffer: a record body that was
    * reserved at `offset` is at `position + offset - blockStart` (both read at that time).

@@ -7,4 +7,22 @@ export const RecordType = {
   tick: 0,
   message: 1,
   queueDropped: 2,
+
+  sessionPut: 16,
+  sessionRemoved: 17,
+  subscriptionsPut: 18,
+  subscriptionsRemoved: 19,
+  sessionWrite: 20,
+  willPut: 21,
+  willDue: 22,
+  willRemoved: 23,
+
+  groupPut: 32,
+  groupRemoved: 33,
+  groupDone: 34,
+
+  retainedPut: 40,
+  retainedDeleted: 41,
+
+  queueIdsReserved: 48,
 } as const;

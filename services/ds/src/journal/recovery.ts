@@ -1,0 +1,202 @@
+import { crc32 } from 'node:zlib';
+import { join } from 'node:path';
+import {
+  decodeSegmentHeader,
+  formatVersion,
+  segmentHeaderBytes,
+  type SegmentHeader,
+} from './block.ts';
+import { JournalRefusal } from './failure.ts';
+import type { Files } from './files.ts';
+import type { SealedSegment } from './journal.ts';
+import type { RecordHandler, SegmentIndex } from './participant.ts';
+import { eachRecord, scanSegment } from './scan.ts';
+import { indexName, segmentName, segmentNumber } from './segment.ts';
+import type { CheckpointMark } from './state.ts';
+
+export interface Recovery {
+  readonly segments: SealedSegment[];
+  readonly nextNumber: number;
+  readonly nextSequence: number;
+  readonly order: number;
+  readonly brokerTimeMs: number;
+  readonly replayed: number;
+  readonly torn: { readonly segment: number; readonly position: number } | undefined;
+}
+
+interface Found {
+  readonly number: number;
+  readonly header: SegmentHeader;
+}
+
+const indexMagic = 'LMQTTIDX';
+const indexHeaderBytes = 64;
+
+/** Reads the log back: indexes of sealed segments, and records from the checkpoint on. */
+export async function recover(
+  files: Files,
+  directory: string,
+  mark: CheckpointMark | undefined,
+  handlers: ReadonlyMap<number, RecordHandler>,
+  index: SegmentIndex | undefined,
+): Promise<Recovery> {
+  const { found, highest } = await findSegments(files, directory);
+  checkChain(found, mark, directory);
+  const segments: SealedSegment[] = [];
+  let torn: Recovery['torn'];
+  let nextSequence = mark?.sequence ?? 0;
+  let order = mark?.order ?? 0;
+  let brokerTimeMs = mark?.brokerTimeMs ?? 0;
+  let replayed = 0;
+  for (const [i, { number, header }] of found.entries()) {
+    const next = found[i + 1]?.header;
+    const stored = await loadIndex(files, directory, number);
+    const end = next?.previous === number ? next.previousEnd : stored?.end;
+    const indexed =
+      stored !== undefined && stored.end === end && (index?.load(number, stored.body) ?? true);
+    const markHere = mark?.segment === number ? mark : undefined;
+    const coveredTo =
+      markHere?.position ?? (mark !== undefined && number < mark.segment ? Infinity : 0);
+    if (indexed && coveredTo === Infinity) {
+      segments.push({ number, end: stored.end, createdMs: header.wallTimeMs, indexed });
+      continue;
+    }
+    const place = { segment: number, position: 0, covered: false, indexed };
+    const skip = indexed && markHere !== undefined;
+    const name = join(directory, segmentName(number));
+    const file = await files.open(name, 'read');
+    try {
+      const scanned = await scanSegment({
+        file,
+        name,
+        salt: header.salt,
+        from: skip ? markHere.position : segmentHeaderBytes,
+        sequence: skip ? markHere.sequence : header.firstSequence,
+        end,
+        onBlock: (block, buffer, start, position) => {
+          place.covered = position < coveredTo;
+          nextSequence = Math.max(nextSequence, block.sequence + 1);
+          order = Math.max(order, block.order);
+          brokerTimeMs = Math.max(brokerTimeMs, block.brokerTimeMs);
+          eachRecord(buffer, start, block, (type, bodyStart, bodyBytes) => {
+            const handler = handlers.get(type);
+            if (handler === undefined) {
+              if (type === 0) return;
+              throw new JournalRefusal('version', `${name} has records of unknown type ${type}`);
+            }
+            if (place.covered && (handler.all !== true || indexed)) return;
+            place.position = position + bodyStart - start;
+            handler.replay(buffer.subarray(bodyStart, bodyStart + bodyBytes), place);
+            replayed++;
+          });
+        },
+      });
+      if (markHere !== undefined && scanned.end < markHere.position) {
+        throw new JournalRefusal('damaged', `${name} ends before the checkpoint of the state`);
+      }
+      if (scanned.torn) torn = { segment: number, position: scanned.end };
+      segments.push({ number, end: scanned.end, createdMs: header.wallTimeMs, indexed });
+    } finally {
+      await file.close();
+    }
+  }
+  return { segments, nextNumber: highest + 1, nextSequence, order, brokerTimeMs, replayed, torn };
+}
+
+async function findSegments(
+  files: Files,
+  directory: string,
+): Promise<{ found: Found[]; highest: number }> {
+  const numbers: number[] = [];
+  for (const name of await files.list(directory)) {
+    const number = segmentNumber(name);
+    if (number !== undefined) numbers.push(number);
+    else if (name.endsWith('.tmp')) await files.remove(join(directory, name));
+  }
+  numbers.sort((a, b) => a - b);
+  const found: Found[] = [];
+  for (const number of numbers) {
+    const path = join(directory, segmentName(number));
+    const file = await files.open(path, 'read');
+    try {
+      const bytes = Buffer.alloc(segmentHeaderBytes);
+      await file.read(bytes, 0, bytes.length, 0);
+      const header = decodeSegmentHeader(bytes);
+      if (header !== undefined && header.version !== formatVersion) {
+        throw new JournalRefusal(
+          'version',
+          `${path} has format version ${header.version}; this broker reads ${formatVersion}`,
+        );
+      }
+      if (header?.number === number) {
+        found.push({ number, header });
+      } else if (number === numbers.at(-1) && (await isBlank(file))) {
+        // A crash came while it was being made: nothing was ever written into it.
+        await files.remove(path);
+      } else {
+        throw new JournalRefusal('damaged', `the head of ${path} is damaged`);
+      }
+    } finally {
+      await file.close();
+    }
+  }
+  return { found, highest: numbers.at(-1) ?? 0 };
+}
+
+/** Nothing but zeros behind the header. */
+async function isBlank(file: Awaited<ReturnType<Files['open']>>): Promise<boolean> {
+  const bytes = Math.max(0, (await file.size()) - segmentHeaderBytes);
+  const content = Buffer.alloc(bytes);
+  const count = await file.read(content, 0, bytes, segmentHeaderBytes);
+  return content.subarray(0, count).every((byte) => byte === 0);
+}
+
+/** All segments from the checkpoint on must be there, each after the one that its head names. */
+function checkChain(found: Found[], mark: CheckpointMark | undefined, directory: string): void {
+  const first = mark?.segment;
+  if (first !== undefined && !found.some(({ number }) => number === first)) {
+    throw new JournalRefusal('damaged', `${join(directory, segmentName(first))} is missing`);
+  }
+  for (const [i, { number, header }] of found.entries()) {
+    const before = found[i - 1]?.number;
+    const needed = first === undefined ? header.previous >= 0 : number > first;
+    if (needed && header.previous !== before) {
+      throw new JournalRefusal(
+        'damaged',
+        `${join(directory, segmentName(header.previous))} is missing`,
+      );
+    }
+  }
+}
+
+export async function storeIndex(
+  files: Files,
+  directory: string,
+  number: number,
+  end: number,
+  body: Buffer,
+): Promise<void> {
+  const content = Buffer.alloc(indexHeaderBytes + body.length);
+  content.write(indexMagic, 0, 'latin1');
+  content.writeUInt32LE(formatVersion, 8);
+  content.writeDoubleLE(number, 16);
+  content.writeDoubleLE(end, 24);
+  body.copy(content, indexHeaderBytes);
+  content.writeUInt32LE(crc32(content.subarray(16)), 12);
+  await files.replace(join(directory, indexName(number)), content);
+}
+
+/** Undefined: none, or not readable; the segment itself is read instead. */
+async function loadIndex(
+  files: Files,
+  directory: string,
+  number: number,
+): Promise<{ end: number; body: Buffer } | undefined> {
+  const content = await files.load(join(directory, indexName(number)));
+  if (content === undefined || content.length < indexHeaderBytes) return undefined;
+  if (content.toString('latin1', 0, 8) !== indexMagic) return undefined;
+  if (content.readUInt32LE(8) !== formatVersion) return undefined;
+  if (crc32(content.subarray(16)) !== content.readUInt32LE(12)) return undefined;
+  if (content.readDoubleLE(16) !== number) return undefined;
+  return { end: content.readDoubleLE(24), body: content.subarray(indexHeaderBytes) };
+}

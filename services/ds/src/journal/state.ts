@@ -1,0 +1,96 @@
+import { join } from 'node:path';
+import { open, type Database, type RootDatabase } from 'lmdb';
+import { JournalRefusal } from './failure.ts';
+import type { EntryKey } from './participant.ts';
+
+/** What a checkpoint says of the log. */
+export interface CheckpointMark {
+  /** Records from here on are to be replayed over the entries. */
+  readonly segment: number;
+  readonly position: number;
+  readonly sequence: number;
+  readonly order: number;
+  readonly brokerTimeMs: number;
+}
+
+export interface Change {
+  readonly table: string;
+  readonly key: EntryKey;
+  /** Undefined: removed. */
+  readonly value: Buffer | undefined;
+}
+
+const format = 1;
+
+/** The entries of the checkpoints: an lmdb environment with a table for each participant. */
+export class CheckpointState {
+  readonly #root: RootDatabase<Buffer, EntryKey>;
+  readonly #mark: Database<string, string>;
+  readonly #tables = new Map<string, Database<Buffer, EntryKey>>();
+
+  constructor(directory: string) {
+    this.#root = open<Buffer, EntryKey>({
+      path: join(directory, 'state'),
+      encoding: 'binary',
+      maxDbs: 64,
+    });
+    this.#mark = this.#root.openDB<string, string>('journal', { encoding: 'string' });
+    const found = this.#mark.get('format');
+    if (found !== undefined && found !== String(format)) {
+      throw new JournalRefusal(
+        'version',
+        `${directory}/state has format ${found}; this broker reads ${format}`,
+      );
+    }
+  }
+
+  mark(): CheckpointMark | undefined {
+    const text = this.#mark.get('mark');
+    return text === undefined ? undefined : (JSON.parse(text) as CheckpointMark);
+  }
+
+  load(table: string, each: (key: EntryKey, value: Buffer) => void): number {
+    let count = 0;
+    for (const { key, value } of this.#table(table).getRange()) {
+      each(key, value);
+      count++;
+    }
+    return count;
+  }
+
+  /** All or nothing. Only written; `flush` makes it durable. */
+  async write(changes: readonly Change[], mark: CheckpointMark | undefined): Promise<void> {
+    const tables = new Map<string, Database<Buffer, EntryKey>>();
+    for (const { table } of changes) {
+      if (!tables.has(table)) tables.set(table, this.#table(table));
+    }
+    await this.#root.batch(() => {
+      for (const { table, key, value } of changes) {
+        const database = tables.get(table);
+        if (value === undefined) void database?.remove(key);
+        else void database?.put(key, value);
+      }
+      if (mark !== undefined) {
+        void this.#mark.put('format', String(format));
+        void this.#mark.put('mark', JSON.stringify(mark));
+      }
+    });
+  }
+
+  async flush(): Promise<void> {
+    await this.#root.flushed;
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+  }
+
+  #table(name: string): Database<Buffer, EntryKey> {
+    let table = this.#tables.get(name);
+    if (table === undefined) {
+      table = this.#root.openDB<Buffer, EntryKey>(`t:${name}`, { encoding: 'binary' });
+      this.#tables.set(name, table);
+    }
+    return table;
+  }
+}
