@@ -1,5 +1,5 @@
 // What a started broker says on stdout: one line for programs, then two to try for people.
-import type { Settings } from '@lmqtt/common/settings/resolve';
+import type { Settings } from '@lmqtt/common/settings/row';
 
 import type { ListenerName, RunningBroker } from './service.ts';
 

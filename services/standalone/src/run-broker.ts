@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { readSettings, type Sources } from '@lmqtt/common/settings/read';
-import type { Settings } from '@lmqtt/common/settings/resolve';
+import type { Settings } from '@lmqtt/common/settings/row';
 
 import { announcement } from './announcement.ts';
 import { type RunningBroker, startStandalone } from './service.ts';

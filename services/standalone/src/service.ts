@@ -3,7 +3,7 @@
 import { Lifecycle } from '@lmqtt/common/lifecycle';
 import { openLogs } from '@lmqtt/common/log';
 import { Metrics } from '@lmqtt/common/metrics';
-import type { Settings } from '@lmqtt/common/settings/resolve';
+import type { Settings } from '@lmqtt/common/settings/row';
 import { startOps } from '@lmqtt/ops/service';
 
 export type ListenerName = 'mqtt' | 'mqtts' | 'ws' | 'wss' | 'ops';

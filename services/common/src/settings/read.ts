@@ -3,8 +3,16 @@
 import { readFileSync } from 'node:fs';
 
 import { parseValue, SettingsError } from './parse.ts';
-import { resolveSettings, type Settings } from './resolve.ts';
-import { camelCase, canonicalName, type RawSettings, rows, type Row, type Value } from './row.ts';
+import { resolveSettings } from './resolve.ts';
+import {
+  camelCase,
+  canonicalName,
+  type RawSettings,
+  rows,
+  type Row,
+  type Settings,
+  type Value,
+} from './row.ts';
 
 const environmentPrefix = 'LMQTT_';
 /** What the tests say to each other. */

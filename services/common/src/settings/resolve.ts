@@ -1,9 +1,6 @@
 // What depends on several rows: rules between settings, and defaults that follow from others.
 import { SettingsError } from './parse.ts';
-import type { RawSettings } from './row.ts';
-
-/** Everything that a broker is told from outside; numbers in the unit that the name ends with. */
-export type Settings = Omit<RawSettings, 'allowAnonymous'> & { readonly allowAnonymous: boolean };
+import type { RawSettings, Settings } from './row.ts';
 
 export function isLoopback(address: string): boolean {
   return address === 'localhost' || address === '::1' || address.startsWith('127.');

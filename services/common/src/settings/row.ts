@@ -64,6 +64,9 @@ export type RawSettings = {
   readonly [N in SettingName as CamelCase<N>]: ValueOf<Table[N]> | Unset<Table[N]>;
 };
 
+/** Everything that a broker is told from outside; numbers in the unit that the name ends with. */
+export type Settings = Omit<RawSettings, 'allowAnonymous'> & { readonly allowAnonymous: boolean };
+
 export const rows: readonly (Row & { readonly name: SettingName })[] = Object.entries<Row>(
   table,
 ).map(([name, row]) => ({ ...row, name: name as SettingName }));
