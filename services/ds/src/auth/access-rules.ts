@@ -1,0 +1,212 @@
+// Who may publish and subscribe to what, from a file that is read again when it changes. One rule a line:
+//
+//   allow|deny  WHO  publish|subscribe|all  FILTER
+//
+//   # Devices talk below their own name, and nobody reads the keys.
+//   deny   all                    all        keys/#
+//   allow  user=operator          all        #
+//   allow  client="bridge one"    publish    site/+/bridge
+//   allow  address=10.0.0.0/8     subscribe  site/#
+//   allow  user=*                 all        devices/%u/#
+//   allow  all                    subscribe  $SYS/#
+//
+// WHO     user=NAME (verified; `*`: any), client=ID (`*`: any), address=IP or CIDR, or `all`. A value with a space or a quote
+//         in it is put into double quotes, where \" and \\ stand for " and \.
+// FILTER  the rest of the line, a topic filter; %c is the client id, %u the verified user name, %% a percent sign.
+//         A user name or client id that is not a plain piece of a level (it has +, #, / or U+0000, or begins with $ at the
+//         filter's beginning) widens nothing: an allow rule does not apply to it, and a deny rule denies from there down.
+//         Without a user name, no rule with %u applies.
+//
+// The first line that fits decides; where none fits: denied. A publish fits where the filter matches the topic. A
+// subscription fits an allow line that covers all of the filter asked for, and a deny line that has any topic in common
+// with it; for `$share/{group}/{filter}` the inner filter counts. Empty lines and lines that begin with # are skipped.
+
+import { BlockList, isIP, isIPv4 } from 'node:net';
+import type { ClientId } from '@lmqtt/common/ids';
+import { isValidTopicFilter, parseSharedFilter } from '@lmqtt/common/topic';
+import type { AccessAction, AccessControl, Principal } from './auth-provider.ts';
+import { LineError, ReloadedFile, type Parsed, type ReloadOptions } from './reloaded-file.ts';
+import { fits, withoutShare } from './rule-verdict.ts';
+
+type Who =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'user'; readonly name: string }
+  | { readonly kind: 'client'; readonly id: string }
+  | { readonly kind: 'address'; readonly network: BlockList };
+
+export interface AccessRule {
+  readonly allow: boolean;
+  readonly who: Who;
+  readonly action: AccessAction | 'all';
+  /** The filter in pieces: text, and what stands for a name. One piece of text: nothing to put in. */
+  readonly filter: readonly FilterPiece[];
+}
+
+type FilterPiece = string | { readonly of: 'user' | 'client' };
+
+export class AccessRules implements AccessControl {
+  readonly #file: ReloadedFile<readonly AccessRule[]>;
+
+  static async open(path: string, options: ReloadOptions): Promise<AccessRules> {
+    return new AccessRules(await ReloadedFile.open(path, parseAccessRules, options));
+  }
+
+  private constructor(file: ReloadedFile<readonly AccessRule[]>) {
+    this.#file = file;
+  }
+
+  get version(): number {
+    return this.#file.version;
+  }
+
+  authorise(
+    principal: Principal,
+    clientId: ClientId,
+    address: string,
+    action: AccessAction,
+    topicOrFilter: string,
+  ): boolean {
+    const asked = withoutShare(action, topicOrFilter);
+    if (asked === undefined) return false;
+    return judge(this.#file.value, { user: principal.user, clientId, address }, action, asked);
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+}
+
+interface Asker {
+  readonly user: string | undefined;
+  readonly clientId: string;
+  readonly address: string;
+}
+
+export function judge(
+  rules: readonly AccessRule[],
+  asker: Asker,
+  action: AccessAction,
+  topicOrFilter: string,
+): boolean {
+  for (const rule of rules) {
+    if (rule.action !== 'all' && rule.action !== action) continue;
+    if (!isMeant(rule.who, asker)) continue;
+    const filter = filled(rule, asker);
+    if (filter !== undefined && fits(rule.allow, filter, action, topicOrFilter)) return rule.allow;
+  }
+  return false;
+}
+
+function isMeant(who: Who, asker: Asker): boolean {
+  switch (who.kind) {
+    case 'all':
+      return true;
+    case 'user':
+      return asker.user !== undefined && (who.name === '*' || who.name === asker.user);
+    case 'client':
+      return who.id === '*' || who.id === asker.clientId;
+    case 'address': {
+      // A socket that listens on both families gives IPv4 as ::ffff:a.b.c.d, with a zone behind link-local ones.
+      const address = asker.address.replace(/^::ffff:(?=[\d.]+$)/i, '').replace(/%.*$/, '');
+      if (isIP(address) === 0) return false;
+      return who.network.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
+    }
+  }
+}
+
+/** The rule's filter for this client; undefined where the rule does not apply. */
+function filled(rule: AccessRule, asker: Asker): string | undefined {
+  let filter = '';
+  for (const piece of rule.filter) {
+    if (typeof piece === 'string') {
+      filter += piece;
+      continue;
+    }
+    const value = piece.of === 'user' ? asker.user : asker.clientId;
+    if (value === undefined) return undefined;
+    if (/[+#/\0]/.test(value) || (filter === '' && value.startsWith('$'))) {
+      if (rule.allow) return undefined;
+      // At the very beginning `#` would not reach the topics with $.
+      if (filter === '' && value.startsWith('$')) return `${value.replace(/[+#/\0].*$/s, '')}/#`;
+      return `${filter.slice(0, filter.lastIndexOf('/') + 1)}#`;
+    }
+    filter += value;
+  }
+  return filter;
+}
+
+const linePattern =
+  /^(?<verdict>\S+)\s+(?<who>(?:[a-z]+=)?(?:"(?:[^"\\]|\\["\\])*"|[^\s"]+))\s+(?<action>\S+)\s+(?<filter>\S.*)$/u;
+
+export function parseAccessRules(text: string): Parsed<readonly AccessRule[]> {
+  const rules: AccessRule[] = [];
+  for (const [index, whole] of text.split('\n').entries()) {
+    const line = whole.trim();
+    if (line === '' || line.startsWith('#')) continue;
+    rules.push(parseRule(line, index + 1));
+  }
+  return { value: rules, entries: rules.length };
+}
+
+function parseRule(line: string, number: number): AccessRule {
+  const match = linePattern.exec(line)?.groups;
+  if (match === undefined)
+    throw new LineError(number, 'not `allow|deny WHO publish|subscribe|all FILTER`');
+  const { verdict, who, action, filter } = match;
+  if (verdict !== 'allow' && verdict !== 'deny')
+    throw new LineError(number, 'begins neither with `allow` nor with `deny`');
+  if (action !== 'publish' && action !== 'subscribe' && action !== 'all')
+    throw new LineError(number, 'the action is none of `publish`, `subscribe` and `all`');
+  return {
+    allow: verdict === 'allow',
+    who: parseWho(who!, number),
+    action,
+    filter: parseFilter(filter!, number),
+  };
+}
+
+function parseWho(text: string, number: number): Who {
+  if (text === 'all') return { kind: 'all' };
+  const [, key, written] = /^([a-z]+)=(.+)$/su.exec(text) ?? [];
+  const value = written?.startsWith('"')
+    ? written.slice(1, -1).replace(/\\(["\\])/g, '$1')
+    : written;
+  if (value !== undefined && key === 'user') return { kind: 'user', name: value };
+  if (value !== undefined && key === 'client') return { kind: 'client', id: value };
+  if (value !== undefined && key === 'address')
+    return { kind: 'address', network: parseNetwork(value, number) };
+  throw new LineError(number, 'who is meant is none of user=, client=, address= and `all`');
+}
+
+function parseNetwork(text: string, number: number): BlockList {
+  const [, address, bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const family = address === undefined ? 0 : isIP(address);
+  const bitsMax = family === 4 ? 32 : 128;
+  const prefix = bits === undefined ? bitsMax : Number(bits);
+  if (address === undefined || family === 0 || prefix > bitsMax)
+    throw new LineError(number, 'not an IP address or a network such as 10.0.0.0/8');
+  const network = new BlockList();
+  network.addSubnet(address, prefix, family === 4 ? 'ipv4' : 'ipv6');
+  return network;
+}
+
+function parseFilter(text: string, number: number): readonly FilterPiece[] {
+  const pieces: FilterPiece[] = [];
+  let plain = '';
+  for (const [part] of text.matchAll(/%.?|[^%]+/gsu)) {
+    if (part === '%%') plain += '%';
+    else if (part === '%c' || part === '%u') {
+      if (plain !== '') pieces.push(plain);
+      plain = '';
+      pieces.push({ of: part === '%u' ? 'user' : 'client' });
+    } else if (part.startsWith('%'))
+      throw new LineError(number, 'a % is followed by none of c, u and %');
+    else plain += part;
+  }
+  if (plain !== '') pieces.push(plain);
+  const sample = pieces.map((piece) => (typeof piece === 'string' ? piece : 'x')).join('');
+  if (!isValidTopicFilter(sample)) throw new LineError(number, 'not a valid topic filter');
+  if (parseSharedFilter(sample) !== undefined)
+    throw new LineError(number, 'a rule is for the filter inside of $share/{group}/');
+  return pieces;
+}

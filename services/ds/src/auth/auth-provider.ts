@@ -1,0 +1,71 @@
+import type { ClientId } from '@lmqtt/common/ids';
+import type { ReasonCode } from '@lmqtt/common/reason-code';
+
+/**
+ * Who a client is, and what it may do.
+ *
+ * Promises
+ * - `authenticate` judges one CONNECT. It never rejects: a source that cannot be asked is a `deny` with 0x88 or 0x89.
+ *   `pass` means "not mine": the next provider is asked. The request's password is neither kept nor logged.
+ * - The same CONNECT takes about as long for a user that is known as for one that is not.
+ * - `authorise` answers at once and from memory, without side effects. The same question has the same answer for as long as
+ *   `version` is the same, so a caller may keep answers beside the version.
+ * - For `subscribe` it is given the filter without any `$share/{group}/`, or with it: both have the same answer.
+ *
+ * Where rules come from elsewhere (claims of a token, an HTTP answer, a hash in Redis) they come with the principal, at
+ * authentication; that is how `authorise` need not wait.
+ */
+export interface AuthProvider extends Authenticator, AccessControl {}
+
+export interface Authenticator {
+  authenticate(request: AuthRequest): Promise<AuthDecision>;
+}
+
+export interface AccessControl {
+  /** Changes whenever an answer of `authorise` may have changed. */
+  readonly version: number;
+  authorise(
+    principal: Principal,
+    clientId: ClientId,
+    address: string,
+    action: AccessAction,
+    topicOrFilter: string,
+  ): boolean;
+}
+
+export type AccessAction = 'publish' | 'subscribe';
+
+export interface AuthRequest {
+  readonly clientId: ClientId;
+  readonly userName?: string | undefined;
+  readonly password?: Buffer | undefined;
+  readonly peer: AuthPeer;
+  /** 3, 4 or 5. */
+  readonly protocolVersion: number;
+}
+
+export interface AuthPeer {
+  readonly address: string;
+  /** Of a client certificate that was verified. */
+  readonly certificateSubject?: string | undefined;
+}
+
+export interface Principal {
+  /** A name that was verified; undefined for an anonymous client, whatever name it gave. */
+  readonly user: string | undefined;
+  /** Rules that came with the identity. The first that fits decides; where none fits, the common rules do. */
+  readonly rules?: readonly PrincipalRule[];
+}
+
+export interface PrincipalRule {
+  readonly allow: boolean;
+  readonly action: AccessAction | 'all';
+  /** A valid topic filter, not shared. */
+  readonly filter: string;
+}
+
+export type AuthDecision =
+  | { readonly kind: 'allow'; readonly principal: Principal }
+  /** The reason code is for CONNACK in 5.0; the return code of 3.1.1 follows from it. */
+  | { readonly kind: 'deny'; readonly reasonCode: ReasonCode }
+  | { readonly kind: 'pass' };

@@ -1,0 +1,39 @@
+import type { ClientId } from '@lmqtt/common/ids';
+import type { ReasonCode } from '@lmqtt/common/reason-code';
+import type { AuthPeer, Principal } from './auth-provider.ts';
+
+/**
+ * One method of enhanced authentication (MQTT 5.0, 4.12), for CONNECT and for re-authentication alike.
+ *
+ * Promises
+ * - An exchange belongs to one client and one attempt. It holds nothing that has to be given back: one that is no longer
+ *   stepped is simply forgotten.
+ * - `step` is given the Authentication Data of CONNECT or AUTH, one after another, and never rejects. After `success` or
+ *   `failure` the exchange is over.
+ * - A failure says nothing about its cause to the client but its reason code.
+ */
+export interface EnhancedAuth {
+  /** The Authentication Method's name, such as `SCRAM-SHA-256`. */
+  readonly method: string;
+  start(request: EnhancedAuthRequest): EnhancedAuthExchange;
+}
+
+export interface EnhancedAuthRequest {
+  readonly clientId: ClientId;
+  /** Of the CONNECT; a method may use or ignore it. */
+  readonly userName?: string | undefined;
+  readonly peer: AuthPeer;
+}
+
+export interface EnhancedAuthExchange {
+  step(authenticationData: Buffer | undefined): Promise<EnhancedAuthStep>;
+}
+
+export type EnhancedAuthStep =
+  | { readonly kind: 'continue'; readonly authenticationData: Buffer | undefined }
+  | {
+      readonly kind: 'success';
+      readonly principal: Principal;
+      readonly authenticationData: Buffer | undefined;
+    }
+  | { readonly kind: 'failure'; readonly reasonCode: ReasonCode };

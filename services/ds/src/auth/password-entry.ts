@@ -1,0 +1,178 @@
+// One user of the password file, one line:
+//
+//   NAME:$scrypt$ln=14,r=8,p=1$SALT$HASH:$scram-sha-256$i=4096$SALT$STOREDKEY$SERVERKEY
+//
+// NAME is the user name as clients send it; it may have colons in it, but no line break, and does not begin with #. `ln` is
+// the binary logarithm of scrypt's N. Salts, hashes and keys are base64. The part for SCRAM may be missing: that user can
+// then not use it. One line more has no name and is there once; salts of users that do not exist are made from it:
+//
+//   :$unknown-users$KEY
+//
+// Empty lines and lines that begin with # are skipped. The order does not matter; a name that comes twice is an error.
+
+import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { LineError, type Parsed } from './reloaded-file.ts';
+import {
+  deriveScramKeys,
+  scramIterationsMin,
+  scramKeyBytes,
+  type ScramKeys,
+} from './scram-keys.ts';
+
+export interface PasswordHash {
+  readonly logN: number;
+  readonly r: number;
+  readonly p: number;
+  readonly salt: Buffer;
+  readonly hash: Buffer;
+}
+
+export interface PasswordEntry {
+  readonly password: PasswordHash;
+  readonly scram: ScramKeys | undefined;
+}
+
+/** All users of a file. An entry is decoded when it is asked for, so that a large file is read quickly. */
+export interface PasswordTable {
+  /** User name to the rest of its line, which has been checked. */
+  readonly lines: ReadonlyMap<string, string>;
+  readonly unknownUsersKey: Buffer | undefined;
+}
+
+const base64 = String.raw`(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?`;
+const key = String.raw`[A-Za-z0-9+/]{43}=`;
+const entryPattern = new RegExp(
+  String.raw`^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$(${base64})\$(${base64})` +
+    String.raw`(?::\$scram-sha-256\$i=(\d{1,7})\$(${base64})\$(${key})\$(${key}))?$`,
+);
+const unknownUsersPattern = new RegExp(String.raw`^:\$unknown-users\$(${key})$`);
+
+/** 16 MiB and about 50 ms for each check. */
+const made = { logN: 14, r: 8, p: 1 } as const;
+const saltBytes = 16;
+const hashBytes = 32;
+/** What a file may ask for: above this one check takes a gigabyte. */
+const logNMax = 20;
+const rMax = 8;
+
+export function parsePasswordFile(text: string, usersMax: number): Parsed<PasswordTable> {
+  const lines = new Map<string, string>();
+  let unknownUsersKey: Buffer | undefined;
+  let number = 0;
+  for (const whole of text.split('\n')) {
+    number += 1;
+    const line = whole.endsWith('\r') ? whole.slice(0, -1) : whole;
+    if (line.trim() === '' || line.startsWith('#')) continue;
+    const [, encoded] = unknownUsersPattern.exec(line) ?? [];
+    if (encoded !== undefined) {
+      unknownUsersKey = Buffer.from(encoded, 'base64');
+      continue;
+    }
+    const at = nameEnd(line);
+    if (at < 1) throw new LineError(number, 'not `NAME:$scrypt$…`');
+    const name = line.slice(0, at);
+    const rest = line.slice(at + 1);
+    const problem = problemOf(rest);
+    if (problem !== undefined) throw new LineError(number, problem);
+    if (lines.has(name)) throw new LineError(number, 'this user was there before');
+    lines.set(name, rest);
+    if (lines.size > usersMax) throw new LineError(number, `more than ${usersMax} users`);
+  }
+  return { value: { lines, unknownUsersKey }, entries: lines.size };
+}
+
+/** Where the name of a line ends; -1 where the line is not a user's. */
+export function nameEnd(line: string): number {
+  return line.lastIndexOf(':$scrypt$');
+}
+
+function problemOf(rest: string): string | undefined {
+  const match = entryPattern.exec(rest);
+  if (match === null) return 'the name is not followed by a valid entry';
+  const [, logN, r, p, , , iterations] = match;
+  if (Number(logN) < 1 || Number(logN) > logNMax || Number(r) < 1 || Number(r) > rMax)
+    return `scrypt with ln above ${logNMax} or r above ${rMax}, or 0`;
+  if (Number(p) < 1 || Number(p) > rMax) return `scrypt with p above ${rMax}, or 0`;
+  if (iterations !== undefined && Number(iterations) < scramIterationsMin)
+    return `SCRAM with fewer than ${scramIterationsMin} iterations`;
+  return undefined;
+}
+
+/** The rest of a line that has been checked. */
+export function decodeEntry(rest: string): PasswordEntry {
+  const match = entryPattern.exec(rest);
+  if (match === null) throw new Error('an entry that was never checked');
+  const [, logN, r, p, salt, hash, iterations, scramSalt, storedKey, serverKey] = match;
+  return {
+    password: {
+      logN: Number(logN),
+      r: Number(r),
+      p: Number(p),
+      salt: Buffer.from(salt!, 'base64'),
+      hash: Buffer.from(hash!, 'base64'),
+    },
+    scram:
+      iterations === undefined
+        ? undefined
+        : {
+            iterations: Number(iterations),
+            salt: Buffer.from(scramSalt!, 'base64'),
+            storedKey: Buffer.from(storedKey!, 'base64'),
+            serverKey: Buffer.from(serverKey!, 'base64'),
+          },
+  };
+}
+
+/** A whole line for a new user or a new password, without the line break. */
+export async function makeEntry(name: string, password: string): Promise<string> {
+  const salt = randomBytes(saltBytes);
+  const hash = await scryptOf(Buffer.from(password), { ...made, salt }, hashBytes);
+  const scram = await deriveScramKeys(password);
+  return (
+    `${name}:$scrypt$ln=${made.logN},r=${made.r},p=${made.p}$${text(salt)}$${text(hash)}` +
+    `:$scram-sha-256$i=${scram.iterations}$${text(scram.salt)}$${text(scram.storedKey)}$${text(scram.serverKey)}`
+  );
+}
+
+export function makeUnknownUsersLine(): string {
+  return `:$unknown-users$${text(randomBytes(scramKeyBytes))}`;
+}
+
+export function isUnknownUsersLine(line: string): boolean {
+  return unknownUsersPattern.test(line);
+}
+
+/** A hash that no password has, at the usual cost: what an unknown user is checked against. */
+export function makeHashOfNothing(): PasswordHash {
+  return { ...made, salt: randomBytes(saltBytes), hash: randomBytes(hashBytes) };
+}
+
+/** On the thread pool. Rejects where there is no memory for it. */
+export async function isPasswordOf(hash: PasswordHash, password: Buffer): Promise<boolean> {
+  if (hash.hash.length === 0) return false;
+  return timingSafeEqual(await scryptOf(password, hash, hash.hash.length), hash.hash);
+}
+
+function scryptOf(
+  password: Buffer,
+  cost: Omit<PasswordHash, 'hash'>,
+  bytes: number,
+): Promise<Buffer> {
+  const N = 2 ** cost.logN;
+  const options = {
+    N,
+    r: cost.r,
+    p: cost.p,
+    maxmem: 128 * N * cost.r + 128 * cost.r * cost.p + 2 ** 20,
+  };
+  return new Promise((resolve, reject) => {
+    scrypt(password, cost.salt, bytes, options, (error, derived) => {
+      if (error === null) resolve(derived);
+      else reject(error);
+    });
+  });
+}
+
+function text(bytes: Buffer): string {
+  return bytes.toString('base64');
+}

@@ -1,0 +1,109 @@
+// A text file that is parsed again whenever it changes. Hides when that happens; the value is always that of a whole, valid
+// file: one that cannot be read or parsed is reported and the value before it stays.
+
+import { readFile } from 'node:fs/promises';
+import { WatchedFiles, type WatchOptions } from '@lmqtt/common/watched-files';
+
+/** What became of a file: for the log. The reason names a line and what is wrong there, never its content. */
+export type FileOutcome =
+  | { readonly kind: 'read'; readonly path: string; readonly entries: number }
+  | { readonly kind: 'refused'; readonly path: string; readonly reason: string };
+
+export interface Parsed<T> {
+  readonly value: T;
+  readonly entries: number;
+}
+
+export interface ReloadOptions extends WatchOptions {
+  readonly report: (outcome: FileOutcome) => void;
+}
+
+/** Thrown by a parser. */
+export class LineError extends Error {
+  constructor(line: number, problem: string) {
+    super(`line ${line}: ${problem}`);
+    this.name = 'LineError';
+  }
+}
+
+export class ReloadedFile<T> {
+  readonly #path: string;
+  readonly #parse: (text: string) => Parsed<T>;
+  readonly #report: (outcome: FileOutcome) => void;
+  #watched: WatchedFiles | undefined = undefined;
+  #value: T;
+  #version = 1;
+  #reading = false;
+  #changed = false;
+  #closed = false;
+
+  /** Rejects where the file cannot be read or parsed: a start without it would let the wrong ones in. */
+  static async open<T>(
+    path: string,
+    parse: (text: string) => Parsed<T>,
+    options: ReloadOptions,
+  ): Promise<ReloadedFile<T>> {
+    const early: { onChange: () => void } = { onChange: () => {} };
+    const watched = await WatchedFiles.open([path], () => early.onChange(), options);
+    try {
+      const { value, entries } = parse(await readFile(path, 'utf8'));
+      const file = new ReloadedFile(path, parse, options.report, value);
+      file.#watched = watched;
+      early.onChange = () => void file.#reload();
+      options.report({ kind: 'read', path, entries });
+      return file;
+    } catch (error) {
+      watched.close();
+      throw new Error(`${path}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  private constructor(
+    path: string,
+    parse: (text: string) => Parsed<T>,
+    report: (outcome: FileOutcome) => void,
+    value: T,
+  ) {
+    this.#path = path;
+    this.#parse = parse;
+    this.#report = report;
+    this.#value = value;
+  }
+
+  get value(): T {
+    return this.#value;
+  }
+
+  /** Grows with each value. */
+  get version(): number {
+    return this.#version;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#watched?.close();
+  }
+
+  async #reload(): Promise<void> {
+    this.#changed = true;
+    if (this.#reading) return;
+    this.#reading = true;
+    while (this.#changed && !this.#closed) {
+      this.#changed = false;
+      try {
+        const text = await readFile(this.#path, 'utf8');
+        const { value, entries } = this.#parse(text);
+        this.#value = value;
+        this.#version += 1;
+        this.#report({ kind: 'read', path: this.#path, entries });
+      } catch (error) {
+        this.#report({ kind: 'refused', path: this.#path, reason: messageOf(error) });
+      }
+    }
+    this.#reading = false;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,202 @@
+// SCRAM-SHA-256 (RFC 5802, RFC 7677) as an enhanced authentication of MQTT 5.0. No channel binding, so no `-PLUS`.
+//
+//   client-first   gs2-header n=<user>,r=<client nonce>            in CONNECT (or in the first AUTH)
+//   server-first   r=<client nonce><ours>,s=<salt>,i=<iterations>  AUTH 0x18
+//   client-final   c=<base64 of the gs2-header>,r=<both>,p=<proof> AUTH 0x18
+//   server-final   v=<signature>                                   CONNACK or AUTH 0x00
+//
+// Hides whether a user exists: one that does not gets a salt that is the same each time, and fails at the end, after the
+// same steps, like one whose password was wrong.
+
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import type {
+  EnhancedAuth,
+  EnhancedAuthExchange,
+  EnhancedAuthRequest,
+  EnhancedAuthStep,
+} from './enhanced-auth.ts';
+import {
+  hmacSha256,
+  scramIterationsMin,
+  scramKeyBytes,
+  scramSaltBytes,
+  sha256,
+  type ScramKeys,
+} from './scram-keys.ts';
+
+/** Where the keys of users are. */
+export interface ScramUsers {
+  scramKeys(user: string): ScramKeys | undefined;
+  /** What the salts of unknown users are made from: secret, and the same for as long as real salts are. */
+  readonly unknownUsersKey: Buffer;
+  /** What an unknown user is told. */
+  readonly scramIterations: number;
+}
+
+/** A message longer than this is refused before it is looked at. */
+const messageBytesMax = 4096;
+const nonceBytes = 18;
+const failure: EnhancedAuthStep = { kind: 'failure', reasonCode: ReasonCode.notAuthorized };
+
+export class ScramSha256 implements EnhancedAuth {
+  readonly method: string = 'SCRAM-SHA-256';
+  readonly #users: ScramUsers;
+  readonly #nonce: () => string;
+
+  constructor(
+    users: ScramUsers,
+    nonce: () => string = () => randomBytes(nonceBytes).toString('base64'),
+  ) {
+    this.#users = users;
+    this.#nonce = nonce;
+  }
+
+  start(_request: EnhancedAuthRequest): EnhancedAuthExchange {
+    return new ScramExchange(this.#users, this.#nonce());
+  }
+}
+
+interface Challenge {
+  readonly user: string;
+  readonly keys: ScramKeys;
+  readonly known: boolean;
+  readonly header: string;
+  readonly nonce: string;
+  /** client-first-bare "," server-first: what both sides sign, but for the last part. */
+  readonly transcript: string;
+}
+
+class ScramExchange implements EnhancedAuthExchange {
+  readonly #users: ScramUsers;
+  readonly #nonce: string;
+  #challenge: Challenge | undefined = undefined;
+  #over = false;
+
+  constructor(users: ScramUsers, nonce: string) {
+    this.#users = users;
+    this.#nonce = nonce;
+  }
+
+  async step(authenticationData: Buffer | undefined): Promise<EnhancedAuthStep> {
+    if (this.#over) return failure;
+    const message = textOf(authenticationData);
+    const answer =
+      message === undefined
+        ? failure
+        : this.#challenge === undefined
+          ? this.#first(message)
+          : this.#final(this.#challenge, message);
+    this.#over = answer.kind !== 'continue';
+    return answer;
+  }
+
+  #first(message: string): EnhancedAuthStep {
+    const first = parseClientFirst(message);
+    if (first === undefined) return failure;
+    const found = this.#users.scramKeys(first.user);
+    const keys = found ?? fakeKeys(first.user, this.#users);
+    const nonce = first.nonce + this.#nonce;
+    const answer = `r=${nonce},s=${keys.salt.toString('base64')},i=${keys.iterations}`;
+    this.#challenge = {
+      user: first.user,
+      keys,
+      known: found !== undefined,
+      header: first.header,
+      nonce,
+      transcript: `${first.bare},${answer}`,
+    };
+    return { kind: 'continue', authenticationData: Buffer.from(answer) };
+  }
+
+  #final(challenge: Challenge, message: string): EnhancedAuthStep {
+    const final = parseClientFinal(message);
+    if (final === undefined) return failure;
+    const header = Buffer.from(challenge.header).toString('base64');
+    if (final.binding !== header || !sameText(final.nonce, challenge.nonce)) return failure;
+    const transcript = `${challenge.transcript},${final.withoutProof}`;
+    const { storedKey, serverKey } = challenge.keys;
+    const signature = hmacSha256(storedKey, transcript);
+    const clientKey = Buffer.from(final.proof.map((byte, index) => byte ^ signature[index]!));
+    const proven = timingSafeEqual(sha256(clientKey), storedKey);
+    const verifier = hmacSha256(serverKey, transcript).toString('base64');
+    if (!proven || !challenge.known) return failure;
+    return {
+      kind: 'success',
+      principal: { user: challenge.user },
+      authenticationData: Buffer.from(`v=${verifier}`),
+    };
+  }
+}
+
+interface ClientFirst {
+  readonly header: string;
+  readonly bare: string;
+  readonly user: string;
+  readonly nonce: string;
+}
+
+/**
+ * gs2-header = ("n" / "y" / "p=" name) "," ["a=" authzid] ","; bare = "n=" user "," "r=" nonce ["," extensions].
+ * `p=` asks for a channel binding, `m=` for an extension that must be understood: both are refused. With `y` the client
+ * could bind and believes that we cannot, which is so.
+ */
+function parseClientFirst(message: string): ClientFirst | undefined {
+  const match = /^([ny],(?:a=([^,]*))?,)(n=([^,]+),r=([!-+\--~]+)(?:,.*)?)$/su.exec(message);
+  if (match === null) return undefined;
+  const [, header, authorisedAs, bare, name, nonce] = match;
+  const user = unescapeName(name!);
+  if (user === undefined) return undefined;
+  // To act for somebody else is not offered.
+  if (authorisedAs !== undefined && authorisedAs !== name) return undefined;
+  return { header: header!, bare: bare!, user, nonce: nonce! };
+}
+
+interface ClientFinal {
+  readonly binding: string;
+  readonly nonce: string;
+  readonly proof: Buffer;
+  readonly withoutProof: string;
+}
+
+function parseClientFinal(message: string): ClientFinal | undefined {
+  const match =
+    /^(c=([A-Za-z0-9+/=]+),r=([!-+\--~]+)(?:,[A-Za-z]=[^,]*)*),p=([A-Za-z0-9+/]{43}=)$/su.exec(
+      message,
+    );
+  if (match === null) return undefined;
+  const [, withoutProof, binding, nonce, encoded] = match;
+  const proof = Buffer.from(encoded!, 'base64');
+  return { binding: binding!, nonce: nonce!, proof, withoutProof: withoutProof! };
+}
+
+/** `=2C` is a comma and `=3D` an equals sign; no other `=` may be there. */
+function unescapeName(name: string): string | undefined {
+  if (/=(?!2C|3D)/.test(name) || name.includes('\0')) return undefined;
+  return name.replaceAll('=2C', ',').replaceAll('=3D', '=');
+}
+
+function fakeKeys(user: string, users: ScramUsers): ScramKeys {
+  const salt = createHmac('sha256', users.unknownUsersKey).update(user).digest();
+  return {
+    salt: salt.subarray(0, scramSaltBytes),
+    iterations: Math.max(users.scramIterations, scramIterationsMin),
+    storedKey: randomBytes(scramKeyBytes),
+    serverKey: randomBytes(scramKeyBytes),
+  };
+}
+
+function textOf(bytes: Buffer | undefined): string | undefined {
+  if (bytes === undefined || bytes.length > messageBytesMax) return undefined;
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function sameText(one: string, other: string): boolean {
+  const a = Buffer.from(one);
+  const b = Buffer.from(other);
+  return a.length === b.length && timingSafeEqual(a, b);
+}

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { clientId } from '@lmqtt/common/ids';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import { Anonymous } from '../src/auth/anonymous.ts';
+import type { AccessControl, AuthDecision, AuthRequest } from '../src/auth/auth-provider.ts';
+import { AuthChain } from '../src/auth/chain.ts';
+import { HmacSha1 } from '../src/auth/hmac-sha1.ts';
+
+function request(userName?: string, password?: string): AuthRequest {
+  return {
+    clientId: clientId('GID_test@@@device1'),
+    userName,
+    password: password === undefined ? undefined : Buffer.from(password),
+    peer: { address: '127.0.0.1' },
+    protocolVersion: 4,
+  };
+}
+
+const wrong: AuthDecision = { kind: 'deny', reasonCode: ReasonCode.badUserNameOrPassword };
+
+describe('HmacSha1', () => {
+  const hmac = new HmacSha1('ann', 'secret');
+
+  it('takes base64(HmacSHA1(client id, secret key)) and nothing else', async () => {
+    // printf %s 'GID_test@@@device1' | openssl dgst -sha1 -hmac secret -binary | base64
+    const right = 'NW5TXLVdZ6euy8PHOr5pOHx1NjY=';
+    assert.deepEqual(await hmac.authenticate(request('ann', right)), {
+      kind: 'allow',
+      principal: { user: 'ann' },
+    });
+    for (const password of ['', 'secret', right.slice(1), `${right} `, right.toLowerCase()])
+      assert.deepEqual(await hmac.authenticate(request('ann', password)), wrong);
+    assert.deepEqual(await hmac.authenticate(request('ann')), wrong);
+  });
+
+  it('passes on other names', async () => {
+    assert.deepEqual(await hmac.authenticate(request('bob', 'x')), { kind: 'pass' });
+    assert.deepEqual(await hmac.authenticate(request()), { kind: 'pass' });
+  });
+});
+
+describe('AuthChain', () => {
+  const rules = (version: number, topic: string): AccessControl => ({
+    version,
+    authorise: (_principal, _clientId, _address, _action, asked) => asked === topic,
+  });
+
+  it('asks one after another', async () => {
+    const anonymous = { kind: 'allow', principal: { user: undefined } };
+    const open = new AuthChain([new HmacSha1('ann', 'secret'), new Anonymous(false)], []);
+    assert.deepEqual(await open.authenticate(request()), anonymous);
+    assert.deepEqual(await open.authenticate(request('ann', 'x')), wrong);
+    assert.deepEqual(await open.authenticate(request('bob', 'x')), wrong);
+    const ignoring = new AuthChain([new Anonymous(true)], []);
+    assert.deepEqual(await ignoring.authenticate(request('admin', 'x')), anonymous);
+    const closed = new AuthChain([], []);
+    assert.deepEqual(await closed.authenticate(request()), {
+      kind: 'deny',
+      reasonCode: ReasonCode.notAuthorized,
+    });
+  });
+
+  it('allows what all rules allow, after those of the identity', () => {
+    const ask = (chain: AuthChain, topic: string, own = false): boolean =>
+      chain.authorise(
+        own
+          ? {
+              user: 'ann',
+              rules: [
+                { allow: false, action: 'publish', filter: 'x/+' },
+                { allow: true, action: 'all', filter: 'x/#' },
+              ],
+            }
+          : { user: 'ann' },
+        clientId('c'),
+        '127.0.0.1',
+        'publish',
+        topic,
+      );
+    assert.equal(ask(new AuthChain([], []), 'a'), true);
+    const chain = new AuthChain([], [rules(1, 'a'), rules(2, 'a')]);
+    assert.equal(chain.version, 3);
+    assert.equal(ask(chain, 'a'), true);
+    assert.equal(ask(chain, 'b'), false);
+    assert.equal(ask(new AuthChain([], [rules(1, 'a'), rules(2, 'b')]), 'a'), false);
+    assert.equal(ask(chain, 'x/y', true), false);
+    assert.equal(ask(chain, 'x/y/z', true), true);
+    assert.equal(ask(chain, 'a', true), true);
+  });
+
+  it('judges the filter inside of a shared one', () => {
+    const ask = (filter: string): boolean =>
+      new AuthChain([], [rules(1, 'a')]).authorise(
+        { user: undefined },
+        clientId('c'),
+        '::1',
+        'subscribe',
+        filter,
+      );
+    assert.equal(ask('$share/g/a'), true);
+    assert.equal(ask('$share/a'), false);
+  });
+});
