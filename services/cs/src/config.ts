@@ -1,0 +1,26 @@
+import type { Settings } from '@lmqtt/common/settings/row';
+
+/** What a connection node reads of the settings. */
+export type CsConfig = Pick<
+  Settings,
+  | 'connectTimeoutMs'
+  | 'keepAliveSMax'
+  | 'responseInformation'
+  | 'validatePayloadFormat'
+  | 'aclDenyPublish'
+  | 'maxConnections'
+  | 'maxConnectionRate'
+  | 'maxPacketSize'
+  | 'receiveMaximum'
+  | 'maxInflight'
+  | 'topicAliasMaximum'
+  | 'topicAliasMaximumOut'
+  | 'maxPublishRate'
+  | 'writeBufferMax'
+  | 'maxTopicLevels'
+  | 'sessionExpirySMax'
+  | 'willDelaySMax'
+  | 'ringMessages'
+  | 'ringBytes'
+  | 'readBatch'
+>;

@@ -1,0 +1,454 @@
+import { clientId as asClientId } from '@lmqtt/common/ids';
+import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
+import type { Message } from '@lmqtt/common/message';
+import type { Qos } from '@lmqtt/common/qos';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import type { ConnectionEnd } from '@lmqtt/proto/link';
+import { connack, disconnectPacket } from '../codec/cold.ts';
+import { PacketReader } from '../codec/packet-reader.ts';
+import {
+  writePingresp,
+  writePuback,
+  writePubcomp,
+  writePubrec,
+  writePubrel,
+} from '../codec/acknowledgement-writer.ts';
+import type { CsNode } from '../node.ts';
+import type { Auth } from '../packet/auth.ts';
+import type { Connect } from '../packet/connect.ts';
+import type { Disconnect } from '../packet/disconnect.ts';
+import type { PacketSink } from '../packet/packet-sink.ts';
+import type { ProtocolVersion } from '../packet/packet-type.ts';
+import type { IncomingPublish } from '../packet/publish.ts';
+import type { Subscribe } from '../packet/subscribe.ts';
+import type { Unsubscribe } from '../packet/unsubscribe.ts';
+import type { Outlet } from '../session/outlet.ts';
+import type { Session } from '../session/session.ts';
+import type { ByteStream } from '../transport/transport.ts';
+import type { Flushed } from '../turn.ts';
+import type { Timed } from '../wheel.ts';
+import { Inbound } from './inbound.ts';
+import { Outbox } from './outbox.ts';
+import { onPuback, onPubcomp, onPubrec, onPubrel } from './packets/acknowledge.ts';
+import { onAuth } from './packets/auth.ts';
+import { askedSessionExpiryS, onConnect } from './packets/connect.ts';
+import { onDisconnect } from './packets/disconnect.ts';
+import { onPublish } from './packets/publish.ts';
+import { onSubscribe } from './packets/subscribe.ts';
+import { onUnsubscribe } from './packets/unsubscribe.ts';
+import { PublishWriter } from './publish-writer.ts';
+import { PublishRate } from './publish-rate.ts';
+import { InboundAliases } from './topic-aliases.ts';
+
+const acknowledgementBytesMax = 5;
+
+export type Acknowledgement = 'puback' | 'pubrec' | 'pubrel' | 'pubcomp';
+
+const writeAcknowledgement: Record<Acknowledgement, typeof writePuback> = {
+  puback: writePuback,
+  pubrec: writePubrec,
+  pubrel: writePubrel,
+  pubcomp: writePubcomp,
+};
+
+export type ColdPacket = 'connack' | 'suback' | 'unsuback' | 'disconnect' | 'auth';
+
+/**
+ * One client's connection: its bytes, its keep alive, its end. Packets go to the handlers in
+ * `packets/`, one for each type.
+ *
+ * Invariants
+ * - Bytes leave once a turn, in the order in which packets were written.
+ * - The connection ends once; its session is told in the same turn, after all that it wrote.
+ * - After `fail`, `refuse` or `finish` no packet of it is handled.
+ */
+export class Connection implements PacketSink, Outlet, Flushed, Timed {
+  readonly node: CsNode;
+  readonly stream: ByteStream;
+  readonly handle: SessionHandle;
+  readonly reader: PacketReader;
+  readonly inbound: Inbound = new Inbound();
+  private readonly outbox: Outbox;
+  dueTick = -1;
+
+  /** 0 until CONNECT was read. */
+  version: ProtocolVersion | 0 = 0;
+  clientId: ClientId = asClientId('');
+  assignedClientId = false;
+  /** Kept until CONNACK. */
+  connectPacket: Connect | undefined = undefined;
+  keepAliveS = 0;
+  askedSessionExpiryS = 0;
+  receiveMaximum = 0xffff;
+  maximumPacketSize: number | undefined = undefined;
+  authenticationMethod: string | undefined = undefined;
+  reauthenticating = false;
+  /** Over the rate of new connections: refused when its CONNECT comes. */
+  tooFast = false;
+  session: Session | undefined = undefined;
+  publishRate: PublishRate | undefined = undefined;
+  /** The last topic that was within the limits. */
+  checkedTopic = '';
+  ended = false;
+  private aliases: InboundAliases | undefined = undefined;
+  private publishWriter: PublishWriter | undefined = undefined;
+  private explains = true;
+  private lastPacketMs: number;
+  private readonly acceptedMs: number;
+  private readingPaused = false;
+  private flushing = false;
+  private closeWhenFlushed = false;
+
+  constructor(node: CsNode, stream: ByteStream, handle: SessionHandle) {
+    this.node = node;
+    this.stream = stream;
+    this.handle = handle;
+    this.outbox = new Outbox(stream);
+    this.reader = new PacketReader({ packetBytesMax: node.config.maxPacketSize });
+    this.lastPacketMs = node.turnMs;
+    this.acceptedMs = node.turnMs;
+    stream.onBytes = (chunk) => this.received(chunk);
+    stream.onClose = () => this.lost();
+    stream.onDrain = () => this.drained();
+    node.wheel.add(this, node.config.connectTimeoutMs, node.turnMs);
+  }
+
+  // Bytes
+
+  private received(chunk: Buffer): void {
+    if (this.ended) return;
+    this.lastPacketMs = this.node.turnMs;
+    this.node.counters.bytesReceived += chunk.length;
+    this.reader.feed(chunk, this);
+    if (this.reader.stopped && this.reader.waitingBytes > this.node.config.maxPacketSize) {
+      this.readingPaused = true;
+      this.stream.pause();
+    }
+  }
+
+  private lost(): void {
+    this.end({ publishWill: true, sessionExpiryS: undefined, reason: 'connection lost' });
+  }
+
+  private drained(): void {
+    if (this.session !== undefined && !this.ended) this.node.schedule(this.session);
+  }
+
+  private written(): void {
+    if (this.flushing) return;
+    this.flushing = true;
+    this.node.turn.output(this);
+  }
+
+  flush(): void {
+    this.flushing = false;
+    this.node.counters.bytesSent += this.outbox.flush();
+    if (this.closeWhenFlushed) this.stream.end();
+  }
+
+  /** Too many publishes of this client are on their way: its socket is not read until some left. */
+  pauseReading(): void {
+    if (this.readingPaused || this.ended) return;
+    this.readingPaused = true;
+    this.stream.pause();
+  }
+
+  resumeReading(): void {
+    if (!this.readingPaused || this.ended || this.node.storeBehind) return;
+    if (this.inbound.count * 2 > this.node.config.receiveMaximum) return;
+    this.readingPaused = false;
+    this.stream.resume();
+  }
+
+  // What the session sends through
+
+  get writable(): boolean {
+    return !this.ended && this.outbox.waitingBytes < this.node.config.writeBufferMax;
+  }
+
+  sendPublish(
+    message: Message,
+    qos: Qos,
+    dup: boolean,
+    retain: boolean,
+    packetId: number,
+    subscriptionIdentifiers: readonly number[] | undefined,
+  ): boolean {
+    const writer = this.publishWriter;
+    if (writer === undefined) throw new Error('a PUBLISH before CONNACK');
+    const { outbox } = this;
+    const fits = writer.write(
+      outbox,
+      message,
+      qos,
+      dup,
+      retain,
+      packetId,
+      subscriptionIdentifiers,
+      this.node.nowMs(),
+    );
+    if (!fits) return false;
+    this.node.counters.publishSent(qos);
+    if (!this.flushing) this.written();
+    return true;
+  }
+
+  sendPubrel(packetId: number): void {
+    this.acknowledge('pubrel', packetId, ReasonCode.success);
+  }
+
+  // What handlers send
+
+  acknowledge(type: Acknowledgement, packetId: number, reasonCode: number): void {
+    if (this.ended || this.version === 0) return;
+    const { outbox } = this;
+    outbox.reserve(acknowledgementBytesMax);
+    const write = writeAcknowledgement[type];
+    outbox.at = write(outbox.buffer, outbox.at, packetId, reasonCode, this.version);
+    this.node.counters.sent(type);
+    if (!this.flushing) this.written();
+  }
+
+  sendPacket(type: ColdPacket, bytes: Uint8Array): void {
+    if (this.ended) return;
+    this.outbox.append(bytes);
+    this.node.counters.sent(type);
+    this.written();
+  }
+
+  // Life
+
+  /** Takes over what CONNECT says of the connection itself. */
+  begin(packet: Connect): void {
+    const { config } = this.node;
+    this.version = packet.protocolVersion;
+    this.connectPacket = packet;
+    this.receiveMaximum = packet.receiveMaximum;
+    this.maximumPacketSize = packet.maximumPacketSize;
+    this.authenticationMethod = packet.authenticationMethod;
+    this.explains = packet.requestProblemInformation;
+    this.askedSessionExpiryS = askedSessionExpiryS(packet);
+    const maximum = config.keepAliveSMax;
+    const tooLong = maximum > 0 && (packet.keepAliveS === 0 || packet.keepAliveS > maximum);
+    // Before 5.0 the client cannot be told of another keep alive.
+    this.keepAliveS = tooLong && packet.protocolVersion === 5 ? maximum : packet.keepAliveS;
+  }
+
+  /** CONNACK is about to leave. */
+  open(session: Session): void {
+    const { node, connectPacket: connect } = this;
+    this.session = session;
+    this.connectPacket = undefined;
+    const aliases = Math.min(connect?.topicAliasMaximum ?? 0, node.config.topicAliasMaximumOut);
+    this.publishWriter = new PublishWriter(this.protocol, this.maximumPacketSize, aliases);
+    if (node.config.maxPublishRate > 0) {
+      this.publishRate = new PublishRate(node.config.maxPublishRate);
+    }
+    node.opened(this);
+    node.wheel.remove(this);
+    if (this.keepAliveS > 0) node.wheel.add(this, this.keepAliveS * 1500, node.turnMs);
+  }
+
+  get protocol(): ProtocolVersion {
+    return this.version === 0 ? 4 : this.version;
+  }
+
+  get inboundAliases(): InboundAliases {
+    return (this.aliases ??= new InboundAliases());
+  }
+
+  /** The wheel came round: keep alive [MQTT-3.1.2-22], or no CONNECT in time [MQTT-3.1.4-1]. */
+  due(nowMs: number): number {
+    if (this.ended) return 0;
+    if (this.session === undefined) {
+      const leftMs = this.acceptedMs + this.node.config.connectTimeoutMs - nowMs;
+      if (leftMs > 0) return leftMs;
+      this.node.events.timedOut(this, 'no CONNECT in time');
+      this.end({ publishWill: true, sessionExpiryS: undefined, reason: 'no CONNECT in time' });
+      this.stream.destroy();
+      return 0;
+    }
+    const leftMs = this.lastPacketMs + this.keepAliveS * 1500 - nowMs;
+    if (leftMs > 0) return leftMs;
+    this.fail(ReasonCode.keepAliveTimeout, 'keep alive timeout');
+    return 0;
+  }
+
+  /** The client broke the protocol or a limit: DISCONNECT with the reason in 5.0, then close. */
+  fail(reasonCode: number, reason: string): void {
+    if (this.ended) return;
+    if (this.session === undefined) {
+      this.refuse(reasonCode, reason);
+      return;
+    }
+    this.node.events.failed(this, reasonCode, reason);
+    this.close(reasonCode, reason);
+  }
+
+  /** Closes from our side, with a DISCONNECT where the protocol has one. */
+  close(reasonCode: number, reason: string): void {
+    if (this.ended) return;
+    if (this.version === 5 && this.session !== undefined) {
+      const packet = { reasonCode, reasonString: this.explains ? reason : undefined };
+      this.sendPacket('disconnect', disconnectPacket(packet, this.maximumPacketSize));
+    }
+    this.finish({ publishWill: true, sessionExpiryS: undefined, reason });
+  }
+
+  /** The node stops: no will goes out for it, the session goes on when the client is back. */
+  shutDown(): void {
+    this.close(ReasonCode.serverShuttingDown, 'server shutting down');
+  }
+
+  /** Ends before CONNACK, or instead of it [MQTT-3.1.4-5]. */
+  refuse(reasonCode: number, reason: string): void {
+    if (this.ended) return;
+    this.node.events.refused(this, reasonCode, reason);
+    const answers = this.version !== 0 || reasonCode === ReasonCode.unsupportedProtocolVersion;
+    if (answers && (this.version === 5 || hasReturnCode(reasonCode))) {
+      const reasonString = this.explains ? reason : undefined;
+      const packet = { sessionPresent: false, reasonCode, reasonString };
+      this.sendPacket('connack', connack(packet, this.protocol, this.maximumPacketSize));
+    }
+    this.finish({ publishWill: false, sessionExpiryS: undefined, reason });
+  }
+
+  /** Ends when what was written has left. */
+  finish(end: ConnectionEnd): void {
+    if (this.ended) return;
+    this.closeWhenFlushed = true;
+    this.written();
+    this.end(end);
+  }
+
+  private end(end: ConnectionEnd): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.reader.end();
+    this.node.wheel.remove(this);
+    this.node.closed(this, end);
+  }
+
+  /** ds accepted a connection that is gone. */
+  disown(): void {
+    this.node.disown(this, {
+      publishWill: true,
+      sessionExpiryS: undefined,
+      reason: 'connection lost',
+    });
+  }
+
+  /** A call on the link failed: the client comes back to a node that works. */
+  broken(error: unknown): void {
+    if (this.ended) return;
+    this.node.events.linkFailed(this, error);
+    this.fail(ReasonCode.serverUnavailable, 'server unavailable');
+  }
+
+  // Packets
+
+  connect(packet: Connect): void {
+    this.node.counters.received('connect');
+    onConnect(this, packet);
+  }
+
+  publish(packet: IncomingPublish): void {
+    if (this.ready()) onPublish(this, packet);
+  }
+
+  puback(packetId: number, reasonCode: number): void {
+    this.node.counters.received('puback');
+    if (this.ready()) onPuback(this, packetId, reasonCode);
+  }
+
+  pubrec(packetId: number, reasonCode: number): void {
+    this.node.counters.received('pubrec');
+    if (this.ready()) onPubrec(this, packetId, reasonCode);
+  }
+
+  pubrel(packetId: number, _reasonCode: number): void {
+    this.node.counters.received('pubrel');
+    if (this.ready()) onPubrel(this, packetId);
+  }
+
+  pubcomp(packetId: number, reasonCode: number): void {
+    this.node.counters.received('pubcomp');
+    if (this.ready()) onPubcomp(this, packetId, reasonCode);
+  }
+
+  subscribe(packet: Subscribe): void {
+    this.node.counters.received('subscribe');
+    if (this.ready()) onSubscribe(this, packet);
+  }
+
+  unsubscribe(packet: Unsubscribe): void {
+    this.node.counters.received('unsubscribe');
+    if (this.ready()) onUnsubscribe(this, packet);
+  }
+
+  pingreq(): void {
+    this.node.counters.received('pingreq');
+    if (!this.ready()) return;
+    this.outbox.reserve(2);
+    this.outbox.at = writePingresp(this.outbox.buffer, this.outbox.at);
+    this.node.counters.sent('pingresp');
+    this.written();
+  }
+
+  disconnect(packet: Disconnect): void {
+    this.node.counters.received('disconnect');
+    if (this.ended) return;
+    if (this.session === undefined) this.finish({ ...endedByClient });
+    else onDisconnect(this, packet);
+  }
+
+  auth(packet: Auth): void {
+    this.node.counters.received('auth');
+    if (!this.ended) onAuth(this, packet);
+  }
+
+  malformed(reasonCode: number, reason: string): void {
+    this.node.counters.malformed += 1;
+    if (this.version === 0) this.version = versionOf(this.reader);
+    this.fail(reasonCode, reason);
+  }
+
+  /** [MQTT-4.12.0-2]: before CONNACK only AUTH and DISCONNECT may follow CONNECT. */
+  private ready(): boolean {
+    if (this.ended) return false;
+    if (this.session !== undefined) return true;
+    this.fail(ReasonCode.protocolError, 'a packet before CONNACK');
+    return false;
+  }
+}
+
+const endedByClient: ConnectionEnd = {
+  publishWill: false,
+  sessionExpiryS: undefined,
+  reason: 'client',
+};
+
+function versionOf(reader: PacketReader): ProtocolVersion | 0 {
+  const { version } = reader;
+  return version === 3 || version === 4 || version === 5 ? version : 0;
+}
+
+/** Reasons that 3.1.1 has a return code for (3.2.2.3); for others it is closed without an answer. */
+function hasReturnCode(reasonCode: number): boolean {
+  switch (reasonCode) {
+    case ReasonCode.unsupportedProtocolVersion:
+    case ReasonCode.clientIdentifierNotValid:
+    case ReasonCode.serverUnavailable:
+    case ReasonCode.serverBusy:
+    case ReasonCode.quotaExceeded:
+    case ReasonCode.connectionRateExceeded:
+    case ReasonCode.badUserNameOrPassword:
+    case ReasonCode.notAuthorized:
+    case ReasonCode.banned:
+    case ReasonCode.useAnotherServer:
+    case ReasonCode.serverMoved:
+      return true;
+    default:
+      return false;
+  }
+}

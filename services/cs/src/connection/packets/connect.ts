@@ -1,0 +1,198 @@
+import { randomUUID } from 'node:crypto';
+import { clientId as asClientId } from '@lmqtt/common/ids';
+import { messageOf } from '@lmqtt/common/message';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import { levelCount } from '@lmqtt/common/topic';
+import type { ConnectAnswer, ConnectRequest, Will } from '@lmqtt/proto/link';
+import { connack } from '../../codec/cold.ts';
+import type { Connect, ConnectWill } from '../../packet/connect.ts';
+import { Session } from '../../session/session.ts';
+import type { Connection } from '../connection.ts';
+import { sendAuth } from './auth.ts';
+
+const neverExpires = 0xffff_ffff;
+
+/**
+ * CONNECT, 3.1: what the node can decide, then authentication and claim by ds, then CONNACK. No
+ * other packet is handled before that.
+ */
+export function onConnect(connection: Connection, packet: Connect): void {
+  connection.begin(packet);
+  const refusal = refusalOf(connection, packet);
+  if (refusal !== undefined) {
+    connection.refuse(refusal.reasonCode, refusal.reason);
+    return;
+  }
+  const { node } = connection;
+  // [MQTT-3.1.3-6]: an empty identifier is one that the server assigns.
+  connection.assignedClientId = packet.clientId === '';
+  connection.clientId = asClientId(
+    packet.clientId === '' ? `lmqtt-${randomUUID()}` : packet.clientId,
+  );
+  connection.reader.stop();
+  node.turn.flush();
+  node.link
+    .connect(requestOf(connection, packet))
+    .then((answer) => connectAnswered(connection, answer))
+    .catch((error: unknown) => connection.broken(error));
+}
+
+interface Refusal {
+  readonly reasonCode: ReasonCode;
+  readonly reason: string;
+}
+
+function refusalOf(connection: Connection, packet: Connect): Refusal | undefined {
+  const { node } = connection;
+  if (node.connectionCount > node.config.maxConnections) {
+    node.events.limit('MAX_CONNECTIONS');
+    return { reasonCode: ReasonCode.quotaExceeded, reason: 'too many connections' };
+  }
+  if (connection.tooFast) {
+    node.events.limit('MAX_CONNECTION_RATE');
+    return {
+      reasonCode: ReasonCode.connectionRateExceeded,
+      reason: 'too many connections a second',
+    };
+  }
+  // [MQTT-3.1.3-8] of 3.1.1: an identifier is assigned only to a clean session.
+  if (packet.clientId === '' && (packet.protocolVersion === 3 || !cleanEnough(packet))) {
+    return { reasonCode: ReasonCode.clientIdentifierNotValid, reason: 'empty client identifier' };
+  }
+  if (packet.will !== undefined && levelCount(packet.will.topic) > node.config.maxTopicLevels) {
+    node.events.limit('MAX_TOPIC_LEVELS');
+    return { reasonCode: ReasonCode.topicNameInvalid, reason: 'will topic with too many levels' };
+  }
+  return undefined;
+}
+
+function cleanEnough(packet: Connect): boolean {
+  return packet.protocolVersion === 5 || packet.cleanStart;
+}
+
+function requestOf(connection: Connection, packet: Connect): ConnectRequest {
+  const { stream } = connection;
+  return {
+    session: connection.handle,
+    protocolVersion: packet.protocolVersion,
+    clientId: connection.clientId,
+    cleanStart: packet.cleanStart,
+    sessionExpiryS: connection.askedSessionExpiryS,
+    userName: packet.userName,
+    password: packet.password,
+    authenticationMethod: packet.authenticationMethod,
+    authenticationData: packet.authenticationData,
+    will: packet.will === undefined ? undefined : willOf(connection, packet.will),
+    peer: stream.peer,
+  };
+}
+
+function willOf(connection: Connection, will: ConnectWill): Will {
+  const { topic, qos, retain, payload, properties, messageExpiryS } = will;
+  const publisher = connection.clientId;
+  const delayS = Math.min(will.delayS, connection.node.config.willDelaySMax);
+  if (delayS < will.delayS) connection.node.events.limit('WILL_DELAY_S_MAX');
+  return {
+    message: messageOf({ topic, qos, retain, payload, properties, publisher }),
+    delayS,
+    messageExpiryS,
+  };
+}
+
+/** Session expiry as asked for, in the words of 5.0. */
+export function askedSessionExpiryS(packet: Connect): number {
+  if (packet.protocolVersion === 5) return packet.sessionExpiryS ?? 0;
+  return packet.cleanStart ? 0 : neverExpires;
+}
+
+/** The answer of ds, to CONNECT or to a step of its authentication. */
+export function connectAnswered(connection: Connection, answer: ConnectAnswer): void {
+  if (answer.kind === 'refused') {
+    connection.refuse(answer.reasonCode, answer.reason);
+    return;
+  }
+  if (connection.ended) {
+    // The client went away meanwhile; ds must not believe that it is here.
+    if (answer.kind === 'accepted') connection.disown();
+    return;
+  }
+  if (answer.kind === 'continue') {
+    sendAuth(connection, ReasonCode.continueAuthentication, answer.authenticationData);
+    connection.reader.resume(connection);
+    return;
+  }
+  accept(connection, answer);
+  connection.reader.resume(connection);
+  connection.resumeReading();
+}
+
+function accept(
+  connection: Connection,
+  answer: Extract<ConnectAnswer, { kind: 'accepted' }>,
+): void {
+  const { node, handle, clientId, receiveMaximum } = connection;
+  const session = new Session(
+    {
+      handle,
+      clientId,
+      epoch: answer.epoch,
+      persistent: answer.sessionExpiryS > 0,
+      windowSize: Math.min(receiveMaximum, node.config.maxInflight),
+    },
+    node,
+    connection,
+  );
+  connection.open(session);
+  if (answer.sessionExpiryS < connection.askedSessionExpiryS && connection.version === 5) {
+    node.events.limit('SESSION_EXPIRY_S_MAX');
+  }
+  connection.sendPacket('connack', connackOf(connection, answer));
+  // State after CONNACK: positions, then what was in flight, then retained messages still owed.
+  const { state } = answer;
+  connection.inbound.restore(state.inbound);
+  const subscriptions = state.subscriptions.map((each) => session.subscribe(each));
+  session.redeliver(state.outbound);
+  state.subscriptions.forEach((each, index) => {
+    const subscription = subscriptions[index];
+    if (each.retainedAfter !== undefined && subscription !== undefined) {
+      session.sendRetained(subscription, each.retainedAfter);
+    }
+  });
+  node.events.connected(connection, answer.sessionPresent);
+}
+
+function connackOf(
+  connection: Connection,
+  answer: Extract<ConnectAnswer, { kind: 'accepted' }>,
+): Buffer {
+  const { node, version, connectPacket: connect } = connection;
+  const { config } = node;
+  if (version !== 5 || connect === undefined) {
+    const { sessionPresent } = answer;
+    return connack({ sessionPresent, reasonCode: ReasonCode.success }, version, undefined);
+  }
+  const { keepAliveS } = connection;
+  const wantsResponses = connect.requestResponseInformation && config.responseInformation !== '';
+  return connack(
+    {
+      sessionPresent: answer.sessionPresent,
+      reasonCode: ReasonCode.success,
+      sessionExpiryS:
+        answer.sessionExpiryS === connection.askedSessionExpiryS
+          ? undefined
+          : answer.sessionExpiryS,
+      receiveMaximum: config.receiveMaximum === 0xffff ? undefined : config.receiveMaximum,
+      maximumPacketSize: config.maxPacketSize,
+      // [MQTT-3.2.2-16]
+      assignedClientIdentifier: connection.assignedClientId ? connection.clientId : undefined,
+      topicAliasMaximum: config.topicAliasMaximum === 0 ? undefined : config.topicAliasMaximum,
+      // [MQTT-3.1.2-21]
+      serverKeepAliveS: keepAliveS === connect.keepAliveS ? undefined : keepAliveS,
+      responseInformation: wantsResponses ? config.responseInformation : undefined,
+      authenticationMethod: connect.authenticationMethod,
+      authenticationData: answer.authenticationData,
+    },
+    version,
+    connection.maximumPacketSize,
+  );
+}

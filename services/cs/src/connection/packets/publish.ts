@@ -1,0 +1,120 @@
+import { isUtf8 } from 'node:buffer';
+import { Message } from '@lmqtt/common/message';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import { levelCount } from '@lmqtt/common/topic';
+import type { Publish } from '@lmqtt/proto/link';
+import type { IncomingPublish } from '../../packet/publish.ts';
+import type { Connection } from '../connection.ts';
+
+/** PUBLISH from a client, 3.3. Hot: no promise and two objects a message. */
+export function onPublish(connection: Connection, packet: IncomingPublish): void {
+  const { node, inbound } = connection;
+  const { qos, packetId } = packet;
+  node.counters.publishReceived(qos);
+  if (connection.publishRate?.take(node.turnMs) === false) {
+    node.events.limit('MAX_PUBLISH_RATE');
+    connection.fail(ReasonCode.messageRateTooHigh, 'publish rate exceeded');
+    return;
+  }
+  const topic = packet.topicAlias === 0 ? packet.topic : resolveAlias(connection, packet);
+  if (topic === undefined) return;
+  if (topic !== connection.checkedTopic) {
+    if (levelCount(topic) > node.config.maxTopicLevels) {
+      node.events.limit('MAX_TOPIC_LEVELS');
+      refuse(connection, packet, ReasonCode.topicNameInvalid, 'too many topic levels');
+      return;
+    }
+    connection.checkedTopic = topic;
+  }
+  if (qos === 2) {
+    const state = inbound.state2(packetId);
+    if (state !== undefined) {
+      // [MQTT-4.3.3-10]: stored under this identifier already, so it is not published again.
+      if (state === 'stored') connection.acknowledge('pubrec', packetId, ReasonCode.success);
+      return;
+    }
+  }
+  if (qos > 0 && inbound.count >= node.config.receiveMaximum && connection.version === 5) {
+    // [MQTT-3.3.4-8]
+    node.events.limit('RECEIVE_MAXIMUM');
+    connection.fail(ReasonCode.receiveMaximumExceeded, 'receive maximum exceeded');
+    return;
+  }
+  if (packet.payloadFormatIndicator === 1 && node.config.validatePayloadFormat) {
+    if (!isUtf8(packet.buffer.subarray(packet.payloadStart, packet.payloadEnd))) {
+      refuse(connection, packet, ReasonCode.payloadFormatInvalid, 'the payload is not UTF-8');
+      return;
+    }
+  }
+  const { messageExpiryS } = packet;
+  const message = new Message(
+    topic,
+    qos,
+    packet.retain,
+    packet.buffer,
+    packet.topic === topic ? packet.topicStart : -1,
+    packet.payloadStart,
+    packet.payloadEnd,
+    packet.properties,
+    messageExpiryS === undefined ? 0 : node.nowMs() + messageExpiryS * 1000,
+    connection.clientId,
+  );
+  if (qos === 1) inbound.begin1();
+  else if (qos === 2) inbound.set2(packetId, 'storing');
+  node.publish(connection, { session: connection.handle, packetId, message, reasonCode: 0 });
+  if (qos > 0 && inbound.count >= node.config.receiveMaximum) connection.pauseReading();
+}
+
+/** 3.3.2.3.4: an alias with a topic is set, without one it is looked up. */
+function resolveAlias(connection: Connection, packet: IncomingPublish): string | undefined {
+  const { topicAlias, topic } = packet;
+  if (topicAlias > connection.node.config.topicAliasMaximum) {
+    connection.node.events.limit('TOPIC_ALIAS_MAXIMUM');
+    connection.fail(ReasonCode.topicAliasInvalid, 'topic alias above the maximum');
+    return undefined;
+  }
+  const { inboundAliases } = connection;
+  if (topic !== '') {
+    inboundAliases.set(topicAlias, topic);
+    return topic;
+  }
+  const known = inboundAliases.get(topicAlias);
+  if (known === undefined) connection.fail(ReasonCode.protocolError, 'unknown topic alias');
+  return known;
+}
+
+/** One message is refused, not the connection, where the protocol has a way to say so. */
+function refuse(
+  connection: Connection,
+  packet: IncomingPublish,
+  reasonCode: ReasonCode,
+  reason: string,
+): void {
+  if (connection.version !== 5 || packet.qos === 0) connection.fail(reasonCode, reason);
+  else connection.acknowledge(packet.qos === 1 ? 'puback' : 'pubrec', packet.packetId, reasonCode);
+}
+
+/** ds has answered: everything that the acknowledgement promises is durable. */
+export function onPublished(connection: Connection, publish: Publish): void {
+  const { packetId, reasonCode } = publish;
+  const { qos } = publish.message;
+  const { inbound, version } = connection;
+  if (qos === 0) return;
+  if (qos === 1) inbound.end1();
+  else if (reasonCode >= 0x80) inbound.end2(packetId);
+  else inbound.set2(packetId, 'stored');
+  if (version !== 5 && reasonCode >= 0x80 && !dropsSilently(connection, reasonCode)) {
+    // [MQTT-3.3.5-2]: before 5.0 a publish can only be accepted or the connection closed.
+    connection.fail(reasonCode, 'publish refused');
+    return;
+  }
+  if (version !== 5 && qos === 2 && reasonCode >= 0x80) inbound.set2(packetId, 'stored');
+  connection.acknowledge(qos === 1 ? 'puback' : 'pubrec', packetId, reasonCode);
+  connection.resumeReading();
+}
+
+function dropsSilently(connection: Connection, reasonCode: number): boolean {
+  return (
+    reasonCode === ReasonCode.notAuthorized && connection.node.config.aclDenyPublish === 'drop'
+  );
+}

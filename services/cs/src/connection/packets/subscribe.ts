@@ -1,0 +1,95 @@
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import { isValidTopicFilter, levelCount, parseSharedFilter } from '@lmqtt/common/topic';
+import type { SubscribeAnswer, SubscribeEntry } from '@lmqtt/proto/link';
+import { suback } from '../../codec/cold.ts';
+import type { FilterRequest, Subscribe } from '../../packet/subscribe.ts';
+import type { Connection } from '../connection.ts';
+
+/** SUBSCRIBE, 3.8: one answer for all filters [MQTT-3.8.4-6], when routes and positions are stored. */
+export function onSubscribe(connection: Connection, packet: Subscribe): void {
+  const reasonCodes: number[] = [];
+  const entries: SubscribeEntry[] = [];
+  const places: number[] = [];
+  for (const request of packet.filters) {
+    const refusal = check(connection, request);
+    if (refusal === 'protocol error') {
+      connection.fail(ReasonCode.protocolError, 'no local on a shared subscription');
+      return;
+    }
+    reasonCodes.push(refusal ?? ReasonCode.success);
+    if (refusal !== undefined) continue;
+    places.push(reasonCodes.length - 1);
+    const { filter, qos, noLocal, retainAsPublished, retainHandling } = request;
+    const subscriptionIdentifier = packet.subscriptionIdentifier;
+    entries.push({
+      filter,
+      options: { qos, noLocal, retainAsPublished, retainHandling, subscriptionIdentifier },
+    });
+  }
+  if (entries.length === 0) {
+    answer(connection, packet, reasonCodes);
+    return;
+  }
+  connection.node.turn.flush();
+  connection.node.link
+    .subscribe(connection.handle, entries)
+    .then((answers) => subscribed(connection, packet, reasonCodes, places, answers))
+    .catch((error: unknown) => connection.broken(error));
+}
+
+/** The reason code of a filter that cannot be served. */
+function check(
+  connection: Connection,
+  request: FilterRequest,
+): ReasonCode | 'protocol error' | undefined {
+  const { filter } = request;
+  const shared = parseSharedFilter(filter);
+  // [MQTT-4.8.2-1], [MQTT-4.8.2-2]
+  if (shared === 'malformed') return ReasonCode.topicFilterInvalid;
+  // [MQTT-3.8.3-4]
+  if (shared !== undefined && request.noLocal) return 'protocol error';
+  const own = shared?.filter ?? filter;
+  if (!isValidTopicFilter(own)) return ReasonCode.topicFilterInvalid;
+  if (levelCount(own) > connection.node.config.maxTopicLevels) {
+    connection.node.events.limit('MAX_TOPIC_LEVELS');
+    return ReasonCode.topicFilterInvalid;
+  }
+  return undefined;
+}
+
+function subscribed(
+  connection: Connection,
+  packet: Subscribe,
+  reasonCodes: number[],
+  places: readonly number[],
+  answers: readonly SubscribeAnswer[],
+): void {
+  const { session } = connection;
+  if (session === undefined || session.closed) return;
+  answers.forEach((each, index) => {
+    const place = places[index] ?? -1;
+    if (each.kind === 'refused') {
+      reasonCodes[place] = each.reasonCode;
+      if (each.reasonCode === ReasonCode.quotaExceeded) {
+        connection.node.events.limit('MAX_SUBSCRIPTIONS_PER_SESSION');
+      }
+    } else {
+      reasonCodes[place] = each.subscription.options.qos;
+    }
+  });
+  // SUBACK goes into the outbox before anything that the subscriptions send.
+  answer(connection, packet, reasonCodes);
+  for (const each of answers) {
+    if (each.kind === 'refused') continue;
+    const subscription = session.subscribe(each.subscription);
+    if (each.retained) session.sendRetained(subscription, '');
+  }
+}
+
+function answer(connection: Connection, packet: Subscribe, reasonCodes: readonly number[]): void {
+  const { packetId } = packet;
+  connection.sendPacket(
+    'suback',
+    suback({ packetId, reasonCodes }, connection.version, connection.maximumPacketSize),
+  );
+}

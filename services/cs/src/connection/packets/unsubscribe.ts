@@ -1,0 +1,35 @@
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import { isValidTopicFilter, parseSharedFilter } from '@lmqtt/common/topic';
+import { unsuback } from '../../codec/cold.ts';
+import type { Unsubscribe } from '../../packet/unsubscribe.ts';
+import type { Connection } from '../connection.ts';
+
+/** UNSUBSCRIBE, 3.10: nothing new is sent for the filters when UNSUBACK has left [MQTT-3.10.4-2]. */
+export function onUnsubscribe(connection: Connection, packet: Unsubscribe): void {
+  const valid = packet.filters.map(isFilter);
+  const filters = packet.filters.filter((_, index) => valid[index] === true);
+  const { node, handle } = connection;
+  node.turn.flush();
+  node.link
+    .unsubscribe(handle, filters)
+    .then((answers) => {
+      const { session } = connection;
+      if (session === undefined || session.closed) return;
+      for (const filter of filters) session.unsubscribe(filter);
+      let index = 0;
+      const reasonCodes = valid.map((ok) =>
+        ok ? (answers[index++] ?? ReasonCode.unspecifiedError) : ReasonCode.topicFilterInvalid,
+      );
+      const { packetId } = packet;
+      connection.sendPacket(
+        'unsuback',
+        unsuback({ packetId, reasonCodes }, connection.version, connection.maximumPacketSize),
+      );
+    })
+    .catch((error: unknown) => connection.broken(error));
+}
+
+function isFilter(filter: string): boolean {
+  const shared = parseSharedFilter(filter);
+  return shared !== 'malformed' && isValidTopicFilter(shared?.filter ?? filter);
+}

@@ -1,0 +1,59 @@
+import type { Message } from '@lmqtt/common/message';
+import type { Qos } from '@lmqtt/common/qos';
+import { publishSize, writePublish } from '../codec/publish-writer.ts';
+import { Delivery } from '../packet/delivery.ts';
+import type { ProtocolVersion } from '../packet/packet-type.ts';
+import type { Outbox } from './outbox.ts';
+import { OutboundAliases } from './topic-aliases.ts';
+
+/** Filled again for each packet; one is enough, since a write is one call. */
+const delivery = new Delivery();
+
+/** Writes PUBLISH packets as one client takes them: its version, its limits, its aliases. */
+export class PublishWriter {
+  private readonly version: ProtocolVersion;
+  private readonly maximumPacketSize: number;
+  private readonly aliases: OutboundAliases | undefined;
+
+  constructor(
+    version: ProtocolVersion,
+    maximumPacketSize: number | undefined,
+    topicAliasMaximum: number,
+  ) {
+    this.version = version;
+    this.maximumPacketSize = maximumPacketSize ?? Number.POSITIVE_INFINITY;
+    this.aliases = topicAliasMaximum > 0 ? new OutboundAliases(topicAliasMaximum) : undefined;
+  }
+
+  /** False where the packet would be larger than the client takes. */
+  write(
+    outbox: Outbox,
+    message: Message,
+    qos: Qos,
+    dup: boolean,
+    retain: boolean,
+    packetId: number,
+    subscriptionIdentifiers: readonly number[] | undefined,
+    nowMs: number,
+  ): boolean {
+    delivery.version = this.version;
+    delivery.qos = qos;
+    delivery.dup = dup;
+    delivery.retain = retain;
+    delivery.packetId = packetId;
+    delivery.subscriptionIdentifiers = subscriptionIdentifiers;
+    // [MQTT-3.3.2-6]: what is left of it. A message under way since before it ended has 1 s left.
+    delivery.messageExpiryS =
+      message.expiresAtMs === 0 ? -1 : Math.max(1, Math.ceil((message.expiresAtMs - nowMs) / 1000));
+    delivery.topicAlias = this.aliases?.of(message.topic) ?? 0;
+    delivery.withTopic = delivery.topicAlias === 0 || this.aliases?.fresh === true;
+    const size = publishSize(message, delivery);
+    if (size > this.maximumPacketSize) {
+      if (this.aliases?.fresh === true) this.aliases.undo(message.topic);
+      return false;
+    }
+    outbox.reserve(size);
+    outbox.at = writePublish(outbox.buffer, outbox.at, message, delivery);
+    return true;
+  }
+}

@@ -1,0 +1,82 @@
+import type { Qos } from '@lmqtt/common/qos';
+
+const types = [
+  'connect',
+  'connack',
+  'publish',
+  'puback',
+  'pubrec',
+  'pubrel',
+  'pubcomp',
+  'subscribe',
+  'suback',
+  'unsubscribe',
+  'unsuback',
+  'pingreq',
+  'pingresp',
+  'disconnect',
+  'auth',
+] as const;
+
+export type PacketName = (typeof types)[number];
+
+function zeros(): Record<PacketName, number> {
+  return {
+    connect: 0,
+    connack: 0,
+    publish: 0,
+    puback: 0,
+    pubrec: 0,
+    pubrel: 0,
+    pubcomp: 0,
+    subscribe: 0,
+    suback: 0,
+    unsubscribe: 0,
+    unsuback: 0,
+    pingreq: 0,
+    pingresp: 0,
+    disconnect: 0,
+    auth: 0,
+  };
+}
+
+/** Figures of the hot path as plain numbers; the metrics read them when they are asked for. */
+export class Counters {
+  bytesReceived = 0;
+  bytesSent = 0;
+  malformed = 0;
+  accepted = 0;
+  connectionsMaximum = 0;
+  readonly receivedByQos: [number, number, number] = [0, 0, 0];
+  readonly sentByQos: [number, number, number] = [0, 0, 0];
+  readonly packetsReceived: Record<PacketName, number> = zeros();
+  readonly packetsSent: Record<PacketName, number> = zeros();
+  /** Messages that were not delivered, by reason. */
+  readonly dropped: Record<DropReason, number> = {
+    expired: 0,
+    too_large: 0,
+    slow_client: 0,
+    refused_by_client: 0,
+    lost: 0,
+    not_authorized: 0,
+  };
+
+  publishReceived(qos: Qos): void {
+    this.receivedByQos[qos] += 1;
+  }
+
+  publishSent(qos: Qos): void {
+    this.sentByQos[qos] += 1;
+  }
+
+  received(type: PacketName): void {
+    this.packetsReceived[type] += 1;
+  }
+
+  sent(type: PacketName): void {
+    this.packetsSent[type] += 1;
+  }
+}
+
+export type DropReason =
+  'expired' | 'too_large' | 'slow_client' | 'refused_by_client' | 'lost' | 'not_authorized';

@@ -1,0 +1,111 @@
+import type { Logger } from '@lmqtt/common/log';
+import type { LimitName } from '@lmqtt/common/settings/row';
+import type { Metrics } from '@lmqtt/common/metrics';
+import type { ConnectionEnd } from '@lmqtt/proto/link';
+import type { Connection } from './connection/connection.ts';
+import type { Counters } from './counters.ts';
+import type { SessionEvents } from './session/session-events.ts';
+
+/** What happens to connections and their sessions: each event is one counter and one log line. */
+export class CsEvents implements SessionEvents {
+  private readonly log: Logger;
+  private readonly metrics: Metrics;
+  private readonly counters: Counters;
+  private readonly refusals: Record<string, number> = {};
+  private readonly ends: Record<string, number> = {};
+
+  constructor(log: Logger, metrics: Metrics, counters: Counters) {
+    this.log = log;
+    this.metrics = metrics;
+    this.counters = counters;
+    const entries = (record: Record<string, number>) => () => Object.entries(record);
+    metrics.gauges(
+      'lmqtt_connect_refused_total',
+      'CONNECTs refused, by reason code',
+      'reason_code',
+      entries(this.refusals),
+    );
+    metrics.gauges(
+      'lmqtt_connection_ended_total',
+      'Connections that ended, by why',
+      'reason',
+      entries(this.ends),
+    );
+  }
+
+  /** A limit was reached; the client is told by whoever calls. */
+  limit(name: LimitName): void {
+    this.metrics.limits[name] += 1;
+  }
+
+  connected(connection: Connection, sessionPresent: boolean): void {
+    const { clientId, version, stream } = connection;
+    const { address } = stream.peer;
+    this.log.info({ clientId, version, address, sessionPresent }, 'client connected');
+  }
+
+  refused(connection: Connection, reasonCode: number, reason: string): void {
+    const code = `0x${reasonCode.toString(16)}`;
+    this.refusals[code] = (this.refusals[code] ?? 0) + 1;
+    const { clientId, stream } = connection;
+    const { address } = stream.peer;
+    this.log.warn({ clientId, address, reasonCode, reason }, 'connection refused');
+  }
+
+  failed(connection: Connection, reasonCode: number, reason: string): void {
+    const { clientId, stream } = connection;
+    const { address } = stream.peer;
+    this.log.warn({ clientId, address, reasonCode, reason }, 'connection closed by a fault');
+  }
+
+  timedOut(connection: Connection, reason: string): void {
+    const { address } = connection.stream.peer;
+    this.log.warn({ address, reason }, 'connection timed out');
+  }
+
+  ended(connection: Connection, end: ConnectionEnd): void {
+    const reason = knownEnds.has(end.reason) ? end.reason : 'fault';
+    this.ends[reason] = (this.ends[reason] ?? 0) + 1;
+    const { clientId } = connection;
+    this.log.info({ clientId, reason: end.reason }, 'client disconnected');
+  }
+
+  linkFailed(connection: Connection, error: unknown): void {
+    const { clientId } = connection;
+    this.log.error({ clientId, err: error }, 'call to ds failed');
+  }
+
+  expired(): void {
+    this.counters.dropped.expired += 1;
+  }
+
+  tooLarge(): void {
+    this.counters.dropped.too_large += 1;
+  }
+
+  droppedSlow(): void {
+    this.counters.dropped.slow_client += 1;
+    this.metrics.limits.WRITE_BUFFER_MAX += 1;
+  }
+
+  refusedByClient(): void {
+    this.counters.dropped.refused_by_client += 1;
+  }
+
+  lost(): void {
+    this.counters.dropped.lost += 1;
+  }
+
+  notAuthorized(): void {
+    this.counters.dropped.not_authorized += 1;
+  }
+}
+
+const knownEnds = new Set([
+  'client',
+  'connection lost',
+  'keep alive timeout',
+  'taken over',
+  'server shutting down',
+  'administrative action',
+]);

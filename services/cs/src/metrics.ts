@@ -1,0 +1,62 @@
+import type { Metrics } from '@lmqtt/common/metrics';
+import type { Counters } from './counters.ts';
+import type { CsNode } from './node.ts';
+
+/** The figures of a connection node, as Prometheus sees them. */
+export function registerMetrics(metrics: Metrics, counters: Counters, node: CsNode): void {
+  const byQos = (counts: readonly number[]) => () =>
+    counts.map((count, qos) => [String(qos), count] as const);
+  const packets = (counts: Record<string, number>, publishes: readonly number[]) => () =>
+    Object.entries({ ...counts, publish: publishes.reduce((sum, count) => sum + count, 0) });
+  const record = (counts: Record<string, number>) => () => Object.entries(counts);
+  metrics.gauge('lmqtt_connections', 'Connections with a session', () => node.sessionCount);
+  metrics.gauge(
+    'lmqtt_connections_accepted_total',
+    'Connections accepted',
+    () => counters.accepted,
+  );
+  metrics.gauge('lmqtt_inflight', 'Messages in flight to clients', () => node.inflightCount());
+  metrics.gauge('lmqtt_bytes_received_total', 'Bytes from clients', () => counters.bytesReceived);
+  metrics.gauge('lmqtt_bytes_sent_total', 'Bytes to clients', () => counters.bytesSent);
+  metrics.gauge(
+    'lmqtt_malformed_total',
+    'Packets that broke the protocol',
+    () => counters.malformed,
+  );
+  metrics.gauges(
+    'lmqtt_publishes_received_total',
+    'PUBLISH packets from clients, by QoS',
+    'qos',
+    byQos(counters.receivedByQos),
+  );
+  metrics.gauges(
+    'lmqtt_deliveries_total',
+    'PUBLISH packets to clients, by QoS',
+    'qos',
+    byQos(counters.sentByQos),
+  );
+  metrics.gauges(
+    'lmqtt_packets_received_total',
+    'Packets from clients, by type',
+    'type',
+    packets(counters.packetsReceived, counters.receivedByQos),
+  );
+  metrics.gauges(
+    'lmqtt_packets_sent_total',
+    'Packets to clients, by type',
+    'type',
+    packets(counters.packetsSent, counters.sentByQos),
+  );
+  metrics.gauges(
+    'lmqtt_dropped_total',
+    'Messages not delivered, by reason',
+    'reason',
+    record(counters.dropped),
+  );
+  metrics.gauges(
+    'lmqtt_ring',
+    'Recent messages kept for sessions: queues, messages, bytes',
+    'what',
+    () => node.metricsOfQueues(),
+  );
+}

@@ -1,0 +1,379 @@
+import type { Clock } from '@lmqtt/common/clock';
+import { sessionHandle } from '@lmqtt/common/ids';
+import type { NodeId, QueueId, SessionHandle } from '@lmqtt/common/ids';
+import type { Message } from '@lmqtt/common/message';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import type {
+  Assignment,
+  ConnectionEnd,
+  Downstream,
+  Link,
+  LinkServer,
+  Publish,
+  ReadAnswer,
+  ReadRequest,
+  RetainedAnswer,
+  RetainedRequest,
+  SessionWrite,
+} from '@lmqtt/proto/link';
+import type { CsConfig } from './config.ts';
+import { Connection } from './connection/connection.ts';
+import { onPublished } from './connection/packets/publish.ts';
+import type { Counters } from './counters.ts';
+import type { CsEvents } from './events.ts';
+import { Feeds } from './queue/feeds.ts';
+import type { QueueFeed } from './queue/feed.ts';
+import type { Cursor } from './session/cursor.ts';
+import type { SessionJournal } from './session/journal.ts';
+import type { Session, SessionNode } from './session/session.ts';
+import type { ByteStream } from './transport/transport.ts';
+import { mark, Turn } from './turn.ts';
+import { Wheel } from './wheel.ts';
+
+const tickMs = 250;
+const slowTickMs = 1000;
+/** Cursors that ask the store each second whether they missed something (rule 9). */
+const rechecksPerTick = 64;
+
+/**
+ * A connection node: its connections, the queues that they read, and the link. What comes from ds
+ * goes to connections and feeds; what they have for ds is gathered by the turn.
+ */
+export class CsNode implements Downstream, SessionNode {
+  readonly node: NodeId;
+  readonly config: CsConfig;
+  readonly events: CsEvents;
+  readonly counters: Counters;
+  readonly turn: Turn;
+  readonly journal: SessionJournal;
+  readonly wheel: Wheel;
+  readonly link: Link;
+  private readonly clock: Clock;
+  private readonly feeds: Feeds;
+  private readonly connections: Map<SessionHandle, Connection> = new Map();
+  private readonly moved: { session: Session; cursor: Cursor }[] = [];
+  private movedLater: { session: Session; cursor: Cursor }[] = [];
+  private readonly creditDue: Set<Session> = new Set();
+  private readonly heldBack: Set<Connection> = new Set();
+  private readonly storeBytesMax: number;
+  private storeBytes = 0;
+  private lastHandle = 0;
+  private openCount = 0;
+  private acceptedThisSecond = 0;
+  private acceptSecond = 0;
+  private wallMs: number;
+  private monotonicMs: number;
+  private timeIsFresh = false;
+  private readonly timers: NodeJS.Timeout[] = [];
+  private recheckFrom = 0;
+  private stopping = false;
+
+  constructor(
+    node: NodeId,
+    config: CsConfig,
+    storeBytesMax: number,
+    clock: Clock,
+    events: CsEvents,
+    counters: Counters,
+    server: LinkServer,
+  ) {
+    this.node = node;
+    this.config = config;
+    this.storeBytesMax = storeBytesMax;
+    this.clock = clock;
+    this.events = events;
+    this.counters = counters;
+    this.wallMs = clock.nowMs();
+    this.monotonicMs = clock.monotonicMs();
+    this.wheel = new Wheel(tickMs, this.monotonicMs);
+    this.link = server.attach(this);
+    const { link } = this;
+    this.feeds = new Feeds(
+      {
+        ringMessagesMax: config.ringMessages,
+        ringBytesMax: config.ringBytes,
+        readMessagesMax: config.readBatch,
+        readBytesMax: config.ringBytes,
+      },
+      (request) => link.read(request),
+    );
+    this.turn = new Turn({
+      publish: (batch) => link.publish(batch),
+      write: (batch, durable) => link.write(batch, durable),
+      beforeWrites: () => this.beforeWrites(),
+      ended: () => this.feeds.release(),
+    });
+    const { turn } = this;
+    this.journal = {
+      write: (write) => turn.write(write),
+      writeDurably: (write, then) => turn.writeDurably(write, then),
+    };
+    this.timers.push(setInterval(() => this.wheel.advance(this.turnMs), tickMs));
+    this.timers.push(setInterval(() => this.slowTick(), slowTickMs));
+  }
+
+  // Time, as of this turn
+
+  /** Monotonic ms. */
+  get turnMs(): number {
+    this.lookAtClock();
+    return this.monotonicMs;
+  }
+
+  nowMs(): number {
+    this.lookAtClock();
+    return this.wallMs;
+  }
+
+  private lookAtClock(): void {
+    if (this.timeIsFresh) return;
+    this.timeIsFresh = true;
+    this.wallMs = this.clock.nowMs();
+    this.monotonicMs = this.clock.monotonicMs();
+    setImmediate(this.newTurn);
+  }
+
+  private readonly newTurn = (): void => {
+    this.timeIsFresh = false;
+  };
+
+  // Connections
+
+  accept(stream: ByteStream): void {
+    this.counters.accepted += 1;
+    const second = Math.floor(this.turnMs / 1000);
+    if (second !== this.acceptSecond) {
+      this.acceptSecond = second;
+      this.acceptedThisSecond = 0;
+    }
+    this.acceptedThisSecond += 1;
+    this.lastHandle += 1;
+    const connection = new Connection(this, stream, sessionHandle(this.lastHandle));
+    const { maxConnectionRate } = this.config;
+    connection.tooFast = maxConnectionRate > 0 && this.acceptedThisSecond > maxConnectionRate;
+    this.connections.set(connection.handle, connection);
+    this.counters.connectionsMaximum = Math.max(
+      this.counters.connectionsMaximum,
+      this.connections.size,
+    );
+  }
+
+  /** Connections of any state. */
+  get connectionCount(): number {
+    return this.connections.size;
+  }
+
+  /** Connections with a session. */
+  get sessionCount(): number {
+    return this.openCount;
+  }
+
+  opened(_connection: Connection): void {
+    this.openCount += 1;
+  }
+
+  closed(connection: Connection, end: ConnectionEnd): void {
+    this.connections.delete(connection.handle);
+    this.heldBack.delete(connection);
+    const { session, handle } = connection;
+    if (session === undefined) return;
+    this.openCount -= 1;
+    session.end();
+    this.creditDue.delete(session);
+    this.events.ended(connection, end);
+    this.turn.flush();
+    if (this.stopping) return;
+    this.link
+      .disconnect(handle, end)
+      .catch((error: unknown) => this.events.linkFailed(connection, error));
+  }
+
+  /** A session was claimed for a connection that ended meanwhile. */
+  disown(connection: Connection, end: ConnectionEnd): void {
+    this.link
+      .disconnect(connection.handle, end)
+      .catch((error: unknown) => this.events.linkFailed(connection, error));
+  }
+
+  connection(session: SessionHandle): Connection | undefined {
+    return this.connections.get(session);
+  }
+
+  // Publishes
+
+  publish(connection: Connection, publish: Publish): void {
+    const { message } = publish;
+    if (message.qos > 0) {
+      this.storeBytes += message.payloadBytes;
+      if (this.storeBytes > this.storeBytesMax) {
+        this.events.limit('PENDING_APPEND_BYTES_MAX');
+        this.heldBack.add(connection);
+        connection.pauseReading();
+      }
+    }
+    this.turn.publish(publish);
+  }
+
+  /** So much waits for the store that publishers are not read. */
+  get storeBehind(): boolean {
+    return this.heldBack.size > 0 && this.storeBytes * 2 > this.storeBytesMax;
+  }
+
+  published(batch: Publish[]): void {
+    for (const publish of batch) {
+      const { message } = publish;
+      if (message.qos > 0) this.storeBytes -= message.payloadBytes;
+      const connection = this.connections.get(publish.session);
+      if (connection !== undefined) onPublished(connection, publish);
+      if (publish.reasonCode === ReasonCode.notAuthorized) this.events.notAuthorized();
+    }
+    if (this.heldBack.size > 0 && !this.storeBehind) {
+      const held = [...this.heldBack];
+      this.heldBack.clear();
+      for (const connection of held) connection.resumeReading();
+    }
+  }
+
+  // Messages
+
+  push(batch: Message[]): void {
+    for (const message of batch) {
+      const { entries } = message;
+      const first = entries[0];
+      if (first === undefined) continue;
+      if (first.offset < 0) {
+        if (entries.length > 1) mark(message);
+        for (const entry of entries) this.feeds.deliverQos0(message, entry);
+      } else {
+        for (const entry of entries) this.feeds.push(message, entry);
+      }
+    }
+    this.feeds.arrived();
+    this.turn.begin();
+  }
+
+  assign(batch: Assignment[]): void {
+    for (const assignment of batch) {
+      const session = this.connections.get(assignment.session)?.session;
+      if (session !== undefined && !session.closed) session.assign(assignment);
+    }
+  }
+
+  kick(session: SessionHandle, reasonCode: number): void {
+    const connection = this.connections.get(session);
+    if (connection === undefined) return;
+    connection.close(reasonCode, kickReason(reasonCode));
+  }
+
+  // What sessions need
+
+  feed(queue: QueueId, partition: number): QueueFeed {
+    return this.feeds.of(queue, partition);
+  }
+
+  releaseFeed(feed: QueueFeed): void {
+    this.feeds.dropUnread(feed);
+  }
+
+  readQueue(request: ReadRequest): Promise<ReadAnswer> {
+    return this.link.read(request);
+  }
+
+  readRetained(request: RetainedRequest): Promise<RetainedAnswer> {
+    return this.link.readRetained(request);
+  }
+
+  schedule(session: Session): void {
+    if (!session.scheduled) this.turn.pump(session);
+  }
+
+  positionMoved(session: Session, cursor: Cursor): void {
+    cursor.dirty = true;
+    if (session.persistent) {
+      this.moved.push({ session, cursor });
+      this.turn.begin();
+    } else {
+      this.movedLater.push({ session, cursor });
+    }
+  }
+
+  credit(session: Session): void {
+    this.creditDue.add(session);
+    this.turn.begin();
+  }
+
+  /** The positions that moved in this turn; credits after what freed them. */
+  private beforeWrites(): void {
+    for (const { session, cursor } of this.moved) this.writePosition(session, cursor);
+    this.moved.length = 0;
+    if (this.creditDue.size === 0) return;
+    const sessions = [...this.creditDue];
+    this.creditDue.clear();
+    for (const session of sessions) {
+      if (session.closed) continue;
+      this.link.credit(session.handle, Math.max(0, session.window.free - session.assignedCount));
+    }
+  }
+
+  private writePosition(session: Session, cursor: Cursor): void {
+    const position = cursor.takePosition();
+    if (position === undefined) return;
+    const { queue, partition } = cursor.feed;
+    const { handle } = session;
+    this.turn.write({ kind: 'position', session: handle, queue, partition, position });
+  }
+
+  /** Sessions that are not stored tell their positions now and then, for the store to let go. */
+  private slowTick(): void {
+    const later = this.movedLater;
+    this.movedLater = [];
+    for (const { session, cursor } of later) {
+      if (!session.closed) this.writePosition(session, cursor);
+    }
+    this.recheckFrom = this.feeds.recheck(this.recheckFrom, rechecksPerTick);
+  }
+
+  // The end
+
+  /** Tells every client, and waits until ds has all that its session wrote. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    for (const timer of this.timers) clearInterval(timer);
+    for (const connection of [...this.connections.values()]) {
+      connection.shutDown();
+    }
+    await new Promise<void>((resolve) => {
+      this.turn.begin();
+      setImmediate(resolve);
+    });
+    await new Promise<void>((resolve) => {
+      const nothing: SessionWrite[] = [];
+      this.link.write(nothing, resolve);
+    });
+  }
+
+  *metricsOfQueues(): Iterable<readonly [string, number]> {
+    yield* this.feeds.figures();
+  }
+
+  inflightCount(): number {
+    let count = 0;
+    for (const connection of this.connections.values()) {
+      count += connection.session?.window.count ?? 0;
+    }
+    return count;
+  }
+}
+
+function kickReason(reasonCode: number): string {
+  switch (reasonCode) {
+    case ReasonCode.sessionTakenOver:
+      return 'taken over';
+    case ReasonCode.serverShuttingDown:
+      return 'server shutting down';
+    case ReasonCode.administrativeAction:
+      return 'administrative action';
+    default:
+      return 'closed by the server';
+  }
+}

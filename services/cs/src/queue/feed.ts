@@ -1,0 +1,191 @@
+import type { QueueId } from '@lmqtt/common/ids';
+import type { Message, QueueEntry } from '@lmqtt/common/message';
+import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
+
+/**
+ * Recent messages of one partition of one queue at this node, and everybody who reads them.
+ *
+ * The ring is a reorder buffer: pushes may come repeated, late, or not at all. It holds entries in
+ * the order of their offsets; an entry may be taken by a reader whose next offset is past the
+ * entry's previous one, otherwise something lies between and the store is asked. What the ring has
+ * dropped can always be read, so a lost push costs latency and never a message.
+ */
+
+/** Somebody who reads the feed: a position that moves on. */
+export interface Reader {
+  /** The first offset that it has not taken. */
+  readonly next: number;
+  /** Something may be there to take. */
+  arrived(): void;
+  /** A message that is not stored: to be taken now or never. */
+  passing(message: Message): void;
+  /** A push may have been lost: look into the store. */
+  recheck(): void;
+  /** The answer of a read that it waits for; undefined: the read failed and may be tried again. */
+  loaded(answer: ReadAnswer | undefined): void;
+}
+
+export interface FeedLimits {
+  readonly ringMessagesMax: number;
+  readonly ringBytesMax: number;
+  readonly readMessagesMax: number;
+  readonly readBytesMax: number;
+}
+
+export type ReadQueue = (request: ReadRequest) => Promise<ReadAnswer>;
+
+const compactAt = 512;
+
+export class QueueFeed {
+  readonly queue: QueueId;
+  readonly partition: number;
+  readonly readers: Reader[] = [];
+  private readonly limits: FeedLimits;
+  private readonly readQueue: ReadQueue;
+  private messages: Message[] = [];
+  private entries: QueueEntry[] = [];
+  private head = 0;
+  private bytes = 0;
+  /** Past the last entry that was ever pushed; 0: none was. */
+  end = 0;
+  /** In the list of those that had a push in this turn. */
+  touched = false;
+  private agedEnd = 0;
+  private pending: Map<number, Reader[]> | undefined = undefined;
+
+  constructor(queue: QueueId, partition: number, limits: FeedLimits, readQueue: ReadQueue) {
+    this.queue = queue;
+    this.partition = partition;
+    this.limits = limits;
+    this.readQueue = readQueue;
+  }
+
+  /** Takes a push. A repeated one changes nothing. */
+  push(message: Message, entry: QueueEntry): void {
+    if (entry.offset >= this.end) {
+      this.messages.push(message);
+      this.entries.push(entry);
+      this.end = entry.offset + 1;
+    } else if (!this.insert(message, entry)) {
+      return;
+    }
+    this.bytes += message.payloadBytes;
+    while (
+      this.messages.length - this.head > this.limits.ringMessagesMax ||
+      (this.bytes > this.limits.ringBytesMax && this.head < this.messages.length)
+    ) {
+      this.dropHead();
+    }
+  }
+
+  /** A late push goes into its hole; false where it is there already or too old for the ring. */
+  private insert(message: Message, entry: QueueEntry): boolean {
+    const index = this.indexOf(entry.offset);
+    if (this.entries[index]?.offset === entry.offset) return false;
+    if (index === this.head && this.head > 0) return false;
+    this.messages.splice(index, 0, message);
+    this.entries.splice(index, 0, entry);
+    return true;
+  }
+
+  /** Index of the first entry at or past the offset; the length where there is none. */
+  private indexOf(offset: number): number {
+    const { entries, head } = this;
+    const first = entries[head];
+    if (first === undefined || offset <= first.offset) return head;
+    const guess = head + (offset - first.offset);
+    if (entries[guess]?.offset === offset) return guess;
+    let low = head;
+    let high = entries.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const entry = entries[middle];
+      if (entry !== undefined && entry.offset < offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  private dropHead(): void {
+    const message = this.messages[this.head];
+    if (message !== undefined) this.bytes -= message.payloadBytes;
+    this.head += 1;
+    if (this.head === this.messages.length) {
+      this.messages = [];
+      this.entries = [];
+      this.head = 0;
+    } else if (this.head >= compactAt && this.head * 2 > this.messages.length) {
+      this.messages = this.messages.slice(this.head);
+      this.entries = this.entries.slice(this.head);
+      this.head = 0;
+    }
+  }
+
+  /**
+   * What comes next for a reader at this offset: the message, `end` where nothing newer is known
+   * here, or `gap` where only the store knows.
+   */
+  at(next: number): Message | 'end' | 'gap' {
+    if (next >= this.end) return 'end';
+    const index = this.indexOf(next);
+    const entry = this.entries[index];
+    const message = this.messages[index];
+    if (entry === undefined || message === undefined) return 'gap';
+    return entry.previous < next ? message : 'gap';
+  }
+
+  /** Reads from the store; readers that wait at one offset share the read. */
+  load(from: number, reader: Reader): void {
+    this.pending ??= new Map();
+    const waiting = this.pending.get(from);
+    if (waiting !== undefined) {
+      waiting.push(reader);
+      return;
+    }
+    const readers = [reader];
+    this.pending.set(from, readers);
+    const settle = (answer: ReadAnswer | undefined): void => {
+      this.pending?.delete(from);
+      for (const each of readers) each.loaded(answer);
+    };
+    this.readQueue({
+      queue: this.queue,
+      partition: this.partition,
+      from,
+      messagesMax: this.limits.readMessagesMax,
+      bytesMax: this.limits.readBytesMax,
+    }).then(settle, () => settle(undefined));
+  }
+
+  /** Lets go of what every reader has taken. */
+  release(): void {
+    if (this.head === this.messages.length) return;
+    let least = Number.POSITIVE_INFINITY;
+    for (const reader of this.readers) {
+      if (reader.next < least) least = reader.next;
+    }
+    for (;;) {
+      const entry = this.entries[this.head];
+      if (entry === undefined || entry.offset >= least) return;
+      this.dropHead();
+    }
+  }
+
+  /** Lets go of what was here at the call before: readers that lag so far read from the store. */
+  ageOut(): void {
+    for (;;) {
+      const entry = this.entries[this.head];
+      if (entry === undefined || entry.offset >= this.agedEnd) break;
+      this.dropHead();
+    }
+    this.agedEnd = this.end;
+  }
+
+  get ringMessages(): number {
+    return this.messages.length - this.head;
+  }
+
+  get ringBytes(): number {
+    return this.bytes;
+  }
+}

@@ -1,0 +1,109 @@
+import type { QueueId } from '@lmqtt/common/ids';
+import type { Message, QueueEntry } from '@lmqtt/common/message';
+import { QueueFeed } from './feed.ts';
+import type { FeedLimits, ReadQueue } from './feed.ts';
+
+const partitionsMax = 1024;
+
+/** The queues that somebody at this node reads, by queue and partition. */
+export class Feeds {
+  private readonly limits: FeedLimits;
+  private readonly readQueue: ReadQueue;
+  private readonly feeds: Map<number, QueueFeed> = new Map();
+  private touched: QueueFeed[] = [];
+  private releasable: QueueFeed[] = [];
+  private readonly lagging: Set<QueueFeed> = new Set();
+
+  constructor(limits: FeedLimits, readQueue: ReadQueue) {
+    this.limits = limits;
+    this.readQueue = readQueue;
+  }
+
+  of(queue: QueueId, partition: number): QueueFeed {
+    const key = queue * partitionsMax + partition;
+    const present = this.feeds.get(key);
+    if (present !== undefined) return present;
+    const feed = new QueueFeed(queue, partition, this.limits, this.readQueue);
+    this.feeds.set(key, feed);
+    return feed;
+  }
+
+  dropUnread(feed: QueueFeed): void {
+    if (feed.readers.length > 0) return;
+    const key = feed.queue * partitionsMax + feed.partition;
+    if (this.feeds.get(key) === feed) this.feeds.delete(key);
+  }
+
+  push(message: Message, entry: QueueEntry): void {
+    const feed = this.feeds.get(entry.queue * partitionsMax + entry.partition);
+    if (feed === undefined) return;
+    feed.push(message, entry);
+    if (feed.touched) return;
+    feed.touched = true;
+    this.touched.push(feed);
+  }
+
+  /** What is not stored goes to every reader at once. */
+  deliverQos0(message: Message, entry: QueueEntry): void {
+    const feed = this.feeds.get(entry.queue * partitionsMax + entry.partition);
+    if (feed === undefined) return;
+    for (const reader of feed.readers) reader.passing(message);
+  }
+
+  /** Wakes the readers of what was pushed. */
+  arrived(): void {
+    const { touched } = this;
+    if (touched.length === 0) return;
+    this.touched = [];
+    for (const feed of touched) {
+      feed.touched = false;
+      for (const reader of feed.readers) reader.arrived();
+      this.releasable.push(feed);
+    }
+  }
+
+  /** At the end of a turn: what all readers have taken goes. */
+  release(): void {
+    if (this.releasable.length === 0) return;
+    const feeds = this.releasable;
+    this.releasable = [];
+    for (const feed of feeds) {
+      feed.release();
+      if (feed.ringMessages > 0) this.lagging.add(feed);
+    }
+  }
+
+  /**
+   * The slow round: lets go of what laggards keep in memory, and asks some readers to look into
+   * the store, in case a push was lost. Answers where the next round begins.
+   */
+  recheck(from: number, readersMax: number): number {
+    for (const feed of this.lagging) {
+      feed.release();
+      feed.ageOut();
+      if (feed.ringMessages === 0) this.lagging.delete(feed);
+    }
+    let index = 0;
+    let left = readersMax;
+    for (const feed of this.feeds.values()) {
+      index += 1;
+      if (index <= from) continue;
+      for (const reader of feed.readers) reader.recheck();
+      left -= feed.readers.length;
+      if (left <= 0) return index;
+    }
+    return 0;
+  }
+
+  *figures(): Iterable<readonly [string, number]> {
+    let messages = 0;
+    let bytes = 0;
+    for (const feed of this.feeds.values()) {
+      messages += feed.ringMessages;
+      bytes += feed.ringBytes;
+    }
+    yield ['queues', this.feeds.size];
+    yield ['messages', messages];
+    yield ['bytes', bytes];
+  }
+}

@@ -1,0 +1,208 @@
+import type { QueueEntry, Message } from '@lmqtt/common/message';
+import type { QueueId } from '@lmqtt/common/ids';
+import type { Position, ReadAnswer, SubscriptionOptions } from '@lmqtt/proto/link';
+import type { QueueFeed, Reader } from '../queue/feed.ts';
+import type { Origin, Outstanding } from './window.ts';
+
+/** What a cursor tells its session. */
+export interface CursorOwner {
+  /** Something may be there to send. */
+  ready(cursor: Cursor): void;
+  /** The position moved. */
+  moved(cursor: Cursor): void;
+  /** A message that is not stored. */
+  deliverQos0(cursor: Cursor, message: Message): void;
+}
+
+/** A subscription as the session keeps it. */
+export interface Subscription {
+  readonly filter: string;
+  options: SubscriptionOptions;
+  readonly queue: QueueId;
+  readonly shared: boolean;
+  readonly cursors: Cursor[];
+  /** The options' subscription identifier as the list that PUBLISH takes. */
+  identifiers: readonly number[] | undefined;
+}
+
+/**
+ * A subscription's place in one partition of its queue. Messages below `position` are done with;
+ * from there to `next` they are in flight or done; `next` is the first that was not looked at.
+ * Below `start` nothing is owed.
+ */
+export class Cursor implements Reader, Origin {
+  readonly subscription: Subscription;
+  readonly feed: QueueFeed;
+  readonly start: number;
+  next: number;
+  /** In the session's list of cursors that may have something. */
+  queued = false;
+  /** The position moved and was not yet written. */
+  dirty = false;
+  /** The topic that was last found to match the filter: names share queues in some stores. */
+  matchedTopic = '';
+  private readonly owner: CursorOwner;
+  private outstanding: Outstanding[] | undefined = undefined;
+  private outstandingHead = 0;
+  private done: Set<number> | undefined = undefined;
+  private page: Message[] | undefined = undefined;
+  private pageIndex = 0;
+  private loading = false;
+  /** Past this offset nothing was in the store when it was last asked. */
+  private knownEnd = Number.POSITIVE_INFINITY;
+  private closed = false;
+  private writtenPosition: number;
+
+  constructor(subscription: Subscription, feed: QueueFeed, state: Position, owner: CursorOwner) {
+    this.subscription = subscription;
+    this.feed = feed;
+    this.owner = owner;
+    this.start = state.start;
+    this.next = state.position;
+    this.writtenPosition = state.position;
+    if (state.done.length > 0) this.done = new Set(state.done);
+    feed.readers.push(this);
+  }
+
+  /** The first offset that is not done with. */
+  get position(): number {
+    return this.outstanding?.[this.outstandingHead]?.offset ?? this.next;
+  }
+
+  /** The position, to be written; undefined where it is the one that was written last. */
+  takePosition(): number | undefined {
+    const { position } = this;
+    this.dirty = false;
+    if (position === this.writtenPosition) return undefined;
+    this.writtenPosition = position;
+    return position;
+  }
+
+  /** Stored as done by an earlier connection. */
+  wasDone(offset: number): boolean {
+    return this.done?.has(offset) === true;
+  }
+
+  /** Delivered by way of another queue: to be passed over when its turn comes. */
+  markDone(offset: number): void {
+    this.done ??= new Set();
+    this.done.add(offset);
+  }
+
+  /** The next message; undefined: nothing now, and `arrived` or `loaded` comes when there is. */
+  peek(): Message | undefined {
+    if (this.page !== undefined) {
+      const message = this.page[this.pageIndex];
+      if (message !== undefined) return message;
+      this.page = undefined;
+      this.pageIndex = 0;
+    }
+    if (this.loading) return undefined;
+    const found = this.feed.at(this.next);
+    if (found === 'end' && this.next >= this.knownEnd) return undefined;
+    if (found === 'end' || found === 'gap') {
+      this.load();
+      return undefined;
+    }
+    return found;
+  }
+
+  private load(): void {
+    this.loading = true;
+    this.feed.load(this.next, this);
+  }
+
+  loaded(answer: ReadAnswer | undefined): void {
+    this.loading = false;
+    if (this.closed) return;
+    if (answer !== undefined) {
+      this.knownEnd = answer.end;
+      if (answer.messages.length > 0) {
+        this.page = answer.messages;
+        this.pageIndex = 0;
+      } else if (answer.next > this.next) {
+        this.next = answer.next;
+        this.owner.moved(this);
+      }
+    }
+    this.owner.ready(this);
+  }
+
+  arrived(): void {
+    this.owner.ready(this);
+  }
+
+  passing(message: Message): void {
+    this.owner.deliverQos0(this, message);
+  }
+
+  recheck(): void {
+    if (this.loading || this.queued || this.closed) return;
+    this.knownEnd = Number.POSITIVE_INFINITY;
+    this.owner.ready(this);
+  }
+
+  /** The message's place in this cursor's queue. */
+  entryOf(message: Message): QueueEntry | undefined {
+    const { queue, partition } = this.feed;
+    for (const entry of message.entries) {
+      if (entry.queue === queue && entry.partition === partition) return entry;
+    }
+    return undefined;
+  }
+
+  /** Moves over a message; where it is in flight, `outstanding` holds the position until done. */
+  pass(offset: number, outstanding: Outstanding | undefined): void {
+    this.next = offset + 1;
+    if (this.page !== undefined) this.passPage(offset);
+    this.done?.delete(offset);
+    if (outstanding === undefined) {
+      this.owner.moved(this);
+      return;
+    }
+    this.outstanding ??= [];
+    this.outstanding.push(outstanding);
+  }
+
+  private passPage(offset: number): void {
+    const { page } = this;
+    while (page !== undefined) {
+      const message = page[this.pageIndex];
+      if (message === undefined) {
+        this.page = undefined;
+        this.pageIndex = 0;
+        return;
+      }
+      const entry = this.entryOf(message);
+      if (entry !== undefined && entry.offset > offset) return;
+      this.pageIndex += 1;
+    }
+  }
+
+  completed(outstanding: Outstanding): void {
+    outstanding.done = true;
+    const { outstanding: list } = this;
+    if (list === undefined) return;
+    let head = this.outstandingHead;
+    while (list[head]?.done === true) head += 1;
+    if (head === this.outstandingHead) return;
+    if (head === list.length) {
+      this.outstanding = undefined;
+      head = 0;
+    } else if (head >= 256 && head * 2 > list.length) {
+      list.splice(0, head);
+      head = 0;
+    }
+    this.outstandingHead = head;
+    this.owner.moved(this);
+  }
+
+  close(): void {
+    this.closed = true;
+    const { readers } = this.feed;
+    const index = readers.indexOf(this);
+    const last = readers.pop();
+    if (last !== undefined && index < readers.length) readers[index] = last;
+    this.page = undefined;
+  }
+}

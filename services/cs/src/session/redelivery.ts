@@ -1,0 +1,179 @@
+import type { Message } from '@lmqtt/common/message';
+import type { OutboundState } from '@lmqtt/proto/link';
+import type { Cursor } from './cursor.ts';
+import type { Session } from './session.ts';
+import { Inflight } from './window.ts';
+import type { Origin, Outstanding } from './window.ts';
+
+const pageMessagesMax = 64;
+const pageBytesMax = 1 << 20;
+
+/**
+ * What was in flight when the connection before ended goes out again before anything new: PUBLISH
+ * with DUP under its own identifier, or PUBREL, in the order of the first sending
+ * [MQTT-4.4.0-1], [MQTT-4.6.0-1]. The messages are read from the store by their places.
+ */
+export class Redelivery {
+  private readonly session: Session;
+  private readonly outbound: OutboundState[];
+  private index = 0;
+  private loading = false;
+  /** Of the last page that was read: messages by offset. */
+  private readonly page: Map<number, Message> = new Map();
+  private pageKey = '';
+
+  constructor(session: Session, outbound: readonly OutboundState[]) {
+    this.session = session;
+    this.outbound = [...outbound].sort((a, b) => a.sequence - b.sequence);
+    this.restore();
+  }
+
+  /** Puts every place into the window and the cursors, so that nothing goes out twice. */
+  private restore(): void {
+    const { session } = this;
+    const byOffset = [...this.outbound].sort(
+      (a, b) => offsetOf(a) - offsetOf(b) || a.sequence - b.sequence,
+    );
+    for (const state of byOffset) {
+      const { place } = state;
+      const origin =
+        place.kind === 'queue' ? session.cursorOf(place.queue, place.partition) : undefined;
+      const offset = offsetOf(state);
+      const inflight = new Inflight(
+        state.packetId,
+        state.qos,
+        state.sequence,
+        place,
+        offset,
+        origin,
+        state.state,
+      );
+      session.window.add(inflight);
+      if (origin !== undefined && offset >= origin.next) origin.pass(offset, inflight);
+    }
+    const last = this.outbound.at(-1);
+    if (last !== undefined) session.window.startAfter(last.packetId);
+  }
+
+  /** True when all is sent. */
+  pump(): boolean {
+    const { session } = this;
+    if (this.loading) return false;
+    for (; this.index < this.outbound.length; this.index++) {
+      const state = this.outbound[this.index];
+      if (state === undefined || !session.outlet.writable) return false;
+      const inflight = session.window.get(state.packetId);
+      if (inflight === undefined) continue;
+      if (state.state === 'released') {
+        session.outlet.sendPubrel(state.packetId);
+        continue;
+      }
+      const message = this.page.get(state.sequence);
+      if (message === undefined) {
+        if (this.pageKey === String(state.sequence)) {
+          session.node.events.lost(session);
+          session.complete(inflight, false);
+          continue;
+        }
+        this.load(state);
+        return false;
+      }
+      this.page.delete(state.sequence);
+      this.resend(state, inflight, message);
+    }
+    return true;
+  }
+
+  private resend(state: OutboundState, inflight: Inflight, message: Message): void {
+    const { session } = this;
+    const subscription = session.subscriptions.get(state.filter);
+    const retained = state.place.kind === 'retained';
+    const retain = retained || (subscription?.options.retainAsPublished === true && message.retain);
+    let identifiers = subscription?.identifiers;
+    if (state.place.kind === 'queue' && message.entries.length > 1) {
+      identifiers = this.link(inflight, message) ?? identifiers;
+    }
+    session.resend(inflight, message, retain, identifiers);
+  }
+
+  /** The same message in other queues of the session waits for this delivery too. */
+  private link(inflight: Inflight, message: Message): number[] | undefined {
+    const { session } = this;
+    let identifiers: number[] | undefined;
+    for (const entry of message.entries) {
+      const cursor: (Cursor & Origin) | undefined = session.cursorOf(entry.queue, entry.partition);
+      if (cursor === undefined || entry.offset < cursor.start) continue;
+      const own = cursor.subscription.identifiers;
+      if (own !== undefined) (identifiers ??= []).push(...own);
+      if (cursor === inflight.origin || entry.offset < cursor.next) continue;
+      if (entry.previous >= cursor.next) {
+        // Others come first in that queue; the entry is passed over when they are out.
+        cursor.markDone(entry.offset);
+        continue;
+      }
+      const outstanding: Outstanding = { offset: entry.offset, done: false };
+      cursor.pass(entry.offset, outstanding);
+      (inflight.shadows ??= []).push({ origin: cursor, outstanding });
+    }
+    return identifiers;
+  }
+
+  private load(state: OutboundState): void {
+    this.loading = true;
+    this.page.clear();
+    this.pageKey = String(state.sequence);
+    this.read(state)
+      .catch(() => {
+        // ds is away or has dropped the queue: told as lost below, or tried with the next connection.
+      })
+      .finally(() => {
+        this.loading = false;
+        if (!this.session.closed) this.session.node.schedule(this.session);
+      });
+  }
+
+  private async read(state: OutboundState): Promise<void> {
+    const { session } = this;
+    const { place } = state;
+    if (place.kind === 'retained') {
+      const answer = await session.node.readRetained({
+        session: session.handle,
+        filter: state.filter,
+        after: '',
+        messagesMax: 1,
+        bytesMax: pageBytesMax,
+        version: { topic: place.topic, orderKey: place.orderKey },
+      });
+      const message = answer.messages[0];
+      if (message !== undefined) this.page.set(state.sequence, message);
+      return;
+    }
+    const { queue, partition, offset } = place;
+    const answer = await session.node.readQueue({
+      queue,
+      partition,
+      from: offset,
+      messagesMax: pageMessagesMax,
+      bytesMax: pageBytesMax,
+    });
+    const byOffset = new Map<number, Message>();
+    for (const message of answer.messages) {
+      for (const entry of message.entries) {
+        if (entry.queue === queue && entry.partition === partition) {
+          byOffset.set(entry.offset, message);
+        }
+      }
+    }
+    for (let index = this.index; index < this.outbound.length; index++) {
+      const each = this.outbound[index];
+      if (each === undefined || each.place.kind === 'retained') continue;
+      if (each.place.queue !== queue || each.place.partition !== partition) continue;
+      const message = byOffset.get(each.place.offset);
+      if (message !== undefined) this.page.set(each.sequence, message);
+    }
+  }
+}
+
+function offsetOf(state: OutboundState): number {
+  return state.place.kind === 'retained' ? -1 : state.place.offset;
+}

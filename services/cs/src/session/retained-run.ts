@@ -1,0 +1,105 @@
+import type { Message } from '@lmqtt/common/message';
+import { lowerQos } from '@lmqtt/common/qos';
+import type { Place } from '@lmqtt/proto/link';
+import type { Subscription } from './cursor.ts';
+import type { Session } from './session.ts';
+
+const pageMessagesMax = 256;
+const pageBytesMax = 1 << 20;
+
+/**
+ * Sends the retained messages that match one subscription, page after page, as the client's window
+ * has room; the topic reached is session state, so that a reconnect goes on from there. They go
+ * out ahead of the session's live messages.
+ */
+export class RetainedRun {
+  readonly subscription: Subscription;
+  private readonly session: Session;
+  private after: string;
+  private page: Message[] | undefined = undefined;
+  private index = 0;
+  private last = false;
+  private loading = false;
+
+  constructor(session: Session, subscription: Subscription, after: string) {
+    this.session = session;
+    this.subscription = subscription;
+    this.after = after;
+  }
+
+  /** True when all is sent. */
+  pump(): boolean {
+    const { session } = this;
+    for (;;) {
+      if (this.loading) return false;
+      const message = this.page?.[this.index];
+      if (message === undefined) {
+        if (this.page !== undefined) this.pageSent();
+        if (this.last) return true;
+        this.load();
+        return false;
+      }
+      if (!session.outlet.writable || !this.send(message)) return false;
+      this.index += 1;
+    }
+  }
+
+  /** False where the window is full. */
+  private send(message: Message): boolean {
+    const { session, subscription } = this;
+    const { options, identifiers } = subscription;
+    const { orderKey } = message;
+    if (options.noLocal && message.publisher === session.clientId) return true;
+    const qos = lowerQos(message.qos, options.qos);
+    // [MQTT-3.3.1-8]: RETAIN is set whatever Retain As Published says.
+    if (qos === 0 || session.expired(message) || orderKey === undefined) {
+      session.sendQos0(message, true, identifiers);
+      return true;
+    }
+    if (session.window.free <= 0) return false;
+    const place: Place = { kind: 'retained', topic: message.topic, orderKey };
+    const inflight = session.take(qos, place, -1, undefined);
+    session.send(inflight, message, true, identifiers, subscription.filter);
+    return true;
+  }
+
+  private pageSent(): void {
+    this.page = undefined;
+    this.index = 0;
+    const { session, subscription, after } = this;
+    session.node.journal.write({
+      kind: 'retained-cursor',
+      session: session.handle,
+      filter: subscription.filter,
+      after: this.last ? undefined : after,
+    });
+  }
+
+  private load(): void {
+    const { session, subscription } = this;
+    this.loading = true;
+    session.node
+      .readRetained({
+        session: session.handle,
+        filter: subscription.filter,
+        after: this.after,
+        messagesMax: pageMessagesMax,
+        bytesMax: pageBytesMax,
+      })
+      .then((answer) => {
+        this.page = answer.messages;
+        this.index = 0;
+        if (answer.next === undefined) this.last = true;
+        else this.after = answer.next;
+      })
+      .catch(() => {
+        // The rest comes with the next connection: the cursor stays where it is.
+        this.last = true;
+        this.page = undefined;
+      })
+      .finally(() => {
+        this.loading = false;
+        if (!session.closed) session.node.schedule(session);
+      });
+  }
+}

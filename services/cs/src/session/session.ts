@@ -1,0 +1,521 @@
+import type { ClientId, Epoch, QueueId, SessionHandle } from '@lmqtt/common/ids';
+import type { Message } from '@lmqtt/common/message';
+import { lowerQos } from '@lmqtt/common/qos';
+import type { Qos } from '@lmqtt/common/qos';
+import type {
+  Assignment,
+  OutboundState,
+  Place,
+  ReadAnswer,
+  ReadRequest,
+  RetainedAnswer,
+  RetainedRequest,
+  SubscriptionState,
+} from '@lmqtt/proto/link';
+import type { QueueFeed } from '../queue/feed.ts';
+import { Assigned } from './assigned.ts';
+import { Cursor } from './cursor.ts';
+import type { CursorOwner, Subscription } from './cursor.ts';
+import { match } from './match.ts';
+import type { SessionJournal } from './journal.ts';
+import type { Outlet } from './outlet.ts';
+import { Redelivery } from './redelivery.ts';
+import { RetainedRun } from './retained-run.ts';
+import type { SessionEvents } from './session-events.ts';
+import { Inflight, Window } from './window.ts';
+import type { Origin } from './window.ts';
+
+/** What a session needs of its node. */
+export interface SessionNode {
+  readonly journal: SessionJournal;
+  readonly events: SessionEvents;
+  /** Wall clock in ms, as of this turn. */
+  nowMs(): number;
+  feed(queue: QueueId, partition: number): QueueFeed;
+  releaseFeed(feed: QueueFeed): void;
+  readRetained(request: RetainedRequest): Promise<RetainedAnswer>;
+  readQueue(request: ReadRequest): Promise<ReadAnswer>;
+  /** Calls the session's `pump` before the turn ends. */
+  schedule(session: Session): void;
+  /** Writes the cursor's position: this turn, or with the next slow round where not stored. */
+  positionMoved(session: Session, cursor: Cursor): void;
+  /** Tells ds how many more messages of its groups the session takes. */
+  credit(session: Session): void;
+}
+
+export interface SessionOptions {
+  readonly handle: SessionHandle;
+  readonly clientId: ClientId;
+  readonly epoch: Epoch;
+  /** Outlives its connection, so what it sends is stored first (QoS 2) or soon after (QoS 1). */
+  readonly persistent: boolean;
+  readonly windowSize: number;
+}
+
+/**
+ * The outbound half of a session: cursors over queues, the window of what is in flight, and what
+ * is stored of both. It knows nothing of packets on the wire; bytes leave through the outlet.
+ *
+ * Invariants
+ * - At most `window.size` messages are in flight.
+ * - QoS 2 of a persistent session: identifier and place are durable before the first PUBLISH, the
+ *   release before PUBREL, so that neither is ever sent twice with another meaning.
+ * - A message that is in several queues of the session goes out once, when it is next in all.
+ */
+export class Session implements CursorOwner {
+  readonly handle: SessionHandle;
+  readonly clientId: ClientId;
+  readonly epoch: Epoch;
+  readonly persistent: boolean;
+  readonly window: Window;
+  readonly node: SessionNode;
+  readonly outlet: Outlet;
+  readonly subscriptions: Map<string, Subscription> = new Map();
+  /** In the list of those that the turn pumps. */
+  scheduled = false;
+  /** Mark of the last QoS 0 message that was looked at. */
+  lastMark = 0;
+  closed = false;
+  private readonly byQueue: Map<QueueId, Subscription> = new Map();
+  private queued: Cursor[] = [];
+  private assigned: Assigned | undefined = undefined;
+  private retained: RetainedRun[] | undefined = undefined;
+  private redelivery: Redelivery | undefined = undefined;
+
+  constructor(options: SessionOptions, node: SessionNode, outlet: Outlet) {
+    this.handle = options.handle;
+    this.clientId = options.clientId;
+    this.epoch = options.epoch;
+    this.persistent = options.persistent;
+    this.window = new Window(options.windowSize);
+    this.node = node;
+    this.outlet = outlet;
+  }
+
+  // Subscriptions
+
+  /** Adds a granted subscription, or changes the options of the one with its filter. */
+  subscribe(state: SubscriptionState): Subscription {
+    const identifier = state.options.subscriptionIdentifier;
+    const identifiers = identifier === undefined ? undefined : [identifier];
+    const present = this.subscriptions.get(state.filter);
+    if (present !== undefined && present.queue === state.queue) {
+      // [MQTT-3.8.4-3]: replaced, and its messages go on where they were.
+      present.options = state.options;
+      present.identifiers = identifiers;
+      return present;
+    }
+    if (present !== undefined) this.close(present);
+    const subscription: Subscription = {
+      filter: state.filter,
+      options: state.options,
+      queue: state.queue,
+      shared: state.group !== undefined,
+      cursors: [],
+      identifiers,
+    };
+    this.subscriptions.set(state.filter, subscription);
+    if (!subscription.shared) this.byQueue.set(state.queue, subscription);
+    for (const position of state.positions) {
+      const feed = this.node.feed(state.queue, position.partition);
+      const cursor = new Cursor(subscription, feed, position, this);
+      subscription.cursors.push(cursor);
+      this.ready(cursor);
+    }
+    if (subscription.shared) {
+      this.assigned ??= new Assigned(this);
+      this.node.credit(this);
+    }
+    return subscription;
+  }
+
+  /** Begins to send the retained messages of a subscription, from after a topic on. */
+  sendRetained(subscription: Subscription, after: string): void {
+    this.retained ??= [];
+    this.retained.push(new RetainedRun(this, subscription, after));
+    this.node.schedule(this);
+  }
+
+  unsubscribe(filter: string): void {
+    const subscription = this.subscriptions.get(filter);
+    if (subscription === undefined) return;
+    this.subscriptions.delete(filter);
+    this.close(subscription);
+    this.retained = this.retained?.filter((run) => run.subscription !== subscription);
+  }
+
+  private close(subscription: Subscription): void {
+    if (!subscription.shared) this.byQueue.delete(subscription.queue);
+    for (const cursor of subscription.cursors) {
+      cursor.close();
+      this.node.releaseFeed(cursor.feed);
+    }
+    this.queued = this.queued.filter((cursor) => cursor.subscription !== subscription);
+  }
+
+  cursorOf(queue: QueueId, partition: number): Cursor | undefined {
+    const subscription = this.byQueue.get(queue);
+    return subscription?.cursors.find((cursor) => cursor.feed.partition === partition);
+  }
+
+  // What cursors tell
+
+  ready(cursor: Cursor): void {
+    if (!cursor.queued) {
+      cursor.queued = true;
+      this.queued.push(cursor);
+    }
+    if (!this.scheduled) this.node.schedule(this);
+  }
+
+  moved(cursor: Cursor): void {
+    if (!cursor.dirty) this.node.positionMoved(this, cursor);
+  }
+
+  // Sending
+
+  /** After a reconnect: what was in flight goes out again first, in its order [MQTT-4.6.0-1]. */
+  redeliver(outbound: readonly OutboundState[]): void {
+    if (outbound.length === 0) return;
+    this.redelivery = new Redelivery(this, outbound);
+    this.node.schedule(this);
+  }
+
+  /** Sends all that may be sent now. */
+  pump(): void {
+    this.scheduled = false;
+    if (this.closed) return;
+    if (this.redelivery !== undefined) {
+      if (!this.redelivery.pump()) return;
+      this.redelivery = undefined;
+    }
+    this.assigned?.pump();
+    this.pumpRetained();
+    this.pumpCursors();
+  }
+
+  private pumpRetained(): void {
+    while (this.retained !== undefined) {
+      const run = this.retained[0];
+      if (run === undefined) {
+        this.retained = undefined;
+        return;
+      }
+      if (!run.pump()) return;
+      this.retained.shift();
+    }
+  }
+
+  private pumpCursors(): void {
+    const { queued } = this;
+    let stuck = 0;
+    while (queued.length > stuck) {
+      const cursor = queued[0];
+      if (cursor === undefined || !this.outlet.writable) return;
+      const before = cursor.next;
+      const why = this.advance(cursor);
+      if (why === 'full') return;
+      queued.shift();
+      if (why === 'empty') {
+        cursor.queued = false;
+      } else {
+        // It waits for another cursor of this session, which is in the list or loads a page.
+        queued.push(cursor);
+      }
+      stuck = why === 'empty' || cursor.next !== before ? 0 : stuck + 1;
+    }
+  }
+
+  /** Sends of one cursor what can be sent. */
+  private advance(cursor: Cursor): 'empty' | 'full' | 'waits' {
+    const { subscription } = cursor;
+    for (;;) {
+      const message = cursor.peek();
+      if (message === undefined) return 'empty';
+      if (!this.outlet.writable) return 'full';
+      if (message.entries.length > 1 && this.subscriptions.size > 1) {
+        const result = this.advanceOverlapping(cursor, message);
+        if (result !== 'sent') return result;
+        continue;
+      }
+      const entry = message.entries[0];
+      const own =
+        entry !== undefined && entry.queue === cursor.feed.queue ? entry : cursor.entryOf(message);
+      if (own === undefined) throw new Error('a message in a queue does not name the queue');
+      const { options } = subscription;
+      if (!match(cursor, message, this.clientId) || cursor.wasDone(own.offset)) {
+        cursor.pass(own.offset, undefined);
+        continue;
+      }
+      const qos = lowerQos(message.qos, options.qos);
+      if (qos > 0 && this.window.free <= 0) return 'full';
+      const retain = options.retainAsPublished && message.retain;
+      if (qos === 0 || this.expired(message)) {
+        cursor.pass(own.offset, undefined);
+        this.sendQos0(message, retain, subscription.identifiers);
+        continue;
+      }
+      const { queue, partition } = cursor.feed;
+      const place: Place = { kind: 'queue', queue, partition, offset: own.offset };
+      const inflight = this.take(qos, place, own.offset, cursor);
+      cursor.pass(own.offset, inflight);
+      this.send(inflight, message, retain, subscription.identifiers, subscription.filter);
+    }
+  }
+
+  /** Rule 7: one delivery for all subscriptions that match, when it is next in all of them. */
+  private advanceOverlapping(cursor: Cursor, message: Message): 'sent' | 'full' | 'waits' {
+    const owed: { cursor: Cursor; offset: number }[] = [];
+    let delivered = false;
+    for (const entry of message.entries) {
+      const other =
+        entry.queue === cursor.feed.queue ? cursor : this.cursorOf(entry.queue, entry.partition);
+      if (other === undefined || entry.offset < other.start) continue;
+      if (entry.offset < other.next || other.wasDone(entry.offset)) {
+        delivered = true;
+        if (entry.offset < other.next) continue;
+      } else if (entry.previous >= other.next) {
+        return 'waits';
+      }
+      owed.push({ cursor: other, offset: entry.offset });
+    }
+    let qos: Qos = 0;
+    let retain = false;
+    let identifiers: number[] | undefined;
+    let wanted = false;
+    let filter = cursor.subscription.filter;
+    for (const { cursor: each } of owed) {
+      const { options, identifiers: own } = each.subscription;
+      if (!match(each, message, this.clientId)) continue;
+      wanted = true;
+      if (options.qos >= qos) {
+        qos = options.qos;
+        filter = each.subscription.filter;
+      }
+      if (options.retainAsPublished && message.retain) retain = true;
+      if (own !== undefined) (identifiers ??= []).push(...own);
+    }
+    qos = lowerQos(message.qos, qos);
+    const sends = wanted && !delivered && !this.expired(message);
+    if (!sends || qos === 0) {
+      for (const each of owed) each.cursor.pass(each.offset, undefined);
+      if (wanted && !delivered) this.sendQos0(message, retain, identifiers);
+      return 'sent';
+    }
+    if (this.window.free <= 0) return 'full';
+    const own = owed.find((each) => each.cursor === cursor) ?? owed[0];
+    if (own === undefined) throw new Error('a message that no cursor is owed');
+    const { queue, partition } = own.cursor.feed;
+    const place: Place = { kind: 'queue', queue, partition, offset: own.offset };
+    const inflight = this.take(qos, place, own.offset, own.cursor);
+    for (const each of owed) {
+      if (each === own) {
+        each.cursor.pass(each.offset, inflight);
+        continue;
+      }
+      const outstanding = { offset: each.offset, done: false };
+      each.cursor.pass(each.offset, outstanding);
+      (inflight.shadows ??= []).push({ origin: each.cursor, outstanding });
+    }
+    this.send(inflight, message, retain, identifiers, filter);
+    return 'sent';
+  }
+
+  /** Sends again, under its identifier and with DUP, what was sent before a reconnect. */
+  resend(
+    inflight: Inflight,
+    message: Message,
+    retain: boolean,
+    identifiers: readonly number[] | undefined,
+  ): void {
+    const { packetId, qos } = inflight;
+    // [MQTT-3.3.1-1]
+    if (this.outlet.sendPublish(message, qos, true, retain, packetId, identifiers)) return;
+    this.node.events.tooLarge(this);
+    this.complete(inflight, false);
+  }
+
+  /** A live message that is not stored: now or never. */
+  deliverQos0(cursor: Cursor, message: Message): void {
+    const { subscription } = cursor;
+    const { entries } = message;
+    if (entries.length === 1 || this.subscriptions.size === 1) {
+      if (!match(cursor, message, this.clientId)) return;
+      const retain = subscription.options.retainAsPublished && message.retain;
+      this.sendQos0(message, retain, subscription.identifiers);
+      return;
+    }
+    if (this.lastMark === message.mark) return;
+    this.lastMark = message.mark;
+    let wanted = false;
+    let retain = false;
+    let identifiers: number[] | undefined;
+    for (const entry of entries) {
+      const each = this.cursorOf(entry.queue, entry.partition);
+      if (each === undefined || !match(each, message, this.clientId)) continue;
+      wanted = true;
+      if (each.subscription.options.retainAsPublished && message.retain) retain = true;
+      const own = each.subscription.identifiers;
+      if (own !== undefined) (identifiers ??= []).push(...own);
+    }
+    if (wanted) this.sendQos0(message, retain, identifiers);
+  }
+
+  assign(assignment: Assignment): void {
+    this.assigned ??= new Assigned(this);
+    this.assigned.push(assignment);
+    if (!this.scheduled) this.node.schedule(this);
+  }
+
+  get assignedCount(): number {
+    return this.assigned?.count ?? 0;
+  }
+
+  expired(message: Message): boolean {
+    return message.expiresAtMs !== 0 && message.expiresAtMs <= this.node.nowMs();
+  }
+
+  sendQos0(message: Message, retain: boolean, identifiers: readonly number[] | undefined): void {
+    if (this.expired(message)) {
+      this.node.events.expired(this);
+    } else if (!this.outlet.writable) {
+      this.node.events.droppedSlow(this);
+    } else if (!this.outlet.sendPublish(message, 0, false, retain, 0, identifiers)) {
+      this.node.events.tooLarge(this);
+    }
+  }
+
+  /** Takes a packet identifier for a message. */
+  take(qos: 1 | 2, place: Place, offset: number, origin: Origin | undefined): Inflight {
+    const packetId = this.window.nextPacketId();
+    const sequence = this.window.nextSequence();
+    const state = qos === 2 && this.persistent ? 'storing' : 'sent';
+    const inflight = new Inflight(packetId, qos, sequence, place, offset, origin, state);
+    this.window.add(inflight);
+    return inflight;
+  }
+
+  /** Stores the identifier and sends; at QoS 2 in this order, at QoS 1 without waiting. */
+  send(
+    inflight: Inflight,
+    message: Message,
+    retain: boolean,
+    identifiers: readonly number[] | undefined,
+    filter: string,
+  ): void {
+    const { packetId, qos, sequence, place } = inflight;
+    if (!this.persistent && place.kind !== 'group') {
+      this.transmit(inflight, message, retain, identifiers);
+      return;
+    }
+    const { handle } = this;
+    const write = {
+      kind: 'sent',
+      session: handle,
+      packetId,
+      qos,
+      sequence,
+      place,
+      filter,
+    } as const;
+    if (qos === 1 || !this.persistent) {
+      this.node.journal.write(write);
+      this.transmit(inflight, message, retain, identifiers);
+      return;
+    }
+    this.node.journal.writeDurably(write, () => {
+      if (this.closed) return;
+      inflight.state = 'sent';
+      this.transmit(inflight, message, retain, identifiers);
+    });
+  }
+
+  private transmit(
+    inflight: Inflight,
+    message: Message,
+    retain: boolean,
+    identifiers: readonly number[] | undefined,
+  ): void {
+    const { packetId, qos } = inflight;
+    if (this.outlet.sendPublish(message, qos, false, retain, packetId, identifiers)) return;
+    // [MQTT-3.1.2-25]: as if it had been sent.
+    this.node.events.tooLarge(this);
+    this.complete(inflight, false);
+  }
+
+  // Acknowledgements. Each answers whether the packet fits what is in flight.
+
+  puback(packetId: number, failed: boolean): 'ok' | 'unknown' | 'wrong' {
+    const inflight = this.window.get(packetId);
+    if (inflight === undefined) return 'unknown';
+    if (inflight.qos !== 1) return 'wrong';
+    this.complete(inflight, failed);
+    return 'ok';
+  }
+
+  /** PUBREC: PUBREL follows when the release is durable [MQTT-4.3.3-8]. */
+  pubrec(packetId: number, failed: boolean): 'ok' | 'unknown' | 'wrong' {
+    const inflight = this.window.get(packetId);
+    if (inflight === undefined) return 'unknown';
+    if (inflight.qos !== 2 || inflight.state === 'storing') return 'wrong';
+    if (failed) {
+      this.complete(inflight, true);
+    } else if (inflight.state === 'released' || !this.persistent) {
+      inflight.state = 'released';
+      this.outlet.sendPubrel(packetId);
+    } else if (inflight.state === 'sent') {
+      inflight.state = 'releasing';
+      const write = { kind: 'released', session: this.handle, packetId } as const;
+      this.node.journal.writeDurably(write, () => {
+        if (this.closed) return;
+        inflight.state = 'released';
+        this.outlet.sendPubrel(packetId);
+      });
+    }
+    return 'ok';
+  }
+
+  pubcomp(packetId: number, failed: boolean): 'ok' | 'unknown' | 'wrong' {
+    const inflight = this.window.get(packetId);
+    if (inflight === undefined) return 'unknown';
+    if (inflight.qos !== 2 || inflight.state !== 'released') return 'wrong';
+    this.complete(inflight, failed);
+    return 'ok';
+  }
+
+  /** The message is done with: its identifier is free and its positions may move. */
+  complete(inflight: Inflight, failed: boolean): void {
+    const { packetId, shadows, origin } = inflight;
+    this.window.remove(packetId);
+    if (this.persistent || inflight.place.kind === 'group') {
+      this.node.journal.write({ kind: 'done', session: this.handle, packetId, failed });
+    }
+    if (failed) this.node.events.refusedByClient(this);
+    origin?.completed(inflight);
+    if (shadows !== undefined) {
+      for (const shadow of shadows) shadow.origin.completed(shadow.outstanding);
+    }
+    if (this.assigned !== undefined) this.node.credit(this);
+    if (!this.scheduled && this.waits) this.node.schedule(this);
+  }
+
+  private get waits(): boolean {
+    return (
+      this.queued.length > 0 ||
+      this.redelivery !== undefined ||
+      this.retained !== undefined ||
+      this.assignedCount > 0
+    );
+  }
+
+  /** The connection ended. What is stored goes on with the next one. */
+  end(): void {
+    this.closed = true;
+    for (const subscription of this.subscriptions.values()) {
+      for (const cursor of subscription.cursors) {
+        cursor.close();
+        this.node.releaseFeed(cursor.feed);
+      }
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import type { Message } from '@lmqtt/common/message';
+import type { Publish, SessionWrite } from '@lmqtt/proto/link';
+import type { Session } from './session/session.ts';
+
+/** Bytes that leave at the end of the turn. */
+export interface Flushed {
+  flush(): void;
+}
+
+export interface TurnTargets {
+  publish(batch: Publish[]): void;
+  write(batch: SessionWrite[], durable?: () => void): void;
+  /** Before writes leave: last chance to add to them. */
+  beforeWrites(): void;
+  /** Everything was sent. */
+  ended(): void;
+}
+
+/**
+ * Everything that one turn of the event loop gathers for others: publishes for ds, writes of
+ * session state, sessions that may send, bytes for sockets. One call each at its end.
+ */
+export class Turn {
+  private readonly targets: TurnTargets;
+  private publishes: Publish[] = [];
+  private writes: SessionWrite[] = [];
+  private waiting: (() => void)[] = [];
+  private sessions: Session[] = [];
+  private outputs: Flushed[] = [];
+  private scheduled = false;
+  private readonly run: () => void;
+
+  constructor(targets: TurnTargets) {
+    this.targets = targets;
+    this.run = () => this.end();
+  }
+
+  publish(publish: Publish): void {
+    this.publishes.push(publish);
+    if (!this.scheduled) this.begin();
+  }
+
+  write(write: SessionWrite): void {
+    this.writes.push(write);
+    if (!this.scheduled) this.begin();
+  }
+
+  writeDurably(write: SessionWrite, then: () => void): void {
+    this.writes.push(write);
+    this.waiting.push(then);
+    if (!this.scheduled) this.begin();
+  }
+
+  pump(session: Session): void {
+    session.scheduled = true;
+    this.sessions.push(session);
+    if (!this.scheduled) this.begin();
+  }
+
+  output(output: Flushed): void {
+    this.outputs.push(output);
+    if (!this.scheduled) this.begin();
+  }
+
+  /** Makes sure that the end of the turn comes. */
+  begin(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(this.run);
+  }
+
+  /** Hands over what came so far; what is called on the link next comes after it. */
+  flush(): void {
+    if (this.publishes.length > 0) {
+      const batch = this.publishes;
+      this.publishes = [];
+      this.targets.publish(batch);
+    }
+    this.targets.beforeWrites();
+    if (this.writes.length === 0) return;
+    const { writes, waiting } = this;
+    this.writes = [];
+    if (waiting.length === 0) {
+      this.targets.write(writes);
+      return;
+    }
+    this.waiting = [];
+    this.targets.write(writes, () => {
+      for (const then of waiting) then();
+    });
+  }
+
+  private end(): void {
+    this.scheduled = false;
+    if (this.publishes.length > 0) this.flush();
+    while (this.sessions.length > 0) {
+      const { sessions } = this;
+      this.sessions = [];
+      for (const session of sessions) session.pump();
+    }
+    this.flush();
+    const { outputs } = this;
+    this.outputs = [];
+    for (const output of outputs) output.flush();
+    this.targets.ended();
+  }
+}
+
+/** Numbers QoS 0 pushes, so that a session sees a message of many queues once. */
+let lastMark = 0;
+
+export function mark(message: Message): void {
+  lastMark += 1;
+  message.mark = lastMark;
+}
