@@ -16,6 +16,8 @@ export interface BrokerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Flags after those of the settings. */
   readonly args?: readonly string[];
+  /** Options of Node itself, before the program. */
+  readonly nodeArgs?: readonly string[];
 }
 
 const root = join(import.meta.dirname, '../../..');
@@ -111,7 +113,8 @@ export class Broker {
   /** Resolves when the broker has printed its `ready` line. */
   async start(): Promise<void> {
     const main = join(root, 'services/standalone/dist/src/main.js');
-    const child = spawn(process.execPath, ['--enable-source-maps', main, ...this.#flags()], {
+    const nodeArgs = ['--enable-source-maps', ...(this.#options.nodeArgs ?? [])];
+    const child = spawn(process.execPath, [...nodeArgs, main, ...this.#flags()], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...this.#options.env },
     });

@@ -1,0 +1,211 @@
+// The brokers under test, each as a process of its own on a free port, and how each is started.
+// Peers keep everything in memory; their limits on what is in flight are lifted, so that none of
+// them drops what the workloads send.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { homedir, tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+
+import { startBroker } from '../harness/broker.ts';
+import { sleep } from './wire/clock.ts';
+import type { Target } from './wire/connection.ts';
+
+export const brokerNames = ['ours', 'aedes', 'mosquitto', 'rumqttd', 'relay'] as const;
+export type BrokerName = (typeof brokerNames)[number];
+
+export interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface StartOptions {
+  /** Speak TLS with it; only ours and aedes are asked to. */
+  readonly certificate?: Certificate;
+  /** Of ours, by their names in the settings table. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Of ours: where its processor profile goes. */
+  readonly profileDir?: string;
+}
+
+export interface RunningBroker {
+  readonly name: BrokerName;
+  readonly target: Target;
+  stop(): Promise<void>;
+}
+
+const startMs = 15_000;
+
+/** Where the program is; undefined where it is not installed. */
+export function programOf(name: 'mosquitto' | 'rumqttd'): string | undefined {
+  const named = process.env['LMQTT_RUMQTTD'];
+  if (name === 'rumqttd' && named !== undefined) return existsSync(named) ? named : undefined;
+  const folders = [
+    ...(process.env['PATH'] ?? '').split(delimiter),
+    '/usr/sbin',
+    join(homedir(), '.cargo/bin'),
+  ];
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
+}
+
+export function isAvailable(name: BrokerName): boolean {
+  if (name === 'ours') {
+    return existsSync(join(import.meta.dirname, '../../../services/standalone/dist/src/main.js'));
+  }
+  return name === 'mosquitto' || name === 'rumqttd' ? programOf(name) !== undefined : true;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+async function listening(port: number, child: ChildProcess): Promise<void> {
+  const end = performance.now() + startMs;
+  while (performance.now() < end && child.exitCode === null) {
+    const socket = connect(port, '127.0.0.1');
+    const isOpen = await new Promise<boolean>((resolve) => {
+      socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    });
+    socket.destroy();
+    if (isOpen) return;
+    await sleep(50);
+  }
+  throw new Error(`nothing listens on port ${port} after ${startMs} ms`);
+}
+
+async function stopChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
+}
+
+function running(name: BrokerName, child: ChildProcess, port: number, dir?: string): RunningBroker {
+  const kill = (): void => {
+    child.kill('SIGKILL');
+  };
+  process.once('exit', kill);
+  return {
+    name,
+    target: { port, pid: child.pid ?? 0 },
+    stop: async () => {
+      await stopChild(child);
+      process.off('exit', kill);
+      if (dir !== undefined) rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+type Configure = (port: number) => string;
+
+const mosquittoConfig: Configure = (port) => `listener ${port} 127.0.0.1
+allow_anonymous true
+user root
+persistence false
+log_dest none
+set_tcp_nodelay true
+max_inflight_messages 0
+max_queued_messages 0
+max_connections -1
+`;
+
+const rumqttdConfig: Configure = (port) => `id = 0
+[router]
+id = 0
+max_connections = 20000
+max_outgoing_packet_count = 200
+max_segment_size = 104857600
+max_segment_count = 10
+[v4.1]
+name = "v4-1"
+listen = "127.0.0.1:${port}"
+next_connection_delay_ms = 0
+[v4.1.connections]
+connection_timeout_ms = 60000
+max_payload_size = 262144
+max_inflight_count = 1000
+dynamic_filters = true
+`;
+
+async function startProgram(
+  name: 'mosquitto' | 'rumqttd',
+  file: string,
+  configure: Configure,
+  flags: (path: string) => string[],
+): Promise<RunningBroker> {
+  const program = programOf(name);
+  if (program === undefined) throw new Error(`${name} is not installed`);
+  const port = await freePort();
+  const dir = mkdtempSync(join(tmpdir(), 'lmqtt-bench-'));
+  const path = join(dir, file);
+  writeFileSync(path, configure(port));
+  const child = spawn(program, flags(path), { stdio: 'ignore' });
+  const broker = running(name, child, port, dir);
+  await listening(port, child);
+  return broker;
+}
+
+async function startScript(name: BrokerName, options: StartOptions): Promise<RunningBroker> {
+  const { certificate } = options;
+  const script = join(import.meta.dirname, 'peers', `${name}.js`);
+  const args = certificate === undefined ? [] : [certificate.cert, certificate.key];
+  const child = spawn(process.execPath, [script, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const port = await new Promise<number>((resolve, reject) => {
+    child.once('exit', () => reject(new Error(`${name} ended at once`)));
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      const match = /^ready mqtt=127\.0\.0\.1:(\d+)$/m.exec(text);
+      if (match !== null) resolve(Number(match[1]));
+    });
+  });
+  return running(name, child, port);
+}
+
+async function startOurs(options: StartOptions): Promise<RunningBroker> {
+  const { certificate, profileDir, settings } = options;
+  const tls = { MQTT_TLS_PORT: '0', TLS_CERT: certificate?.cert, TLS_KEY: certificate?.key };
+  const given = Object.entries({
+    LOG_LEVEL: 'warn',
+    ...settings,
+    ...(certificate === undefined ? {} : tls),
+  }).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  const broker = await startBroker({
+    settings: Object.fromEntries(given),
+    ...(profileDir === undefined
+      ? {}
+      : { nodeArgs: ['--cpu-prof', `--cpu-prof-dir=${profileDir}`] }),
+  });
+  const port = certificate === undefined ? broker.mqttPort : (broker.mqttsPort ?? 0);
+  return {
+    name: 'ours',
+    target: { port, pid: broker.pid, tls: certificate !== undefined },
+    stop: async () => {
+      // Only an orderly end writes the profile.
+      if (profileDir === undefined) await broker.kill();
+      await broker.stop();
+    },
+  };
+}
+
+export async function start(name: BrokerName, options: StartOptions): Promise<RunningBroker> {
+  switch (name) {
+    case 'ours':
+      return startOurs(options);
+    case 'mosquitto':
+      return startProgram(name, 'mosquitto.conf', mosquittoConfig, (path) => ['-c', path]);
+    case 'rumqttd':
+      return startProgram(name, 'rumqttd.toml', rumqttdConfig, (path) => ['-q', '-c', path]);
+    default: {
+      const broker = await startScript(name, options);
+      const tls = options.certificate !== undefined;
+      return { ...broker, target: { ...broker.target, tls } };
+    }
+  }
+}

@@ -1,0 +1,97 @@
+// What the main process asks of the generator, and what it gets back.
+import type { Latency } from './meter.ts';
+import type { Qos } from './wire/packets.ts';
+import type { Target } from './wire/connection.ts';
+
+interface Timed {
+  readonly warmMs: number;
+  readonly measureMs: number;
+}
+
+export interface PairsJob extends Timed {
+  readonly kind: 'pairs';
+  readonly qos: Qos;
+  readonly pairs: number;
+  readonly window: number;
+  /** Filters that other clients hold meanwhile. */
+  readonly filters?: number;
+}
+
+export interface FanOutJob extends Timed {
+  readonly kind: 'fan-out';
+  readonly qos: Qos;
+  readonly subscribers: number;
+  readonly window: number;
+}
+
+export interface OpenLoopJob extends Timed {
+  readonly kind: 'open-loop';
+  readonly qos: Qos;
+  readonly pairs: number;
+  readonly perSecond: number;
+}
+
+export interface StalledJob extends Timed {
+  readonly kind: 'stalled';
+  readonly qos: Qos;
+  readonly subscribers: number;
+  readonly perSecond: number;
+  readonly payloadBytes: number;
+  /** Whether one of the subscribers stops reading. */
+  readonly stall: boolean;
+}
+
+export interface ConnectsJob extends Timed {
+  readonly kind: 'connects';
+  readonly atOnce: number;
+}
+
+export interface IdleJob {
+  readonly kind: 'idle';
+  readonly connections: number;
+  readonly settleMs: number;
+}
+
+export interface BacklogJob {
+  readonly kind: 'backlog';
+  readonly messages: number;
+  readonly receiveMaximum: number;
+}
+
+export interface StormJob {
+  readonly kind: 'storm';
+  readonly clients: number;
+}
+
+export type Work =
+  PairsJob | FanOutJob | OpenLoopJob | StalledJob | ConnectsJob | IdleJob | BacklogJob | StormJob;
+
+export interface Job {
+  readonly work: Work;
+  readonly target: Target;
+}
+
+/** All of it 0 in a run that counts. */
+export interface Faults {
+  readonly missing: number;
+  readonly duplicates: number;
+  readonly disorder: number;
+  readonly refused: number;
+  readonly lost: readonly string[];
+}
+
+export interface Outcome {
+  /** Messages received, or connections made, in the measured time. */
+  readonly count: number;
+  readonly seconds: number;
+  readonly latency: Latency;
+  readonly brokerCpuUs: number;
+  readonly generatorCpuUs: number;
+  readonly rssBefore: number;
+  readonly rssAfter: number;
+  readonly faults: Faults;
+  /** How late the generator itself was, where it has a timetable. */
+  readonly lateP99Us?: number;
+}
+
+export type Answer = { readonly outcome: Outcome } | { readonly error: string };

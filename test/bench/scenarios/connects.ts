@@ -1,0 +1,48 @@
+// Clean sessions that come and go, a fixed number at once: TCP connection, CONNECT, CONNACK,
+// DISCONNECT, close. Latency is from the first step to CONNACK.
+import { measure } from '../interval.ts';
+import type { ConnectsJob, Outcome } from '../job.ts';
+import { Histogram, rssBytesOf } from '../meter.ts';
+import { nowUs } from '../wire/clock.ts';
+import { Connection, type Receiver, type Target } from '../wire/connection.ts';
+import { disconnectPacket } from '../wire/packets.ts';
+
+export async function runConnects(job: ConnectsJob, target: Target): Promise<Outcome> {
+  const rssBefore = rssBytesOf(target.pid);
+  const histogram = new Histogram();
+  const lost: string[] = [];
+  const receiver: Receiver = {
+    message: () => {},
+    acknowledged: () => {},
+    lost: (reason) => lost.push(reason),
+  };
+  let count = 0;
+  let next = 0;
+  let isRunning = true;
+  const worker = async (): Promise<void> => {
+    while (isRunning) {
+      next += 1;
+      const startUs = nowUs();
+      try {
+        const connection = await Connection.open(target, { clientId: `guest-${next}` }, receiver);
+        histogram.add(nowUs() - startUs);
+        count += 1;
+        await connection.end(disconnectPacket);
+      } catch (error) {
+        lost.push(String(error));
+      }
+    }
+  };
+  const workers = Array.from({ length: job.atOnce }, worker);
+  const interval = await measure({
+    pid: target.pid,
+    warmMs: job.warmMs,
+    measureMs: job.measureMs,
+    histogram,
+    count: () => count,
+  });
+  isRunning = false;
+  await Promise.all(workers);
+  const faults = { missing: 0, duplicates: 0, disorder: 0, refused: 0, lost };
+  return { ...interval, rssBefore, faults };
+}

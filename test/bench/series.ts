@@ -1,0 +1,113 @@
+// All runs of one workload: every broker in turn, round after round (A B C, A B C, …).
+//
+// The brokers that run on Node stay up for the series, so that their code is compiled; the native
+// ones start anew for each run, so that no run inherits the memory of an earlier one.
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { type BrokerName, isAvailable, type RunningBroker, start } from './brokers.ts';
+import { certificate } from './certificate.ts';
+import { generate } from './generator.ts';
+import type { Options } from './options.ts';
+import { profileText } from './profile.ts';
+import { runLine, write } from './report.ts';
+import { Results } from './results.ts';
+import { sleep } from './wire/clock.ts';
+import type { Workload } from './workloads.ts';
+
+const warmMs = 1000;
+/** For what comes before and after the measured time. */
+const runLimitMs = 60_000;
+const untimedLimitMs = 240_000;
+const settleMs = 200;
+const isNative: ReadonlySet<BrokerName> = new Set(['mosquitto', 'rumqttd']);
+
+export class Series {
+  readonly results: Results = new Results();
+  readonly #workload: Workload;
+  readonly #options: Options;
+  readonly #up = new Map<BrokerName, RunningBroker>();
+  #profileDir: string | undefined;
+
+  constructor(workload: Workload, options: Options) {
+    this.#workload = workload;
+    this.#options = options;
+  }
+
+  #brokers(): readonly BrokerName[] {
+    const wanted = new Set<BrokerName>(['ours', ...(this.#options.peers ?? this.#workload.peers)]);
+    const names = [...wanted];
+    this.results.skipped.push(...names.filter((name) => !isAvailable(name)));
+    return names.filter((name) => isAvailable(name));
+  }
+
+  async run(): Promise<Results> {
+    const { tls = false, once = false } = this.#workload;
+    if (tls && certificate() === undefined) {
+      this.results.failures.push('openssl is not installed: no certificate');
+      return this.results;
+    }
+    const brokers = this.#brokers();
+    const rounds = once ? 1 : this.#options.rounds;
+    try {
+      for (let round = 0; round < rounds; round += 1) {
+        for (const variant of Object.keys(this.#workload.variants)) {
+          for (const name of brokers) await this.#attempt(name, variant, round);
+        }
+      }
+    } finally {
+      for (const name of brokers) await this.#stop(name);
+    }
+    if (this.#profileDir !== undefined) write(profileText(this.#profileDir));
+    return this.results;
+  }
+
+  async #attempt(name: BrokerName, variant: string, round: number): Promise<void> {
+    try {
+      await this.#one(name, variant, round);
+    } catch (error) {
+      const failure = `${name}: ${String(error)}`;
+      this.results.failures.push(failure);
+      write(`  FAILED ${failure}`);
+      await this.#stop(name);
+    }
+  }
+
+  async #one(name: BrokerName, variant: string, round: number): Promise<void> {
+    const { variants, once = false } = this.#workload;
+    const measureMs = this.#options.seconds * 1000;
+    const work = variants[variant]?.({ warmMs, measureMs });
+    if (work === undefined) return;
+    const broker = await this.#start(name);
+    const limitMs = 'measureMs' in work ? runLimitMs + work.measureMs : untimedLimitMs;
+    const outcome = await generate({ work, target: broker.target }, limitMs);
+    const run = { broker: name, variant, round, outcome };
+    this.results.runs.push(run);
+    write(runLine(this.#workload, run));
+    if (once || isNative.has(name)) await this.#stop(name);
+    await sleep(settleMs);
+  }
+
+  async #start(name: BrokerName): Promise<RunningBroker> {
+    const up = this.#up.get(name);
+    if (up !== undefined) return up;
+    const { tls = false, settings } = this.#workload;
+    const profiled = name === 'ours' && this.#options.profile;
+    if (profiled) this.#profileDir ??= mkdtempSync(join(tmpdir(), 'lmqtt-profile-'));
+    const cert = tls ? certificate() : undefined;
+    const broker = await start(name, {
+      ...(cert === undefined ? {} : { certificate: cert }),
+      ...(settings === undefined ? {} : { settings }),
+      ...(profiled && this.#profileDir !== undefined ? { profileDir: this.#profileDir } : {}),
+    });
+    this.#up.set(name, broker);
+    return broker;
+  }
+
+  async #stop(name: BrokerName): Promise<void> {
+    const broker = this.#up.get(name);
+    this.#up.delete(name);
+    await broker?.stop();
+  }
+}
