@@ -16,11 +16,12 @@ export interface ScramFinal {
 }
 
 export class ScramClient {
-  readonly nonce: string = randomBytes(18).toString('base64');
+  readonly nonce: string;
   readonly #bare: string;
   readonly #password: string;
 
-  constructor(username: string, password: string) {
+  constructor(username: string, password: string, nonce?: string) {
+    this.nonce = nonce ?? randomBytes(18).toString('base64');
     this.#bare = `n=${escaped(username)},r=${this.nonce}`;
     this.#password = password;
   }
