@@ -1,21 +1,27 @@
 // One broker for all tests of a file: started before the first, stopped after the last, and the
-// connections that a test has left are cut after each.
+// connections that a test has left are cut after each (or, where tests run at once, after all).
 import { after, afterEach, before } from 'node:test';
 import type { Broker, BrokerOptions } from './broker.ts';
 import { startBroker } from './broker.ts';
 import type { ConnectFields } from './packets.ts';
 import type { RawClient } from './wire.ts';
-import { closeAllClients, connected, connectRaw } from './wire.ts';
+import { closeAllClients, connected, connectRaw, unique } from './wire.ts';
+
+export interface SuiteOptions extends BrokerOptions {
+  /** The tests of the file run at once. */
+  readonly together?: boolean;
+}
 
 export class Suite {
   #broker: Broker | undefined;
 
-  constructor(options: BrokerOptions = {}) {
+  constructor({ together = false, ...options }: SuiteOptions = {}) {
     before(async () => {
       this.#broker = await startBroker(options);
     });
-    afterEach(closeAllClients);
+    if (!together) afterEach(closeAllClients);
     after(async () => {
+      closeAllClients();
       await this.#broker?.stop();
     });
   }
@@ -40,6 +46,18 @@ export class Suite {
     fields: ConnectFields & { readonly sessionPresent?: boolean } = {},
   ): Promise<RawClient> {
     return connected(this.port, fields);
+  }
+
+  /** A client with these subscriptions, to which all that was retained has been sent. */
+  async subscriber(...filters: string[]): Promise<RawClient> {
+    const client = await this.client();
+    const marker = unique('marker');
+    await client.subscribe([...filters, marker], 2);
+    client.sendPublish({ topic: marker });
+    await client.find('publish', { topic: marker });
+    await client.unsubscribe(marker);
+    client.discard();
+    return client;
   }
 
   /** These bytes, first on a new connection, get a close and no packet. */

@@ -181,6 +181,11 @@ export class RawClient {
     return packet as ServerPackets[T];
   }
 
+  /** Forgets what has come and was not read. */
+  discard(): void {
+    this.#unread.length = 0;
+  }
+
   /** The server closes, and sends nothing before. */
   async expectClose(timeoutMs: number = deadlineMs): Promise<void> {
     const look = (): true | undefined => {
