@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { WillFields } from '../harness/packets.ts';
 import { packet } from '../harness/packets.ts';
 import type { RawClient } from '../harness/wire.ts';
-import { connectRaw, unique } from '../harness/wire.ts';
+import { unique } from '../harness/wire.ts';
 import type { V5Fields } from './v5.ts';
 import { Suite, seconds, together } from './v5.ts';
 
@@ -259,9 +259,13 @@ describe('MQTT 5 will over a restart', () => {
       await restarting.client({ clientId, properties, will: { topic, payload: 'gone', qos: 1 } });
       await restarting.broker.kill();
       await restarting.broker.restart();
-      const back = await connectRaw(restarting.broker.mqttPort, { version: 5 });
-      await back.connect({ clientId: watcherId, clean: false, properties, sessionPresent: true });
-      await back.receive({ topic, payload: 'gone' });
+      const back = await restarting.client({
+        clientId: watcherId,
+        clean: false,
+        properties,
+        sessionPresent: true,
+      });
+      await back.receive({ topic, payload: 'gone' }, 15_000);
     },
   );
 });
