@@ -37,10 +37,15 @@ export interface RunningBroker {
 
 const startMs = 15_000;
 
+/** Taken out of the environment: our broker refuses a variable of its prefix that it does not know. */
+const rumqttdPath = process.env['LMQTT_RUMQTTD'];
+delete process.env['LMQTT_RUMQTTD'];
+
 /** Where the program is; undefined where it is not installed. */
 export function programOf(name: 'mosquitto' | 'rumqttd'): string | undefined {
-  const named = process.env['LMQTT_RUMQTTD'];
-  if (name === 'rumqttd' && named !== undefined) return existsSync(named) ? named : undefined;
+  if (name === 'rumqttd' && rumqttdPath !== undefined) {
+    return existsSync(rumqttdPath) ? rumqttdPath : undefined;
+  }
   const folders = [
     ...(process.env['PATH'] ?? '').split(delimiter),
     '/usr/sbin',

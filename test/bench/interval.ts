@@ -21,12 +21,15 @@ export type Interval = Omit<Outcome, 'faults' | 'rssBefore'>;
 
 export function between(pid: number, before: Times, count: number, histogram: Histogram): Interval {
   const after = times(pid);
+  const brokerCpuUs = after.brokerUs - before.brokerUs;
+  const generatorCpuUs = after.generatorUs - before.generatorUs;
   return {
     count,
     seconds: (after.us - before.us) / 1e6,
     latency: histogram.latency(),
-    brokerCpuUs: after.brokerUs - before.brokerUs,
-    generatorCpuUs: after.generatorUs - before.generatorUs,
+    brokerCpuUs,
+    generatorCpuUs,
+    otherCpuUs: after.machineUs - before.machineUs - brokerCpuUs - generatorCpuUs,
     rssAfter: rssBytesOf(pid),
   };
 }

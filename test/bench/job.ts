@@ -87,6 +87,8 @@ export interface Outcome {
   readonly latency: Latency;
   readonly brokerCpuUs: number;
   readonly generatorCpuUs: number;
+  /** Of everything else that ran on the machine meanwhile. */
+  readonly otherCpuUs: number;
   readonly rssBefore: number;
   readonly rssAfter: number;
   readonly faults: Faults;

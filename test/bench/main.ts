@@ -43,7 +43,6 @@ async function main(options: Options): Promise<void> {
     }
     const results = await new Series(workload, options).run();
     for (const name of results.skipped) write(`  skipped: ${name} is not installed`);
-    for (const failure of results.failures) write(`  failed: ${failure}`);
     if (results.runs.length > 0) write(medians(workload, results));
     rows.push(...goalRows(workload, results));
     all.push({ name: workload.name, title: workload.title, results });

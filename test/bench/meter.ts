@@ -80,8 +80,19 @@ export function rssBytesOf(pid: number): number {
   return statusBytes(pid, 'VmRSS');
 }
 
+/** Time that all cores spent on anything. */
+function busyUsOfMachine(): number {
+  const line = readFileSync('/proc/stat', 'latin1').split('\n', 1)[0] ?? '';
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = line
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
+  return (user + nice + system + irq + softirq) * tickUs;
+}
+
 export interface Times {
   readonly us: number;
+  readonly machineUs: number;
   readonly brokerUs: number;
   readonly generatorUs: number;
 }
@@ -90,6 +101,7 @@ export function times(pid: number): Times {
   const own = process.cpuUsage();
   return {
     us: performance.now() * 1000,
+    machineUs: busyUsOfMachine(),
     brokerUs: cpuUsOf(pid),
     generatorUs: own.user + own.system,
   };

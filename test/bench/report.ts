@@ -5,7 +5,9 @@ import {
   faultText,
   generatorShare,
   generatorUsPerMessage,
+  isDisturbed,
   isGeneratorBound,
+  otherCores,
   p50Us,
   p99Us,
   perSecond,
@@ -51,6 +53,9 @@ export function runLine(workload: Workload, run: Run): string {
   ];
   if (outcome.lateP99Us !== undefined) parts.push(`sent late p99 ${ms(outcome.lateP99Us)} ms`);
   if (isGeneratorBound(outcome)) parts.push('INVALID: generator above 90 % of a core');
+  if (isDisturbed(outcome)) {
+    parts.push(`DISTURBED: other work took ${otherCores(outcome).toFixed(2)} cores`);
+  }
   const wrong = faultText(outcome);
   if (wrong !== undefined) parts.push(`WRONG: ${wrong}`);
   return parts.join('  ');
@@ -97,11 +102,13 @@ export function medians(workload: Workload, results: Results): string {
 /** What stands beside a goal that must not be trusted. */
 function doubts(results: Results): string {
   const bound = results.runs.filter((run) => isGeneratorBound(run.outcome)).length;
+  const disturbed = results.runs.filter((run) => isDisturbed(run.outcome)).length;
   const wrong = results.runs.filter(
     (run) => run.broker === 'ours' && faultText(run.outcome) !== undefined,
   ).length;
   const parts: string[] = [];
   if (bound > 0) parts.push(`${bound} of ${results.runs.length} runs invalid`);
+  if (disturbed > 0) parts.push(`${disturbed} disturbed`);
   if (wrong > 0) parts.push(`${wrong} of ours wrong`);
   if (results.failures.length > 0) parts.push(`${results.failures.length} failed`);
   return parts.join(', ');

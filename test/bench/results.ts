@@ -16,11 +16,20 @@ export const perSecond: Figure = (outcome) => outcome.count / outcome.seconds;
 export const cpuUsPerMessage: Figure = (outcome) => outcome.brokerCpuUs / outcome.count;
 export const generatorUsPerMessage: Figure = (outcome) => outcome.generatorCpuUs / outcome.count;
 export const generatorShare: Figure = (outcome) => outcome.generatorCpuUs / outcome.seconds / 1e6;
+/** Cores that something else kept busy. */
+export const otherCores: Figure = (outcome) => outcome.otherCpuUs / outcome.seconds / 1e6;
 export const p50Us: Figure = (outcome) => outcome.latency.p50Us;
 export const p99Us: Figure = (outcome) => outcome.latency.p99Us;
 export const seconds: Figure = (outcome) => outcome.seconds;
 export const rssGrowth: Figure = (outcome) => outcome.rssAfter - outcome.rssBefore;
 export const rssPerCount: Figure = (outcome) => rssGrowth(outcome) / outcome.count;
+
+/** Past this the machine was not ours alone. */
+const otherCoresMax = 0.25;
+
+export function isDisturbed(outcome: Outcome): boolean {
+  return otherCores(outcome) > otherCoresMax;
+}
 
 /** Past this the generator may be what was measured. */
 const generatorShareMax = 0.9;

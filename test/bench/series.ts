@@ -21,6 +21,7 @@ const warmMs = 1000;
 const runLimitMs = 60_000;
 const untimedLimitMs = 240_000;
 const settleMs = 200;
+const failureLines = 5;
 const isNative: ReadonlySet<BrokerName> = new Set(['mosquitto', 'rumqttd']);
 
 export class Series {
@@ -45,7 +46,7 @@ export class Series {
   async run(): Promise<Results> {
     const { tls = false, once = false } = this.#workload;
     if (tls && certificate() === undefined) {
-      this.results.failures.push('openssl is not installed: no certificate');
+      this.#fail('openssl is not installed: no certificate');
       return this.results;
     }
     const brokers = this.#brokers();
@@ -67,11 +68,14 @@ export class Series {
     try {
       await this.#one(name, variant, round);
     } catch (error) {
-      const failure = `${name}: ${String(error)}`;
-      this.results.failures.push(failure);
-      write(`  FAILED ${failure}`);
+      this.#fail(`${name}: ${String(error)}`);
       await this.#stop(name);
     }
+  }
+
+  #fail(failure: string): void {
+    this.results.failures.push(failure);
+    write(`  FAILED ${failure.trim().split('\n').slice(0, failureLines).join('\n    ')}`);
   }
 
   async #one(name: BrokerName, variant: string, round: number): Promise<void> {

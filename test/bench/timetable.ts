@@ -2,13 +2,13 @@
 // is dated with that time, so that a broker (or a generator) that falls behind is seen in the
 // latencies of all the messages that had to wait.
 //
-// Between two turns the thread sleeps for at most a tenth of a millisecond: timers are ten times
-// coarser, and spinning would take a core from the broker.
+// Between two turns the thread sleeps for at most a twentieth of a millisecond: timers are twenty
+// times coarser, and spinning would take a core from the broker.
 import type { Lane } from './lane.ts';
 import { Histogram } from './meter.ts';
 import { block, nowUs } from './wire/clock.ts';
 
-const sleepMs = 0.1;
+const sleepMs = 0.05;
 
 export class Timetable {
   /** How long after its time each message was written. */

@@ -1,4 +1,5 @@
-// aedes in a process of its own, with its memory persistence and its default settings. Given a
+// aedes in a process of its own, with its memory persistence and its default settings, on
+// a plain server as its documentation has it. Given a
 // certificate and its key as arguments it speaks TLS.
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
@@ -11,7 +12,7 @@ const [cert, key] = process.argv.slice(2);
 
 function server(): Server {
   if (cert === undefined || key === undefined) {
-    return createServer({ noDelay: true }, (socket) => {
+    return createServer((socket) => {
       broker.handle(socket);
     });
   }

@@ -48,6 +48,7 @@ function nextSourceAddress(): string {
 interface Waiter {
   readonly type: number;
   readonly resolve: (body: Buffer) => void;
+  readonly reject: (reason: Error) => void;
 }
 
 export class Connection implements Flushable {
@@ -113,7 +114,7 @@ export class Connection implements Flushable {
     this.#closing = true;
     this.#socket.destroy();
     this.#receiver.lost(reason);
-    for (const waiter of this.#waiters.splice(0)) waiter.resolve(Buffer.from([0xff, 0xff, 0xff]));
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(new Error(reason));
   }
 
   #answer(type: number): Promise<Buffer> {
@@ -127,6 +128,10 @@ export class Connection implements Flushable {
         resolve: (body) => {
           clearTimeout(timer);
           resolve(body);
+        },
+        reject: (reason) => {
+          clearTimeout(timer);
+          reject(reason);
         },
       };
       this.#waiters.push(waiter);
