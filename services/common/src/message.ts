@@ -54,7 +54,7 @@ export class Message {
    * in front: payload format indicator, response topic, correlation data, content type, user
    * properties in their order.
    */
-  readonly properties: Buffer | undefined;
+  properties: Buffer | undefined;
   /** Wall clock in ms at which the message expires; 0: never. */
   readonly expiresAtMs: number;
   /** Client identifier of the publisher (No Local); empty for the broker's own. */

@@ -439,8 +439,8 @@ export class DiskJournal implements Journal, JournalSegments {
   }
 
   #seal(segment: OpenSegment): SealedSegment {
-    const { number, end, createdMs } = segment;
-    const sealed: SealedSegment = { number, end, createdMs, indexed: false };
+    const { number, end } = segment;
+    const sealed: SealedSegment = { number, end, lastMs: Date.now(), indexed: false };
     this.#sealed.push(sealed);
     this.#inBackground(segment.close());
     this.#onEvent({ kind: 'sealed', segment: number, bytes: end });

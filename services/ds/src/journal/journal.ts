@@ -62,7 +62,8 @@ export interface SealedSegment {
   readonly number: number;
   /** Bytes; what is behind is void. */
   readonly end: number;
-  readonly createdMs: number;
+  /** Wall time; no record in it is later. */
+  readonly lastMs: number;
   /** Its index is on disk (or there is nothing to index). */
   indexed: boolean;
 }

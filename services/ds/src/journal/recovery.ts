@@ -58,10 +58,11 @@ export async function recover(
     const coveredTo =
       markHere?.position ?? (mark !== undefined && number < mark.segment ? Infinity : 0);
     if (indexed && coveredTo === Infinity) {
-      segments.push({ number, end: stored.end, createdMs: header.wallTimeMs, indexed });
+      segments.push({ number, end: stored.end, lastMs: next?.wallTimeMs ?? Date.now(), indexed });
       continue;
     }
     const place = { segment: number, position: 0, covered: false, indexed };
+    let lastMs = next?.wallTimeMs ?? header.wallTimeMs;
     const skip = indexed && markHere !== undefined;
     const name = join(directory, segmentName(number));
     const file = await files.open(name, 'read');
@@ -77,6 +78,7 @@ export async function recover(
           place.covered = position < coveredTo;
           nextSequence = Math.max(nextSequence, block.sequence + 1);
           order = Math.max(order, block.order);
+          lastMs = block.wallTimeMs;
           brokerTimeMs = Math.max(brokerTimeMs, block.brokerTimeMs);
           eachRecord(buffer, start, block, (type, bodyStart, bodyBytes) => {
             const handler = handlers.get(type);
@@ -95,7 +97,7 @@ export async function recover(
         throw new JournalRefusal('damaged', `${name} ends before the checkpoint of the state`);
       }
       if (scanned.torn) torn = { segment: number, position: scanned.end };
-      segments.push({ number, end: scanned.end, createdMs: header.wallTimeMs, indexed });
+      segments.push({ number, end: scanned.end, lastMs, indexed });
     } finally {
       await file.close();
     }

@@ -27,7 +27,6 @@ export function segmentNumber(name: string): number | undefined {
 export class OpenSegment {
   readonly number: number;
   readonly salt: number;
-  readonly createdMs: number;
   readonly #file: OpenFile;
   readonly #limit: number;
   /** Where the next block goes. */
@@ -36,16 +35,9 @@ export class OpenSegment {
   #filling: Promise<void> | undefined;
   #fillFailed = false;
 
-  private constructor(
-    number: number,
-    salt: number,
-    createdMs: number,
-    file: OpenFile,
-    segmentBytes: number,
-  ) {
+  private constructor(number: number, salt: number, file: OpenFile, segmentBytes: number) {
     this.number = number;
     this.salt = salt;
-    this.createdMs = createdMs;
     this.#file = file;
     this.#limit = segmentBytes;
   }
@@ -79,7 +71,7 @@ export class OpenSegment {
         });
       });
       await files.syncDirectory(directory);
-      return new OpenSegment(number, header.salt, header.wallTimeMs, file, segmentBytes);
+      return new OpenSegment(number, header.salt, file, segmentBytes);
     } catch (error) {
       await file.close().catch(() => undefined);
       await files.remove(path).catch(() => undefined);

@@ -1,0 +1,322 @@
+import { queueId, type ClientId, type Epoch, type QueueId } from '@lmqtt/common/ids';
+import { noEntries, type Message, type QueueEntry } from '@lmqtt/common/message';
+import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
+import type { JournalFailure } from '../journal/failure.ts';
+import type { Journal, JournalSegments, Written } from '../journal/journal.ts';
+import type { Place } from '../journal/participant.ts';
+import { RecordType } from '../journal/records.ts';
+import { decodeHead, decodeRecord, encodeRecord, recordBytes } from './message-record.ts';
+import { QueueEntries } from './queue-entries.ts';
+import { QueueIndex, type QueuePlaces } from './queue-index.ts';
+import type { Append, InboundIds, Loss, Outcome, PartitionEnd, QueueStore } from './queue-store.ts';
+import { RecordReader, type WantedRecords } from './record-reader.ts';
+import { Retention, type RetentionLimits } from './retention.ts';
+
+/** So many messages are decoded in one turn. */
+const decodeMax = 2000;
+
+/**
+ * The queue store on the journal: a message is one record, and the queues are an index over the
+ * log. One partition, 0. Lanes need no care: the log has one order. Placement is always 0.
+ */
+export class EmbeddedQueueStore implements QueueStore {
+  readonly #journal: Journal & JournalSegments;
+  readonly #inbound: InboundIds;
+  readonly #index = new QueueIndex();
+  readonly #entries: QueueEntries;
+  readonly #reader: RecordReader;
+  readonly #retention: Retention;
+  /** Inbound ids whose append is not answered, or failed while the log has not recovered. */
+  readonly #open = new Map<string, number>();
+  #failed: string[] = [];
+  #arrived: (messages: Message[]) => void = () => undefined;
+  #lost: (loss: Loss) => void = () => undefined;
+
+  /** To be made before the journal is opened. */
+  constructor(
+    journal: Journal & JournalSegments,
+    inbound: InboundIds,
+    limits: RetentionLimits = {},
+  ) {
+    this.#journal = journal;
+    this.#inbound = inbound;
+    this.#entries = new QueueEntries(this.#index);
+    this.#reader = new RecordReader(journal);
+    this.#retention = new Retention(journal, this.#index, this.#entries, limits, (loss) => {
+      this.#lost(loss);
+    });
+    journal.register(RecordType.message, {
+      all: true,
+      replay: (body, place) => {
+        this.#replay(body, place);
+      },
+    });
+    journal.register(RecordType.queueDropped, {
+      replay: (body, place) => {
+        this.#index.drop(body.readDoubleLE(0), place.segment);
+        this.#entries.changed(body.readDoubleLE(0));
+      },
+    });
+    journal.participate(this.#entries);
+    journal.index(this.#index);
+    journal.onCovered(() => {
+      if (journal.refusal === 0) this.#settleFailed();
+      this.#retention.wake();
+    });
+  }
+
+  append(batch: Append[], done: (batch: Append[]) => void): void {
+    const journal = this.#journal;
+    const { refusal } = journal;
+    const offsets: number[] = [];
+    const lengths: number[] = [];
+    const nowMs = Date.now();
+    for (const append of batch) {
+      const { message, queues, inbound } = append;
+      const stores = queues.length > 0 || inbound !== undefined;
+      append.reasonCode = stores ? refusal : 0;
+      append.orderKey = undefined;
+      if (append.reasonCode !== 0) {
+        offsets.push(-1);
+        lengths.push(0);
+        continue;
+      }
+      append.orderKey = { placement: 0, offset: journal.nextOrder() };
+      if (!stores) {
+        offsets.push(-1);
+        lengths.push(0);
+        continue;
+      }
+      const entries = this.#enter(queues);
+      const bytes = recordBytes(message, entries.length, inbound);
+      const at = journal.reserve(RecordType.message, bytes);
+      encodeRecord(message, entries, inbound, nowMs, journal.buffer, at);
+      message.entries = entries;
+      offsets.push(at - journal.blockStart);
+      lengths.push(bytes);
+      if (inbound !== undefined) this.#opened(inboundKey(inbound), 1);
+    }
+    journal.commit((failure, block) => {
+      this.#answer(batch, offsets, lengths, failure, block);
+      done(batch);
+      if (failure !== undefined) return;
+      const arrivals: Message[] = [];
+      for (const { message } of batch) if (message.entries.length > 0) arrivals.push(message);
+      if (arrivals.length > 0) this.#arrived(arrivals);
+    });
+  }
+
+  outcome(clientId: ClientId, epoch: Epoch, packetId: number): Promise<Outcome> {
+    if (this.#open.has(inboundKey({ clientId, epoch, packetId }))) {
+      return Promise.resolve('unknown');
+    }
+    const stored = this.#inbound.has(clientId, epoch, packetId);
+    return Promise.resolve(stored ? 'stored' : 'not stored');
+  }
+
+  async read(request: ReadRequest): Promise<ReadAnswer> {
+    const { queue, partition, messagesMax, bytesMax } = request;
+    const places = partition === 0 ? this.#index.queues.get(queue) : undefined;
+    if (places === undefined) return { messages: [], next: request.from, end: 0 };
+    const end = places.stored;
+    const from = Math.max(request.from, places.trimmed);
+    const wanted = emptyRecords();
+    const offsets: number[] = [];
+    const last = collect(places, from, Math.max(1, messagesMax), bytesMax, wanted, offsets);
+    const next = Math.max(request.from, last ? end : (offsets.at(-1) ?? from) + 1);
+    let previous = before(places, offsets[0] ?? 0);
+    await this.#reader.load(wanted);
+    const messages: Message[] = [];
+    for (const [i, offset] of offsets.entries()) {
+      if (i > 0 && i % decodeMax === 0) await new Promise((done) => setImmediate(done));
+      const { [i]: buffer } = wanted.buffers;
+      if (buffer === undefined) throw new Error('a record was not loaded');
+      const start = wanted.starts[i] ?? 0;
+      messages.push(decodeRecord(buffer, start, wanted.lengths[i] ?? 0, queue, previous));
+      previous = offset;
+    }
+    return { messages, next, end };
+  }
+
+  async ends(queue: QueueId): Promise<PartitionEnd[]> {
+    const places = this.#index.queues.get(queue);
+    if (places === undefined) return [{ partition: 0, first: 0, end: 0 }];
+    // What is promised here must hold after a crash: no offset below may be given again.
+    if (places.next > places.stored) await this.#journal.durable().catch(() => undefined);
+    return [{ partition: 0, first: places.first, end: places.next }];
+  }
+
+  onArrivals(listener: (messages: Message[]) => void): void {
+    this.#arrived = listener;
+  }
+
+  onLost(listener: (loss: Loss) => void): void {
+    this.#lost = listener;
+  }
+
+  trim(queue: QueueId, partition: number, offset: number): void {
+    const places = partition === 0 ? this.#index.queues.get(queue) : undefined;
+    if (places === undefined || offset <= places.trimmed) return;
+    const freed = this.#index.trim(places, Math.min(offset, places.next));
+    this.#entries.changed(queue);
+    if (freed) this.#retention.wake();
+  }
+
+  async drop(queue: QueueId): Promise<void> {
+    if (!this.#index.queues.has(queue)) return;
+    const body = Buffer.alloc(8);
+    body.writeDoubleLE(queue);
+    this.#journal.add(RecordType.queueDropped, body);
+    this.#index.drop(queue, Infinity);
+    this.#entries.changed(queue);
+    await new Promise<void>((resolve, reject) => {
+      this.#journal.commit((failure, block) => {
+        // After a failure the next checkpoint has it; where messages of it may be is not known.
+        this.#index.dropped.set(queue, failure === undefined ? block.segment : Infinity);
+        this.#entries.changed(queue);
+        if (failure === undefined) resolve();
+        else reject(failure);
+      });
+    });
+    this.#retention.wake();
+  }
+
+  /** One pass over the segments: removes what nobody needs, and what is over the limits. */
+  retain(): Promise<void> {
+    return this.#retention.run();
+  }
+
+  /** Before the journal is closed. */
+  async close(): Promise<void> {
+    await this.#retention.close();
+  }
+
+  #enter(queues: readonly QueueId[]): readonly QueueEntry[] {
+    if (queues.length === 0) return noEntries;
+    const entries: QueueEntry[] = [];
+    for (const queue of queues) {
+      if (this.#index.dropped.has(queue)) continue;
+      const places = this.#index.places(queue);
+      const offset = places.next++;
+      entries.push({ queue, partition: 0, offset, previous: places.last });
+      places.last = offset;
+      this.#entries.changed(queue);
+    }
+    return entries;
+  }
+
+  #answer(
+    batch: Append[],
+    offsets: number[],
+    lengths: number[],
+    failure: JournalFailure | undefined,
+    block: Written,
+  ): void {
+    for (let i = 0; i < batch.length; i++) {
+      const append = batch[i];
+      const offset = offsets[i] ?? -1;
+      if (append === undefined || offset < 0) continue;
+      const { message, inbound } = append;
+      if (failure !== undefined) {
+        this.#answerFailed(append, failure);
+        continue;
+      }
+      const position = block.position + offset;
+      for (const entry of message.entries) {
+        const places = this.#index.queues.get(entry.queue);
+        if (places === undefined) continue;
+        this.#index.push(places, block.segment, entry.offset, position, lengths[i] ?? 0);
+      }
+      message.orderKey = append.orderKey;
+      if (inbound !== undefined) {
+        this.#opened(inboundKey(inbound), -1);
+        this.#inbound.stored(inbound.clientId, inbound.epoch, inbound.packetId);
+      }
+    }
+    if (failure === undefined && block.bytes > 0) this.#reader.written(block);
+  }
+
+  #answerFailed(append: Append, failure: JournalFailure): void {
+    append.reasonCode = failure.reasonCode;
+    append.orderKey = undefined;
+    for (const { queue, offset } of append.message.entries) {
+      const places = this.#index.queues.get(queue);
+      // Its offset stays a hole.
+      if (places !== undefined) places.stored = Math.max(places.stored, offset + 1);
+    }
+    append.message.entries = noEntries;
+    if (append.inbound !== undefined) this.#failed.push(inboundKey(append.inbound));
+  }
+
+  /** What failed is void for good now: after a crash before this, it might have been found. */
+  #settleFailed(): void {
+    for (const key of this.#failed) this.#opened(key, -1);
+    this.#failed = [];
+  }
+
+  #opened(key: string, change: 1 | -1): void {
+    const count = (this.#open.get(key) ?? 0) + change;
+    if (count > 0) this.#open.set(key, count);
+    else this.#open.delete(key);
+  }
+
+  #replay(body: Buffer, place: Place): void {
+    const { inbound, entries } = decodeHead(body);
+    if (inbound !== undefined && !place.covered) {
+      this.#inbound.stored(inbound.clientId, inbound.epoch, inbound.packetId);
+    }
+    if (place.indexed) return;
+    for (let i = 0; i < entries.length; i += 2) {
+      const queue = entries[i] ?? 0;
+      if (this.#index.dropped.has(queue)) continue;
+      const places = this.#index.places(queue);
+      this.#index.push(places, place.segment, entries[i + 1] ?? 0, place.position, body.length);
+      if (!place.covered) this.#entries.changed(queueId(queue));
+    }
+  }
+}
+
+function inboundKey(id: { clientId: ClientId; epoch: Epoch; packetId: number }): string {
+  return `${id.packetId} ${id.epoch} ${id.clientId}`;
+}
+
+function emptyRecords(): WantedRecords {
+  return { segments: [], positions: [], lengths: [], buffers: [], starts: [] };
+}
+
+/** True: these are all from there on. */
+function collect(
+  places: QueuePlaces,
+  from: number,
+  messagesMax: number,
+  bytesMax: number,
+  wanted: WantedRecords,
+  offsets: number[],
+): boolean {
+  let bytes = 0;
+  for (let r = places.find(from); r < places.runs.length; r++) {
+    const run = places.runs[r];
+    if (run === undefined) break;
+    for (let i = Math.max(0, from - run.first); i < run.count; i++) {
+      const at = run.start + i * 2;
+      const length = run.entries[at + 1] ?? 0;
+      const full = offsets.length >= messagesMax || bytes + length > bytesMax;
+      if (full && offsets.length > 0) return false;
+      bytes += length;
+      wanted.segments.push(run.segment);
+      wanted.positions.push(run.entries[at] ?? 0);
+      wanted.lengths.push(length);
+      offsets.push(run.first + i);
+    }
+  }
+  return true;
+}
+
+/** The offset of the message before, as far as it is still known. */
+function before(places: QueuePlaces, offset: number): number {
+  const at = places.find(offset);
+  const run = places.runs[at];
+  if (run !== undefined && run.first < offset) return offset - 1;
+  const earlier = places.runs[at - 1];
+  return earlier === undefined ? offset - 1 : earlier.first + earlier.count - 1;
+}
