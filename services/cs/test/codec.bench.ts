@@ -155,7 +155,7 @@ writing('write PUBLISH 256 B QoS 1, 5.0, subscription identifier', 3, (d) => {
   d.version = 5;
   d.subscriptionIdentifiers = [7];
 });
-writing('write PUBLISH 256 B QoS 1, 3.1.1, fan-out', 2, () => {}, true);
+writing('write PUBLISH 256 B QoS 1, 3.1.1, kept encoding', 3, () => {}, true);
 
 report('write PUBACK, 5.0', () => {
   for (let count = 0; count < perRound; count += 1) {

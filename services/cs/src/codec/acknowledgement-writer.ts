@@ -10,7 +10,7 @@ export const pingrespBytes = 2;
 
 function writeAcknowledgement(
   first: number,
-  target: Uint8Array,
+  target: Buffer,
   at: number,
   packetId: number,
   reasonCode: number,
@@ -28,7 +28,7 @@ function writeAcknowledgement(
 }
 
 export function writePuback(
-  target: Uint8Array,
+  target: Buffer,
   at: number,
   packetId: number,
   reasonCode: number,
@@ -38,7 +38,7 @@ export function writePuback(
 }
 
 export function writePubrec(
-  target: Uint8Array,
+  target: Buffer,
   at: number,
   packetId: number,
   reasonCode: number,
@@ -49,7 +49,7 @@ export function writePubrec(
 
 /** Flags 0010 [MQTT-3.6.1-1]. */
 export function writePubrel(
-  target: Uint8Array,
+  target: Buffer,
   at: number,
   packetId: number,
   reasonCode: number,
@@ -66,7 +66,7 @@ export function writePubrel(
 }
 
 export function writePubcomp(
-  target: Uint8Array,
+  target: Buffer,
   at: number,
   packetId: number,
   reasonCode: number,
@@ -75,7 +75,7 @@ export function writePubcomp(
   return writeAcknowledgement(PacketType.pubcomp << 4, target, at, packetId, reasonCode, version);
 }
 
-export function writePingresp(target: Uint8Array, at: number): number {
+export function writePingresp(target: Buffer, at: number): number {
   target[at] = PacketType.pingresp << 4;
   target[at + 1] = 0;
   return at + pingrespBytes;

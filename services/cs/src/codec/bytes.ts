@@ -4,7 +4,7 @@
 const loopBytesMax = 48;
 
 export function copyBytes(
-  target: Uint8Array,
+  target: Buffer,
   at: number,
   source: Buffer,
   start: number,
@@ -19,13 +19,13 @@ export function copyBytes(
   return at + length;
 }
 
-export function putU16(target: Uint8Array, at: number, value: number): number {
+export function putU16(target: Buffer, at: number, value: number): number {
   target[at] = value >> 8;
   target[at + 1] = value;
   return at + 2;
 }
 
-export function putU32(target: Uint8Array, at: number, value: number): number {
+export function putU32(target: Buffer, at: number, value: number): number {
   target[at] = value >>> 24;
   target[at + 1] = value >>> 16;
   target[at + 2] = value >>> 8;
@@ -34,7 +34,7 @@ export function putU32(target: Uint8Array, at: number, value: number): number {
 }
 
 /** Variable byte integer, section 1.5.5; below 268,435,456. */
-export function putVarint(target: Uint8Array, at: number, value: number): number {
+export function putVarint(target: Buffer, at: number, value: number): number {
   let rest = value;
   let end = at;
   while (rest > 0x7f) {

@@ -7,9 +7,9 @@ import { copyBytes, putU16, putU32, putVarint, varintBytes } from './bytes.ts';
 // that in the usual case one copy brings over topic and payload, with the packet identifier (and
 // the empty properties of 5.0) written into the gap between them afterwards.
 //
-// A message that goes to several clients alike is encoded once and then copied and patched: from
-// its second packet on, the encoding is kept with the message. What differs by session within a
-// 5.0 packet (identifiers, alias) is always written out.
+// Where that does not do and a message goes to several clients alike, it is encoded once and then
+// copied and patched: from its second packet on, the encoding is kept with the message. What
+// differs by session within a 5.0 packet (identifiers, alias) is always written out.
 
 /** Larger ones are not kept encoded: the copy costs as much as the encoding. */
 const encodedBytesMax = 16 * 1024;
@@ -50,70 +50,82 @@ export function publishSize(message: Message, delivery: Delivery): number {
 
 /** Writes the packet, `publishSize` bytes; returns where the next one begins. */
 export function writePublish(
-  target: Uint8Array,
+  target: Buffer,
   at: number,
   message: Message,
   delivery: Delivery,
 ): number {
-  if (
-    delivery.version < 5 ||
-    (delivery.topicAlias === 0 && delivery.subscriptionIdentifiers === undefined)
-  ) {
-    const encoded = encodedOf(message, delivery);
-    if (encoded !== undefined) return writeEncoded(target, at, encoded, delivery);
-  }
-  return encode(target, at, message, delivery);
-}
-
-function encode(target: Uint8Array, at: number, message: Message, delivery: Delivery): number {
-  target[at] =
-    0x30 | (delivery.dup ? 0x08 : 0) | (delivery.qos << 1) | (delivery.retain ? 0x01 : 0);
-  const body = putVarint(target, at + 1, remainingLength(message, delivery));
-  const { topicStart, payloadStart, payloadEnd, buffer } = message;
   const fiveZero = delivery.version === 5;
-  const bare =
-    !fiveZero ||
-    (message.properties === undefined &&
-      delivery.messageExpiryS < 0 &&
-      delivery.topicAlias === 0 &&
-      delivery.subscriptionIdentifiers === undefined);
-  let end: number;
-  if (topicStart >= 0 && (delivery.withTopic || !fiveZero)) {
+  const gapBytes = (delivery.qos > 0 ? 2 : 0) + (fiveZero ? 1 : 0);
+  const { topicStart } = message;
+  if (topicStart >= 0 && (!fiveZero || isBare(message, delivery))) {
     const topicEnd = topicStart + 2 + topicBytes(message);
-    const gapBytes = (delivery.qos > 0 ? 2 : 0) + (fiveZero ? 1 : 0);
-    if (bare && payloadStart - topicEnd === gapBytes) {
-      const packetEnd = copyBytes(target, body, buffer, topicStart, payloadEnd);
-      end = body + topicEnd - topicStart;
-      if (delivery.qos > 0) end = putU16(target, end, delivery.packetId);
-      if (fiveZero) target[end] = 0;
-      return packetEnd;
+    if (message.payloadStart - topicEnd === gapBytes) {
+      return writeAsLaidOut(target, at, message, delivery, topicEnd);
     }
-    end = copyBytes(target, body, buffer, topicStart, topicEnd);
-  } else {
-    end = putTopic(target, body, fiveZero && !delivery.withTopic ? '' : message.topic);
   }
-  if (delivery.qos > 0) end = putU16(target, end, delivery.packetId);
-  if (fiveZero)
-    end = bare ? putVarint(target, end, 0) : putProperties(target, end, message, delivery);
-  return copyBytes(target, end, buffer, payloadStart, payloadEnd);
+  // What differs by session is in no kept encoding.
+  const alike =
+    !fiveZero || (delivery.topicAlias === 0 && delivery.subscriptionIdentifiers === undefined);
+  const encoded = alike ? encodedOf(message, delivery) : undefined;
+  return encoded === undefined
+    ? encode(target, at, message, delivery)
+    : writeEncoded(target, at, encoded, delivery);
 }
 
-function putTopic(target: Uint8Array, at: number, topic: string): number {
+/** A packet of 5.0 with no properties at all, and a topic. */
+function isBare(message: Message, delivery: Delivery): boolean {
+  return (
+    message.properties === undefined &&
+    delivery.messageExpiryS < 0 &&
+    delivery.topicAlias === 0 &&
+    delivery.subscriptionIdentifiers === undefined
+  );
+}
+
+function firstByte(delivery: Delivery): number {
+  return 0x30 | (delivery.dup ? 0x08 : 0) | (delivery.qos << 1) | (delivery.retain ? 0x01 : 0);
+}
+
+/** The whole body in one copy; the gap behind the topic is as wide as the packet needs it. */
+function writeAsLaidOut(
+  target: Buffer,
+  at: number,
+  message: Message,
+  delivery: Delivery,
+  topicEnd: number,
+): number {
+  const { buffer, topicStart, payloadEnd } = message;
+  target[at] = firstByte(delivery);
+  const body = putVarint(target, at + 1, payloadEnd - topicStart);
+  const end = copyBytes(target, body, buffer, topicStart, payloadEnd);
+  let gap = body + topicEnd - topicStart;
+  if (delivery.qos > 0) gap = putU16(target, gap, delivery.packetId);
+  if (delivery.version === 5) target[gap] = 0;
+  return end;
+}
+
+function encode(target: Buffer, at: number, message: Message, delivery: Delivery): number {
+  target[at] = firstByte(delivery);
+  let end = putVarint(target, at + 1, remainingLength(message, delivery));
+  const { topicStart, buffer } = message;
+  if (delivery.version === 5 && !delivery.withTopic) end = putU16(target, end, 0);
+  else if (topicStart < 0) end = putTopic(target, end, message.topic);
+  else end = copyBytes(target, end, buffer, topicStart, topicStart + 2 + topicBytes(message));
+  if (delivery.qos > 0) end = putU16(target, end, delivery.packetId);
+  if (delivery.version === 5) end = putProperties(target, end, message, delivery);
+  return copyBytes(target, end, buffer, message.payloadStart, message.payloadEnd);
+}
+
+function putTopic(target: Buffer, at: number, topic: string): number {
   const start = at + 2;
-  const { written } = encoder.encodeInto(topic, target.subarray(start));
+  const written = target.write(topic, start);
   putU16(target, at, written);
   return start + written;
 }
 
-const encoder = new TextEncoder();
-
 /** The expiry comes first, where {@link writeEncoded} finds it. */
-function putProperties(
-  target: Uint8Array,
-  at: number,
-  message: Message,
-  delivery: Delivery,
-): number {
+function putProperties(target: Buffer, at: number, message: Message, delivery: Delivery): number {
   let end = putVarint(target, at, propertyBytes(message, delivery));
   if (delivery.messageExpiryS >= 0) {
     target[end] = PropertyId.messageExpiryInterval;
@@ -163,7 +175,7 @@ function encodeOnce(
   packetBytes: number,
   expires: boolean,
 ): EncodedPublish {
-  const bytes = new Uint8Array(packetBytes);
+  const bytes = Buffer.allocUnsafeSlow(packetBytes);
   encode(bytes, 0, message, delivery);
   const remaining = remainingLength(message, delivery);
   const packetIdAt = 1 + varintBytes(remaining) + 2 + topicBytes(message);
@@ -173,7 +185,7 @@ function encodeOnce(
 }
 
 function writeEncoded(
-  target: Uint8Array,
+  target: Buffer,
   at: number,
   encoded: EncodedPublish,
   delivery: Delivery,
