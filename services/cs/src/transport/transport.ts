@@ -2,6 +2,7 @@
 export interface StreamPeer {
   readonly address: string;
   readonly port: number;
+  /** Of a certificate that was verified: its names, the most general first (`C=DE,O=Site,CN=pump-1`). */
   readonly certificateSubject?: string | undefined;
   readonly tls: boolean;
 }
@@ -11,7 +12,7 @@ export interface ByteStream {
   readonly peer: StreamPeer;
   /** Handed to `write` and not yet taken by the kernel. */
   readonly bufferedBytes: number;
-  /** Set by the owner. The chunk is never changed afterwards. */
+  /** Set by the owner. The chunk is never changed afterwards. Not called after `end` or `destroy`. */
   onBytes: (chunk: Buffer) => void;
   /** Called exactly once. */
   onClose: (error?: Error) => void;
@@ -21,12 +22,33 @@ export interface ByteStream {
   write(bytes: Uint8Array): void;
   pause(): void;
   resume(): void;
-  /** Sends what was written, then closes. */
+  /** Sends what was written, then closes; a peer that does not take it in time is cut off. */
   end(): void;
   destroy(): void;
 }
 
 export interface Listener {
   readonly address: { readonly host: string; readonly port: number };
+  /** Accepts nothing more from now on. The streams that were accepted stay. */
   close(): Promise<void>;
 }
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+  readonly backlog: number;
+  readonly report?: (event: TransportEvent) => void;
+}
+
+/** What happens before there is a stream, for the log and the metrics. */
+export type TransportEvent =
+  | { readonly kind: 'accept-failed'; readonly reason: string }
+  /** TLS or WebSocket: the client is gone or was sent away. */
+  | { readonly kind: 'handshake-failed'; readonly address: string; readonly reason: string }
+  | { readonly kind: 'certificates-read' }
+  /** The files are broken; those read before stay in use. */
+  | { readonly kind: 'certificates-refused'; readonly reason: string };
+
+/** From `end` to the end of a peer that takes no bytes or does not close. */
+export const lingerMs = 5000;

@@ -1,0 +1,66 @@
+import type { Clock } from '@lmqtt/common/clock';
+import { nodeId } from '@lmqtt/common/ids';
+import type { Logs } from '@lmqtt/common/log';
+import type { Metrics } from '@lmqtt/common/metrics';
+import type { Settings } from '@lmqtt/common/settings/row';
+import type { LinkServer } from '@lmqtt/proto/link';
+import { Counters } from './counters.ts';
+import { CsEvents } from './events.ts';
+import { registerMetrics } from './metrics.ts';
+import { CsNode } from './node.ts';
+import { listenTcp } from './transport/tcp.ts';
+import type { Listener } from './transport/transport.ts';
+
+export interface CsOptions {
+  readonly settings: Settings;
+  readonly server: LinkServer;
+  readonly clock: Clock;
+  readonly logs: Logs;
+  readonly metrics: Metrics;
+  readonly counters: Counters;
+}
+
+export type ListenerName = 'mqtt' | 'mqtts' | 'ws' | 'wss';
+
+export interface CsService {
+  readonly node: CsNode;
+  readonly counters: Counters;
+  readonly ports: Partial<Record<ListenerName, number>>;
+  stop(): Promise<void>;
+}
+
+/** Starts a connection node and its listeners. Rejects with the socket's error (`EADDRINUSE`). */
+export async function startCs(options: CsOptions): Promise<CsService> {
+  const { settings, server, clock, logs, metrics, counters } = options;
+  const events = new CsEvents(logs.connection, metrics, counters);
+  const node = new CsNode(
+    nodeId(settings.nodeId),
+    settings,
+    settings.pendingAppendBytesMax,
+    clock,
+    events,
+    counters,
+    server,
+  );
+  registerMetrics(metrics, counters, node);
+  const listeners: Listener[] = [];
+  const ports: Partial<Record<ListenerName, number>> = {};
+  const { bind: host, listenBacklog: backlog } = settings;
+  if (settings.mqttPort !== null) {
+    const listener = await listenTcp({ host, port: settings.mqttPort, backlog }, (stream) =>
+      node.accept(stream),
+    );
+    listeners.push(listener);
+    ports.mqtt = listener.address.port;
+  }
+  return {
+    node,
+    counters,
+    ports,
+    async stop() {
+      const closed = Promise.all(listeners.map((listener) => listener.close()));
+      await node.stop();
+      await closed;
+    },
+  };
+}

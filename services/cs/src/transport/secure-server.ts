@@ -1,0 +1,84 @@
+// What TLS and secure WebSocket share: the certificates of a server and of its clients, and the sockets whose handshake is
+// under way, which nobody else knows.
+
+import type { Socket } from 'node:net';
+import type { SecureContextOptions, Server, TlsOptions, TLSSocket } from 'node:tls';
+import { Certificates, type CertificateFiles, type ClientCertificates } from './certificates.ts';
+import type { ListenOptions, StreamPeer } from './transport.ts';
+
+export interface SecureListenOptions extends ListenOptions {
+  readonly files: CertificateFiles;
+  readonly clientCertificates: ClientCertificates;
+  /** From accepting a socket to the end of its handshake. */
+  readonly handshakeTimeoutMs: number;
+}
+
+/** A server with the files' certificates, now and whenever they change. `stop` ends what is not the owner's of a stream. */
+export async function withCertificates<S extends Server>(
+  options: SecureListenOptions,
+  make: (tls: TlsOptions) => S,
+): Promise<{ server: S; stop: () => void }> {
+  const report = options.report ?? (() => {});
+  let server: S | undefined;
+  let early: SecureContextOptions | undefined;
+  const apply = (context: SecureContextOptions): void => {
+    if (server === undefined) early = context;
+    else server.setSecureContext(context);
+  };
+  const { certificates, first } = await Certificates.open(options.files, apply, report);
+  server = make({
+    ...(early ?? first),
+    handshakeTimeout: options.handshakeTimeoutMs,
+    requestCert: options.clientCertificates !== 'none',
+    // With `optional` a client may have none; one that has a bad one is sent away by `peerOf`.
+    rejectUnauthorized: options.clientCertificates === 'required',
+  });
+  const handshakes = trackHandshakes(server);
+  server.on('tlsClientError', (error, socket) => {
+    report({
+      kind: 'handshake-failed',
+      address: socket.remoteAddress ?? '',
+      reason: error.message,
+    });
+    socket.destroy();
+  });
+  const stop = (): void => {
+    certificates.close();
+    for (const socket of handshakes.values()) socket.destroy();
+  };
+  return { server, stop };
+}
+
+/** By address and port, as the socket that was accepted and the one that came out of the handshake are two. */
+function trackHandshakes(server: Server): ReadonlyMap<string, Socket> {
+  const sockets = new Map<string, Socket>();
+  function gone(this: Socket): void {
+    for (const [name, socket] of sockets) if (socket === this) sockets.delete(name);
+  }
+  server.on('connection', (socket: Socket) => {
+    sockets.set(nameOf(socket), socket);
+    socket.once('close', gone);
+  });
+  server.on('secureConnection', (socket: TLSSocket) => {
+    const name = nameOf(socket);
+    sockets.get(name)?.off('close', gone);
+    sockets.delete(name);
+  });
+  return sockets;
+}
+
+function nameOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
+}
+
+/** undefined for a client that is gone, or whose certificate is not to be believed. */
+export function peerOf(socket: TLSSocket): StreamPeer | undefined {
+  const { remoteAddress: address, remotePort: port } = socket;
+  if (address === undefined || port === undefined) return undefined;
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) return { address, port, tls: true };
+  if (!socket.authorized) return undefined;
+  // One name a line, its special characters escaped (RFC 2253), so a comma is no part of a name.
+  const certificateSubject = certificate.subject.split('\n').join(',');
+  return { address, port, tls: true, certificateSubject };
+}

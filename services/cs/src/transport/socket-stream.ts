@@ -1,0 +1,75 @@
+// A TCP or TLS socket as a byte stream. Hides how a connection ends without losing the last packet: a socket that is closed
+// while the client still sends is reset by the kernel, and a DISCONNECT that it has not read is gone. So after `end` the
+// socket goes on reading, into nothing, until the client closes or the time is up.
+//
+// Node's reads are used as they come: each chunk has memory of its own, so that payloads need no copy.
+
+import type { Socket } from 'node:net';
+import { lingerMs, type ByteStream, type StreamPeer } from './transport.ts';
+
+export class SocketStream implements ByteStream {
+  readonly peer: StreamPeer;
+  onBytes: (chunk: Buffer) => void = ignore;
+  onClose: (error?: Error) => void = ignore;
+  onDrain: () => void = ignore;
+  readonly #socket: Socket;
+  #error: Error | undefined = undefined;
+  #above = false;
+  #linger: NodeJS.Timeout | undefined = undefined;
+
+  constructor(socket: Socket, peer: StreamPeer) {
+    this.#socket = socket;
+    this.peer = peer;
+    socket.on('data', (chunk: Buffer) => this.onBytes(chunk));
+    socket.on('error', (error) => {
+      this.#error ??= error;
+    });
+    socket.on('close', () => {
+      clearTimeout(this.#linger);
+      this.onClose(this.#error);
+    });
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  write(bytes: Uint8Array): void {
+    if (!this.#socket.writable) return;
+    this.#socket.write(bytes, this.#written);
+    // What the kernel took at once never counts.
+    if (this.#socket.writableLength > 0) this.#above = true;
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    if (this.#linger !== undefined || this.#socket.destroyed) return;
+    this.onBytes = ignore;
+    this.#linger = setTimeout(() => this.#socket.destroy(), lingerMs).unref();
+    this.#socket.end();
+    this.#socket.resume();
+  }
+
+  destroy(): void {
+    this.onBytes = ignore;
+    this.#socket.destroy();
+  }
+
+  // The socket's own `drain` comes only where more than its high-water mark was waiting.
+  readonly #written = (): void => {
+    if (!this.#above || this.#socket.writableLength > 0 || this.#socket.destroyed) return;
+    this.#above = false;
+    this.onDrain();
+  };
+}
+
+function ignore(): void {
+  // Nobody listens yet, or any more.
+}

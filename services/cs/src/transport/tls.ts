@@ -1,0 +1,26 @@
+import { createServer, type TLSSocket } from 'node:tls';
+import { listening, socketOptions } from './listening.ts';
+import { peerOf, withCertificates, type SecureListenOptions } from './secure-server.ts';
+import { SocketStream } from './socket-stream.ts';
+import type { ByteStream, Listener } from './transport.ts';
+
+/** Accepts MQTT over TLS. Rejects with the error of the socket, or of the certificates. */
+export async function listenTls(
+  options: SecureListenOptions,
+  accept: (stream: ByteStream) => void,
+): Promise<Listener> {
+  const { server, stop } = await withCertificates(options, (tls) =>
+    createServer({ ...socketOptions, ...tls }),
+  );
+  server.on('secureConnection', (socket: TLSSocket) => {
+    const peer = peerOf(socket);
+    if (peer !== undefined) {
+      accept(new SocketStream(socket, peer));
+      return;
+    }
+    const { remoteAddress: address = '', authorizationError: error } = socket;
+    options.report?.({ kind: 'handshake-failed', address, reason: String(error ?? 'closed') });
+    socket.destroy();
+  });
+  return listening(server, options, stop);
+}

@@ -1,0 +1,87 @@
+// A WebSocket as a byte stream: what is written at once is one binary frame, and what comes is handed on message by message.
+
+import type { RawData, WebSocket } from 'ws';
+import { lingerMs, type ByteStream, type StreamPeer } from './transport.ts';
+
+/** RFC 6455, section 7.4.1. */
+const normalClosure = 1000;
+const unsupportedKind = 1003;
+
+export class WebSocketStream implements ByteStream {
+  readonly peer: StreamPeer;
+  onBytes: (chunk: Buffer) => void = ignore;
+  onClose: (error?: Error) => void = ignore;
+  onDrain: () => void = ignore;
+  readonly #webSocket: WebSocket;
+  #error: Error | undefined = undefined;
+  #above = false;
+  #linger: NodeJS.Timeout | undefined = undefined;
+
+  constructor(webSocket: WebSocket, peer: StreamPeer) {
+    this.#webSocket = webSocket;
+    this.peer = peer;
+    webSocket.on('message', (message, isBinary) => this.#received(message, isBinary));
+    webSocket.on('error', (error) => {
+      this.#error ??= error;
+    });
+    webSocket.on('close', () => {
+      clearTimeout(this.#linger);
+      this.onClose(this.#error);
+    });
+  }
+
+  get bufferedBytes(): number {
+    return this.#webSocket.bufferedAmount;
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
+    this.#webSocket.send(bytes, { binary: true }, this.#written);
+    if (this.#webSocket.bufferedAmount > 0) this.#above = true;
+  }
+
+  pause(): void {
+    this.#webSocket.pause();
+  }
+
+  resume(): void {
+    this.#webSocket.resume();
+  }
+
+  end(): void {
+    this.#close(normalClosure);
+  }
+
+  destroy(): void {
+    this.onBytes = ignore;
+    this.#webSocket.terminate();
+  }
+
+  #received(message: RawData, isBinary: boolean): void {
+    if (!isBinary) {
+      // [MQTT-6.0.0-1] MQTT comes in binary frames
+      this.#error ??= new Error('a text frame');
+      this.#close(unsupportedKind);
+    } else if (Buffer.isBuffer(message)) this.onBytes(message);
+  }
+
+  #close(code: number): void {
+    if (this.#linger !== undefined || this.#webSocket.readyState === this.#webSocket.CLOSED) return;
+    this.onBytes = ignore;
+    this.#linger = setTimeout(() => this.#webSocket.terminate(), lingerMs).unref();
+    this.#webSocket.close(code);
+    // The client's own close frame is behind what it sent.
+    this.#webSocket.resume();
+  }
+
+  readonly #written = (): void => {
+    const { readyState, OPEN, bufferedAmount } = this.#webSocket;
+    if (!this.#above || bufferedAmount > 0 || readyState !== OPEN) return;
+    this.#above = false;
+    this.onDrain();
+  };
+}
+
+function ignore(): void {
+  // Nobody listens yet, or any more.
+}

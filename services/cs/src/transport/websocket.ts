@@ -1,0 +1,120 @@
+// MQTT over WebSocket (MQTT 5.0, section 6), plain and secure. Hides HTTP and frames: to its owner it is a stream of bytes,
+// whose packets may lie across frames as they like [MQTT-6.0.0-2]. No compression: it takes hundreds of kilobytes a
+// connection, and payloads are opaque.
+
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
+import { WebSocketServer } from 'ws';
+import { listening, socketOptions } from './listening.ts';
+import { peerOf, withCertificates, type SecureListenOptions } from './secure-server.ts';
+import type { ByteStream, Listener, ListenOptions, StreamPeer } from './transport.ts';
+import { WebSocketStream } from './websocket-stream.ts';
+
+export interface WebSocketOptions {
+  /** As in the URL, such as `/mqtt`. */
+  readonly path: string;
+  /** The largest message, all its fragments together; beyond it the connection is closed with 1009. */
+  readonly messageBytesMax: number;
+  /** From accepting a socket to the end of its upgrade. */
+  readonly handshakeTimeoutMs: number;
+}
+
+/** The registered one first, then what clients of 3.1 and 3.1.1 offer. */
+const subProtocols = ['mqtt', 'mqttv3.1', 'mqttv3.1.1'];
+const httpCheckMs = 1000;
+
+/** Rejects with the error of the socket (`EADDRINUSE`). */
+export function listenWebSocket(
+  options: ListenOptions & WebSocketOptions,
+  accept: (stream: ByteStream) => void,
+): Promise<Listener> {
+  const server = createServer(httpOptions(options));
+  serve(server, options, accept);
+  return listening(server, options, () => server.closeAllConnections());
+}
+
+/** Rejects with the error of the socket, or of the certificates. */
+export async function listenSecureWebSocket(
+  options: SecureListenOptions & WebSocketOptions,
+  accept: (stream: ByteStream) => void,
+): Promise<Listener> {
+  const { server, stop } = await withCertificates(options, (tls) =>
+    createSecureServer({ ...httpOptions(options), ...tls }),
+  );
+  serve(server, options, accept);
+  return listening(server, options, () => {
+    server.closeAllConnections();
+    stop();
+  });
+}
+
+function httpOptions({ handshakeTimeoutMs }: WebSocketOptions): object {
+  return {
+    ...socketOptions,
+    headersTimeout: handshakeTimeoutMs,
+    requestTimeout: handshakeTimeoutMs,
+    connectionsCheckingInterval: httpCheckMs,
+  };
+}
+
+function serve(
+  server: Server,
+  options: ListenOptions & WebSocketOptions,
+  accept: (stream: ByteStream) => void,
+): void {
+  const webSockets = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: options.messageBytesMax,
+    // [MQTT-6.0.0-4]
+    handleProtocols: (offered) => subProtocols.find((name) => offered.has(name)) ?? false,
+  });
+  server.on('request', (_request, response) => {
+    response.writeHead(426, { Connection: 'close', Upgrade: 'websocket' }).end();
+  });
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const peer = socket instanceof Socket ? peerOn(socket) : undefined;
+    const refused = peer === undefined ? '403 Forbidden' : refusal(request, options.path);
+    if (peer === undefined || refused !== undefined) {
+      const address = peer?.address ?? '';
+      options.report?.({ kind: 'handshake-failed', address, reason: String(refused) });
+      refuse(socket, String(refused));
+      return;
+    }
+    webSockets.handleUpgrade(request, socket, head, (webSocket) =>
+      accept(new WebSocketStream(webSocket, peer)),
+    );
+  });
+  webSockets.on('wsClientError', (error, socket, request) => {
+    const address = request.socket.remoteAddress ?? '';
+    options.report?.({ kind: 'handshake-failed', address, reason: error.message });
+    refuse(socket, '400 Bad Request');
+  });
+}
+
+function peerOn(socket: Socket): StreamPeer | undefined {
+  if (socket instanceof TLSSocket) return peerOf(socket);
+  const { remoteAddress: address, remotePort: port } = socket;
+  return address === undefined || port === undefined ? undefined : { address, port, tls: false };
+}
+
+/** The status to refuse with. */
+function refusal(request: IncomingMessage, path: string): string | undefined {
+  const [asked] = (request.url ?? '').split('?', 1);
+  if (asked !== path) return '404 Not Found';
+  // [MQTT-6.0.0-3] a client has to offer the sub-protocol
+  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',');
+  const known = offered.some((name) => subProtocols.includes(name.trim()));
+  return known ? undefined : '400 Bad Request';
+}
+
+function refuse(socket: Duplex, status: string): void {
+  socket.on('error', () => socket.destroy());
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () =>
+    socket.destroy(),
+  );
+}

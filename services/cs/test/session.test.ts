@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { clientId, epoch, queueId, sessionHandle } from '@lmqtt/common/ids';
+import type { Message } from '@lmqtt/common/message';
+import type { Qos } from '@lmqtt/common/qos';
+import type { SessionWrite, SubscriptionState } from '@lmqtt/proto/link';
+import { QueueFeed } from '../src/queue/feed.ts';
+import { Session } from '../src/session/session.ts';
+import type { SessionNode } from '../src/session/session.ts';
+import type { Outlet } from '../src/session/outlet.ts';
+import { readFrom, stored } from './queue-fixture.ts';
+
+interface Sent {
+  readonly text: string;
+  readonly qos: Qos;
+  readonly dup: boolean;
+  readonly packetId: number;
+  readonly identifiers: readonly number[] | undefined;
+}
+
+/** A session over a store of given messages, with an outlet that notes what is sent. */
+function setUp(options: { persistent?: boolean; windowSize?: number; messages?: Message[] } = {}) {
+  const messages = options.messages ?? [];
+  const sent: Sent[] = [];
+  const released: number[] = [];
+  const writes: SessionWrite[] = [];
+  const durable: (() => void)[] = [];
+  const feeds = new Map<number, QueueFeed>();
+  const limits = {
+    ringMessagesMax: 64,
+    ringBytesMax: 1 << 20,
+    readMessagesMax: 10,
+    readBytesMax: 1e6,
+  };
+  const none = (): void => {};
+  const node: SessionNode = {
+    journal: {
+      write: (write) => writes.push(write),
+      writeDurably: (write, then) => {
+        writes.push(write);
+        durable.push(then);
+      },
+    },
+    events: { expired: none, tooLarge: none, droppedSlow: none, refusedByClient: none, lost: none },
+    nowMs: () => 1_000_000,
+    feed(queue) {
+      let feed = feeds.get(queue);
+      if (feed === undefined) {
+        feed = new QueueFeed(queue, 0, limits, (r) => Promise.resolve(readFrom(messages, r)));
+        feeds.set(queue, feed);
+      }
+      return feed;
+    },
+    releaseFeed: none,
+    readRetained: () => Promise.resolve({ messages: [], next: undefined }),
+    readQueue: (request) => Promise.resolve(readFrom(messages, request)),
+    schedule: none,
+    positionMoved: none,
+    credit: none,
+  };
+  const outlet: Outlet = {
+    writable: true,
+    sendPublish(message, qos, dup, _retain, packetId, identifiers) {
+      sent.push({ text: message.payload.toString(), qos, dup, packetId, identifiers });
+      return true;
+    },
+    sendPubrel: (packetId) => released.push(packetId),
+  };
+  const session = new Session(
+    {
+      handle: sessionHandle(1),
+      clientId: clientId('c'),
+      epoch: epoch(1),
+      persistent: options.persistent ?? false,
+      windowSize: options.windowSize ?? 10,
+    },
+    node,
+    outlet,
+  );
+  const run = async (): Promise<void> => {
+    for (let round = 0; round < 6; round++) {
+      session.pump();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  return { session, sent, released, writes, durable, run };
+}
+
+function subscription(
+  filter: string,
+  queue: number,
+  qos: Qos,
+  identifier?: number,
+  position = 0,
+  done: number[] = [],
+): SubscriptionState {
+  return {
+    filter,
+    options: {
+      qos,
+      noLocal: false,
+      retainAsPublished: false,
+      retainHandling: 0,
+      subscriptionIdentifier: identifier,
+    },
+    group: undefined,
+    queue: queueId(queue),
+    positions: [{ partition: 0, start: 0, position, done }],
+    retainedAfter: undefined,
+  };
+}
+
+test('[MQTT-3.3.4-2] a message in two queues goes out once, highest QoS, all identifiers', async () => {
+  const messages = [
+    stored('only 1', 2, [[1, 0, -1]], 'a/x'),
+    stored(
+      'both',
+      2,
+      [
+        [1, 1, 0],
+        [2, 0, -1],
+      ],
+      'a/b',
+    ),
+    stored('only 2', 2, [[2, 1, 0]], 'c/b'),
+  ];
+  const { session, sent, run } = setUp({ messages });
+  session.subscribe(subscription('a/+', 1, 1, 7));
+  session.subscribe(subscription('+/b', 2, 2, 8));
+  await run();
+  assert.deepEqual(
+    sent.map(({ text, qos, identifiers }) => ({ text, qos, identifiers: identifiers?.toSorted() })),
+    [
+      { text: 'only 1', qos: 1, identifiers: [7] },
+      { text: 'both', qos: 2, identifiers: [7, 8] },
+      { text: 'only 2', qos: 2, identifiers: [8] },
+    ],
+  );
+});
+
+test('no more than the window is in flight, and an acknowledgement lets the next one go', async () => {
+  const messages = [0, 1, 2, 3].map((n) => stored(String(n), 1, [[1, n, n - 1]]));
+  const { session, sent, run } = setUp({ messages, windowSize: 2 });
+  session.subscribe(subscription('t', 1, 1));
+  await run();
+  assert.deepEqual(
+    sent.map((each) => each.text),
+    ['0', '1'],
+  );
+  assert.equal(session.puback(sent[1]!.packetId, false), 'ok');
+  await run();
+  assert.deepEqual(
+    sent.map((each) => each.text),
+    ['0', '1', '2'],
+  );
+  // The first is still open: the position stays below it.
+  assert.equal(session.cursorOf(queueId(1), 0)?.position, 0);
+  session.puback(sent[0]!.packetId, false);
+  assert.equal(session.cursorOf(queueId(1), 0)?.position, 2);
+});
+
+test('QoS 2 of a stored session: nothing is sent before its identifier is durable', async () => {
+  const messages = [stored('m', 2, [[1, 0, -1]])];
+  const { session, sent, released, writes, durable, run } = setUp({ messages, persistent: true });
+  session.subscribe(subscription('t', 1, 2));
+  await run();
+  assert.equal(sent.length, 0);
+  assert.equal(writes[0]?.kind, 'sent');
+  durable.shift()?.();
+  assert.equal(sent.length, 1);
+  assert.equal(session.pubrec(sent[0]!.packetId, false), 'ok');
+  assert.equal(released.length, 0);
+  durable.shift()?.();
+  assert.deepEqual(released, [sent[0]!.packetId]);
+  assert.equal(session.pubcomp(sent[0]!.packetId, false), 'ok');
+  assert.equal(session.cursorOf(queueId(1), 0)?.position, 1);
+});
+
+test('[MQTT-4.4.0-1] after a reconnect: original identifiers, DUP, in order, then what is new', async () => {
+  const messages = [0, 1, 2, 3, 4].map((n) => stored(String(n), 1, [[1, n, n - 1]]));
+  const { session, sent, run } = setUp({ messages, persistent: true });
+  session.subscribe(subscription('t', 1, 1, undefined, 0, [1]));
+  const place = (offset: number) =>
+    ({ kind: 'queue', queue: queueId(1), partition: 0, offset }) as const;
+  session.redeliver([
+    { packetId: 9, qos: 1, state: 'sent', sequence: 3, place: place(2), filter: 't' },
+    { packetId: 5, qos: 1, state: 'sent', sequence: 1, place: place(0), filter: 't' },
+  ]);
+  await run();
+  assert.deepEqual(
+    sent.map(({ text, dup }) => ({ text, dup })),
+    [
+      { text: '0', dup: true },
+      { text: '2', dup: true },
+      { text: '3', dup: false },
+      { text: '4', dup: false },
+    ],
+  );
+  assert.deepEqual(
+    sent.slice(0, 2).map((each) => each.packetId),
+    [5, 9],
+  );
+});
