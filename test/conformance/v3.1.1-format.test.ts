@@ -188,21 +188,23 @@ test('[MQTT-2.3.1-6] [MQTT-2.3.1-7] [MQTT-3.8.4-2] [MQTT-3.10.4-4] answers carry
 });
 
 test('packets in single bytes, and all in one write, are the same packets', async () => {
-  const topic = unique();
-  const bytes = Buffer.concat([
-    connect({ clientId: unique() }),
-    subscribe({ packetId: 7, filters: [topic] }),
-    publish({ topic, payload: 'x'.repeat(300) }),
-    pingreq(),
-  ]);
+  const packets = (topic: string): Buffer =>
+    Buffer.concat([
+      connect({ clientId: unique() }),
+      subscribe({ packetId: 7, filters: [topic] }),
+      publish({ topic, payload: 'x'.repeat(300) }),
+      pingreq(),
+    ]);
+  const topics = [unique(), unique()] as const;
   const atOnce = await suite.open();
-  atOnce.send(bytes);
+  atOnce.send(packets(topics[0]));
   const slowly = await suite.open();
-  for (const byte of bytes) {
+  for (const byte of packets(topics[1])) {
     slowly.send(Buffer.from([byte]));
     await new Promise(setImmediate);
   }
-  for (const client of [atOnce, slowly]) {
+  for (const [index, client] of [atOnce, slowly].entries()) {
+    const topic = topics[index] ?? '';
     await client.expect('connack', { reason: 0 });
     await client.expect('suback', { packetId: 7 });
     await client.find('publish', { topic, payload: 'x'.repeat(300) });
