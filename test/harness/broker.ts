@@ -1,6 +1,7 @@
 // Starts the broker under test as its own process, on free ports and a temporary directory, and
 // hides how it is told to and where it listens. The process cannot outlive the test: a guard shell
-// holds a pipe from here and kills it when the pipe closes, even by SIGKILL of the test.
+// holds a pipe from here, and kills it and removes the directory when the pipe closes, even by
+// SIGKILL of the test.
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -149,7 +150,9 @@ export class Broker {
   }
 
   #watch(pid: number): void {
-    this.#guard = spawn('sh', ['-c', 'read _; kill -9 "$1"', 'guard', String(pid)], {
+    const script = 'read _; kill -9 "$1"; [ -z "$2" ] || { sleep 0.1; rm -rf "$2"; }';
+    const folder = this.#dirIsOurs ? this.dataDir : '';
+    this.#guard = spawn('sh', ['-c', script, 'guard', String(pid), folder], {
       stdio: ['pipe', 'ignore', 'ignore'],
       detached: true,
     });
@@ -224,6 +227,11 @@ export class Broker {
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
   const external = process.env['LMQTT_TEST_BROKER'];
   const broker = new Broker(options, external);
-  if (external === undefined) await broker.start();
+  try {
+    if (external === undefined) await broker.start();
+  } catch (error) {
+    await broker.stop();
+    throw error;
+  }
   return broker;
 }
