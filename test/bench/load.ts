@@ -34,6 +34,7 @@ function answer(what: Answer): void {
   process.send?.(what, undefined, undefined, () => process.exit('error' in what ? 1 : 0));
 }
 
+process.once('disconnect', () => process.exit(1));
 process.once('message', (job) => {
   run(job as Job).then(
     (outcome) => answer({ outcome }),

@@ -56,6 +56,9 @@ async function main(options: Options): Promise<void> {
   }
 }
 
+// An orderly exit, so that the brokers end too.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+
 const names = workloads.map((workload) => workload.name);
 try {
   const options = readOptions(process.argv.slice(2), names);

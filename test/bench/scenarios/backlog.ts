@@ -1,5 +1,5 @@
 // An absent session collects messages; then it comes back with a receive maximum and takes them
-// all. Measured from its CONNECT to the last message.
+// all. Measured from its CONNECT to the last message; the memory is the most that was seen.
 import { between, faultsOf } from '../interval.ts';
 import type { BacklogJob, Outcome } from '../job.ts';
 import { drained, Lane } from '../lane.ts';
@@ -16,6 +16,7 @@ const window = 64;
 const fillMs = 120_000;
 const drainMs = 60_000;
 const pollMs = 5;
+const rssPollMs = 100;
 
 class Absentee implements Receiver {
   readonly sequences: readonly Sequence[];
@@ -87,13 +88,19 @@ export async function runBacklog(job: BacklogJob, target: Target): Promise<Outco
 
   const rssBefore = rssBytesOf(target.pid);
   const absentee = new Absentee(publishers);
+  let rssMax = rssBefore;
+  const rssTimer = setInterval(() => {
+    rssMax = Math.max(rssMax, rssBytesOf(target.pid));
+  }, rssPollMs);
   const start = times(target.pid);
   const endUs = nowUs() + drainMs * 1000;
   await session(target, job, absentee);
   while (nowUs() < endUs && absentee.count < sent && absentee.failures.length === 0) {
     await sleep(pollMs);
   }
+  clearInterval(rssTimer);
   const interval = between(target.pid, start, absentee.count, absentee.gaps);
+  const rssAfter = Math.max(rssMax, interval.rssAfter);
   const faults = faultsOf(lanes, absentee.sequences, absentee.failures);
-  return { ...interval, rssBefore, faults };
+  return { ...interval, rssBefore, rssAfter, faults };
 }
