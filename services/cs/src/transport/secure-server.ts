@@ -52,16 +52,23 @@ export async function withCertificates<S extends Server>(
 /** By address and port, as the socket that was accepted and the one that came out of the handshake are two. */
 function trackHandshakes(server: Server): ReadonlyMap<string, Socket> {
   const sockets = new Map<string, Socket>();
+  const names = new WeakMap<Socket, string>();
   function gone(this: Socket): void {
-    for (const [name, socket] of sockets) if (socket === this) sockets.delete(name);
+    const name = names.get(this);
+    if (name !== undefined && sockets.get(name) === this) sockets.delete(name);
   }
   server.on('connection', (socket: Socket) => {
-    sockets.set(nameOf(socket), socket);
+    const name = nameOf(socket);
+    names.set(socket, name);
+    sockets.set(name, socket);
     socket.once('close', gone);
   });
   server.on('secureConnection', (socket: TLSSocket) => {
     const name = nameOf(socket);
-    sockets.get(name)?.off('close', gone);
+    const accepted = sockets.get(name);
+    if (accepted === undefined) return;
+    accepted.off('close', gone);
+    names.delete(accepted);
     sockets.delete(name);
   });
   return sockets;

@@ -14,6 +14,7 @@ export class WebSocketStream implements ByteStream {
   onDrain: () => void = ignore;
   readonly #webSocket: WebSocket;
   #error: Error | undefined = undefined;
+  #wrote = false;
   #above = false;
   #linger: NodeJS.Timeout | undefined = undefined;
 
@@ -31,11 +32,13 @@ export class WebSocketStream implements ByteStream {
   }
 
   get bufferedBytes(): number {
-    return this.#webSocket.bufferedAmount;
+    // Before the first write that is the answer to the upgrade, for which no drain would come.
+    return this.#wrote ? this.#webSocket.bufferedAmount : 0;
   }
 
   write(bytes: Uint8Array): void {
     if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
+    this.#wrote = true;
     this.#webSocket.send(bytes, { binary: true }, this.#written);
     if (this.#webSocket.bufferedAmount > 0) this.#above = true;
   }
