@@ -164,7 +164,7 @@ test('[MQTT-3.1.3-1] [MQTT-3.1.4-4] a CONNECT with every field in its place is a
 
 test('[MQTT-3.1.3-5] client ids of 1 to 23 letters and digits are accepted', async () => {
   const letters = '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
-  const clientIds = [...letters].concat(
+  const clientIds = Array.from(letters).concat(
     letters.slice(0, 23),
     letters.slice(23, 46),
     letters.slice(-23),

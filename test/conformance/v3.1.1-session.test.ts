@@ -61,7 +61,7 @@ test('[MQTT-3.1.2-5] a session that lost its connection, without DISCONNECT, get
   }
   const second = await suite.client({ clientId, clean: false, sessionPresent: true });
   for (let index = 0; index < 50; index += 1) {
-    await second.expect('publish', { topic, payload: `${index}`, dup: false });
+    await second.expect('publish', { topic, payload: `${index}` });
   }
 });
 

@@ -130,7 +130,7 @@ function ack(type: Ack['type'], fields: Fields, version: Version): ServerPacket 
   const packetId = fields.u16();
   const code = version === 5 && fields.left > 0 ? reason(type, fields.u8(), 5) : 0;
   const properties = version === 5 && fields.left > 0 ? fields.properties(type) : {};
-  return { type, packetId, reason: code, properties } as ServerPacket;
+  return { type, packetId, reason: code, properties };
 }
 
 function codes(type: 'suback' | 'unsuback', fields: Fields, version: Version): Suback | Unsuback {

@@ -161,7 +161,7 @@ function entries(properties: SentProperties): readonly PropertyEntry[] {
 /** Property length and properties. */
 export function encodeProperties(properties: SentProperties = {}): Buffer {
   const parts = entries(properties).map(([name, value]) => {
-    if (typeof name === 'number') return Buffer.concat([varint(name), raw(value as Bytes)]);
+    if (typeof name === 'number') return Buffer.concat([varint(name), raw(value)]);
     const [id, kind] = propertyTable[name];
     return Buffer.concat([u8(id), encodeValue(kind, value)]);
   });
