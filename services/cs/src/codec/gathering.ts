@@ -2,7 +2,7 @@
 // client that announces a large packet costs no more memory than it has sent, and no byte is copied
 // more than a few times. The buffer is new for each packet: whoever reads the packet may keep it.
 
-const bytesMin = 256;
+const bytesMin = 64;
 
 export class Gathering {
   #buffer: Buffer;
@@ -11,7 +11,7 @@ export class Gathering {
   /** Begins with the bytes from `start` to the chunk's end, of a packet of `packetBytes` (0: not known). */
   constructor(chunk: Buffer, start: number, packetBytes: number) {
     this.#filled = chunk.length - start;
-    this.#buffer = Buffer.allocUnsafe(capacity(this.#filled, packetBytes));
+    this.#buffer = Buffer.allocUnsafeSlow(capacity(this.#filled, packetBytes));
     chunk.copy(this.#buffer, 0, start);
   }
 
@@ -28,7 +28,7 @@ export class Gathering {
     const end = Math.min(chunk.length, at + packetBytes - this.#filled);
     const filled = this.#filled + end - at;
     if (filled > this.#buffer.length) {
-      const larger = Buffer.allocUnsafe(capacity(filled, packetBytes));
+      const larger = Buffer.allocUnsafeSlow(capacity(filled, packetBytes));
       this.#buffer.copy(larger, 0, 0, this.#filled);
       this.#buffer = larger;
     }
