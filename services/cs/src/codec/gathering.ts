@@ -1,6 +1,7 @@
 // One packet that comes in pieces. Its buffer grows by doubling up to the packet's size, so a
 // client that announces a large packet costs no more memory than it has sent, and no byte is copied
-// more than a few times. The buffer is new for each packet: whoever reads the packet may keep it.
+// more than a few times. The buffer is new for each packet, so whoever reads the packet may keep it,
+// and not of the pool, of which a slow client would hold a whole slab.
 
 const bytesMin = 64;
 
