@@ -4,7 +4,9 @@ import type { Metrics } from '@lmqtt/common/metrics';
 import type { ConnectionEnd } from '@lmqtt/proto/link';
 import type { Connection } from './connection/connection.ts';
 import type { Counters } from './counters.ts';
+import type { ListenerName } from './listeners.ts';
 import type { SessionEvents } from './session/session-events.ts';
+import type { TransportEvent } from './transport/transport.ts';
 
 /** What happens to connections and their sessions: each event is one counter and one log line. */
 export class CsEvents implements SessionEvents {
@@ -13,6 +15,12 @@ export class CsEvents implements SessionEvents {
   private readonly counters: Counters;
   private readonly refusals: Record<string, number> = {};
   private readonly ends: Record<string, number> = {};
+  private readonly transportEvents: Record<TransportEvent['kind'], number> = {
+    'accept-failed': 0,
+    'handshake-failed': 0,
+    'certificates-read': 0,
+    'certificates-refused': 0,
+  };
 
   constructor(log: Logger, metrics: Metrics, counters: Counters) {
     this.log = log;
@@ -30,6 +38,12 @@ export class CsEvents implements SessionEvents {
       'Connections that ended, by why',
       'reason',
       entries(this.ends),
+    );
+    metrics.gauges(
+      'lmqtt_transport_events_total',
+      'What happened before there was a connection, by kind',
+      'kind',
+      entries(this.transportEvents),
     );
   }
 
@@ -68,6 +82,12 @@ export class CsEvents implements SessionEvents {
     this.ends[reason] = (this.ends[reason] ?? 0) + 1;
     const { clientId } = connection;
     this.log.info({ clientId, reason: end.reason }, 'client disconnected');
+  }
+
+  transport(listener: ListenerName, event: TransportEvent): void {
+    this.transportEvents[event.kind] += 1;
+    const level = event.kind === 'certificates-refused' ? 'error' : 'info';
+    this.log[level]({ listener, ...event }, 'transport');
   }
 
   linkFailed(connection: Connection, error: unknown): void {

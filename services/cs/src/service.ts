@@ -7,9 +7,9 @@ import type { LinkServer } from '@lmqtt/proto/link';
 import { Counters } from './counters.ts';
 import { CsEvents } from './events.ts';
 import { registerMetrics } from './metrics.ts';
+import { openListeners } from './listeners.ts';
+import type { ListenerName } from './listeners.ts';
 import { CsNode } from './node.ts';
-import { listenTcp } from './transport/tcp.ts';
-import type { Listener } from './transport/transport.ts';
 
 export interface CsOptions {
   readonly settings: Settings;
@@ -20,12 +20,10 @@ export interface CsOptions {
   readonly counters: Counters;
 }
 
-export type ListenerName = 'mqtt' | 'mqtts' | 'ws' | 'wss';
-
 export interface CsService {
   readonly node: CsNode;
   readonly counters: Counters;
-  readonly ports: Partial<Record<ListenerName, number>>;
+  readonly ports: Readonly<Partial<Record<ListenerName, number>>>;
   stop(): Promise<void>;
 }
 
@@ -43,24 +41,18 @@ export async function startCs(options: CsOptions): Promise<CsService> {
     server,
   );
   registerMetrics(metrics, counters, node);
-  const listeners: Listener[] = [];
-  const ports: Partial<Record<ListenerName, number>> = {};
-  const { bind: host, listenBacklog: backlog } = settings;
-  if (settings.mqttPort !== null) {
-    const listener = await listenTcp({ host, port: settings.mqttPort, backlog }, (stream) =>
-      node.accept(stream),
-    );
-    listeners.push(listener);
-    ports.mqtt = listener.address.port;
-  }
+  const listeners = await openListeners(
+    settings,
+    (stream) => node.accept(stream),
+    (listener, event) => events.transport(listener, event),
+  );
   return {
     node,
     counters,
-    ports,
+    ports: listeners.ports,
     async stop() {
-      const closed = Promise.all(listeners.map((listener) => listener.close()));
+      await listeners.close();
       await node.stop();
-      await closed;
     },
   };
 }
