@@ -1,5 +1,10 @@
-import { PropertyId, propertyRules, willProperties } from '../packet/property.ts';
-import type { PropertyPlace, PropertyRule, UserProperty } from '../packet/property.ts';
+import { PropertyId, propertyRules } from '../packet/property.ts';
+import type {
+  PropertyPlace,
+  PropertyRule,
+  UserProperty,
+  willProperties,
+} from '../packet/property.ts';
 import { Cursor } from './cursor.ts';
 import { malformed, protocolError } from './malformed-packet.ts';
 
