@@ -1,7 +1,7 @@
 // Fuzzing of a running broker over sockets. While many clients send what packet-script.ts makes up,
 // a well-behaved pair exchanges messages at QoS 1 and the broker's memory is read from /proc.
 //
-// Checked for each connection: the broker closes it, whatever came; after a malformed packet by
+// One connection in ten is a WebSocket. Checked for each connection: the broker closes it, whatever came; after a malformed packet by
 // itself. Where its CONNECT was legal, all that the broker sent is legal, and a 5.0 client that sent
 // a malformed packet was told so.
 import assert from 'node:assert/strict';
@@ -16,6 +16,7 @@ import { connected, unique } from '../harness/wire.ts';
 import type { PacketScript } from './packet-script.ts';
 import { packetBytesMax, packetScript } from './packet-script.ts';
 import { Random } from './random.ts';
+import { webSocketBytes } from './web-socket-bytes.ts';
 
 export interface FuzzPlan {
   readonly packetCount: number;
@@ -48,6 +49,7 @@ export const fuzzSettings: Readonly<Record<string, string>> = {
 
 const connectionCountAtOnce = 24;
 const closeMs = 15_000;
+const webSocketShare = 0.1;
 const receivedBytesMax = 4 << 20;
 
 interface Outcome {
@@ -56,9 +58,16 @@ interface Outcome {
   readonly timedOut: boolean;
 }
 
-async function play(broker: Broker, script: PacketScript, split: number): Promise<Outcome> {
+/** Sends the bytes in two writes; ends unless the broker has to. */
+async function play(
+  host: string,
+  port: number,
+  bytes: Buffer,
+  split: number,
+  ends: boolean,
+): Promise<Outcome> {
   return new Promise((resolve) => {
-    const socket = net.connect({ port: broker.mqttPort, host: broker.host, noDelay: true });
+    const socket = net.connect({ port, host, noDelay: true });
     const received: Buffer[] = [];
     let receivedBytes = 0;
     let reset = false;
@@ -79,10 +88,10 @@ async function play(broker: Broker, script: PacketScript, split: number): Promis
       resolve({ received: Buffer.concat(received), reset, timedOut });
     });
     socket.on('connect', () => {
-      socket.write(script.bytes.subarray(0, split));
+      socket.write(bytes.subarray(0, split));
       setImmediate(() => {
-        socket.write(script.bytes.subarray(split));
-        if (!script.malformed) socket.end();
+        socket.write(bytes.subarray(split));
+        if (ends) socket.end();
       });
     });
   });
@@ -97,6 +106,20 @@ function parseAll(bytes: Buffer, version: Version): ServerPacket[] {
     found.push(next.packet);
     rest = rest.subarray(next.length);
   }
+}
+
+async function overWebSocket(broker: Broker, script: PacketScript, random: Random): Promise<void> {
+  const { bytes, whole } = webSocketBytes(random, script.bytes);
+  const ends = !(whole && script.malformed);
+  const split = random.below(bytes.length);
+  const outcome = await play(broker.host, broker.wsPort, bytes, split, ends);
+  assert.ok(!outcome.timedOut, 'the broker did not close the WebSocket');
+}
+
+async function overTcp(broker: Broker, script: PacketScript, random: Random): Promise<void> {
+  const { bytes, malformed } = script;
+  const split = random.below(bytes.length);
+  judge(script, await play(broker.host, broker.mqttPort, bytes, split, !malformed));
 }
 
 function judge(script: PacketScript, outcome: Outcome): void {
@@ -177,9 +200,9 @@ export async function fuzz(broker: Broker, plan: FuzzPlan): Promise<FuzzReport> 
       const script = packetScript(random);
       packetCount += script.packetCount;
       if (script.malformed) malformedCount += 1;
-      const outcome = await play(broker, script, random.below(script.bytes.length));
+      const way = random.chance(webSocketShare) && broker.wsPort > 0 ? overWebSocket : overTcp;
       try {
-        judge(script, outcome);
+        await way(broker, script, random);
       } catch (error) {
         const sent = script.bytes.subarray(-300).toString('hex');
         throw new Error(`seed ${seed}, sent …${sent}\n${broker.logs().slice(-2000)}`, {
