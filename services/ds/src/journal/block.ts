@@ -15,11 +15,21 @@ import { crc32 } from 'node:zlib';
  * for a block. What a segment's header says of the segment before is the truth: a block past
  * that end was torn, or reported as failed, and is void.
  */
+/** True: nothing but zeros. */
+export function isBlank(bytes: Buffer): boolean {
+  for (let at = 0; at < bytes.length; at += zeros.length) {
+    const part = bytes.subarray(at, at + zeros.length);
+    if (!part.equals(zeros.subarray(0, part.length))) return false;
+  }
+  return true;
+}
+
 export const formatVersion = 1;
 export const segmentHeaderBytes = 64;
 export const blockHeaderBytes = 48;
 export const recordHeaderBytes = 5;
 
+const zeros = Buffer.alloc(64 << 10);
 const segmentMagic = 'LMQTTLOG';
 const blockMagic = 0x4b4c424c;
 const checkedBytes = 60;

@@ -31,7 +31,6 @@ export async function takeCheckpoint(
     }
     await durable();
     await state.write([], mark);
-    await state.flush();
     return count;
   } catch (error) {
     putBack(taken);
@@ -54,7 +53,6 @@ export async function takeWholeCheckpoint(
   );
   try {
     await state.write(changes, mark);
-    await state.flush();
     return changes.length;
   } catch (error) {
     putBack(taken);

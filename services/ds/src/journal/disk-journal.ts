@@ -24,7 +24,8 @@ import { CheckpointState, type CheckpointMark } from './state.ts';
 type Phase = 'new' | 'open' | 'failing' | 'recovering' | 'closing' | 'closed';
 
 const retryMsMax = 5000;
-const roomProved = 1 << 20;
+/** Written for a proof before it goes on after a failure. */
+const roomProved = 256 << 10;
 
 /**
  * The journal on segment files. One block is written at a time; what comes meanwhile gathers in
@@ -484,9 +485,9 @@ export class DiskJournal implements Journal, JournalSegments {
     const all = [...this.#closed.splice(0), this.#pending.take()];
     this.#closedBytes = 0;
     this.#notLazy();
-    for (const { callbacks, buffer, start, bytes, records } of all) {
+    for (const { callbacks, buffer, start, bytes } of all) {
       const nowhere: Written = { segment: 0, position: 0, buffer, start, bytes };
-      for (const callback of callbacks) callback(records === 0 ? undefined : failure, nowhere);
+      for (const callback of callbacks) callback(failure, nowhere);
     }
     this.#drain();
     if (this.#pending.callbacks.length > 0) this.#schedule();
@@ -527,7 +528,9 @@ export class DiskJournal implements Journal, JournalSegments {
         await next.close().catch(() => undefined);
         await this.#files.remove(join(this.#log, segmentName(next.number))).catch(() => undefined);
       }
-      this.#failure = failureOf(error);
+      const again = failureOf(error);
+      // Where there is no room, lmdb may speak of an input/output error.
+      this.#failure = again.reasonCode === ReasonCode.quotaExceeded ? again : failure;
       this.#failPending(this.#failure);
       this.#retryLater();
       return;

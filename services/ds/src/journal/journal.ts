@@ -37,6 +37,7 @@ export interface Journal {
   /** The same by copying, for what is not hot. */
   add(type: number, body: Buffer): void;
 
+  /** While the disk refuses, a commit fails even if nothing was added for it. */
   commit(callback: CommitCallback): void;
   /** As a promise; rejects with JournalFailure. */
   durable(): Promise<void>;

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import {
   decodeSegmentHeader,
   formatVersion,
+  isBlank,
   segmentHeaderBytes,
   type SegmentHeader,
 } from './block.ts';
@@ -132,7 +133,7 @@ async function findSegments(
       }
       if (header?.number === number) {
         found.push({ number, header });
-      } else if (number === numbers.at(-1) && (await isBlank(file))) {
+      } else if (number === numbers.at(-1) && (await isEmpty(file))) {
         // A crash came while it was being made: nothing was ever written into it.
         await files.remove(path);
       } else {
@@ -146,11 +147,11 @@ async function findSegments(
 }
 
 /** Nothing but zeros behind the header. */
-async function isBlank(file: Awaited<ReturnType<Files['open']>>): Promise<boolean> {
+async function isEmpty(file: Awaited<ReturnType<Files['open']>>): Promise<boolean> {
   const bytes = Math.max(0, (await file.size()) - segmentHeaderBytes);
   const content = Buffer.alloc(bytes);
   const count = await file.read(content, 0, bytes, segmentHeaderBytes);
-  return content.subarray(0, count).every((byte) => byte === 0);
+  return isBlank(content.subarray(0, count));
 }
 
 /** All segments from the checkpoint on must be there, each after the one that its head names. */

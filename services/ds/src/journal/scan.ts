@@ -1,5 +1,6 @@
 import {
   decodeBlock,
+  isBlank,
   magicOf,
   recordHeaderBytes,
   blockHeaderBytes,
@@ -94,7 +95,7 @@ async function judgeTail(request: ScanRequest, end: number, fileBytes: number): 
       throw damaged(request.name, end);
     }
   }
-  return tail.some((byte) => byte !== 0);
+  return !isBlank(tail.subarray(0, bytes));
 }
 
 function damaged(name: string, position: number): JournalRefusal {

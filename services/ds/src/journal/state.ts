@@ -22,6 +22,19 @@ export interface Change {
 
 const format = 1;
 
+/** lmdb gives the cause of a failed commit as a promise that rejects. */
+async function settled(commit: Promise<unknown>): Promise<void> {
+  try {
+    await commit;
+  } catch (error) {
+    if (error instanceof Error && 'commitError' in error) await error.commitError;
+    throw error;
+  }
+}
+
+/** The transaction as a whole tells of it. */
+const ignored = (): undefined => undefined;
+
 /** The entries of the checkpoints: an lmdb environment with a table for each participant. */
 export class CheckpointState {
   readonly #root: RootDatabase<Buffer, EntryKey>;
@@ -33,6 +46,8 @@ export class CheckpointState {
       path: join(directory, 'state'),
       encoding: 'binary',
       maxDbs: 64,
+      // Otherwise `flushed` never settles after a commit that failed.
+      overlappingSync: false,
     });
     this.#mark = this.#root.openDB<string, string>('journal', { encoding: 'string' });
     const found = this.#mark.get('format');
@@ -58,27 +73,24 @@ export class CheckpointState {
     return count;
   }
 
-  /** All or nothing. Only written; `flush` makes it durable. */
+  /** All or nothing. Durable when it resolves. */
   async write(changes: readonly Change[], mark: CheckpointMark | undefined): Promise<void> {
     const tables = new Map<string, Database<Buffer, EntryKey>>();
     for (const { table } of changes) {
       if (!tables.has(table)) tables.set(table, this.#table(table));
     }
-    await this.#root.batch(() => {
+    const batch = this.#root.batch(() => {
       for (const { table, key, value } of changes) {
         const database = tables.get(table);
-        if (value === undefined) void database?.remove(key);
-        else void database?.put(key, value);
+        const done = value === undefined ? database?.remove(key) : database?.put(key, value);
+        done?.catch(ignored);
       }
       if (mark !== undefined) {
-        void this.#mark.put('format', String(format));
-        void this.#mark.put('mark', JSON.stringify(mark));
+        this.#mark.put('format', String(format)).catch(ignored);
+        this.#mark.put('mark', JSON.stringify(mark)).catch(ignored);
       }
     });
-  }
-
-  async flush(): Promise<void> {
-    await this.#root.flushed;
+    await Promise.all([settled(batch), settled(this.#root.flushed)]);
   }
 
   async close(): Promise<void> {
