@@ -12,6 +12,7 @@ const usage = `lmqtt: an MQTT broker
 
 Commands:
   standalone   run the broker (when no command is given)
+  passwd       add, change, delete and list the users of a password file (see passwd --help)
   --help       this text
   --version    the version
 
@@ -27,6 +28,10 @@ async function dispatch(args: readonly string[]): Promise<number | undefined> {
   const isFlag = first === undefined || first.startsWith('-');
   const command = isFlag ? 'standalone' : first;
   const rest = isFlag ? args : args.slice(1);
+  if (command === 'passwd') {
+    const { runPasswd } = await import('@lmqtt/ds/auth/passwd');
+    return runPasswd([...rest]);
+  }
   if (command !== 'standalone') {
     throw new SettingsError(`${command}: there is no such command (see --help)`);
   }

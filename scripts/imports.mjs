@@ -1,0 +1,181 @@
+// Who may import what, in one place. Value and type imports count alike. An area is the first row
+// whose pattern its path begins with; a file imports within its own area freely and otherwise only
+// from the areas that its row names. Adapters are named by the composition roots alone.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+
+/** The files behind a port: everything in its folder but the port and what the port speaks of. */
+const portFolders = [
+  'queue-store',
+  'session-store',
+  'retained-store',
+  'group-store',
+  'registry',
+  'retry-queue',
+];
+const authAdapters = ['anonymous', 'chain', 'hmac-sha1', 'password-file', 'scram-sha-256'];
+
+const everything = ['*'];
+const csInner = ['common', 'proto', 'cs/top'];
+
+/** Area, what its paths begin with, and the other areas that it may import from. */
+const areas = [
+  { name: 'common', at: 'services/common/src/', may: [] },
+  { name: 'proto', at: 'proto/src/', may: ['common'] },
+
+  { name: 'cs/root', at: 'services/cs/src/service.ts', may: everything },
+  { name: 'cs/codec', at: 'services/cs/src/codec/', may: ['common', 'cs/packet'] },
+  { name: 'cs/packet', at: 'services/cs/src/packet/', may: ['common', 'proto'] },
+  { name: 'cs/queue', at: 'services/cs/src/queue/', may: [...csInner] },
+  {
+    name: 'cs/session',
+    at: 'services/cs/src/session/',
+    may: [...csInner, 'cs/packet', 'cs/queue'],
+  },
+  { name: 'cs/transport', at: 'services/cs/src/transport/', may: ['common', 'cs/top'] },
+  {
+    name: 'cs/connection',
+    at: 'services/cs/src/connection/',
+    may: [...csInner, 'cs/codec', 'cs/packet', 'cs/queue', 'cs/session', 'cs/transport'],
+  },
+  {
+    name: 'cs/top',
+    at: 'services/cs/src/',
+    may: [
+      'common',
+      'proto',
+      'cs/connection',
+      'cs/packet',
+      'cs/queue',
+      'cs/session',
+      'cs/transport',
+    ],
+  },
+
+  { name: 'ds/root', at: 'services/ds/src/service.ts', may: everything },
+  { name: 'ds/journal', at: 'services/ds/src/journal/', may: ['common'] },
+  { name: 'ds/auth', at: 'services/ds/src/auth/', may: ['common', 'proto'] },
+  ...portFolders.map((port) => ({
+    name: `ds/${port}`,
+    at: `services/ds/src/${port}/`,
+    may: ['common', 'proto', 'ds/journal', 'ds/top', 'ds/ports'],
+  })),
+  {
+    name: 'ds/top',
+    at: 'services/ds/src/',
+    may: ['common', 'proto', 'ds/auth', 'ds/journal', ...portFolders.map((port) => `ds/${port}`)],
+  },
+
+  { name: 'ops', at: 'services/ops/src/', may: ['common'] },
+  { name: 'standalone/root', at: 'services/standalone/src/service.ts', may: everything },
+  {
+    name: 'standalone',
+    at: 'services/standalone/src/',
+    may: ['common', 'standalone/root', 'ds/passwd'],
+  },
+];
+
+/** Files with a rule of their own: who may import them, and in `only`, what they import. */
+const isPort = (path) =>
+  portFolders.some((port) => path === `services/ds/src/${port}/${port}.ts`) ||
+  /^services\/ds\/src\/auth\/(auth-provider|enhanced-auth)\.ts$/.test(path);
+
+const isAdapter = (path) =>
+  portFolders.some((port) => path.startsWith(`services/ds/src/${port}/embedded`)) ||
+  authAdapters.some((name) => path === `services/ds/src/auth/${name}.ts`);
+
+/** What a port may speak of: the vocabulary, the link's frames, and its own records. */
+const portVocabulary = /^(services\/common\/src\/|proto\/src\/link\.ts$)/;
+
+const isRoot = (path) => /^services\/\w+\/src\/service\.ts$/.test(path);
+
+function* sourcesIn(folder) {
+  if (!existsSync(join(root, folder))) return;
+  for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory()) yield* sourcesIn(path);
+    else if (entry.name.endsWith('.ts')) yield path;
+  }
+}
+
+/** Imports, re-exports and `import()`, without those in comments. */
+function importsOf(path) {
+  const text = readFileSync(join(root, path), 'utf8').replace(/^\s*(\/\/|\*|\/\*).*$/gm, '');
+  const found = text.matchAll(
+    /(?:^|\n)\s*(?:import|export)\s[^'";]*?from\s+'([^']+)'|(?:^|\n)\s*import\s+'([^']+)'|\bimport\(\s*'([^']+)'\s*\)/g,
+  );
+  return [...found].map((match) => match[1] ?? match[2] ?? match[3]);
+}
+
+/** Path of an import of ours; undefined for packages of others. */
+function resolve(from, specifier) {
+  if (specifier.startsWith('.')) {
+    return relative(root, join(root, dirname(from), specifier)).replaceAll('\\', '/');
+  }
+  const match = /^@lmqtt\/([^/]+)\/(.+)$/.exec(specifier);
+  if (match === null) return undefined;
+  const [, name, file] = match;
+  return name === 'proto' ? `proto/src/${file}.ts` : `services/${name}/src/${file}.ts`;
+}
+
+const areaOf = (path) => areas.find((area) => path.startsWith(area.at));
+
+function problemOf(from, to) {
+  const source = areaOf(from);
+  const target = areaOf(to);
+  if (source === undefined || target === undefined) return 'is in no area of the table';
+  if (isRoot(from)) return null;
+  const sameFolder = dirname(from) === dirname(to);
+  if (isPort(from)) {
+    return portVocabulary.test(to) || (sameFolder && !isAdapter(to))
+      ? null
+      : 'a port imports only the vocabulary';
+  }
+  if (isAdapter(to) && !sameFolder) return 'only service.ts imports adapters';
+  if (source.name === target.name || source.may.includes(target.name)) return null;
+  if (source.may.includes('ds/ports') && isPort(to)) return null;
+  if (source.may.includes('ds/passwd') && to === 'services/ds/src/auth/passwd.ts') return null;
+  return `${source.name} may not import ${target.name}`;
+}
+
+/** Files that import themselves over others; one line for each file of each ring found. */
+function ringsOf(graph) {
+  const rings = [];
+  const state = new Map();
+  const path = [];
+  const visit = (file) => {
+    state.set(file, 'open');
+    path.push(file);
+    for (const next of graph.get(file) ?? []) {
+      if (state.get(next) === 'open') rings.push([...path.slice(path.indexOf(next)), next]);
+      else if (!state.has(next)) visit(next);
+    }
+    path.pop();
+    state.set(file, 'done');
+  };
+  for (const file of graph.keys()) if (!state.has(file)) visit(file);
+  return rings;
+}
+
+const problems = [];
+const graph = new Map();
+const services = readdirSync(join(root, 'services')).map((name) => `services/${name}/src`);
+for (const folder of ['proto/src', ...services]) {
+  for (const from of sourcesIn(folder)) {
+    const targets = importsOf(from)
+      .map((specifier) => resolve(from, specifier))
+      .filter((to) => to !== undefined);
+    graph.set(from, targets);
+    for (const to of targets) {
+      const problem = problemOf(from, to);
+      if (problem !== null) problems.push(`${from}: imports ${to}: ${problem}`);
+    }
+  }
+}
+for (const ring of ringsOf(graph)) problems.push(`cycle: ${ring.join(' -> ')}`);
+
+for (const problem of problems) console.error(problem);
+console.error(`${graph.size} files, ${problems.length} forbidden imports and cycles`);
+if (graph.size === 0 || problems.length > 0) process.exitCode = 1;

@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+
+import { helpText, settingsMarkdown } from '../src/settings/describe.ts';
+import { SettingsError } from '../src/settings/parse.ts';
+import { defaultSettings, readSettings } from '../src/settings/read.ts';
+import { camelCase, limits, rows, type Settings } from '../src/settings/row.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'lmqtt-settings-'));
+after(() => rmSync(folder, { recursive: true }));
+
+function file(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+function read(args: readonly string[], environment: Record<string, string> = {}): Settings {
+  return readSettings({ args, environment });
+}
+
+function refusal(args: readonly string[], environment: Record<string, string> = {}): string {
+  try {
+    read(args, environment);
+  } catch (error) {
+    assert.ok(error instanceof SettingsError, String(error));
+    assert.doesNotMatch(error.message, /\n/, 'one line');
+    return error.message;
+  }
+  return assert.fail(`${args.join(' ')} was taken`);
+}
+
+test('flags count more than the environment, that more than files, those more than defaults', () => {
+  const one = file('one', 'MQTT_PORT=1\nWS_PORT=1\nOPS_PORT=1\nMAX_INFLIGHT=1\n');
+  const two = file('two', 'WS_PORT=2\nOPS_PORT=2\nMAX_INFLIGHT=2\n');
+  const settings = read(['--config', one, `--config=${two}`, '--max-inflight=4'], {
+    LMQTT_OPS_PORT: '3',
+    LMQTT_MAX_INFLIGHT: '3',
+    PATH: '/bin',
+  });
+  assert.equal(settings.receiveMaximum, 1024);
+  assert.equal(settings.mqttPort, 1);
+  assert.equal(settings.wsPort, 2);
+  assert.equal(settings.opsPort, 3);
+  assert.equal(settings.maxInflight, 4);
+});
+
+test('a file has comments, blank lines, spaces, any spelling of a name, and the last line counts', () => {
+  const path = file(
+    'spelling',
+    '# a comment\r\n\r\n  mqtt-port = 5 \r\nkeepAliveSMax=7\nRESPONSE_INFORMATION=a=b #c\nws-port=1\nWS_PORT=2',
+  );
+  const settings = read(['--config', path]);
+  assert.equal(settings.mqttPort, 5);
+  assert.equal(settings.keepAliveSMax, 7);
+  assert.equal(settings.responseInformation, 'a=b #c');
+  assert.equal(settings.wsPort, 2);
+});
+
+test('units of sizes and times', () => {
+  const settings = read([
+    ...['--max-packet-size', '64k', '--ring-bytes=2M', '--retention-bytes', '1gb'],
+    ...['--session-expiry-s-max', '2h', '--connect-timeout-ms', '3s', '--commit-linger-us=2ms'],
+    ...['--retention-age-s', '90'],
+  ]);
+  assert.equal(settings.maxPacketSize, 65_536);
+  assert.equal(settings.ringBytes, 2_097_152);
+  assert.equal(settings.retentionBytes, 1_073_741_824);
+  assert.equal(settings.sessionExpirySMax, 7200);
+  assert.equal(settings.connectTimeoutMs, 3000);
+  assert.equal(settings.commitLingerUs, 2000);
+  assert.equal(settings.retentionAgeS, 90);
+  assert.match(refusal(['--session-expiry-s-max', '1500ms']), /must be seconds/);
+});
+
+test('booleans: with a value, and alone', () => {
+  assert.equal(read(['--queue-qos0']).queueQos0, true);
+  assert.equal(read(['--queue-qos0', '--ws-port', '1']).wsPort, 1);
+  assert.equal(read(['--allow-anonymous', 'false']).allowAnonymous, false);
+  assert.equal(read(['--allow-anonymous=true']).allowAnonymous, true);
+});
+
+test('ports can be switched off, and what is unset is null', () => {
+  const settings = read(['--mqtt-port', 'off'], { LMQTT_TLS_CERT: '', LMQTT_MQTT_TLS_PORT: '' });
+  assert.equal(settings.mqttPort, null);
+  assert.equal(settings.tlsCert, null);
+  assert.equal(settings.mqttTlsPort, null);
+});
+
+test('wrong values', () => {
+  const wrong: readonly (readonly [string, string, RegExp])[] = [
+    ['--mqtt-port', '65536', /^--mqtt-port must be a port .*, not "65536"$/],
+    ['--mqtt-port', '1.5', /must be a port/],
+    ['--max-inflight', '0', /must be a whole number from 1 to 65535/],
+    ['--max-inflight', '-1', /must be a whole number/],
+    ['--max-inflight', '', /must be a whole number/],
+    ['--max-packet-size', '63', /from 64/],
+    ['--max-packet-size', '1t', /must be a size in bytes/],
+    ['--allow-anonymous=yes', '', /must be true or false/],
+    ['--log-level', 'loud', /must be one of fatal, /],
+    ['--bind', 'example.com', /must be an IP address/],
+    ['--password-file', join(folder, 'absent'), /must be a file that can be read/],
+    ['--ws-path', 'mqtt', /must begin with/],
+  ];
+  for (const [flag, value, message] of wrong) {
+    assert.match(refusal(value === '' && flag.includes('=') ? [flag] : [flag, value]), message);
+  }
+});
+
+test('names that are not settings, in every source', () => {
+  assert.match(refusal(['--mqtt-prot', '1']), /^--mqtt-prot: there is no such setting/);
+  assert.match(refusal(['stray']), /^stray: there is no such setting/);
+  assert.match(refusal([], { LMQTT_MQTT_PROT: '1' }), /^LMQTT_MQTT_PROT: there is no such/);
+  const path = file('unknown', '\nMQTT_PROT=1\n');
+  assert.match(refusal(['--config', path]), /unknown line 2: MQTT_PROT: there is no such setting/);
+  assert.equal(read([], { LMQTT_TEST_BROKER: 'x' }).mqttPort, 1883);
+});
+
+test('lines and flags without their value', () => {
+  assert.match(refusal(['--mqtt-port']), /--mqtt-port: needs a value/);
+  assert.match(refusal(['--mqtt-port', '--ws-port']), /--mqtt-port: needs a value/);
+  assert.match(refusal(['--config']), /--config: needs a value/);
+  assert.match(refusal(['--config', join(folder, 'absent')]), /absent: cannot be read/);
+  assert.match(refusal(['--config', file('bare', 'MQTT_PORT\n')]), /line 1: must be key=value/);
+});
+
+test('a wrong value is told with the place that it came from', () => {
+  assert.match(refusal([], { LMQTT_WS_PORT: 'x' }), /^LMQTT_WS_PORT must be a port/);
+  const path = file('wrong', '# x\nws-port=x\n');
+  assert.match(refusal(['--config', path]), /wrong line 2: ws-port must be a port/);
+});
+
+test('a wider bind without authentication needs a word', () => {
+  for (const bind of ['0.0.0.0', '::', '10.0.0.1']) {
+    const message = refusal(['--bind', bind]);
+    assert.match(message, /PASSWORD_FILE/);
+    assert.match(message, /ALLOW_ANONYMOUS=true/);
+  }
+  const users = file('users', '');
+  assert.equal(read(['--bind', '0.0.0.0', '--allow-anonymous']).allowAnonymous, true);
+  assert.equal(read(['--bind', '::', '--password-file', users]).allowAnonymous, false);
+  assert.equal(read(['--bind', '::1']).allowAnonymous, true);
+  assert.equal(read(['--password-file', users]).allowAnonymous, false);
+  assert.equal(read(['--password-file', users, '--allow-anonymous']).allowAnonymous, true);
+});
+
+test('settings that need each other', () => {
+  const pem = file('pem', '');
+  assert.match(refusal(['--mqtt-tls-port', '8883']), /need TLS_CERT and TLS_KEY/);
+  assert.match(refusal(['--wss-port', '8884', '--tls-cert', pem]), /need TLS_CERT and TLS_KEY/);
+  assert.match(refusal(['--tls-client-cert', 'required']), /needs TLS_CA/);
+  assert.match(refusal(['--hmac-username', 'u']), /together or not at all/);
+  assert.equal(read(['--mqtt-tls-port', '0', '--tls-cert', pem, '--tls-key', pem]).mqttTlsPort, 0);
+});
+
+test('a secret is in no message and no table', () => {
+  const secret = 'do-not-show';
+  assert.doesNotMatch(refusal(['--hmac-secret-key', secret]), /do-not-show/);
+});
+
+test('every row: its default passes its own check, and it is described', () => {
+  const settings = defaultSettings();
+  for (const row of rows) {
+    assert.match(row.name, /^[A-Z0-9]+(_[A-Z0-9]+)*$/);
+    assert.ok(camelCase(row.name) in settings, row.name);
+    assert.ok(row.about.length > 10 && !row.about.endsWith('.'), row.name);
+    assert.ok(row.roles.length > 0);
+    assert.ok(helpText().includes(`--${row.name.toLowerCase().replaceAll('_', '-')}`));
+    assert.ok(settingsMarkdown().includes(`\`${row.name}\``));
+  }
+  assert.ok(
+    helpText()
+      .split('\n')
+      .every((line) => line.length <= 110),
+  );
+  for (const limit of limits) {
+    assert.match(limit.metric, /^lmqtt_limit_total\{limit="[a-z_0-9]+"\}$/);
+    assert.ok(limit.refusal.length > 10);
+  }
+});
