@@ -1,0 +1,31 @@
+import type { NodeId } from '@lmqtt/common/ids';
+import type { Message } from '@lmqtt/common/message';
+import type { CsNode } from './cs-node.ts';
+import type { Routes } from './routes.ts';
+
+/**
+ * What arrives from the store goes once to each node that is interested in one of its queues, and
+ * to the owners of shared groups. One array for each node and call.
+ */
+export class Arrivals {
+  readonly #nodes: ReadonlyMap<NodeId, CsNode>;
+  readonly #routes: Routes;
+
+  constructor(nodes: ReadonlyMap<NodeId, CsNode>, routes: Routes) {
+    this.#nodes = nodes;
+    this.#routes = routes;
+  }
+
+  take(messages: Message[]): void {
+    for (const message of messages) {
+      for (const entry of message.entries) {
+        const queue = this.#routes.queue(entry.queue);
+        if (queue === undefined) continue;
+        for (const node of queue.nodes) node.push(message);
+        if (queue.groups !== undefined)
+          for (const group of queue.groups) group.arrived(entry, message);
+      }
+    }
+    for (const node of this.#nodes.values()) node.flush();
+  }
+}

@@ -1,0 +1,248 @@
+import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import type {
+  ConnectAnswer,
+  ConnectRequest,
+  ReauthenticateAnswer,
+  SessionState,
+} from '@lmqtt/proto/link';
+import type { Authenticator, Principal } from './auth/auth-provider.ts';
+import type { EnhancedAuth } from './auth/enhanced-auth.ts';
+import type { ClientLocks } from './client-locks.ts';
+import { Connecting } from './connecting.ts';
+import type { CsNode } from './cs-node.ts';
+import { disconnect, endSession, type DisconnectPorts } from './disconnect.ts';
+import { JournalFailure } from './journal/failure.ts';
+import { LiveSession } from './live-session.ts';
+import { cutBacklog, type QueueLimitsPorts } from './queue-limits.ts';
+import type { StoredWill } from './session-store/stored-session.ts';
+import { attach } from './subscribe.ts';
+
+export interface ConnectPorts extends DisconnectPorts {
+  readonly authenticator: Authenticator;
+  readonly enhancedAuth: readonly EnhancedAuth[];
+  readonly locks: ClientLocks;
+  readonly sessionExpirySMax: number;
+  readonly willDelaySMax: number;
+  readonly limits: QueueLimitsPorts;
+}
+
+/** How long a displaced connection has to say that its sends are drained. */
+const takeoverMs = 10_000;
+
+const newSession: SessionState = { subscriptions: [], outbound: [], inbound: [] };
+
+/**
+ * CONNECT, 3.1.4: who is it, then the claim. What CONNACK promises is durable before the answer.
+ * Claims of one client identifier run one after another; the displaced connection is asked to go
+ * and has flushed before the state of the session is taken.
+ */
+export async function connect(
+  ports: ConnectPorts,
+  node: CsNode,
+  request: ConnectRequest,
+): Promise<ConnectAnswer> {
+  const connecting = new Connecting(request);
+  node.connecting.set(request.session, connecting);
+  const method = request.authenticationMethod;
+  if (method !== undefined) {
+    const enhanced = ports.enhancedAuth.find((one) => one.method === method);
+    if (enhanced === undefined) {
+      return refuse(ports, node, connecting, ReasonCode.badAuthenticationMethod, 'method');
+    }
+    connecting.exchange = enhanced.start(request);
+    return step(ports, node, connecting, request.authenticationData);
+  }
+  const decision = await ports.authenticator.authenticate(request);
+  if (decision.kind === 'allow') return admit(ports, node, connecting, decision.principal);
+  const reasonCode = decision.kind === 'deny' ? decision.reasonCode : ReasonCode.notAuthorized;
+  return refuse(ports, node, connecting, reasonCode, 'not authenticated');
+}
+
+/** The client's answer to a challenge, 4.12. */
+export async function continueConnect(
+  ports: ConnectPorts,
+  node: CsNode,
+  handle: SessionHandle,
+  authenticationData: Buffer | undefined,
+): Promise<ConnectAnswer> {
+  const connecting = node.connecting.get(handle);
+  if (connecting?.exchange === undefined) {
+    const reasonCode = ReasonCode.protocolError;
+    return { kind: 'refused', reasonCode, reason: 'no authentication under way' };
+  }
+  return step(ports, node, connecting, authenticationData);
+}
+
+async function step(
+  ports: ConnectPorts,
+  node: CsNode,
+  connecting: Connecting,
+  authenticationData: Buffer | undefined,
+): Promise<ConnectAnswer> {
+  const answer = await connecting.exchange!.step(authenticationData);
+  if (answer.kind === 'continue') {
+    return { kind: 'continue', authenticationData: answer.authenticationData };
+  }
+  if (answer.kind === 'failure') {
+    return refuse(ports, node, connecting, answer.reasonCode, 'not authenticated');
+  }
+  return admit(ports, node, connecting, answer.principal, answer.authenticationData);
+}
+
+async function admit(
+  ports: ConnectPorts,
+  node: CsNode,
+  connecting: Connecting,
+  principal: Principal,
+  authenticationData?: Buffer,
+): Promise<ConnectAnswer> {
+  const { clientId } = connecting.request;
+  try {
+    return await ports.locks.run(clientId, async () => {
+      if (!(await displaced(ports, clientId))) {
+        return refuse(ports, node, connecting, ReasonCode.serverBusy, 'the session is in use');
+      }
+      if (connecting.gone !== undefined) {
+        return refuse(ports, node, connecting, ReasonCode.unspecifiedError, 'gone');
+      }
+      return claim(ports, node, connecting, principal, authenticationData);
+    });
+  } catch (error) {
+    const failure = error instanceof JournalFailure;
+    if (!failure) ports.events.unexpected('connect', error);
+    const reasonCode = failure ? error.reasonCode : ReasonCode.unspecifiedError;
+    return refuse(ports, node, connecting, reasonCode, 'the session cannot be stored');
+  }
+}
+
+async function claim(
+  ports: ConnectPorts,
+  node: CsNode,
+  connecting: Connecting,
+  principal: Principal,
+  authenticationData: Buffer | undefined,
+): Promise<ConnectAnswer> {
+  const { request } = connecting;
+  const sessionExpiryS = Math.min(request.sessionExpiryS, ports.sessionExpirySMax);
+  if (sessionExpiryS < request.sessionExpiryS && request.protocolVersion === 5)
+    ports.events.limitReached('SESSION_EXPIRY_S_MAX');
+  const claimed = await ports.sessionStore.claim({
+    clientId: request.clientId,
+    node: node.id,
+    handle: request.session,
+    cleanStart: request.cleanStart,
+    sessionExpiryS,
+    will: willOf(ports, request, principal),
+  });
+  const { session: stored, epoch, present } = claimed;
+  const session = new LiveSession(
+    node,
+    request.session,
+    epoch,
+    stored,
+    request.protocolVersion,
+    request.peer,
+    principal,
+    request.authenticationMethod,
+  );
+  if (claimed.ended !== undefined) endSession(ports, claimed.ended);
+  if (present) await cutBacklog(ports.limits, stored);
+  node.connecting.delete(request.session);
+  node.sessions.set(session.handle, session);
+  ports.live.set(session.clientId, session);
+  for (const subscription of stored.subscriptions) attach(ports, session, subscription);
+  if (connecting.gone !== undefined) {
+    await disconnect(ports, session, connecting.gone);
+    return { kind: 'refused', reasonCode: ReasonCode.unspecifiedError, reason: 'gone' };
+  }
+  ports.events.connected(session, present, request.cleanStart);
+  return {
+    kind: 'accepted',
+    epoch,
+    sessionPresent: present,
+    state: present ? stored.state() : newSession,
+    sessionExpiryS,
+    authenticationData,
+  };
+}
+
+/** Rule 10. False: it does not go. */
+async function displaced(ports: ConnectPorts, clientId: ClientId): Promise<boolean> {
+  const old = ports.live.get(clientId);
+  if (old === undefined) return true;
+  kick(ports, old, ReasonCode.sessionTakenOver); // [MQTT-3.1.4-3]
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), takeoverMs);
+    old.onEnded(() => {
+      clearTimeout(timer);
+      resolve(true);
+    });
+  });
+}
+
+export function kick(
+  ports: Pick<ConnectPorts, 'events'>,
+  session: LiveSession,
+  reasonCode: number,
+): void {
+  if (session.kicked) return;
+  session.kicked = true;
+  ports.events.kicked(session, reasonCode);
+  session.node.downstream.kick(session.handle, reasonCode);
+}
+
+function willOf(
+  ports: ConnectPorts,
+  request: ConnectRequest,
+  principal: Principal,
+): StoredWill | undefined {
+  if (request.will === undefined) return undefined;
+  const delayS = Math.min(request.will.delayS, ports.willDelaySMax);
+  if (delayS < request.will.delayS) ports.events.limitReached('WILL_DELAY_S_MAX');
+  return {
+    clientId: request.clientId,
+    will: { ...request.will, delayS },
+    principal: { principal, address: request.peer.address },
+  };
+}
+
+function refuse(
+  ports: ConnectPorts,
+  node: CsNode,
+  connecting: Connecting,
+  reasonCode: number,
+  reason: string,
+): ConnectAnswer {
+  node.connecting.delete(connecting.request.session);
+  ports.events.refused(connecting.request, reasonCode, reason);
+  return { kind: 'refused', reasonCode, reason };
+}
+
+/** AUTH with reason 0x19 and what follows, 4.12.1. */
+export async function reauthenticate(
+  ports: ConnectPorts,
+  session: LiveSession,
+  authenticationData: Buffer | undefined,
+  start: boolean,
+): Promise<ReauthenticateAnswer> {
+  const { clientId, peer, authenticationMethod: method } = session;
+  if (start) {
+    const enhanced = ports.enhancedAuth.find((one) => one.method === method);
+    session.exchange = enhanced?.start({ clientId, peer });
+  }
+  if (session.exchange === undefined) {
+    return { kind: 'refused', reasonCode: ReasonCode.protocolError };
+  }
+  const answer = await session.exchange.step(authenticationData);
+  if (answer.kind === 'continue') {
+    return { kind: 'continue', authenticationData: answer.authenticationData };
+  }
+  session.exchange = undefined;
+  if (answer.kind === 'failure') {
+    return { kind: 'refused', reasonCode: answer.reasonCode };
+  }
+  session.principal = answer.principal;
+  session.accessVersion = -1;
+  return { kind: 'success', authenticationData: answer.authenticationData };
+}

@@ -1,0 +1,59 @@
+import type { ClientId } from '@lmqtt/common/ids';
+import type { ConnectionEnd } from '@lmqtt/proto/link';
+import type { DsEvents } from './events.ts';
+import type { Holdings } from './holdings.ts';
+import type { LiveSession } from './live-session.ts';
+import type { SessionStore } from './session-store/session-store.ts';
+import type { StoredSession } from './session-store/stored-session.ts';
+import type { SharedGroups } from './shared-groups.ts';
+
+export interface DisconnectPorts {
+  readonly sessionStore: SessionStore;
+  readonly holdings: Holdings;
+  readonly groups: SharedGroups;
+  readonly events: DsEvents;
+  /** The connected sessions of all nodes. */
+  readonly live: Map<ClientId, LiveSession>;
+  readonly sessionExpirySMax: number;
+  /** While the broker stops as planned: how long wills wait for their clients. */
+  graceMs: number;
+}
+
+/** The connection ended; all that its session wrote is in the store before. */
+export async function disconnect(
+  ports: DisconnectPorts,
+  session: LiveSession,
+  end: ConnectionEnd,
+): Promise<void> {
+  if (session.closing) return;
+  session.closing = true;
+  const { stored, node } = session;
+  node.sessions.delete(session.handle);
+  for (const subscription of stored.subscriptions)
+    if (subscription.group === undefined) ports.holdings.disconnect(subscription, node);
+  ports.groups.disconnect(session);
+  const sessionExpiryS =
+    end.sessionExpiryS === undefined
+      ? undefined
+      : Math.min(end.sessionExpiryS, ports.sessionExpirySMax);
+  try {
+    const { graceMs } = ports;
+    const release = { publishWill: end.publishWill, sessionExpiryS, graceMs };
+    await ports.sessionStore.release(stored, session.epoch, release);
+  } catch (error) {
+    ports.events.unexpected('disconnect', error);
+  } finally {
+    if (stored.removed) endSession(ports, stored);
+    if (ports.live.get(session.clientId) === session) ports.live.delete(session.clientId);
+    ports.events.disconnected(session, end.reason);
+    session.end();
+  }
+}
+
+/** A session is no more: what it held is let go. */
+export function endSession(ports: DisconnectPorts, stored: StoredSession): void {
+  for (const subscription of stored.subscriptions) {
+    if (subscription.group === undefined) ports.holdings.remove(subscription);
+    else ports.groups.leave(stored, subscription);
+  }
+}

@@ -1,0 +1,220 @@
+import type { ClientId, QueueId } from '@lmqtt/common/ids';
+import type { Logs } from '@lmqtt/common/log';
+import {
+  latencyBoundsS,
+  type Metrics,
+  type PlainCounter,
+  type PlainCounters,
+} from '@lmqtt/common/metrics';
+import type { LimitName } from '@lmqtt/common/settings/row';
+import type { ConnectRequest } from '@lmqtt/proto/link';
+import type { FileOutcome } from './auth/reloaded-file.ts';
+import type { JournalEvent } from './journal/journal.ts';
+import type { LiveSession } from './live-session.ts';
+import type { SharedGroup } from './shared-group.ts';
+
+const dropReasons = [
+  'not authorized',
+  'not stored',
+  'delivery refused',
+  'queue limit',
+  'retention',
+  'group member lost',
+  'will not sent',
+] as const;
+
+type DropReason = (typeof dropReasons)[number];
+
+/** Business events of ds: a counter and a log line each, so that the two cannot drift apart. */
+export class DsEvents {
+  readonly #logs: Logs;
+  readonly #metrics: Metrics;
+  readonly #dropped: PlainCounters<DropReason>;
+  readonly #connects: PlainCounters<'new' | 'continued' | 'refused'>;
+  readonly #kicked: PlainCounter;
+  readonly #subscribes: PlainCounter;
+  readonly #unsubscribes: PlainCounter;
+  readonly #wills: PlainCounter;
+  readonly #expired: PlainCounter;
+  readonly #written: ReturnType<Metrics['histogram']>;
+  readonly #journalBytes: PlainCounter;
+  readonly #journalRecords: PlainCounter;
+
+  constructor(logs: Logs, metrics: Metrics) {
+    this.#logs = logs;
+    this.#metrics = metrics;
+    this.#dropped = metrics.counters(
+      'lmqtt_ds_dropped_total',
+      'Messages dropped by the dispatch node',
+      'reason',
+      dropReasons,
+    );
+    this.#connects = metrics.counters('lmqtt_ds_connects_total', 'Answers to CONNECT', 'result', [
+      'new',
+      'continued',
+      'refused',
+    ]);
+    this.#kicked = metrics.counter('lmqtt_ds_takeovers_total', 'Connections told to go');
+    this.#subscribes = metrics.counter('lmqtt_ds_subscribes_total', 'Filters subscribed to');
+    this.#unsubscribes = metrics.counter('lmqtt_ds_unsubscribes_total', 'Filters unsubscribed');
+    this.#wills = metrics.counter('lmqtt_ds_wills_total', 'Wills sent');
+    this.#expired = metrics.counter('lmqtt_ds_sessions_expired_total', 'Sessions that expired');
+    this.#written = metrics.histogram(
+      'lmqtt_store_commit_seconds',
+      'Time of a durable write of the log',
+      latencyBoundsS,
+    );
+    this.#journalBytes = metrics.counter('lmqtt_store_written_bytes_total', 'Bytes of the log');
+    this.#journalRecords = metrics.counter('lmqtt_store_records_total', 'Records of the log');
+  }
+
+  connected(session: LiveSession, present: boolean, cleanStart: boolean): void {
+    this.#connects[present ? 'continued' : 'new'] += 1;
+    const { clientId, peer, principal, protocolVersion } = session;
+    const { user } = principal;
+    this.#logs.session.debug(
+      { clientId, user, address: peer.address, protocolVersion, present, cleanStart },
+      'connected',
+    );
+  }
+
+  refused(request: ConnectRequest, reasonCode: number, reason: string): void {
+    this.#connects.refused += 1;
+    const { clientId, peer } = request;
+    this.#logs.session.info({ clientId, address: peer.address, reasonCode, reason }, 'refused');
+  }
+
+  disconnected(session: LiveSession, reason: string): void {
+    this.#logs.session.debug({ clientId: session.clientId, reason }, 'disconnected');
+  }
+
+  kicked(session: LiveSession, reasonCode: number): void {
+    this.#kicked.value += 1;
+    this.#logs.session.debug({ clientId: session.clientId, reasonCode }, 'told to go');
+  }
+
+  expired(clientId: ClientId): void {
+    this.#expired.value += 1;
+    this.#logs.session.info({ clientId }, 'session expired');
+  }
+
+  removed(clientId: ClientId): void {
+    this.#logs.session.info({ clientId }, 'session removed by an administrator');
+  }
+
+  subscribed(session: LiveSession, filters: number): void {
+    this.#subscribes.value += filters;
+    this.#logs.session.debug({ clientId: session.clientId, filters }, 'subscribed');
+  }
+
+  unsubscribed(session: LiveSession, filters: number): void {
+    this.#unsubscribes.value += filters;
+    this.#logs.session.debug({ clientId: session.clientId, filters }, 'unsubscribed');
+  }
+
+  subscribeDenied(session: LiveSession, filter: string): void {
+    this.#logs.auth.info({ clientId: session.clientId, filter }, 'subscribe denied');
+  }
+
+  subscribeFailed(session: LiveSession, error: unknown): void {
+    this.#logs.session.warn({ clientId: session.clientId, err: error }, 'subscribe failed');
+  }
+
+  publishDenied(session: LiveSession, topic: string): void {
+    this.#dropped['not authorized'] += 1;
+    this.#logs.auth.debug({ clientId: session.clientId, topic }, 'publish denied');
+  }
+
+  publishNotStored(reasonCode: number): void {
+    this.#dropped['not stored'] += 1;
+    this.#logs.store.debug({ reasonCode }, 'publish not stored');
+  }
+
+  deliveryRefused(session: LiveSession): void {
+    this.#dropped['delivery refused'] += 1;
+    this.#logs.session.debug({ clientId: session.clientId }, 'delivery refused by the client');
+  }
+
+  retainedRefused(topic: string, limit: LimitName): void {
+    this.#metrics.limits[limit] += 1;
+    this.#logs.retained.debug({ topic, limit }, 'not retained');
+  }
+
+  limitReached(limit: LimitName): void {
+    this.#metrics.limits[limit] += 1;
+  }
+
+  queueCut(clientId: ClientId, filter: string, messages: number, limit: LimitName): void {
+    this.#metrics.limits[limit] += 1;
+    this.#dropped['queue limit'] += messages;
+    this.#logs.session.info({ clientId, filter, messages, limit }, 'oldest messages dropped');
+  }
+
+  messagesLost(clientId: ClientId, filter: string, messages: number): void {
+    this.#dropped['retention'] += messages;
+    this.#logs.session.warn({ clientId, filter, messages }, 'messages lost to retention');
+  }
+
+  retentionReached(queue: QueueId, messages: number): void {
+    this.#metrics.limits.RETENTION_BYTES += 1;
+    this.#logs.store.warn({ queue, messages }, 'oldest messages of the log removed');
+  }
+
+  groupMessageGivenUp(group: string): void {
+    this.#dropped['group member lost'] += 1;
+    this.#logs.shared.info({ group }, 'QoS 2 message of a lost member given up');
+  }
+
+  groupReadFailed(group: SharedGroup, error: unknown): void {
+    this.#logs.shared.error({ group: group.stored.name, err: error }, 'queue not read');
+  }
+
+  willSent(clientId: ClientId, topic: string): void {
+    this.#wills.value += 1;
+    this.#logs.will.info({ clientId, topic }, 'will sent');
+  }
+
+  willNotSent(clientId: ClientId, topic: string, reasonCode: number): void {
+    this.#dropped['will not sent'] += 1;
+    this.#logs.will.warn({ clientId, topic, reasonCode }, 'will not sent');
+  }
+
+  queueNotDropped(queue: QueueId, error: unknown): void {
+    this.#logs.store.warn({ queue, err: error }, 'queue not dropped');
+  }
+
+  nodeEnded(node: string, sessions: number): void {
+    this.#logs.broker.warn({ node, sessions }, 'node gone');
+  }
+
+  authFile(outcome: FileOutcome): void {
+    const { kind, ...rest } = outcome;
+    if (kind === 'read') this.#logs.auth.info(rest, 'file read');
+    else this.#logs.auth.error(rest, 'file not read; what was read before stays in force');
+  }
+
+  unexpected(where: string, error: unknown): void {
+    this.#logs.broker.error({ where, err: error }, 'unexpected failure');
+  }
+
+  journal(event: JournalEvent): void {
+    if (event.kind === 'written') {
+      this.#written.record(event.us / 1e6);
+      this.#journalBytes.value += event.bytes;
+      this.#journalRecords.value += event.records;
+      return;
+    }
+    const { kind, ...rest } = event;
+    const level = kind === 'failed' || kind === 'checkpoint failed' ? 'error' : levels[kind];
+    const fields = 'failure' in rest ? { err: rest.failure } : rest;
+    this.#logs.store[level](fields, `log ${kind}`);
+  }
+}
+
+const levels = {
+  opened: 'info',
+  repaired: 'warn',
+  recovered: 'warn',
+  sealed: 'debug',
+  checkpoint: 'debug',
+} as const;

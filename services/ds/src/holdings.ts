@@ -1,0 +1,116 @@
+import type { QueueId, QueueName } from '@lmqtt/common/ids';
+import type { CsNode } from './cs-node.ts';
+import type { DsEvents } from './events.ts';
+import type { QueueStore } from './queue-store/queue-store.ts';
+import type { Registry, RouteChange } from './registry/registry.ts';
+import type { Queue, Routes } from './routes.ts';
+import type { StoredSubscription } from './session-store/stored-session.ts';
+import type { SharedGroup } from './shared-group.ts';
+
+/**
+ * Who holds which queue. A queue is opened by its first holder, and closed and dropped when the
+ * last one lets go; its name then stands for another generation. A node is interested in a queue
+ * while one of its connected sessions subscribes to it.
+ */
+export class Holdings {
+  readonly #routes: Routes;
+  readonly #registry: Registry;
+  readonly #queueStore: QueueStore;
+  readonly #events: DsEvents;
+
+  constructor(routes: Routes, registry: Registry, queueStore: QueueStore, events: DsEvents) {
+    this.#routes = routes;
+    this.#registry = registry;
+    this.#queueStore = queueStore;
+    this.#events = events;
+  }
+
+  /** The queues of these names, routed on every ds, and pinned: `unpin` each. */
+  async open(names: readonly QueueName[]): Promise<Queue[]> {
+    const changes: RouteChange[] = [];
+    const opening = new Set<QueueName>();
+    for (const name of names) {
+      if (this.#routes.named(name) !== undefined || opening.has(name)) continue;
+      opening.add(name);
+      changes.push({ kind: 'open', queue: this.#registry.newQueue(), name });
+    }
+    const told = changes.length > 0 ? this.#registry.change(changes) : undefined;
+    const queues = names.map((name) => this.#routes.named(name)!);
+    for (const queue of queues) queue.pins += 1;
+    await told;
+    return queues;
+  }
+
+  /** At start: a queue that a stored session or group holds. */
+  restore(id: QueueId, name: QueueName): Queue {
+    if (this.#routes.queue(id) === undefined)
+      void this.#registry.change([{ kind: 'open', queue: id, name }]);
+    return this.#routes.queue(id)!;
+  }
+
+  unpin(queue: Queue): void {
+    queue.pins -= 1;
+    this.#closeIfUnheld(queue);
+  }
+
+  /** Shared subscriptions hold their queue by their group. */
+  add(subscription: StoredSubscription): void {
+    if (subscription.group !== undefined) return;
+    this.#routes.queue(subscription.queue)?.holders.add(subscription);
+  }
+
+  remove(subscription: StoredSubscription): void {
+    const queue = this.#routes.queue(subscription.queue);
+    if (queue === undefined || subscription.group !== undefined) return;
+    queue.holders.delete(subscription);
+    queue.moved = true;
+    this.#closeIfUnheld(queue);
+  }
+
+  addGroup(queue: Queue, group: SharedGroup): void {
+    queue.groups = [...(queue.groups ?? []), group];
+    this.#routes.changed(queue);
+  }
+
+  removeGroup(queue: Queue, group: SharedGroup): void {
+    const others = queue.groups?.filter((one) => one !== group);
+    queue.groups = others?.length === 0 ? undefined : others;
+    this.#routes.changed(queue);
+    this.#closeIfUnheld(queue);
+  }
+
+  /** A connected session of the node subscribes. */
+  connect(subscription: StoredSubscription, node: CsNode): void {
+    const queue = this.#routes.queue(subscription.queue);
+    if (queue === undefined || subscription.group !== undefined || subscription.live) return;
+    subscription.live = true;
+    const known = queue.interest.find((one) => one.node === node);
+    if (known !== undefined) {
+      known.sessions += 1;
+      return;
+    }
+    queue.interest.push({ node, sessions: 1 });
+    void this.#registry.change([{ kind: 'interest', queue: queue.id, node: node.id }]);
+  }
+
+  disconnect(subscription: StoredSubscription, node: CsNode): void {
+    if (!subscription.live) return;
+    subscription.live = false;
+    const queue = this.#routes.queue(subscription.queue);
+    const known = queue?.interest.find((one) => one.node === node);
+    if (queue === undefined || known === undefined) return;
+    known.sessions -= 1;
+    if (known.sessions > 0) return;
+    queue.interest.splice(queue.interest.indexOf(known), 1);
+    void this.#registry.change([{ kind: 'no interest', queue: queue.id, node: node.id }]);
+  }
+
+  #closeIfUnheld(queue: Queue): void {
+    if (queue.closed || queue.pins > 0 || queue.holders.size > 0 || queue.groups !== undefined)
+      return;
+    void this.#registry.change([{ kind: 'close', queue: queue.id }]);
+    this.#queueStore.drop(queue.id).catch((error: unknown) => {
+      this.#events.queueNotDropped(queue.id, error);
+    });
+  }
+}

@@ -1,0 +1,275 @@
+import type { NodeId, QueueId } from '@lmqtt/common/ids';
+import type { Message, OrderKey } from '@lmqtt/common/message';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import type { Publish } from '@lmqtt/proto/link';
+import type { AccessControl } from './auth/auth-provider.ts';
+import type { CsNode } from './cs-node.ts';
+import type { DsEvents } from './events.ts';
+import type { LiveSession } from './live-session.ts';
+import type { Append, InboundId, QueueStore } from './queue-store/queue-store.ts';
+import type { RetainedStore } from './retained-store/retained-store.ts';
+import type { Route, Routes } from './routes.ts';
+
+/** A publish on its way through the store. */
+class PendingAppend implements Append {
+  readonly message: Message;
+  readonly queues: readonly QueueId[];
+  readonly lane: string;
+  readonly inbound: InboundId | undefined;
+  reasonCode = 0;
+  orderKey: OrderKey | undefined = undefined;
+  /** undefined: nobody waits for the answer (QoS 0). */
+  readonly publish: Publish | undefined;
+  /** The retained message was put, in the commit of the append. */
+  retained = false;
+  /** The same QoS 2 publish, sent again before this one was stored: they share the answer. */
+  repeats: { readonly publish: Publish; readonly answers: Answers }[] | undefined = undefined;
+
+  constructor(
+    message: Message,
+    route: Route,
+    lane: string,
+    inbound: InboundId | undefined,
+    publish: Publish | undefined,
+  ) {
+    this.message = message;
+    this.queues = route.queueIds;
+    this.lane = lane;
+    this.inbound = inbound;
+    this.publish = publish;
+  }
+}
+
+/** The publishes of one call, whose answers go out together, after those of the calls before. */
+interface Answers {
+  readonly node: CsNode;
+  readonly publishes: Publish[];
+  waiting: number;
+}
+
+/**
+ * PUBLISH: who may, where to, stored, answered. The hot path: no promise, closure or await for a
+ * message. Hides that the answers of a node leave in the order of its calls, whatever the order in
+ * which the store answers.
+ */
+export class Publisher {
+  readonly #nodes: ReadonlyMap<NodeId, CsNode>;
+  readonly #access: AccessControl;
+  readonly #routes: Routes;
+  readonly #queueStore: QueueStore;
+  readonly #retained: RetainedStore;
+  readonly #events: DsEvents;
+  readonly #queueQos0: boolean;
+  readonly #retainedMax: number;
+  readonly #answers = new Map<CsNode, Answers[]>();
+  readonly #openInbound = new Map<string, PendingAppend>();
+
+  constructor(
+    nodes: ReadonlyMap<NodeId, CsNode>,
+    access: AccessControl,
+    routes: Routes,
+    queueStore: QueueStore,
+    retained: RetainedStore,
+    events: DsEvents,
+    queueQos0: boolean,
+    retainedMax: number,
+  ) {
+    this.#nodes = nodes;
+    this.#access = access;
+    this.#routes = routes;
+    this.#queueStore = queueStore;
+    this.#retained = retained;
+    this.#events = events;
+    this.#queueQos0 = queueQos0;
+    this.#retainedMax = retainedMax;
+  }
+
+  publish(node: CsNode, batch: Publish[]): void {
+    const answers: Answers = { node, publishes: [], waiting: 0 };
+    const appends: PendingAppend[] = [];
+    for (const publish of batch) {
+      const session = node.sessions.get(publish.session);
+      // Fenced: the kick tells its cs, and nothing is acknowledged.
+      if (session === undefined) continue;
+      const { message } = publish;
+      const route = this.#routeOf(session, message.topic);
+      publish.reasonCode = this.#judge(session, publish);
+      if (message.qos !== 0 || publish.reasonCode >= 0x80) answers.publishes.push(publish);
+      if (publish.reasonCode !== 0) continue;
+      if (message.qos === 0 && !this.#queueQos0) {
+        this.#passOn(message, route);
+        continue;
+      }
+      let inbound: InboundId | undefined;
+      if (message.qos === 2) {
+        const { clientId, epoch } = session;
+        inbound = { clientId, epoch, packetId: publish.packetId };
+        // Known and not released: stored before [MQTT-4.3.3-10].
+        if (session.stored.hasInbound(publish.packetId)) continue;
+        const open = this.#openInbound.get(nameOf(inbound));
+        if (open !== undefined) {
+          (open.repeats ??= []).push({ publish, answers });
+          answers.waiting += 1;
+          continue;
+        }
+      }
+      if (route.queues.length === 0) publish.reasonCode = ReasonCode.noMatchingSubscribers;
+      const answered = message.qos === 0 ? undefined : publish;
+      const append = new PendingAppend(message, route, session.lane, inbound, answered);
+      if (inbound !== undefined) this.#openInbound.set(nameOf(inbound), append);
+      appends.push(append);
+    }
+    this.#flush();
+    if (appends.length > 0) answers.waiting += 1;
+    this.#answerLater(answers);
+    if (appends.length === 0) return;
+    this.#queueStore.append(appends, () => this.#appended(appends, answers));
+    for (const append of appends)
+      if (append.message.retain && append.orderKey !== undefined) this.#retain(append, answers);
+  }
+
+  /** A will. Resolves with the reason code when it is stored. */
+  publishOwn(message: Message, lane: string): Promise<number> {
+    const route = this.#routes.of(message.topic);
+    if (message.qos === 0 && !this.#queueQos0) {
+      this.#passOn(message, route);
+      this.#flush();
+      return Promise.resolve(0);
+    }
+    return new Promise((resolve) => {
+      const append = new PendingAppend(message, route, lane, undefined, undefined);
+      const finish = (): void => {
+        if (append.reasonCode !== 0 || !message.retain || append.retained) {
+          resolve(append.reasonCode);
+          return;
+        }
+        this.#retained.put(message, append.orderKey, resolve);
+      };
+      this.#queueStore.append([append], finish);
+      if (message.retain && append.orderKey !== undefined) {
+        append.retained = true;
+        this.#retained.put(message, append.orderKey);
+      }
+    });
+  }
+
+  #judge(session: LiveSession, publish: Publish): number {
+    if (!session.topicAllowed) {
+      this.#events.publishDenied(session, publish.message.topic);
+      return ReasonCode.notAuthorized;
+    }
+    const { message } = publish;
+    if (message.retain && !this.#retained.admits(message)) {
+      const full = this.#retained.count >= this.#retainedMax;
+      const limit = full ? 'MAX_RETAINED_MESSAGES' : 'MAX_RETAINED_BYTES';
+      this.#events.retainedRefused(message.topic, limit);
+      // 3.1.1 and QoS 0 have no answer for it: delivered, not retained.
+      if (session.protocolVersion === 5 && message.qos !== 0) return ReasonCode.quotaExceeded;
+    }
+    return 0;
+  }
+
+  /** The answers are cached for as long as the session stays on a topic. */
+  #routeOf(session: LiveSession, topic: string): Route {
+    if (session.topic !== topic || session.accessVersion !== this.#access.version) {
+      session.topic = topic;
+      session.accessVersion = this.#access.version;
+      session.lane = `${session.clientId}\0${topic}`;
+      session.topicAllowed =
+        !topic.startsWith('$SYS/') &&
+        this.#access.authorise(
+          session.principal,
+          session.clientId,
+          session.peer.address,
+          'publish',
+          topic,
+        );
+      session.route = undefined;
+    }
+    let route = session.route;
+    if (route === undefined || !this.#routes.isCurrent(route)) {
+      route = this.#routes.of(topic);
+      session.route = route;
+    }
+    return route;
+  }
+
+  /** QoS 0: to whoever is there, at once. */
+  #passOn(message: Message, route: Route): void {
+    if (message.retain && this.#retained.admits(message)) this.#retained.put(message, undefined);
+    message.entries = route.unstored;
+    for (const node of route.nodes) node.push(message);
+    for (const group of route.groups) group.give(message);
+  }
+
+  #retain(append: PendingAppend, answers: Answers): void {
+    append.retained = true;
+    if (!this.#retained.admits(append.message)) return;
+    answers.waiting += 1;
+    this.#retained.put(append.message, append.orderKey, (reasonCode) => {
+      if (reasonCode !== 0 && append.publish !== undefined) append.publish.reasonCode = reasonCode;
+      this.#answered(answers);
+    });
+  }
+
+  #flush(): void {
+    for (const node of this.#nodes.values()) node.flush();
+  }
+
+  #appended(appends: PendingAppend[], answers: Answers): void {
+    for (const append of appends) {
+      if (append.inbound !== undefined) this.#openInbound.delete(nameOf(append.inbound));
+      for (const repeat of append.repeats ?? []) {
+        repeat.publish.reasonCode = append.reasonCode;
+        this.#answered(repeat.answers);
+      }
+      if (append.reasonCode !== 0) {
+        if (append.publish !== undefined) append.publish.reasonCode = append.reasonCode;
+        this.#events.publishNotStored(append.reasonCode);
+        continue;
+      }
+      append.message.orderKey ??= append.orderKey;
+      if (append.message.retain && !append.retained) this.#retain(append, answers);
+    }
+    this.#answered(answers);
+  }
+
+  #answerLater(answers: Answers): void {
+    const queue = this.#answers.get(answers.node);
+    if (queue === undefined || queue.length === 0) {
+      if (answers.waiting === 0) {
+        send(answers);
+        return;
+      }
+      if (queue === undefined) this.#answers.set(answers.node, [answers]);
+      else queue.push(answers);
+      return;
+    }
+    queue.push(answers);
+  }
+
+  #answered(answers: Answers): void {
+    answers.waiting -= 1;
+    const queue = this.#answers.get(answers.node);
+    if (queue === undefined) return;
+    let count = 0;
+    while (count < queue.length && queue[count]!.waiting === 0) {
+      send(queue[count]!);
+      count += 1;
+    }
+    if (count > 0) queue.splice(0, count);
+  }
+
+  /** The node is no more: nobody waits for its answers. */
+  forget(node: CsNode): void {
+    this.#answers.delete(node);
+  }
+}
+
+function send(answers: Answers): void {
+  if (answers.publishes.length > 0) answers.node.downstream.published(answers.publishes);
+}
+
+function nameOf(inbound: InboundId): string {
+  return `${inbound.packetId} ${inbound.clientId}`;
+}

@@ -1,0 +1,165 @@
+import { type QueueId, sessionHandle } from '@lmqtt/common/ids';
+import type { LimitName } from '@lmqtt/common/settings/row';
+import type { DsEvents } from './events.ts';
+import type { QueueStore } from './queue-store/queue-store.ts';
+import type { Cursor } from './session-store/cursor.ts';
+import type { SessionStore } from './session-store/session-store.ts';
+import type { StoredSession, StoredSubscription } from './session-store/stored-session.ts';
+
+export interface QueueLimitsPorts {
+  readonly queueStore: QueueStore;
+  readonly sessionStore: SessionStore;
+  readonly events: DsEvents;
+  readonly messagesMax: number;
+  readonly bytesMax: number;
+  /** Somebody's position in the queue has moved. */
+  moved(queue: QueueId): void;
+  /** The largest message there can be. */
+  readonly messageBytesMax: number;
+}
+
+interface Backlog {
+  readonly subscription: StoredSubscription;
+  readonly cursor: Cursor;
+  readonly end: number;
+  messages: number;
+}
+
+/** A write that no connection makes. */
+const noHandle = sessionHandle(0);
+const sampleMessages = 32;
+const sampleBytes = 1024 * 1024;
+
+/** How many messages wait for a session, not counting what shared groups would give it. */
+export async function queuedOf(queueStore: QueueStore, session: StoredSession): Promise<number> {
+  let messages = 0;
+  for (const backlog of await backlogs(queueStore, session)) messages += backlog.messages;
+  return messages;
+}
+
+/**
+ * MAX_QUEUED_MESSAGES and MAX_QUEUED_BYTES of an absent session: the oldest are dropped by moving
+ * the position over them; so is what retention has taken. Bytes are judged by a sample.
+ */
+export async function cutBacklog(ports: QueueLimitsPorts, session: StoredSession): Promise<void> {
+  const waiting = await backlogs(ports.queueStore, session, (backlog, first) => {
+    const messages = first - backlog.cursor.position;
+    session.lost += messages;
+    ports.events.messagesLost(session.clientId, backlog.subscription.filter, messages);
+    move(ports, session, backlog, first);
+  });
+  let messages = 0;
+  for (const backlog of waiting) messages += backlog.messages;
+  if (messages > ports.messagesMax) {
+    cut(ports, session, waiting, messages - ports.messagesMax, 'MAX_QUEUED_MESSAGES');
+    messages = ports.messagesMax;
+  }
+  if (messages * ports.messageBytesMax > ports.bytesMax) {
+    const bytesEach = await meanBytes(ports, waiting);
+    const excess = Math.ceil((messages * bytesEach - ports.bytesMax) / Math.max(bytesEach, 1));
+    if (excess > 0) cut(ports, session, waiting, excess, 'MAX_QUEUED_BYTES');
+  }
+  ports.sessionStore.commit();
+}
+
+const sessionsAtOnce = 200;
+
+/** The limits of all absent sessions, a few at a time, round and round. */
+export class AbsentLimits {
+  readonly #ports: QueueLimitsPorts;
+  readonly #sessions: () => Iterable<StoredSession>;
+  #turn: Iterator<StoredSession> | undefined;
+
+  constructor(ports: QueueLimitsPorts, sessions: () => Iterable<StoredSession>) {
+    this.#ports = ports;
+    this.#sessions = sessions;
+  }
+
+  async run(): Promise<void> {
+    this.#turn ??= this.#sessions()[Symbol.iterator]();
+    for (let looks = 0; looks < sessionsAtOnce; looks += 1) {
+      const next = this.#turn.next();
+      if (next.done === true) {
+        this.#turn = undefined;
+        return;
+      }
+      if (!next.value.connected) await cutBacklog(this.#ports, next.value);
+    }
+  }
+}
+
+/** From the longest backlog first. */
+function cut(
+  ports: QueueLimitsPorts,
+  session: StoredSession,
+  waiting: Backlog[],
+  excess: number,
+  limit: LimitName,
+): void {
+  let left = excess;
+  for (const backlog of waiting.sort((a, b) => b.messages - a.messages)) {
+    if (left <= 0) return;
+    const messages = Math.min(left, backlog.messages);
+    const { cursor, subscription } = backlog;
+    move(ports, session, backlog, Math.min(backlog.end, cursor.position + messages));
+    backlog.messages -= messages;
+    left -= messages;
+    session.lost += messages;
+    ports.events.queueCut(session.clientId, subscription.filter, messages, limit);
+  }
+}
+
+function move(
+  ports: QueueLimitsPorts,
+  session: StoredSession,
+  { subscription, cursor }: Backlog,
+  position: number,
+): void {
+  ports.moved(subscription.queue);
+  ports.sessionStore.write(session, session.epoch, {
+    kind: 'position',
+    session: noHandle,
+    queue: subscription.queue,
+    partition: cursor.partition,
+    position,
+  });
+}
+
+async function meanBytes(ports: QueueLimitsPorts, waiting: Backlog[]): Promise<number> {
+  let messages = 0;
+  let bytes = 0;
+  for (const { subscription, cursor } of waiting.slice(0, 4)) {
+    const answer = await ports.queueStore.read({
+      queue: subscription.queue,
+      partition: cursor.partition,
+      from: cursor.position,
+      messagesMax: sampleMessages,
+      bytesMax: sampleBytes,
+    });
+    for (const message of answer.messages) {
+      messages += 1;
+      bytes += message.topic.length + message.payloadBytes + (message.properties?.length ?? 0);
+    }
+  }
+  return messages === 0 ? 0 : bytes / messages;
+}
+
+async function backlogs(
+  queueStore: QueueStore,
+  session: StoredSession,
+  onLost?: (backlog: Backlog, first: number) => void,
+): Promise<Backlog[]> {
+  const found: Backlog[] = [];
+  for (const subscription of session.subscriptions) {
+    if (subscription.group !== undefined) continue;
+    for (const { partition, first, end } of await queueStore.ends(subscription.queue)) {
+      const cursor = subscription.cursors.find((one) => one.partition === partition);
+      if (cursor === undefined) continue;
+      const backlog = { subscription, cursor, end, messages: 0 };
+      if (first > cursor.position) onLost?.(backlog, first);
+      backlog.messages = Math.max(0, end - cursor.position - cursor.done.length);
+      if (backlog.messages > 0) found.push(backlog);
+    }
+  }
+  return found;
+}

@@ -1,0 +1,159 @@
+import type { NodeId, QueueId, QueueName } from '@lmqtt/common/ids';
+import type { QueueEntry } from '@lmqtt/common/message';
+import { isWildcardFilter } from '@lmqtt/common/topic';
+import { TopicTrie } from '@lmqtt/common/topic-trie';
+import type { CsNode } from './cs-node.ts';
+import type { RouteChange } from './registry/registry.ts';
+import { FewOrMany } from './few-or-many.ts';
+import type { StoredSubscription } from './session-store/stored-session.ts';
+import type { SharedGroup } from './shared-group.ts';
+
+/** A queue as routing sees it, and who holds it. */
+export class Queue {
+  readonly id: QueueId;
+  readonly name: QueueName;
+  /** Subscriptions of sessions that this ds knows, connected or not; not by a group. */
+  readonly holders: FewOrMany<StoredSubscription> = new FewOrMany();
+  /** Subscribes under way. */
+  pins = 0;
+  /** How many connected sessions of each node subscribe. */
+  readonly interest: { readonly node: CsNode; sessions: number }[] = [];
+  /** A position has moved since the queue was last trimmed. */
+  moved = false;
+  /** Nodes with a connected session that subscribes to it, not by a group. */
+  nodes: CsNode[] = [];
+  groups: SharedGroup[] | undefined = undefined;
+  /** Set when its generation is over. */
+  closed = false;
+
+  constructor(id: QueueId, name: QueueName) {
+    this.id = id;
+    this.name = name;
+  }
+}
+
+/** Where the messages of one topic go. */
+export interface Route {
+  readonly queues: readonly Queue[];
+  readonly queueIds: readonly QueueId[];
+  /** The places of a message that is not stored. */
+  readonly unstored: readonly QueueEntry[];
+  readonly nodes: readonly CsNode[];
+  readonly groups: readonly SharedGroup[];
+  /** Of the table, when it was made. */
+  readonly version: number;
+  stale: boolean;
+}
+
+const cachedMax = 100_000;
+
+/**
+ * The routes as far as this ds has applied the registry's log. It hides that routes of topics are
+ * kept: a change to a filter without wildcards makes one of them stale, any other change all.
+ */
+export class Routes {
+  readonly #trie = new TopicTrie<Queue>();
+  readonly #byId = new Map<QueueId, Queue>();
+  readonly #byName = new Map<QueueName, Queue>();
+  readonly #cached = new Map<string, Route>();
+  readonly #nodes: ReadonlyMap<NodeId, CsNode>;
+  #version = 0;
+
+  constructor(nodes: ReadonlyMap<NodeId, CsNode>) {
+    this.#nodes = nodes;
+  }
+
+  get queueCount(): number {
+    return this.#byId.size;
+  }
+
+  get queues(): Iterable<Queue> {
+    return this.#byId.values();
+  }
+
+  queue(id: QueueId): Queue | undefined {
+    return this.#byId.get(id);
+  }
+
+  named(name: QueueName): Queue | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** A position in it has moved: there may be something to trim. */
+  moved(id: QueueId): void {
+    const queue = this.#byId.get(id);
+    if (queue !== undefined) queue.moved = true;
+  }
+
+  isCurrent(route: Route): boolean {
+    return !route.stale && route.version === this.#version;
+  }
+
+  of(topic: string): Route {
+    const known = this.#cached.get(topic);
+    if (known !== undefined && this.isCurrent(known)) return known;
+    if (this.#cached.size >= cachedMax) this.#forgetAll();
+    const route = this.#make(this.#trie.match(topic));
+    this.#cached.set(topic, route);
+    return route;
+  }
+
+  apply(change: RouteChange): void {
+    if (change.kind === 'open') {
+      const queue = new Queue(change.queue, change.name);
+      this.#byId.set(queue.id, queue);
+      this.#byName.set(queue.name, queue);
+      this.#trie.add(queue.name, queue);
+      this.changed(queue);
+      return;
+    }
+    const queue = this.#byId.get(change.queue);
+    if (queue === undefined) return;
+    if (change.kind === 'close') {
+      queue.closed = true;
+      this.#byId.delete(queue.id);
+      if (this.#byName.get(queue.name) === queue) this.#byName.delete(queue.name);
+      this.#trie.remove(queue.name, queue);
+    } else {
+      const others = queue.nodes.filter((node) => node.id !== change.node);
+      const node = this.#nodes.get(change.node);
+      queue.nodes = change.kind === 'interest' && node !== undefined ? [...others, node] : others;
+    }
+    this.changed(queue);
+  }
+
+  /** Its groups or nodes have changed. */
+  changed(queue: Queue): void {
+    if (isWildcardFilter(queue.name)) {
+      this.#forgetAll();
+      return;
+    }
+    const route = this.#cached.get(queue.name);
+    if (route === undefined) return;
+    route.stale = true;
+    this.#cached.delete(queue.name);
+  }
+
+  #forgetAll(): void {
+    this.#version += 1;
+    this.#cached.clear();
+  }
+
+  #make(queues: Queue[]): Route {
+    const nodes = new Set<CsNode>();
+    const groups: SharedGroup[] = [];
+    for (const queue of queues) {
+      for (const node of queue.nodes) nodes.add(node);
+      if (queue.groups !== undefined) groups.push(...queue.groups);
+    }
+    return {
+      queues,
+      queueIds: queues.map((queue) => queue.id),
+      unstored: queues.map(({ id }) => ({ queue: id, partition: 0, offset: -1, previous: -1 })),
+      nodes: [...nodes],
+      groups,
+      version: this.#version,
+      stale: false,
+    };
+  }
+}

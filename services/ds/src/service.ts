@@ -1,0 +1,285 @@
+import { type Clock, systemClock } from '@lmqtt/common/clock';
+import { type ClientId, clientId, type NodeId, queueName } from '@lmqtt/common/ids';
+import type { Logs } from '@lmqtt/common/log';
+import type { Metrics } from '@lmqtt/common/metrics';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import type { Settings } from '@lmqtt/common/settings/row';
+import { parseSharedFilter } from '@lmqtt/common/topic';
+import type { LinkServer } from '@lmqtt/proto/link';
+import { Arrivals } from './arrivals.ts';
+import { ClientLocks } from './client-locks.ts';
+import { type ClientPage, listClients } from './clients.ts';
+import { kick } from './connect.ts';
+import type { CsNode } from './cs-node.ts';
+import { DsLinkServer, type LinkPorts } from './ds-link.ts';
+import { endSession } from './disconnect.ts';
+import { workDue } from './due.ts';
+import { DsEvents } from './events.ts';
+import { EmbeddedGroupStore } from './group-store/embedded.ts';
+import { Holdings } from './holdings.ts';
+import { DiskJournal } from './journal/disk-journal.ts';
+import type { Files } from './journal/files.ts';
+import type { LiveSession } from './live-session.ts';
+import { openAuth } from './open-auth.ts';
+import { Publisher } from './publish.ts';
+import { AbsentLimits, type QueueLimitsPorts } from './queue-limits.ts';
+import { EmbeddedQueueStore } from './queue-store/embedded.ts';
+import { QueueTrim } from './queue-trim.ts';
+import { EmbeddedRegistry } from './registry/embedded.ts';
+import { EmbeddedRetainedStore } from './retained-store/embedded.ts';
+import { Routes } from './routes.ts';
+import { EmbeddedSessionStore } from './session-store/embedded.ts';
+import { SharedGroups } from './shared-groups.ts';
+import { SysTopics } from './sys-topics.ts';
+import { sysFigures } from './sys-figures.ts';
+import { Timers } from './timers.ts';
+
+export interface DsOptions {
+  readonly settings: Settings;
+  readonly logs: Logs;
+  readonly metrics: Metrics;
+  readonly version: string;
+  readonly clock?: Clock;
+  /** For tests of durability. */
+  readonly files?: Files;
+  /** Figures of cs for `$SYS`, by the rest of the topic: `messages/received`. */
+  readonly counters?: () => Record<string, number>;
+}
+
+export interface DsService {
+  readonly link: LinkServer;
+  /** Why publishes are refused at present; null: they are not. */
+  readonly failure: string | null;
+  /** Whether sources should pause, and when to go on: see Journal. */
+  readonly full: boolean;
+  onDrain(callback: () => void): void;
+  clients(after: string | undefined, clientsMax: number): Promise<ClientPage>;
+  /** Closes its connection if it has one, and ends its session. False: there is none. */
+  disconnect(id: string): Promise<boolean>;
+  /** A planned stop begins: from now on wills wait for their clients. Before cs closes them. */
+  prepareStop(): void;
+  /** After cs has stopped: writes what is pending. */
+  stop(): Promise<void>;
+}
+
+/** How long a will waits for its client after a planned stop; counted while a broker runs. */
+const stopGraceMs = 10_000;
+const dueMs = 200;
+const trimMs = 500;
+const sweepMs = 1000;
+const leaseMs = 1000;
+const limitsMs = 500;
+
+/** The composition root: the only file that knows which adapter stands behind which port. */
+export async function startDs(options: DsOptions): Promise<DsService> {
+  const { settings, logs, metrics } = options;
+  const clock = options.clock ?? systemClock;
+  const startedMs = clock.monotonicMs();
+  const events = new DsEvents(logs, metrics);
+  const auth = await openAuth(settings, (outcome) => events.authFile(outcome));
+
+  const journal = new DiskJournal(
+    {
+      directory: settings.dataDir,
+      segmentBytes: settings.segmentBytes,
+      checkpointIntervalS: settings.checkpointIntervalS,
+      commitLingerUs: settings.commitLingerUs,
+      commitBytesMax: settings.commitBytesMax,
+      pendingAppendBytesMax: settings.pendingAppendBytesMax,
+      onEvent: (event) => events.journal(event),
+    },
+    options.files,
+  );
+  const registry = new EmbeddedRegistry(journal, clock);
+  const sessionStore = new EmbeddedSessionStore(journal, clock);
+  const groupStore = new EmbeddedGroupStore(journal);
+  const retained = new EmbeddedRetainedStore(journal, clock, {
+    messagesMax: settings.maxRetainedMessages,
+    bytesMax: settings.maxRetainedBytes,
+  });
+  const queueStore = new EmbeddedQueueStore(journal, sessionStore, {
+    retentionBytes: settings.retentionBytes,
+    retentionAgeS: settings.retentionAgeS,
+  });
+  try {
+    await journal.open();
+  } catch (error) {
+    auth.close();
+    throw error;
+  }
+
+  const nodes = new Map<NodeId, CsNode>();
+  const live = new Map<ClientId, LiveSession>();
+  const routes = new Routes(nodes);
+  registry.onRoutes((change) => routes.apply(change));
+  const holdings = new Holdings(routes, registry, queueStore, events);
+  const flush = (): void => {
+    for (const node of nodes.values()) node.flush();
+  };
+  const groups = new SharedGroups({
+    groupStore,
+    sessionStore,
+    queueStore,
+    holdings,
+    events,
+    group: {
+      read: (request) => queueStore.read(request),
+      flush,
+      failed: (group, error) => events.groupReadFailed(group, error),
+      readMessages: settings.readBatch,
+    },
+  });
+  const publisher = new Publisher(
+    nodes,
+    auth.provider,
+    routes,
+    queueStore,
+    retained,
+    events,
+    settings.queueQos0,
+    settings.maxRetainedMessages,
+  );
+  const limits: QueueLimitsPorts = {
+    queueStore,
+    sessionStore,
+    events,
+    messagesMax: settings.maxQueuedMessages,
+    bytesMax: settings.maxQueuedBytes,
+    messageBytesMax: settings.maxPacketSize,
+    moved: (queue) => routes.moved(queue),
+  };
+  let connectedMax = 0;
+  const sys = new SysTopics(nodes, routes, () =>
+    sysFigures({
+      version: options.version,
+      uptimeS: (clock.monotonicMs() - startedMs) / 1000,
+      connected: live.size,
+      connectedMax: (connectedMax = Math.max(connectedMax, live.size)),
+      sessions: sessionStore.count,
+      queues: routes.queueCount,
+      groups: groups.count,
+      subscriptions: sessionStore.subscriptionCount,
+      retained: retained.count,
+      retainedBytes: retained.bytes,
+      counters: options.counters?.() ?? {},
+    }),
+  );
+  const ports: LinkPorts = {
+    sessionStore,
+    holdings,
+    groups,
+    events,
+    live,
+    nodes,
+    registry,
+    routes,
+    retained,
+    queueStore,
+    publisher,
+    sys,
+    limits,
+    access: auth.provider,
+    authenticator: auth.provider,
+    enhancedAuth: auth.enhanced,
+    locks: new ClientLocks(),
+    sessionExpirySMax: settings.sessionExpirySMax,
+    willDelaySMax: settings.willDelaySMax,
+    subscriptionsMax: settings.maxSubscriptionsPerSession,
+    graceMs: 0,
+  };
+
+  const arrivals = new Arrivals(nodes, routes);
+  queueStore.onArrivals((messages) => arrivals.take(messages));
+  queueStore.onLost((loss) => {
+    if (loss.messages > 0) events.retentionReached(loss.queue, loss.messages);
+  });
+  restore(sessionStore, groupStore, retained, holdings, groups);
+  sessionStore.start();
+  groups.sweep();
+  metrics.gauge('lmqtt_sessions', 'Sessions, connected or not', () => sessionStore.count);
+  metrics.gauge('lmqtt_sessions_connected', 'Connected sessions', () => live.size);
+  metrics.gauge('lmqtt_queues', 'Queues that somebody holds', () => routes.queueCount);
+  metrics.gauge('lmqtt_shared_groups', 'Shared groups', () => groups.count);
+  metrics.gauge('lmqtt_retained_messages', 'Retained messages', () => retained.count);
+  metrics.gauge('lmqtt_retained_bytes', 'Bytes of retained messages', () => retained.bytes);
+
+  const server = new DsLinkServer(ports);
+  const trim = new QueueTrim(routes, queueStore);
+  const absent = new AbsentLimits(limits, () => sessionStore.sessions);
+  const timers = new Timers((where, error) => events.unexpected(where, error));
+  timers.every('due times', dueMs, () =>
+    workDue({ ...ports, access: auth.provider, clock, publisher }),
+  );
+  timers.every('trim', trimMs, () => trim.run());
+  timers.every('retained', sweepMs, () => retained.sweep());
+  timers.every('leases', leaseMs, () => {
+    connectedMax = Math.max(connectedMax, live.size);
+    server.renewLeases();
+    return server.judgeLeases();
+  });
+  timers.every('limits', limitsMs, () => absent.run());
+  if (settings.sysIntervalS > 0)
+    timers.every('$SYS', settings.sysIntervalS * 1000, () => sys.send());
+
+  return {
+    link: server,
+    get failure() {
+      return journal.refusal === 0 ? null : 'the store refuses to write';
+    },
+    get full() {
+      return journal.full;
+    },
+    onDrain: (callback) => journal.onDrain(callback),
+    clients: (after, clientsMax) =>
+      listClients({ sessionStore, queueStore, live }, after, clientsMax),
+    async disconnect(id) {
+      const stored = sessionStore.find(clientId(id));
+      if (stored === undefined) return false;
+      const session = live.get(stored.clientId);
+      if (session !== undefined) kick(ports, session, ReasonCode.administrativeAction);
+      await sessionStore.remove(stored);
+      endSession(ports, stored);
+      events.removed(stored.clientId);
+      return true;
+    },
+    prepareStop() {
+      ports.graceMs = stopGraceMs;
+    },
+    async stop() {
+      ports.graceMs = stopGraceMs;
+      await timers.stop();
+      for (const id of [...nodes.keys()]) await server.detach(id);
+      await queueStore.close();
+      await journal.close();
+      auth.close();
+    },
+  };
+}
+
+/** Routes, groups and pins are built from what is stored of sessions. */
+function restore(
+  sessionStore: EmbeddedSessionStore,
+  groupStore: EmbeddedGroupStore,
+  retained: EmbeddedRetainedStore,
+  holdings: Holdings,
+  groups: SharedGroups,
+): void {
+  for (const group of groupStore.groups) {
+    const filter = group.name.slice(group.name.indexOf('/') + 1);
+    groups.restore(group, holdings.restore(group.queue, queueName(filter)));
+  }
+  for (const session of sessionStore.sessions) {
+    // What ended with its connection goes when the store starts.
+    if (!session.persistent) continue;
+    for (const subscription of session.subscriptions) {
+      if (parseSharedFilter(subscription.filter) !== undefined) {
+        groups.restoreMember(session, subscription);
+        continue;
+      }
+      holdings.restore(subscription.queue, queueName(subscription.filter));
+      holdings.add(subscription);
+    }
+    for (const { place } of session.outbound)
+      if (place.kind === 'retained') retained.pin(place.topic, place.orderKey);
+  }
+}

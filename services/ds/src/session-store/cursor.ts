@@ -1,0 +1,79 @@
+import type { Position } from '@lmqtt/proto/link';
+
+/**
+ * How far something has come in one partition of a queue: the set of offsets that are done with,
+ * kept as "all below the position" and an ascending list of those at or past it. The set only
+ * grows, so the same change applied twice, or an older one applied again, changes nothing.
+ */
+export class Cursor implements Position {
+  readonly partition: number;
+  readonly start: number;
+  position: number;
+  done: number[];
+
+  constructor(partition: number, start: number, position: number, done: number[]) {
+    this.partition = partition;
+    this.start = start;
+    this.position = position;
+    this.done = done;
+  }
+
+  static at(partition: number, start: number): Cursor {
+    return new Cursor(partition, start, start, []);
+  }
+
+  static from(stored: Position): Cursor {
+    return new Cursor(stored.partition, stored.start, stored.position, [...stored.done]);
+  }
+
+  copy(): Cursor {
+    return Cursor.from(this);
+  }
+
+  /** Everything below is done with. */
+  moveTo(position: number): void {
+    if (position <= this.position) return;
+    this.position = position;
+    this.#absorb();
+  }
+
+  markDone(offset: number): void {
+    if (offset < this.position) return;
+    if (offset === this.position) {
+      this.position = offset + 1;
+      this.#absorb();
+      return;
+    }
+    const done = this.done;
+    let at = done.length;
+    // Acknowledgements come nearly in order, so the place is at or near the end.
+    while (at > 0 && done[at - 1]! > offset) at -= 1;
+    if (at > 0 && done[at - 1] === offset) return;
+    if (at === done.length) done.push(offset);
+    else done.splice(at, 0, offset);
+  }
+
+  isDone(offset: number): boolean {
+    if (offset < this.position) return true;
+    const done = this.done;
+    let low = 0;
+    let high = done.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (done[middle]! < offset) low = middle + 1;
+      else high = middle;
+    }
+    return done[low] === offset;
+  }
+
+  /** Done entries that the position has passed or reached are part of it. */
+  #absorb(): void {
+    const done = this.done;
+    let count = 0;
+    while (count < done.length && done[count]! <= this.position) {
+      if (done[count] === this.position) this.position += 1;
+      count += 1;
+    }
+    if (count > 0) done.splice(0, count);
+  }
+}

@@ -1,0 +1,190 @@
+import type { ClientId, Epoch, GroupId, QueueId } from '@lmqtt/common/ids';
+import type {
+  OutboundState,
+  Place,
+  SessionState,
+  SubscriptionOptions,
+  SubscriptionState,
+  Will,
+} from '@lmqtt/proto/link';
+import { Cursor } from './cursor.ts';
+
+/** The expiry that means "never". */
+export const neverS = 0xffff_ffff;
+
+/** A subscription and how far it has come; the mutable form of the link's. */
+export interface StoredSubscription {
+  readonly filter: string;
+  options: SubscriptionOptions;
+  readonly group: GroupId | undefined;
+  readonly queue: QueueId;
+  readonly cursors: Cursor[];
+  retainedAfter: string | undefined;
+  /** Not stored: a connected session has it, and its node wants the queue's messages. */
+  live: boolean;
+}
+
+/** A will and who left it; the principal is opaque to the store. */
+export interface StoredWill {
+  readonly clientId: ClientId;
+  readonly will: Will;
+  readonly principal: unknown;
+}
+
+const noSubscriptions: StoredSubscription[] = [];
+const indexedMin = 16;
+
+/**
+ * What is stored of a session. It hides that containers are made when first needed (most sessions
+ * have one subscription and nothing in flight). Every change has the form "this is so now", so
+ * that a change applied twice is applied once.
+ */
+export class StoredSession {
+  /** The store's own name for it; shorter than the client identifier. */
+  readonly number: number;
+  readonly clientId: ClientId;
+  /** Of the claim that made it. */
+  readonly madeEpoch: Epoch;
+  epoch: Epoch;
+  /** As granted, in seconds; 0: it ends with its connection. */
+  sessionExpiryS: number;
+  connected = false;
+  /** While absent: the store's time at which it ends; 0: never. */
+  expiresAtMs = 0;
+  /** The store's number of the will that its connection left or may leave; 0: none. */
+  will = 0;
+  /** The store's own: there is a record of it, and it changed since the last checkpoint. */
+  stored = false;
+  changed = false;
+  /** The store's own: when its expiry is looked at next; 0: no time is set. */
+  timerAtMs = 0;
+  /** Messages that it was owed and did not get: a limit was reached. Counted since the start. */
+  lost = 0;
+  /** Set by the store when the session is no more. */
+  removed = false;
+  #subscriptions: StoredSubscription[] = noSubscriptions;
+  #byFilter: Map<string, StoredSubscription> | undefined = undefined;
+  #outbound: Map<number, OutboundState> | undefined = undefined;
+  #inbound: Set<number> | undefined = undefined;
+
+  constructor(number: number, clientId: ClientId, madeEpoch: Epoch, sessionExpiryS: number) {
+    this.number = number;
+    this.clientId = clientId;
+    this.madeEpoch = madeEpoch;
+    this.epoch = madeEpoch;
+    this.sessionExpiryS = sessionExpiryS;
+  }
+
+  get persistent(): boolean {
+    return this.sessionExpiryS > 0;
+  }
+
+  get subscriptions(): readonly StoredSubscription[] {
+    return this.#subscriptions;
+  }
+
+  get outboundCount(): number {
+    return this.#outbound?.size ?? 0;
+  }
+
+  get outbound(): Iterable<OutboundState> {
+    return this.#outbound?.values() ?? [];
+  }
+
+  get inbound(): Iterable<number> {
+    return this.#inbound ?? [];
+  }
+
+  subscription(filter: string): StoredSubscription | undefined {
+    if (this.#byFilter !== undefined) return this.#byFilter.get(filter);
+    for (const subscription of this.#subscriptions)
+      if (subscription.filter === filter) return subscription;
+    return undefined;
+  }
+
+  putSubscription(subscription: StoredSubscription): void {
+    const known = this.subscription(subscription.filter);
+    if (this.#subscriptions === noSubscriptions) this.#subscriptions = [];
+    if (known === undefined) this.#subscriptions.push(subscription);
+    else this.#subscriptions[this.#subscriptions.indexOf(known)] = subscription;
+    if (this.#byFilter !== undefined) this.#byFilter.set(subscription.filter, subscription);
+    else if (this.#subscriptions.length >= indexedMin)
+      this.#byFilter = new Map(this.#subscriptions.map((one) => [one.filter, one]));
+  }
+
+  removeSubscription(filter: string): StoredSubscription | undefined {
+    const known = this.subscription(filter);
+    if (known === undefined) return undefined;
+    this.#byFilter?.delete(filter);
+    const at = this.#subscriptions.indexOf(known);
+    const last = this.#subscriptions.pop()!;
+    if (last !== known) this.#subscriptions[at] = last;
+    return known;
+  }
+
+  outboundOf(packetId: number): OutboundState | undefined {
+    return this.#outbound?.get(packetId);
+  }
+
+  putOutbound(state: OutboundState): void {
+    (this.#outbound ??= new Map()).set(state.packetId, state);
+  }
+
+  removeOutbound(packetId: number): void {
+    this.#outbound?.delete(packetId);
+  }
+
+  /** The place is done with: in every subscription that is on its queue. Groups keep their own. */
+  markDone(place: Place): void {
+    if (place.kind !== 'queue') return;
+    for (const subscription of this.#subscriptions)
+      if (subscription.queue === place.queue && subscription.group === undefined)
+        cursorOf(subscription, place.partition).markDone(place.offset);
+  }
+
+  moveTo(queue: QueueId, partition: number, position: number): void {
+    for (const subscription of this.#subscriptions)
+      if (subscription.queue === queue && subscription.group === undefined)
+        cursorOf(subscription, partition).moveTo(position);
+  }
+
+  hasInbound(packetId: number): boolean {
+    return this.#inbound?.has(packetId) === true;
+  }
+
+  addInbound(packetId: number): void {
+    (this.#inbound ??= new Set()).add(packetId);
+  }
+
+  removeInbound(packetId: number): void {
+    this.#inbound?.delete(packetId);
+  }
+
+  /** A copy for the link, whose receiver owns what it gets. */
+  state(): SessionState {
+    return {
+      subscriptions: this.#subscriptions.map(stateOf),
+      outbound: [...this.outbound].sort((a, b) => a.sequence - b.sequence),
+      inbound: [...this.inbound],
+    };
+  }
+}
+
+export function stateOf(subscription: StoredSubscription): SubscriptionState {
+  return {
+    filter: subscription.filter,
+    options: subscription.options,
+    group: subscription.group,
+    queue: subscription.queue,
+    positions: subscription.cursors.map((cursor) => cursor.copy()),
+    retainedAfter: subscription.retainedAfter,
+  };
+}
+
+/** A partition that appeared after the subscribe is owed from its beginning. */
+function cursorOf(subscription: StoredSubscription, partition: number): Cursor {
+  for (const cursor of subscription.cursors) if (cursor.partition === partition) return cursor;
+  const added = Cursor.at(partition, 0);
+  subscription.cursors.push(added);
+  return added;
+}

@@ -1,0 +1,250 @@
+import type { GroupId } from '@lmqtt/common/ids';
+import type { Message, QueueEntry } from '@lmqtt/common/message';
+import { cursorOf } from './group-store/embedded.ts';
+import type { StoredGroup } from './group-store/group-store.ts';
+import type { LiveSession } from './live-session.ts';
+import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
+import type { StoredSession, StoredSubscription } from './session-store/stored-session.ts';
+
+/** A session in a group. */
+export interface Member {
+  readonly stored: StoredSession;
+  subscription: StoredSubscription;
+  /** undefined: absent. */
+  live: LiveSession | undefined;
+  inFlight: number;
+}
+
+/** A live session's place in a group. */
+export interface Membership {
+  readonly group: SharedGroup;
+  readonly member: Member;
+}
+
+/** A message that a member has. */
+interface Out {
+  readonly member: Member;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+interface Waiting {
+  readonly partition: number;
+  readonly offset: number;
+  readonly message: Message;
+}
+
+/** How far one partition was given out. */
+interface Reader {
+  readonly partition: number;
+  /** The lowest offset that was not looked at. */
+  next: number;
+  /** Something is stored at or past `next`. */
+  behind: boolean;
+  /** Something arrived while it was being read. */
+  again: boolean;
+}
+
+export interface GroupPorts {
+  read(request: ReadRequest): Promise<ReadAnswer>;
+  /** The messages assigned in this call go out. */
+  flush(): void;
+  failed(group: SharedGroup, error: unknown): void;
+  readonly readMessages: number;
+}
+
+const readBytesMax = 1024 * 1024;
+const retryMs = 1000;
+
+/**
+ * The owner's side of a shared group: it reads the queue itself and gives each message to one
+ * member, the one with the least in flight of those that take more. Invariants: an offset is done
+ * (the stored cursor says so), out (with one member), waiting in memory, or at or past its
+ * reader's `next`. What is taken back winds the reader back, so it is given out in order.
+ */
+export class SharedGroup {
+  readonly stored: StoredGroup;
+  readonly members: Map<StoredSession, Member> = new Map();
+  readonly #ports: GroupPorts;
+  readonly #out = new Map<string, Out>();
+  readonly #readers: Reader[] = [];
+  #waiting: Waiting[] = [];
+  #reading = false;
+  closed = false;
+
+  constructor(stored: StoredGroup, ports: GroupPorts) {
+    this.stored = stored;
+    this.#ports = ports;
+  }
+
+  get id(): GroupId {
+    return this.stored.id;
+  }
+
+  get outCount(): number {
+    return this.#out.size;
+  }
+
+  /** The cursors are known: read from there. */
+  start(): void {
+    for (const cursor of this.stored.cursors) this.#reader(cursor.partition).behind = true;
+  }
+
+  /** A message that is not stored (QoS 0): to one member that is connected, if there is one. */
+  give(message: Message): void {
+    const member = this.#freest(false);
+    if (member === undefined) return;
+    this.#assign(member, message, 0, -1);
+  }
+
+  arrived(entry: QueueEntry, message: Message): void {
+    const reader = this.#reader(entry.partition);
+    if (entry.offset < reader.next) return;
+    const inOrder = entry.previous < reader.next && !reader.behind && this.#waiting.length === 0;
+    const member = inOrder ? this.#freest(true) : undefined;
+    if (member === undefined) {
+      reader.behind = true;
+      reader.again = true;
+      this.pump();
+      return;
+    }
+    reader.next = entry.offset + 1;
+    this.#giveOut(member, { ...entry, message });
+  }
+
+  /** Gives out what there is to members that take more. */
+  pump(): void {
+    if (this.closed) return;
+    let index = 0;
+    while (index < this.#waiting.length) {
+      const member = this.#freest(true);
+      if (member === undefined) break;
+      this.#giveOut(member, this.#waiting[index]!);
+      index += 1;
+    }
+    if (index > 0) this.#waiting.splice(0, index);
+    if (this.#waiting.length > 0 || this.#reading) return;
+    const reader = this.#readers.find((one) => one.behind);
+    if (reader !== undefined && this.#freest(true) !== undefined) void this.#read(reader);
+  }
+
+  /** An outbound entry that a stored session has of this group. */
+  restoreOut(member: Member, partition: number, offset: number): void {
+    if (this.#out.has(`${partition} ${offset}`)) return;
+    this.#out.set(`${partition} ${offset}`, { member, partition, offset });
+    member.inFlight += 1;
+  }
+
+  /** It is out no more. False: it was not. */
+  settle(partition: number, offset: number): boolean {
+    const key = `${partition} ${offset}`;
+    const out = this.#out.get(key);
+    if (out === undefined) return false;
+    this.#out.delete(key);
+    out.member.inFlight -= 1;
+    return true;
+  }
+
+  outOf(member: Member): { readonly partition: number; readonly offset: number }[] {
+    return [...this.#out.values()].filter((out) => out.member === member);
+  }
+
+  /** To be given out again. */
+  takeBack(partition: number, offset: number): void {
+    if (!this.settle(partition, offset)) return;
+    const reader = this.#reader(partition);
+    reader.next = Math.min(reader.next, offset);
+    reader.behind = true;
+    for (const waiting of this.#waiting)
+      if (waiting.partition === partition) reader.next = Math.min(reader.next, waiting.offset);
+    this.#waiting = this.#waiting.filter((waiting) => waiting.partition !== partition);
+  }
+
+  #giveOut(member: Member, { partition, offset, message }: Waiting): void {
+    const out = { member, partition, offset };
+    this.#out.set(`${partition} ${offset}`, out);
+    member.inFlight += 1;
+    this.#assign(member, message, partition, offset);
+  }
+
+  #assign(member: Member, message: Message, partition: number, offset: number): void {
+    const live = member.live!;
+    if (offset >= 0) live.credit -= 1;
+    live.node.assign({
+      session: live.handle,
+      group: this.stored.id,
+      filter: member.subscription.filter,
+      queue: this.stored.queue,
+      partition,
+      offset,
+      message,
+    });
+  }
+
+  #freest(withCredit: boolean): Member | undefined {
+    let best: Member | undefined;
+    for (const member of this.members.values()) {
+      const { live } = member;
+      if (live === undefined || (withCredit && live.credit <= 0)) continue;
+      if (best === undefined || member.inFlight < best.inFlight) best = member;
+    }
+    // Equal ones take turns.
+    if (best !== undefined && this.members.size > 1) {
+      this.members.delete(best.stored);
+      this.members.set(best.stored, best);
+    }
+    return best;
+  }
+
+  async #read(reader: Reader): Promise<void> {
+    this.#reading = true;
+    reader.again = false;
+    const { partition, next: from } = reader;
+    try {
+      const answer = await this.#ports.read({
+        queue: this.stored.queue,
+        partition,
+        from,
+        messagesMax: this.#ports.readMessages,
+        bytesMax: readBytesMax,
+      });
+      // Wound back meanwhile: what was read comes again, in order.
+      if (reader.next === from) this.#take(reader, answer);
+    } catch (error) {
+      this.#ports.failed(this, error);
+      setTimeout(() => this.#goOn(), retryMs).unref();
+      return;
+    }
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    this.#reading = false;
+    this.pump();
+    this.#ports.flush();
+  }
+
+  #take(reader: Reader, answer: ReadAnswer): void {
+    const { partition } = reader;
+    const cursor = cursorOf(this.stored, partition);
+    for (const message of answer.messages) {
+      const entry = message.entries.find(
+        (one) => one.queue === this.stored.queue && one.partition === partition,
+      );
+      if (entry === undefined || entry.offset < reader.next) continue;
+      const { offset } = entry;
+      if (cursor.isDone(offset) || this.#out.has(`${partition} ${offset}`)) continue;
+      this.#waiting.push({ partition, offset, message });
+    }
+    reader.next = Math.max(reader.next, answer.next);
+    reader.behind = reader.again || answer.next < answer.end || answer.messages.length > 0;
+  }
+
+  #reader(partition: number): Reader {
+    for (const reader of this.#readers) if (reader.partition === partition) return reader;
+    const next = cursorOf(this.stored, partition).position;
+    const reader = { partition, next, behind: false, again: false };
+    this.#readers.push(reader);
+    return reader;
+  }
+}

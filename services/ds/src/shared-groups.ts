@@ -1,0 +1,233 @@
+import { type GroupId, sessionHandle } from '@lmqtt/common/ids';
+import type { SessionWrite } from '@lmqtt/proto/link';
+import type { DsEvents } from './events.ts';
+import type { GroupStore, StoredGroup } from './group-store/group-store.ts';
+import type { Holdings } from './holdings.ts';
+import type { LiveSession } from './live-session.ts';
+import type { QueueStore } from './queue-store/queue-store.ts';
+import type { Queue } from './routes.ts';
+import { Cursor } from './session-store/cursor.ts';
+import type { SessionStore } from './session-store/session-store.ts';
+import type { StoredSession, StoredSubscription } from './session-store/stored-session.ts';
+import { type GroupPorts, type Member, SharedGroup } from './shared-group.ts';
+
+/** A write that no connection makes. */
+const noHandle = sessionHandle(0);
+
+interface OpenGroup {
+  readonly group: SharedGroup;
+  readonly queue: Queue;
+  /** Subscribes under way. */
+  pins: number;
+}
+
+export interface SharedGroupsPorts {
+  readonly groupStore: GroupStore;
+  readonly sessionStore: SessionStore;
+  readonly queueStore: QueueStore;
+  readonly holdings: Holdings;
+  readonly events: DsEvents;
+  readonly group: GroupPorts;
+}
+
+/**
+ * Rule 15: the groups that this ds owns. What a lost member had at QoS 1 goes to the others as
+ * soon as one of them is connected, and stays with it while it is the last; QoS 2 stays with its
+ * session until that ends, and is then given up. A group lives while it has members.
+ */
+export class SharedGroups {
+  readonly #ports: SharedGroupsPorts;
+  readonly #byName = new Map<string, OpenGroup>();
+  readonly #byId = new Map<GroupId, OpenGroup>();
+  readonly #opening = new Map<string, Promise<OpenGroup>>();
+
+  constructor(ports: SharedGroupsPorts) {
+    this.#ports = ports;
+  }
+
+  get count(): number {
+    return this.#byId.size;
+  }
+
+  /** The group of a subscription that is being made; {@link unpin} it afterwards. */
+  async open(groupName: string, queue: Queue): Promise<SharedGroup> {
+    const name = `${groupName}/${queue.name}`;
+    let open = this.#byName.get(name);
+    if (open === undefined) {
+      const opening = this.#opening.get(name) ?? this.#make(name, queue);
+      this.#opening.set(name, opening);
+      open = await opening.finally(() => this.#opening.delete(name));
+    }
+    open.pins += 1;
+    return open.group;
+  }
+
+  unpin(group: SharedGroup): void {
+    const open = this.#byId.get(group.id);
+    if (open === undefined) return;
+    open.pins -= 1;
+    this.#closeIfEmpty(open);
+  }
+
+  /** At start, before {@link restoreMember}. */
+  restore(stored: StoredGroup, queue: Queue): void {
+    this.#add(stored, queue).group.start();
+  }
+
+  /** At start: a stored session that is a member. */
+  restoreMember(session: StoredSession, subscription: StoredSubscription): void {
+    const open = this.#byId.get(subscription.group!);
+    if (open === undefined) return;
+    const member = { stored: session, subscription, live: undefined, inFlight: 0 };
+    open.group.members.set(session, member);
+    for (const { place } of session.outbound)
+      if (place.kind === 'group' && place.group === open.group.id)
+        open.group.restoreOut(member, place.partition, place.offset);
+  }
+
+  /** At start, after all members: groups whose members have not survived. */
+  sweep(): void {
+    for (const open of [...this.#byId.values()]) this.#closeIfEmpty(open);
+  }
+
+  /** A member is connected. */
+  join(session: LiveSession, subscription: StoredSubscription): void {
+    const open = this.#byId.get(subscription.group!);
+    if (open === undefined) return;
+    const { group } = open;
+    let member = group.members.get(session.stored);
+    if (member === undefined) {
+      member = { stored: session.stored, subscription, live: session, inFlight: 0 };
+      group.members.set(session.stored, member);
+    }
+    member.subscription = subscription;
+    member.live = session;
+    session.memberships = session.memberships?.filter((one) => one.member !== member) ?? [];
+    session.memberships.push({ group, member });
+    this.#takeBackFromAbsent(group);
+    group.pump();
+    this.#ports.group.flush();
+  }
+
+  /** The session's connection ended. */
+  disconnect(session: LiveSession): void {
+    for (const { group, member } of session.memberships ?? []) {
+      member.live = undefined;
+      const sent = new Set<string>();
+      for (const { place } of session.stored.outbound)
+        if (place.kind === 'group' && place.group === group.id)
+          sent.add(`${place.partition} ${place.offset}`);
+      for (const { partition, offset } of group.outOf(member))
+        if (!sent.has(`${partition} ${offset}`)) group.takeBack(partition, offset);
+      this.#takeBackFromAbsent(group);
+      group.pump();
+    }
+    session.memberships = undefined;
+    this.#ports.group.flush();
+  }
+
+  /** The session ended, or unsubscribed. */
+  leave(session: StoredSession, subscription: StoredSubscription): void {
+    const open = this.#byId.get(subscription.group!);
+    const member = open?.group.members.get(session);
+    if (open === undefined || member === undefined) return;
+    const { group } = open;
+    group.members.delete(session);
+    if (member.live?.memberships !== undefined)
+      member.live.memberships = member.live.memberships.filter((one) => one.member !== member);
+    for (const { place, qos } of session.outbound) {
+      if (place.kind !== 'group' || place.group !== group.id) continue;
+      // A session that goes on completes what it has begun [MQTT-3.10.4-3]; what one that ended
+      // had at QoS 2 goes to nobody else [MQTT-4.8.2-5].
+      if (session.removed && qos === 1) continue;
+      if (session.removed) this.#ports.events.groupMessageGivenUp(group.stored.name);
+      group.settle(place.partition, place.offset);
+      this.#ports.groupStore.done(group.stored, place.partition, place.offset);
+    }
+    for (const { partition, offset } of group.outOf(member)) group.takeBack(partition, offset);
+    this.#closeIfEmpty(open);
+    group.pump();
+    this.#ports.group.flush();
+  }
+
+  /** Before the session's own part of the write is made. */
+  write(session: LiveSession, write: SessionWrite): void {
+    if (write.kind === 'assigned-done') {
+      this.#done(write.group, write.partition, write.offset);
+      return;
+    }
+    if (write.kind === 'done') {
+      const place = session.stored.outboundOf(write.packetId)?.place;
+      if (place?.kind === 'group') this.#done(place.group, place.partition, place.offset);
+      return;
+    }
+    if (write.kind !== 'sent' || write.place.kind !== 'group') return;
+    const open = this.#byId.get(write.place.group);
+    if (open === undefined || write.qos !== 2 || session.stored.persistent) return;
+    const { partition, offset } = write.place;
+    this.#ports.groupStore.spend(open.group.stored, partition, offset);
+  }
+
+  credit(session: LiveSession, messages: number): void {
+    const before = session.credit;
+    session.credit = messages;
+    if (messages <= before || session.memberships === undefined) return;
+    for (const { group } of session.memberships) group.pump();
+    this.#ports.group.flush();
+  }
+
+  get groups(): Iterable<StoredGroup> {
+    return [...this.#byId.values()].map((open) => open.group.stored);
+  }
+
+  async #make(name: string, queue: Queue): Promise<OpenGroup> {
+    const ends = await this.#ports.queueStore.ends(queue.id);
+    const cursors = ends.map((end) => Cursor.at(end.partition, end.end));
+    return this.#add(this.#ports.groupStore.make(name, queue.id, cursors), queue);
+  }
+
+  #done(id: GroupId, partition: number, offset: number): void {
+    const open = this.#byId.get(id);
+    if (open === undefined || offset < 0) return;
+    open.group.settle(partition, offset);
+    this.#ports.groupStore.done(open.group.stored, partition, offset);
+    open.queue.moved = true;
+  }
+
+  /** QoS 1 that absent members have, if somebody else is there to take it. */
+  #takeBackFromAbsent(group: SharedGroup): void {
+    const members = [...group.members.values()];
+    if (!members.some((member) => member.live !== undefined)) return;
+    for (const member of members)
+      if (member.live === undefined && member.inFlight > 0) this.#takeBack(group, member);
+  }
+
+  #takeBack(group: SharedGroup, member: Member): void {
+    const { stored } = member;
+    for (const { place, packetId, qos } of [...stored.outbound]) {
+      if (place.kind !== 'group' || place.group !== group.id || qos !== 1) continue;
+      const write = { kind: 'done', session: noHandle, packetId, failed: false } as const;
+      this.#ports.sessionStore.write(stored, stored.epoch, write);
+      group.takeBack(place.partition, place.offset);
+    }
+    this.#ports.sessionStore.commit();
+  }
+
+  #add(stored: StoredGroup, queue: Queue): OpenGroup {
+    const open = { group: new SharedGroup(stored, this.#ports.group), queue, pins: 0 };
+    this.#byName.set(stored.name, open);
+    this.#byId.set(stored.id, open);
+    this.#ports.holdings.addGroup(queue, open.group);
+    return open;
+  }
+
+  #closeIfEmpty(open: OpenGroup): void {
+    const { group, queue } = open;
+    if (open.pins > 0 || group.members.size > 0 || group.closed) return;
+    group.closed = true;
+    this.#byName.delete(group.stored.name);
+    this.#byId.delete(group.id);
+    this.#ports.groupStore.remove(group.stored);
+    this.#ports.holdings.removeGroup(queue, group);
+  }
+}

@@ -1,0 +1,228 @@
+import { queueName } from '@lmqtt/common/ids';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import { isValidTopicFilter, parseSharedFilter } from '@lmqtt/common/topic';
+import type { SubscribeAnswer, SubscribeEntry } from '@lmqtt/proto/link';
+import type { AccessControl } from './auth/auth-provider.ts';
+import type { DsEvents } from './events.ts';
+import type { Holdings } from './holdings.ts';
+import { JournalFailure } from './journal/failure.ts';
+import type { LiveSession } from './live-session.ts';
+import type { QueueStore } from './queue-store/queue-store.ts';
+import type { Queue } from './routes.ts';
+import { Cursor } from './session-store/cursor.ts';
+import type { SessionStore } from './session-store/session-store.ts';
+import { stateOf, type StoredSubscription } from './session-store/stored-session.ts';
+import type { SharedGroup } from './shared-group.ts';
+import type { SharedGroups } from './shared-groups.ts';
+
+export interface SubscribePorts {
+  readonly access: AccessControl;
+  readonly holdings: Holdings;
+  readonly queueStore: QueueStore;
+  readonly sessionStore: SessionStore;
+  readonly groups: SharedGroups;
+  readonly events: DsEvents;
+  readonly subscriptionsMax: number;
+}
+
+/** A filter that may be subscribed to. */
+interface Plan {
+  readonly entry: SubscribeEntry;
+  /** Without `$share/{group}/`. */
+  readonly filter: string;
+  readonly group: string | undefined;
+  readonly known: StoredSubscription | undefined;
+}
+
+/**
+ * SUBSCRIBE, 3.8.4: route, barrier, positions read and stored, answer. All filters of one packet
+ * are one commit. A filter that is there already keeps its position and changes its options
+ * [MQTT-3.8.4-3].
+ */
+export async function subscribe(
+  ports: SubscribePorts,
+  session: LiveSession,
+  entries: SubscribeEntry[],
+): Promise<SubscribeAnswer[]> {
+  const { stored } = session;
+  let room = ports.subscriptionsMax - stored.subscriptions.length;
+  const planned = new Set<string>();
+  const plans = entries.map((entry): Plan | number => {
+    const plan = judge(ports, session, entry);
+    if (typeof plan === 'number') return plan;
+    if (plan.known === undefined && !planned.has(entry.filter)) {
+      if (room <= 0) {
+        ports.events.limitReached('MAX_SUBSCRIPTIONS_PER_SESSION');
+        return ReasonCode.quotaExceeded;
+      }
+      room -= 1;
+      planned.add(entry.filter);
+    }
+    return plan;
+  });
+  const granted = plans.filter((plan): plan is Plan => typeof plan !== 'number');
+  if (granted.length === 0) return plans.map((plan) => refused(plan as number));
+  const queues = await ports.holdings.open(granted.map((plan) => queueName(plan.filter)));
+  const opened: SharedGroup[] = [];
+  let made: Map<string, StoredSubscription>;
+  try {
+    made = await store(ports, session, granted, queues, opened);
+    for (const subscription of made.values()) {
+      const { known } = granted.find((plan) => plan.entry.filter === subscription.filter)!;
+      ports.holdings.add(subscription);
+      if (!session.closing) attach(ports, session, subscription);
+      if (known !== undefined) detach(ports, session, known);
+    }
+  } catch (error) {
+    const failed = error instanceof JournalFailure ? error.reasonCode : ReasonCode.unspecifiedError;
+    ports.events.subscribeFailed(session, error);
+    return plans.map((plan) => refused(typeof plan === 'number' ? plan : failed));
+  } finally {
+    for (const group of opened) ports.groups.unpin(group);
+    for (const queue of queues) ports.holdings.unpin(queue);
+  }
+  ports.events.subscribed(session, made.size);
+  return plans.map((plan) => {
+    if (typeof plan === 'number') return refused(plan);
+    const subscription = made.get(plan.entry.filter)!;
+    const retained = wantsRetained(subscription, plan.known === undefined);
+    return { kind: 'granted', subscription: stateOf(subscription), retained };
+  });
+}
+
+function judge(ports: SubscribePorts, session: LiveSession, entry: SubscribeEntry): Plan | number {
+  if (!isValidTopicFilter(entry.filter)) return ReasonCode.topicFilterInvalid;
+  const shared = parseSharedFilter(entry.filter);
+  if (shared === 'malformed') return ReasonCode.topicFilterInvalid;
+  const filter = shared?.filter ?? entry.filter;
+  const { principal, clientId, peer } = session;
+  if (!ports.access.authorise(principal, clientId, peer.address, 'subscribe', filter)) {
+    ports.events.subscribeDenied(session, filter);
+    return ReasonCode.notAuthorized;
+  }
+  const known = session.stored.subscription(entry.filter);
+  return { entry, filter, group: shared?.group, known };
+}
+
+/** Stores the subscriptions; where that fails, those that are new are not there. */
+async function store(
+  ports: SubscribePorts,
+  session: LiveSession,
+  plans: Plan[],
+  queues: Queue[],
+  opened: SharedGroup[],
+): Promise<Map<string, StoredSubscription>> {
+  const { stored, epoch } = session;
+  const made = await prepare(ports, plans, queues, opened);
+  try {
+    const kept = await ports.sessionStore.subscribe(stored, epoch, [...made.values()]);
+    if (!kept || stored.removed) throw new Error('the session has ended');
+  } catch (error) {
+    const added = plans.filter((plan) => plan.known === undefined);
+    const filters = added.map((plan) => plan.entry.filter);
+    // That it cannot be stored either is why we are here.
+    await ports.sessionStore.unsubscribe(stored, epoch, filters).catch(() => false);
+    throw error;
+  }
+  return made;
+}
+
+/** The messages of the subscription come to the session from now on. */
+export function attach(
+  ports: Pick<SubscribePorts, 'holdings' | 'groups'>,
+  session: LiveSession,
+  subscription: StoredSubscription,
+): void {
+  if (subscription.group === undefined) ports.holdings.connect(subscription, session.node);
+  else ports.groups.join(session, subscription);
+}
+
+function detach(
+  ports: Pick<SubscribePorts, 'holdings' | 'groups'>,
+  session: LiveSession,
+  subscription: StoredSubscription,
+): void {
+  ports.holdings.disconnect(subscription, session.node);
+  ports.holdings.remove(subscription);
+}
+
+/** The subscriptions to store; the last of several with one filter counts. */
+async function prepare(
+  ports: SubscribePorts,
+  plans: Plan[],
+  queues: Queue[],
+  opened: SharedGroup[],
+): Promise<Map<string, StoredSubscription>> {
+  const made = new Map<string, StoredSubscription>();
+  for (const [index, { entry, group, known }] of plans.entries()) {
+    const queue = queues[index]!;
+    const shared = group === undefined ? undefined : await ports.groups.open(group, queue);
+    if (shared !== undefined) opened.push(shared);
+    let cursors = known?.queue === queue.id ? known.cursors : made.get(entry.filter)?.cursors;
+    if (cursors === undefined && shared === undefined) {
+      const ends = await ports.queueStore.ends(queue.id);
+      cursors = ends.map((one) => Cursor.at(one.partition, one.end));
+    }
+    const subscription: StoredSubscription = {
+      filter: entry.filter,
+      options: entry.options,
+      group: shared?.id,
+      queue: queue.id,
+      cursors: cursors ?? [],
+      retainedAfter: known?.retainedAfter,
+      live: false,
+    };
+    if (shared === undefined && wantsRetained(subscription, known === undefined))
+      subscription.retainedAfter = '';
+    made.set(entry.filter, subscription);
+  }
+  return made;
+}
+
+/** Retain handling, 3.8.3.1; shared subscriptions get none. */
+function wantsRetained(subscription: StoredSubscription, isNew: boolean): boolean {
+  if (subscription.group !== undefined) return false;
+  const { retainHandling } = subscription.options;
+  return retainHandling === 0 || (retainHandling === 1 && isNew);
+}
+
+function refused(reasonCode: number): SubscribeAnswer {
+  return { kind: 'refused', reasonCode };
+}
+
+export interface UnsubscribePorts {
+  readonly holdings: Holdings;
+  readonly sessionStore: SessionStore;
+  readonly groups: SharedGroups;
+  readonly events: DsEvents;
+}
+
+/** UNSUBSCRIBE, 3.10.4: one reason code for each filter, when stored. */
+export async function unsubscribe(
+  ports: UnsubscribePorts,
+  session: LiveSession,
+  filters: string[],
+): Promise<number[]> {
+  const removed = new Map<string, StoredSubscription>();
+  const reasonCodes = filters.map((filter) => {
+    const known = session.stored.subscription(filter);
+    if (known === undefined || removed.has(filter)) return ReasonCode.noSubscriptionExisted;
+    removed.set(filter, known);
+    return ReasonCode.success;
+  });
+  if (removed.size === 0) return reasonCodes;
+  const stored = ports.sessionStore.unsubscribe(session.stored, session.epoch, [...removed.keys()]);
+  for (const subscription of removed.values()) {
+    if (subscription.group !== undefined) ports.groups.leave(session.stored, subscription);
+    detach(ports, session, subscription);
+  }
+  try {
+    await stored;
+  } catch (error) {
+    ports.events.subscribeFailed(session, error);
+    const failed = error instanceof JournalFailure ? error.reasonCode : ReasonCode.unspecifiedError;
+    return reasonCodes.map((code) => (code === ReasonCode.success ? failed : code));
+  }
+  ports.events.unsubscribed(session, removed.size);
+  return reasonCodes;
+}

@@ -1,0 +1,222 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '@lmqtt/common/clock';
+import { clientId, nodeId, type SessionHandle, sessionHandle } from '@lmqtt/common/ids';
+import { silentLogs } from '@lmqtt/common/log';
+import { type Message, messageOf } from '@lmqtt/common/message';
+import { Metrics } from '@lmqtt/common/metrics';
+import type { Qos } from '@lmqtt/common/qos';
+import { readSettings } from '@lmqtt/common/settings/read';
+import type {
+  Assignment,
+  ConnectAnswer,
+  ConnectionEnd,
+  ConnectRequest,
+  Downstream,
+  Link,
+  Publish,
+  SessionWrite,
+  SubscribeAnswer,
+  SubscriptionOptions,
+} from '@lmqtt/proto/link';
+import { type DsOptions, type DsService, startDs } from '../src/service.ts';
+
+/** A connection node reduced to what a test wants to see: what ds called, in order. */
+export class FakeCs implements Downstream {
+  readonly node: ReturnType<typeof nodeId>;
+  readonly answered: Publish[] = [];
+  readonly pushed: Message[] = [];
+  readonly assigned: Assignment[] = [];
+  readonly kicked: { session: SessionHandle; reasonCode: number }[] = [];
+  onKick: (session: SessionHandle) => void = () => {};
+  onAssign: (assignment: Assignment) => void = () => {};
+
+  constructor(name = 'cs') {
+    this.node = nodeId(name);
+  }
+
+  published(batch: Publish[]): void {
+    this.answered.push(...batch);
+  }
+
+  push(batch: Message[]): void {
+    this.pushed.push(...batch);
+  }
+
+  assign(batch: Assignment[]): void {
+    this.assigned.push(...batch);
+    for (const assignment of batch) this.onAssign(assignment);
+  }
+
+  kick(session: SessionHandle, reasonCode: number): void {
+    this.kicked.push({ session, reasonCode });
+    this.onKick(session);
+  }
+}
+
+export interface Broker {
+  readonly ds: DsService;
+  readonly cs: FakeCs;
+  readonly link: Link;
+  readonly directory: string;
+  /** Stops and starts again on the same folder. */
+  restart(planned?: boolean): Promise<Broker>;
+  stop(): Promise<void>;
+}
+
+export async function startBroker(
+  settings: Record<string, string | number> = {},
+  options: Partial<DsOptions> = {},
+  directory?: string,
+): Promise<Broker> {
+  const folder = directory ?? (await mkdtemp(join(tmpdir(), 'lmqtt-ds-')));
+  const args = Object.entries({ 'data-dir': folder, ...settings }).flatMap(([name, value]) => [
+    `--${name}`,
+    String(value),
+  ]);
+  const ds = await startDs({
+    settings: readSettings({ args, environment: {} }),
+    logs: silentLogs(),
+    metrics: new Metrics(),
+    clock: systemClock,
+    version: 'test',
+    ...options,
+  });
+  const cs = new FakeCs();
+  const link = ds.link.attach(cs);
+  return {
+    ds,
+    cs,
+    link,
+    directory: folder,
+    async restart(planned = false) {
+      if (planned) ds.prepareStop();
+      await ds.stop();
+      return startBroker(settings, options, folder);
+    },
+    async stop() {
+      await ds.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+let lastHandle = 0;
+
+export async function connect(
+  broker: Broker,
+  id: string,
+  request: Partial<ConnectRequest> = {},
+): Promise<{ session: SessionHandle; answer: ConnectAnswer & { kind: 'accepted' } }> {
+  const { session, answer } = await tryConnect(broker, id, request);
+  if (answer.kind !== 'accepted') throw new Error(`${id}: ${JSON.stringify(answer)}`);
+  return { session, answer };
+}
+
+export async function tryConnect(
+  broker: Broker,
+  id: string,
+  request: Partial<ConnectRequest> = {},
+): Promise<{ session: SessionHandle; answer: ConnectAnswer }> {
+  lastHandle += 1;
+  const session = sessionHandle(lastHandle);
+  const answer = await broker.link.connect({
+    session,
+    protocolVersion: 5,
+    clientId: clientId(id),
+    cleanStart: false,
+    sessionExpiryS: 3600,
+    userName: undefined,
+    password: undefined,
+    authenticationMethod: undefined,
+    authenticationData: undefined,
+    will: undefined,
+    peer: { address: '127.0.0.1', port: 1, tls: false },
+    ...request,
+  });
+  return { session, answer };
+}
+
+export const plain: SubscriptionOptions = {
+  qos: 2,
+  noLocal: false,
+  retainAsPublished: false,
+  retainHandling: 0,
+  subscriptionIdentifier: undefined,
+};
+
+export async function subscribeTo(
+  broker: Broker,
+  session: SessionHandle,
+  filter: string,
+  options: Partial<SubscriptionOptions> = {},
+): Promise<SubscribeAnswer & { kind: 'granted' }> {
+  const entries = [{ filter, options: { ...plain, ...options } }];
+  const [answer] = await broker.link.subscribe(session, entries);
+  if (answer?.kind !== 'granted') throw new Error(`${filter}: ${JSON.stringify(answer)}`);
+  return answer;
+}
+
+let lastPacketId = 0;
+
+export function publishOf(
+  session: SessionHandle,
+  topic: string,
+  payload: string,
+  qos: Qos = 1,
+  retain = false,
+  packetId?: number,
+): Publish {
+  lastPacketId = (lastPacketId % 60_000) + 1;
+  const message = messageOf({ topic, qos, retain, payload: Buffer.from(payload) });
+  return { session, packetId: packetId ?? (qos === 0 ? 0 : lastPacketId), message, reasonCode: 0 };
+}
+
+/** Publishes and waits for the answer; gives its reason code. */
+export async function publish(
+  broker: Broker,
+  session: SessionHandle,
+  topic: string,
+  payload: string,
+  qos: Qos = 1,
+  retain = false,
+  packetId?: number,
+): Promise<number> {
+  const sent = publishOf(session, topic, payload, qos, retain, packetId);
+  broker.link.publish([sent]);
+  if (qos > 0) await until(() => broker.cs.answered.includes(sent), 'the answer to a publish');
+  return sent.reasonCode;
+}
+
+export function durable(broker: Broker, writes: SessionWrite[]): Promise<void> {
+  return new Promise((resolve) => broker.link.write(writes, resolve));
+}
+
+export const lost: ConnectionEnd = {
+  publishWill: true,
+  sessionExpiryS: undefined,
+  reason: 'client',
+};
+
+export const left: ConnectionEnd = { ...lost, publishWill: false };
+
+export function texts(messages: readonly Message[]): string[] {
+  return messages.map((message) => message.payload.toString());
+}
+
+export async function until(
+  condition: () => boolean,
+  what: string,
+  timeoutMs = 5000,
+): Promise<void> {
+  const endMs = performance.now() + timeoutMs;
+  while (!condition()) {
+    if (performance.now() > endMs) throw new Error(`waited in vain for ${what}`);
+    await pause(5);
+  }
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
