@@ -142,11 +142,13 @@ function accept(
     node,
     connection,
   );
+  // `open` lets go of the CONNECT that the answer is made from.
+  const packet = connackOf(connection, answer);
   connection.open(session);
   if (answer.sessionExpiryS < connection.askedSessionExpiryS && connection.version === 5) {
     node.events.limit('SESSION_EXPIRY_S_MAX');
   }
-  connection.sendPacket('connack', connackOf(connection, answer));
+  connection.sendPacket('connack', packet);
   // State after CONNACK: positions, then what was in flight, then retained messages still owed.
   const { state } = answer;
   connection.inbound.restore(state.inbound);
