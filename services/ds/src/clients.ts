@@ -1,4 +1,4 @@
-import type { ClientId } from '@lmqtt/common/ids';
+import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
 import type { LiveSession } from './live-session.ts';
 import { queuedOf } from './queue-limits.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
@@ -6,23 +6,21 @@ import type { StoredSession } from './session-store/stored-session.ts';
 
 /** A session as operators see it. */
 export interface ClientLine {
-  readonly id: string;
-  readonly connected: boolean;
-  readonly address: string | null;
-  readonly node: string | null;
-  readonly protocolVersion: number | null;
-  readonly user: string | null;
+  readonly id: ClientId;
+  /** null: not connected. */
+  readonly connection: {
+    readonly session: SessionHandle;
+    readonly node: string;
+    readonly address: string;
+    readonly protocolVersion: number;
+    readonly user: string | null;
+  } | null;
   readonly subscriptions: number;
   readonly queued: number;
   readonly inFlight: number;
+  readonly sessionExpiryS: number;
   /** Messages that it was owed and lost to a limit, since the start. */
   readonly lost: number;
-}
-
-export interface ClientPage {
-  readonly clients: ClientLine[];
-  /** Pass as `after`; undefined: that was all. */
-  readonly next: string | undefined;
 }
 
 export interface ClientsPorts {
@@ -31,36 +29,46 @@ export interface ClientsPorts {
   readonly live: ReadonlyMap<ClientId, LiveSession>;
 }
 
-/** Sessions in the order in which they were made. */
-export async function listClients(
+/** At most `clientsMax` sessions whose ids come after the one given, in the order of ids. */
+export function listClients(
   ports: ClientsPorts,
-  after: string | undefined,
+  after: ClientId | null,
   clientsMax: number,
-): Promise<ClientPage> {
-  const from = after === undefined ? 0 : Number(after);
-  const page: StoredSession[] = [];
-  let more = false;
+): Promise<ClientLine[]> {
+  const byId = (a: StoredSession, b: StoredSession): number => (a.clientId < b.clientId ? -1 : 1);
+  let page: StoredSession[] = [];
   for (const session of ports.sessionStore.sessions) {
-    if (session.number <= from) continue;
-    more = page.length === clientsMax;
-    if (more) break;
+    if (after !== null && session.clientId <= after) continue;
     page.push(session);
+    // Cut now and then, so that a page of few among very many costs no great sort.
+    if (page.length >= clientsMax * 4 + 1024) page = page.sort(byId).slice(0, clientsMax);
   }
-  const clients: ClientLine[] = [];
-  for (const session of page) {
-    const live = ports.live.get(session.clientId);
-    clients.push({
-      id: session.clientId,
-      connected: live !== undefined,
-      address: live?.peer.address ?? null,
-      node: live?.node.id ?? null,
-      protocolVersion: live?.protocolVersion ?? null,
-      user: live?.principal.user ?? null,
-      subscriptions: session.subscriptions.length,
-      queued: await queuedOf(ports.queueStore, session),
-      inFlight: session.outboundCount,
-      lost: session.lost,
-    });
-  }
-  return { clients, next: more ? String(page.at(-1)!.number) : undefined };
+  return Promise.all(
+    page
+      .sort(byId)
+      .slice(0, clientsMax)
+      .map((session) => clientLine(ports, session)),
+  );
+}
+
+export async function clientLine(ports: ClientsPorts, session: StoredSession): Promise<ClientLine> {
+  const live = ports.live.get(session.clientId);
+  return {
+    id: session.clientId,
+    connection:
+      live === undefined
+        ? null
+        : {
+            session: live.handle,
+            node: live.node.id,
+            address: live.peer.address,
+            protocolVersion: live.protocolVersion,
+            user: live.principal.user ?? null,
+          },
+    subscriptions: session.subscriptions.length,
+    queued: await queuedOf(ports.queueStore, session),
+    inFlight: session.outboundCount,
+    sessionExpiryS: session.sessionExpiryS,
+    lost: session.lost,
+  };
 }

@@ -90,6 +90,8 @@ export class Connection implements PacketSink, Outlet, Flushed, Timed {
   /** The last topic that was within the limits. */
   checkedTopic = '';
   ended = false;
+  /** Wall clock. */
+  connectedAtMs = 0;
   private aliases: InboundAliases | undefined = undefined;
   private publishWriter: PublishWriter | undefined = undefined;
   private explains = true;
@@ -238,6 +240,7 @@ export class Connection implements PacketSink, Outlet, Flushed, Timed {
   open(session: Session): void {
     const { node, connectPacket: connect } = this;
     this.session = session;
+    this.connectedAtMs = node.nowMs();
     this.connectPacket = undefined;
     const aliases = Math.min(connect?.topicAliasMaximum ?? 0, node.config.topicAliasMaximumOut);
     this.publishWriter = new PublishWriter(this.protocol, this.maximumPacketSize, aliases);
