@@ -1,6 +1,6 @@
 import type { NodeId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
-import type { CsNode } from './cs-node.ts';
+import type { Outlet } from './outlet.ts';
 import type { Routes } from './routes.ts';
 
 /**
@@ -8,10 +8,10 @@ import type { Routes } from './routes.ts';
  * to the owners of shared groups. One array for each node and call.
  */
 export class Arrivals {
-  readonly #nodes: ReadonlyMap<NodeId, CsNode>;
+  readonly #nodes: ReadonlyMap<NodeId, Outlet>;
   readonly #routes: Routes;
 
-  constructor(nodes: ReadonlyMap<NodeId, CsNode>, routes: Routes) {
+  constructor(nodes: ReadonlyMap<NodeId, Outlet>, routes: Routes) {
     this.#nodes = nodes;
     this.#routes = routes;
   }

@@ -1,44 +1,11 @@
-import type { NodeId, SessionHandle } from '@lmqtt/common/ids';
-import type { Message } from '@lmqtt/common/message';
-import type { Assignment, Downstream } from '@lmqtt/proto/link';
+import type { SessionHandle } from '@lmqtt/common/ids';
 import type { Connecting } from './connecting.ts';
 import type { LiveSession } from './live-session.ts';
+import { Outlet } from './outlet.ts';
 
-/** A connection node that is attached: its sessions, and what goes to it at the end of the call. */
-export class CsNode {
-  readonly id: NodeId;
-  readonly downstream: Downstream;
+/** A connection node that is attached, and its sessions. */
+export class CsNode extends Outlet {
   readonly sessions: Map<SessionHandle, LiveSession> = new Map();
   /** Connections whose CONNECT is not answered yet. */
   readonly connecting: Map<SessionHandle, Connecting> = new Map();
-  #pushing: Message[] = [];
-  #assigning: Assignment[] = [];
-
-  constructor(downstream: Downstream) {
-    this.id = downstream.node;
-    this.downstream = downstream;
-  }
-
-  /** Once for each message, however many of its queues the node wants. */
-  push(message: Message): void {
-    const pushing = this.#pushing;
-    if (pushing.length === 0 || pushing[pushing.length - 1] !== message) pushing.push(message);
-  }
-
-  assign(assignment: Assignment): void {
-    this.#assigning.push(assignment);
-  }
-
-  flush(): void {
-    if (this.#pushing.length > 0) {
-      const batch = this.#pushing;
-      this.#pushing = [];
-      this.downstream.push(batch);
-    }
-    if (this.#assigning.length > 0) {
-      const batch = this.#assigning;
-      this.#assigning = [];
-      this.downstream.assign(batch);
-    }
-  }
 }

@@ -1,5 +1,6 @@
-import type { ClientId } from '@lmqtt/common/ids';
+import type { ClientId, NodeId } from '@lmqtt/common/ids';
 import type { ConnectionEnd } from '@lmqtt/proto/link';
+import type { CsNode } from './cs-node.ts';
 import type { DsEvents } from './events.ts';
 import type { Holdings } from './holdings.ts';
 import type { LiveSession } from './live-session.ts';
@@ -14,6 +15,7 @@ export interface DisconnectPorts {
   readonly events: DsEvents;
   /** The connected sessions of all nodes. */
   readonly live: Map<ClientId, LiveSession>;
+  readonly nodes: Map<NodeId, CsNode>;
   readonly sessionExpirySMax: number;
   /** While the broker stops as planned: how long wills wait for their clients. */
   graceMs: number;
@@ -28,7 +30,7 @@ export async function disconnect(
   if (session.closing) return;
   session.closing = true;
   const { stored, node } = session;
-  node.sessions.delete(session.handle);
+  ports.nodes.get(node.id)?.sessions.delete(session.handle);
   for (const subscription of stored.subscriptions)
     if (subscription.group === undefined) ports.holdings.disconnect(subscription, node);
   ports.groups.disconnect(session);

@@ -29,7 +29,6 @@ import { subscribe, type SubscribePorts, unsubscribe } from './subscribe.ts';
 import type { SysTopics } from './sys-topics.ts';
 
 export interface LinkPorts extends ConnectPorts, SubscribePorts, SessionWritePorts {
-  readonly nodes: Map<NodeId, CsNode>;
   readonly registry: Registry;
   readonly publisher: Publisher;
   readonly sys: SysTopics;

@@ -1,11 +1,10 @@
 import type { QueueId, QueueName } from '@lmqtt/common/ids';
-import type { CsNode } from './cs-node.ts';
+import type { Outlet } from './outlet.ts';
 import type { DsEvents } from './events.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
 import type { Registry, RouteChange } from './registry/registry.ts';
-import type { Queue, Routes } from './routes.ts';
+import type { GroupOutlet, Queue, Routes } from './routes.ts';
 import type { StoredSubscription } from './session-store/stored-session.ts';
-import type { SharedGroup } from './shared-group.ts';
 
 /**
  * Who holds which queue. A queue is opened by its first holder, and closed and dropped when the
@@ -67,12 +66,12 @@ export class Holdings {
     this.#closeIfUnheld(queue);
   }
 
-  addGroup(queue: Queue, group: SharedGroup): void {
+  addGroup(queue: Queue, group: GroupOutlet): void {
     queue.groups = [...(queue.groups ?? []), group];
     this.#routes.changed(queue);
   }
 
-  removeGroup(queue: Queue, group: SharedGroup): void {
+  removeGroup(queue: Queue, group: GroupOutlet): void {
     const others = queue.groups?.filter((one) => one !== group);
     queue.groups = others?.length === 0 ? undefined : others;
     this.#routes.changed(queue);
@@ -80,7 +79,7 @@ export class Holdings {
   }
 
   /** A connected session of the node subscribes. */
-  connect(subscription: StoredSubscription, node: CsNode): void {
+  connect(subscription: StoredSubscription, node: Outlet): void {
     const queue = this.#routes.queue(subscription.queue);
     if (queue === undefined || subscription.group !== undefined || subscription.live) return;
     subscription.live = true;
@@ -93,7 +92,7 @@ export class Holdings {
     void this.#registry.change([{ kind: 'interest', queue: queue.id, node: node.id }]);
   }
 
-  disconnect(subscription: StoredSubscription, node: CsNode): void {
+  disconnect(subscription: StoredSubscription, node: Outlet): void {
     if (!subscription.live) return;
     subscription.live = false;
     const queue = this.#routes.queue(subscription.queue);

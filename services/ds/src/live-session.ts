@@ -2,14 +2,13 @@ import type { ClientId, Epoch, SessionHandle } from '@lmqtt/common/ids';
 import type { Peer } from '@lmqtt/proto/link';
 import type { Principal } from './auth/auth-provider.ts';
 import type { EnhancedAuthExchange } from './auth/enhanced-auth.ts';
-import type { CsNode } from './cs-node.ts';
+import type { Outlet } from './outlet.ts';
 import type { Route } from './routes.ts';
 import type { StoredSession } from './session-store/stored-session.ts';
-import type { Membership } from './shared-group.ts';
 
 /** A session that is connected: the claim, and what is kept of it for speed. */
 export class LiveSession {
-  readonly node: CsNode;
+  readonly node: Outlet;
   readonly handle: SessionHandle;
   readonly clientId: ClientId;
   readonly epoch: Epoch;
@@ -28,9 +27,8 @@ export class LiveSession {
   route: Route | undefined = undefined;
   lane = '';
 
-  /** Shared groups: how many more messages it takes, and where it is a member. */
+  /** How many more messages of shared groups it takes. */
   credit = 0;
-  memberships: Membership[] | undefined = undefined;
 
   kicked = false;
   /** Its connection has ended; `ended`: and that is in the store. */
@@ -39,7 +37,7 @@ export class LiveSession {
   #waiting: (() => void)[] | undefined = undefined;
 
   constructor(
-    node: CsNode,
+    node: Outlet,
     handle: SessionHandle,
     epoch: Epoch,
     stored: StoredSession,

@@ -4,6 +4,7 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { Publish } from '@lmqtt/proto/link';
 import type { AccessControl } from './auth/auth-provider.ts';
 import type { CsNode } from './cs-node.ts';
+import type { Outlet } from './outlet.ts';
 import type { DsEvents } from './events.ts';
 import type { LiveSession } from './live-session.ts';
 import type { Append, InboundId, QueueStore } from './queue-store/queue-store.ts';
@@ -53,7 +54,7 @@ interface Answers {
  * which the store answers.
  */
 export class Publisher {
-  readonly #nodes: ReadonlyMap<NodeId, CsNode>;
+  readonly #nodes: ReadonlyMap<NodeId, Outlet>;
   readonly #access: AccessControl;
   readonly #routes: Routes;
   readonly #queueStore: QueueStore;
@@ -65,7 +66,7 @@ export class Publisher {
   readonly #openInbound = new Map<string, PendingAppend>();
 
   constructor(
-    nodes: ReadonlyMap<NodeId, CsNode>,
+    nodes: ReadonlyMap<NodeId, Outlet>,
     access: AccessControl,
     routes: Routes,
     queueStore: QueueStore,

@@ -2,7 +2,7 @@ import { type QueueId, sessionHandle } from '@lmqtt/common/ids';
 import type { LimitName } from '@lmqtt/common/settings/row';
 import type { DsEvents } from './events.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
-import type { Cursor } from './session-store/cursor.ts';
+import type { Cursor } from '@lmqtt/common/cursor';
 import type { SessionStore } from './session-store/session-store.ts';
 import type { StoredSession, StoredSubscription } from './session-store/stored-session.ts';
 

@@ -1,12 +1,20 @@
 import type { NodeId, QueueId, QueueName } from '@lmqtt/common/ids';
-import type { QueueEntry } from '@lmqtt/common/message';
+import type { Message, QueueEntry } from '@lmqtt/common/message';
 import { isWildcardFilter } from '@lmqtt/common/topic';
 import { TopicTrie } from '@lmqtt/common/topic-trie';
-import type { CsNode } from './cs-node.ts';
+import type { Position } from '@lmqtt/proto/link';
+import type { Outlet } from './outlet.ts';
 import type { RouteChange } from './registry/registry.ts';
 import { FewOrMany } from './few-or-many.ts';
 import type { StoredSubscription } from './session-store/stored-session.ts';
-import type { SharedGroup } from './shared-group.ts';
+
+/** A shared group as routing sees it: who takes the messages of its queue. */
+export interface GroupOutlet {
+  readonly stored: { readonly cursors: readonly Position[] };
+  /** A message that is not stored. */
+  give(message: Message): void;
+  arrived(entry: QueueEntry, message: Message): void;
+}
 
 /** A queue as routing sees it, and who holds it. */
 export class Queue {
@@ -17,12 +25,12 @@ export class Queue {
   /** Subscribes under way. */
   pins = 0;
   /** How many connected sessions of each node subscribe. */
-  readonly interest: { readonly node: CsNode; sessions: number }[] = [];
+  readonly interest: { readonly node: Outlet; sessions: number }[] = [];
   /** A position has moved since the queue was last trimmed. */
   moved = false;
   /** Nodes with a connected session that subscribes to it, not by a group. */
-  nodes: CsNode[] = [];
-  groups: SharedGroup[] | undefined = undefined;
+  nodes: Outlet[] = [];
+  groups: GroupOutlet[] | undefined = undefined;
   /** Set when its generation is over. */
   closed = false;
 
@@ -38,8 +46,8 @@ export interface Route {
   readonly queueIds: readonly QueueId[];
   /** The places of a message that is not stored. */
   readonly unstored: readonly QueueEntry[];
-  readonly nodes: readonly CsNode[];
-  readonly groups: readonly SharedGroup[];
+  readonly nodes: readonly Outlet[];
+  readonly groups: readonly GroupOutlet[];
   /** Of the table, when it was made. */
   readonly version: number;
   stale: boolean;
@@ -56,10 +64,10 @@ export class Routes {
   readonly #byId = new Map<QueueId, Queue>();
   readonly #byName = new Map<QueueName, Queue>();
   readonly #cached = new Map<string, Route>();
-  readonly #nodes: ReadonlyMap<NodeId, CsNode>;
+  readonly #nodes: ReadonlyMap<NodeId, Outlet>;
   #version = 0;
 
-  constructor(nodes: ReadonlyMap<NodeId, CsNode>) {
+  constructor(nodes: ReadonlyMap<NodeId, Outlet>) {
     this.#nodes = nodes;
   }
 
@@ -140,8 +148,8 @@ export class Routes {
   }
 
   #make(queues: Queue[]): Route {
-    const nodes = new Set<CsNode>();
-    const groups: SharedGroup[] = [];
+    const nodes = new Set<Outlet>();
+    const groups: GroupOutlet[] = [];
     for (const queue of queues) {
       for (const node of queue.nodes) nodes.add(node);
       if (queue.groups !== undefined) groups.push(...queue.groups);

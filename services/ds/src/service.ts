@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '@lmqtt/common/clock';
-import { type ClientId, clientId, type NodeId, queueName } from '@lmqtt/common/ids';
+import { type ClientId, type NodeId, queueName } from '@lmqtt/common/ids';
 import type { Logs } from '@lmqtt/common/log';
 import type { Metrics } from '@lmqtt/common/metrics';
 import { ReasonCode } from '@lmqtt/common/reason-code';
@@ -7,12 +7,20 @@ import type { Settings } from '@lmqtt/common/settings/row';
 import { parseSharedFilter } from '@lmqtt/common/topic';
 import type { LinkServer } from '@lmqtt/proto/link';
 import { Arrivals } from './arrivals.ts';
+import { AccessRules } from './auth/access-rules.ts';
+import { Anonymous } from './auth/anonymous.ts';
+import type { AccessControl, Authenticator, AuthProvider } from './auth/auth-provider.ts';
+import { AuthChain } from './auth/chain.ts';
+import type { EnhancedAuth } from './auth/enhanced-auth.ts';
+import { HmacSha1 } from './auth/hmac-sha1.ts';
+import { PasswordFile } from './auth/password-file.ts';
+import type { ReloadOptions } from './auth/reloaded-file.ts';
+import { ScramSha256 } from './auth/scram-sha-256.ts';
 import { ClientLocks } from './client-locks.ts';
-import { type ClientPage, listClients } from './clients.ts';
+import { clientLine, type ClientLine, listClients } from './clients.ts';
 import { kick } from './connect.ts';
 import type { CsNode } from './cs-node.ts';
 import { DsLinkServer, type LinkPorts } from './ds-link.ts';
-import { endSession } from './disconnect.ts';
 import { workDue } from './due.ts';
 import { DsEvents } from './events.ts';
 import { EmbeddedGroupStore } from './group-store/embedded.ts';
@@ -20,7 +28,6 @@ import { Holdings } from './holdings.ts';
 import { DiskJournal } from './journal/disk-journal.ts';
 import type { Files } from './journal/files.ts';
 import type { LiveSession } from './live-session.ts';
-import { openAuth } from './open-auth.ts';
 import { Publisher } from './publish.ts';
 import { AbsentLimits, type QueueLimitsPorts } from './queue-limits.ts';
 import { EmbeddedQueueStore } from './queue-store/embedded.ts';
@@ -53,9 +60,12 @@ export interface DsService {
   /** Whether sources should pause, and when to go on: see Journal. */
   readonly full: boolean;
   onDrain(callback: () => void): void;
-  clients(after: string | undefined, clientsMax: number): Promise<ClientPage>;
-  /** Closes its connection if it has one, and ends its session. False: there is none. */
-  disconnect(id: string): Promise<boolean>;
+  clients(after: ClientId | null, clientsMax: number): Promise<ClientLine[]>;
+  /** null: there is no session of that id. */
+  client(id: ClientId): Promise<ClientLine | null>;
+  readonly sessionCount: number;
+  /** Closes its connection with 0x98; its session stays. False: it is not connected. */
+  disconnect(id: ClientId): boolean;
   /** A planned stop begins: from now on wills wait for their clients. Before cs closes them. */
   prepareStop(): void;
   /** After cs has stopped: writes what is pending. */
@@ -232,14 +242,17 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     onDrain: (callback) => journal.onDrain(callback),
     clients: (after, clientsMax) =>
       listClients({ sessionStore, queueStore, live }, after, clientsMax),
-    async disconnect(id) {
-      const stored = sessionStore.find(clientId(id));
-      if (stored === undefined) return false;
-      const session = live.get(stored.clientId);
-      if (session !== undefined) kick(ports, session, ReasonCode.administrativeAction);
-      await sessionStore.remove(stored);
-      endSession(ports, stored);
-      events.removed(stored.clientId);
+    async client(id) {
+      const stored = sessionStore.find(id);
+      return stored === undefined ? null : clientLine({ sessionStore, queueStore, live }, stored);
+    },
+    get sessionCount() {
+      return sessionStore.count;
+    },
+    disconnect(id) {
+      const session = live.get(id);
+      if (session === undefined) return false;
+      kick(ports, session, ReasonCode.administrativeAction);
       return true;
     },
     prepareStop() {
@@ -282,4 +295,40 @@ function restore(
     for (const { place } of session.outbound)
       if (place.kind === 'retained') retained.pin(place.topic, place.orderKey);
   }
+}
+
+interface OpenAuth {
+  readonly provider: AuthProvider;
+  readonly enhanced: EnhancedAuth[];
+  close(): void;
+}
+
+/** The chain that the settings ask for. */
+async function openAuth(settings: Settings, report: ReloadOptions['report']): Promise<OpenAuth> {
+  const authenticators: Authenticator[] = [];
+  const rules: AccessControl[] = [];
+  const enhanced: EnhancedAuth[] = [];
+  const closing: (() => void)[] = [];
+  if (settings.passwordFile !== null) {
+    const usersMax = settings.maxUsers;
+    const file = await PasswordFile.open(settings.passwordFile, { usersMax, report });
+    authenticators.push(file);
+    enhanced.push(new ScramSha256(file));
+    closing.push(() => file.close());
+  }
+  if (settings.hmacUsername !== null && settings.hmacSecretKey !== null)
+    authenticators.push(new HmacSha1(settings.hmacUsername, settings.hmacSecretKey));
+  if (settings.allowAnonymous) authenticators.push(new Anonymous(authenticators.length === 0));
+  if (settings.aclFile !== null) {
+    const file = await AccessRules.open(settings.aclFile, { report });
+    rules.push(file);
+    closing.push(() => file.close());
+  }
+  return {
+    provider: new AuthChain(authenticators, rules),
+    enhanced,
+    close: () => {
+      for (const close of closing) close();
+    },
+  };
 }

@@ -1,9 +1,9 @@
 import type { GroupId } from '@lmqtt/common/ids';
 import type { Message, QueueEntry } from '@lmqtt/common/message';
-import { cursorOf } from './group-store/embedded.ts';
 import type { StoredGroup } from './group-store/group-store.ts';
 import type { LiveSession } from './live-session.ts';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
+import { cursorOf } from '@lmqtt/common/cursor';
 import type { StoredSession, StoredSubscription } from './session-store/stored-session.ts';
 
 /** A session in a group. */
@@ -13,12 +13,6 @@ export interface Member {
   /** undefined: absent. */
   live: LiveSession | undefined;
   inFlight: number;
-}
-
-/** A live session's place in a group. */
-export interface Membership {
-  readonly group: SharedGroup;
-  readonly member: Member;
 }
 
 /** A message that a member has. */
@@ -226,7 +220,7 @@ export class SharedGroup {
 
   #take(reader: Reader, answer: ReadAnswer): void {
     const { partition } = reader;
-    const cursor = cursorOf(this.stored, partition);
+    const cursor = cursorOf(this.stored.cursors, partition);
     for (const message of answer.messages) {
       const entry = message.entries.find(
         (one) => one.queue === this.stored.queue && one.partition === partition,
@@ -242,7 +236,7 @@ export class SharedGroup {
 
   #reader(partition: number): Reader {
     for (const reader of this.#readers) if (reader.partition === partition) return reader;
-    const next = cursorOf(this.stored, partition).position;
+    const next = cursorOf(this.stored.cursors, partition).position;
     const reader = { partition, next, behind: false, again: false };
     this.#readers.push(reader);
     return reader;

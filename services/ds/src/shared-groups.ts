@@ -6,7 +6,7 @@ import type { Holdings } from './holdings.ts';
 import type { LiveSession } from './live-session.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
 import type { Queue } from './routes.ts';
-import { Cursor } from './session-store/cursor.ts';
+import { Cursor } from '@lmqtt/common/cursor';
 import type { SessionStore } from './session-store/session-store.ts';
 import type { StoredSession, StoredSubscription } from './session-store/stored-session.ts';
 import { type GroupPorts, type Member, SharedGroup } from './shared-group.ts';
@@ -39,6 +39,8 @@ export class SharedGroups {
   readonly #ports: SharedGroupsPorts;
   readonly #byName = new Map<string, OpenGroup>();
   readonly #byId = new Map<GroupId, OpenGroup>();
+  /** Of connected sessions. */
+  readonly #memberships = new Map<LiveSession, Map<SharedGroup, Member>>();
   readonly #opening = new Map<string, Promise<OpenGroup>>();
 
   constructor(ports: SharedGroupsPorts) {
@@ -102,8 +104,9 @@ export class SharedGroups {
     }
     member.subscription = subscription;
     member.live = session;
-    session.memberships = session.memberships?.filter((one) => one.member !== member) ?? [];
-    session.memberships.push({ group, member });
+    const memberships = this.#memberships.get(session);
+    if (memberships === undefined) this.#memberships.set(session, new Map([[group, member]]));
+    else memberships.set(group, member);
     this.#takeBackFromAbsent(group);
     group.pump();
     this.#ports.group.flush();
@@ -111,7 +114,10 @@ export class SharedGroups {
 
   /** The session's connection ended. */
   disconnect(session: LiveSession): void {
-    for (const { group, member } of session.memberships ?? []) {
+    const memberships = this.#memberships.get(session);
+    if (memberships === undefined) return;
+    this.#memberships.delete(session);
+    for (const [group, member] of memberships) {
       member.live = undefined;
       const sent = new Set<string>();
       for (const { place } of session.stored.outbound)
@@ -122,7 +128,6 @@ export class SharedGroups {
       this.#takeBackFromAbsent(group);
       group.pump();
     }
-    session.memberships = undefined;
     this.#ports.group.flush();
   }
 
@@ -133,8 +138,7 @@ export class SharedGroups {
     if (open === undefined || member === undefined) return;
     const { group } = open;
     group.members.delete(session);
-    if (member.live?.memberships !== undefined)
-      member.live.memberships = member.live.memberships.filter((one) => one.member !== member);
+    if (member.live !== undefined) this.#memberships.get(member.live)?.delete(group);
     for (const { place, qos } of session.outbound) {
       if (place.kind !== 'group' || place.group !== group.id) continue;
       // A session that goes on completes what it has begun [MQTT-3.10.4-3]; what one that ended
@@ -171,8 +175,9 @@ export class SharedGroups {
   credit(session: LiveSession, messages: number): void {
     const before = session.credit;
     session.credit = messages;
-    if (messages <= before || session.memberships === undefined) return;
-    for (const { group } of session.memberships) group.pump();
+    const memberships = this.#memberships.get(session);
+    if (messages <= before || memberships === undefined) return;
+    for (const group of memberships.keys()) group.pump();
     this.#ports.group.flush();
   }
 

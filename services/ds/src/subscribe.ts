@@ -9,7 +9,7 @@ import { JournalFailure } from './journal/failure.ts';
 import type { LiveSession } from './live-session.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
 import type { Queue } from './routes.ts';
-import { Cursor } from './session-store/cursor.ts';
+import { Cursor } from '@lmqtt/common/cursor';
 import type { SessionStore } from './session-store/session-store.ts';
 import { stateOf, type StoredSubscription } from './session-store/stored-session.ts';
 import type { SharedGroup } from './shared-group.ts';

@@ -1,7 +1,7 @@
 import { type Message, messageOf } from '@lmqtt/common/message';
 import type { NodeId } from '@lmqtt/common/ids';
 import { TopicTree } from '@lmqtt/common/topic-trie';
-import type { CsNode } from './cs-node.ts';
+import type { Outlet } from './outlet.ts';
 import type { Routes } from './routes.ts';
 
 /**
@@ -9,13 +9,13 @@ import type { Routes } from './routes.ts';
  * then; the newest value also at subscribe.
  */
 export class SysTopics {
-  readonly #nodes: ReadonlyMap<NodeId, CsNode>;
+  readonly #nodes: ReadonlyMap<NodeId, Outlet>;
   readonly #routes: Routes;
   readonly #read: () => Record<string, number | string>;
 
   /** `read` gives the values by the rest of the topic, such as `clients/connected`. */
   constructor(
-    nodes: ReadonlyMap<NodeId, CsNode>,
+    nodes: ReadonlyMap<NodeId, Outlet>,
     routes: Routes,
     read: () => Record<string, number | string>,
   ) {

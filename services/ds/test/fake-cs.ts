@@ -73,7 +73,7 @@ export async function startBroker(
   const folder = directory ?? (await mkdtemp(join(tmpdir(), 'lmqtt-ds-')));
   const args = Object.entries({ 'data-dir': folder, ...settings }).flatMap(([name, value]) => [
     `--${name}`,
-    String(value),
+    value.toString(),
   ]);
   const ds = await startDs({
     settings: readSettings({ args, environment: {} }),

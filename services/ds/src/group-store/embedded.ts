@@ -2,7 +2,7 @@ import { groupId, type GroupId, type QueueId, queueId } from '@lmqtt/common/ids'
 import { decodeJson, encodeJson, JournalTable } from '../journal-table.ts';
 import type { Journal } from '../journal/journal.ts';
 import { RecordType } from '../journal/records.ts';
-import { Cursor } from '../session-store/cursor.ts';
+import { Cursor, cursorOf } from '@lmqtt/common/cursor';
 import type { GroupStore, StoredGroup } from './group-store.ts';
 
 interface GroupRecord {
@@ -27,7 +27,7 @@ export class EmbeddedGroupStore implements GroupStore {
 
   constructor(journal: Journal) {
     this.#journal = journal;
-    const load = (body: Buffer): void => this.#load(decodeJson(body));
+    const load = (body: Buffer): void => this.#load(decodeJson(body) as GroupRecord);
     this.#table = new JournalTable('groups', (id) => this.#encode(id), load);
     journal.participate(this.#table);
     journal.register(RecordType.groupPut, { replay: load });
@@ -42,7 +42,7 @@ export class EmbeddedGroupStore implements GroupStore {
       replay: (body) => {
         const group = this.#groups.get(groupId(body.readUIntLE(0, 6)));
         if (group === undefined) return;
-        cursorOf(group, body.readUInt16LE(6)).markDone(body.readUIntLE(8, 6));
+        cursorOf(group.cursors, body.readUInt16LE(6)).markDone(body.readUIntLE(8, 6));
         this.#table.mark(group.id);
       },
     });
@@ -69,7 +69,7 @@ export class EmbeddedGroupStore implements GroupStore {
   }
 
   done(group: StoredGroup, partition: number, offset: number): void {
-    const cursor = cursorOf(group, partition);
+    const cursor = cursorOf(group.cursors, partition);
     if (cursor.isDone(offset)) return;
     cursor.markDone(offset);
     this.#groups.get(group.id)?.spent.delete(`${partition} ${offset}`);
@@ -95,7 +95,7 @@ export class EmbeddedGroupStore implements GroupStore {
     if (group === undefined) return undefined;
     const stored = { ...group, cursors: group.cursors.map((cursor) => cursor.copy()) };
     for (const [partition, offset] of group.spent.values())
-      cursorOf(stored, partition).markDone(offset);
+      cursorOf(stored.cursors, partition).markDone(offset);
     const record: GroupRecord = {
       id,
       name: group.name,
@@ -117,12 +117,4 @@ export class EmbeddedGroupStore implements GroupStore {
     this.#groups.set(id, { id, name, queue: queueId(record.queue), cursors, spent: new Map() });
     this.#table.mark(id);
   }
-}
-
-/** A partition that appeared later is owed from its beginning. */
-export function cursorOf(group: StoredGroup, partition: number): Cursor {
-  for (const cursor of group.cursors) if (cursor.partition === partition) return cursor;
-  const added = Cursor.at(partition, 0);
-  group.cursors.push(added);
-  return added;
 }

@@ -1,5 +1,5 @@
 import type { GroupId, QueueId } from '@lmqtt/common/ids';
-import type { Cursor } from '../session-store/cursor.ts';
+import type { Cursor } from '@lmqtt/common/cursor';
 
 /**
  * Shared groups: which there are, and how far each has come in its queue.

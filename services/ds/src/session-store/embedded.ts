@@ -63,7 +63,7 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
       'sessions',
       (number) => this.#encode(number),
       (value) => {
-        this.#add(sessionOfEntry(decodeJson<SessionEntry>(value))).stored = true;
+        this.#add(sessionOfEntry(decodeJson(value) as SessionEntry)).stored = true;
       },
     );
     journal.participate(this.#table);
@@ -351,7 +351,7 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
     const on = (type: number, replay: (body: Buffer) => void): void =>
       this.#journal.register(type, { replay });
     on(RecordType.sessionPut, (body) => {
-      const head = decodeJson<SessionHead>(body);
+      const head = decodeJson(body) as SessionHead;
       const known = this.#sessions.get(head.number);
       if (known === undefined) this.#replayed(this.#add(sessionOf(head)));
       else {
@@ -367,14 +367,14 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
       this.#table.mark(session.number);
     });
     on(RecordType.subscriptionsPut, (body) => {
-      const record = decodeJson<{ number: number; subscriptions: SubscriptionRecord[] }>(body);
+      const record = decodeJson(body) as { number: number; subscriptions: SubscriptionRecord[] };
       const session = this.#sessions.get(record.number);
       if (session === undefined) return;
       for (const one of record.subscriptions) session.putSubscription(subscriptionOf(one));
       this.#replayed(session);
     });
     on(RecordType.subscriptionsRemoved, (body) => {
-      const record = decodeJson<{ number: number; filters: string[] }>(body);
+      const record = decodeJson(body) as { number: number; filters: string[] };
       const session = this.#sessions.get(record.number);
       if (session === undefined) return;
       for (const filter of record.filters) session.removeSubscription(filter);

@@ -1,7 +1,7 @@
 import { clientId, epoch, groupId, queueId } from '@lmqtt/common/ids';
 import type { OutboundState, SubscriptionOptions } from '@lmqtt/proto/link';
 import { decodeMessage, encodeMessage } from '../message-record.ts';
-import { Cursor } from './cursor.ts';
+import { Cursor } from '@lmqtt/common/cursor';
 import { StoredSession, type StoredSubscription, type StoredWill } from './stored-session.ts';
 
 /** What a claim or the end of a connection says about a session. */

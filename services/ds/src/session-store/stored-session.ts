@@ -7,7 +7,7 @@ import type {
   SubscriptionState,
   Will,
 } from '@lmqtt/proto/link';
-import { Cursor } from './cursor.ts';
+import { type Cursor, cursorOf } from '@lmqtt/common/cursor';
 
 /** The expiry that means "never". */
 export const neverS = 0xffff_ffff;
@@ -139,13 +139,13 @@ export class StoredSession {
     if (place.kind !== 'queue') return;
     for (const subscription of this.#subscriptions)
       if (subscription.queue === place.queue && subscription.group === undefined)
-        cursorOf(subscription, place.partition).markDone(place.offset);
+        cursorOf(subscription.cursors, place.partition).markDone(place.offset);
   }
 
   moveTo(queue: QueueId, partition: number, position: number): void {
     for (const subscription of this.#subscriptions)
       if (subscription.queue === queue && subscription.group === undefined)
-        cursorOf(subscription, partition).moveTo(position);
+        cursorOf(subscription.cursors, partition).moveTo(position);
   }
 
   hasInbound(packetId: number): boolean {
@@ -179,12 +179,4 @@ export function stateOf(subscription: StoredSubscription): SubscriptionState {
     positions: subscription.cursors.map((cursor) => cursor.copy()),
     retainedAfter: subscription.retainedAfter,
   };
-}
-
-/** A partition that appeared after the subscribe is owed from its beginning. */
-function cursorOf(subscription: StoredSubscription, partition: number): Cursor {
-  for (const cursor of subscription.cursors) if (cursor.partition === partition) return cursor;
-  const added = Cursor.at(partition, 0);
-  subscription.cursors.push(added);
-  return added;
 }

@@ -43,10 +43,12 @@ export class WillBook {
     this.#table = new JournalTable(
       'wills',
       (number) => this.#encode(number),
-      (value) => this.#load(decodeJson(value)),
+      (value) => this.#load(decodeJson(value) as WillRecord),
     );
     journal.participate(this.#table);
-    journal.register(RecordType.willPut, { replay: (body) => this.#load(decodeJson(body)) });
+    journal.register(RecordType.willPut, {
+      replay: (body) => this.#load(decodeJson(body) as WillRecord),
+    });
     journal.register(RecordType.willDue, { replay: (body) => this.#replayDue(body) });
     journal.register(RecordType.willRemoved, {
       replay: (body) => this.#forget(body.readUIntLE(0, 6)),

@@ -1,11 +1,9 @@
-import type { Position } from '@lmqtt/proto/link';
-
 /**
  * How far something has come in one partition of a queue: the set of offsets that are done with,
  * kept as "all below the position" and an ascending list of those at or past it. The set only
  * grows, so the same change applied twice, or an older one applied again, changes nothing.
  */
-export class Cursor implements Position {
+export class Cursor {
   readonly partition: number;
   readonly start: number;
   position: number;
@@ -22,7 +20,7 @@ export class Cursor implements Position {
     return new Cursor(partition, start, start, []);
   }
 
-  static from(stored: Position): Cursor {
+  static from(stored: Readonly<Pick<Cursor, 'partition' | 'start' | 'position' | 'done'>>): Cursor {
     return new Cursor(stored.partition, stored.start, stored.position, [...stored.done]);
   }
 
@@ -76,4 +74,12 @@ export class Cursor implements Position {
     }
     if (count > 0) done.splice(0, count);
   }
+}
+
+/** A partition that appeared later is owed from its beginning. */
+export function cursorOf(cursors: Cursor[], partition: number): Cursor {
+  for (const cursor of cursors) if (cursor.partition === partition) return cursor;
+  const added = Cursor.at(partition, 0);
+  cursors.push(added);
+  return added;
 }
