@@ -1,5 +1,6 @@
 // The `lmqtt` command from a checkout: set up, then run, in one process, so that signals sent by
 // npm or its shell reach the broker itself.
-import './setup.mjs';
+import { setUpPrograms } from './checkout.mjs';
 
+setUpPrograms();
 await import('../services/standalone/dist/src/main.js');

@@ -3,8 +3,6 @@ import { helpText } from '@lmqtt/common/settings/describe';
 import { SettingsError } from '@lmqtt/common/settings/parse';
 import { version } from '@lmqtt/common/version';
 
-import { runBroker } from './run-broker.ts';
-
 const usage = `lmqtt: an MQTT broker
 
   npm start -- [settings]            run the broker
@@ -43,6 +41,7 @@ async function dispatch(args: readonly string[]): Promise<number | undefined> {
     process.stdout.write(`${version}\n`);
     return 0;
   }
+  const { runBroker } = await import('./run-broker.ts');
   await runBroker({ args: rest, environment: process.env });
   return undefined;
 }
