@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '@lmqtt/common/clock';
@@ -60,8 +60,10 @@ export interface Broker {
   readonly cs: FakeCs;
   readonly link: Link;
   readonly directory: string;
-  /** Stops and starts again on the same folder. */
-  restart(planned?: boolean): Promise<Broker>;
+  /** Stops as planned and starts again on the same folder. */
+  restart(): Promise<Broker>;
+  /** Starts on what the files hold at this moment: what a kill leaves. */
+  crash(): Promise<Broker>;
   stop(): Promise<void>;
 }
 
@@ -90,10 +92,17 @@ export async function startBroker(
     cs,
     link,
     directory: folder,
-    async restart(planned = false) {
-      if (planned) ds.prepareStop();
+    async restart() {
+      ds.prepareStop();
       await ds.stop();
       return startBroker(settings, options, folder);
+    },
+    async crash() {
+      const copy = await mkdtemp(join(tmpdir(), 'lmqtt-ds-'));
+      await cp(folder, copy, { recursive: true });
+      await ds.stop();
+      await rm(folder, { recursive: true, force: true });
+      return startBroker(settings, options, copy);
     },
     async stop() {
       await ds.stop();

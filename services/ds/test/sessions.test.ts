@@ -83,7 +83,7 @@ test('subscriptions, positions, identifiers and messages outlive a restart', () 
       { kind: 'done', session, packetId: 3, failed: false },
     ]);
     assert.equal(await publish(first, session, 'x', 'in', 2, false, 77), 0x10);
-    const broker = await first.restart();
+    const broker = await first.crash();
     const again = await connect(broker, 'a');
     assert.equal(again.answer.sessionPresent, true);
     const { state } = again.answer;

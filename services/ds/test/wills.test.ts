@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { messageOf } from '@lmqtt/common/message';
+import type { ConnectRequest, Will } from '@lmqtt/proto/link';
+import {
+  type Broker,
+  connect,
+  left,
+  lost,
+  pause,
+  startBroker,
+  subscribeTo,
+  texts,
+  until,
+} from './fake-cs.ts';
+
+function will(delayS: number, text = 'gone', retain = false): Will {
+  const message = messageOf({ topic: 'will', qos: 1, retain, payload: Buffer.from(text) });
+  return { message, delayS, messageExpiryS: undefined };
+}
+
+async function withWatched(
+  run: (broker: Broker, wills: () => string[]) => Promise<void>,
+): Promise<void> {
+  const broker = await startBroker();
+  try {
+    const { session } = await connect(broker, 'watcher');
+    await subscribeTo(broker, session, 'will');
+    await run(broker, () => texts(broker.cs.pushed));
+  } finally {
+    await broker.stop();
+  }
+}
+
+const short: Partial<ConnectRequest> = { sessionExpiryS: 0 };
+
+test('a will goes out when its connection is lost', () =>
+  withWatched(async (broker, wills) => {
+    const { session } = await connect(broker, 'a', { ...short, will: will(0) });
+    await broker.link.disconnect(session, lost);
+    await until(() => wills().length === 1, 'the will');
+    assert.equal(broker.cs.pushed[0]?.publisher, 'a');
+    assert.equal(broker.cs.pushed[0]?.qos, 1);
+  }));
+
+test('DISCONNECT removes the will', () =>
+  withWatched(async (broker, wills) => {
+    const { session } = await connect(broker, 'a', { ...short, will: will(0) });
+    await broker.link.disconnect(session, left);
+    await pause(400);
+    assert.deepEqual(wills(), []);
+  }));
+
+test('a will with a delay waits, and goes out when the session ends first', () =>
+  withWatched(async (broker, wills) => {
+    const a = await connect(broker, 'a', { sessionExpiryS: 1, will: will(100) });
+    await broker.link.disconnect(a.session, lost);
+    await pause(500);
+    assert.deepEqual(wills(), []);
+    await until(() => wills().length === 1, 'the will');
+  }));
+
+test('a claim cancels a will that waits, if the session continues', () =>
+  withWatched(async (broker, wills) => {
+    const a = await connect(broker, 'a', { will: will(1) });
+    await broker.link.disconnect(a.session, lost);
+    const again = await connect(broker, 'a');
+    assert.equal(again.answer.sessionPresent, true);
+    await pause(1500);
+    assert.deepEqual(wills(), []);
+  }));
+
+test('a claim makes a will that waits due, if the session does not continue', () =>
+  withWatched(async (broker, wills) => {
+    const a = await connect(broker, 'a', { will: will(100) });
+    await broker.link.disconnect(a.session, lost);
+    await connect(broker, 'a', { cleanStart: true });
+    await until(() => wills().length === 1, 'the will');
+  }));
+
+test('a takeover sends a will without delay, and cancels one with', () =>
+  withWatched(async (broker, wills) => {
+    broker.cs.onKick = (session) => void broker.link.disconnect(session, lost);
+    await connect(broker, 'a', { will: will(0, 'a') });
+    await connect(broker, 'b', { will: will(1, 'b') });
+    await connect(broker, 'a');
+    await connect(broker, 'b');
+    await pause(1500);
+    assert.deepEqual(wills(), ['a']);
+  }));
+
+test('a will outlives a crash of the broker, and its delay runs only while a broker does', async () => {
+  const first = await startBroker();
+  const watcher = await connect(first, 'watcher');
+  await subscribeTo(first, watcher.session, 'will');
+  await connect(first, 'a', { ...short, will: will(0, 'at once') });
+  await connect(first, 'b', { will: will(1, 'later') });
+  await connect(first, 'c', { will: will(1, 'back in time') });
+  const broker = await first.crash();
+  try {
+    const again = await connect(broker, 'watcher');
+    await connect(broker, 'c');
+    const { queue } = again.answer.state.subscriptions[0]!;
+    const stored = async (): Promise<string[]> => {
+      const request = { queue, partition: 0, from: 0, messagesMax: 10, bytesMax: 1000 };
+      return texts((await broker.link.read(request)).messages);
+    };
+    await pause(2000);
+    const sent = await stored();
+    assert.deepEqual(sent, ['at once', 'later']);
+  } finally {
+    await broker.stop();
+  }
+});
+
+test('a planned stop sends no will of a client that comes back', async () => {
+  const first = await startBroker();
+  await connect(first, 'a', { ...short, will: will(0) });
+  const broker = await first.restart();
+  try {
+    const watcher = await connect(broker, 'watcher');
+    await subscribeTo(broker, watcher.session, 'will');
+    await connect(broker, 'a', { ...short });
+    await pause(500);
+    assert.deepEqual(texts(broker.cs.pushed), []);
+  } finally {
+    await broker.stop();
+  }
+});
+
+test('a will may be retained', () =>
+  withWatched(async (broker, wills) => {
+    const { session } = await connect(broker, 'a', { ...short, will: will(0, 'kept', true) });
+    await broker.link.disconnect(session, lost);
+    await until(() => wills().length === 1, 'the will');
+    const watcher = await connect(broker, 'late');
+    await subscribeTo(broker, watcher.session, 'will');
+    const answer = await broker.link.readRetained({
+      session: watcher.session,
+      filter: 'will',
+      after: '',
+      messagesMax: 10,
+      bytesMax: 1000,
+    });
+    assert.deepEqual(texts(answer.messages), ['kept']);
+  }));
