@@ -8,16 +8,53 @@ import { unique } from '../harness/wire.ts';
 const suite = new Suite();
 const own = { skip: process.env['LMQTT_TEST_BROKER'] ? 'needs a broker of its own' : false };
 
-async function crash(): Promise<void> {
-  await suite.broker.kill();
-  await suite.broker.restart();
+/** The steps of a test; each `yield` is a kill and a new start of the broker. */
+type Steps = AsyncGenerator<undefined, void>;
+
+interface Scenario {
+  readonly steps: Steps;
+  over: boolean;
+  error?: unknown;
+}
+
+const scenarios: Scenario[] = [];
+let driven: Promise<void> | undefined;
+
+/** All scenarios go from crash to crash together, since a start takes time. */
+async function drive(): Promise<void> {
+  for (;;) {
+    const running = scenarios.filter(({ over }) => !over);
+    await Promise.all(
+      running.map(async (scenario) => {
+        try {
+          scenario.over = (await scenario.steps.next()).done === true;
+        } catch (error) {
+          scenario.over = true;
+          scenario.error = error;
+        }
+      }),
+    );
+    if (running.every(({ over }) => over)) return;
+    await suite.broker.kill();
+    await suite.broker.restart();
+  }
+}
+
+function survives(name: string, steps: () => Steps): void {
+  const scenario: Scenario = { steps: steps(), over: false };
+  scenarios.push(scenario);
+  test(name, own, async () => {
+    driven ??= drive();
+    await driven;
+    if (scenario.error !== undefined) throw scenario.error;
+  });
 }
 
 async function resume(clientId: string): Promise<RawClient> {
   return suite.client({ clientId, clean: false, sessionPresent: true });
 }
 
-test('[MQTT-4.1.0-1] [MQTT-3.1.2-5] subscriptions and waiting messages', own, async () => {
+survives('[MQTT-4.1.0-1] [MQTT-3.1.2-5] subscriptions and waiting messages', async function* () {
   const clientId = unique();
   const topic = unique();
   const first = await suite.client({ clientId, clean: false });
@@ -28,7 +65,7 @@ test('[MQTT-4.1.0-1] [MQTT-3.1.2-5] subscriptions and waiting messages', own, as
   await publisher.publish(`${topic}/gone`, 'x', { qos: 1 });
   await publisher.publish(`${topic}/a`, 'one', { qos: 1 });
   await publisher.publish(`${topic}/a`, 'two', { qos: 2 });
-  await crash();
+  yield;
   const second = await resume(clientId);
   await second.receive({ payload: 'one', qos: 1 });
   await second.receive({ payload: 'two', qos: 2 });
@@ -37,7 +74,7 @@ test('[MQTT-4.1.0-1] [MQTT-3.1.2-5] subscriptions and waiting messages', own, as
   await second.expectNothing();
 });
 
-test('[MQTT-4.1.0-1] what was acknowledged does not come again', own, async () => {
+survives('[MQTT-4.1.0-1] what was acknowledged does not come again', async function* () {
   const clientId = unique();
   const topic = unique();
   const first = await suite.client({ clientId, clean: false });
@@ -48,16 +85,15 @@ test('[MQTT-4.1.0-1] what was acknowledged does not come again', own, async () =
   await first.find('pubrel', { packetId });
   first.sendAck('pubcomp', packetId);
   await first.disconnect();
-  await crash();
+  yield;
   const second = await resume(clientId);
   await second.publish(topic, 'next', { qos: 1 });
   await second.receive({ payload: 'next' });
 });
 
-test(
+survives(
   '[MQTT-4.4.0-1] [MQTT-3.3.1-1] outbound QoS 2, at each step of the handshake',
-  own,
-  async () => {
+  async function* () {
     const clientId = unique();
     const topic = unique();
     const first = await suite.client({ clientId, clean: false });
@@ -69,7 +105,7 @@ test(
     const b = await first.expect('publish', { payload: 'b', dup: false });
     first.sendAck('pubrec', b.packetId);
     await first.expect('pubrel', { packetId: b.packetId });
-    await crash();
+    yield;
 
     const second = await resume(clientId);
     await second.find('publish', { payload: 'a', dup: true, packetId: a.packetId });
@@ -77,7 +113,7 @@ test(
     await second.expectNothing();
     second.sendAck('pubrec', a.packetId);
     await second.expect('pubrel', { packetId: a.packetId });
-    await crash();
+    yield;
 
     const third = await resume(clientId);
     for (const { packetId } of [a, b]) {
@@ -88,7 +124,7 @@ test(
   },
 );
 
-test('[MQTT-4.4.0-1] outbound QoS 1 that was not acknowledged comes again', own, async () => {
+survives('[MQTT-4.4.0-1] outbound QoS 1 that was not acknowledged comes again', async function* () {
   const clientId = unique();
   const topic = unique();
   const first = await suite.client({ clientId, clean: false });
@@ -98,13 +134,13 @@ test('[MQTT-4.4.0-1] outbound QoS 1 that was not acknowledged comes again', own,
     await publisher.publish(topic, payload, { qos: 1 });
     await first.expect('publish', { payload });
   }
-  await crash();
+  yield;
   const second = await resume(clientId);
   for (const payload of ['a', 'b', 'c']) await second.receive({ payload });
   await second.expectNothing();
 });
 
-test('[MQTT-4.3.3-2] inbound QoS 2, at each step of the handshake', own, async () => {
+survives('[MQTT-4.3.3-2] inbound QoS 2, at each step of the handshake', async function* () {
   const clientId = unique();
   const watcherId = unique();
   const topic = unique();
@@ -114,14 +150,14 @@ test('[MQTT-4.3.3-2] inbound QoS 2, at each step of the handshake', own, async (
   const first = await suite.client({ clientId, clean: false });
   first.sendPublish({ topic, qos: 2, packetId: 9, payload: 'once' });
   await first.expect('pubrec', { packetId: 9 });
-  await crash();
+  yield;
 
   const second = await resume(clientId);
   second.sendPublish({ topic, qos: 2, packetId: 9, dup: true, payload: 'once' });
   await second.expect('pubrec', { packetId: 9 });
   second.sendAck('pubrel', 9);
   await second.expect('pubcomp', { packetId: 9 });
-  await crash();
+  yield;
 
   const third = await resume(clientId);
   third.sendAck('pubrel', 9);
@@ -133,46 +169,49 @@ test('[MQTT-4.3.3-2] inbound QoS 2, at each step of the handshake', own, async (
   await again.expectNothing();
 });
 
-test('[MQTT-3.3.1-5] [MQTT-3.3.1-10] retained messages', own, async () => {
+survives('[MQTT-3.3.1-5] [MQTT-3.3.1-10] retained messages', async function* () {
   const [kept, gone] = [unique(), unique()];
   const publisher = await suite.client();
   await publisher.publish(kept, 'old', { qos: 1, retain: true });
   await publisher.publish(kept, 'kept', { qos: 2, retain: true });
   await publisher.publish(gone, 'gone', { qos: 1, retain: true });
   await publisher.publish(gone, '', { qos: 1, retain: true });
-  await crash();
+  yield;
   const subscriber = await suite.client();
   await subscriber.subscribe([kept, gone], 2);
   await subscriber.receive({ topic: kept, payload: 'kept', qos: 2, retain: true });
   await subscriber.expectNothing();
 });
 
-test('[MQTT-3.1.2-8] [MQTT-3.1.2-10] a will is published once after the crash', own, async () => {
-  const watcherId = unique();
-  const topic = unique();
-  const watcher = await suite.client({ clientId: watcherId, clean: false });
-  await watcher.subscribe(topic, 1);
-  await watcher.disconnect();
-  const said = await suite.client({ will: { topic, payload: 'discarded', qos: 1 } });
-  await said.disconnect();
-  await suite.client({ will: { topic, payload: 'the will', qos: 1 } });
-  await crash();
-  const again = await resume(watcherId);
-  await again.receive({ topic, payload: 'the will' });
-  await again.ping();
-  await again.disconnect();
-  await crash();
-  const last = await resume(watcherId);
-  await last.publish(topic, 'not a will', { qos: 1 });
-  await last.receive({ topic, payload: 'not a will' });
-});
+survives(
+  '[MQTT-3.1.2-8] [MQTT-3.1.2-10] a will is published once after the crash',
+  async function* () {
+    const watcherId = unique();
+    const topic = unique();
+    const watcher = await suite.client({ clientId: watcherId, clean: false });
+    await watcher.subscribe(topic, 1);
+    await watcher.disconnect();
+    const said = await suite.client({ will: { topic, payload: 'discarded', qos: 1 } });
+    await said.disconnect();
+    await suite.client({ will: { topic, payload: 'the will', qos: 1 } });
+    yield;
+    const again = await resume(watcherId);
+    await again.receive({ topic, payload: 'the will' });
+    await again.ping();
+    await again.disconnect();
+    yield;
+    const last = await resume(watcherId);
+    await last.publish(topic, 'not a will', { qos: 1 });
+    await last.receive({ topic, payload: 'not a will' });
+  },
+);
 
-test('[MQTT-3.1.2-6] a clean session is gone', own, async () => {
+survives('[MQTT-3.1.2-6] a clean session is gone', async function* () {
   const clientId = unique();
   const topic = unique();
   const first = await suite.client({ clientId });
   await first.subscribe(topic, 2);
-  await crash();
+  yield;
   const second = await suite.client({ clientId, clean: false, sessionPresent: false });
   await second.publish(topic, 'x', { qos: 1 });
   await second.expectNothing();
