@@ -73,7 +73,10 @@ const areas = [
   {
     name: 'standalone',
     at: 'services/standalone/src/',
-    may: ['common', 'standalone/root', 'ds/passwd'],
+    may: [
+      ...['common', 'ops', 'cs/root', 'cs/top', 'ds/root', 'ds/top'],
+      ...['standalone/root', 'ds/passwd'],
+    ],
   },
 ];
 
