@@ -18,6 +18,8 @@ export class Redelivery {
   private readonly outbound: OutboundState[];
   private index = 0;
   private loading = false;
+  /** Identifiers of PUBLISH packets that went out again and may be unacknowledged. */
+  private open: number[] = [];
   /** Of the last page that was read: messages by offset. */
   private readonly page: Map<number, Message> = new Map();
   private pageKey = '';
@@ -68,6 +70,7 @@ export class Redelivery {
         session.outlet.sendPubrel(state.packetId);
         continue;
       }
+      if (!this.mayResend()) return false;
       const message = this.page.get(state.sequence);
       if (message === undefined) {
         if (this.pageKey === String(state.sequence)) {
@@ -79,9 +82,18 @@ export class Redelivery {
         return false;
       }
       this.page.delete(state.sequence);
+      this.open.push(state.packetId);
       this.resend(state, inflight, message);
     }
     return true;
+  }
+
+  /** The client may take fewer messages at once than it did before [MQTT-3.3.4-9]. */
+  private mayResend(): boolean {
+    const { window } = this.session;
+    if (this.open.length < window.size) return true;
+    this.open = this.open.filter((packetId) => window.get(packetId) !== undefined);
+    return this.open.length < window.size;
   }
 
   private resend(state: OutboundState, inflight: Inflight, message: Message): void {

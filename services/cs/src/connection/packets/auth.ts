@@ -58,11 +58,15 @@ export function sendAuth(
   authenticationData: Buffer | undefined,
 ): void {
   const authenticationMethod = connection.authenticationMethod ?? '';
-  connection.sendPacket(
-    'auth',
-    authPacket(
-      { reasonCode, authenticationMethod, authenticationData },
-      connection.maximumPacketSize,
-    ),
+  const { maximumPacketSize } = connection;
+  const packet = authPacket(
+    { reasonCode, authenticationMethod, authenticationData },
+    maximumPacketSize,
   );
+  if (maximumPacketSize !== undefined && packet.length > maximumPacketSize) {
+    // [MQTT-3.1.2-24]: nothing can be left out of it.
+    connection.fail(ReasonCode.packetTooLarge, 'AUTH is larger than the client takes');
+    return;
+  }
+  connection.sendPacket('auth', packet);
 }
