@@ -2,7 +2,7 @@
 // are taken.
 import type { Faults, Outcome } from './job.ts';
 import type { Lane } from './lane.ts';
-import { Histogram, rssBytesOf, times, type Times } from './meter.ts';
+import { type Histogram, rssBytesOf, times, type Times } from './meter.ts';
 import type { Sequence } from './sequence.ts';
 import { sleep } from './wire/clock.ts';
 

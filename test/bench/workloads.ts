@@ -76,7 +76,12 @@ function memory(results: Results, limitKib: number): Goal {
 const flatBytes = 64 * mib;
 
 function flat(text: string, growth: number): Goal {
-  return goal(text, growth, `${(growth / mib).toFixed(0)} MiB more`, growth <= flatBytes);
+  return goal(
+    text,
+    growth,
+    `${growth < 0 ? '' : '+'}${(growth / mib).toFixed(0)} MiB`,
+    growth <= flatBytes,
+  );
 }
 
 function stalled(
