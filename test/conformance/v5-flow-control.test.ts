@@ -7,19 +7,32 @@ import { Suite, together } from './v5.ts';
 
 const suite = new Suite({ RECEIVE_MAXIMUM: '5', MAX_PACKET_SIZE: '4096' });
 
+/**
+ * Publishes these and waits until another subscriber, with an open window, has them all: by then
+ * they were on their way to everybody. A full window may hold back QoS 0 too (section 4.9).
+ */
+async function publishAll(topic: string, qos: 1 | 2, payloads: readonly string[]): Promise<void> {
+  const [publisher, observer] = [await suite.client(), await suite.client()];
+  await observer.subscribe(topic, 0);
+  for (const payload of payloads) await publisher.publish(topic, payload, { qos });
+  for (const payload of payloads) await observer.expect('publish', { topic, payload });
+  publisher.destroy();
+  observer.destroy();
+}
+
+const numbers = (count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `${index}`);
+
 describe('MQTT 5 receive maximum of the client', together, () => {
   for (const maximum of [1, 3]) {
     test(`[MQTT-3.3.4-9] [MQTT-4.9.0-1] [MQTT-4.9.0-2] no more than ${maximum} unacknowledged, QoS 1`, async () => {
       const topic = unique();
       const client = await suite.client({ properties: { receiveMaximum: maximum } });
       await client.subscribe(topic, 1);
-      const publisher = await suite.client();
-      for (let index = 0; index < maximum + 4; index += 1) {
-        await publisher.publish(topic, String(index), { qos: 1 });
-      }
+      await publishAll(topic, 1, numbers(maximum + 4));
       const open: Publish[] = [];
       for (let index = 0; index < maximum; index += 1) open.push(await client.expect('publish'));
-      await suite.nothingElse(client);
+      await client.expectNothing();
       for (let index = maximum; index < maximum + 4; index += 1) {
         client.sendAck('puback', open.shift()?.packetId ?? 0);
         open.push(await client.expect('publish', { payload: String(index) }));
@@ -31,16 +44,13 @@ describe('MQTT 5 receive maximum of the client', together, () => {
       const topic = unique();
       const client = await suite.client({ properties: { receiveMaximum: maximum } });
       await client.subscribe(topic, 2);
-      const publisher = await suite.client();
-      for (let index = 0; index < maximum + 1; index += 1) {
-        await publisher.publish(topic, String(index), { qos: 2 });
-      }
+      await publishAll(topic, 2, numbers(maximum + 1));
       const open: Publish[] = [];
       for (let index = 0; index < maximum; index += 1) open.push(await client.expect('publish'));
       const packetId = open[0]?.packetId ?? 0;
       client.sendAck('pubrec', packetId);
       await client.expect('pubrel', { packetId });
-      await suite.nothingElse(client);
+      await client.expectNothing();
       client.sendAck('pubcomp', packetId);
       await client.expect('publish', { payload: String(maximum) });
       await client.expectNothing();
@@ -59,18 +69,15 @@ describe('MQTT 5 receive maximum of the client', together, () => {
     await suite.nothingElse(client);
   });
 
-  test('[MQTT-3.3.4-10] [MQTT-4.9.0-3] QoS 0, SUBACK, PINGRESP and acknowledgements pass a full window', async () => {
+  test('[MQTT-3.3.4-10] [MQTT-4.9.0-3] SUBACK, UNSUBACK, PINGRESP and acknowledgements pass a full window', async () => {
     const topic = unique();
     const client = await suite.client({ properties: { receiveMaximum: 1 } });
     await client.subscribe(topic, 1);
-    const publisher = await suite.client();
-    for (const payload of ['a', 'b']) await publisher.publish(topic, payload, { qos: 1 });
+    await publishAll(topic, 1, ['a', 'b']);
     const a = await client.expect('publish', { payload: 'a' });
     await client.ping();
     const light = unique();
     await client.subscribe(light, 0);
-    await publisher.publish(light, 'light', { qos: 1 });
-    await client.expect('publish', { topic: light, qos: 0 });
     await client.publish(unique(), 'x', { qos: 1 });
     await client.publish(unique(), 'x', { qos: 2 });
     await client.unsubscribe(light);

@@ -12,7 +12,7 @@ import { Suite, malformed, refused, together } from './v5.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lmqtt-rules-'));
 const rules = join(folder, 'rules');
-writeFileSync(rules, 'deny all all secret/#\nallow all all #\n');
+writeFileSync(rules, 'allow client=watcher all #\ndeny all all secret/#\nallow all all #\n');
 const suite = new Suite({
   ACL_FILE: rules,
   ALLOW_ANONYMOUS: 'true',
@@ -128,7 +128,7 @@ describe('MQTT 5 reasons', together, () => {
 
   test('[MQTT-3.4.2-1] [MQTT-4.3.3-9] what was refused is not delivered, and its id is free', async () => {
     const properties: PropertiesToSend = { userProperties: [['a', 'b']] };
-    const [client, watcher] = [await suite.client(), await suite.client()];
+    const [client, watcher] = [await suite.client(), await suite.client({ clientId: 'watcher' })];
     const open = unique();
     await watcher.subscribe('#', 1);
     client.sendPublish({ topic: 'secret/b', payload: 'no', qos: 2, packetId: 4, properties });
