@@ -109,15 +109,15 @@ void test('broker time goes on where it stopped, order keys past what was given'
   await new Promise((done) => setTimeout(done, 60));
   const order = [first.journal.nextOrder(), first.journal.nextOrder()];
   assert.ok((order[1] ?? 0) > (order[0] ?? 0));
-  first.store.set('a', 1);
-  await first.journal.durable();
   const before = first.journal.brokerTimeMs();
   assert.ok(before >= 55);
+  first.store.set('a', 1);
+  await first.journal.durable();
   await first.journal.abandon();
   await new Promise((done) => setTimeout(done, 150));
   const second = await openJournal({ directory });
   const after = second.journal.brokerTimeMs();
-  assert.ok(after >= before - 5 && after < before + 100, `${before} ${after}`);
+  assert.ok(after >= before && after < before + 140, `${before} ${after}`);
   assert.ok(second.journal.nextOrder() > (order[1] ?? 0));
   await second.journal.close();
 });
