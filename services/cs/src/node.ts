@@ -260,9 +260,7 @@ export class CsNode implements Downstream, SessionNode {
   }
 
   kick(session: SessionHandle, reasonCode: number): void {
-    const connection = this.connections.get(session);
-    if (connection === undefined) return;
-    connection.close(reasonCode, kickReason(reasonCode));
+    this.connections.get(session)?.kick(reasonCode);
   }
 
   // What sessions need
@@ -362,18 +360,5 @@ export class CsNode implements Downstream, SessionNode {
       count += connection.session?.window.count ?? 0;
     }
     return count;
-  }
-}
-
-function kickReason(reasonCode: number): string {
-  switch (reasonCode) {
-    case ReasonCode.sessionTakenOver:
-      return 'taken over';
-    case ReasonCode.serverShuttingDown:
-      return 'server shutting down';
-    case ReasonCode.administrativeAction:
-      return 'administrative action';
-    default:
-      return 'closed by the server';
   }
 }

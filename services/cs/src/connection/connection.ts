@@ -7,6 +7,8 @@ import type { ConnectionEnd } from '@lmqtt/proto/link';
 import { connack, disconnectPacket } from '../codec/cold.ts';
 import { PacketReader } from '../codec/packet-reader.ts';
 import {
+  acknowledgementBytesMax,
+  pingrespBytes,
   writePingresp,
   writePuback,
   writePubcomp,
@@ -40,7 +42,8 @@ import { PublishWriter } from './publish-writer.ts';
 import { PublishRate } from './publish-rate.ts';
 import { InboundAliases } from './topic-aliases.ts';
 
-const acknowledgementBytesMax = 5;
+/** How long a PINGRESP waits for answers that are due before it. */
+const pingWaitMs = 1000;
 
 export type Acknowledgement = 'puback' | 'pubrec' | 'pubrel' | 'pubcomp';
 
@@ -90,6 +93,8 @@ export class Connection implements PacketSink, Outlet, Flushed, Timed {
   /** The last topic that was within the limits. */
   checkedTopic = '';
   ended = false;
+  /** The session was claimed by another connection before this one heard that it had it. */
+  kickedEarly: number | undefined = undefined;
   /** Wall clock. */
   connectedAtMs = 0;
   private aliases: InboundAliases | undefined = undefined;
@@ -98,6 +103,9 @@ export class Connection implements PacketSink, Outlet, Flushed, Timed {
   private lastPacketMs: number;
   private readonly acceptedMs: number;
   private readingPaused = false;
+  private pings = 0;
+  private pingTimer: NodeJS.Timeout | undefined = undefined;
+  private pingsOverdue = false;
   private flushing = false;
   private closeWhenFlushed = false;
 
@@ -144,8 +152,33 @@ export class Connection implements PacketSink, Outlet, Flushed, Timed {
 
   flush(): void {
     this.flushing = false;
+    if (this.pings > 0) this.answerPings();
     this.node.counters.bytesSent += this.outbox.flush();
     if (this.closeWhenFlushed) this.stream.end();
+  }
+
+  /**
+   * PINGRESP leaves behind what the packets before it caused, so that a client may take it for
+   * "all before is done"; but it does not wait long for a slow store.
+   */
+  private answerPings(): void {
+    if (!this.ended && this.inbound.unanswered > 0 && !this.pingsOverdue) {
+      this.pingTimer ??= setTimeout(() => {
+        this.pingsOverdue = true;
+        this.written();
+      }, pingWaitMs);
+      return;
+    }
+    clearTimeout(this.pingTimer);
+    this.pingTimer = undefined;
+    this.pingsOverdue = false;
+    // [MQTT-3.14.4-1]: nothing follows a DISCONNECT.
+    if (this.ended) this.pings = 0;
+    for (; this.pings > 0; this.pings--) {
+      this.outbox.reserve(pingrespBytes);
+      this.outbox.at = writePingresp(this.outbox.buffer, this.outbox.at);
+      this.node.counters.sent('pingresp');
+    }
   }
 
   /** Too many publishes of this client are on their way: its socket is not read until some left. */
@@ -157,7 +190,7 @@ export class Connection implements PacketSink, Outlet, Flushed, Timed {
 
   resumeReading(): void {
     if (!this.readingPaused || this.ended || this.node.storeBehind) return;
-    if (this.inbound.count * 2 > this.node.config.receiveMaximum) return;
+    if (this.inbound.unanswered * 2 > this.node.config.receiveMaximum) return;
     this.readingPaused = false;
     this.stream.resume();
   }
@@ -298,6 +331,12 @@ export class Connection implements PacketSink, Outlet, Flushed, Timed {
     this.finish({ publishWill: true, sessionExpiryS: undefined, reason });
   }
 
+  /** ds wants the session back; CONNACK leaves first where it is on its way. */
+  kick(reasonCode: number): void {
+    if (this.session === undefined) this.kickedEarly = reasonCode;
+    else this.close(reasonCode, kickReason(reasonCode));
+  }
+
   /** The node stops: no will goes out for it, the session goes on when the client is back. */
   shutDown(): void {
     this.close(ReasonCode.serverShuttingDown, 'server shutting down');
@@ -328,6 +367,7 @@ export class Connection implements PacketSink, Outlet, Flushed, Timed {
     if (this.ended) return;
     this.ended = true;
     this.reader.end();
+    clearTimeout(this.pingTimer);
     this.node.wheel.remove(this);
     this.node.closed(this, end);
   }
@@ -392,9 +432,7 @@ export class Connection implements PacketSink, Outlet, Flushed, Timed {
   pingreq(): void {
     this.node.counters.received('pingreq');
     if (!this.ready()) return;
-    this.outbox.reserve(2);
-    this.outbox.at = writePingresp(this.outbox.buffer, this.outbox.at);
-    this.node.counters.sent('pingresp');
+    this.pings += 1;
     this.written();
   }
 
@@ -422,6 +460,17 @@ export class Connection implements PacketSink, Outlet, Flushed, Timed {
     if (this.session !== undefined) return true;
     this.fail(ReasonCode.protocolError, 'a packet before CONNACK');
     return false;
+  }
+}
+
+function kickReason(reasonCode: number): string {
+  switch (reasonCode) {
+    case ReasonCode.sessionTakenOver:
+      return 'taken over';
+    case ReasonCode.administrativeAction:
+      return 'administrative action';
+    default:
+      return 'closed by the server';
   }
 }
 

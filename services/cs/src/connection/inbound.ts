@@ -4,14 +4,31 @@ export class Inbound {
   private qos2: Map<number, 'storing' | 'stored' | 'releasing'> | undefined = undefined;
   /** QoS 1 publishes that are not answered yet. */
   private qos1 = 0;
+  /** QoS 2 identifiers that are `stored`: the next step is the client's. */
+  private stored = 0;
+  private requests = 0;
 
   /** Counted against the receive maximum [MQTT-3.3.4-7]. */
   get count(): number {
     return this.qos1 + (this.qos2?.size ?? 0);
   }
 
+  /** Packets that were received and whose answer is still to come: it needs none of the client. */
+  get unanswered(): number {
+    return this.count - this.stored + this.requests;
+  }
+
+  /** SUBSCRIBE and UNSUBSCRIBE that wait for ds. */
+  beginRequest(): void {
+    this.requests += 1;
+  }
+
+  endRequest(): void {
+    this.requests -= 1;
+  }
+
   restore(packetIds: readonly number[]): void {
-    for (const packetId of packetIds) (this.qos2 ??= new Map()).set(packetId, 'stored');
+    for (const packetId of packetIds) this.set2(packetId, 'stored');
   }
 
   begin1(): void {
@@ -27,10 +44,14 @@ export class Inbound {
   }
 
   set2(packetId: number, state: 'storing' | 'stored' | 'releasing'): void {
-    (this.qos2 ??= new Map()).set(packetId, state);
+    const states = (this.qos2 ??= new Map<number, 'storing' | 'stored' | 'releasing'>());
+    if (states.get(packetId) === 'stored') this.stored -= 1;
+    if (state === 'stored') this.stored += 1;
+    states.set(packetId, state);
   }
 
   end2(packetId: number): void {
+    if (this.qos2?.get(packetId) === 'stored') this.stored -= 1;
     this.qos2?.delete(packetId);
   }
 }

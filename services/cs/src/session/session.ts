@@ -214,12 +214,12 @@ export class Session implements CursorOwner {
       if (cursor === undefined || !this.outlet.writable) return;
       const before = cursor.next;
       const why = this.advance(cursor);
-      if (why === 'full') return;
+      if (why === 'unwritable') return;
       queued.shift();
       if (why === 'empty') {
         cursor.queued = false;
       } else {
-        // It waits for another cursor of this session, which is in the list or loads a page.
+        // It waits for the window or for another cursor; others may have what needs neither.
         queued.push(cursor);
       }
       stuck = why === 'empty' || cursor.next !== before ? 0 : stuck + 1;
@@ -227,12 +227,12 @@ export class Session implements CursorOwner {
   }
 
   /** Sends of one cursor what can be sent. */
-  private advance(cursor: Cursor): 'empty' | 'full' | 'waits' {
+  private advance(cursor: Cursor): 'empty' | 'unwritable' | 'waits' {
     const { subscription } = cursor;
     for (;;) {
       const message = cursor.peek();
       if (message === undefined) return 'empty';
-      if (!this.outlet.writable) return 'full';
+      if (!this.outlet.writable) return 'unwritable';
       if (message.entries.length > 1 && this.subscriptions.size > 1) {
         const result = this.advanceOverlapping(cursor, message);
         if (result !== 'sent') return result;
@@ -248,7 +248,7 @@ export class Session implements CursorOwner {
         continue;
       }
       const qos = lowerQos(message.qos, options.qos);
-      if (qos > 0 && this.window.free <= 0) return 'full';
+      if (qos > 0 && this.window.free <= 0) return 'waits';
       const retain = options.retainAsPublished && message.retain;
       if (qos === 0 || this.expired(message)) {
         cursor.pass(own.offset, undefined);
@@ -264,7 +264,7 @@ export class Session implements CursorOwner {
   }
 
   /** Rule 7: one delivery for all subscriptions that match, when it is next in all of them. */
-  private advanceOverlapping(cursor: Cursor, message: Message): 'sent' | 'full' | 'waits' {
+  private advanceOverlapping(cursor: Cursor, message: Message): 'sent' | 'waits' {
     const owed: { cursor: Cursor; offset: number }[] = [];
     let delivered = false;
     for (const entry of message.entries) {
@@ -302,7 +302,7 @@ export class Session implements CursorOwner {
       if (wanted && !delivered) this.sendQos0(message, retain, identifiers);
       return 'sent';
     }
-    if (this.window.free <= 0) return 'full';
+    if (this.window.free <= 0) return 'waits';
     const own = owed.find((each) => each.cursor === cursor) ?? owed[0];
     if (own === undefined) throw new Error('a message that no cursor is owed');
     const { queue, partition } = own.cursor.feed;
@@ -487,6 +487,7 @@ export class Session implements CursorOwner {
   complete(inflight: Inflight, failed: boolean): void {
     const { packetId, shadows, origin } = inflight;
     this.window.remove(packetId);
+    inflight.done = true;
     if (this.persistent || inflight.place.kind === 'group') {
       this.node.journal.write({ kind: 'done', session: this.handle, packetId, failed });
     }

@@ -122,6 +122,10 @@ export function connectAnswered(connection: Connection, answer: ConnectAnswer): 
     return;
   }
   accept(connection, answer);
+  if (connection.kickedEarly !== undefined) {
+    connection.kick(connection.kickedEarly);
+    return;
+  }
   connection.reader.resume(connection);
   connection.resumeReading();
 }
@@ -170,7 +174,8 @@ function connackOf(
   const { node, version, connectPacket: connect } = connection;
   const { config } = node;
   if (version !== 5 || connect === undefined) {
-    const { sessionPresent } = answer;
+    // 3.1 has no such flag: the byte is reserved there.
+    const sessionPresent = version !== 3 && answer.sessionPresent;
     return connack({ sessionPresent, reasonCode: ReasonCode.success }, version, undefined);
   }
   const { keepAliveS } = connection;

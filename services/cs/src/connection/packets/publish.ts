@@ -35,7 +35,7 @@ export function onPublish(connection: Connection, packet: IncomingPublish): void
     }
   }
   if (qos > 0 && inbound.count >= node.config.receiveMaximum && connection.version === 5) {
-    // [MQTT-3.3.4-8]
+    // [MQTT-3.3.4-7]
     node.events.limit('RECEIVE_MAXIMUM');
     connection.fail(ReasonCode.receiveMaximumExceeded, 'receive maximum exceeded');
     return;
@@ -62,7 +62,12 @@ export function onPublish(connection: Connection, packet: IncomingPublish): void
   if (qos === 1) inbound.begin1();
   else if (qos === 2) inbound.set2(packetId, 'storing');
   node.publish(connection, { session: connection.handle, packetId, message, reasonCode: 0 });
-  if (qos > 0 && inbound.count >= node.config.receiveMaximum) connection.pauseReading();
+  // A 5.0 client knows the maximum. A socket is never left unread for publishes whose PUBREL would
+  // come through it.
+  if (connection.version !== 5 && inbound.unanswered >= node.config.receiveMaximum) {
+    node.events.limit('RECEIVE_MAXIMUM');
+    connection.pauseReading();
+  }
 }
 
 /** 3.3.2.3.4: an alias with a topic is set, without one it is looked up. */
@@ -99,7 +104,12 @@ export function onPublished(connection: Connection, publish: Publish): void {
   const { packetId, reasonCode } = publish;
   const { qos } = publish.message;
   const { inbound, version } = connection;
-  if (qos === 0) return;
+  if (qos === 0) {
+    if (reasonCode === ReasonCode.notAuthorized && !dropsSilently(connection, reasonCode)) {
+      connection.fail(reasonCode, 'publish refused');
+    }
+    return;
+  }
   if (qos === 1) inbound.end1();
   else if (reasonCode >= 0x80) inbound.end2(packetId);
   else inbound.set2(packetId, 'stored');

@@ -12,6 +12,13 @@ export function onSubscribe(connection: Connection, packet: Subscribe): void {
   const places: number[] = [];
   for (const request of packet.filters) {
     const refusal = check(connection, request);
+    if (refusal === ReasonCode.topicFilterInvalid && !isWellFormed(request.filter)) {
+      // [MQTT-4.7.1-2], [MQTT-4.7.1-3]: before 5.0 there is no answer for it.
+      if (connection.version !== 5) {
+        connection.fail(ReasonCode.topicFilterInvalid, 'malformed topic filter');
+        return;
+      }
+    }
     if (refusal === 'protocol error') {
       connection.fail(ReasonCode.protocolError, 'no local on a shared subscription');
       return;
@@ -31,10 +38,22 @@ export function onSubscribe(connection: Connection, packet: Subscribe): void {
     return;
   }
   connection.node.turn.flush();
+  connection.inbound.beginRequest();
   connection.node.link
     .subscribe(connection.handle, entries)
-    .then((answers) => subscribed(connection, packet, reasonCodes, places, answers))
+    .then((answers) => {
+      connection.inbound.endRequest();
+      entries.forEach((entry, index) => {
+        reasonCodes[places[index] ?? -1] = reasonOf(connection, entry, answers[index]);
+      });
+      subscribed(connection, packet, reasonCodes, answers);
+    })
     .catch((error: unknown) => connection.broken(error));
+}
+
+export function isWellFormed(filter: string): boolean {
+  const shared = parseSharedFilter(filter);
+  return shared !== 'malformed' && isValidTopicFilter(shared?.filter ?? filter);
 }
 
 /** The reason code of a filter that cannot be served. */
@@ -57,26 +76,27 @@ function check(
   return undefined;
 }
 
+function reasonOf(
+  connection: Connection,
+  entry: SubscribeEntry,
+  answer: SubscribeAnswer | undefined,
+): number {
+  if (answer?.kind === 'granted') return entry.options.qos;
+  const reasonCode = answer?.reasonCode ?? ReasonCode.unspecifiedError;
+  if (reasonCode === ReasonCode.quotaExceeded) {
+    connection.node.events.limit('MAX_SUBSCRIPTIONS_PER_SESSION');
+  }
+  return reasonCode;
+}
+
 function subscribed(
   connection: Connection,
   packet: Subscribe,
-  reasonCodes: number[],
-  places: readonly number[],
+  reasonCodes: readonly number[],
   answers: readonly SubscribeAnswer[],
 ): void {
   const { session } = connection;
   if (session === undefined || session.closed) return;
-  answers.forEach((each, index) => {
-    const place = places[index] ?? -1;
-    if (each.kind === 'refused') {
-      reasonCodes[place] = each.reasonCode;
-      if (each.reasonCode === ReasonCode.quotaExceeded) {
-        connection.node.events.limit('MAX_SUBSCRIPTIONS_PER_SESSION');
-      }
-    } else {
-      reasonCodes[place] = each.subscription.options.qos;
-    }
-  });
   // SUBACK goes into the outbox before anything that the subscriptions send.
   answer(connection, packet, reasonCodes);
   for (const each of answers) {

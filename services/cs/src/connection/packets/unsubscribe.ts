@@ -1,18 +1,24 @@
 import { ReasonCode } from '@lmqtt/common/reason-code';
-import { isValidTopicFilter, parseSharedFilter } from '@lmqtt/common/topic';
 import { unsuback } from '../../codec/cold.ts';
 import type { Unsubscribe } from '../../packet/unsubscribe.ts';
 import type { Connection } from '../connection.ts';
+import { isWellFormed } from './subscribe.ts';
 
 /** UNSUBSCRIBE, 3.10: nothing new is sent for the filters when UNSUBACK has left [MQTT-3.10.4-2]. */
 export function onUnsubscribe(connection: Connection, packet: Unsubscribe): void {
-  const valid = packet.filters.map(isFilter);
+  const valid = packet.filters.map(isWellFormed);
   const filters = packet.filters.filter((_, index) => valid[index] === true);
-  const { node, handle } = connection;
+  if (connection.version !== 5 && filters.length < valid.length) {
+    connection.fail(ReasonCode.topicFilterInvalid, 'malformed topic filter');
+    return;
+  }
+  const { node, handle, inbound } = connection;
+  inbound.beginRequest();
   node.turn.flush();
   node.link
     .unsubscribe(handle, filters)
     .then((answers) => {
+      inbound.endRequest();
       const { session } = connection;
       if (session === undefined || session.closed) return;
       for (const filter of filters) session.unsubscribe(filter);
@@ -27,9 +33,4 @@ export function onUnsubscribe(connection: Connection, packet: Unsubscribe): void
       );
     })
     .catch((error: unknown) => connection.broken(error));
-}
-
-function isFilter(filter: string): boolean {
-  const shared = parseSharedFilter(filter);
-  return shared !== 'malformed' && isValidTopicFilter(shared?.filter ?? filter);
 }
