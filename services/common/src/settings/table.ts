@@ -245,14 +245,6 @@ export const table = {
     about: 'Bytes that wait for a slow client',
     limit: 'QoS 0 to it is dropped; QoS 1 and 2 wait in its queue',
   },
-  WRITE_LINGER_MS: {
-    kind: 'milliseconds',
-    default: 0,
-    min: 0,
-    max: 1000,
-    roles: ['cs'],
-    about: 'Time to collect packets for one write; 0: one write a turn of the event loop',
-  },
 
   // Limits of a session
   MAX_QUEUED_MESSAGES: {
