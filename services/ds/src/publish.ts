@@ -10,6 +10,7 @@ import type { LiveSession } from './live-session.ts';
 import type { Append, InboundId, QueueStore } from './queue-store/queue-store.ts';
 import type { RetainedStore } from './retained-store/retained-store.ts';
 import type { Route, Routes } from './routes.ts';
+import type { StoredSession } from './session-store/stored-session.ts';
 
 /** A publish on its way through the store. */
 class PendingAppend implements Append {
@@ -21,6 +22,7 @@ class PendingAppend implements Append {
   orderKey: OrderKey | undefined = undefined;
   /** undefined: nobody waits for the answer (QoS 0). */
   readonly publish: Publish | undefined;
+  readonly session: StoredSession | undefined;
   /** The retained message was put, in the commit of the append. */
   retained = false;
   /** The same QoS 2 publish, sent again before this one was stored: they share the answer. */
@@ -32,12 +34,14 @@ class PendingAppend implements Append {
     lane: string,
     inbound: InboundId | undefined,
     publish: Publish | undefined,
+    session: StoredSession | undefined,
   ) {
     this.message = message;
     this.queues = route.queueIds;
     this.lane = lane;
     this.inbound = inbound;
     this.publish = publish;
+    this.session = session;
   }
 }
 
@@ -116,7 +120,14 @@ export class Publisher {
       }
       if (route.queues.length === 0) publish.reasonCode = ReasonCode.noMatchingSubscribers;
       const answered = message.qos === 0 ? undefined : publish;
-      const append = new PendingAppend(message, route, session.lane, inbound, answered);
+      const append = new PendingAppend(
+        message,
+        route,
+        session.lane,
+        inbound,
+        answered,
+        session.stored,
+      );
       if (inbound !== undefined) this.#openInbound.set(nameOf(inbound), append);
       appends.push(append);
     }
@@ -138,7 +149,7 @@ export class Publisher {
       return Promise.resolve(0);
     }
     return new Promise((resolve) => {
-      const append = new PendingAppend(message, route, lane, undefined, undefined);
+      const append = new PendingAppend(message, route, lane, undefined, undefined, undefined);
       const finish = (): void => {
         if (append.reasonCode !== 0 || !message.retain || append.retained) {
           resolve(append.reasonCode);
@@ -230,6 +241,7 @@ export class Publisher {
         continue;
       }
       append.message.orderKey ??= append.orderKey;
+      if (append.inbound !== undefined) append.session?.addInbound(append.inbound.packetId);
       if (append.message.retain && !append.retained) this.#retain(append, answers);
     }
     this.#answered(answers);

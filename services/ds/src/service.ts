@@ -31,6 +31,7 @@ import type { LiveSession } from './live-session.ts';
 import { Publisher } from './publish.ts';
 import { AbsentLimits, type QueueLimitsPorts } from './queue-limits.ts';
 import { EmbeddedQueueStore } from './queue-store/embedded.ts';
+import type { QueueStore } from './queue-store/queue-store.ts';
 import { QueueTrim } from './queue-trim.ts';
 import { EmbeddedRegistry } from './registry/embedded.ts';
 import { EmbeddedRetainedStore } from './retained-store/embedded.ts';
@@ -49,6 +50,8 @@ export interface DsOptions {
   readonly clock?: Clock;
   /** For tests of durability. */
   readonly files?: Files;
+  /** In place of the embedded one, for tests of what is above it. */
+  readonly queueStore?: QueueStore;
   /** Figures of cs for `$SYS`, by the rest of the topic: `messages/received`. */
   readonly counters?: () => Record<string, number>;
 }
@@ -107,10 +110,11 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     messagesMax: settings.maxRetainedMessages,
     bytesMax: settings.maxRetainedBytes,
   });
-  const queueStore = new EmbeddedQueueStore(journal, sessionStore, {
+  const embedded = new EmbeddedQueueStore(journal, sessionStore, {
     retentionBytes: settings.retentionBytes,
     retentionAgeS: settings.retentionAgeS,
   });
+  const queueStore = options.queueStore ?? embedded;
   try {
     await journal.open();
   } catch (error) {
@@ -262,7 +266,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       ports.graceMs = stopGraceMs;
       await timers.stop();
       for (const id of [...nodes.keys()]) await server.detach(id);
-      await queueStore.close();
+      await embedded.close();
       await journal.close();
       auth.close();
     },

@@ -4,6 +4,7 @@ import type { StoredGroup } from './group-store/group-store.ts';
 import type { LiveSession } from './live-session.ts';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
 import { cursorOf } from '@lmqtt/common/cursor';
+import { matches } from '@lmqtt/common/topic';
 import type { StoredSession, StoredSubscription } from './session-store/stored-session.ts';
 
 /** A session in a group. */
@@ -44,6 +45,8 @@ export interface GroupPorts {
   /** The messages assigned in this call go out. */
   flush(): void;
   failed(group: SharedGroup, error: unknown): void;
+  /** Of the group's queue, but not of its filter: nobody is to get it. */
+  skip(group: SharedGroup, partition: number, offset: number): void;
   readonly readMessages: number;
 }
 
@@ -59,6 +62,7 @@ const retryMs = 1000;
 export class SharedGroup {
   readonly stored: StoredGroup;
   readonly members: Map<StoredSession, Member> = new Map();
+  readonly #filter: string;
   readonly #ports: GroupPorts;
   readonly #out = new Map<string, Out>();
   readonly #readers: Reader[] = [];
@@ -66,8 +70,9 @@ export class SharedGroup {
   #reading = false;
   closed = false;
 
-  constructor(stored: StoredGroup, ports: GroupPorts) {
+  constructor(stored: StoredGroup, filter: string, ports: GroupPorts) {
     this.stored = stored;
+    this.#filter = filter;
     this.#ports = ports;
   }
 
@@ -103,7 +108,12 @@ export class SharedGroup {
       return;
     }
     reader.next = entry.offset + 1;
-    this.#giveOut(member, { ...entry, message });
+    if (!matches(this.#filter, message.topic)) {
+      this.#ports.skip(this, entry.partition, entry.offset);
+      return;
+    }
+    const { partition, offset } = entry;
+    this.#giveOut(member, { partition, offset, message });
   }
 
   /** Gives out what there is to members that take more. */
@@ -228,6 +238,10 @@ export class SharedGroup {
       if (entry === undefined || entry.offset < reader.next) continue;
       const { offset } = entry;
       if (cursor.isDone(offset) || this.#out.has(`${partition} ${offset}`)) continue;
+      if (!matches(this.#filter, message.topic)) {
+        this.#ports.skip(this, partition, offset);
+        continue;
+      }
       this.#waiting.push({ partition, offset, message });
     }
     reader.next = Math.max(reader.next, answer.next);

@@ -27,7 +27,7 @@ export interface SharedGroupsPorts {
   readonly queueStore: QueueStore;
   readonly holdings: Holdings;
   readonly events: DsEvents;
-  readonly group: GroupPorts;
+  readonly group: Omit<GroupPorts, 'skip'>;
 }
 
 /**
@@ -37,6 +37,7 @@ export interface SharedGroupsPorts {
  */
 export class SharedGroups {
   readonly #ports: SharedGroupsPorts;
+  readonly #group: GroupPorts;
   readonly #byName = new Map<string, OpenGroup>();
   readonly #byId = new Map<GroupId, OpenGroup>();
   /** Of connected sessions. */
@@ -45,6 +46,10 @@ export class SharedGroups {
 
   constructor(ports: SharedGroupsPorts) {
     this.#ports = ports;
+    this.#group = {
+      ...ports.group,
+      skip: (group, partition, offset) => this.#done(group.id, partition, offset),
+    };
   }
 
   get count(): number {
@@ -219,7 +224,7 @@ export class SharedGroups {
   }
 
   #add(stored: StoredGroup, queue: Queue): OpenGroup {
-    const open = { group: new SharedGroup(stored, this.#ports.group), queue, pins: 0 };
+    const open = { group: new SharedGroup(stored, queue.name, this.#group), queue, pins: 0 };
     this.#byName.set(stored.name, open);
     this.#byId.set(stored.id, open);
     this.#ports.holdings.addGroup(queue, open.group);
