@@ -9,7 +9,7 @@ const packetCount = 20_000;
 
 test(`${packetCount} generated and changed packets: up, memory flat, others served`, async (t) => {
   const seed = seedOfRun();
-  t.diagnostic(`seed ${seed} (LMQTT_FUZZ_SEED)`);
+  t.diagnostic(`seed ${seed} (FUZZ_SEED)`);
   const report = await fuzz(suite.broker, { packetCount, seed, grownBytesMax: 64 << 20 });
   t.diagnostic(JSON.stringify(report));
 });

@@ -127,7 +127,7 @@ function judge(script: PacketScript, outcome: Outcome): void {
   const { version } = script;
   if (version === undefined || outcome.received.length >= receivedBytesMax) return;
   const answers = parseAll(outcome.received, version);
-  if (!script.malformed || version < 5 || outcome.reset) return;
+  if (!script.malformed || script.shared || version < 5 || outcome.reset) return;
   const last = answers.at(-1);
   const told = (last?.type === 'disconnect' || last?.type === 'connack') && last.reason >= 0x80;
   assert.ok(told, `a malformed packet of 5.0 was not answered: ${JSON.stringify(last)}`);
@@ -192,12 +192,12 @@ export async function fuzz(broker: Broker, plan: FuzzPlan): Promise<FuzzReport> 
   const sampling = setInterval(() => {
     samples.push({ packetCount, bytes: rssBytes(broker.pid) });
   }, 100);
-  const worker = async (): Promise<void> => {
+  const worker = async (lane: number): Promise<void> => {
     while (packetCount < plan.packetCount) {
       const seed = (plan.seed + connectionCount) | 0;
       connectionCount += 1;
       const random = new Random(seed);
-      const script = packetScript(random);
+      const script = packetScript(random, lane);
       packetCount += script.packetCount;
       if (script.malformed) malformedCount += 1;
       const way = random.chance(webSocketShare) && broker.wsPort > 0 ? overWebSocket : overTcp;
@@ -205,14 +205,17 @@ export async function fuzz(broker: Broker, plan: FuzzPlan): Promise<FuzzReport> 
         await way(broker, script, random);
       } catch (error) {
         const sent = script.bytes.subarray(-300).toString('hex');
-        throw new Error(`seed ${seed}, sent …${sent}\n${broker.logs().slice(-2000)}`, {
-          cause: error,
-        });
+        throw new Error(
+          `${String(error)}\nlane ${lane}, seed ${seed}, sent …${sent}\n${broker.logs().slice(-2000)}`,
+          {
+            cause: error,
+          },
+        );
       }
     }
   };
   try {
-    await Promise.all(Array.from({ length: connectionCountAtOnce }, worker));
+    await Promise.all(Array.from({ length: connectionCountAtOnce }, (_, lane) => worker(lane)));
     await pair.stop();
   } finally {
     clearInterval(sampling);

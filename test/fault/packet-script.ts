@@ -13,7 +13,7 @@ import type { Random } from './random.ts';
 export const packetBytesMax = 65_536;
 const packetCountMax = 40;
 const topicCount = 20;
-const clientCount = 64;
+const clientCountOfLane = 3;
 
 export interface PacketScript {
   readonly bytes: Buffer;
@@ -22,6 +22,8 @@ export interface PacketScript {
   readonly version: Version | undefined;
   /** The last packet must make the broker close. */
   readonly malformed: boolean;
+  /** Others use its client id at the same time: it may be displaced at any moment. */
+  readonly shared: boolean;
 }
 
 const corpusOf: Readonly<Record<number, readonly MalformedPacket[]>> = {
@@ -70,7 +72,7 @@ function topic(random: Random): string {
   return `fuzz/${random.below(topicCount)}`;
 }
 
-function connect(random: Random, version: Version): Buffer {
+function connect(random: Random, version: Version, clientId: string): Buffer {
   const will = {
     topic: topic(random),
     payload: random.bytes(random.below(50)),
@@ -78,7 +80,7 @@ function connect(random: Random, version: Version): Buffer {
   };
   return packets.connect({
     version,
-    clientId: `fuzz-${random.below(clientCount)}`,
+    clientId,
     clean: random.chance(0.9),
     ...(random.chance(0.2) ? { will } : {}),
     ...(random.chance(0.1) ? { username: 'somebody' } : {}),
@@ -132,7 +134,8 @@ class Verdict implements PacketSink {
   refused = false;
 
   malformed(): void {
-    this.refused = true;
+    // What follows a DISCONNECT is not read any more.
+    if (!this.ended) this.refused = true;
   }
   disconnect(): void {
     this.ended = true;
@@ -149,7 +152,8 @@ class Verdict implements PacketSink {
   auth(): void {}
 }
 
-export function packetScript(random: Random): PacketScript {
+/** Scripts of one lane are played one after the other. */
+export function packetScript(random: Random, lane: number): PacketScript {
   const version = random.pick<Version>([3, 4, 5, 5]);
   const reader = new PacketReader({ packetBytesMax });
   const verdict = new Verdict();
@@ -159,7 +163,9 @@ export function packetScript(random: Random): PacketScript {
     reader.feed(bytes, verdict);
   };
   const changed = random.chance(0.15);
-  const first = connect(random, version);
+  const shared = random.chance(0.15);
+  const id = random.below(clientCountOfLane);
+  const first = connect(random, version, shared ? `fuzz-${id}` : `fuzz-${lane}-${id}`);
   if (!changed) send(first);
   else send(random.chance(0.5) ? random.pick(corpusOf[0] ?? []).bytes : mutate(random, first));
   while (!verdict.refused && !verdict.ended && sent.length < packetCountMax) {
@@ -173,5 +179,6 @@ export function packetScript(random: Random): PacketScript {
     packetCount: sent.length,
     version: changed ? undefined : version,
     malformed: verdict.refused,
+    shared,
   };
 }

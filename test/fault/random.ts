@@ -34,8 +34,8 @@ export class Random {
   }
 }
 
-/** Of the run: LMQTT_FUZZ_SEED, or another one each time. */
+/** Of the run: FUZZ_SEED, or another one each time. */
 export function seedOfRun(): number {
-  const given = process.env['LMQTT_FUZZ_SEED'];
+  const given = process.env['FUZZ_SEED'];
   return given === undefined ? Date.now() & 0x7fff_ffff : Number(given);
 }
