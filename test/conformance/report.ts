@@ -62,8 +62,9 @@ async function runTests(version: Version): Promise<Result[]> {
       });
     }
     if (type === 'test:fail') {
-      if (data.details.type === 'suite') continue;
       const { error } = data.details;
+      // A suite fails with its tests; by itself only where its hooks do.
+      if ('failureType' in error && error.failureType === 'subtestsFailed') continue;
       const cause = error.cause instanceof Error ? error.cause.message : text(error.cause);
       results.push({ name: data.name, verdict: 'fail', why: cause || error.message });
     }
