@@ -32,13 +32,7 @@ function frame(random: Random, first: number, payload: Buffer): Buffer {
 const binary = 0x02;
 const last = 0x80;
 
-export interface WebSocketBytes {
-  readonly bytes: Buffer;
-  /** Neither request nor frames were changed: the broker gets just these bytes. */
-  readonly whole: boolean;
-}
-
-export function webSocketBytes(random: Random, bytes: Buffer): WebSocketBytes {
+export function webSocketBytes(random: Random, bytes: Buffer): Buffer {
   const frames: Buffer[] = [];
   let opcode = binary;
   for (let at = 0; at < bytes.length;) {
@@ -49,7 +43,7 @@ export function webSocketBytes(random: Random, bytes: Buffer): WebSocketBytes {
     at = end;
   }
   const sent = Buffer.concat(frames);
-  if (random.chance(0.6)) return { bytes: Buffer.concat([upgrade, sent]), whole: true };
-  if (random.chance(0.2)) return { bytes: mutate(random, upgrade), whole: false };
-  return { bytes: Buffer.concat([upgrade, mutate(random, sent)]), whole: false };
+  if (random.chance(0.6)) return Buffer.concat([upgrade, sent]);
+  if (random.chance(0.2)) return mutate(random, upgrade);
+  return Buffer.concat([upgrade, mutate(random, sent)]);
 }
