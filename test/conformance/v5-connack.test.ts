@@ -133,7 +133,7 @@ describe('MQTT 5 keep alive', together, () => {
 
   test('[MQTT-3.1.2-22] [MQTT-3.2.2-22] silence for 1.5 times the keep alive closes, not before', async () => {
     const closedMs = await silence(1);
-    assert.ok(closedMs >= 1400 && closedMs < 3000, `closed after ${closedMs} ms`);
+    assert.ok(closedMs >= 1400 && closedMs < 4500, `closed after ${closedMs} ms`);
   });
 
   test('[MQTT-3.1.2-22] any packet keeps the connection, and its will is published at last', async () => {
@@ -147,7 +147,7 @@ describe('MQTT 5 keep alive', together, () => {
       () => client.sendAck('pubcomp', 1),
     ];
     for (const send of sends) {
-      await seconds(0.9);
+      await seconds(0.8);
       assert.equal(client.closed, false);
       send();
     }
@@ -178,6 +178,6 @@ describe('MQTT 5 keep alive of the server', () => {
     await client.next().catch(() => undefined);
     await client.expectClose();
     const closedMs = performance.now() - start;
-    assert.ok(closedMs >= 1400 && closedMs < 3000, `closed after ${closedMs} ms`);
+    assert.ok(closedMs >= 1400 && closedMs < 4500, `closed after ${closedMs} ms`);
   });
 });

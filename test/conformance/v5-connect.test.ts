@@ -257,7 +257,7 @@ describe('MQTT 5 CONNECT', together, () => {
 });
 
 describe('MQTT 5 CONNECT time-out', () => {
-  const impatient = new Suite({ CONNECT_TIMEOUT_MS: '300' });
+  const impatient = new Suite({ CONNECT_TIMEOUT_MS: '1000' });
   test('a connection that sends no whole CONNECT in time is closed', together, async () => {
     const silent = await impatient.raw();
     const half = await impatient.raw();

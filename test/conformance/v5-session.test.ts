@@ -60,10 +60,10 @@ describe('MQTT 5 session', together, () => {
 
   test('[MQTT-4.1.0-2] [MQTT-4.1.0-1] a session ends when its expiry has passed after the close, not before', async () => {
     const [clientId, topic] = [unique(), unique()];
-    const short = { sessionExpiryInterval: 1 };
+    const short = { sessionExpiryInterval: 2 };
     const first = await suite.client({ clientId, properties: short });
     await first.subscribe(topic, 1);
-    await seconds(1.3);
+    await seconds(2.3);
     await first.publish(topic, 'still mine', { qos: 1 });
     await first.receive({ payload: 'still mine' });
     await first.disconnect();
@@ -74,7 +74,7 @@ describe('MQTT 5 session', together, () => {
       properties: short,
     });
     again.destroy();
-    await seconds(2.2);
+    await seconds(3.2);
     const late = await suite.client({ clientId, clean: false, sessionPresent: false });
     await late.publish(topic, 'x', { qos: 1 });
     await suite.nothingElse(late);

@@ -126,7 +126,7 @@ describe('MQTT 5 will', together, () => {
     client.destroy();
     const message = await watcher.receive({ topic });
     const { messageExpiryInterval = 0, ...rest } = message.properties;
-    assert.ok(messageExpiryInterval >= 498 && messageExpiryInterval <= 500);
+    assert.ok(messageExpiryInterval >= 490 && messageExpiryInterval <= 500);
     const { messageExpiryInterval: _sent, ...sent } = properties;
     assert.deepEqual(rest, sent);
   });
@@ -154,7 +154,7 @@ describe('MQTT 5 will', together, () => {
 });
 
 describe('MQTT 5 will delay', together, () => {
-  const delayed = { qos: 1, properties: { willDelayInterval: 1 } };
+  const delayed = { qos: 1, properties: { willDelayInterval: 2 } };
   const long = { qos: 1, properties: { willDelayInterval: 3600 } };
 
   test('[MQTT-3.1.2-8] the will waits for its delay', async () => {
@@ -164,14 +164,14 @@ describe('MQTT 5 will delay', together, () => {
     await suite.nothingElse(watcher);
     await watcher.receive({ topic });
     const waitedMs = performance.now() - start;
-    assert.ok(waitedMs >= 950, `after ${waitedMs} ms`);
+    assert.ok(waitedMs >= 1950, `after ${waitedMs} ms`);
   });
 
   test('[MQTT-3.1.3-9] a connection within the delay cancels the will', async () => {
     const { clientId, watcher, client } = await pair(delayed, { sessionExpiryInterval: 60 });
     client.destroy();
     const back = await suite.client({ clientId, clean: false, sessionPresent: true });
-    await seconds(1.6);
+    await seconds(2.7);
     await back.disconnect({ reason: 4 });
     await suite.nothingElse(watcher);
   });
@@ -180,7 +180,7 @@ describe('MQTT 5 will delay', together, () => {
     const { clientId, watcher, client } = await pair(delayed, { sessionExpiryInterval: 60 });
     const second = await suite.client({ clientId, clean: false, sessionPresent: true });
     await client.expectDisconnect(0x8e);
-    await seconds(1.6);
+    await seconds(2.7);
     await second.ping();
     await suite.nothingElse(watcher);
   });
@@ -227,7 +227,7 @@ describe('MQTT 5 will delay', together, () => {
   test('[MQTT-3.14.4-3] DISCONNECT 0x00 removes a will with a delay', async () => {
     const { watcher, client } = await pair(delayed, { sessionExpiryInterval: 60 });
     await client.disconnect();
-    await seconds(1.6);
+    await seconds(2.7);
     await suite.nothingElse(watcher);
   });
 
@@ -239,7 +239,7 @@ describe('MQTT 5 will delay', together, () => {
     );
     client.destroy();
     const message = await watcher.receive({ topic });
-    assert.ok((message.properties.messageExpiryInterval ?? 0) >= 99);
+    assert.ok((message.properties.messageExpiryInterval ?? 0) >= 95);
     assert.equal(message.properties.willDelayInterval, undefined);
   });
 });
