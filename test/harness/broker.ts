@@ -164,6 +164,12 @@ export class Broker {
     return `${this.#stdout}${this.#stderr}`;
   }
 
+  /** It ended by itself; `stop` and `kill` were not called. */
+  get died(): boolean {
+    const child = this.#child;
+    return child !== undefined && (child.exitCode !== null || child.signalCode !== null);
+  }
+
   async #ended(): Promise<number | null> {
     const code = await within(this.#exited, stopMs, () => `broker does not end\n${this.logs()}`);
     this.#guard?.kill('SIGKILL');

@@ -7,6 +7,8 @@ import type { ConnectFields } from './packets.ts';
 import type { RawClient } from './wire.ts';
 import { closeAllClients, connected, connectRaw, unique } from './wire.ts';
 
+const logCharactersShown = 2000;
+
 export interface SuiteOptions extends BrokerOptions {
   /** The tests of the file run at once. */
   readonly together?: boolean;
@@ -29,6 +31,9 @@ export class Suite {
   /** From the first test on. */
   get broker(): Broker {
     if (!this.#broker) throw new Error('the broker of this file has not started');
+    if (this.#broker.died) {
+      throw new Error(`the broker has died:\n${this.#broker.logs().slice(-logCharactersShown)}`);
+    }
     return this.#broker;
   }
 
