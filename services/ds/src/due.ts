@@ -36,29 +36,35 @@ export interface WillOwner {
   readonly address: string;
 }
 
-/** A publish by the one who left it; deleted when it is stored, rule 13. */
-async function sendWill(ports: DuePorts, due: DueWill): Promise<void> {
+/** A publish by the one who left it, rule 13: gone from the store with the commit that sends it. */
+function sendWill(ports: DuePorts, due: DueWill): Promise<void> {
   const { clientId, will } = due.will;
   const { topic } = will.message;
   const { principal, address } = due.will.principal as WillOwner;
+  const { sessionStore, events } = ports;
   const allowed =
     !topic.startsWith('$SYS/') &&
     ports.access.authorise(principal, clientId, address, 'publish', topic);
   if (!allowed) {
-    ports.events.willNotSent(clientId, topic, 0x87);
-    ports.sessionStore.willSent(due);
-    return;
+    events.willNotSent(clientId, topic, 0x87);
+    sessionStore.willSent(due);
+    return Promise.resolve();
   }
   const message = ofNow(will.message, will.messageExpiryS, clientId, ports.clock.nowMs());
-  const reasonCode = await ports.publisher.publishOwn(message, `${clientId}\0${topic}`);
-  if (reasonCode >= 0x80) {
-    // It stays in the store and is taken again at the next start, or when the store has recovered.
-    ports.events.willNotSent(clientId, topic, reasonCode);
-    ports.sessionStore.willDelayed(due);
-    return;
-  }
-  ports.sessionStore.willSent(due);
-  ports.events.willSent(clientId, topic);
+  return new Promise((resolve) => {
+    const accepted = (): void => sessionStore.willSending(due);
+    ports.publisher.publishOwn(message, `${clientId}\0${topic}`, accepted, (reasonCode) => {
+      if (reasonCode >= 0x80) {
+        // It stays in the store and is taken again at the next start, or when that has recovered.
+        events.willNotSent(clientId, topic, reasonCode);
+        sessionStore.willDelayed(due);
+      } else {
+        sessionStore.willSent(due);
+        events.willSent(clientId, topic);
+      }
+      resolve();
+    });
+  });
 }
 
 /** Its expiry counts from the moment it is sent [MQTT-3.1.3.2.4]. */

@@ -140,29 +140,37 @@ export class Publisher {
       if (append.message.retain && append.orderKey !== undefined) this.#retain(append, answers);
   }
 
-  /** A will. Resolves with the reason code when it is stored. */
-  publishOwn(message: Message, lane: string): Promise<number> {
+  /**
+   * A will. `accepted` is called at once where it goes to the store: what is added to the journal
+   * then is durable with it. `answered` has the reason code, in the commit's own turn.
+   */
+  publishOwn(
+    message: Message,
+    lane: string,
+    accepted: () => void,
+    answered: (reasonCode: number) => void,
+  ): void {
     const route = this.#routes.of(message.topic);
     if (message.qos === 0 && !this.#queueQos0) {
       this.#passOn(message, route);
       this.#flush();
-      return Promise.resolve(0);
+      answered(0);
+      return;
     }
-    return new Promise((resolve) => {
-      const append = new PendingAppend(message, route, lane, undefined, undefined, undefined);
-      const finish = (): void => {
-        if (append.reasonCode !== 0 || !message.retain || append.retained) {
-          resolve(append.reasonCode);
-          return;
-        }
-        this.#retained.put(message, append.orderKey, resolve);
-      };
-      this.#queueStore.append([append], finish);
-      if (message.retain && append.orderKey !== undefined) {
-        append.retained = true;
-        this.#retained.put(message, append.orderKey);
+    const append = new PendingAppend(message, route, lane, undefined, undefined, undefined);
+    this.#queueStore.append([append], () => {
+      if (append.reasonCode !== 0 || !message.retain || append.retained) {
+        answered(append.reasonCode);
+        return;
       }
+      this.#retained.put(message, append.orderKey, answered);
     });
+    if (append.orderKey === undefined) return;
+    accepted();
+    if (message.retain) {
+      append.retained = true;
+      this.#retained.put(message, append.orderKey);
+    }
   }
 
   #judge(session: LiveSession, publish: Publish): number {

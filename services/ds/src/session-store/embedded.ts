@@ -224,6 +224,10 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
     return due;
   }
 
+  willSending(will: DueWill): void {
+    this.#wills.sending(will.number);
+  }
+
   willSent(will: DueWill): void {
     this.#wills.remove(will.number);
   }

@@ -33,6 +33,8 @@ export interface SessionStore {
   /** `durable` comes after the batch, and all before it; without it the batch is lazy. */
   commit(durable?: () => void): void;
   takeDue(itemsMax: number): Due[];
+  /** It has just been handed to the queue store: that it is gone is durable with its message. */
+  willSending(will: DueWill): void;
   willSent(will: DueWill): void;
   /** It could not be sent: it is due again after a while. */
   willDelayed(will: DueWill): void;

@@ -16,6 +16,8 @@ interface HeldWill {
   dueAtMs: number;
   /** A planned stop: any claim of its client cancels it. */
   graced: boolean;
+  /** The record that it is gone is in the commit of its message. */
+  sending: boolean;
 }
 
 export interface HeldWillState {
@@ -70,7 +72,7 @@ export class WillBook {
 
   arm(session: number, stored: StoredWill): number {
     this.#last += 1;
-    const will = { number: this.#last, session, stored, dueAtMs: 0, graced: false };
+    const will = { number: this.#last, session, stored, dueAtMs: 0, graced: false, sending: false };
     this.#wills.set(will.number, will);
     this.#journal.add(RecordType.willPut, this.#encode(will.number)!);
     this.#table.mark(will.number);
@@ -87,19 +89,33 @@ export class WillBook {
     if (will === undefined) return;
     this.#setDue(will, dueAtMs, graced);
     this.#due.add(dueAtMs, number);
+    this.#table.mark(number);
+    if (will.sending) {
+      // Its message was not stored, though the record that it is gone may be.
+      will.sending = false;
+      this.#journal.add(RecordType.willPut, this.#encode(number)!);
+      return;
+    }
     const at = this.#journal.reserve(RecordType.willDue, 15);
     this.#journal.buffer.writeUIntLE(number, at, 6);
     this.#journal.buffer.writeDoubleLE(dueAtMs, at + 6);
     this.#journal.buffer[at + 14] = graced ? 1 : 0;
-    this.#table.mark(number);
+  }
+
+  /** In memory it stays until its message is stored. */
+  sending(number: number): void {
+    const will = this.#wills.get(number);
+    if (will === undefined) return;
+    will.sending = true;
+    this.#recordRemoved(number);
   }
 
   remove(number: number): void {
-    if (!this.#wills.has(number)) return;
+    const will = this.#wills.get(number);
+    if (will === undefined) return;
     this.#forget(number);
-    const at = this.#journal.reserve(RecordType.willRemoved, 6);
-    this.#journal.buffer.writeUIntLE(number, at, 6);
     this.#table.mark(number);
+    if (!will.sending) this.#recordRemoved(number);
   }
 
   removeGraced(clientId: ClientId): void {
@@ -115,6 +131,11 @@ export class WillBook {
       if (will === undefined || will.dueAtMs === 0 || will.dueAtMs > nowMs) continue;
       return { kind: 'will', number, will: will.stored };
     }
+  }
+
+  #recordRemoved(number: number): void {
+    const at = this.#journal.reserve(RecordType.willRemoved, 6);
+    this.#journal.buffer.writeUIntLE(number, at, 6);
   }
 
   #setDue(will: HeldWill, dueAtMs: number, graced: boolean): void {
@@ -150,7 +171,14 @@ export class WillBook {
 
   #load(record: WillRecord): void {
     const { number, session, dueAtMs, graced } = record;
-    const will = { number, session, stored: willOf(record), dueAtMs: 0, graced: false };
+    const will = {
+      number,
+      session,
+      stored: willOf(record),
+      dueAtMs: 0,
+      graced: false,
+      sending: false,
+    };
     this.#wills.set(number, will);
     if (dueAtMs !== 0) this.#setDue(will, dueAtMs, graced);
     this.#last = Math.max(this.#last, number);
