@@ -1,0 +1,77 @@
+// The wire under the ledger's clients: connects, hands over each packet, says when it is closed.
+import { once } from 'node:events';
+import net from 'node:net';
+import type { ConnectFields, Version } from '../harness/packets.ts';
+import * as packets from '../harness/packets.ts';
+import type { Connack, ServerPacket } from '../harness/parser.ts';
+import { parse } from '../harness/parser.ts';
+
+const connectMs = 10_000;
+
+export class LedgerConnection {
+  readonly #socket: net.Socket;
+  readonly #version: Version;
+  readonly #onPacket: (packet: ServerPacket) => void;
+  #pending: Buffer = Buffer.alloc(0);
+  closed = false;
+
+  constructor(socket: net.Socket, version: Version, onPacket: (packet: ServerPacket) => void) {
+    this.#socket = socket;
+    this.#version = version;
+    this.#onPacket = onPacket;
+    socket.on('data', (bytes: Buffer) => this.#received(bytes));
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      this.closed = true;
+    });
+  }
+
+  #received(bytes: Buffer): void {
+    this.#pending = this.#pending.length > 0 ? Buffer.concat([this.#pending, bytes]) : bytes;
+    while (!this.closed) {
+      const found = parse(this.#pending, this.#version);
+      if (found === undefined) return;
+      this.#pending = this.#pending.subarray(found.length);
+      this.#onPacket(found.packet);
+    }
+  }
+
+  send(bytes: Uint8Array): void {
+    if (!this.closed) this.#socket.write(bytes);
+  }
+
+  /** Cuts it; what was received and not yet handed over is lost, as in a crash of the client. */
+  destroy(): void {
+    this.closed = true;
+    this.#socket.destroy();
+  }
+}
+
+/** Rejects where there is no CONNACK of success; packets after it go to `onPacket`. */
+export async function openLedgerConnection(
+  port: number,
+  fields: ConnectFields & { readonly version: Version },
+  onPacket: (packet: ServerPacket) => void,
+): Promise<{ connection: LedgerConnection; connack: Connack }> {
+  const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
+  await once(socket, 'connect', { signal: AbortSignal.timeout(connectMs) });
+  let answered: ((connack: Connack) => void) | undefined;
+  const connack = new Promise<Connack>((resolve, reject) => {
+    answered = resolve;
+    socket.on('close', () => reject(new Error('closed before CONNACK')));
+    setTimeout(() => reject(new Error('no CONNACK')), connectMs).unref();
+  });
+  const connection = new LedgerConnection(socket, fields.version, (packet) => {
+    if (packet.type === 'connack') answered?.(packet);
+    else onPacket(packet);
+  });
+  connection.send(packets.connect(fields));
+  try {
+    const answer = await connack;
+    if (answer.reason !== 0) throw new Error(`CONNACK ${answer.reason}`);
+    return { connection, connack: answer };
+  } catch (error) {
+    connection.destroy();
+    throw error;
+  }
+}

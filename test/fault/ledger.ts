@@ -1,0 +1,154 @@
+// What publishers were promised, what subscribers got, and whether the two agree. Each topic has
+// one publisher, one QoS and numbered messages, so that loss, repetition and order can be told
+// from the numbers alone.
+import type { Qos } from '../harness/packets.ts';
+
+export interface LedgerTopic {
+  readonly name: string;
+  readonly qos: 1 | 2;
+  /** The last number that was handed to the wire; 0: none. */
+  sent: number;
+  readonly acknowledged: Set<number>;
+}
+
+/** What one subscriber, or all members of one group together, took. */
+export class LedgerAccount {
+  readonly name: string;
+  /** Granted QoS for a topic; undefined: it does not match. */
+  readonly granted: (topic: string) => Qos | undefined;
+  /** Order is promised to one subscriber, not to the members of a group together. */
+  readonly ordered: boolean;
+  readonly #arrivals = new Map<string, Map<number, number>>();
+  readonly #last = new Map<string, number>();
+  readonly problems: string[] = [];
+  count = 0;
+
+  constructor(name: string, granted: (topic: string) => Qos | undefined, ordered: boolean) {
+    this.name = name;
+    this.granted = granted;
+    this.ordered = ordered;
+  }
+
+  arrived(topic: string, number: number): void {
+    this.count += 1;
+    let numbers = this.#arrivals.get(topic);
+    if (numbers === undefined) {
+      numbers = new Map();
+      this.#arrivals.set(topic, numbers);
+    }
+    const before = numbers.get(number) ?? 0;
+    numbers.set(number, before + 1);
+    if (before > 0 || !this.ordered) return;
+    const last = this.#last.get(topic) ?? 0;
+    if (number < last) this.problems.push(`${this.name}: ${topic} ${number} after ${last}`);
+    this.#last.set(topic, number);
+  }
+
+  times(topic: string, number: number): number {
+    return this.#arrivals.get(topic)?.get(number) ?? 0;
+  }
+
+  *all(): Iterable<readonly [topic: string, number: number, times: number]> {
+    for (const [topic, numbers] of this.#arrivals) {
+      for (const [number, times] of numbers) yield [topic, number, times];
+    }
+  }
+}
+
+export interface LedgerFigures {
+  readonly sent: number;
+  readonly acknowledged: number;
+  readonly arrivals: number;
+  /** Acknowledged, and not arrived where they should have. */
+  readonly lost: number;
+  /** At QoS 2, arrived more than once. */
+  readonly doubled: number;
+  /** At QoS 1, arrived more than once, which is allowed. */
+  readonly repeated: number;
+  readonly problems: readonly string[];
+}
+
+const problemsMax = 20;
+
+export class Ledger {
+  readonly topics: Map<string, LedgerTopic> = new Map();
+  readonly accounts: LedgerAccount[] = [];
+  /** Sessions that should have been there and other things that clients notice by themselves. */
+  readonly problems: string[] = [];
+
+  topic(name: string, qos: 1 | 2): LedgerTopic {
+    const topic: LedgerTopic = { name, qos, sent: 0, acknowledged: new Set() };
+    this.topics.set(name, topic);
+    return topic;
+  }
+
+  account(
+    name: string,
+    granted: (topic: string) => Qos | undefined,
+    ordered = true,
+  ): LedgerAccount {
+    const account = new LedgerAccount(name, granted, ordered);
+    this.accounts.push(account);
+    return account;
+  }
+
+  /** How many acknowledged messages have not arrived yet where they are owed. */
+  owed(report?: (line: string) => void): number {
+    let owed = 0;
+    for (const account of this.accounts) {
+      for (const topic of this.topics.values()) {
+        if ((account.granted(topic.name) ?? 0) === 0) continue;
+        for (const number of topic.acknowledged) {
+          if (account.times(topic.name, number) > 0) continue;
+          owed += 1;
+          report?.(`${account.name}: ${topic.name} ${number} is lost`);
+        }
+      }
+    }
+    return owed;
+  }
+
+  figures(): LedgerFigures {
+    const problems = [...this.problems];
+    const note = (line: string): void => {
+      if (problems.length < problemsMax) problems.push(line);
+    };
+    const lost = this.owed(note);
+    let arrivals = 0;
+    let doubled = 0;
+    let repeated = 0;
+    for (const account of this.accounts) {
+      arrivals += account.count;
+      for (const problem of account.problems) note(problem);
+      for (const [name, number, times] of account.all()) {
+        const topic = this.topics.get(name);
+        if (topic === undefined || number > topic.sent || number < 1) {
+          note(`${account.name}: ${name} ${number} was never sent`);
+          continue;
+        }
+        if (times < 2) continue;
+        if (Math.min(topic.qos, account.granted(name) ?? 0) < 2) {
+          repeated += times - 1;
+          continue;
+        }
+        doubled += times - 1;
+        note(`${account.name}: ${name} ${number} came ${times} times`);
+      }
+    }
+    let sent = 0;
+    let acknowledged = 0;
+    for (const topic of this.topics.values()) {
+      sent += topic.sent;
+      acknowledged += topic.acknowledged.size;
+    }
+    return { sent, acknowledged, arrivals, lost, doubled, repeated, problems };
+  }
+}
+
+export function describeFigures(figures: LedgerFigures): string {
+  const { sent, acknowledged, arrivals, lost, doubled, repeated } = figures;
+  return (
+    `${sent} sent, ${acknowledged} acknowledged, ${arrivals} arrivals, ` +
+    `${lost} lost, ${doubled} doubled at QoS 2, ${repeated} repeated at QoS 1`
+  );
+}
