@@ -2,11 +2,18 @@ import type { Logger } from '@lmqtt/common/log';
 import type { LimitName } from '@lmqtt/common/settings/row';
 import type { Metrics } from '@lmqtt/common/metrics';
 import type { ConnectionEnd } from '@lmqtt/proto/link';
-import type { Connection } from './connection/connection.ts';
 import type { Counters } from './counters.ts';
 import type { ListenerName } from './listeners.ts';
 import type { SessionEvents } from './session/session-events.ts';
 import type { TransportEvent } from './transport/transport.ts';
+
+/** Who an event is about. */
+export interface Who {
+  readonly clientId: string;
+  /** Protocol level; 0: not known yet. */
+  readonly version: number;
+  readonly stream: { readonly peer: { readonly address: string } };
+}
 
 /** What happens to connections and their sessions: each event is one counter and one log line. */
 export class CsEvents implements SessionEvents {
@@ -52,13 +59,13 @@ export class CsEvents implements SessionEvents {
     this.metrics.limits[name] += 1;
   }
 
-  connected(connection: Connection, sessionPresent: boolean): void {
+  connected(connection: Who, sessionPresent: boolean): void {
     const { clientId, version, stream } = connection;
     const { address } = stream.peer;
     this.log.info({ clientId, version, address, sessionPresent }, 'client connected');
   }
 
-  refused(connection: Connection, reasonCode: number, reason: string): void {
+  refused(connection: Who, reasonCode: number, reason: string): void {
     const code = `0x${reasonCode.toString(16)}`;
     this.refusals[code] = (this.refusals[code] ?? 0) + 1;
     const { clientId, stream } = connection;
@@ -66,18 +73,18 @@ export class CsEvents implements SessionEvents {
     this.log.warn({ clientId, address, reasonCode, reason }, 'connection refused');
   }
 
-  failed(connection: Connection, reasonCode: number, reason: string): void {
+  failed(connection: Who, reasonCode: number, reason: string): void {
     const { clientId, stream } = connection;
     const { address } = stream.peer;
     this.log.warn({ clientId, address, reasonCode, reason }, 'connection closed by a fault');
   }
 
-  timedOut(connection: Connection, reason: string): void {
+  timedOut(connection: Who, reason: string): void {
     const { address } = connection.stream.peer;
     this.log.warn({ address, reason }, 'connection timed out');
   }
 
-  ended(connection: Connection, end: ConnectionEnd): void {
+  ended(connection: Who, end: ConnectionEnd): void {
     const reason = knownEnds.has(end.reason) ? end.reason : 'fault';
     this.ends[reason] = (this.ends[reason] ?? 0) + 1;
     const { clientId } = connection;
@@ -90,7 +97,7 @@ export class CsEvents implements SessionEvents {
     this.log[level]({ listener, ...event }, 'transport');
   }
 
-  linkFailed(connection: Connection, error: unknown): void {
+  linkFailed(connection: Who, error: unknown): void {
     const { clientId } = connection;
     this.log.error({ clientId, err: error }, 'call to ds failed');
   }

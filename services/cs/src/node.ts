@@ -17,6 +17,7 @@ import type {
   SessionWrite,
 } from '@lmqtt/proto/link';
 import type { CsConfig } from './config.ts';
+import type { Client, ClientNode } from './connection/client.ts';
 import { Connection } from './connection/connection.ts';
 import { onPublished } from './connection/packets/publish.ts';
 import type { Counters } from './counters.ts';
@@ -25,7 +26,7 @@ import { Feeds } from './queue/feeds.ts';
 import type { QueueFeed } from './queue/feed.ts';
 import type { Cursor } from './session/cursor.ts';
 import type { SessionJournal } from './session/journal.ts';
-import type { Session, SessionNode } from './session/session.ts';
+import type { OutboundSession } from './session/outbound-session.ts';
 import type { ByteStream } from './transport/transport.ts';
 import { mark, Turn } from './turn.ts';
 import { Wheel } from './wheel.ts';
@@ -39,7 +40,7 @@ const rechecksPerTick = 64;
  * A connection node: its connections, the queues that they read, and the link. What comes from ds
  * goes to connections and feeds; what they have for ds is gathered by the turn.
  */
-export class CsNode implements Downstream, SessionNode {
+export class CsNode implements Downstream, ClientNode {
   readonly node: NodeId;
   readonly config: CsConfig;
   readonly events: CsEvents;
@@ -51,10 +52,10 @@ export class CsNode implements Downstream, SessionNode {
   private readonly clock: Clock;
   private readonly feeds: Feeds;
   private readonly connections: Map<SessionHandle, Connection> = new Map();
-  private readonly moved: { session: Session; cursor: Cursor }[] = [];
-  private movedLater: { session: Session; cursor: Cursor }[] = [];
-  private readonly creditDue: Set<Session> = new Set();
-  private readonly heldBack: Set<Connection> = new Set();
+  private readonly moved: { session: OutboundSession; cursor: Cursor }[] = [];
+  private movedLater: { session: OutboundSession; cursor: Cursor }[] = [];
+  private readonly creditDue: Set<OutboundSession> = new Set();
+  private readonly heldBack: Set<Client> = new Set();
   private readonly storeBytesMax: number;
   private storeBytes = 0;
   private lastHandle = 0;
@@ -168,11 +169,11 @@ export class CsNode implements Downstream, SessionNode {
     return this.openCount;
   }
 
-  opened(_connection: Connection): void {
+  opened(): void {
     this.openCount += 1;
   }
 
-  closed(connection: Connection, end: ConnectionEnd): void {
+  closed(connection: Client, end: ConnectionEnd): void {
     this.connections.delete(connection.handle);
     this.heldBack.delete(connection);
     const { session, handle } = connection;
@@ -189,7 +190,7 @@ export class CsNode implements Downstream, SessionNode {
   }
 
   /** A session was claimed for a connection that ended meanwhile. */
-  disown(connection: Connection, end: ConnectionEnd): void {
+  disown(connection: Client, end: ConnectionEnd): void {
     this.link
       .disconnect(connection.handle, end)
       .catch((error: unknown) => this.events.linkFailed(connection, error));
@@ -201,7 +202,7 @@ export class CsNode implements Downstream, SessionNode {
 
   // Publishes
 
-  publish(connection: Connection, publish: Publish): void {
+  publish(connection: Client, publish: Publish): void {
     const { message } = publish;
     if (message.qos > 0) {
       this.storeBytes += message.payloadBytes;
@@ -281,11 +282,11 @@ export class CsNode implements Downstream, SessionNode {
     return this.link.readRetained(request);
   }
 
-  schedule(session: Session): void {
+  schedule(session: OutboundSession): void {
     if (!session.scheduled) this.turn.pump(session);
   }
 
-  positionMoved(session: Session, cursor: Cursor): void {
+  positionMoved(session: OutboundSession, cursor: Cursor): void {
     cursor.dirty = true;
     if (session.persistent) {
       this.moved.push({ session, cursor });
@@ -295,7 +296,7 @@ export class CsNode implements Downstream, SessionNode {
     }
   }
 
-  credit(session: Session): void {
+  credit(session: OutboundSession): void {
     this.creditDue.add(session);
     this.turn.begin();
   }
@@ -313,7 +314,7 @@ export class CsNode implements Downstream, SessionNode {
     }
   }
 
-  private writePosition(session: Session, cursor: Cursor): void {
+  private writePosition(session: OutboundSession, cursor: Cursor): void {
     const position = cursor.takePosition();
     if (position === undefined) return;
     const { queue, partition } = cursor.feed;

@@ -4,7 +4,7 @@ import type { Logs } from '@lmqtt/common/log';
 import type { Metrics } from '@lmqtt/common/metrics';
 import type { Settings } from '@lmqtt/common/settings/row';
 import type { LinkServer } from '@lmqtt/proto/link';
-import { Counters } from './counters.ts';
+import type { Counters } from './counters.ts';
 import { CsEvents } from './events.ts';
 import { registerMetrics } from './metrics.ts';
 import { openListeners } from './listeners.ts';

@@ -1,6 +1,6 @@
 import type { Message } from '@lmqtt/common/message';
 import type { Publish, SessionWrite } from '@lmqtt/proto/link';
-import type { Session } from './session/session.ts';
+import type { OutboundSession } from './session/outbound-session.ts';
 
 /** Bytes that leave at the end of the turn. */
 export interface Flushed {
@@ -25,7 +25,7 @@ export class Turn {
   private publishes: Publish[] = [];
   private writes: SessionWrite[] = [];
   private waiting: (() => void)[] = [];
-  private sessions: Session[] = [];
+  private sessions: OutboundSession[] = [];
   private outputs: Flushed[] = [];
   private scheduled = false;
   private readonly run: () => void;
@@ -51,7 +51,7 @@ export class Turn {
     if (!this.scheduled) this.begin();
   }
 
-  pump(session: Session): void {
+  pump(session: OutboundSession): void {
     session.scheduled = true;
     this.sessions.push(session);
     if (!this.scheduled) this.begin();

@@ -6,7 +6,7 @@ import type { Qos } from '@lmqtt/common/qos';
 import type { SessionWrite, SubscriptionState } from '@lmqtt/proto/link';
 import { QueueFeed } from '../src/queue/feed.ts';
 import { Session } from '../src/session/session.ts';
-import type { SessionNode } from '../src/session/session.ts';
+import type { SessionNode } from '../src/session/outbound-session.ts';
 import type { Outlet } from '../src/session/outlet.ts';
 import { readFrom, stored } from './queue-fixture.ts';
 

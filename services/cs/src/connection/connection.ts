@@ -15,7 +15,6 @@ import {
   writePubrec,
   writePubrel,
 } from '../codec/acknowledgement-writer.ts';
-import type { CsNode } from '../node.ts';
 import type { Auth } from '../packet/auth.ts';
 import type { Connect } from '../packet/connect.ts';
 import type { Disconnect } from '../packet/disconnect.ts';
@@ -24,16 +23,15 @@ import type { ProtocolVersion } from '../packet/packet-type.ts';
 import type { IncomingPublish } from '../packet/publish.ts';
 import type { Subscribe } from '../packet/subscribe.ts';
 import type { Unsubscribe } from '../packet/unsubscribe.ts';
-import type { Outlet } from '../session/outlet.ts';
 import type { Session } from '../session/session.ts';
 import type { ByteStream } from '../transport/transport.ts';
-import type { Flushed } from '../turn.ts';
 import type { Timed } from '../wheel.ts';
+import type { Acknowledgement, Client, ClientNode, ColdPacket } from './client.ts';
 import { Inbound } from './inbound.ts';
 import { Outbox } from './outbox.ts';
 import { onPuback, onPubcomp, onPubrec, onPubrel } from './packets/acknowledge.ts';
 import { onAuth } from './packets/auth.ts';
-import { askedSessionExpiryS, onConnect } from './packets/connect.ts';
+import { onConnect } from './packets/connect.ts';
 import { onDisconnect } from './packets/disconnect.ts';
 import { onPublish } from './packets/publish.ts';
 import { onSubscribe } from './packets/subscribe.ts';
@@ -45,16 +43,12 @@ import { InboundAliases } from './topic-aliases.ts';
 /** How long a PINGRESP waits for answers that are due before it. */
 const pingWaitMs = 1000;
 
-export type Acknowledgement = 'puback' | 'pubrec' | 'pubrel' | 'pubcomp';
-
 const writeAcknowledgement: Record<Acknowledgement, typeof writePuback> = {
   puback: writePuback,
   pubrec: writePubrec,
   pubrel: writePubrel,
   pubcomp: writePubcomp,
 };
-
-export type ColdPacket = 'connack' | 'suback' | 'unsuback' | 'disconnect' | 'auth';
 
 /**
  * One client's connection: its bytes, its keep alive, its end. Packets go to the handlers in
@@ -65,11 +59,11 @@ export type ColdPacket = 'connack' | 'suback' | 'unsuback' | 'disconnect' | 'aut
  * - The connection ends once; its session is told in the same turn, after all that it wrote.
  * - After `fail`, `refuse` or `finish` no packet of it is handled.
  */
-export class Connection implements PacketSink, Outlet, Flushed, Timed {
-  readonly node: CsNode;
+export class Connection implements PacketSink, Client, Timed {
+  readonly node: ClientNode;
   readonly stream: ByteStream;
   readonly handle: SessionHandle;
-  readonly reader: PacketReader;
+  private readonly reader: PacketReader;
   readonly inbound: Inbound = new Inbound();
   private readonly outbox: Outbox;
   dueTick = -1;
@@ -109,7 +103,7 @@ export class Connection implements PacketSink, Outlet, Flushed, Timed {
   private flushing = false;
   private closeWhenFlushed = false;
 
-  constructor(node: CsNode, stream: ByteStream, handle: SessionHandle) {
+  constructor(node: ClientNode, stream: ByteStream, handle: SessionHandle) {
     this.node = node;
     this.stream = stream;
     this.handle = handle;
@@ -254,7 +248,7 @@ export class Connection implements PacketSink, Outlet, Flushed, Timed {
   // Life
 
   /** Takes over what CONNECT says of the connection itself. */
-  begin(packet: Connect): void {
+  begin(packet: Connect, askedSessionExpiryS: number): void {
     const { config } = this.node;
     this.version = packet.protocolVersion;
     this.connectPacket = packet;
@@ -262,7 +256,7 @@ export class Connection implements PacketSink, Outlet, Flushed, Timed {
     this.maximumPacketSize = packet.maximumPacketSize;
     this.authenticationMethod = packet.authenticationMethod;
     this.explains = packet.requestProblemInformation;
-    this.askedSessionExpiryS = askedSessionExpiryS(packet);
+    this.askedSessionExpiryS = askedSessionExpiryS;
     const maximum = config.keepAliveSMax;
     const tooLong = maximum > 0 && (packet.keepAliveS === 0 || packet.keepAliveS > maximum);
     // Before 5.0 the client cannot be told of another keep alive.
@@ -280,7 +274,7 @@ export class Connection implements PacketSink, Outlet, Flushed, Timed {
     if (node.config.maxPublishRate > 0) {
       this.publishRate = new PublishRate(node.config.maxPublishRate);
     }
-    node.opened(this);
+    node.opened();
     node.wheel.remove(this);
     if (this.keepAliveS > 0) node.wheel.add(this, this.keepAliveS * 1500, node.turnMs);
   }
@@ -353,6 +347,14 @@ export class Connection implements PacketSink, Outlet, Flushed, Timed {
       this.sendPacket('connack', connack(packet, this.protocol, this.maximumPacketSize));
     }
     this.finish({ publishWill: false, sessionExpiryS: undefined, reason });
+  }
+
+  stopPackets(): void {
+    this.reader.stop();
+  }
+
+  resumePackets(): void {
+    this.reader.resume(this);
   }
 
   /** Ends when what was written has left. */

@@ -1,13 +1,13 @@
 import { lowerQos } from '@lmqtt/common/qos';
 import type { Assignment, Place } from '@lmqtt/proto/link';
-import type { Session } from './session.ts';
+import type { OutboundSession } from './outbound-session.ts';
 
 /** Messages that groups gave to this session and that did not go out yet; bounded by its credit. */
 export class Assigned {
-  private readonly session: Session;
+  private readonly session: OutboundSession;
   private waiting: Assignment[] = [];
 
-  constructor(session: Session) {
+  constructor(session: OutboundSession) {
     this.session = session;
   }
 

@@ -1,7 +1,7 @@
 import type { Message } from '@lmqtt/common/message';
 import type { OutboundState } from '@lmqtt/proto/link';
 import type { Cursor } from './cursor.ts';
-import type { Session } from './session.ts';
+import type { OutboundSession } from './outbound-session.ts';
 import { Inflight } from './window.ts';
 import type { Origin, Outstanding } from './window.ts';
 
@@ -14,7 +14,7 @@ const pageBytesMax = 1 << 20;
  * [MQTT-4.4.0-1], [MQTT-4.6.0-1]. The messages are read from the store by their places.
  */
 export class Redelivery {
-  private readonly session: Session;
+  private readonly session: OutboundSession;
   private readonly outbound: OutboundState[];
   private index = 0;
   private loading = false;
@@ -24,7 +24,7 @@ export class Redelivery {
   private readonly page: Map<number, Message> = new Map();
   private pageKey = '';
 
-  constructor(session: Session, outbound: readonly OutboundState[]) {
+  constructor(session: OutboundSession, outbound: readonly OutboundState[]) {
     this.session = session;
     this.outbound = [...outbound].sort((a, b) => a.sequence - b.sequence);
     this.restore();
@@ -74,7 +74,7 @@ export class Redelivery {
       const message = this.page.get(state.sequence);
       if (message === undefined) {
         if (this.pageKey === String(state.sequence)) {
-          session.node.events.lost(session);
+          session.node.events.lost();
           session.complete(inflight, false);
           continue;
         }

@@ -2,7 +2,7 @@ import type { Message } from '@lmqtt/common/message';
 import { lowerQos } from '@lmqtt/common/qos';
 import type { Place } from '@lmqtt/proto/link';
 import type { Subscription } from './cursor.ts';
-import type { Session } from './session.ts';
+import type { OutboundSession } from './outbound-session.ts';
 
 const pageMessagesMax = 256;
 const pageBytesMax = 1 << 20;
@@ -14,14 +14,14 @@ const pageBytesMax = 1 << 20;
  */
 export class RetainedRun {
   readonly subscription: Subscription;
-  private readonly session: Session;
+  private readonly session: OutboundSession;
   private after: string;
   private page: Message[] | undefined = undefined;
   private index = 0;
   private last = false;
   private loading = false;
 
-  constructor(session: Session, subscription: Subscription, after: string) {
+  constructor(session: OutboundSession, subscription: Subscription, after: string) {
     this.session = session;
     this.subscription = subscription;
     this.after = after;

@@ -2,46 +2,17 @@ import type { ClientId, Epoch, QueueId, SessionHandle } from '@lmqtt/common/ids'
 import type { Message } from '@lmqtt/common/message';
 import { lowerQos } from '@lmqtt/common/qos';
 import type { Qos } from '@lmqtt/common/qos';
-import type {
-  Assignment,
-  OutboundState,
-  Place,
-  ReadAnswer,
-  ReadRequest,
-  RetainedAnswer,
-  RetainedRequest,
-  SubscriptionState,
-} from '@lmqtt/proto/link';
-import type { QueueFeed } from '../queue/feed.ts';
+import type { Assignment, OutboundState, Place, SubscriptionState } from '@lmqtt/proto/link';
 import { Assigned } from './assigned.ts';
 import { Cursor } from './cursor.ts';
 import type { CursorOwner, Subscription } from './cursor.ts';
 import { match } from './match.ts';
-import type { SessionJournal } from './journal.ts';
+import type { OutboundSession, SessionNode } from './outbound-session.ts';
 import type { Outlet } from './outlet.ts';
 import { Redelivery } from './redelivery.ts';
 import { RetainedRun } from './retained-run.ts';
-import type { SessionEvents } from './session-events.ts';
 import { Inflight, Window } from './window.ts';
 import type { Origin } from './window.ts';
-
-/** What a session needs of its node. */
-export interface SessionNode {
-  readonly journal: SessionJournal;
-  readonly events: SessionEvents;
-  /** Wall clock in ms, as of this turn. */
-  nowMs(): number;
-  feed(queue: QueueId, partition: number): QueueFeed;
-  releaseFeed(feed: QueueFeed): void;
-  readRetained(request: RetainedRequest): Promise<RetainedAnswer>;
-  readQueue(request: ReadRequest): Promise<ReadAnswer>;
-  /** Calls the session's `pump` before the turn ends. */
-  schedule(session: Session): void;
-  /** Writes the cursor's position: this turn, or with the next slow round where not stored. */
-  positionMoved(session: Session, cursor: Cursor): void;
-  /** Tells ds how many more messages of its groups the session takes. */
-  credit(session: Session): void;
-}
 
 export interface SessionOptions {
   readonly handle: SessionHandle;
@@ -62,7 +33,7 @@ export interface SessionOptions {
  *   release before PUBREL, so that neither is ever sent twice with another meaning.
  * - A message that is in several queues of the session goes out once, when it is next in all.
  */
-export class Session implements CursorOwner {
+export class Session implements CursorOwner, OutboundSession {
   readonly handle: SessionHandle;
   readonly clientId: ClientId;
   readonly epoch: Epoch;
@@ -331,7 +302,7 @@ export class Session implements CursorOwner {
     const { packetId, qos } = inflight;
     // [MQTT-3.3.1-1]
     if (this.outlet.sendPublish(message, qos, true, retain, packetId, identifiers)) return;
-    this.node.events.tooLarge(this);
+    this.node.events.tooLarge();
     this.complete(inflight, false);
   }
 
@@ -377,11 +348,11 @@ export class Session implements CursorOwner {
 
   sendQos0(message: Message, retain: boolean, identifiers: readonly number[] | undefined): void {
     if (this.expired(message)) {
-      this.node.events.expired(this);
+      this.node.events.expired();
     } else if (!this.outlet.writable) {
-      this.node.events.droppedSlow(this);
+      this.node.events.droppedSlow();
     } else if (!this.outlet.sendPublish(message, 0, false, retain, 0, identifiers)) {
-      this.node.events.tooLarge(this);
+      this.node.events.tooLarge();
     }
   }
 
@@ -439,7 +410,7 @@ export class Session implements CursorOwner {
     const { packetId, qos } = inflight;
     if (this.outlet.sendPublish(message, qos, false, retain, packetId, identifiers)) return;
     // [MQTT-3.1.2-25]: as if it had been sent.
-    this.node.events.tooLarge(this);
+    this.node.events.tooLarge();
     this.complete(inflight, false);
   }
 
@@ -491,7 +462,7 @@ export class Session implements CursorOwner {
     if (this.persistent || inflight.place.kind === 'group') {
       this.node.journal.write({ kind: 'done', session: this.handle, packetId, failed });
     }
-    if (failed) this.node.events.refusedByClient(this);
+    if (failed) this.node.events.refusedByClient();
     origin?.completed(inflight);
     if (shadows !== undefined) {
       for (const shadow of shadows) shadow.origin.completed(shadow.outstanding);

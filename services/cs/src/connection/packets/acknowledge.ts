@@ -1,14 +1,14 @@
 import { ReasonCode } from '@lmqtt/common/reason-code';
-import type { Connection } from '../connection.ts';
+import type { Client } from '../client.ts';
 
 /** PUBACK from a client, 3.4. An identifier that is not in use is passed over. */
-export function onPuback(connection: Connection, packetId: number, reasonCode: number): void {
+export function onPuback(connection: Client, packetId: number, reasonCode: number): void {
   const result = connection.session?.puback(packetId, reasonCode >= 0x80);
   if (result === 'wrong') connection.fail(ReasonCode.protocolError, 'PUBACK for a QoS 2 publish');
 }
 
 /** PUBREC from a client, 3.5. */
-export function onPubrec(connection: Connection, packetId: number, reasonCode: number): void {
+export function onPubrec(connection: Client, packetId: number, reasonCode: number): void {
   const result = connection.session?.pubrec(packetId, reasonCode >= 0x80);
   if (result === 'wrong') {
     connection.fail(ReasonCode.protocolError, 'PUBREC for a publish that is not at QoS 2');
@@ -19,7 +19,7 @@ export function onPubrec(connection: Connection, packetId: number, reasonCode: n
 }
 
 /** PUBCOMP from a client, 3.7. */
-export function onPubcomp(connection: Connection, packetId: number, reasonCode: number): void {
+export function onPubcomp(connection: Client, packetId: number, reasonCode: number): void {
   const result = connection.session?.pubcomp(packetId, reasonCode >= 0x80);
   if (result === 'wrong') {
     connection.fail(ReasonCode.protocolError, 'PUBCOMP for a publish that was not released');
@@ -27,7 +27,7 @@ export function onPubcomp(connection: Connection, packetId: number, reasonCode: 
 }
 
 /** PUBREL from a client, 3.6: the identifier is free when that is durable [MQTT-4.3.3-11]. */
-export function onPubrel(connection: Connection, packetId: number): void {
+export function onPubrel(connection: Client, packetId: number): void {
   const { inbound, handle, node } = connection;
   const state = inbound.state2(packetId);
   if (state === undefined) {

@@ -1,11 +1,11 @@
 import { ReasonCode } from '@lmqtt/common/reason-code';
-import { authPacket } from '../../codec/cold.ts';
 import type { Auth } from '../../packet/auth.ts';
-import type { Connection } from '../connection.ts';
+import type { Client } from '../client.ts';
 import { connectAnswered } from './connect.ts';
+import { sendAuth } from './send-auth.ts';
 
 /** AUTH from a client, 3.15 and 4.12: the next step before CONNACK, or of a re-authentication. */
-export function onAuth(connection: Connection, packet: Auth): void {
+export function onAuth(connection: Client, packet: Auth): void {
   const method = connection.authenticationMethod;
   if (method === undefined) {
     // [MQTT-4.12.0-1]: it may only follow a CONNECT that named a method.
@@ -24,7 +24,7 @@ export function onAuth(connection: Connection, packet: Auth): void {
       connection.fail(ReasonCode.protocolError, 're-authentication before CONNACK');
       return;
     }
-    connection.reader.stop();
+    connection.stopPackets();
     node.link
       .continueConnect(handle, packet.authenticationData)
       .then((answer) => connectAnswered(connection, answer))
@@ -50,23 +50,4 @@ export function onAuth(connection: Connection, packet: Auth): void {
       sendAuth(connection, reasonCode, authenticationData);
     })
     .catch((error: unknown) => connection.broken(error));
-}
-
-export function sendAuth(
-  connection: Connection,
-  reasonCode: number,
-  authenticationData: Buffer | undefined,
-): void {
-  const authenticationMethod = connection.authenticationMethod ?? '';
-  const { maximumPacketSize } = connection;
-  const packet = authPacket(
-    { reasonCode, authenticationMethod, authenticationData },
-    maximumPacketSize,
-  );
-  if (maximumPacketSize !== undefined && packet.length > maximumPacketSize) {
-    // [MQTT-3.1.2-24]: nothing can be left out of it.
-    connection.fail(ReasonCode.packetTooLarge, 'AUTH is larger than the client takes');
-    return;
-  }
-  connection.sendPacket('auth', packet);
 }

@@ -7,8 +7,8 @@ import type { ConnectAnswer, ConnectRequest, Will } from '@lmqtt/proto/link';
 import { connack } from '../../codec/cold.ts';
 import type { Connect, ConnectWill } from '../../packet/connect.ts';
 import { Session } from '../../session/session.ts';
-import type { Connection } from '../connection.ts';
-import { sendAuth } from './auth.ts';
+import type { Client } from '../client.ts';
+import { sendAuth } from './send-auth.ts';
 
 const neverExpires = 0xffff_ffff;
 
@@ -16,8 +16,8 @@ const neverExpires = 0xffff_ffff;
  * CONNECT, 3.1: what the node can decide, then authentication and claim by ds, then CONNACK. No
  * other packet is handled before that.
  */
-export function onConnect(connection: Connection, packet: Connect): void {
-  connection.begin(packet);
+export function onConnect(connection: Client, packet: Connect): void {
+  connection.begin(packet, askedSessionExpiryS(packet));
   const refusal = refusalOf(connection, packet);
   if (refusal !== undefined) {
     connection.refuse(refusal.reasonCode, refusal.reason);
@@ -29,7 +29,7 @@ export function onConnect(connection: Connection, packet: Connect): void {
   connection.clientId = asClientId(
     packet.clientId === '' ? `lmqtt-${randomUUID()}` : packet.clientId,
   );
-  connection.reader.stop();
+  connection.stopPackets();
   node.turn.flush();
   node.link
     .connect(requestOf(connection, packet))
@@ -42,7 +42,7 @@ interface Refusal {
   readonly reason: string;
 }
 
-function refusalOf(connection: Connection, packet: Connect): Refusal | undefined {
+function refusalOf(connection: Client, packet: Connect): Refusal | undefined {
   const { node } = connection;
   if (node.connectionCount > node.config.maxConnections) {
     node.events.limit('MAX_CONNECTIONS');
@@ -70,7 +70,7 @@ function cleanEnough(packet: Connect): boolean {
   return packet.protocolVersion === 5 || packet.cleanStart;
 }
 
-function requestOf(connection: Connection, packet: Connect): ConnectRequest {
+function requestOf(connection: Client, packet: Connect): ConnectRequest {
   const { stream } = connection;
   return {
     session: connection.handle,
@@ -87,7 +87,7 @@ function requestOf(connection: Connection, packet: Connect): ConnectRequest {
   };
 }
 
-function willOf(connection: Connection, will: ConnectWill): Will {
+function willOf(connection: Client, will: ConnectWill): Will {
   const { topic, qos, retain, payload, properties, messageExpiryS } = will;
   const publisher = connection.clientId;
   const delayS = Math.min(will.delayS, connection.node.config.willDelaySMax);
@@ -100,13 +100,13 @@ function willOf(connection: Connection, will: ConnectWill): Will {
 }
 
 /** Session expiry as asked for, in the words of 5.0. */
-export function askedSessionExpiryS(packet: Connect): number {
+function askedSessionExpiryS(packet: Connect): number {
   if (packet.protocolVersion === 5) return packet.sessionExpiryS ?? 0;
   return packet.cleanStart ? 0 : neverExpires;
 }
 
 /** The answer of ds, to CONNECT or to a step of its authentication. */
-export function connectAnswered(connection: Connection, answer: ConnectAnswer): void {
+export function connectAnswered(connection: Client, answer: ConnectAnswer): void {
   if (answer.kind === 'refused') {
     connection.refuse(answer.reasonCode, answer.reason);
     return;
@@ -118,7 +118,7 @@ export function connectAnswered(connection: Connection, answer: ConnectAnswer): 
   }
   if (answer.kind === 'continue') {
     sendAuth(connection, ReasonCode.continueAuthentication, answer.authenticationData);
-    connection.reader.resume(connection);
+    connection.resumePackets();
     return;
   }
   accept(connection, answer);
@@ -126,14 +126,11 @@ export function connectAnswered(connection: Connection, answer: ConnectAnswer): 
     connection.kick(connection.kickedEarly);
     return;
   }
-  connection.reader.resume(connection);
+  connection.resumePackets();
   connection.resumeReading();
 }
 
-function accept(
-  connection: Connection,
-  answer: Extract<ConnectAnswer, { kind: 'accepted' }>,
-): void {
+function accept(connection: Client, answer: Extract<ConnectAnswer, { kind: 'accepted' }>): void {
   const { node, handle, clientId, receiveMaximum } = connection;
   const session = new Session(
     {
@@ -168,7 +165,7 @@ function accept(
 }
 
 function connackOf(
-  connection: Connection,
+  connection: Client,
   answer: Extract<ConnectAnswer, { kind: 'accepted' }>,
 ): Buffer {
   const { node, version, connectPacket: connect } = connection;

@@ -4,10 +4,10 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import { levelCount } from '@lmqtt/common/topic';
 import type { Publish } from '@lmqtt/proto/link';
 import type { IncomingPublish } from '../../packet/publish.ts';
-import type { Connection } from '../connection.ts';
+import type { Client } from '../client.ts';
 
 /** PUBLISH from a client, 3.3. Hot: no promise and two objects a message. */
-export function onPublish(connection: Connection, packet: IncomingPublish): void {
+export function onPublish(connection: Client, packet: IncomingPublish): void {
   const { node, inbound } = connection;
   const { qos, packetId } = packet;
   node.counters.publishReceived(qos);
@@ -71,7 +71,7 @@ export function onPublish(connection: Connection, packet: IncomingPublish): void
 }
 
 /** 3.3.2.3.4: an alias with a topic is set, without one it is looked up. */
-function resolveAlias(connection: Connection, packet: IncomingPublish): string | undefined {
+function resolveAlias(connection: Client, packet: IncomingPublish): string | undefined {
   const { topicAlias, topic } = packet;
   if (topicAlias > connection.node.config.topicAliasMaximum) {
     connection.node.events.limit('TOPIC_ALIAS_MAXIMUM');
@@ -90,7 +90,7 @@ function resolveAlias(connection: Connection, packet: IncomingPublish): string |
 
 /** One message is refused, not the connection, where the protocol has a way to say so. */
 function refuse(
-  connection: Connection,
+  connection: Client,
   packet: IncomingPublish,
   reasonCode: ReasonCode,
   reason: string,
@@ -100,7 +100,7 @@ function refuse(
 }
 
 /** ds has answered: everything that the acknowledgement promises is durable. */
-export function onPublished(connection: Connection, publish: Publish): void {
+export function onPublished(connection: Client, publish: Publish): void {
   const { packetId, reasonCode } = publish;
   const { qos } = publish.message;
   const { inbound, version } = connection;
@@ -123,7 +123,7 @@ export function onPublished(connection: Connection, publish: Publish): void {
   connection.resumeReading();
 }
 
-function dropsSilently(connection: Connection, reasonCode: number): boolean {
+function dropsSilently(connection: Client, reasonCode: number): boolean {
   return (
     reasonCode === ReasonCode.notAuthorized && connection.node.config.aclDenyPublish === 'drop'
   );

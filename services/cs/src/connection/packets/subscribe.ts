@@ -3,10 +3,10 @@ import { isValidTopicFilter, levelCount, parseSharedFilter } from '@lmqtt/common
 import type { SubscribeAnswer, SubscribeEntry } from '@lmqtt/proto/link';
 import { suback } from '../../codec/cold.ts';
 import type { FilterRequest, Subscribe } from '../../packet/subscribe.ts';
-import type { Connection } from '../connection.ts';
+import type { Client } from '../client.ts';
 
 /** SUBSCRIBE, 3.8: one answer for all filters [MQTT-3.8.4-6], when routes and positions are stored. */
-export function onSubscribe(connection: Connection, packet: Subscribe): void {
+export function onSubscribe(connection: Client, packet: Subscribe): void {
   const reasonCodes: number[] = [];
   const entries: SubscribeEntry[] = [];
   const places: number[] = [];
@@ -58,7 +58,7 @@ export function isWellFormed(filter: string): boolean {
 
 /** The reason code of a filter that cannot be served. */
 function check(
-  connection: Connection,
+  connection: Client,
   request: FilterRequest,
 ): ReasonCode | 'protocol error' | undefined {
   const { filter } = request;
@@ -77,7 +77,7 @@ function check(
 }
 
 function reasonOf(
-  connection: Connection,
+  connection: Client,
   entry: SubscribeEntry,
   answer: SubscribeAnswer | undefined,
 ): number {
@@ -90,7 +90,7 @@ function reasonOf(
 }
 
 function subscribed(
-  connection: Connection,
+  connection: Client,
   packet: Subscribe,
   reasonCodes: readonly number[],
   answers: readonly SubscribeAnswer[],
@@ -106,7 +106,7 @@ function subscribed(
   }
 }
 
-function answer(connection: Connection, packet: Subscribe, reasonCodes: readonly number[]): void {
+function answer(connection: Client, packet: Subscribe, reasonCodes: readonly number[]): void {
   const { packetId } = packet;
   connection.sendPacket(
     'suback',

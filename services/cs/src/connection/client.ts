@@ -1,0 +1,92 @@
+import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
+import type { ConnectionEnd, Link, Publish } from '@lmqtt/proto/link';
+import type { CsConfig } from '../config.ts';
+import type { Counters } from '../counters.ts';
+import type { CsEvents } from '../events.ts';
+import type { Connect } from '../packet/connect.ts';
+import type { ProtocolVersion } from '../packet/packet-type.ts';
+import type { OutboundSession, SessionNode } from '../session/outbound-session.ts';
+import type { Outlet } from '../session/outlet.ts';
+import type { Session } from '../session/session.ts';
+import type { ByteStream } from '../transport/transport.ts';
+import type { Flushed, Turn } from '../turn.ts';
+import type { Wheel } from '../wheel.ts';
+import type { Inbound } from './inbound.ts';
+import type { PublishRate } from './publish-rate.ts';
+import type { InboundAliases } from './topic-aliases.ts';
+
+export type Acknowledgement = 'puback' | 'pubrec' | 'pubrel' | 'pubcomp';
+export type ColdPacket = 'connack' | 'suback' | 'unsuback' | 'disconnect' | 'auth';
+
+/** What connections and their handlers need of the node. */
+export interface ClientNode extends SessionNode {
+  readonly config: CsConfig;
+  readonly events: CsEvents;
+  readonly counters: Counters;
+  readonly turn: Turn;
+  readonly wheel: Wheel;
+  readonly link: Link;
+  /** Monotonic ms, as of this turn. */
+  readonly turnMs: number;
+  readonly connectionCount: number;
+  /** So much waits for the store that publishers are not read. */
+  readonly storeBehind: boolean;
+  schedule(session: OutboundSession): void;
+  publish(client: Client, publish: Publish): void;
+  opened(): void;
+  closed(client: Client, end: ConnectionEnd): void;
+  disown(client: Client, end: ConnectionEnd): void;
+}
+
+/** A connection as its packets' handlers and its node know it. */
+export interface Client extends Outlet, Flushed {
+  readonly node: ClientNode;
+  readonly stream: ByteStream;
+  readonly handle: SessionHandle;
+  readonly inbound: Inbound;
+  readonly inboundAliases: InboundAliases;
+  /** 0 until CONNECT was read. */
+  readonly version: ProtocolVersion | 0;
+  clientId: ClientId;
+  assignedClientId: boolean;
+  /** Kept until CONNACK. */
+  readonly connectPacket: Connect | undefined;
+  readonly keepAliveS: number;
+  readonly askedSessionExpiryS: number;
+  readonly receiveMaximum: number;
+  readonly maximumPacketSize: number | undefined;
+  readonly authenticationMethod: string | undefined;
+  reauthenticating: boolean;
+  /** Over the rate of new connections: refused when its CONNECT comes. */
+  readonly tooFast: boolean;
+  readonly session: Session | undefined;
+  readonly publishRate: PublishRate | undefined;
+  /** The last topic that was within the limits. */
+  checkedTopic: string;
+  readonly ended: boolean;
+  /** The session was claimed by another connection before this one heard that it had it. */
+  readonly kickedEarly: number | undefined;
+  acknowledge(type: Acknowledgement, packetId: number, reasonCode: number): void;
+  sendPacket(type: ColdPacket, bytes: Uint8Array): void;
+  /** Takes over what CONNECT says of the connection itself. */
+  begin(packet: Connect, askedSessionExpiryS: number): void;
+  /** CONNACK is about to leave. */
+  open(session: Session): void;
+  /** No further packet is handled until `resumePackets`. */
+  stopPackets(): void;
+  resumePackets(): void;
+  pauseReading(): void;
+  resumeReading(): void;
+  /** The client broke the protocol or a limit: DISCONNECT with the reason in 5.0, then close. */
+  fail(reasonCode: number, reason: string): void;
+  /** Ends before CONNACK, or instead of it [MQTT-3.1.4-5]. */
+  refuse(reasonCode: number, reason: string): void;
+  /** ds wants the session back; CONNACK leaves first where it is on its way. */
+  kick(reasonCode: number): void;
+  /** Ends when what was written has left. */
+  finish(end: ConnectionEnd): void;
+  /** ds accepted a connection that is gone. */
+  disown(): void;
+  /** A call on the link failed: the client comes back to a node that works. */
+  broken(error: unknown): void;
+}
