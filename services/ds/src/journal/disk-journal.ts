@@ -24,13 +24,16 @@ import { CheckpointState, type CheckpointMark } from './state.ts';
 type Phase = 'new' | 'open' | 'failing' | 'recovering' | 'closing' | 'closed';
 
 const retryMsMax = 5000;
+/** A block with so many is worth a sync of its own. */
+const enoughRecords = 64;
 /** Written for a proof before it goes on after a failure. */
 const roomProved = 256 << 10;
 
 /**
  * The journal on segment files. One block is written at a time; what comes meanwhile gathers in
  * the next, which is written at once when that is done, if anybody waits for it. The first commit
- * of an idle journal is written at the end of the turn, so that all sockets read in it share it.
+ * of an idle journal is written at the end of the turn, so that all sockets read in it share it,
+ * or some turns later, as long as each brings more.
  */
 export class DiskJournal implements Journal, JournalSegments {
   readonly #directory: string;
@@ -39,6 +42,7 @@ export class DiskJournal implements Journal, JournalSegments {
   readonly #segmentBytes: number;
   readonly #checkpointMs: number;
   readonly #checkpointBytes: number;
+  readonly #lingerMs: number;
   readonly #commitBytesMax: number;
   readonly #pendingMax: number;
   readonly #lazyMs: number;
@@ -56,6 +60,8 @@ export class DiskJournal implements Journal, JournalSegments {
   #closedBytes = 0;
   #writing: Gathered | undefined;
   #scheduled = false;
+  #gatheringSince = 0;
+  #gathered = 0;
   #lazyTimer: NodeJS.Timeout | undefined;
   #lazyDue = false;
   #failure: JournalFailure | undefined;
@@ -88,6 +94,7 @@ export class DiskJournal implements Journal, JournalSegments {
     this.#segmentBytes = options.segmentBytes ?? 64 << 20;
     this.#checkpointMs = (options.checkpointIntervalS ?? 30) * 1000;
     this.#checkpointBytes = options.checkpointBytes ?? Math.max(4 * this.#segmentBytes, 64 << 20);
+    this.#lingerMs = (options.commitLingerUs ?? 1000) / 1000;
     this.#commitBytesMax = options.commitBytesMax ?? 4 << 20;
     this.#pendingMax = options.pendingAppendBytesMax ?? 64 << 20;
     this.#lazyMs = options.lazyMs ?? 20;
@@ -323,12 +330,28 @@ export class DiskJournal implements Journal, JournalSegments {
   }
 
   #turnEnded(): void {
-    if (this.#writing === undefined) this.#writeNext();
-    else if (this.#pending.bytes >= this.#commitBytesMax) {
+    if (this.#writing === undefined) {
+      if (this.#stillGathers()) this.#schedule();
+      else this.#writeNext();
+    } else if (this.#pending.bytes >= this.#commitBytesMax) {
       const gathered = this.#pending.take();
       this.#closedBytes += gathered.bytes;
       this.#closed.push(gathered);
     }
+  }
+
+  /** As long as each turn brings more, a few microseconds of waiting save whole syncs. */
+  #stillGathers(): boolean {
+    const { records } = this.#pending;
+    const before = this.#gathered;
+    if (before === 0) this.#gatheringSince = performance.now();
+    this.#gathered = records;
+    return (
+      records > before &&
+      records < enoughRecords &&
+      this.#closed.length === 0 &&
+      performance.now() - this.#gatheringSince < this.#lingerMs
+    );
   }
 
   #writeNext(): void {
@@ -343,6 +366,7 @@ export class DiskJournal implements Journal, JournalSegments {
       this.#closedBytes += gathered.bytes;
     }
     this.#writing = gathered;
+    this.#gathered = 0;
     this.#notLazy();
     if (gathered.records === 0) this.#written(gathered, 0);
     else this.#writeBlock(gathered);
@@ -557,6 +581,8 @@ export class DiskJournal implements Journal, JournalSegments {
   }
 
   async #takeCheckpoint(): Promise<void> {
+    // Not from within a commit callback: the others of its block have not run yet.
+    await new Promise((done) => setImmediate(done));
     const state = this.#state;
     const segment = this.#segment;
     if (this.#failure !== undefined) throw this.#failure;

@@ -49,7 +49,7 @@ export class FolderLock {
   }
 }
 
-/** Undefined: the command is not there. */
+/** Undefined: there is no such command, or no such lock on this file system. */
 function flock(fd: number): Promise<boolean | undefined> {
   return new Promise((resolve, reject) => {
     const child = spawn('flock', ['-n', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
@@ -58,7 +58,8 @@ function flock(fd: number): Promise<boolean | undefined> {
       else reject(error);
     });
     child.once('exit', (code) => {
-      resolve(code === 0);
+      // 1: another has it. Anything else: the file system has no such locks.
+      resolve(code === 0 ? true : code === 1 ? false : undefined);
     });
   });
 }

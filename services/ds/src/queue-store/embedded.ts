@@ -115,27 +115,17 @@ export class EmbeddedQueueStore implements QueueStore {
   }
 
   async read(request: ReadRequest): Promise<ReadAnswer> {
-    const { queue, partition, messagesMax, bytesMax } = request;
-    const places = partition === 0 ? this.#index.queues.get(queue) : undefined;
-    if (places === undefined) return { messages: [], next: request.from, end: 0 };
-    const end = places.stored;
-    const from = Math.max(request.from, places.trimmed);
-    const wanted = emptyRecords();
-    const offsets: number[] = [];
-    const last = collect(places, from, Math.max(1, messagesMax), bytesMax, wanted, offsets);
-    const next = Math.max(request.from, last ? end : (offsets.at(-1) ?? from) + 1);
-    let previous = before(places, offsets[0] ?? 0);
-    await this.#reader.load(wanted);
-    const messages: Message[] = [];
-    for (const [i, offset] of offsets.entries()) {
-      if (i > 0 && i % decodeMax === 0) await new Promise((done) => setImmediate(done));
-      const { [i]: buffer } = wanted.buffers;
-      if (buffer === undefined) throw new Error('a record was not loaded');
-      const start = wanted.starts[i] ?? 0;
-      messages.push(decodeRecord(buffer, start, wanted.lengths[i] ?? 0, queue, previous));
-      previous = offset;
+    for (;;) {
+      const places = this.#index.queues.get(request.queue);
+      const oldest = places?.runs[0];
+      try {
+        return await this.#readOnce(request);
+      } catch (error) {
+        // A segment went while it was being read: the index no longer speaks of it.
+        const now = this.#index.queues.get(request.queue);
+        if (now === places && now?.runs[0] === oldest) throw error;
+      }
     }
-    return { messages, next, end };
   }
 
   async ends(queue: QueueId): Promise<PartitionEnd[]> {
@@ -181,6 +171,11 @@ export class EmbeddedQueueStore implements QueueStore {
     this.#retention.wake();
   }
 
+  /** Every queue that has offsets and was not dropped: what nobody holds is to be dropped. */
+  queues(): QueueId[] {
+    return [...this.#index.queues.keys()].map(queueId);
+  }
+
   /** One pass over the segments: removes what nobody needs, and what is over the limits. */
   retain(): Promise<void> {
     return this.#retention.run();
@@ -189,6 +184,30 @@ export class EmbeddedQueueStore implements QueueStore {
   /** Before the journal is closed. */
   async close(): Promise<void> {
     await this.#retention.close();
+  }
+
+  async #readOnce(request: ReadRequest): Promise<ReadAnswer> {
+    const { queue, partition, messagesMax, bytesMax } = request;
+    const places = partition === 0 ? this.#index.queues.get(queue) : undefined;
+    if (places === undefined) return { messages: [], next: request.from, end: 0 };
+    const end = places.stored;
+    const from = Math.max(request.from, places.trimmed);
+    const wanted = emptyRecords();
+    const offsets: number[] = [];
+    const last = collect(places, from, Math.max(1, messagesMax), bytesMax, wanted, offsets);
+    const next = Math.max(request.from, last ? end : (offsets.at(-1) ?? from) + 1);
+    let previous = before(places, offsets[0] ?? 0);
+    await this.#reader.load(wanted);
+    const messages: Message[] = [];
+    for (const [i, offset] of offsets.entries()) {
+      if (i > 0 && i % decodeMax === 0) await new Promise((done) => setImmediate(done));
+      const { [i]: buffer } = wanted.buffers;
+      if (buffer === undefined) throw new Error('a record was not loaded');
+      const start = wanted.starts[i] ?? 0;
+      messages.push(decodeRecord(buffer, start, wanted.lengths[i] ?? 0, queue, previous));
+      previous = offset;
+    }
+    return { messages, next, end };
   }
 
   #enter(queues: readonly QueueId[]): readonly QueueEntry[] {
