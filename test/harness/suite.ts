@@ -8,6 +8,7 @@ import type { RawClient } from './wire.ts';
 import { closeAllClients, connected, connectRaw, unique } from './wire.ts';
 
 const logCharactersShown = 2000;
+const exitSeenMs = 100;
 
 export interface SuiteOptions extends BrokerOptions {
   /** The tests of the file run at once. */
@@ -31,9 +32,6 @@ export class Suite {
   /** From the first test on. */
   get broker(): Broker {
     if (!this.#broker) throw new Error('the broker of this file has not started');
-    if (this.#broker.died) {
-      throw new Error(`the broker has died:\n${this.#broker.logs().slice(-logCharactersShown)}`);
-    }
     return this.#broker;
   }
 
@@ -43,14 +41,26 @@ export class Suite {
 
   /** A connection on which nothing has been sent. */
   async open(): Promise<RawClient> {
-    return connectRaw(this.port);
+    return this.#alive(connectRaw(this.port));
+  }
+
+  /** A failure that comes from the end of the broker says what its log says of that. */
+  async #alive<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      await new Promise((resolve) => setTimeout(resolve, exitSeenMs));
+      if (!this.broker.died) throw error;
+      const logs = this.broker.logs().slice(-logCharactersShown);
+      throw new Error(`the broker has died; the end of its log:\n${logs}`, { cause: error });
+    }
   }
 
   /** A client whose CONNACK was 0, of version 4 unless told otherwise. */
   async client(
     fields: ConnectFields & { readonly sessionPresent?: boolean } = {},
   ): Promise<RawClient> {
-    return connected(this.port, fields);
+    return this.#alive(connected(this.port, fields));
   }
 
   /** A client with these subscriptions, to which all that was retained has been sent. */
