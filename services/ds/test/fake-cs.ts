@@ -73,10 +73,8 @@ export async function startBroker(
   directory?: string,
 ): Promise<Broker> {
   const folder = directory ?? (await mkdtemp(join(tmpdir(), 'lmqtt-ds-')));
-  const args = Object.entries({ 'data-dir': folder, ...settings }).flatMap(([name, value]) => [
-    `--${name}`,
-    value.toString(),
-  ]);
+  const given: Record<string, string | number> = { 'data-dir': folder, ...settings };
+  const args = Object.entries(given).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const ds = await startDs({
     settings: readSettings({ args, environment: {} }),
     logs: silentLogs(),

@@ -1,0 +1,40 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { DiskJournal } from '@lmqtt/ds/journal/disk-journal';
+import type { Journal } from '@lmqtt/ds/journal/journal';
+
+/** A journal on the disk with the stores that a test puts on it; knows how to crash. */
+export interface OnJournal<Store> {
+  readonly store: Store;
+  readonly journal: Journal;
+  /** Goes on with what the files hold at this moment. */
+  crash(): Promise<OnJournal<Store>>;
+  close(): Promise<void>;
+}
+
+export async function onJournal<Store>(
+  t: TestContext,
+  make: (journal: Journal) => Store,
+  started: (store: Store) => void = () => undefined,
+  directory?: string,
+): Promise<OnJournal<Store>> {
+  const folder = directory ?? (await mkdtemp(join(tmpdir(), 'lmqtt-contract-')));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const journal = new DiskJournal({ directory: folder });
+  const store = make(journal);
+  await journal.open();
+  started(store);
+  return {
+    store,
+    journal,
+    async crash() {
+      const copy = await mkdtemp(join(tmpdir(), 'lmqtt-contract-'));
+      await cp(folder, copy, { recursive: true });
+      await journal.close();
+      return onJournal(t, make, started, copy);
+    },
+    close: () => journal.close(),
+  };
+}
