@@ -16,9 +16,9 @@ import type {
 import { FolderLock } from './lock.ts';
 import type { Participant, RecordHandler, SegmentIndex } from './participant.ts';
 import { Pending, type Gathered } from './pending.ts';
-import { recover, storeIndex } from './recovery.ts';
-import { SegmentReader } from './segment-reader.ts';
-import { indexName, OpenSegment, segmentName } from './segment.ts';
+import { recover } from './recovery.ts';
+import { SealedSegments } from './sealed-segments.ts';
+import { OpenSegment, segmentName } from './segment.ts';
 import { CheckpointState, type CheckpointMark } from './state.ts';
 
 type Phase = 'new' | 'open' | 'failing' | 'recovering' | 'closing' | 'closed';
@@ -50,7 +50,6 @@ export class DiskJournal implements Journal, JournalSegments {
 
   readonly #handlers = new Map<number, RecordHandler>();
   readonly #participants: Participant[] = [];
-  #index: SegmentIndex | undefined;
   #lock: FolderLock | undefined;
   #state: CheckpointState | undefined;
 
@@ -70,7 +69,7 @@ export class DiskJournal implements Journal, JournalSegments {
   #drained: (() => void)[] = [];
 
   #segment: OpenSegment | undefined;
-  #sealed: SealedSegment[] = [];
+  readonly #sealed: SealedSegments;
   #nextNumber = 1;
   #sequence = 0;
   /** Of the block after the last durable one. */
@@ -84,8 +83,6 @@ export class DiskJournal implements Journal, JournalSegments {
   #onCovered: () => void = () => undefined;
   #checkpointRun: Promise<void> | undefined;
   #checkpointTimer: NodeJS.Timeout | undefined;
-  readonly #background = new Set<Promise<void>>();
-  readonly #readers: SegmentReader;
 
   constructor(options: JournalOptions, files: Files = new DiskFiles()) {
     this.#directory = options.directory;
@@ -99,7 +96,7 @@ export class DiskJournal implements Journal, JournalSegments {
     this.#pendingMax = options.pendingAppendBytesMax ?? 64 << 20;
     this.#lazyMs = options.lazyMs ?? 20;
     this.#onEvent = options.onEvent ?? (() => undefined);
-    this.#readers = new SegmentReader(files, this.#log);
+    this.#sealed = new SealedSegments(files, this.#log);
   }
 
   register(type: number, handler: RecordHandler): void {
@@ -112,7 +109,7 @@ export class DiskJournal implements Journal, JournalSegments {
   }
 
   index(index: SegmentIndex): void {
-    this.#index = index;
+    this.#sealed.index = index;
   }
 
   async open(): Promise<void> {
@@ -132,9 +129,8 @@ export class DiskJournal implements Journal, JournalSegments {
         this.#log,
         this.#mark,
         this.#handlers,
-        this.#index,
+        this.#sealed.index,
       );
-      this.#sealed = recovery.segments;
       this.#nextNumber = recovery.nextNumber;
       this.#sequence = recovery.nextSequence;
       this.#durableSequence = this.#sequence;
@@ -142,13 +138,11 @@ export class DiskJournal implements Journal, JournalSegments {
       this.#brokerTimeBase = recovery.brokerTimeMs;
       this.#brokerTimeSince = performance.now();
       if (recovery.torn !== undefined) this.#onEvent({ kind: 'repaired', ...recovery.torn });
-      this.#segment = await this.#nextSegment(this.#sealed.at(-1));
-      for (const segment of this.#sealed) {
-        if (!segment.indexed) this.#storeIndex(segment);
-      }
+      this.#segment = await this.#nextSegment(recovery.segments.at(-1));
+      this.#sealed.begin(recovery.segments);
       this.#onEvent({
         kind: 'opened',
-        segments: this.#sealed.length,
+        segments: recovery.segments.length,
         replayed: recovery.replayed,
       });
     } catch (error) {
@@ -175,8 +169,8 @@ export class DiskJournal implements Journal, JournalSegments {
     clearTimeout(this.#lazyTimer);
     this.#failure = new JournalFailure('the log is closed', ReasonCode.serverShuttingDown);
     const segment = this.#segment;
-    if (segment !== undefined) this.#storeIndex(this.#seal(segment));
-    while (this.#background.size > 0) await Promise.all(this.#background);
+    if (segment !== undefined) this.#seal(segment);
+    await this.#sealed.settle();
     this.#failPending(this.#failure);
     await this.#letGo();
     this.#phase = 'closed';
@@ -201,7 +195,6 @@ export class DiskJournal implements Journal, JournalSegments {
     this.#failure ??= new JournalFailure('the log is closed', ReasonCode.serverShuttingDown);
     await this.#checkpointRun?.catch(() => undefined);
     await segment?.abandon();
-    while (this.#background.size > 0) await Promise.all(this.#background);
     await this.#letGo();
   }
 
@@ -279,7 +272,7 @@ export class DiskJournal implements Journal, JournalSegments {
   }
 
   get segments(): readonly SealedSegment[] {
-    return this.#sealed;
+    return this.#sealed.list;
   }
 
   get openSegment(): number {
@@ -301,19 +294,11 @@ export class DiskJournal implements Journal, JournalSegments {
     bytes: number,
     position: number,
   ): Promise<number> {
-    return this.#readers.read(segment, buffer, start, bytes, position);
+    return this.#sealed.read(segment, buffer, start, bytes, position);
   }
 
-  async remove(number: number): Promise<void> {
-    const at = this.#sealed.findIndex((segment) => segment.number === number);
-    const before = this.#sealed[at - 1];
-    // The head of a segment tells where the one before ends, until that has its index.
-    if (at < 0 || number >= this.coveredBelow || before?.indexed === false) return;
-    this.#sealed.splice(at, 1);
-    await this.#readers.forget(number);
-    await this.#files.remove(join(this.#log, indexName(number)));
-    await this.#files.remove(join(this.#log, segmentName(number)));
-    await this.#files.syncDirectory(this.#log);
+  remove(number: number): Promise<void> {
+    return this.#sealed.remove(number, this.coveredBelow);
   }
 
   get #pendingBytes(): number {
@@ -446,8 +431,7 @@ export class DiskJournal implements Journal, JournalSegments {
 
   async #roll(full: OpenSegment): Promise<void> {
     this.#segment = await this.#nextSegment({ number: full.number, end: full.end });
-    const sealed = this.#seal(full);
-    this.#storeIndex(sealed);
+    this.#seal(full);
   }
 
   #nextSegment(
@@ -463,33 +447,9 @@ export class DiskJournal implements Journal, JournalSegments {
     );
   }
 
-  #seal(segment: OpenSegment): SealedSegment {
-    const { number, end } = segment;
-    const sealed: SealedSegment = { number, end, lastMs: Date.now(), indexed: false };
-    this.#sealed.push(sealed);
-    this.#inBackground(segment.close());
-    this.#onEvent({ kind: 'sealed', segment: number, bytes: end });
-    return sealed;
-  }
-
-  /** Without it the next start reads the segment instead, so a failure does no harm. */
-  #storeIndex(segment: SealedSegment): void {
-    const body = this.#index?.seal(segment.number) ?? Buffer.alloc(0);
-    const { number, end } = segment;
-    const store = async (): Promise<void> => {
-      await storeIndex(this.#files, this.#log, number, end, body);
-      segment.indexed = true;
-    };
-    this.#inBackground(store());
-  }
-
-  #inBackground(work: Promise<void>): void {
-    const run = work
-      .catch(() => undefined)
-      .finally(() => {
-        this.#background.delete(run);
-      });
-    this.#background.add(run);
+  #seal(segment: OpenSegment): void {
+    this.#sealed.seal(segment);
+    this.#onEvent({ kind: 'sealed', segment: segment.number, bytes: segment.end });
   }
 
   /** The block that was being written, and all behind it, are void: the next segment says so. */
@@ -560,7 +520,7 @@ export class DiskJournal implements Journal, JournalSegments {
       return;
     }
     this.#segment = next;
-    this.#storeIndex(this.#seal(broken));
+    this.#seal(broken);
     this.#failure = undefined;
     this.#retryMs = 0;
     this.#phase = 'open';
@@ -603,7 +563,7 @@ export class DiskJournal implements Journal, JournalSegments {
   }
 
   async #letGo(): Promise<void> {
-    await this.#readers.close();
+    await this.#sealed.close();
     await this.#state?.close();
     this.#state = undefined;
     await this.#lock?.free();
