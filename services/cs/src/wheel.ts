@@ -3,8 +3,10 @@
  * state. Due times are rounded up to the next tick.
  */
 export interface Timed {
-  /** Tick at which it is due; kept by the wheel. −1: not in the wheel. */
+  /** Tick at which it is due; kept by the wheel. −1: not in the wheel; −2: due right now. */
   dueTick: number;
+  /** Its place in the slot of that tick; kept by the wheel. */
+  slotIndex: number;
   /** Answers how many ms to wait until the next look; 0: no more. */
   due(nowMs: number): number;
 }
@@ -24,13 +26,22 @@ export class Wheel {
 
   /** Adds it, or moves it; `due` is called between `afterMs` and a tick later. */
   add(timed: Timed, afterMs: number, nowMs: number): void {
+    this.remove(timed);
     const tick = Math.ceil((nowMs - this.startMs + afterMs) / this.tickMs);
     timed.dueTick = Math.max(tick, this.tick + 1);
-    this.slots[timed.dueTick % slots]?.push(timed);
+    this.put(timed);
   }
 
+  /** Nothing of it stays behind: what ends early must not wait in memory for its slot. */
   remove(timed: Timed): void {
-    // It is dropped from its slot when that comes round.
+    if (timed.dueTick >= 0) {
+      const slot = this.slots[timed.dueTick % slots]!;
+      const last = slot.pop()!;
+      if (last !== timed) {
+        slot[timed.slotIndex] = last;
+        last.slotIndex = timed.slotIndex;
+      }
+    }
     timed.dueTick = -1;
   }
 
@@ -42,18 +53,27 @@ export class Wheel {
       const index = this.tick % slots;
       const slot = this.slots[index];
       if (slot === undefined || slot.length === 0) continue;
-      const later: Timed[] = [];
-      this.slots[index] = later;
+      this.slots[index] = [];
+      const due: Timed[] = [];
       for (const timed of slot) {
-        if (timed.dueTick < 0) continue;
-        if (timed.dueTick !== this.tick) {
-          if (timed.dueTick > this.tick && timed.dueTick % slots === index) later.push(timed);
-          continue;
-        }
+        if (timed.dueTick === this.tick) {
+          timed.dueTick = -2;
+          due.push(timed);
+        } else this.put(timed);
+      }
+      for (const timed of due) {
+        // Another one's call may have removed it, or added it anew.
+        if (timed.dueTick !== -2) continue;
         const againMs = timed.due(nowMs);
         if (againMs > 0) this.add(timed, againMs, nowMs);
-        else timed.dueTick = -1;
+        else if (timed.dueTick === -2) timed.dueTick = -1;
       }
     }
+  }
+
+  private put(timed: Timed): void {
+    const slot = this.slots[timed.dueTick % slots]!;
+    timed.slotIndex = slot.length;
+    slot.push(timed);
   }
 }

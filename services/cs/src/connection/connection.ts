@@ -67,6 +67,7 @@ export class Connection implements PacketSink, Client, Timed {
   readonly inbound: Inbound = new Inbound();
   private readonly outbox: Outbox;
   dueTick = -1;
+  slotIndex = 0;
 
   /** 0 until CONNECT was read. */
   version: ProtocolVersion | 0 = 0;
