@@ -280,6 +280,27 @@ describe('MQTT 5 session over a stop and a start', ownBroker, () => {
     await late.receive({ payload: 'kept', retain: true });
   });
 
+  test('[MQTT-3.10.4-3] what was in flight when its filter was unsubscribed is delivered after kill -9', async () => {
+    const [clientId, topic] = [unique(), unique()];
+    const client = await restarting.client({ clientId, properties });
+    await client.subscribe(topic, 1);
+    await client.publish(topic, 'begun', { qos: 1 });
+    const begun = await client.expect('publish', { payload: 'begun', qos: 1 });
+    await client.unsubscribe(topic);
+    const publisher = await restarting.client();
+    await publisher.publish(topic, 'too late', { qos: 1 });
+    await restarting.broker.kill();
+    await restarting.broker.restart();
+    const back = await restarting.client({
+      clientId,
+      clean: false,
+      sessionPresent: true,
+      properties,
+    });
+    await back.receive({ payload: 'begun', packetId: begun.packetId, dup: true });
+    await restarting.nothingElse(back);
+  });
+
   test('[MQTT-4.3.3-10] [MQTT-4.3.3-11] a QoS 2 handshake to the server goes on after kill -9', async () => {
     const [clientId, topic, watcherId] = [unique(), unique(), unique()];
     const watcher = await restarting.client({ clientId: watcherId, properties });

@@ -4,6 +4,7 @@ import type { CsNode } from './cs-node.ts';
 import type { DsEvents } from './events.ts';
 import type { Holdings } from './holdings.ts';
 import type { LiveSession } from './live-session.ts';
+import type { OwedQueues } from './owed-queues.ts';
 import type { SessionStore } from './session-store/session-store.ts';
 import type { StoredSession } from './session-store/stored-session.ts';
 import type { SharedGroups } from './shared-groups.ts';
@@ -12,6 +13,7 @@ export interface DisconnectPorts {
   readonly sessionStore: SessionStore;
   readonly holdings: Holdings;
   readonly groups: SharedGroups;
+  readonly owed: OwedQueues;
   readonly events: DsEvents;
   /** The connected sessions of all nodes. */
   readonly live: Map<ClientId, LiveSession>;
@@ -58,4 +60,5 @@ export function endSession(ports: DisconnectPorts, stored: StoredSession): void 
     if (subscription.group === undefined) ports.holdings.remove(subscription);
     else ports.groups.leave(stored, subscription);
   }
+  ports.owed.ended(stored);
 }

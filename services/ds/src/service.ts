@@ -28,6 +28,7 @@ import { Holdings } from './holdings.ts';
 import { DiskJournal } from './journal/disk-journal.ts';
 import type { Files } from './journal/files.ts';
 import type { LiveSession } from './live-session.ts';
+import { OwedQueues } from './owed-queues.ts';
 import { Publisher } from './publish.ts';
 import { AbsentLimits, type QueueLimitsPorts } from './queue-limits.ts';
 import { EmbeddedQueueStore } from './queue-store/embedded.ts';
@@ -127,6 +128,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   const routes = new Routes(nodes);
   registry.onRoutes((change) => routes.apply(change));
   const holdings = new Holdings(routes, registry, queueStore, events);
+  const owed = new OwedQueues(routes, holdings);
   const flush = (): void => {
     for (const node of nodes.values()) node.flush();
   };
@@ -181,6 +183,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   const ports: LinkPorts = {
     sessionStore,
     holdings,
+    owed,
     groups,
     events,
     live,
@@ -207,7 +210,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   queueStore.onLost((loss) => {
     if (loss.messages > 0) events.retentionReached(loss.queue, loss.messages);
   });
-  restore(sessionStore, groupStore, retained, holdings, groups);
+  restore(sessionStore, groupStore, retained, holdings, groups, owed);
   sessionStore.start();
   groups.sweep();
   metrics.gauge('lmqtt_sessions', 'Sessions, connected or not', () => sessionStore.count);
@@ -280,6 +283,7 @@ function restore(
   retained: EmbeddedRetainedStore,
   holdings: Holdings,
   groups: SharedGroups,
+  owed: OwedQueues,
 ): void {
   for (const group of groupStore.groups) {
     const filter = group.name.slice(group.name.indexOf('/') + 1);
@@ -299,6 +303,7 @@ function restore(
     for (const { place } of session.outbound)
       if (place.kind === 'retained') retained.pin(place.topic, place.orderKey);
   }
+  for (const session of sessionStore.sessions) if (session.persistent) owed.restore(session);
 }
 
 interface OpenAuth {

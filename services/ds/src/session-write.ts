@@ -2,6 +2,7 @@ import type { SessionWrite } from '@lmqtt/proto/link';
 import type { CsNode } from './cs-node.ts';
 import type { DsEvents } from './events.ts';
 import type { LiveSession } from './live-session.ts';
+import type { OwedQueues } from './owed-queues.ts';
 import type { RetainedStore } from './retained-store/retained-store.ts';
 import type { Routes } from './routes.ts';
 import type { SessionStore } from './session-store/session-store.ts';
@@ -12,6 +13,7 @@ export interface SessionWritePorts {
   readonly retained: RetainedStore;
   readonly groups: SharedGroups;
   readonly routes: Routes;
+  readonly owed: OwedQueues;
   readonly events: DsEvents;
 }
 
@@ -48,7 +50,12 @@ function writeSession(ports: SessionWritePorts, session: LiveSession, write: Ses
       if (write.failed) ports.events.deliveryRefused(session);
       if (place?.kind === 'retained') ports.retained.unpin(place.topic, place.orderKey);
       else if (place?.kind === 'group') ports.groups.write(session, write);
-      else if (place?.kind === 'queue') ports.routes.moved(place.queue);
+      else if (place?.kind === 'queue') {
+        ports.routes.moved(place.queue);
+        ports.sessionStore.write(stored, session.epoch, write);
+        ports.owed.done(stored, place.queue);
+        return;
+      }
       break;
     }
     case 'position':

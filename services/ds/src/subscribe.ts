@@ -7,6 +7,7 @@ import type { DsEvents } from './events.ts';
 import type { Holdings } from './holdings.ts';
 import { JournalFailure } from './journal/failure.ts';
 import type { LiveSession } from './live-session.ts';
+import type { OwedQueues } from './owed-queues.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
 import type { Queue } from './routes.ts';
 import { Cursor } from '@lmqtt/common/cursor';
@@ -194,6 +195,7 @@ export interface UnsubscribePorts {
   readonly holdings: Holdings;
   readonly sessionStore: SessionStore;
   readonly groups: SharedGroups;
+  readonly owed: OwedQueues;
   readonly events: DsEvents;
 }
 
@@ -211,6 +213,8 @@ export async function unsubscribe(
     return ReasonCode.success;
   });
   if (removed.size === 0) return reasonCodes;
+  for (const { queue, group } of removed.values())
+    if (group === undefined) ports.owed.keep(session.stored, queue);
   const stored = ports.sessionStore.unsubscribe(session.stored, session.epoch, [...removed.keys()]);
   for (const subscription of removed.values()) {
     if (subscription.group !== undefined) ports.groups.leave(session.stored, subscription);
