@@ -115,6 +115,10 @@ export class CsEvents implements SessionEvents {
     this.metrics.limits.WRITE_BUFFER_MAX += 1;
   }
 
+  windowFull(): void {
+    this.metrics.limits.MAX_INFLIGHT += 1;
+  }
+
   refusedByClient(): void {
     this.counters.dropped.refused_by_client += 1;
   }

@@ -41,7 +41,14 @@ function setUp(options: { persistent?: boolean; windowSize?: number; messages?: 
         durable.push(then);
       },
     },
-    events: { expired: none, tooLarge: none, droppedSlow: none, refusedByClient: none, lost: none },
+    events: {
+      expired: none,
+      tooLarge: none,
+      droppedSlow: none,
+      windowFull: none,
+      refusedByClient: none,
+      lost: none,
+    },
     nowMs: () => 1_000_000,
     feed(queue) {
       let feed = feeds.get(queue);

@@ -452,7 +452,8 @@ export class Connection implements PacketSink, Client, Timed {
   }
 
   malformed(reasonCode: number, reason: string): void {
-    this.node.counters.malformed += 1;
+    if (reasonCode === ReasonCode.packetTooLarge) this.node.events.limit('MAX_PACKET_SIZE');
+    else this.node.counters.malformed += 1;
     if (this.version === 0) this.version = versionOf(this.reader);
     this.fail(reasonCode, reason);
   }

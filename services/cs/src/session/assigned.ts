@@ -28,7 +28,7 @@ export class Assigned {
       const subscription = session.subscriptions.get(assignment.filter);
       const { message, group, queue, partition, offset } = assignment;
       const qos = lowerQos(message.qos, subscription?.options.qos ?? 0);
-      if (qos > 0 && session.window.free <= 0) break;
+      if (qos > 0 && !session.hasRoom) break;
       const retain = subscription?.options.retainAsPublished === true && message.retain;
       const sent = subscription !== undefined && !session.expired(message);
       if (sent && qos !== 0) {

@@ -38,6 +38,8 @@ export interface OutboundSession {
   readonly clientId: ClientId;
   readonly persistent: boolean;
   readonly closed: boolean;
+  /** Whether one more message may be in flight; where it may not, that is counted. */
+  readonly hasRoom: boolean;
   readonly window: Window;
   readonly node: SessionNode;
   readonly outlet: Outlet;

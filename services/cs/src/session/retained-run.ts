@@ -56,7 +56,7 @@ export class RetainedRun {
       session.sendQos0(message, true, identifiers);
       return true;
     }
-    if (session.window.free <= 0) return false;
+    if (!session.hasRoom) return false;
     const place: Place = { kind: 'retained', topic: message.topic, orderKey };
     const inflight = session.take(qos, place, -1, undefined);
     session.send(inflight, message, true, identifiers, subscription.filter);

@@ -5,6 +5,8 @@ export interface SessionEvents {
   tooLarge(): void;
   /** QoS 0 to a client whose write buffer is full. */
   droppedSlow(): void;
+  /** A message waits because as many as may be are in flight. */
+  windowFull(): void;
   /** PUBACK, PUBREC or PUBCOMP with an error. */
   refusedByClient(): void;
   /** A message in flight is no longer in the store. */

@@ -219,7 +219,7 @@ export class Session implements CursorOwner, OutboundSession {
         continue;
       }
       const qos = lowerQos(message.qos, options.qos);
-      if (qos > 0 && this.window.free <= 0) return 'waits';
+      if (qos > 0 && !this.hasRoom) return 'waits';
       const retain = options.retainAsPublished && message.retain;
       if (qos === 0 || this.expired(message)) {
         cursor.pass(own.offset, undefined);
@@ -273,7 +273,7 @@ export class Session implements CursorOwner, OutboundSession {
       if (wanted && !delivered) this.sendQos0(message, retain, identifiers);
       return 'sent';
     }
-    if (this.window.free <= 0) return 'waits';
+    if (!this.hasRoom) return 'waits';
     const own = owed.find((each) => each.cursor === cursor) ?? owed[0];
     if (own === undefined) throw new Error('a message that no cursor is owed');
     const { queue, partition } = own.cursor.feed;
@@ -354,6 +354,13 @@ export class Session implements CursorOwner, OutboundSession {
     } else if (!this.outlet.sendPublish(message, 0, false, retain, 0, identifiers)) {
       this.node.events.tooLarge();
     }
+  }
+
+  /** Whether one more message may be in flight; where it may not, that is counted. */
+  get hasRoom(): boolean {
+    if (this.window.free > 0) return true;
+    this.node.events.windowFull();
+    return false;
   }
 
   /** Takes a packet identifier for a message. */
