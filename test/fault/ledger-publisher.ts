@@ -4,7 +4,7 @@ import type { Version } from '../harness/packets.ts';
 import * as packets from '../harness/packets.ts';
 import type { ServerPacket } from '../harness/parser.ts';
 import type { Ledger, LedgerTopic } from './ledger.ts';
-import { LedgerConnection, openLedgerConnection } from './ledger-connection.ts';
+import { type LedgerConnection, openLedgerConnection } from './ledger-connection.ts';
 
 interface Sent {
   readonly topic: LedgerTopic;

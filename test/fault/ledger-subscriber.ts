@@ -4,7 +4,7 @@ import type { Qos, Version } from '../harness/packets.ts';
 import * as packets from '../harness/packets.ts';
 import type { Publish, ServerPacket } from '../harness/parser.ts';
 import type { Ledger } from './ledger.ts';
-import { LedgerConnection, openLedgerConnection } from './ledger-connection.ts';
+import { type LedgerConnection, openLedgerConnection } from './ledger-connection.ts';
 
 export interface SubscriberOptions {
   readonly clientId: string;

@@ -1,0 +1,327 @@
+// For each limit of the settings table: a low value, and what a client does to reach it and sees.
+import assert from 'node:assert/strict';
+import type { LimitName } from '@lmqtt/common/settings/row';
+import type { Broker } from '../harness/broker.ts';
+import * as packets from '../harness/packets.ts';
+import type { RawClient } from '../harness/wire.ts';
+import { connected, connectRaw, unique } from '../harness/wire.ts';
+
+export interface Provocation {
+  readonly settings: Readonly<Record<string, string>>;
+  /** Reaches the limit and checks what the table says of it. */
+  readonly provoke: (broker: Broker) => Promise<void>;
+}
+
+const client5 = (broker: Broker): Promise<RawClient> =>
+  connected(broker.mqttPort, { version: 5, clientId: unique('c') });
+const client4 = (broker: Broker): Promise<RawClient> => connected(broker.mqttPort);
+
+/** A CONNECT that must be refused, in both versions. */
+async function refused(broker: Broker, reason5: number): Promise<void> {
+  const five = await connectRaw(broker.mqttPort, { version: 5 });
+  await five.connect({ version: 5, reason: reason5 });
+  await five.expectClose();
+  const four = await connectRaw(broker.mqttPort);
+  await four.connect({ reason: 3 });
+  await four.expectClose();
+}
+
+/** A session with this subscription at QoS 1 that goes away. */
+async function absent(broker: Broker, filter: string): Promise<() => Promise<RawClient>> {
+  const fields = {
+    version: 5 as const,
+    clientId: unique('absent'),
+    clean: false,
+    properties: { sessionExpiryInterval: 3600 },
+  };
+  const client = await connected(broker.mqttPort, fields);
+  await client.subscribe(filter, 1);
+  await client.disconnect();
+  return () => connected(broker.mqttPort, fields);
+}
+
+/** The numbers of the messages that come, until the one that is named. */
+async function numbersUntil(client: RawClient, last: number): Promise<number[]> {
+  const numbers: number[] = [];
+  while (numbers.at(-1) !== last) {
+    numbers.push(Number.parseInt((await client.receive()).payload.toString(), 10));
+  }
+  return numbers;
+}
+
+export async function metricRises(broker: Broker, metric: string): Promise<void> {
+  for (let tries = 0; tries < 60; tries += 1) {
+    if (((await broker.metrics()).get(metric) ?? 0) > 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.fail(`${metric} did not rise`);
+}
+
+async function retainedLimit(broker: Broker): Promise<void> {
+  const client = await client5(broker);
+  await client.publish('kept/1', 'x'.repeat(60), { qos: 1, retain: true });
+  const payload = 'y'.repeat(60);
+  client.sendPublish({ topic: 'kept/2', payload, qos: 1, retain: true, packetId: 77 });
+  await client.expect('puback', { packetId: 77, reason: 0x97 });
+  client.sendPublish({ topic: 'kept/3', payload, qos: 2, retain: true, packetId: 78 });
+  await client.expect('pubrec', { packetId: 78, reason: 0x97 });
+  // 3.1.1 and QoS 0: delivered, not retained.
+  await client.subscribe('kept/+', 0);
+  await client.expect('publish', { topic: 'kept/1', retain: true });
+  const old = await client4(broker);
+  await old.publish('kept/4', payload, { qos: 1, retain: true });
+  await client.expect('publish', { topic: 'kept/4', retain: false });
+  client.sendPublish({ topic: 'kept/5', payload, retain: true });
+  await client.expect('publish', { topic: 'kept/5', retain: false });
+  await old.subscribe('kept/#', 0);
+  await old.expect('publish', { topic: 'kept/1', retain: true });
+  await old.expectNothing();
+}
+
+async function oldestDropped(broker: Broker, name: LimitName, count: number): Promise<void> {
+  const comeBack = await absent(broker, 'waiting');
+  const publisher = await client5(broker);
+  for (let number = 1; number <= count; number += 1) {
+    await publisher.publish('waiting', `${number} ${'x'.repeat(100)}`, { qos: 1 });
+  }
+  await metricRises(broker, `lmqtt_limit_total{limit="${name.toLowerCase()}"}`);
+  const numbers = await numbersUntil(await comeBack(), count);
+  assert.ok(numbers.length < count, 'some were dropped');
+  // What is left are the last ones, without a hole.
+  assert.deepEqual(
+    numbers,
+    numbers.map((_, index) => count - numbers.length + 1 + index),
+  );
+}
+
+const publishBytes = 60_000;
+
+export const provocations: Readonly<Record<LimitName, Provocation>> = {
+  MAX_CONNECTIONS: {
+    settings: { MAX_CONNECTIONS: '1' },
+    provoke: async (broker) => {
+      const first = await client5(broker);
+      await refused(broker, 0x97);
+      await first.ping();
+      await first.disconnect();
+      await (await client4(broker)).ping();
+    },
+  },
+  MAX_CONNECTION_RATE: {
+    settings: { MAX_CONNECTION_RATE: '1' },
+    provoke: async (broker) => {
+      // One that may come in each second, so that of four in one second two are too many.
+      const clients = await Promise.all(
+        Array.from({ length: 4 }, () => connectRaw(broker.mqttPort, { version: 5 })),
+      );
+      for (const client of clients) client.send(packets.connect({ version: 5 }));
+      const answers = await Promise.all(clients.map((client) => client.expect('connack')));
+      const reasons = answers.map((answer) => answer.reason);
+      assert.ok(reasons.filter((reason) => reason === 0x9f).length >= 2, reasons.join());
+      assert.ok(
+        reasons.every((reason) => reason === 0 || reason === 0x9f),
+        reasons.join(),
+      );
+    },
+  },
+  MAX_PACKET_SIZE: {
+    settings: { MAX_PACKET_SIZE: '1000' },
+    provoke: async (broker) => {
+      const client = await connectRaw(broker.mqttPort, { version: 5 });
+      const { properties } = await client.connect({ version: 5 });
+      assert.equal(properties.maximumPacketSize, 1000);
+      client.sendPublish({ topic: 't', payload: 'x'.repeat(1000) });
+      await client.expectDisconnect(0x95);
+      const old = await client4(broker);
+      old.sendPublish({ topic: 't', payload: 'x'.repeat(1000) });
+      await old.expectClose();
+    },
+  },
+  RECEIVE_MAXIMUM: {
+    settings: { RECEIVE_MAXIMUM: '2' },
+    provoke: async (broker) => {
+      const client = await connectRaw(broker.mqttPort, { version: 5 });
+      const { properties } = await client.connect({ version: 5 });
+      assert.equal(properties.receiveMaximum, 2);
+      for (const packetId of [1, 2, 3]) client.sendPublish({ topic: 't', qos: 2, packetId });
+      await client.find('disconnect', { reason: 0x93 });
+      await client.expectClose().catch(() => undefined);
+      const old = await client4(broker);
+      for (const packetId of [1, 2, 3, 4]) old.sendPublish({ topic: 't', qos: 2, packetId });
+      await old.expect('pubrec', { packetId: 1 });
+      await old.expect('pubrec', { packetId: 2 });
+      for (const packetId of [1, 2]) old.sendAck('pubrel', packetId);
+      for (const packetId of [1, 2]) await old.find('pubcomp', { packetId });
+      for (const packetId of [3, 4]) await old.find('pubrec', { packetId });
+      const many = await client4(broker);
+      for (let packetId = 1; packetId <= 50; packetId += 1) {
+        many.sendPublish({ topic: 't', qos: 1, packetId });
+      }
+      for (let packetId = 1; packetId <= 50; packetId += 1) {
+        await many.expect('puback', { packetId });
+      }
+    },
+  },
+  MAX_INFLIGHT: {
+    settings: { MAX_INFLIGHT: '2' },
+    provoke: async (broker) => {
+      const subscriber = await client5(broker);
+      await subscriber.subscribe('t', 1);
+      const publisher = await client5(broker);
+      for (const payload of ['1', '2', '3']) await publisher.publish('t', payload, { qos: 1 });
+      const first = await subscriber.expect('publish', { payload: '1' });
+      await subscriber.expect('publish', { payload: '2' });
+      await subscriber.expectNothing(50);
+      subscriber.sendAck('puback', first.packetId);
+      await subscriber.expect('publish', { payload: '3' });
+    },
+  },
+  TOPIC_ALIAS_MAXIMUM: {
+    settings: { TOPIC_ALIAS_MAXIMUM: '2' },
+    provoke: async (broker) => {
+      const client = await client5(broker);
+      client.sendPublish({ topic: 't', properties: { topicAlias: 2 } });
+      await client.ping();
+      client.sendPublish({ topic: 't', properties: { topicAlias: 3 } });
+      await client.expectDisconnect(0x94);
+    },
+  },
+  MAX_PUBLISH_RATE: {
+    settings: { MAX_PUBLISH_RATE: '5' },
+    provoke: async (broker) => {
+      const burst = Array.from({ length: 60 });
+      const client = await client5(broker);
+      client.send(...burst.map(() => packets.publish({ version: 5, topic: 't' })));
+      await client.expectDisconnect(0x96);
+      const old = await client4(broker);
+      old.send(...burst.map(() => packets.publish({ topic: 't' })));
+      await old.expectClose();
+    },
+  },
+  WRITE_BUFFER_MAX: {
+    settings: { WRITE_BUFFER_MAX: '16384' },
+    provoke: async (broker) => {
+      const slow = await client5(broker);
+      await slow.subscribe('slow/#', 1);
+      slow.stream.pause();
+      const publisher = await client5(broker);
+      const payload = Buffer.alloc(64 * 1024);
+      for (let count = 0; count < 300; count += 1)
+        publisher.sendPublish({ topic: 'slow/0', payload });
+      await publisher.publish('slow/1', 'kept', { qos: 1 });
+      await metricRises(broker, 'lmqtt_dropped_total{reason="slow_client"}');
+      slow.stream.resume();
+      await slow.find('publish', { topic: 'slow/1', payload: 'kept' });
+    },
+  },
+  MAX_QUEUED_MESSAGES: {
+    settings: { MAX_QUEUED_MESSAGES: '5' },
+    provoke: (broker) => oldestDropped(broker, 'MAX_QUEUED_MESSAGES', 20),
+  },
+  MAX_QUEUED_BYTES: {
+    settings: { MAX_QUEUED_BYTES: '2048' },
+    provoke: (broker) => oldestDropped(broker, 'MAX_QUEUED_BYTES', 60),
+  },
+  MAX_SUBSCRIPTIONS_PER_SESSION: {
+    settings: { MAX_SUBSCRIPTIONS_PER_SESSION: '2' },
+    provoke: async (broker) => {
+      const client = await client5(broker);
+      await client.subscribe(['a', 'b', 'c'], 1, { reasons: [1, 1, 0x97] });
+      // One that is there is replaced, not added.
+      await client.subscribe('a', 2);
+      const old = await client4(broker);
+      await old.subscribe(['a', 'b'], 0);
+      await old.subscribe('c', 0, { reasons: [0x80] });
+      await old.unsubscribe('a');
+      await old.subscribe('c', 0);
+    },
+  },
+  MAX_TOPIC_LEVELS: {
+    settings: { MAX_TOPIC_LEVELS: '3' },
+    provoke: async (broker) => {
+      const client = await client5(broker);
+      await client.publish('a/b/c', '', { qos: 1 });
+      client.sendPublish({ topic: 'a/b/c/d', qos: 1, packetId: 9 });
+      await client.expect('puback', { packetId: 9, reason: 0x90 });
+      client.sendPublish({ topic: 'a/b/c/d', qos: 2, packetId: 9 });
+      await client.expect('pubrec', { packetId: 9, reason: 0x90 });
+      await client.subscribe(['a/+/c', 'a/+/c/#'], 1, { reasons: [1, 0x8f] });
+      client.sendPublish({ topic: 'a/b/c/d' });
+      await client.expectDisconnect(0x90);
+      const old = await client4(broker);
+      await old.subscribe('a/+/c/#', 1, { reasons: [0x80] });
+      old.sendPublish({ topic: 'a/b/c/d', qos: 1, packetId: 1 });
+      await old.expectClose();
+    },
+  },
+  SESSION_EXPIRY_S_MAX: {
+    settings: { SESSION_EXPIRY_S_MAX: '10' },
+    provoke: async (broker) => {
+      const client = await connectRaw(broker.mqttPort, { version: 5 });
+      const { properties } = await client.connect({
+        version: 5,
+        clientId: unique('c'),
+        properties: { sessionExpiryInterval: 100 },
+      });
+      assert.equal(properties.sessionExpiryInterval, 10);
+    },
+  },
+  WILL_DELAY_S_MAX: {
+    settings: { WILL_DELAY_S_MAX: '1' },
+    provoke: async (broker) => {
+      const watcher = await client5(broker);
+      await watcher.subscribe('will', 1);
+      const leaver = await connected(broker.mqttPort, {
+        version: 5,
+        clientId: unique('c'),
+        properties: { sessionExpiryInterval: 3600 },
+        will: { topic: 'will', payload: 'gone', qos: 1, properties: { willDelayInterval: 1000 } },
+      });
+      leaver.destroy();
+      await watcher.receive({ topic: 'will', payload: 'gone' });
+    },
+  },
+  MAX_RETAINED_MESSAGES: {
+    settings: { MAX_RETAINED_MESSAGES: '1' },
+    provoke: retainedLimit,
+  },
+  MAX_RETAINED_BYTES: {
+    settings: { MAX_RETAINED_BYTES: '120' },
+    provoke: retainedLimit,
+  },
+  RETENTION_BYTES: {
+    settings: { RETENTION_BYTES: '1m', SEGMENT_BYTES: '128k' },
+    provoke: async (broker) => {
+      const comeBack = await absent(broker, 'waiting');
+      const publisher = await client5(broker);
+      const count = 60;
+      for (let number = 1; number <= count; number += 1) {
+        const payload = `${number} ${'x'.repeat(publishBytes)}`;
+        await publisher.publish('waiting', payload, { qos: 1 });
+      }
+      await metricRises(broker, 'lmqtt_limit_total{limit="retention_bytes"}');
+      const numbers = await numbersUntil(await comeBack(), count);
+      assert.ok(numbers.length < count, `${numbers.length} were kept`);
+      await metricRises(broker, 'lmqtt_ds_dropped_total{reason="retention"}');
+    },
+  },
+  PENDING_APPEND_BYTES_MAX: {
+    settings: { PENDING_APPEND_BYTES_MAX: '64k' },
+    provoke: async (broker) => {
+      await absent(broker, 't');
+      const publisher = await client5(broker);
+      const count = 40;
+      for (let packetId = 1; packetId <= count; packetId += 1) {
+        publisher.sendPublish({
+          topic: 't',
+          payload: Buffer.alloc(publishBytes),
+          qos: 1,
+          packetId,
+        });
+      }
+      for (let packetId = 1; packetId <= count; packetId += 1) {
+        await publisher.expect('puback', { packetId, reason: 0 });
+      }
+    },
+  },
+};
