@@ -8,7 +8,12 @@ import { openJournal, scratchDirectory } from './journal-ledger.ts';
 const writer = join(import.meta.dirname, 'journal-writer.js');
 
 /** Runs the writer and kills it after some time; gives the numbers that it said were durable. */
-function runAndKill(directory: string, first: number, afterMs: number): Promise<number[]> {
+function runAndKill(
+  directory: string,
+  first: number,
+  afterMs: number,
+  started: () => void = () => undefined,
+): Promise<number[]> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [writer, directory, '10000000', '100', String(first)], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -20,7 +25,9 @@ function runAndKill(directory: string, first: number, afterMs: number): Promise<
       const lines = (rest + text).split('\n');
       rest = lines.pop() ?? '';
       for (const line of lines) said.push(Number(line.slice(3)));
-      timer ??= setTimeout(() => child.kill('SIGKILL'), afterMs);
+      if (timer !== undefined) return;
+      timer = setTimeout(() => child.kill('SIGKILL'), afterMs);
+      started();
     });
     child.on('error', reject);
     child.on('close', (_code, signal) => {
@@ -46,17 +53,14 @@ void test('kill -9 at random instants loses nothing that was acknowledged', asyn
 
 void test('a folder is refused while its holder lives, and free when that was killed', async (t) => {
   const directory = scratchDirectory(t);
-  let refusal: unknown;
-  const running = runAndKill(directory, 0, 600);
-  await new Promise((done) => setTimeout(done, 500));
-  for (let i = 0; i < 20 && refusal === undefined; i++) {
-    await openJournal({ directory }).then(
-      ({ journal }) => journal.abandon(),
-      (error: unknown) => {
-        refusal = error;
-      },
-    );
-  }
+  let running: Promise<number[]> | undefined;
+  await new Promise<void>((resolve) => {
+    running = runAndKill(directory, 0, 1000, resolve);
+  });
+  const refusal = await openJournal({ directory }).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
   assert.ok(refusal instanceof JournalRefusal);
   assert.equal(refusal.why, 'in use');
   await running;
