@@ -5,6 +5,7 @@ import type { DsEvents } from './events.ts';
 import type { Holdings } from './holdings.ts';
 import type { LiveSession } from './live-session.ts';
 import type { OwedQueues } from './owed-queues.ts';
+import type { RetainedStore } from './retained-store/retained-store.ts';
 import type { SessionStore } from './session-store/session-store.ts';
 import type { StoredSession } from './session-store/stored-session.ts';
 import type { SharedGroups } from './shared-groups.ts';
@@ -14,6 +15,7 @@ export interface DisconnectPorts {
   readonly holdings: Holdings;
   readonly groups: SharedGroups;
   readonly owed: OwedQueues;
+  readonly retained: RetainedStore;
   readonly events: DsEvents;
   /** The connected sessions of all nodes. */
   readonly live: Map<ClientId, LiveSession>;
@@ -60,5 +62,7 @@ export function endSession(ports: DisconnectPorts, stored: StoredSession): void 
     if (subscription.group === undefined) ports.holdings.remove(subscription);
     else ports.groups.leave(stored, subscription);
   }
+  for (const { place } of stored.outbound)
+    if (place.kind === 'retained') ports.retained.unpin(place.topic, place.orderKey);
   ports.owed.ended(stored);
 }
