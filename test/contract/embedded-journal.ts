@@ -1,14 +1,13 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { DiskJournal } from '@lmqtt/ds/journal/disk-journal';
-import type { Journal } from '@lmqtt/ds/journal/journal';
 
 /** A journal on the disk with the stores that a test puts on it; knows how to crash. */
 export interface OnJournal<Store> {
   readonly store: Store;
-  readonly journal: Journal;
+  readonly journal: DiskJournal;
   /** Goes on with what the files hold at this moment. */
   crash(): Promise<OnJournal<Store>>;
   close(): Promise<void>;
@@ -16,7 +15,7 @@ export interface OnJournal<Store> {
 
 export async function onJournal<Store>(
   t: TestContext,
-  make: (journal: Journal) => Store,
+  make: (journal: DiskJournal) => Store,
   started: (store: Store) => void = () => undefined,
   directory?: string,
 ): Promise<OnJournal<Store>> {
@@ -30,10 +29,8 @@ export async function onJournal<Store>(
     store,
     journal,
     async crash() {
-      const copy = await mkdtemp(join(tmpdir(), 'lmqtt-contract-'));
-      await cp(folder, copy, { recursive: true });
-      await journal.close();
-      return onJournal(t, make, started, copy);
+      await journal.abandon();
+      return onJournal(t, make, started, folder);
     },
     close: () => journal.close(),
   };

@@ -88,7 +88,8 @@ export class Holdings {
       known.sessions += 1;
       return;
     }
-    queue.interest.push({ node, sessions: 1 });
+    const one = { node, sessions: 1 };
+    queue.interest = queue.interest.length === 0 ? [one] : [...queue.interest, one];
     void this.#registry.change([{ kind: 'interest', queue: queue.id, node: node.id }]);
   }
 
@@ -100,7 +101,7 @@ export class Holdings {
     if (queue === undefined || known === undefined) return;
     known.sessions -= 1;
     if (known.sessions > 0) return;
-    queue.interest.splice(queue.interest.indexOf(known), 1);
+    queue.interest = queue.interest.filter((one) => one !== known);
     void this.#registry.change([{ kind: 'no interest', queue: queue.id, node: node.id }]);
   }
 

@@ -8,6 +8,9 @@ import type { RouteChange } from './registry/registry.ts';
 import { FewOrMany } from './few-or-many.ts';
 import type { StoredSubscription } from './session-store/stored-session.ts';
 
+/** Shared by all that are empty; never pushed to. */
+const none: never[] = [];
+
 /** A shared group as routing sees it: who takes the messages of its queue. */
 export interface GroupOutlet {
   readonly stored: { readonly cursors: readonly Position[] };
@@ -25,11 +28,11 @@ export class Queue {
   /** Subscribes under way. */
   pins = 0;
   /** How many connected sessions of each node subscribe. */
-  readonly interest: { readonly node: Outlet; sessions: number }[] = [];
+  interest: { readonly node: Outlet; sessions: number }[] = none;
   /** A position has moved since the queue was last trimmed. */
   moved = false;
   /** Nodes with a connected session that subscribes to it, not by a group. */
-  nodes: Outlet[] = [];
+  nodes: Outlet[] = none;
   groups: GroupOutlet[] | undefined = undefined;
   /** Set when its generation is over. */
   closed = false;
@@ -125,7 +128,9 @@ export class Routes {
     } else {
       const others = queue.nodes.filter((node) => node.id !== change.node);
       const node = this.#nodes.get(change.node);
-      queue.nodes = change.kind === 'interest' && node !== undefined ? [...others, node] : others;
+      const added = change.kind === 'interest' && node !== undefined;
+      if (added) queue.nodes = others.length === 0 ? [node] : [...others, node];
+      else queue.nodes = others.length === 0 ? none : others;
     }
     this.changed(queue);
   }

@@ -106,7 +106,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   );
   const registry = new EmbeddedRegistry(journal, clock);
   const sessionStore = new EmbeddedSessionStore(journal, clock);
-  const groupStore = new EmbeddedGroupStore(journal);
+  const groupStore = new EmbeddedGroupStore(journal, () => sessionStore.noteRecord());
   const retained = new EmbeddedRetainedStore(journal, clock, {
     messagesMax: settings.maxRetainedMessages,
     bytesMax: settings.maxRetainedBytes,

@@ -1,4 +1,5 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cpSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '@lmqtt/common/clock';
@@ -97,7 +98,7 @@ export async function startBroker(
     },
     async crash() {
       const copy = await mkdtemp(join(tmpdir(), 'lmqtt-ds-'));
-      await cp(folder, copy, { recursive: true });
+      await copyOf(folder, copy);
       await ds.stop();
       await rm(folder, { recursive: true, force: true });
       return startBroker(settings, options, copy);
@@ -107,6 +108,19 @@ export async function startBroker(
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Of files that are being written: one that goes meanwhile makes it begin again. */
+async function copyOf(folder: string, copy: string): Promise<void> {
+  for (let tries = 5; ; tries -= 1) {
+    try {
+      cpSync(folder, copy, { recursive: true });
+      return;
+    } catch (error) {
+      if (tries === 1) throw error;
+      await rm(copy, { recursive: true });
+    }
+  }
 }
 
 let lastHandle = 0;

@@ -119,6 +119,22 @@ test('QoS 2 of a session that ended goes to nobody else', () =>
     assert.deepEqual(given(broker, b), ['unsent']);
   }));
 
+test('QoS 2 of a clean session goes to nobody else after a crash either', () =>
+  withBroker(async (first) => {
+    const a = await member(first, 'a', 1, 0);
+    await member(first, 'keeper', 0);
+    const publisher = await connect(first, 'p');
+    for (const text of ['mine', 'next']) await publish(first, publisher.session, 't', text, 2);
+    await until(() => given(first, a).length === 1, 'the assignment');
+    await durable(first, [sentOf(first.cs.assigned[0]!, 1, 2)]);
+    const broker = await first.crash();
+    const b = await member(broker, 'b', 10);
+    await until(() => given(broker, b).length === 1, 'the rest');
+    await pause(50);
+    assert.deepEqual(given(broker, b), ['next']);
+    return broker;
+  }));
+
 test('a last member that is persistent finds its messages, also after a restart', () =>
   withBroker(async (first) => {
     const a = await member(first, 'a', 2);

@@ -23,10 +23,13 @@ export class EmbeddedGroupStore implements GroupStore {
   readonly #journal: Journal;
   readonly #groups = new Map<GroupId, HeldGroup>();
   readonly #table: JournalTable<GroupId>;
+  readonly #recorded: () => void;
   #last = 0;
 
-  constructor(journal: Journal) {
+  /** `recorded` is told of each record, before the session store's next commit. */
+  constructor(journal: Journal, recorded: () => void) {
     this.#journal = journal;
+    this.#recorded = recorded;
     const load = (body: Buffer): void => this.#load(decodeJson(body) as GroupRecord);
     this.#table = new JournalTable('groups', (id) => this.#encode(id), load);
     journal.participate(this.#table);
@@ -57,7 +60,7 @@ export class EmbeddedGroupStore implements GroupStore {
     const group = { id: groupId(this.#last), name, queue, cursors, spent: new Map() };
     this.#groups.set(group.id, group);
     this.#journal.add(RecordType.groupPut, this.#encode(group.id)!);
-    this.#table.mark(group.id);
+    this.#changed(group);
     return group;
   }
 
@@ -65,7 +68,7 @@ export class EmbeddedGroupStore implements GroupStore {
     if (!this.#groups.delete(group.id)) return;
     const at = this.#journal.reserve(RecordType.groupRemoved, 6);
     this.#journal.buffer.writeUIntLE(group.id, at, 6);
-    this.#table.mark(group.id);
+    this.#changed(group);
   }
 
   done(group: StoredGroup, partition: number, offset: number): void {
@@ -87,7 +90,12 @@ export class EmbeddedGroupStore implements GroupStore {
     this.#journal.buffer.writeUIntLE(group.id, at, 6);
     this.#journal.buffer.writeUInt16LE(partition, at + 6);
     this.#journal.buffer.writeUIntLE(offset, at + 8, 6);
+    this.#changed(group);
+  }
+
+  #changed(group: StoredGroup): void {
     this.#table.mark(group.id);
+    this.#recorded();
   }
 
   #encode(id: GroupId): Buffer | undefined {

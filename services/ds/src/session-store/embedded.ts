@@ -50,8 +50,9 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
   readonly #table: JournalTable<number>;
   #lastNumber = 0;
   #lastEpoch = 0;
-  /** Something was recorded since the last commit of this store. */
-  #recorded = false;
+  /** How many records were added, and how many of them before the last commit. */
+  #records = 0;
+  #committed = 0;
   /** Commits whose callbacks are still to come. */
   #commits = 0;
 
@@ -108,6 +109,7 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
   }
 
   async claim(claim: Claim): Promise<Claimed> {
+    const since = this.#records;
     const nowMs = this.#journal.brokerTimeMs();
     const known = this.#byClient.get(claim.clientId);
     const continues = known !== undefined && !claim.cleanStart && !hasEnded(known, nowMs);
@@ -125,20 +127,26 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
     session.expiresAtMs = 0;
     if (claim.will !== undefined) {
       session.will = this.#wills.arm(session.number, claim.will);
-      this.#recorded = true;
+      this.#records += 1;
     }
     this.#putHead(session);
-    await this.#durable();
+    try {
+      await this.#durable(since);
+    } catch (error) {
+      this.#undoClaim(session, epoch, continues);
+      throw error;
+    }
     return { session, epoch, present: continues, ended: continues ? undefined : known };
   }
 
   async release(session: StoredSession, epoch: Epoch, release: Release): Promise<Released | false> {
     if (session.removed || session.epoch !== epoch || !session.connected) return false;
+    const since = this.#records;
     const nowMs = this.#journal.brokerTimeMs();
     if (release.sessionExpiryS !== undefined) session.sessionExpiryS = release.sessionExpiryS;
     const will = this.#wills.get(session.will);
     if (will !== undefined) {
-      this.#recorded = true;
+      this.#records += 1;
       if (release.publishWill) {
         const delayMs = Math.max(willDelayS(session, will.delayS) * 1000, release.graceMs);
         this.#wills.makeDue(session.will, nowMs + delayMs, release.graceMs > 0);
@@ -149,14 +157,15 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
       session.will = 0;
       this.#end(session, nowMs);
     } else this.#makeAbsent(session, nowMs);
-    await this.#durable();
+    await this.#durable(since);
     return { ended };
   }
 
   async remove(session: StoredSession): Promise<void> {
     if (session.removed) return;
+    const since = this.#records;
     this.#end(session, this.#journal.brokerTimeMs());
-    await this.#durable();
+    await this.#durable(since);
   }
 
   async subscribe(
@@ -165,23 +174,25 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
     put: StoredSubscription[],
   ): Promise<boolean> {
     if (session.removed || session.epoch !== epoch) return false;
+    const since = this.#records;
     for (const subscription of put) session.putSubscription(subscription);
     if (session.persistent) {
       const record = { number: session.number, subscriptions: put.map(subscriptionRecord) };
       this.#record(RecordType.subscriptionsPut, session, encodeJson(record));
     }
-    await this.#durable();
+    await this.#durable(since);
     return true;
   }
 
   async unsubscribe(session: StoredSession, epoch: Epoch, filters: string[]): Promise<boolean> {
     if (session.removed || session.epoch !== epoch) return false;
+    const since = this.#records;
     for (const filter of filters) session.removeSubscription(filter);
     if (session.persistent) {
       const record = { number: session.number, filters };
       this.#record(RecordType.subscriptionsRemoved, session, encodeJson(record));
     }
-    await this.#durable();
+    await this.#durable(since);
     return true;
   }
 
@@ -189,7 +200,7 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
     if (session.removed || session.epoch !== epoch) return;
     if (session.stored && session.persistent) {
       recordWrite(this.#journal, session, write);
-      this.#recorded = true;
+      this.#records += 1;
       this.#mark(session);
     }
     applyWrite(session, write);
@@ -197,7 +208,7 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
 
   commit(durable?: () => void): void {
     if (durable === undefined) return;
-    if (!this.#recorded && this.#commits === 0) queueMicrotask(durable);
+    if (this.#records === this.#committed && this.#commits === 0) queueMicrotask(durable);
     else this.#commit(durable);
   }
 
@@ -236,6 +247,11 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
     this.#wills.makeDue(will.number, this.#journal.brokerTimeMs() + willRetryMs, false);
   }
 
+  /** Another store has added a record, which the next commit is to cover. */
+  noteRecord(): void {
+    this.#records += 1;
+  }
+
   stored(clientId: ClientId, epoch: Epoch, packetId: number): void {
     const session = this.#byClient.get(clientId);
     if (session === undefined || epoch < session.madeEpoch) return;
@@ -248,11 +264,21 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
     return session !== undefined && epoch >= session.madeEpoch && session.hasInbound(packetId);
   }
 
+  /** The client is not told that it is connected, so it is not, and leaves no will. */
+  #undoClaim(session: StoredSession, epoch: Epoch, continued: boolean): void {
+    if (session.removed || session.epoch !== epoch) return;
+    this.#wills.remove(session.will);
+    session.will = 0;
+    const nowMs = this.#journal.brokerTimeMs();
+    if (continued && session.persistent) this.#makeAbsent(session, nowMs);
+    else this.#end(session, nowMs);
+  }
+
   /** Rule 13 of a claim: see the port. */
   #judgeWill(session: StoredSession, continues: boolean, nowMs: number): void {
     const will = this.#wills.get(session.will);
     if (will === undefined) return;
-    this.#recorded = true;
+    this.#records += 1;
     const waits = will.dueAtMs === 0 ? will.delayS > 0 : will.dueAtMs > nowMs;
     if (continues && waits) this.#wills.remove(session.will);
     else if (will.dueAtMs === 0 || waits) this.#wills.makeDue(session.will, nowMs, false);
@@ -275,7 +301,7 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
     if (!session.stored) return;
     const at = this.#journal.reserve(RecordType.sessionRemoved, 4);
     this.#journal.buffer.writeUInt32LE(session.number, at);
-    this.#recorded = true;
+    this.#records += 1;
     this.#table.mark(session.number);
   }
 
@@ -295,7 +321,7 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
 
   #record(type: number, session: StoredSession, body: Buffer): void {
     this.#journal.add(type, body);
-    this.#recorded = true;
+    this.#records += 1;
     this.#mark(session);
   }
 
@@ -320,10 +346,16 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
     if (this.#byClient.get(session.clientId) === session) this.#byClient.delete(session.clientId);
   }
 
-  async #durable(): Promise<void> {
-    if (!this.#recorded) return;
-    this.#recorded = false;
-    await this.#journal.durable();
+  /** What was recorded since then is durable; what others recorded is not waited for. */
+  async #durable(since: number): Promise<void> {
+    if (this.#records === since) return;
+    this.#committed = this.#records;
+    this.#commits += 1;
+    try {
+      await this.#journal.durable();
+    } finally {
+      this.#commits -= 1;
+    }
   }
 
   /**
@@ -331,7 +363,7 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
    * succeeds later covers the writes of one that failed.
    */
   #commit(durable: () => void): void {
-    this.#recorded = false;
+    this.#committed = this.#records;
     this.#commits += 1;
     const done = (failure: JournalFailure | undefined): void => {
       if (failure !== undefined) {

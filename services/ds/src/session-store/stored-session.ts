@@ -104,8 +104,9 @@ export class StoredSession {
 
   putSubscription(subscription: StoredSubscription): void {
     const known = this.subscription(subscription.filter);
-    if (this.#subscriptions === noSubscriptions) this.#subscriptions = [];
-    if (known === undefined) this.#subscriptions.push(subscription);
+    // A literal takes room for one; an empty array that is pushed to, for many.
+    if (this.#subscriptions.length === 0) this.#subscriptions = [subscription];
+    else if (known === undefined) this.#subscriptions.push(subscription);
     else this.#subscriptions[this.#subscriptions.indexOf(known)] = subscription;
     if (this.#byFilter !== undefined) this.#byFilter.set(subscription.filter, subscription);
     else if (this.#subscriptions.length >= indexedMin)
