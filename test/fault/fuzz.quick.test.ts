@@ -1,9 +1,9 @@
 import { test } from 'node:test';
 import { Suite } from '../harness/suite.ts';
-import { fuzz, fuzzSettings } from './fuzz.ts';
+import { fuzz, fuzzEnv, fuzzSettings } from './fuzz.ts';
 import { seedOfRun } from './random.ts';
 
-const suite = new Suite({ settings: fuzzSettings });
+const suite = new Suite({ settings: fuzzSettings, env: fuzzEnv });
 
 const packetCount = 20_000;
 

@@ -1,5 +1,5 @@
 import { ReasonCode } from '@lmqtt/common/reason-code';
-import { generate } from 'mqtt-packet';
+import { generate, writeToStream } from 'mqtt-packet';
 import type { IConnackPacket, Packet, UserProperties } from 'mqtt-packet';
 import type {
   Connack,
@@ -19,6 +19,9 @@ type Spoken = {
   readonly reasonString?: string;
   readonly userProperties?: UserProperties;
 };
+
+// It would keep a buffer for each of the 65,536 packet identifiers.
+writeToStream.cacheNumbers = false;
 
 const fiveZero = { protocolVersion: 5 };
 
