@@ -505,6 +505,7 @@ export class DiskJournal implements Journal, JournalSegments {
       this.#durableSequence = this.#sequence;
       const mark = this.#markAt(next);
       await takeWholeCheckpoint(state, this.#participants, mark);
+      await this.#syncState();
       this.#mark = mark;
     } catch (error) {
       this.#phase = 'failing';
@@ -551,6 +552,7 @@ export class DiskJournal implements Journal, JournalSegments {
     try {
       const mark = this.#markAt(segment);
       const entries = await takeCheckpoint(state, this.#participants, mark, () => this.durable());
+      await this.#syncState();
       this.#mark = mark;
       this.#bytesSinceCheckpoint = 0;
       this.#onCovered();
@@ -560,6 +562,11 @@ export class DiskJournal implements Journal, JournalSegments {
       this.#onEvent({ kind: 'checkpoint failed', failure });
       throw failure;
     }
+  }
+
+  /** The entries are durable; so must be the name of their file before segments may go. */
+  #syncState(): Promise<void> {
+    return this.#files.syncDirectory(join(this.#directory, 'state'));
   }
 
   async #letGo(): Promise<void> {

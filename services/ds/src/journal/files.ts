@@ -115,7 +115,12 @@ class DiskFile implements OpenFile {
 export class DiskFiles implements Files {
   async makeDirectory(path: string): Promise<void> {
     const made = await fs.promises.mkdir(path, { recursive: true });
-    if (made !== undefined) await this.syncDirectory(dirname(made));
+    if (made === undefined) return;
+    // Each new folder's name is in the one above it.
+    for (let folder = path; ; folder = dirname(folder)) {
+      await this.syncDirectory(dirname(folder));
+      if (folder === made) return;
+    }
   }
 
   list(directory: string): Promise<string[]> {
