@@ -22,6 +22,8 @@ export interface KillOptions {
   readonly random: Random;
   /** The least and the greatest time between start and kill. */
   readonly loadMs: readonly [number, number];
+  /** How long to wait for what is owed, at the end. */
+  readonly settleMs?: number;
 }
 
 export interface KillFigures extends LedgerFigures {
@@ -32,7 +34,7 @@ export interface KillFigures extends LedgerFigures {
 
 const tickMs = 15;
 const disturbMs = 120;
-const settleMs = 30_000;
+const settleMsMax = 30_000;
 const quietMs = 300;
 
 interface Party {
@@ -64,7 +66,8 @@ export async function killRun(victim: Victim, options: KillOptions): Promise<Kil
     // A few come back at once, before the others, so that redelivery meets new arrivals.
     for (const party of parties) await party.come(victim.mqttPort);
   }
-  await settle(ledger, [...publishers, ...retainers], wills, async () => {
+  const deadlineMs = performance.now() + (options.settleMs ?? settleMsMax);
+  await settle(ledger, [...publishers, ...retainers], wills, deadlineMs, async () => {
     for (const party of offline) await party.come(victim.mqttPort);
   });
   const retained = await checkRetained(ledger, retainers, victim.mqttPort);
@@ -237,11 +240,11 @@ async function settle(
   ledger: Ledger,
   publishers: readonly LedgerPublisher[],
   wills: LedgerWills,
+  deadlineMs: number,
   everyoneComes: () => Promise<void>,
 ): Promise<void> {
-  const end = performance.now() + settleMs;
   const until = async (isDone: () => boolean): Promise<void> => {
-    while (!isDone() && performance.now() < end) await delay(50);
+    while (!isDone() && performance.now() < deadlineMs) await delay(50);
   };
   await until(() => publishers.every((publisher) => publisher.inflight === 0));
   for (const publisher of publishers) {

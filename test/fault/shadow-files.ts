@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { DiskFiles, type OpenFile } from '@lmqtt/ds/journal/files';
 
@@ -26,6 +26,17 @@ export class ShadowFiles extends DiskFiles {
   /** To be called when a checkpoint has been told: the state as it is now is durable. */
   stateFlushed(directory: string): void {
     this.#state = readFileSync(join(directory, 'state', 'data.mdb'));
+  }
+
+  /** Takes what a folder holds, which is durable, as the beginning. */
+  adopt(directory: string): void {
+    const log = join(directory, 'log');
+    if (!existsSync(log)) return;
+    for (const name of readdirSync(log)) {
+      this.#contents.set(join(log, name), readFileSync(join(log, name)));
+      this.#linked.add(join(log, name));
+    }
+    if (existsSync(join(directory, 'state', 'data.mdb'))) this.stateFlushed(directory);
   }
 
   /** Writes the copy to another folder, at once. */
