@@ -1,6 +1,7 @@
 import type { QueueId } from '@lmqtt/common/ids';
 import type { Message, QueueEntry } from '@lmqtt/common/message';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
+import { Fifo } from '../fifo.ts';
 
 /**
  * Recent messages of one partition of one queue at this node, and everybody who reads them.
@@ -34,17 +35,14 @@ export interface FeedLimits {
 
 export type ReadQueue = (request: ReadRequest) => Promise<ReadAnswer>;
 
-const compactAt = 512;
-
 export class QueueFeed {
   readonly queue: QueueId;
   readonly partition: number;
   readonly readers: Reader[] = [];
   private readonly limits: FeedLimits;
   private readonly readQueue: ReadQueue;
-  private messages: Message[] = [];
-  private entries: QueueEntry[] = [];
-  private head = 0;
+  private readonly messages: Fifo<Message> = new Fifo();
+  private readonly entries: Fifo<QueueEntry> = new Fifo();
   private bytes = 0;
   /** Past the last entry that was ever pushed; 0: none was. */
   end = 0;
@@ -71,54 +69,45 @@ export class QueueFeed {
     }
     this.bytes += message.payloadBytes;
     while (
-      this.messages.length - this.head > this.limits.ringMessagesMax ||
-      (this.bytes > this.limits.ringBytesMax && this.head < this.messages.length)
+      this.messages.length > this.limits.ringMessagesMax ||
+      (this.bytes > this.limits.ringBytesMax && this.messages.length > 0)
     ) {
-      this.dropHead();
+      this.dropFirst();
     }
   }
 
   /** A late push goes into its hole; false where it is there already or too old for the ring. */
   private insert(message: Message, entry: QueueEntry): boolean {
     const index = this.indexOf(entry.offset);
-    if (this.entries[index]?.offset === entry.offset) return false;
-    if (index === this.head && this.head > 0) return false;
-    this.messages.splice(index, 0, message);
-    this.entries.splice(index, 0, entry);
+    if (this.entries.at(index)?.offset === entry.offset) return false;
+    if (index === 0) return false;
+    this.messages.insert(index, message);
+    this.entries.insert(index, entry);
     return true;
   }
 
   /** Index of the first entry at or past the offset; the length where there is none. */
   private indexOf(offset: number): number {
-    const { entries, head } = this;
-    const first = entries[head];
-    if (first === undefined || offset <= first.offset) return head;
-    const guess = head + (offset - first.offset);
-    if (entries[guess]?.offset === offset) return guess;
-    let low = head;
+    const { entries } = this;
+    const first = entries.at(0);
+    if (first === undefined || offset <= first.offset) return 0;
+    const guess = offset - first.offset;
+    if (entries.at(guess)?.offset === offset) return guess;
+    let low = 0;
     let high = entries.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const entry = entries[middle];
+      const entry = entries.at(middle);
       if (entry !== undefined && entry.offset < offset) low = middle + 1;
       else high = middle;
     }
     return low;
   }
 
-  private dropHead(): void {
-    const message = this.messages[this.head];
+  private dropFirst(): void {
+    const message = this.messages.shift();
     if (message !== undefined) this.bytes -= message.payloadBytes;
-    this.head += 1;
-    if (this.head === this.messages.length) {
-      this.messages = [];
-      this.entries = [];
-      this.head = 0;
-    } else if (this.head >= compactAt && this.head * 2 > this.messages.length) {
-      this.messages = this.messages.slice(this.head);
-      this.entries = this.entries.slice(this.head);
-      this.head = 0;
-    }
+    this.entries.shift();
   }
 
   /**
@@ -128,8 +117,8 @@ export class QueueFeed {
   at(next: number): Message | 'end' | 'gap' {
     if (next >= this.end) return 'end';
     const index = this.indexOf(next);
-    const entry = this.entries[index];
-    const message = this.messages[index];
+    const entry = this.entries.at(index);
+    const message = this.messages.at(index);
     if (entry === undefined || message === undefined) return 'gap';
     return entry.previous < next ? message : 'gap';
   }
@@ -159,30 +148,30 @@ export class QueueFeed {
 
   /** Lets go of what every reader has taken. */
   release(): void {
-    if (this.head === this.messages.length) return;
+    if (this.messages.length === 0) return;
     let least = Number.POSITIVE_INFINITY;
     for (const reader of this.readers) {
       if (reader.next < least) least = reader.next;
     }
     for (;;) {
-      const entry = this.entries[this.head];
+      const entry = this.entries.at(0);
       if (entry === undefined || entry.offset >= least) return;
-      this.dropHead();
+      this.dropFirst();
     }
   }
 
   /** Lets go of what was here at the call before: readers that lag so far read from the store. */
   ageOut(): void {
     for (;;) {
-      const entry = this.entries[this.head];
+      const entry = this.entries.at(0);
       if (entry === undefined || entry.offset >= this.agedEnd) break;
-      this.dropHead();
+      this.dropFirst();
     }
     this.agedEnd = this.end;
   }
 
   get ringMessages(): number {
-    return this.messages.length - this.head;
+    return this.messages.length;
   }
 
   get ringBytes(): number {

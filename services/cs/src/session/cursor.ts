@@ -1,6 +1,7 @@
 import type { QueueEntry, Message } from '@lmqtt/common/message';
 import type { QueueId } from '@lmqtt/common/ids';
 import type { Position, ReadAnswer, SubscriptionOptions } from '@lmqtt/proto/link';
+import { Fifo } from '../fifo.ts';
 import type { QueueFeed, Reader } from '../queue/feed.ts';
 import type { Origin, Outstanding } from './window.ts';
 
@@ -42,8 +43,7 @@ export class Cursor implements Reader, Origin {
   /** The topic that was last found to match the filter: names share queues in some stores. */
   matchedTopic = '';
   private readonly owner: CursorOwner;
-  private outstanding: Outstanding[] | undefined = undefined;
-  private outstandingHead = 0;
+  private outstanding: Fifo<Outstanding> | undefined = undefined;
   private done: Set<number> | undefined = undefined;
   private page: Message[] | undefined = undefined;
   private pageIndex = 0;
@@ -66,7 +66,7 @@ export class Cursor implements Reader, Origin {
 
   /** The first offset that is not done with. */
   get position(): number {
-    return this.outstanding?.[this.outstandingHead]?.offset ?? this.next;
+    return this.outstanding?.at(0)?.offset ?? this.next;
   }
 
   /** The position, to be written; undefined where it is the one that was written last. */
@@ -160,7 +160,7 @@ export class Cursor implements Reader, Origin {
       this.owner.moved(this);
       return;
     }
-    this.outstanding ??= [];
+    this.outstanding ??= new Fifo();
     this.outstanding.push(outstanding);
   }
 
@@ -182,18 +182,9 @@ export class Cursor implements Reader, Origin {
   completed(outstanding: Outstanding): void {
     outstanding.done = true;
     const { outstanding: list } = this;
-    if (list === undefined) return;
-    let head = this.outstandingHead;
-    while (list[head]?.done === true) head += 1;
-    if (head === this.outstandingHead) return;
-    if (head === list.length) {
-      this.outstanding = undefined;
-      head = 0;
-    } else if (head >= 256 && head * 2 > list.length) {
-      list.splice(0, head);
-      head = 0;
-    }
-    this.outstandingHead = head;
+    if (list?.at(0)?.done !== true) return;
+    do list.shift();
+    while (list.at(0)?.done === true);
     this.owner.moved(this);
   }
 

@@ -226,8 +226,7 @@ export class Session implements CursorOwner, OutboundSession {
         this.sendQos0(message, retain, subscription.identifiers);
         continue;
       }
-      const { queue, partition } = cursor.feed;
-      const place: Place = { kind: 'queue', queue, partition, offset: own.offset };
+      const place = this.placeOf(cursor, own.offset);
       const inflight = this.take(qos, place, own.offset, cursor);
       cursor.pass(own.offset, inflight);
       this.send(inflight, message, retain, subscription.identifiers, subscription.filter);
@@ -276,8 +275,7 @@ export class Session implements CursorOwner, OutboundSession {
     if (!this.hasRoom) return 'waits';
     const own = owed.find((each) => each.cursor === cursor) ?? owed[0];
     if (own === undefined) throw new Error('a message that no cursor is owed');
-    const { queue, partition } = own.cursor.feed;
-    const place: Place = { kind: 'queue', queue, partition, offset: own.offset };
+    const place = this.placeOf(own.cursor, own.offset);
     const inflight = this.take(qos, place, own.offset, own.cursor);
     for (const each of owed) {
       if (each === own) {
@@ -363,8 +361,14 @@ export class Session implements CursorOwner, OutboundSession {
     return false;
   }
 
+  private placeOf(cursor: Cursor, offset: number): Place | undefined {
+    if (!this.persistent) return undefined;
+    const { queue, partition } = cursor.feed;
+    return { kind: 'queue', queue, partition, offset };
+  }
+
   /** Takes a packet identifier for a message. */
-  take(qos: 1 | 2, place: Place, offset: number, origin: Origin | undefined): Inflight {
+  take(qos: 1 | 2, place: Place | undefined, offset: number, origin: Origin | undefined): Inflight {
     const packetId = this.window.nextPacketId();
     const sequence = this.window.nextSequence();
     const state = qos === 2 && this.persistent ? 'storing' : 'sent';
@@ -382,7 +386,7 @@ export class Session implements CursorOwner, OutboundSession {
     filter: string,
   ): void {
     const { packetId, qos, sequence, place } = inflight;
-    if (!this.persistent && place.kind !== 'group') {
+    if (place === undefined || (!this.persistent && place.kind !== 'group')) {
       this.transmit(inflight, message, retain, identifiers);
       return;
     }
@@ -466,7 +470,7 @@ export class Session implements CursorOwner, OutboundSession {
     const { packetId, shadows, origin } = inflight;
     this.window.remove(packetId);
     inflight.done = true;
-    if (this.persistent || inflight.place.kind === 'group') {
+    if (this.persistent || inflight.place?.kind === 'group') {
       this.node.journal.write({ kind: 'done', session: this.handle, packetId, failed });
     }
     if (failed) this.node.events.refusedByClient();

@@ -16,7 +16,8 @@ export class Inflight implements Outstanding {
   readonly packetId: number;
   readonly qos: 1 | 2;
   readonly sequence: number;
-  readonly place: Place;
+  /** For what is stored of it; undefined where nothing is. */
+  readonly place: Place | undefined;
   readonly offset: number;
   readonly origin: Origin | undefined;
   /** The same message in other queues of the session. */
@@ -32,7 +33,7 @@ export class Inflight implements Outstanding {
     packetId: number,
     qos: 1 | 2,
     sequence: number,
-    place: Place,
+    place: Place | undefined,
     offset: number,
     origin: Origin | undefined,
     state: Inflight['state'],
@@ -48,12 +49,18 @@ export class Inflight implements Outstanding {
 }
 
 const packetIdMax = 0xffff;
+const slotsMin = 8;
 
-/** The packet identifiers in use towards one client, at most as many as it takes at once. */
+/**
+ * The packet identifiers in use towards one client, at most as many as it takes at once. A table
+ * of slots, at least twice as many as identifiers, in which an identifier's place is its low bits:
+ * one whose slot is taken is passed over when the next is chosen.
+ */
 export class Window {
   /** The client's receive maximum or ours, whichever is less. */
   readonly size: number;
-  private inflight: Map<number, Inflight> | undefined = undefined;
+  private slots: (Inflight | undefined)[] | undefined = undefined;
+  private used = 0;
   private lastPacketId = 0;
   private lastSequence = 0;
 
@@ -62,19 +69,20 @@ export class Window {
   }
 
   get count(): number {
-    return this.inflight?.size ?? 0;
+    return this.used;
   }
 
   /** Messages that may be sent now [MQTT-3.3.4-9]. */
   get free(): number {
-    return this.size - (this.inflight?.size ?? 0);
+    return this.size - this.used;
   }
 
   /** A packet identifier that is not in use [MQTT-2.2.1-2]; only to be called where `free` > 0. */
   nextPacketId(): number {
+    const { slots } = this;
     do {
       this.lastPacketId = this.lastPacketId === packetIdMax ? 1 : this.lastPacketId + 1;
-    } while (this.inflight?.has(this.lastPacketId) === true);
+    } while (slots !== undefined && slots[this.lastPacketId & (slots.length - 1)] !== undefined);
     return this.lastPacketId;
   }
 
@@ -84,9 +92,26 @@ export class Window {
   }
 
   add(inflight: Inflight): void {
-    this.inflight ??= new Map();
-    this.inflight.set(inflight.packetId, inflight);
+    let slots = (this.slots ??= emptySlots(slotsMin));
+    while (
+      this.used * 2 >= slots.length ||
+      slots[inflight.packetId & (slots.length - 1)] !== undefined
+    ) {
+      slots = this.grow(slots);
+    }
+    slots[inflight.packetId & (slots.length - 1)] = inflight;
+    this.used += 1;
     if (inflight.sequence > this.lastSequence) this.lastSequence = inflight.sequence;
+  }
+
+  /** Identifiers that differ in the low bits go on to differ: nobody loses a place. */
+  private grow(slots: readonly (Inflight | undefined)[]): (Inflight | undefined)[] {
+    const larger = emptySlots(slots.length * 2);
+    for (const inflight of slots) {
+      if (inflight !== undefined) larger[inflight.packetId & (larger.length - 1)] = inflight;
+    }
+    this.slots = larger;
+    return larger;
   }
 
   /** New identifiers start after those that were used before. */
@@ -95,10 +120,24 @@ export class Window {
   }
 
   get(packetId: number): Inflight | undefined {
-    return this.inflight?.get(packetId);
+    const { slots } = this;
+    if (slots === undefined) return undefined;
+    const inflight = slots[packetId & (slots.length - 1)];
+    return inflight?.packetId === packetId ? inflight : undefined;
   }
 
   remove(packetId: number): void {
-    this.inflight?.delete(packetId);
+    const { slots } = this;
+    if (slots === undefined || this.get(packetId) === undefined) return;
+    slots[packetId & (slots.length - 1)] = undefined;
+    this.used -= 1;
+    // An idle client holds no table.
+    if (this.used === 0 && slots.length > slotsKept) this.slots = undefined;
   }
+}
+
+const slotsKept = 256;
+
+function emptySlots(count: number): (Inflight | undefined)[] {
+  return Array.from({ length: count }, () => undefined);
 }
