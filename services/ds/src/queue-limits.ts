@@ -150,9 +150,11 @@ async function backlogs(
   onLost?: (backlog: Backlog, first: number) => void,
 ): Promise<Backlog[]> {
   const found: Backlog[] = [];
-  for (const subscription of session.subscriptions) {
-    if (subscription.group !== undefined) continue;
-    for (const { partition, first, end } of await queueStore.ends(subscription.queue)) {
+  const subscriptions = session.subscriptions.filter((one) => one.group === undefined);
+  // Together, since the store may wait for the disk before it says where a queue ends.
+  const ends = await Promise.all(subscriptions.map((one) => queueStore.ends(one.queue)));
+  for (const [index, subscription] of subscriptions.entries()) {
+    for (const { partition, first, end } of ends[index]!) {
       const cursor = subscription.cursors.find((one) => one.partition === partition);
       if (cursor === undefined) continue;
       const backlog = { subscription, cursor, end, messages: 0 };

@@ -155,21 +155,27 @@ async function prepare(
   opened: SharedGroup[],
 ): Promise<Map<string, StoredSubscription>> {
   const made = new Map<string, StoredSubscription>();
+  // Together, since the store may wait for the disk before it says where a queue ends.
+  const ends = await Promise.all(
+    plans.map(({ group, known }, index) => {
+      const { id } = queues[index]!;
+      const starts = group === undefined && known?.queue !== id;
+      return starts ? ports.queueStore.ends(id) : [];
+    }),
+  );
   for (const [index, { entry, group, known }] of plans.entries()) {
     const queue = queues[index]!;
     const shared = group === undefined ? undefined : await ports.groups.open(group, queue);
     if (shared !== undefined) opened.push(shared);
-    let cursors = known?.queue === queue.id ? known.cursors : made.get(entry.filter)?.cursors;
-    if (cursors === undefined && shared === undefined) {
-      const ends = await ports.queueStore.ends(queue.id);
-      cursors = ends.map((one) => Cursor.at(one.partition, one.end));
-    }
+    const cursors =
+      (known?.queue === queue.id ? known.cursors : made.get(entry.filter)?.cursors) ??
+      ends[index]!.map((one) => Cursor.at(one.partition, one.end));
     const subscription: StoredSubscription = {
       filter: entry.filter,
       options: entry.options,
       group: shared?.id,
       queue: queue.id,
-      cursors: cursors ?? [],
+      cursors,
       retainedAfter: known?.retainedAfter,
       live: false,
     };
