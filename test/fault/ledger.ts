@@ -93,9 +93,9 @@ export class Ledger {
   }
 
   /** How many acknowledged messages have not arrived yet where they are owed. */
-  owed(report?: (line: string) => void): number {
+  owed(report?: (line: string) => void, by: readonly LedgerAccount[] = this.accounts): number {
     let owed = 0;
-    for (const account of this.accounts) {
+    for (const account of by) {
       for (const topic of this.topics.values()) {
         if ((account.granted(topic.name) ?? 0) === 0) continue;
         for (const number of topic.acknowledged) {
