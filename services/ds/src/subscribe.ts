@@ -160,7 +160,7 @@ async function prepare(
     plans.map(({ group, known }, index) => {
       const { id } = queues[index]!;
       const starts = group === undefined && known?.queue !== id;
-      return starts ? ports.queueStore.ends(id) : [];
+      return starts ? ports.queueStore.ends(id) : Promise.resolve([]);
     }),
   );
   for (const [index, { entry, group, known }] of plans.entries()) {
