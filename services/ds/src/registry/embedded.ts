@@ -36,7 +36,12 @@ export class EmbeddedRegistry implements Registry {
     };
     this.#table = new JournalTable('queueIds', () => reservation(this.#reserved), load);
     journal.participate(this.#table);
-    journal.register(RecordType.queueIdsReserved, { replay: load });
+    journal.register(RecordType.queueIdsReserved, {
+      replay: (body) => {
+        load(body);
+        this.#table.mark('reserved');
+      },
+    });
   }
 
   newQueue(): QueueId {

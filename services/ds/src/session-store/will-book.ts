@@ -49,11 +49,20 @@ export class WillBook {
     );
     journal.participate(this.#table);
     journal.register(RecordType.willPut, {
-      replay: (body) => this.#load(decodeJson(body) as WillRecord),
+      replay: (body) => {
+        const record = decodeJson(body) as WillRecord;
+        this.#load(record);
+        this.#table.mark(record.number);
+      },
     });
     journal.register(RecordType.willDue, { replay: (body) => this.#replayDue(body) });
     journal.register(RecordType.willRemoved, {
-      replay: (body) => this.#forget(body.readUIntLE(0, 6)),
+      replay: (body) => {
+        const number = body.readUIntLE(0, 6);
+        this.#forget(number);
+        // Even where it is not there: a checkpoint that was cut short may have it.
+        this.#table.mark(number);
+      },
     });
   }
 
@@ -158,8 +167,10 @@ export class WillBook {
   }
 
   #replayDue(body: Buffer): void {
-    const will = this.#wills.get(body.readUIntLE(0, 6));
+    const number = body.readUIntLE(0, 6);
+    const will = this.#wills.get(number);
     if (will !== undefined) this.#setDue(will, body.readDoubleLE(6), body[14] === 1);
+    this.#table.mark(number);
   }
 
   #encode(number: number): Buffer | undefined {
