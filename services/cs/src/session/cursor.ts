@@ -120,6 +120,8 @@ export class Cursor implements Reader, Origin {
       if (answer.messages.length > 0) {
         this.page = answer.messages;
         this.pageIndex = 0;
+        // Meanwhile it may have moved on, with a message that is in several queues.
+        this.passPage(this.next - 1);
       } else if (answer.next > this.next) {
         this.next = answer.next;
         this.owner.moved(this);
