@@ -22,7 +22,7 @@ import { CsNode } from './cs-node.ts';
 import { disconnect } from './disconnect.ts';
 import type { Publisher } from './publish.ts';
 import type { Registry } from './registry/registry.ts';
-import { readRetained } from './retained.ts';
+import { endEmptyRuns, readRetained } from './retained.ts';
 import type { SessionWritePorts } from './session-write.ts';
 import { writeSessions } from './session-write.ts';
 import { subscribe, type SubscribePorts, unsubscribe } from './subscribe.ts';
@@ -81,7 +81,11 @@ class DsLink implements Link {
 
   subscribe(session: SessionHandle, subscriptions: SubscribeEntry[]): Promise<SubscribeAnswer[]> {
     const live = this.#node.sessions.get(session);
-    if (live !== undefined) return subscribe(this.#ports, live, subscriptions);
+    if (live !== undefined) {
+      return subscribe(this.#ports, live, subscriptions).then((answers) =>
+        endEmptyRuns(this.#ports, live, answers),
+      );
+    }
     const refused = { kind: 'refused', reasonCode: ReasonCode.unspecifiedError } as const;
     return Promise.resolve(subscriptions.map(() => refused));
   }

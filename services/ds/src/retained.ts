@@ -1,7 +1,14 @@
-import type { RetainedAnswer, RetainedRequest } from '@lmqtt/proto/link';
+import type { RetainedAnswer, RetainedRequest, SubscribeAnswer } from '@lmqtt/proto/link';
 import { parseSharedFilter } from '@lmqtt/common/topic';
+import type { LiveSession } from './live-session.ts';
 import type { RetainedStore } from './retained-store/retained-store.ts';
+import type { SessionStore } from './session-store/session-store.ts';
 import type { SysTopics } from './sys-topics.ts';
+
+export interface RetainedRunPorts {
+  readonly retained: RetainedStore;
+  readonly sessionStore: SessionStore;
+}
 
 /** Retained messages for a subscription, a page at a time; `$SYS` has its own. */
 export async function readRetained(
@@ -18,4 +25,42 @@ export async function readRetained(
   // They are few and made anew each time, so they are one page.
   if (filter.startsWith('$SYS/')) return { messages: sys.match(filter), next: undefined };
   return retained.match(filter, after, messagesMax, bytesMax);
+}
+
+/**
+ * A subscription for which nothing is retained owes nothing: said at once, so that a client that
+ * goes away before it has asked gets no message that was retained meanwhile a second time.
+ */
+export async function endEmptyRuns(
+  ports: RetainedRunPorts,
+  session: LiveSession,
+  answers: SubscribeAnswer[],
+): Promise<SubscribeAnswer[]> {
+  const settled: SubscribeAnswer[] = [];
+  for (const answer of answers) {
+    if (answer.kind === 'refused' || !answer.retained || (await isRetained(ports, answer))) {
+      settled.push(answer);
+      continue;
+    }
+    const { filter } = answer.subscription;
+    ports.sessionStore.write(session.stored, session.epoch, {
+      kind: 'retained-cursor',
+      session: session.handle,
+      filter,
+      after: undefined,
+    });
+    const subscription = { ...answer.subscription, retainedAfter: undefined };
+    settled.push({ ...answer, subscription, retained: false });
+  }
+  return settled;
+}
+
+async function isRetained(
+  { retained }: RetainedRunPorts,
+  { subscription }: Extract<SubscribeAnswer, { kind: 'granted' }>,
+): Promise<boolean> {
+  const { filter } = subscription;
+  if (filter.startsWith('$SYS/')) return true;
+  const page = await retained.match(filter, '', 1, 1);
+  return page.messages.length > 0 || page.next !== undefined;
 }

@@ -105,6 +105,10 @@ test('a version in flight is kept over replacement and restart', () =>
 
 test('retain handling decides whether retained messages are to be sent', () =>
   withBroker(async (broker, session) => {
+    const none = await subscribeTo(broker, session, 'none', { retainHandling: 0 });
+    assert.equal(none.retained, false);
+    assert.equal(none.subscription.retainedAfter, undefined);
+    await publish(broker, session, 'r', 'x', 1, true);
     assert.equal((await subscribeTo(broker, session, 'r', { retainHandling: 1 })).retained, true);
     assert.equal((await subscribeTo(broker, session, 'r', { retainHandling: 1 })).retained, false);
     assert.equal((await subscribeTo(broker, session, 'r', { retainHandling: 2 })).retained, false);
