@@ -1,8 +1,6 @@
 // A TCP or TLS socket as a byte stream. Hides how a connection ends without losing the last packet: a socket that is closed
 // while the client still sends is reset by the kernel, and a DISCONNECT that it has not read is gone. So after `end` the
 // socket goes on reading, into nothing, until the client closes or the time is up.
-//
-// Node's reads are used as they come: each chunk has memory of its own, so that payloads need no copy.
 
 import type { Socket } from 'node:net';
 import { lingerMs, type ByteStream, type StreamPeer } from './transport.ts';
@@ -17,10 +15,14 @@ export class SocketStream implements ByteStream {
   #above = false;
   #linger: NodeJS.Timeout | undefined = undefined;
 
-  constructor(socket: Socket, peer: StreamPeer) {
-    this.#socket = socket;
+  /** `take` may exchange the socket that is read; it has every chunk handed to the function that it is given. */
+  constructor(socket: Socket, peer: StreamPeer, take: typeof readFlowing = readFlowing) {
     this.peer = peer;
-    socket.on('data', (chunk: Buffer) => this.onBytes(chunk));
+    this.#socket = take(socket, (chunk) => this.onBytes(chunk));
+    this.#listen(this.#socket);
+  }
+
+  #listen(socket: Socket): void {
     socket.on('error', (error) => {
       this.#error ??= error;
     });
@@ -68,6 +70,11 @@ export class SocketStream implements ByteStream {
     this.#above = false;
     this.onDrain();
   };
+}
+
+/** Node's reads as they come: each chunk has memory of its own, so that payloads need no copy. */
+function readFlowing(socket: Socket, onBytes: (chunk: Buffer) => void): Socket {
+  return socket.on('data', onBytes);
 }
 
 function ignore(): void {

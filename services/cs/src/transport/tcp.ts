@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import { listening, socketOptions } from './listening.ts';
+import { readShared } from './shared-reads.ts';
 import { SocketStream } from './socket-stream.ts';
 import type { ByteStream, Listener, ListenOptions } from './transport.ts';
 
@@ -8,14 +9,14 @@ export function listenTcp(
   options: ListenOptions,
   accept: (stream: ByteStream) => void,
 ): Promise<Listener> {
-  const server = createServer(socketOptions, (socket) => {
+  const server = createServer({ ...socketOptions, pauseOnConnect: true }, (socket) => {
     const { remoteAddress: address, remotePort: port } = socket;
     // Gone before it was looked at.
     if (address === undefined || port === undefined) {
       socket.destroy();
       return;
     }
-    accept(new SocketStream(socket, { address, port, tls: false }));
+    accept(new SocketStream(socket, { address, port, tls: false }, readShared));
   });
   return listening(server, options);
 }
