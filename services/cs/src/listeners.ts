@@ -41,7 +41,8 @@ export async function openListeners(
   });
   const webSocket = {
     path: settings.wsPath,
-    messageBytesMax: settings.maxPacketSize,
+    // A frame may hold several packets; one that is too large is told so by MQTT (0x95).
+    messageBytesMax: settings.maxPacketSize * 2 + (64 << 10),
     handshakeTimeoutMs: settings.connectTimeoutMs,
   };
   const secure = {

@@ -379,7 +379,8 @@ export const table = {
     min: 1,
     max: 4_294_967_295,
     roles: ['ds'],
-    about: 'Age at which messages that no session needs are removed',
+    about:
+      'Age at which messages go even if a session needs them; those that nobody needs go at once',
   },
   CHECKPOINT_INTERVAL_S: {
     kind: 'seconds',
