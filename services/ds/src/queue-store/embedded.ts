@@ -284,12 +284,15 @@ export class EmbeddedQueueStore implements QueueStore {
     if (inbound !== undefined && !place.covered) {
       this.#inbound.stored(inbound.clientId, inbound.epoch, inbound.packetId);
     }
-    if (place.indexed) return;
+    if (place.indexed && place.covered) return;
     for (let i = 0; i < entries.length; i += 2) {
       const queue = entries[i] ?? 0;
+      const offset = entries[i + 1] ?? 0;
       if (this.#index.dropped.has(queue)) continue;
       const places = this.#index.places(queue);
-      this.#index.push(places, place.segment, entries[i + 1] ?? 0, place.position, body.length);
+      // An index has no runs of what was trimmed before it was made; offsets never go back.
+      if (place.indexed) this.#index.given(places, offset);
+      else this.#index.push(places, place.segment, offset, place.position, body.length);
       if (!place.covered) this.#entries.changed(queueId(queue));
     }
   }

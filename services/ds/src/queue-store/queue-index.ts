@@ -99,6 +99,11 @@ export class QueueIndex implements SegmentIndex {
     }
     (run.entries as number[]).push(position, bytes);
     run.count++;
+    this.given(places, offset);
+  }
+
+  /** The offset was given to a message, which is durable. */
+  given(places: QueuePlaces, offset: number): void {
     if (offset >= places.stored) places.stored = offset + 1;
     if (places.next < places.stored) places.next = places.stored;
     if (offset > places.last) places.last = offset;
