@@ -22,7 +22,7 @@ export class Metrics {
     const counts = Object.fromEntries(limits.map((limit) => [limit.name, 0]));
     // The names come from the same rows as the type.
     this.limits = counts as PlainCounters<LimitName>;
-    this.#labelled(limitMetricName, 'Times that a limit was reached', 'limit', () =>
+    this.countersOf(limitMetricName, 'Times that a limit was reached', 'limit', () =>
       Object.entries(this.limits).map(([name, count]) => [name.toLowerCase(), count]),
     );
   }
@@ -46,6 +46,19 @@ export class Metrics {
     return plain;
   }
 
+  /** A count that somebody keeps already; `read` is called at each scrape. */
+  counterOf(name: string, help: string, read: () => number): void {
+    const counter = new Counter({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        counter.reset();
+        counter.inc(read());
+      },
+    });
+  }
+
   /** One number for each value of one label. */
   counters<const Name extends string>(
     name: string,
@@ -54,7 +67,7 @@ export class Metrics {
     names: readonly Name[],
   ): PlainCounters<Name> {
     const plain = Object.fromEntries(names.map((each) => [each, 0])) as PlainCounters<Name>;
-    this.#labelled(name, help, label, () => Object.entries<number>(plain));
+    this.countersOf(name, help, label, () => Object.entries<number>(plain));
     return plain;
   }
 
@@ -96,7 +109,8 @@ export class Metrics {
     return histogram;
   }
 
-  #labelled(
+  /** Counts that somebody keeps already, by the values of one label. */
+  countersOf(
     name: string,
     help: string,
     label: string,

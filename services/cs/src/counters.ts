@@ -51,6 +51,8 @@ export class Counters {
   readonly sentByQos: [number, number, number] = [0, 0, 0];
   readonly packetsReceived: Record<PacketName, number> = zeros();
   readonly packetsSent: Record<PacketName, number> = zeros();
+  readonly packetBytesReceived: Record<PacketName, number> = zeros();
+  readonly packetBytesSent: Record<PacketName, number> = zeros();
   /** Messages that were not delivered, by reason. */
   readonly dropped: Record<DropReason, number> = {
     expired: 0,
@@ -61,20 +63,24 @@ export class Counters {
     not_authorized: 0,
   };
 
-  publishReceived(qos: Qos): void {
+  publishReceived(qos: Qos, packetBytes: number): void {
     this.receivedByQos[qos] += 1;
+    this.packetBytesReceived.publish += packetBytes;
   }
 
-  publishSent(qos: Qos): void {
+  publishSent(qos: Qos, packetBytes: number): void {
     this.sentByQos[qos] += 1;
+    this.packetBytesSent.publish += packetBytes;
   }
 
-  received(type: PacketName): void {
+  received(type: PacketName, packetBytes: number): void {
     this.packetsReceived[type] += 1;
+    this.packetBytesReceived[type] += packetBytes;
   }
 
-  sent(type: PacketName): void {
+  sent(type: PacketName, packetBytes: number): void {
     this.packetsSent[type] += 1;
+    this.packetBytesSent[type] += packetBytes;
   }
 }
 

@@ -34,19 +34,19 @@ export class CsEvents implements SessionEvents {
     this.metrics = metrics;
     this.counters = counters;
     const entries = (record: Record<string, number>) => () => Object.entries(record);
-    metrics.gauges(
+    metrics.countersOf(
       'lmqtt_connect_refused_total',
       'CONNECTs refused, by reason code',
       'reason_code',
       entries(this.refusals),
     );
-    metrics.gauges(
+    metrics.countersOf(
       'lmqtt_connection_ended_total',
       'Connections that ended, by why',
       'reason',
       entries(this.ends),
     );
-    metrics.gauges(
+    metrics.countersOf(
       'lmqtt_transport_events_total',
       'What happened before there was a connection, by kind',
       'kind',

@@ -10,44 +10,60 @@ export function registerMetrics(metrics: Metrics, counters: Counters, node: CsNo
     Object.entries({ ...counts, publish: publishes.reduce((sum, count) => sum + count, 0) });
   const record = (counts: Record<string, number>) => () => Object.entries(counts);
   metrics.gauge('lmqtt_connections', 'Connections with a session', () => node.sessionCount);
-  metrics.gauge(
+  metrics.counterOf(
     'lmqtt_connections_accepted_total',
     'Connections accepted',
     () => counters.accepted,
   );
   metrics.gauge('lmqtt_inflight', 'Messages in flight to clients', () => node.inflightCount());
-  metrics.gauge('lmqtt_bytes_received_total', 'Bytes from clients', () => counters.bytesReceived);
-  metrics.gauge('lmqtt_bytes_sent_total', 'Bytes to clients', () => counters.bytesSent);
-  metrics.gauge(
+  metrics.counterOf(
+    'lmqtt_bytes_received_total',
+    'Bytes from clients',
+    () => counters.bytesReceived,
+  );
+  metrics.counterOf('lmqtt_bytes_sent_total', 'Bytes to clients', () => counters.bytesSent);
+  metrics.counterOf(
     'lmqtt_malformed_total',
     'Packets that broke the protocol',
     () => counters.malformed,
   );
-  metrics.gauges(
+  metrics.countersOf(
     'lmqtt_publishes_received_total',
     'PUBLISH packets from clients, by QoS',
     'qos',
     byQos(counters.receivedByQos),
   );
-  metrics.gauges(
+  metrics.countersOf(
     'lmqtt_deliveries_total',
     'PUBLISH packets to clients, by QoS',
     'qos',
     byQos(counters.sentByQos),
   );
-  metrics.gauges(
+  metrics.countersOf(
     'lmqtt_packets_received_total',
     'Packets from clients, by type',
     'type',
     packets(counters.packetsReceived, counters.receivedByQos),
   );
-  metrics.gauges(
+  metrics.countersOf(
     'lmqtt_packets_sent_total',
     'Packets to clients, by type',
     'type',
     packets(counters.packetsSent, counters.sentByQos),
   );
-  metrics.gauges(
+  metrics.countersOf(
+    'lmqtt_received_bytes_total',
+    'Bytes of packets from clients, by type',
+    'type',
+    record(counters.packetBytesReceived),
+  );
+  metrics.countersOf(
+    'lmqtt_sent_bytes_total',
+    'Bytes of packets to clients, by type',
+    'type',
+    record(counters.packetBytesSent),
+  );
+  metrics.countersOf(
     'lmqtt_dropped_total',
     'Messages not delivered, by reason',
     'reason',

@@ -58,6 +58,11 @@ export class PacketReader {
     return this.#protocolLevel;
   }
 
+  /** Of the packet that the sink is called with, its fixed header included. */
+  get packetBytes(): number {
+    return this.#packetBytes;
+  }
+
   get stopped(): boolean {
     return this.#stopped;
   }

@@ -66,6 +66,12 @@ export interface Client extends Outlet, Flushed {
   readonly ended: boolean;
   /** The session was claimed by another connection before this one heard that it had it. */
   readonly kickedEarly: number | undefined;
+  /** Of the packet that is being handled. */
+  readonly packetBytes: number;
+  /** PINGREQ: answered when what came before it is. */
+  ping(): void;
+  /** What came is no packet; the version is known where the CONNECT got so far. */
+  malformed(reasonCode: number, reason: string): void;
   acknowledge(type: Acknowledgement, packetId: number, reasonCode: number): void;
   sendPacket(type: ColdPacket, bytes: Uint8Array): void;
   /** Takes over what CONNECT says of the connection itself. */

@@ -15,33 +15,19 @@ import {
   writePubrec,
   writePubrel,
 } from '../codec/acknowledgement-writer.ts';
-import type { Auth } from '../packet/auth.ts';
 import type { Connect } from '../packet/connect.ts';
-import type { Disconnect } from '../packet/disconnect.ts';
-import type { PacketSink } from '../packet/packet-sink.ts';
 import type { ProtocolVersion } from '../packet/packet-type.ts';
-import type { IncomingPublish } from '../packet/publish.ts';
-import type { Subscribe } from '../packet/subscribe.ts';
-import type { Unsubscribe } from '../packet/unsubscribe.ts';
 import type { Session } from '../session/session.ts';
 import type { ByteStream } from '../transport/transport.ts';
 import type { Timed } from '../wheel.ts';
 import type { Acknowledgement, Client, ClientNode, ColdPacket } from './client.ts';
 import { Inbound } from './inbound.ts';
 import { Outbox } from './outbox.ts';
-import { onPuback, onPubcomp, onPubrec, onPubrel } from './packets/acknowledge.ts';
-import { onAuth } from './packets/auth.ts';
-import { onConnect } from './packets/connect.ts';
-import { onDisconnect } from './packets/disconnect.ts';
-import { onPublish } from './packets/publish.ts';
-import { onSubscribe } from './packets/subscribe.ts';
-import { onUnsubscribe } from './packets/unsubscribe.ts';
+import { PacketDispatch } from './dispatch.ts';
+import { PendingPings } from './pending-pings.ts';
 import { PublishWriter } from './publish-writer.ts';
 import { PublishRate } from './publish-rate.ts';
 import { InboundAliases } from './topic-aliases.ts';
-
-/** How long a PINGRESP waits for answers that are due before it. */
-const pingWaitMs = 1000;
 
 const writeAcknowledgement: Record<Acknowledgement, typeof writePuback> = {
   puback: writePuback,
@@ -59,13 +45,15 @@ const writeAcknowledgement: Record<Acknowledgement, typeof writePuback> = {
  * - The connection ends once; its session is told in the same turn, after all that it wrote.
  * - After `fail`, `refuse` or `finish` no packet of it is handled.
  */
-export class Connection implements PacketSink, Client, Timed {
+export class Connection implements Client, Timed {
   readonly node: ClientNode;
   readonly stream: ByteStream;
   readonly handle: SessionHandle;
   private readonly reader: PacketReader;
   readonly inbound: Inbound = new Inbound();
+  private readonly packets: PacketDispatch;
   private readonly outbox: Outbox;
+  private pings: PendingPings | undefined = undefined;
   dueTick = -1;
   slotIndex = 0;
 
@@ -98,9 +86,6 @@ export class Connection implements PacketSink, Client, Timed {
   private lastPacketMs: number;
   private readonly acceptedMs: number;
   private readingPaused = false;
-  private pings = 0;
-  private pingTimer: NodeJS.Timeout | undefined = undefined;
-  private pingsOverdue = false;
   private flushing = false;
   private closeWhenFlushed = false;
 
@@ -109,6 +94,7 @@ export class Connection implements PacketSink, Client, Timed {
     this.stream = stream;
     this.handle = handle;
     this.outbox = new Outbox(stream);
+    this.packets = new PacketDispatch(this);
     this.reader = new PacketReader({ packetBytesMax: node.config.maxPacketSize });
     this.lastPacketMs = node.turnMs;
     this.acceptedMs = node.turnMs;
@@ -124,7 +110,7 @@ export class Connection implements PacketSink, Client, Timed {
     if (this.ended) return;
     this.lastPacketMs = this.node.turnMs;
     this.node.counters.bytesReceived += chunk.length;
-    this.reader.feed(chunk, this);
+    this.reader.feed(chunk, this.packets);
     if (this.reader.stopped && this.reader.waitingBytes > this.node.config.maxPacketSize) {
       this.readingPaused = true;
       this.stream.pause();
@@ -147,33 +133,35 @@ export class Connection implements PacketSink, Client, Timed {
 
   flush(): void {
     this.flushing = false;
-    if (this.pings > 0) this.answerPings();
+    if (this.pings !== undefined && this.pings.due(this.inbound.unanswered)) this.answerPings();
     this.node.counters.bytesSent += this.outbox.flush();
     if (this.closeWhenFlushed) this.stream.end();
   }
 
-  /**
-   * PINGRESP leaves behind what the packets before it caused, so that a client may take it for
-   * "all before is done"; but it does not wait long for a slow store.
-   */
+  /** PINGREQ: answered when what came before it is. */
+  ping(): void {
+    this.pings ??= new PendingPings(() => this.written());
+    this.pings.add();
+    this.written();
+  }
+
   private answerPings(): void {
-    if (!this.ended && this.inbound.unanswered > 0 && !this.pingsOverdue) {
-      this.pingTimer ??= setTimeout(() => {
-        this.pingsOverdue = true;
-        this.written();
-      }, pingWaitMs);
-      return;
-    }
-    clearTimeout(this.pingTimer);
-    this.pingTimer = undefined;
-    this.pingsOverdue = false;
-    // [MQTT-3.14.4-1]: nothing follows a DISCONNECT.
-    if (this.ended) this.pings = 0;
-    for (; this.pings > 0; this.pings--) {
+    for (let left = this.pings?.take() ?? 0; left > 0 && !this.ended; left--) {
       this.outbox.reserve(pingrespBytes);
       this.outbox.at = writePingresp(this.outbox.buffer, this.outbox.at);
-      this.node.counters.sent('pingresp');
+      this.node.counters.sent('pingresp', pingrespBytes);
     }
+  }
+
+  get packetBytes(): number {
+    return this.reader.packetBytes;
+  }
+
+  /** What came is no packet; the version is known where the CONNECT got so far. */
+  malformed(reasonCode: number, reason: string): void {
+    const { version } = this.reader;
+    if (this.version === 0) this.version = version;
+    this.fail(reasonCode, reason);
   }
 
   /** Too many publishes of this client are on their way: its socket is not read until some left. */
@@ -207,6 +195,7 @@ export class Connection implements PacketSink, Client, Timed {
     const writer = this.publishWriter;
     if (writer === undefined) throw new Error('a PUBLISH before CONNACK');
     const { outbox } = this;
+    const before = outbox.at;
     const fits = writer.write(
       outbox,
       message,
@@ -218,7 +207,7 @@ export class Connection implements PacketSink, Client, Timed {
       this.node.nowMs(),
     );
     if (!fits) return false;
-    this.node.counters.publishSent(qos);
+    this.node.counters.publishSent(qos, outbox.at - before);
     if (!this.flushing) this.written();
     return true;
   }
@@ -233,17 +222,31 @@ export class Connection implements PacketSink, Client, Timed {
     if (this.ended || this.version === 0) return;
     const { outbox } = this;
     outbox.reserve(acknowledgementBytesMax);
+    const before = outbox.at;
     const write = writeAcknowledgement[type];
-    outbox.at = write(outbox.buffer, outbox.at, packetId, reasonCode, this.version);
-    this.node.counters.sent(type);
+    outbox.at = write(outbox.buffer, before, packetId, reasonCode, this.version);
+    this.node.counters.sent(type, outbox.at - before);
     if (!this.flushing) this.written();
   }
 
   sendPacket(type: ColdPacket, bytes: Uint8Array): void {
     if (this.ended) return;
+    if (bytes.length > (this.maximumPacketSize ?? Number.POSITIVE_INFINITY)) {
+      this.tooLarge(type);
+      return;
+    }
     this.outbox.append(bytes);
-    this.node.counters.sent(type);
+    this.node.counters.sent(type, bytes.length);
     this.written();
+  }
+
+  /** [MQTT-3.1.2-24]: what the client does not take is not sent; without it, it cannot go on. */
+  private tooLarge(type: ColdPacket): void {
+    const reason = `${type} past the maximum packet size of the client`;
+    if (type === 'auth') this.fail(ReasonCode.packetTooLarge, reason);
+    else if (type === 'suback' || type === 'unsuback') {
+      this.close(ReasonCode.packetTooLarge, reason);
+    } else this.finish({ publishWill: true, sessionExpiryS: undefined, reason });
   }
 
   // Life
@@ -355,7 +358,7 @@ export class Connection implements PacketSink, Client, Timed {
   }
 
   resumePackets(): void {
-    this.reader.resume(this);
+    this.reader.resume(this.packets);
   }
 
   /** Ends when what was written has left. */
@@ -370,7 +373,7 @@ export class Connection implements PacketSink, Client, Timed {
     if (this.ended) return;
     this.ended = true;
     this.reader.end();
-    clearTimeout(this.pingTimer);
+    this.pings?.cancel();
     this.node.wheel.remove(this);
     this.node.closed(this, end);
   }
@@ -390,81 +393,6 @@ export class Connection implements PacketSink, Client, Timed {
     this.node.events.linkFailed(this, error);
     this.fail(ReasonCode.serverUnavailable, 'server unavailable');
   }
-
-  // Packets
-
-  connect(packet: Connect): void {
-    this.node.counters.received('connect');
-    onConnect(this, packet);
-  }
-
-  publish(packet: IncomingPublish): void {
-    if (this.ready()) onPublish(this, packet);
-  }
-
-  puback(packetId: number, reasonCode: number): void {
-    this.node.counters.received('puback');
-    if (this.ready()) onPuback(this, packetId, reasonCode);
-  }
-
-  pubrec(packetId: number, reasonCode: number): void {
-    this.node.counters.received('pubrec');
-    if (this.ready()) onPubrec(this, packetId, reasonCode);
-  }
-
-  pubrel(packetId: number, _reasonCode: number): void {
-    this.node.counters.received('pubrel');
-    if (this.ready()) onPubrel(this, packetId);
-  }
-
-  pubcomp(packetId: number, reasonCode: number): void {
-    this.node.counters.received('pubcomp');
-    if (this.ready()) onPubcomp(this, packetId, reasonCode);
-  }
-
-  subscribe(packet: Subscribe): void {
-    this.node.counters.received('subscribe');
-    if (this.ready()) onSubscribe(this, packet);
-  }
-
-  unsubscribe(packet: Unsubscribe): void {
-    this.node.counters.received('unsubscribe');
-    if (this.ready()) onUnsubscribe(this, packet);
-  }
-
-  pingreq(): void {
-    this.node.counters.received('pingreq');
-    if (!this.ready()) return;
-    this.pings += 1;
-    this.written();
-  }
-
-  disconnect(packet: Disconnect): void {
-    this.node.counters.received('disconnect');
-    if (this.ended) return;
-    if (this.session === undefined) this.finish({ ...endedByClient });
-    else onDisconnect(this, packet);
-  }
-
-  auth(packet: Auth): void {
-    this.node.counters.received('auth');
-    if (!this.ended) onAuth(this, packet);
-  }
-
-  malformed(reasonCode: number, reason: string): void {
-    if (reasonCode === ReasonCode.packetTooLarge) this.node.events.limit('MAX_PACKET_SIZE');
-    else this.node.counters.malformed += 1;
-    if (this.version === 0) this.version = versionOf(this.reader);
-    this.fail(reasonCode, reason);
-  }
-
-  /** [MQTT-4.12.0-2]: before CONNACK only AUTH and DISCONNECT may follow CONNECT. */
-  private ready(): boolean {
-    if (this.ended) return false;
-    if (this.session !== undefined) return true;
-    this.fail(ReasonCode.protocolError, 'a packet before CONNACK');
-    return false;
-  }
 }
 
 function kickReason(reasonCode: number): string {
@@ -476,17 +404,6 @@ function kickReason(reasonCode: number): string {
     default:
       return 'closed by the server';
   }
-}
-
-const endedByClient: ConnectionEnd = {
-  publishWill: false,
-  sessionExpiryS: undefined,
-  reason: 'client',
-};
-
-function versionOf(reader: PacketReader): ProtocolVersion | 0 {
-  const { version } = reader;
-  return version === 3 || version === 4 || version === 5 ? version : 0;
 }
 
 /** Reasons that 3.1.1 has a return code for (3.2.2.3); for others it is closed without an answer. */

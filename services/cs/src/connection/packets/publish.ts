@@ -10,7 +10,6 @@ import type { Client } from '../client.ts';
 export function onPublish(connection: Client, packet: IncomingPublish): void {
   const { node, inbound } = connection;
   const { qos, packetId } = packet;
-  node.counters.publishReceived(qos);
   if (connection.publishRate?.take(node.turnMs) === false) {
     node.events.limit('MAX_PUBLISH_RATE');
     connection.fail(ReasonCode.messageRateTooHigh, 'publish rate exceeded');

@@ -1,4 +1,3 @@
-import { ReasonCode } from '@lmqtt/common/reason-code';
 import { authPacket } from '../../codec/cold.ts';
 import type { Client } from '../client.ts';
 
@@ -9,15 +8,6 @@ export function sendAuth(
   authenticationData: Buffer | undefined,
 ): void {
   const authenticationMethod = connection.authenticationMethod ?? '';
-  const { maximumPacketSize } = connection;
-  const packet = authPacket(
-    { reasonCode, authenticationMethod, authenticationData },
-    maximumPacketSize,
-  );
-  if (maximumPacketSize !== undefined && packet.length > maximumPacketSize) {
-    // [MQTT-3.1.2-24]: nothing can be left out of it.
-    connection.fail(ReasonCode.packetTooLarge, 'AUTH is larger than the client takes');
-    return;
-  }
-  connection.sendPacket('auth', packet);
+  const packet = { reasonCode, authenticationMethod, authenticationData };
+  connection.sendPacket('auth', authPacket(packet, connection.maximumPacketSize));
 }

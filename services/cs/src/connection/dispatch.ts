@@ -1,0 +1,104 @@
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import type { Auth } from '../packet/auth.ts';
+import type { Connect } from '../packet/connect.ts';
+import type { Disconnect } from '../packet/disconnect.ts';
+import type { PacketSink } from '../packet/packet-sink.ts';
+import type { IncomingPublish } from '../packet/publish.ts';
+import type { Subscribe } from '../packet/subscribe.ts';
+import type { Unsubscribe } from '../packet/unsubscribe.ts';
+import type { PacketName } from '../counters.ts';
+import type { Client } from './client.ts';
+import { onPuback, onPubcomp, onPubrec, onPubrel } from './packets/acknowledge.ts';
+import { onAuth } from './packets/auth.ts';
+import { onConnect } from './packets/connect.ts';
+import { onDisconnect } from './packets/disconnect.ts';
+import { onPublish } from './packets/publish.ts';
+import { onSubscribe } from './packets/subscribe.ts';
+import { onUnsubscribe } from './packets/unsubscribe.ts';
+
+/** Packets of one connection to their handlers: counted, and only as long as it takes them. */
+export class PacketDispatch implements PacketSink {
+  private readonly client: Client;
+
+  constructor(client: Client) {
+    this.client = client;
+  }
+
+  connect(packet: Connect): void {
+    this.count('connect');
+    onConnect(this.client, packet);
+  }
+
+  publish(packet: IncomingPublish): void {
+    const { client } = this;
+    client.node.counters.publishReceived(packet.qos, client.packetBytes);
+    if (this.ready()) onPublish(client, packet);
+  }
+
+  puback(packetId: number, reasonCode: number): void {
+    this.count('puback');
+    if (this.ready()) onPuback(this.client, packetId, reasonCode);
+  }
+
+  pubrec(packetId: number, reasonCode: number): void {
+    this.count('pubrec');
+    if (this.ready()) onPubrec(this.client, packetId, reasonCode);
+  }
+
+  pubrel(packetId: number, _reasonCode: number): void {
+    this.count('pubrel');
+    if (this.ready()) onPubrel(this.client, packetId);
+  }
+
+  pubcomp(packetId: number, reasonCode: number): void {
+    this.count('pubcomp');
+    if (this.ready()) onPubcomp(this.client, packetId, reasonCode);
+  }
+
+  subscribe(packet: Subscribe): void {
+    this.count('subscribe');
+    if (this.ready()) onSubscribe(this.client, packet);
+  }
+
+  unsubscribe(packet: Unsubscribe): void {
+    this.count('unsubscribe');
+    if (this.ready()) onUnsubscribe(this.client, packet);
+  }
+
+  pingreq(): void {
+    this.count('pingreq');
+    if (this.ready()) this.client.ping();
+  }
+
+  disconnect(packet: Disconnect): void {
+    this.count('disconnect');
+    const { client } = this;
+    if (client.ended) return;
+    if (client.session !== undefined) onDisconnect(client, packet);
+    else client.finish({ publishWill: false, sessionExpiryS: undefined, reason: 'client' });
+  }
+
+  auth(packet: Auth): void {
+    this.count('auth');
+    if (!this.client.ended) onAuth(this.client, packet);
+  }
+
+  malformed(reasonCode: number, reason: string): void {
+    this.client.node.counters.malformed += 1;
+    this.client.malformed(reasonCode, reason);
+  }
+
+  private count(type: PacketName): void {
+    const { client } = this;
+    client.node.counters.received(type, client.packetBytes);
+  }
+
+  /** [MQTT-4.12.0-2]: before CONNACK only AUTH and DISCONNECT may follow CONNECT. */
+  private ready(): boolean {
+    const { client } = this;
+    if (client.ended) return false;
+    if (client.session !== undefined) return true;
+    client.fail(ReasonCode.protocolError, 'a packet before CONNACK');
+    return false;
+  }
+}
