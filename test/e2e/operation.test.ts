@@ -1,0 +1,2 @@
+// The broker as its operator sees it.
+export {};

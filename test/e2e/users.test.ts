@@ -1,0 +1,2 @@
+// Users who log in.
+export {};
