@@ -22,7 +22,7 @@ async function secureClient(
   const { subject } = socket.getPeerCertificate();
   const client = new RawClient(socket);
   await client.connect({ clientId: unique('c') });
-  return { client, name: String(subject.CN) };
+  return { client, name: subject.CN };
 }
 
 void test('renewed without dropping anyone', requirePrograms('openssl'), async (t) => {
