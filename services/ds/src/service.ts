@@ -216,6 +216,11 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   metrics.gauge('lmqtt_sessions', 'Sessions, connected or not', () => sessionStore.count);
   metrics.gauge('lmqtt_sessions_connected', 'Connected sessions', () => live.size);
   metrics.gauge('lmqtt_queues', 'Queues that somebody holds', () => routes.queueCount);
+  metrics.gauge(
+    'lmqtt_queue_depth',
+    'Messages that wait in queues, once for each',
+    () => embedded.depth,
+  );
   metrics.gauge('lmqtt_shared_groups', 'Shared groups', () => groups.count);
   metrics.gauge('lmqtt_retained_messages', 'Retained messages', () => retained.count);
   metrics.gauge('lmqtt_retained_bytes', 'Bytes of retained messages', () => retained.bytes);

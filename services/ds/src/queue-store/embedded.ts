@@ -171,6 +171,11 @@ export class EmbeddedQueueStore implements QueueStore {
     this.#retention.wake();
   }
 
+  /** Messages that somebody still needs, once for each queue that they are in. */
+  get depth(): number {
+    return this.#index.depth;
+  }
+
   /** Every queue that has offsets and was not dropped: what nobody holds is to be dropped. */
   queues(): QueueId[] {
     return [...this.#index.queues.keys()].map(queueId);

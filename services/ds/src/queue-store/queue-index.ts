@@ -69,6 +69,12 @@ export class QueueIndex implements SegmentIndex {
   /** Runs with untrimmed messages in each sealed segment. */
   readonly #live = new Map<number, number>();
 
+  get depth(): number {
+    let depth = 0;
+    for (const places of this.queues.values()) depth += places.stored - places.first;
+    return depth;
+  }
+
   /** Made where it is not there. */
   places(queue: number): QueuePlaces {
     let places = this.queues.get(queue);
