@@ -18,17 +18,18 @@ const flag = { qos: 3, retain: 4, expires: 8, inbound: 16, ownClient: 32, proper
 const fixedBytes = 17;
 const entryBytes = 12;
 const two32 = 2 ** 32;
+const textLoopMax = 48;
 
 export function recordBytes(
   message: Message,
   queues: number,
   inbound: InboundId | undefined,
 ): number {
-  let bytes = fixedBytes + queues * entryBytes + Buffer.byteLength(message.publisher);
+  let bytes = fixedBytes + queues * entryBytes + bytesOf(message.publisher);
   if (message.expiresAtMs !== 0) bytes += 8;
   if (inbound !== undefined) {
     bytes += 10;
-    if (inbound.clientId !== message.publisher) bytes += 2 + Buffer.byteLength(inbound.clientId);
+    if (inbound.clientId !== message.publisher) bytes += 2 + bytesOf(inbound.clientId);
   }
   if (message.properties !== undefined) bytes += message.properties.length;
   return bytes + 4 + topicBytes(message) + message.payloadEnd - message.payloadStart;
@@ -52,28 +53,27 @@ export function encodeRecord(
     (inbound === undefined ? 0 : flag.inbound) |
     (ownClient ? flag.ownClient : 0) |
     (properties === undefined ? 0 : flag.properties);
-  into.writeUInt16LE(entries.length, start + 1);
-  into.writeUInt32LE(properties?.length ?? 0, start + 5);
-  into.writeDoubleLE(storedMs, start + 9);
-  let at = start + fixedBytes;
-  if (expiresAtMs !== 0) at = into.writeDoubleLE(expiresAtMs, at);
+  putU16(into, start + 1, entries.length);
+  putU32(into, start + 5, properties?.length ?? 0);
+  let at = putDouble(into, start + 9, storedMs);
+  if (expiresAtMs !== 0) at = putDouble(into, at, expiresAtMs);
   if (inbound !== undefined) {
-    at = into.writeDoubleLE(inbound.epoch, at);
-    at = into.writeUInt16LE(inbound.packetId, at);
+    at = putDouble(into, at, inbound.epoch);
+    at = putU16(into, at, inbound.packetId);
     if (!ownClient) {
-      const bytes = into.write(inbound.clientId, at + 2);
-      into.writeUInt16LE(bytes, at);
-      at += 2 + bytes;
+      const end = putText(into, at + 2, inbound.clientId);
+      putU16(into, at, end - at - 2);
+      at = end;
     }
   }
   for (let i = 0; i < entries.length; i++) {
     const entry = entries[i];
     if (entry === undefined) break;
-    at = writeUInt48(into, writeUInt48(into, at, entry.queue), entry.offset);
+    at = putU48(into, putU48(into, at, entry.queue), entry.offset);
   }
-  const publisherBytes = publisher === '' ? 0 : into.write(publisher, at);
-  into.writeUInt16LE(publisherBytes, start + 3);
-  at += publisherBytes;
+  const publisherEnd = putText(into, at, publisher);
+  putU16(into, start + 3, publisherEnd - at);
+  at = publisherEnd;
   if (properties !== undefined) {
     properties.copy(into, at);
     message.properties = into.subarray(at, at + properties.length);
@@ -127,9 +127,57 @@ function topicBytes(message: Message): number {
   return ((buffer[topicStart] ?? 0) << 8) | (buffer[topicStart + 1] ?? 0);
 }
 
-function writeUInt48(into: Buffer, at: number, value: number): number {
-  into.writeUInt32LE(value % two32, at);
-  return into.writeUInt16LE(Math.floor(value / two32), at + 4);
+// By hand: a call of Buffer's for each field costs more than all else of a record's head.
+
+function putU16(into: Buffer, at: number, value: number): number {
+  into[at] = value;
+  into[at + 1] = value >>> 8;
+  return at + 2;
+}
+
+function putU32(into: Buffer, at: number, value: number): number {
+  into[at] = value;
+  into[at + 1] = value >>> 8;
+  into[at + 2] = value >>> 16;
+  into[at + 3] = value >>> 24;
+  return at + 4;
+}
+
+function putU48(into: Buffer, at: number, value: number): number {
+  return putU16(into, putU32(into, at, value >>> 0), Math.floor(value / two32));
+}
+
+const double = new Float64Array(1);
+const doubleBytes = new Uint8Array(double.buffer);
+
+function putDouble(into: Buffer, at: number, value: number): number {
+  double[0] = value;
+  for (let i = 0; i < 8; i++) into[at + i] = doubleBytes[i] ?? 0;
+  return at + 8;
+}
+
+/** Names of clients are short and seldom anything but ASCII. */
+function putText(into: Buffer, at: number, text: string): number {
+  const { length } = text;
+  if (length > textLoopMax) return at + into.write(text, at);
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) return at + into.write(text, at);
+    into[at + i] = code;
+  }
+  return at + length;
+}
+
+let measuredText = '';
+let measuredBytes = 0;
+
+/** Messages of one publisher come in runs. */
+function bytesOf(text: string): number {
+  if (text !== measuredText) {
+    measuredText = text;
+    measuredBytes = Buffer.byteLength(text);
+  }
+  return measuredBytes;
 }
 
 function readUInt48(from: Buffer, at: number): number {
