@@ -1,2 +1,0 @@
-// Users who log in.
-export {};
