@@ -178,8 +178,9 @@ export class Broker {
     return code;
   }
 
-  async #terminate(): Promise<number | null> {
-    this.#child?.kill('SIGTERM');
+  /** This signal; the exit code. The directory stays, for `restart`. */
+  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    this.#child?.kill(signal);
     try {
       return await this.#ended();
     } catch (error) {
@@ -192,7 +193,7 @@ export class Broker {
   async stop(): Promise<number | null> {
     if (this.external) return 0;
     try {
-      return this.#child ? await this.#terminate() : 0;
+      return this.#child ? await this.end() : 0;
     } finally {
       if (this.#dirIsOurs) {
         process.off('exit', this.#removeDir);
@@ -211,7 +212,7 @@ export class Broker {
   /** Starts again on the same directory, after a clean stop where it still runs; new ports. */
   async restart(settings: Readonly<Record<string, string>> = this.#settings): Promise<void> {
     if (this.external) throw new Error('a broker of somebody else cannot be restarted');
-    if (this.#child) await this.#terminate();
+    if (this.#child) await this.end();
     this.#settings = settings;
     await this.start();
   }
