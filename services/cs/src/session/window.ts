@@ -60,6 +60,8 @@ export class Window {
   /** The client's receive maximum or ours, whichever is less. */
   readonly size: number;
   private slots: (Inflight | undefined)[] | undefined = undefined;
+  /** Of the table that was let go last: a client that takes bursts needs as many again. */
+  private slotsBefore = slotsMin;
   private used = 0;
   private lastPacketId = 0;
   private lastSequence = 0;
@@ -92,7 +94,7 @@ export class Window {
   }
 
   add(inflight: Inflight): void {
-    let slots = (this.slots ??= emptySlots(slotsMin));
+    let slots = (this.slots ??= emptySlots(this.slotsBefore));
     while (
       this.used * 2 >= slots.length ||
       slots[inflight.packetId & (slots.length - 1)] !== undefined
@@ -132,12 +134,17 @@ export class Window {
     slots[packetId & (slots.length - 1)] = undefined;
     this.used -= 1;
     // An idle client holds no table.
-    if (this.used === 0 && slots.length > slotsKept) this.slots = undefined;
+    if (this.used === 0 && slots.length > slotsKept) {
+      this.slotsBefore = slots.length;
+      this.slots = undefined;
+    }
   }
 }
 
 const slotsKept = 256;
 
 function emptySlots(count: number): (Inflight | undefined)[] {
-  return Array.from({ length: count }, () => undefined);
+  const slots: (Inflight | undefined)[] = [];
+  while (slots.length < count) slots.push(undefined);
+  return slots;
 }
