@@ -17,6 +17,12 @@ export interface TurnTargets {
 }
 
 /**
+ * When a message goes to more clients, bytes leave meanwhile: the first clients are at work while
+ * the others are served, and few write buffers are in use at once.
+ */
+const outputsMax = 64;
+
+/**
  * Everything that one turn of the event loop gathers for others: publishes for ds, writes of
  * session state, sessions that may send, bytes for sockets. One call each at its end.
  */
@@ -96,13 +102,20 @@ export class Turn {
     while (this.sessions.length > 0) {
       const { sessions } = this;
       this.sessions = [];
-      for (const session of sessions) session.pump();
+      for (const session of sessions) {
+        session.pump();
+        if (this.outputs.length >= outputsMax) this.flushOutputs();
+      }
     }
     this.flush();
+    this.flushOutputs();
+    this.targets.ended();
+  }
+
+  private flushOutputs(): void {
     const { outputs } = this;
     this.outputs = [];
     for (const output of outputs) output.flush();
-    this.targets.ended();
   }
 }
 
