@@ -145,6 +145,32 @@ test('[MQTT-3.3.4-2] a message in two queues goes out once, highest QoS, all ide
   );
 });
 
+test('a page that comes when another cursor has moved on begins where that is by then', async () => {
+  const messages = [0, 1, 2].map((n) =>
+    stored(
+      String(n),
+      1,
+      [
+        [1, n, n - 1],
+        [2, n, n - 1],
+      ],
+      'a/b',
+    ),
+  );
+  const { session, sent, run } = setUp({ messages });
+  const first = session.subscribe(subscription('a/+', 1, 1));
+  session.subscribe(subscription('+/b', 2, 1));
+  const [cursor] = first.cursors;
+  assert.ok(cursor);
+  await run();
+  cursor.loaded({ messages, next: 3, end: 3 });
+  await run();
+  assert.deepEqual(
+    sent.map(({ text }) => text),
+    ['0', '1', '2'],
+  );
+});
+
 test('no more than the window is in flight, and an acknowledgement lets the next one go', async () => {
   const messages = [0, 1, 2, 3].map((n) => stored(String(n), 1, [[1, n, n - 1]]));
   const { session, sent, run } = setUp({ messages, windowSize: 2 });
