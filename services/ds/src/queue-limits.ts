@@ -30,11 +30,15 @@ const noHandle = sessionHandle(0);
 const sampleMessages = 32;
 const sampleBytes = 1024 * 1024;
 
-/** How many messages wait for a session, not counting what shared groups would give it. */
+/**
+ * How many messages wait for a session: not counting those in flight, nor what shared groups would
+ * give it.
+ */
 export async function queuedOf(queueStore: QueueStore, session: StoredSession): Promise<number> {
   let messages = 0;
   for (const backlog of await backlogs(queueStore, session)) messages += backlog.messages;
-  return messages;
+  for (const { place } of session.outbound) if (place.kind === 'queue') messages -= 1;
+  return Math.max(0, messages);
 }
 
 /**
