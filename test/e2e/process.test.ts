@@ -112,22 +112,6 @@ void test('flags count more than the environment, the environment more than file
   }
 });
 
-void test('a second process on the same files: one line, exit code 1, the first is unharmed', async () => {
-  const broker = await startBroker();
-  try {
-    const dataDir = broker.dataDir;
-    const second = await lmqtt([...ports, '--data-dir', dataDir, '--log-level', 'silent']);
-    assert.equal(second.stdout, '');
-    assert.match(second.stderr, /^lmqtt: [^\n]*\n$/);
-    assert.ok(second.stderr.includes(dataDir), second.stderr);
-    assert.equal(second.code, 1);
-    const client = await connected(broker.mqttPort);
-    await client.publish(unique(), 'x', { qos: 2 });
-  } finally {
-    await broker.stop();
-  }
-});
-
 void describe('a planned stop', { concurrency: 2 }, () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     void test(`${signal}: clients are told, all is kept, no will of who comes back`, async (t) => {
