@@ -84,7 +84,9 @@ export class PacketDispatch implements PacketSink {
   }
 
   malformed(reasonCode: number, reason: string): void {
-    this.client.node.counters.malformed += 1;
+    const { node } = this.client;
+    if (reasonCode === ReasonCode.packetTooLarge) node.events.limit('MAX_PACKET_SIZE');
+    else node.counters.malformed += 1;
     this.client.malformed(reasonCode, reason);
   }
 
