@@ -44,6 +44,11 @@ class HeldFiles extends ShadowFiles {
     const file = await super.open(path, mode);
     if (mode === 'read') return file;
     const write = file.write.bind(file);
+    const close = file.close.bind(file);
+    file.close = async () => {
+      await this.#late;
+      await close();
+    };
     file.write = (buffer, start, bytes, position, done) => {
       if (!this.lies) {
         this.#whenAllowed(() => write(buffer, start, bytes, position, done));
