@@ -6,8 +6,9 @@ import type { ByteStream } from '../transport/transport.ts';
  * connection holds none.
  */
 
-const sizes = [4 << 10, 16 << 10, 64 << 10, 256 << 10];
-const pooledMax = 64;
+const sizes = [512, 4 << 10, 16 << 10, 64 << 10, 256 << 10];
+/** Of each size. */
+const pooledBytesMax = 1 << 20;
 const pools: Buffer[][] = sizes.map(() => []);
 
 function take(bytes: number): Buffer {
@@ -21,7 +22,7 @@ function take(bytes: number): Buffer {
 
 function giveBack(buffer: Buffer): void {
   const pool = pools[sizes.indexOf(buffer.length)];
-  if (pool !== undefined && pool.length < pooledMax) pool.push(buffer);
+  if (pool !== undefined && pool.length * buffer.length < pooledBytesMax) pool.push(buffer);
 }
 
 const none: Buffer = Buffer.alloc(0);
