@@ -38,8 +38,8 @@ export interface RunningBroker {
 const startMs = 15_000;
 
 /** Taken out of the environment: our broker refuses a variable of its prefix that it does not know. */
-const rumqttdPath = process.env['LMQTT_RUMQTTD'];
-delete process.env['LMQTT_RUMQTTD'];
+const rumqttdPath = process.env['RUMQTTD'];
+delete process.env['RUMQTTD'];
 
 /** Where the program is; undefined where it is not installed. */
 export function programOf(name: 'mosquitto' | 'rumqttd'): string | undefined {
