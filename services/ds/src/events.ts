@@ -81,7 +81,7 @@ export class DsEvents {
   refused(request: ConnectRequest, reasonCode: number, reason: string): void {
     this.#connects.refused += 1;
     const { clientId, peer } = request;
-    this.#logs.session.info({ clientId, address: peer.address, reasonCode, reason }, 'refused');
+    this.#logs.session.debug({ clientId, address: peer.address, reasonCode, reason }, 'refused');
   }
 
   disconnected(session: LiveSession, reason: string): void {
