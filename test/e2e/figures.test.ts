@@ -99,7 +99,7 @@ void describe('/metrics', () => {
     for (const line of text.split('\n')) {
       assert.match(
         line,
-        /^$|^#|^[a-z_][a-z\d_]*(?:\{(?:[a-z_]+="[^"]*",?)+\})? -?[\d.]+(?:e[+-]?\d+)?$/i,
+        /^$|^#|^[a-z_][a-z\d_]*(?:\{(?:[a-z_]+="[^"]*",?)+\})? (?:NaN|[+-]?(?:Inf|[\d.]+(?:e[+-]?\d+)?))$/i,
       );
     }
   });
