@@ -82,7 +82,8 @@ void test('at the level info: one line for each event', async (t) => {
   await broken.expectClose();
 
   const will = { topic: 'gone', payload: 'x' };
-  const lost = await connected(broker.mqttPort, { ...user, clientId: unique('lost'), will });
+  const loses = { ...user, clientId: unique('loses') };
+  const lost = await connected(broker.mqttPort, { ...loses, will });
   lost.destroy();
 
   const last = { ...user, clientId: unique('last') };
@@ -90,6 +91,8 @@ void test('at the level info: one line for each event', async (t) => {
   await marker.disconnect();
   await logged(broker, come.clientId, 'client disconnected');
   await logged(broker, breaks.clientId, 'client disconnected');
+  await logged(broker, loses.clientId, 'will sent');
+  await logged(broker, loses.clientId, 'client disconnected');
   await logged(broker, last.clientId, 'client disconnected');
   assert.equal(await broker.end(), 0);
 
@@ -108,7 +111,11 @@ void test('at the level info: one line for each event', async (t) => {
     'warn connection closed by a fault',
     'info client disconnected',
   ]);
-  assert.equal(lines.filter(({ msg }) => msg === 'will sent').length, 1);
+  assert.deepEqual(of(loses.clientId).sort(), [
+    'info client connected',
+    'info client disconnected',
+    'info will sent',
+  ]);
   assert.equal(lines.filter(({ msg }) => msg === 'broker ready').length, 1);
   assert.deepEqual(
     lines.filter(({ level }) => level === 'error'),
