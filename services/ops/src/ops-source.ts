@@ -19,6 +19,8 @@ export interface ClientStatus {
   /** Messages that wait for it, without those in flight. */
   readonly queued: number;
   readonly inflight: number;
+  /** Messages that it was owed and lost to a limit on queues or on the log, since the start. */
+  readonly lost: number;
   /** 4294967295: never. */
   readonly sessionExpiryS: number;
 }

@@ -25,6 +25,7 @@ function status(id: string): ClientStatus {
     subscriptions: 1,
     queued: 0,
     inflight: 0,
+    lost: 0,
     sessionExpiryS: 0,
   };
 }

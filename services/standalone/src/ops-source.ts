@@ -33,6 +33,7 @@ export function opsSource(
       subscriptions: line.subscriptions,
       queued: line.queued,
       inflight: here?.session?.window.count ?? line.inFlight,
+      lost: line.lost,
       sessionExpiryS: line.sessionExpiryS,
     };
   };
