@@ -47,11 +47,14 @@ export class LedgerConnection {
   }
 }
 
-/** Rejects where there is no CONNACK of success; packets after it go to `onPacket`. */
+/**
+ * Rejects where there is no CONNACK of success. Packets after it go to `onPacket`, with the
+ * connection, because they may come together with CONNACK and so before this has resolved.
+ */
 export async function openLedgerConnection(
   port: number,
   fields: ConnectFields & { readonly version: Version },
-  onPacket: (packet: ServerPacket) => void,
+  onPacket: (packet: ServerPacket, connection: LedgerConnection) => void,
 ): Promise<{ connection: LedgerConnection; connack: Connack }> {
   const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
   await once(socket, 'connect', { signal: AbortSignal.timeout(connectMs) });
@@ -61,9 +64,9 @@ export async function openLedgerConnection(
     socket.on('close', () => reject(new Error('closed before CONNACK')));
     setTimeout(() => reject(new Error('no CONNACK')), connectMs).unref();
   });
-  const connection = new LedgerConnection(socket, fields.version, (packet) => {
+  const connection: LedgerConnection = new LedgerConnection(socket, fields.version, (packet) => {
     if (packet.type === 'connack') answered?.(packet);
-    else onPacket(packet);
+    else onPacket(packet, connection);
   });
   connection.send(packets.connect(fields));
   try {

@@ -61,7 +61,7 @@ export class LedgerPublisher {
         clean: false,
         ...(version === 5 ? { properties: { sessionExpiryInterval: 3600 } } : {}),
       },
-      (packet) => this.#received(packet),
+      (packet, from) => this.#received(packet, from),
     );
     this.#connection = connection;
     if (this.#hasSession && !connack.sessionPresent) {
@@ -112,7 +112,7 @@ export class LedgerPublisher {
     );
   }
 
-  #received(packet: ServerPacket): void {
+  #received(packet: ServerPacket, connection: LedgerConnection): void {
     if (packet.type !== 'puback' && packet.type !== 'pubrec' && packet.type !== 'pubcomp') return;
     const { packetId, reason, type } = packet;
     const sent = this.#inflight.get(packetId);
@@ -133,7 +133,7 @@ export class LedgerPublisher {
     if (type !== 'pubcomp') sent.topic.acknowledged.add(sent.number);
     if (type === 'pubrec') {
       sent.isReleased = true;
-      this.#connection?.send(packets.ack('pubrel', { packetId }));
+      connection.send(packets.ack('pubrel', { packetId }));
       return;
     }
     if (type === 'pubcomp' && !sent.isReleased) this.#note('PUBCOMP before PUBREC');

@@ -44,7 +44,7 @@ export class LedgerSubscriber {
         clean: false,
         ...(version === 5 ? { properties: { sessionExpiryInterval: 3600 } } : {}),
       },
-      (packet) => this.#take(packet),
+      (packet, from) => this.#take(packet, from),
     );
     this.#connection = connection;
     if (!this.#hasSession) await this.#subscribe(connection);
@@ -68,7 +68,7 @@ export class LedgerSubscriber {
     await answered;
   }
 
-  #take(packet: ServerPacket): void {
+  #take(packet: ServerPacket, connection: LedgerConnection): void {
     const { options } = this;
     switch (packet.type) {
       case 'suback':
@@ -78,25 +78,26 @@ export class LedgerSubscriber {
         this.#subscribed?.();
         return;
       case 'publish':
-        this.#publish(packet);
+        this.#publish(packet, connection);
         return;
       case 'pubrel':
         this.#received2.delete(packet.packetId);
-        this.#connection?.send(packets.ack('pubcomp', { packetId: packet.packetId }));
+        connection.send(packets.ack('pubcomp', { packetId: packet.packetId }));
         return;
       default:
         this.#ledger.problems.push(`${options.clientId}: ${packet.type} came`);
     }
   }
 
-  #publish({ topic, payload, qos, packetId, dup }: Publish): void {
+  #publish(packet: Publish, connection: LedgerConnection): void {
+    const { topic, payload, qos, packetId, dup } = packet;
     const { clientId } = this.options;
     const text = payload.toString();
-    if (qos === 1) this.#connection?.send(packets.ack('puback', { packetId }));
+    if (qos === 1) connection.send(packets.ack('puback', { packetId }));
     if (qos === 2) {
       const name = `${topic} ${text}`;
       const known = this.#received2.get(packetId);
-      this.#connection?.send(packets.ack('pubrec', { packetId }));
+      connection.send(packets.ack('pubrec', { packetId }));
       if (known !== undefined) {
         // [MQTT-3.3.1-1], and the identifier still stands for what it stood for.
         if (known !== name || !dup) {
