@@ -5,6 +5,7 @@ import type { Message } from '@lmqtt/common/message';
 import type { Qos } from '@lmqtt/common/qos';
 import type { SessionWrite, SubscriptionState } from '@lmqtt/proto/link';
 import { QueueFeed } from '../src/queue/feed.ts';
+import { puback, pubcomp, pubrec } from '../src/session/acknowledgement.ts';
 import { Session } from '../src/session/session.ts';
 import type { SessionNode } from '../src/session/outbound-session.ts';
 import type { Outlet } from '../src/session/outlet.ts';
@@ -180,7 +181,7 @@ test('no more than the window is in flight, and an acknowledgement lets the next
     sent.map((each) => each.text),
     ['0', '1'],
   );
-  assert.equal(session.puback(sent[1]!.packetId, false), 'ok');
+  assert.equal(puback(session, sent[1]!.packetId, false), 'ok');
   await run();
   assert.deepEqual(
     sent.map((each) => each.text),
@@ -188,7 +189,7 @@ test('no more than the window is in flight, and an acknowledgement lets the next
   );
   // The first is still open: the position stays below it.
   assert.equal(session.cursorOf(queueId(1), 0)?.position, 0);
-  session.puback(sent[0]!.packetId, false);
+  puback(session, sent[0]!.packetId, false);
   assert.equal(session.cursorOf(queueId(1), 0)?.position, 2);
 });
 
@@ -201,11 +202,11 @@ test('QoS 2 of a stored session: nothing is sent before its identifier is durabl
   assert.equal(writes[0]?.kind, 'sent');
   durable.shift()?.();
   assert.equal(sent.length, 1);
-  assert.equal(session.pubrec(sent[0]!.packetId, false), 'ok');
+  assert.equal(pubrec(session, sent[0]!.packetId, false), 'ok');
   assert.equal(released.length, 0);
   durable.shift()?.();
   assert.deepEqual(released, [sent[0]!.packetId]);
-  assert.equal(session.pubcomp(sent[0]!.packetId, false), 'ok');
+  assert.equal(pubcomp(session, sent[0]!.packetId, false), 'ok');
   assert.equal(session.cursorOf(queueId(1), 0)?.position, 1);
 });
 

@@ -1,12 +1,12 @@
 import type { ClientId, Epoch, QueueId, SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import { lowerQos } from '@lmqtt/common/qos';
-import type { Qos } from '@lmqtt/common/qos';
 import type { Assignment, OutboundState, Place, SubscriptionState } from '@lmqtt/proto/link';
 import { Assigned } from './assigned.ts';
 import { Cursor } from './cursor.ts';
 import type { CursorOwner, Subscription } from './cursor.ts';
 import { match } from './match.ts';
+import { join, overlapOf } from './overlap.ts';
 import type { OutboundSession, SessionNode } from './outbound-session.ts';
 import type { Outlet } from './outlet.ts';
 import { Redelivery } from './redelivery.ts';
@@ -235,41 +235,12 @@ export class Session implements CursorOwner, OutboundSession {
 
   /** Rule 7: one delivery for all subscriptions that match, when it is next in all of them. */
   private advanceOverlapping(cursor: Cursor, message: Message): 'sent' | 'waits' {
-    const owed: { cursor: Cursor; offset: number }[] = [];
-    let delivered = false;
-    for (const entry of message.entries) {
-      const other =
-        entry.queue === cursor.feed.queue ? cursor : this.cursorOf(entry.queue, entry.partition);
-      if (other === undefined || entry.offset < other.start) continue;
-      if (entry.offset < other.next || other.wasDone(entry.offset)) {
-        delivered = true;
-        if (entry.offset < other.next) continue;
-      } else if (entry.previous >= other.next) {
-        return 'waits';
-      }
-      owed.push({ cursor: other, offset: entry.offset });
-    }
-    let qos: Qos = 0;
-    let retain = false;
-    let identifiers: number[] | undefined;
-    let wanted = false;
-    let filter = cursor.subscription.filter;
-    for (const { cursor: each } of owed) {
-      const { options, identifiers: own } = each.subscription;
-      if (!match(each, message, this.clientId)) continue;
-      wanted = true;
-      if (options.qos >= qos) {
-        qos = options.qos;
-        filter = each.subscription.filter;
-      }
-      if (options.retainAsPublished && message.retain) retain = true;
-      if (own !== undefined) (identifiers ??= []).push(...own);
-    }
-    qos = lowerQos(message.qos, qos);
-    const sends = wanted && !delivered && !this.expired(message);
-    if (!sends || qos === 0) {
+    const overlap = overlapOf(cursor, this, message, this.clientId);
+    if (overlap === 'waits') return 'waits';
+    const { owed, qos, retain, identifiers, filter } = overlap;
+    if (!overlap.sends || qos === 0 || this.expired(message)) {
       for (const each of owed) each.cursor.pass(each.offset, undefined);
-      if (wanted && !delivered) this.sendQos0(message, retain, identifiers);
+      if (overlap.sends) this.sendQos0(message, retain, identifiers);
       return 'sent';
     }
     if (!this.hasRoom) return 'waits';
@@ -316,17 +287,8 @@ export class Session implements CursorOwner, OutboundSession {
     }
     if (this.lastMark === message.mark) return;
     this.lastMark = message.mark;
-    let wanted = false;
-    let retain = false;
-    let identifiers: number[] | undefined;
-    for (const entry of entries) {
-      const each = this.cursorOf(entry.queue, entry.partition);
-      if (each === undefined || !match(each, message, this.clientId)) continue;
-      wanted = true;
-      if (each.subscription.options.retainAsPublished && message.retain) retain = true;
-      const own = each.subscription.identifiers;
-      if (own !== undefined) (identifiers ??= []).push(...own);
-    }
+    const cursors = entries.flatMap((entry) => this.cursorOf(entry.queue, entry.partition) ?? []);
+    const { wanted, retain, identifiers } = join(cursors, message, this.clientId);
     if (wanted) this.sendQos0(message, retain, identifiers);
   }
 
@@ -423,46 +385,6 @@ export class Session implements CursorOwner, OutboundSession {
     // [MQTT-3.1.2-25]: as if it had been sent.
     this.node.events.tooLarge();
     this.complete(inflight, false);
-  }
-
-  // Acknowledgements. Each answers whether the packet fits what is in flight.
-
-  puback(packetId: number, failed: boolean): 'ok' | 'unknown' | 'wrong' {
-    const inflight = this.window.get(packetId);
-    if (inflight === undefined) return 'unknown';
-    if (inflight.qos !== 1) return 'wrong';
-    this.complete(inflight, failed);
-    return 'ok';
-  }
-
-  /** PUBREC: PUBREL follows when the release is durable [MQTT-4.3.3-8]. */
-  pubrec(packetId: number, failed: boolean): 'ok' | 'unknown' | 'wrong' {
-    const inflight = this.window.get(packetId);
-    if (inflight === undefined) return 'unknown';
-    if (inflight.qos !== 2 || inflight.state === 'storing') return 'wrong';
-    if (failed) {
-      this.complete(inflight, true);
-    } else if (inflight.state === 'released' || !this.persistent) {
-      inflight.state = 'released';
-      this.outlet.sendPubrel(packetId);
-    } else if (inflight.state === 'sent') {
-      inflight.state = 'releasing';
-      const write = { kind: 'released', session: this.handle, packetId } as const;
-      this.node.journal.writeDurably(write, () => {
-        if (this.closed) return;
-        inflight.state = 'released';
-        this.outlet.sendPubrel(packetId);
-      });
-    }
-    return 'ok';
-  }
-
-  pubcomp(packetId: number, failed: boolean): 'ok' | 'unknown' | 'wrong' {
-    const inflight = this.window.get(packetId);
-    if (inflight === undefined) return 'unknown';
-    if (inflight.qos !== 2 || inflight.state !== 'released') return 'wrong';
-    this.complete(inflight, failed);
-    return 'ok';
   }
 
   /** The message is done with: its identifier is free and its positions may move. */

@@ -1,15 +1,20 @@
 import { ReasonCode } from '@lmqtt/common/reason-code';
+import { puback, pubcomp, pubrec } from '../../session/acknowledgement.ts';
 import type { Client } from '../client.ts';
 
 /** PUBACK from a client, 3.4. An identifier that is not in use is passed over. */
 export function onPuback(connection: Client, packetId: number, reasonCode: number): void {
-  const result = connection.session?.puback(packetId, reasonCode >= 0x80);
+  const { session } = connection;
+  if (session === undefined) return;
+  const result = puback(session, packetId, reasonCode >= 0x80);
   if (result === 'wrong') connection.fail(ReasonCode.protocolError, 'PUBACK for a QoS 2 publish');
 }
 
 /** PUBREC from a client, 3.5. */
 export function onPubrec(connection: Client, packetId: number, reasonCode: number): void {
-  const result = connection.session?.pubrec(packetId, reasonCode >= 0x80);
+  const { session } = connection;
+  if (session === undefined) return;
+  const result = pubrec(session, packetId, reasonCode >= 0x80);
   if (result === 'wrong') {
     connection.fail(ReasonCode.protocolError, 'PUBREC for a publish that is not at QoS 2');
   } else if (result === 'unknown' && reasonCode < 0x80) {
@@ -20,7 +25,9 @@ export function onPubrec(connection: Client, packetId: number, reasonCode: numbe
 
 /** PUBCOMP from a client, 3.7. */
 export function onPubcomp(connection: Client, packetId: number, reasonCode: number): void {
-  const result = connection.session?.pubcomp(packetId, reasonCode >= 0x80);
+  const { session } = connection;
+  if (session === undefined) return;
+  const result = pubcomp(session, packetId, reasonCode >= 0x80);
   if (result === 'wrong') {
     connection.fail(ReasonCode.protocolError, 'PUBCOMP for a publish that was not released');
   }

@@ -1,0 +1,92 @@
+import type { QueueId } from '@lmqtt/common/ids';
+import type { Message } from '@lmqtt/common/message';
+import { lowerQos } from '@lmqtt/common/qos';
+import type { Qos } from '@lmqtt/common/qos';
+import type { Cursor } from './cursor.ts';
+import { match } from './match.ts';
+
+/** A cursor that a message is next for, and the message's offset there. */
+export interface Owed {
+  readonly cursor: Cursor;
+  readonly offset: number;
+}
+
+/** One delivery for all subscriptions of a session that a message matches. */
+export interface Overlap {
+  readonly owed: readonly Owed[];
+  /** Some subscription wants it and it has not gone out by another queue already. */
+  readonly sends: boolean;
+  /** The highest that a subscription grants, at most the message's own. */
+  readonly qos: Qos;
+  readonly retain: boolean;
+  readonly identifiers: readonly number[] | undefined;
+  /** Of the subscription with that QoS. */
+  readonly filter: string;
+}
+
+interface CursorsByQueue {
+  cursorOf(queue: QueueId, partition: number): Cursor | undefined;
+}
+
+/**
+ * What a session does with a message that is in several queues: it goes out when it is next in all
+ * of those in which it is owed, at or past their starts. `waits`: others come first in one of them.
+ */
+export function overlapOf(
+  cursor: Cursor,
+  session: CursorsByQueue,
+  message: Message,
+  clientId: string,
+): Overlap | 'waits' {
+  const owed: Owed[] = [];
+  let delivered = false;
+  for (const entry of message.entries) {
+    const other =
+      entry.queue === cursor.feed.queue ? cursor : session.cursorOf(entry.queue, entry.partition);
+    if (other === undefined || entry.offset < other.start) continue;
+    if (entry.offset < other.next) {
+      delivered = true;
+      continue;
+    }
+    if (other.wasDone(entry.offset)) delivered = true;
+    else if (entry.previous >= other.next) return 'waits';
+    owed.push({ cursor: other, offset: entry.offset });
+  }
+  const cursors = owed.map((each) => each.cursor);
+  const joined = join(cursors, message, clientId);
+  return {
+    owed,
+    sends: joined.wanted && !delivered,
+    qos: lowerQos(message.qos, joined.qos),
+    retain: joined.retain,
+    identifiers: joined.identifiers,
+    filter: joined.filter ?? cursor.subscription.filter,
+  };
+}
+
+export interface Joined {
+  readonly wanted: boolean;
+  readonly qos: Qos;
+  readonly retain: boolean;
+  readonly identifiers: number[] | undefined;
+  readonly filter: string | undefined;
+}
+
+/** The options of all subscriptions that match, put together [MQTT-3.3.4-2], [MQTT-3.3.4-3]. */
+export function join(cursors: readonly Cursor[], message: Message, clientId: string): Joined {
+  let qos: Qos = 0;
+  let retain = false;
+  let identifiers: number[] | undefined;
+  let filter: string | undefined;
+  for (const cursor of cursors) {
+    const { options, identifiers: own } = cursor.subscription;
+    if (!match(cursor, message, clientId)) continue;
+    if (filter === undefined || options.qos > qos) {
+      qos = options.qos;
+      filter = cursor.subscription.filter;
+    }
+    if (options.retainAsPublished && message.retain) retain = true;
+    if (own !== undefined) (identifiers ??= []).push(...own);
+  }
+  return { wanted: filter !== undefined, qos, retain, identifiers, filter };
+}
