@@ -268,11 +268,8 @@ export class Session implements CursorOwner, OutboundSession {
     retain: boolean,
     identifiers: readonly number[] | undefined,
   ): void {
-    const { packetId, qos } = inflight;
     // [MQTT-3.3.1-1]
-    if (this.outlet.sendPublish(message, qos, true, retain, packetId, identifiers)) return;
-    this.node.events.tooLarge();
-    this.complete(inflight, false);
+    this.transmit(inflight, message, true, retain, identifiers);
   }
 
   /** A live message that is not stored: now or never. */
@@ -349,7 +346,7 @@ export class Session implements CursorOwner, OutboundSession {
   ): void {
     const { packetId, qos, sequence, place } = inflight;
     if (place === undefined || (!this.persistent && place.kind !== 'group')) {
-      this.transmit(inflight, message, retain, identifiers);
+      this.transmit(inflight, message, false, retain, identifiers);
       return;
     }
     const { handle } = this;
@@ -364,24 +361,25 @@ export class Session implements CursorOwner, OutboundSession {
     } as const;
     if (qos === 1 || !this.persistent) {
       this.node.journal.write(write);
-      this.transmit(inflight, message, retain, identifiers);
+      this.transmit(inflight, message, false, retain, identifiers);
       return;
     }
     this.node.journal.writeDurably(write, () => {
       if (this.closed) return;
       inflight.state = 'sent';
-      this.transmit(inflight, message, retain, identifiers);
+      this.transmit(inflight, message, false, retain, identifiers);
     });
   }
 
   private transmit(
     inflight: Inflight,
     message: Message,
+    dup: boolean,
     retain: boolean,
     identifiers: readonly number[] | undefined,
   ): void {
     const { packetId, qos } = inflight;
-    if (this.outlet.sendPublish(message, qos, false, retain, packetId, identifiers)) return;
+    if (this.outlet.sendPublish(message, qos, dup, retain, packetId, identifiers)) return;
     // [MQTT-3.1.2-25]: as if it had been sent.
     this.node.events.tooLarge();
     this.complete(inflight, false);
