@@ -173,18 +173,18 @@ export class CsNode implements Downstream, ClientNode {
     this.openCount += 1;
   }
 
-  closed(connection: Client, end: ConnectionEnd): void {
+  closed(connection: Client, end: ConnectionEnd): Promise<void> {
     this.connections.delete(connection.handle);
     this.heldBack.delete(connection);
     const { session, handle } = connection;
-    if (session === undefined) return;
+    if (session === undefined) return Promise.resolve();
     this.openCount -= 1;
     session.end();
     this.creditDue.delete(session);
     this.events.ended(connection, end);
     this.turn.flush();
-    if (this.stopping) return;
-    this.link
+    if (this.stopping) return Promise.resolve();
+    return this.link
       .disconnect(handle, end)
       .catch((error: unknown) => this.events.linkFailed(connection, error));
   }

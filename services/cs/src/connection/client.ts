@@ -34,7 +34,8 @@ export interface ClientNode extends SessionNode {
   schedule(session: OutboundSession): void;
   publish(client: Client, publish: Publish): void;
   opened(): void;
-  closed(client: Client, end: ConnectionEnd): void;
+  /** Resolves when the end is stored; never rejects. */
+  closed(client: Client, end: ConnectionEnd): Promise<void>;
   disown(client: Client, end: ConnectionEnd): void;
 }
 

@@ -36,6 +36,9 @@ const writeAcknowledgement: Record<Acknowledgement, typeof writePuback> = {
   pubcomp: writePubcomp,
 };
 
+/** How long the close after a DISCONNECT waits for the session to be stored. */
+const closeWaitMs = 1000;
+
 /**
  * One client's connection: its bytes, its keep alive, its end. Packets go to the handlers in
  * `packets/`, one for each type.
@@ -118,7 +121,7 @@ export class Connection implements Client, Timed {
   }
 
   private lost(): void {
-    this.end({ publishWill: true, sessionExpiryS: undefined, reason: 'connection lost' });
+    void this.end({ publishWill: true, sessionExpiryS: undefined, reason: 'connection lost' });
   }
 
   private drained(): void {
@@ -298,7 +301,7 @@ export class Connection implements Client, Timed {
       const leftMs = this.acceptedMs + this.node.config.connectTimeoutMs - nowMs;
       if (leftMs > 0) return leftMs;
       this.node.events.timedOut(this, 'no CONNECT in time');
-      this.end({ publishWill: true, sessionExpiryS: undefined, reason: 'no CONNECT in time' });
+      void this.end({ publishWill: true, sessionExpiryS: undefined, reason: 'no CONNECT in time' });
       this.stream.destroy();
       return 0;
     }
@@ -364,18 +367,32 @@ export class Connection implements Client, Timed {
   /** Ends when what was written has left. */
   finish(end: ConnectionEnd): void {
     if (this.ended) return;
-    this.closeWhenFlushed = true;
+    const persistent = this.session?.persistent === true;
     this.written();
-    this.end(end);
+    const stored = this.end(end);
+    if (persistent && end.reason === 'client') this.closeAfter(stored);
+    else this.closeWhenFlushed = true;
   }
 
-  private end(end: ConnectionEnd): void {
-    if (this.ended) return;
+  /** A client may take the close for "my session is stored"; it does not wait long for a slow store. */
+  private closeAfter(stored: Promise<void>): void {
+    const close = (): void => {
+      clearTimeout(timer);
+      if (this.closeWhenFlushed) return;
+      this.closeWhenFlushed = true;
+      this.written();
+    };
+    const timer = setTimeout(close, closeWaitMs);
+    stored.then(close, close);
+  }
+
+  private end(end: ConnectionEnd): Promise<void> {
+    if (this.ended) return Promise.resolve();
     this.ended = true;
     this.reader.end();
     this.pings?.cancel();
     this.node.wheel.remove(this);
-    this.node.closed(this, end);
+    return this.node.closed(this, end);
   }
 
   /** ds accepted a connection that is gone. */
