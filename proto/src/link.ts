@@ -5,19 +5,30 @@ import type { Qos } from '@lmqtt/common/qos';
 /**
  * The link between a connection node (cs) and a dispatch node (ds): cs calls {@link Link}, ds
  * calls {@link Downstream}. In one process both are plain calls; between processes one
- * bidirectional stream carries the batches and the control calls ride on it.
+ * bidirectional stream carries the batches and the control calls ride on it (link.proto).
  *
  * Promises
- * - Frames of one direction arrive in the order in which they were sent, each at most once.
+ * - Calls of one direction arrive in the order in which they were made, each once, also over a
+ *   stream that breaks and is taken up again within the lease. Only pushes may be lost: `behind`
+ *   then says how far the queue has come.
  * - `published` comes after the store has said durable; the answers of one session come in the
  *   order of its publishes.
  * - A `durable` callback comes after every write of its batch, and every write handed over
- *   before it, is durable. It does not come where the session was fenced: a kick comes instead.
+ *   before it, is durable. It does not come where all sessions of the batch were fenced.
  * - Nothing is pushed for a queue before the `subscribe` or `connect` that names it was answered,
  *   but what was stored in between can be read.
  * - Batches are handed over whole: the receiver owns the array and its objects.
+ * - Past the lease (rule 11) calls of `connect`, `continueConnect` and `reauthenticate` that wait
+ *   are rejected; all else waits for the next ds. Reads are rejected when ds is another one.
+ * - Another ds is asked to go on with the sessions of this node, whole ({@link Downstream.present});
+ *   what waited reaches it afterwards, in its order. Writes of session state do not: what is
+ *   presented has them, so their `durable` callbacks come when it is stored.
  */
 export interface Link {
+  /** The end of the node's lease by the monotonic clock, ms; Infinity in one process. */
+  readonly leaseEndsMs: number;
+  /** Calls reach ds at once. Where not, new clients are refused. */
+  readonly up: boolean;
   /** Authenticates and claims the session. CONNECT, 3.1 of the specification. */
   connect(request: ConnectRequest): Promise<ConnectAnswer>;
   /** The next step of enhanced authentication before CONNACK. */
@@ -43,10 +54,16 @@ export interface Link {
   readRetained(request: RetainedRequest): Promise<RetainedAnswer>;
   /** Hands over publishes; the answers come by {@link Downstream.published}. */
   publish(batch: Publish[]): void;
-  /** Writes session state. Without `durable` the write may wait for others (lazy). */
-  write(batch: SessionWrite[], durable?: () => void): void;
-  /** How many more messages a member of a shared group takes now; replaces the figure before. */
-  credit(session: SessionHandle, messages: number): void;
+  /**
+   * Writes session state. Without `durable` the write may wait for others (lazy). False: no
+   * session of the batch is known, and `durable` does not come.
+   */
+  write(batch: SessionWrite[], durable?: () => void): boolean;
+  /**
+   * How many stored messages of shared groups the session takes, counted since it was claimed or
+   * presented: those that it was given and how many more it takes now. Never less than before.
+   */
+  credit(session: SessionHandle, messagesTotal: number): void;
 }
 
 /** What ds calls on a cs node. */
@@ -60,12 +77,58 @@ export interface Downstream {
   assign(batch: Assignment[]): void;
   /** The session is claimed elsewhere, expired or removed: close with the reason code (5.0). */
   kick(session: SessionHandle, reasonCode: number): void;
+  /** Pushes of these queues were dropped: what lies below `end` may have to be read (rule 6). */
+  behind(places: QueueEnd[]): void;
+  /** Every session of this node, for a ds that does not know them (rule 3). */
+  present(): PresentedSession[];
+  /** The answer: these are closed with the reason code (5.0), all others go on. */
+  presented(refusals: Refusal[]): void;
+  /** `up` has changed, or the lease has ended or begun again. */
+  linkChanged(): void;
 }
 
 /** How a cs finds its ds: attaches itself and gets the link. */
 export interface LinkServer {
   attach(downstream: Downstream): Link;
+  /** A planned stop: sessions end as after a lost connection, but wills wait for their clients. */
   detach(node: NodeId): Promise<void>;
+}
+
+export interface QueueEnd {
+  readonly queue: QueueId;
+  readonly partition: number;
+  /** Past the last offset. */
+  readonly end: number;
+}
+
+/** A session that a cs holds, for a ds that takes over. */
+export interface PresentedSession {
+  readonly session: SessionHandle;
+  readonly clientId: ClientId;
+  readonly epoch: Epoch;
+  readonly protocolVersion: number;
+  readonly keepAliveS: number;
+  readonly peer: Peer;
+  /** As the accepting ds gave it. */
+  readonly principal: string;
+  readonly authenticationMethod: string | undefined;
+  /** As granted. 0: the session ends with its connection, and ds may not know it. */
+  readonly sessionExpiryS: number;
+  /**
+   * Subscriptions with their positions (and `done` above them), all that is in flight with what is
+   * stored of it (of sessions that end with their connection: groups only), inbound identifiers
+   * whose PUBREC was due or sent.
+   */
+  readonly state: SessionState;
+  /** Inbound identifiers of QoS 2 publishes that were handed over and not answered. */
+  readonly storing: number[];
+  /** The connection has ended since. */
+  readonly end: ConnectionEnd | undefined;
+}
+
+export interface Refusal {
+  readonly session: SessionHandle;
+  readonly reasonCode: number;
 }
 
 export interface Peer {
@@ -92,6 +155,8 @@ export interface ConnectRequest {
   readonly cleanStart: boolean;
   /** Seconds; 0xffffffff: never expires. 3.1.1: 0 with clean session, else the maximum. */
   readonly sessionExpiryS: number;
+  /** Seconds, 0: none. For operators. */
+  readonly keepAliveS: number;
   readonly userName: string | undefined;
   readonly password: Buffer | undefined;
   readonly authenticationMethod: string | undefined;
@@ -111,6 +176,8 @@ export type ConnectAnswer =
       readonly state: SessionState;
       /** As granted: the request's, at most the server's maximum. Seconds. */
       readonly sessionExpiryS: number;
+      /** Who the client is, to be presented with the session; '': an anonymous client. */
+      readonly principal: string;
       readonly authenticationData: Buffer | undefined;
     };
 

@@ -35,6 +35,16 @@ class NotingCs implements Downstream {
     }
   }
 
+  behind(): void {}
+
+  present(): [] {
+    return [];
+  }
+
+  presented(): void {}
+
+  linkChanged(): void {}
+
   kick(): void {
     return undefined;
   }
@@ -78,6 +88,7 @@ async function connect(link: Link, id: string, sessionExpiryS = 3600): Promise<S
     clientId: clientId(id),
     cleanStart: false,
     sessionExpiryS,
+    keepAliveS: 0,
     userName: undefined,
     password: undefined,
     authenticationMethod: undefined,

@@ -23,4 +23,5 @@ export type CsConfig = Pick<
   | 'ringMessages'
   | 'ringBytes'
   | 'readBatch'
+  | 'dsLostMs'
 >;

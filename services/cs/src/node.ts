@@ -9,9 +9,12 @@ import type {
   Downstream,
   Link,
   LinkServer,
+  PresentedSession,
   Publish,
+  QueueEnd,
   ReadAnswer,
   ReadRequest,
+  Refusal,
   RetainedAnswer,
   RetainedRequest,
   SessionWrite,
@@ -262,6 +265,24 @@ export class CsNode implements Downstream, ClientNode {
 
   kick(session: SessionHandle, reasonCode: number): void {
     this.connections.get(session)?.kick(reasonCode);
+  }
+
+  behind(places: QueueEnd[]): void {
+    for (const { queue, partition, end } of places) this.feeds.behind(queue, partition, end);
+    this.feeds.arrived();
+    this.turn.begin();
+  }
+
+  present(): PresentedSession[] {
+    return [];
+  }
+
+  presented(refusals: Refusal[]): void {
+    for (const { session, reasonCode } of refusals) this.kick(session, reasonCode);
+  }
+
+  linkChanged(): void {
+    this.turn.begin();
   }
 
   // What sessions need

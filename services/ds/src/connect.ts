@@ -163,8 +163,15 @@ async function claim(
     sessionPresent: present,
     state: present ? stored.state() : newSession,
     sessionExpiryS,
+    principal: principalText(principal),
     authenticationData,
   };
+}
+
+/** As a cs keeps it, to present it to another ds; '' for an anonymous client. */
+export function principalText(principal: Principal): string {
+  const anonymous = principal.user === undefined && principal.rules === undefined;
+  return anonymous ? '' : JSON.stringify(principal);
 }
 
 /** Rule 10. False: it does not go. */

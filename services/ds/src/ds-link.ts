@@ -36,6 +36,8 @@ export interface LinkPorts extends ConnectPorts, SubscribePorts, SessionWritePor
 
 /** What one cs calls: each call goes to its use case, with the node it came from. */
 class DsLink implements Link {
+  readonly leaseEndsMs: number = Infinity;
+  readonly up: boolean = true;
   readonly #ports: LinkPorts;
   readonly #node: CsNode;
 
@@ -108,8 +110,8 @@ class DsLink implements Link {
     this.#ports.publisher.publish(this.#node, batch);
   }
 
-  write(batch: SessionWrite[], durable?: () => void): void {
-    writeSessions(this.#ports, this.#node, batch, durable);
+  write(batch: SessionWrite[], durable?: () => void): boolean {
+    return writeSessions(this.#ports, this.#node, batch, durable);
   }
 
   credit(session: SessionHandle, messages: number): void {

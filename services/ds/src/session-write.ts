@@ -26,7 +26,7 @@ export function writeSessions(
   node: CsNode,
   batch: SessionWrite[],
   durable: (() => void) | undefined,
-): void {
+): boolean {
   let known = batch.length === 0;
   for (const write of batch) {
     const session = node.sessions.get(write.session);
@@ -35,6 +35,7 @@ export function writeSessions(
     writeSession(ports, session, write);
   }
   if (known) ports.sessionStore.commit(durable);
+  return known;
 }
 
 function writeSession(ports: SessionWritePorts, session: LiveSession, write: SessionWrite): void {

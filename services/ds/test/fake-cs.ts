@@ -50,6 +50,16 @@ export class FakeCs implements Downstream {
     for (const assignment of batch) this.onAssign(assignment);
   }
 
+  behind(): void {}
+
+  present(): [] {
+    return [];
+  }
+
+  presented(): void {}
+
+  linkChanged(): void {}
+
   kick(session: SessionHandle, reasonCode: number): void {
     this.kicked.push({ session, reasonCode });
     this.onKick(session);
@@ -148,6 +158,7 @@ export async function tryConnect(
     clientId: clientId(id),
     cleanStart: false,
     sessionExpiryS: 3600,
+    keepAliveS: 0,
     userName: undefined,
     password: undefined,
     authenticationMethod: undefined,

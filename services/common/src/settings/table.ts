@@ -416,6 +416,77 @@ export const table = {
     limit: 'sockets of publishers are not read until there is room',
   },
 
+  // cs and ds apart
+  RPC_BIND: {
+    kind: 'address',
+    default: '127.0.0.1',
+    roles: ['ds'],
+    about: 'Address on which ds listens for cs nodes',
+  },
+  RPC_PORT: { kind: 'port', default: 7010, roles: ['ds'], about: 'gRPC for cs nodes' },
+  DS: {
+    kind: 'text',
+    default: '127.0.0.1:7010',
+    roles: ['cs'],
+    about: 'Where ds is: host:port',
+  },
+  CLUSTER_SECRET: {
+    kind: 'secret',
+    default: null,
+    roles: ['cs', 'ds'],
+    about: 'What cs shows to ds; needed where RPC_BIND is not loopback, unless RPC_TLS_CA is set',
+  },
+  RPC_TLS_CERT: {
+    kind: 'file',
+    default: null,
+    roles: ['cs', 'ds'],
+    about: 'Certificate chain of this node for the link between cs and ds, PEM',
+  },
+  RPC_TLS_KEY: {
+    kind: 'file',
+    default: null,
+    roles: ['cs', 'ds'],
+    about: 'Private key of this node for the link, PEM',
+  },
+  RPC_TLS_CA: {
+    kind: 'file',
+    default: null,
+    roles: ['cs', 'ds'],
+    about: 'Authorities that the other end of the link is checked against, PEM: mutual TLS',
+  },
+  LEASE_MS: {
+    kind: 'milliseconds',
+    default: 3000,
+    min: 300,
+    max: 60_000,
+    roles: ['ds'],
+    about: 'How long a cs may act without a word from ds; renewed each third of it',
+  },
+  DS_LOST_MS: {
+    kind: 'milliseconds',
+    default: 30_000,
+    min: 0,
+    max: 3_600_000,
+    roles: ['cs'],
+    about: 'How long a cs without its lease keeps its connections',
+  },
+  LINK_WINDOW_FRAMES: {
+    kind: 'integer',
+    default: 8,
+    min: 1,
+    max: 1024,
+    roles: ['cs', 'ds'],
+    about: 'Frames that one end of the link sends ahead of the answer',
+  },
+  LINK_BUFFER_BYTES_MAX: {
+    kind: 'bytes',
+    default: '16m',
+    min: '64k',
+    max: '4g',
+    roles: ['cs', 'ds'],
+    about: 'Bytes that wait for the link, for each node',
+  },
+
   // Operation
   NODE_ID: { kind: 'text', default: 'standalone', roles: ['cs', 'ds'], about: 'Name of this node' },
   LOG_LEVEL: {

@@ -76,6 +76,11 @@ export class QueueFeed {
     }
   }
 
+  /** A push up to here was dropped: what lies before the end is to be read. */
+  behind(end: number): void {
+    if (end > this.end) this.end = end;
+  }
+
   /** A late push goes into its hole; false where it is there already or too old for the ring. */
   private insert(message: Message, entry: QueueEntry): boolean {
     const index = this.indexOf(entry.offset);

@@ -38,6 +38,18 @@ export class Feeds {
     const feed = this.feeds.get(entry.queue * partitionsMax + entry.partition);
     if (feed === undefined) return;
     feed.push(message, entry);
+    if (!feed.touched) this.touch(feed);
+  }
+
+  /** Pushes were dropped. */
+  behind(queue: QueueId, partition: number, end: number): void {
+    const feed = this.feeds.get(queue * partitionsMax + partition);
+    if (feed === undefined) return;
+    feed.behind(end);
+    this.touch(feed);
+  }
+
+  private touch(feed: QueueFeed): void {
     if (feed.touched) return;
     feed.touched = true;
     this.touched.push(feed);

@@ -78,6 +78,7 @@ function requestOf(connection: Client, packet: Connect): ConnectRequest {
     clientId: connection.clientId,
     cleanStart: packet.cleanStart,
     sessionExpiryS: connection.askedSessionExpiryS,
+    keepAliveS: connection.keepAliveS,
     userName: packet.userName,
     password: packet.password,
     authenticationMethod: packet.authenticationMethod,
