@@ -1,0 +1,39 @@
+// The one method of the service Dispatch, for both ends of gRPC: frames are bytes, which `wire`
+// writes and reads.
+
+export const protocolVersion = 1;
+
+/** Metadata of the stream, from cs. */
+export const metadataNames = {
+  protocol: 'lmqtt-protocol',
+  secret: 'lmqtt-secret',
+  node: 'lmqtt-node',
+  instance: 'lmqtt-instance',
+  attachment: 'lmqtt-attachment',
+  received: 'lmqtt-received',
+} as const;
+
+const identity = (frame: Buffer): Buffer => frame;
+
+export interface ExchangeMethod {
+  readonly path: string;
+  readonly requestStream: true;
+  readonly responseStream: true;
+  readonly requestSerialize: (frame: Buffer) => Buffer;
+  readonly requestDeserialize: (frame: Buffer) => Buffer;
+  readonly responseSerialize: (frame: Buffer) => Buffer;
+  readonly responseDeserialize: (frame: Buffer) => Buffer;
+}
+
+export const exchangeMethod: ExchangeMethod = {
+  path: '/lmqtt.Dispatch/Exchange',
+  requestStream: true,
+  responseStream: true,
+  requestSerialize: identity,
+  requestDeserialize: identity,
+  responseSerialize: identity,
+  responseDeserialize: identity,
+};
+
+/** A frame takes no further item when it has so much; one large message may go beyond. */
+export const frameBytesMax: number = 1 << 20;

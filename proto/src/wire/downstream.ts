@@ -1,0 +1,358 @@
+import { groupId, queueId, sessionHandle, type SessionHandle } from '@lmqtt/common/ids';
+import type { Message } from '@lmqtt/common/message';
+import type { Assignment, QueueEnd, ReadAnswer, Refusal } from '../link.ts';
+import type { Exchange } from './exchange.ts';
+import { ItemField } from './item.ts';
+import { readMessage, writeMessage } from './message-codec.ts';
+import { textOf } from './text-cache.ts';
+import { type NumberedPublish, readNumbers } from './upstream.ts';
+import { WireError } from './wire-error.ts';
+import type { WireReader } from './wire-reader.ts';
+import type { WireWriter } from './wire-writer.ts';
+
+// What a ds says: the items of link.proto, written by ds and read by cs.
+
+/** What cs does with what arrives, in the order of the calls. */
+export interface DownstreamHandler {
+  /** Reason codes of the publishes from number `first` on. */
+  published(first: number, reasonCodes: Uint8Array): void;
+  /** A publish at QoS 0. */
+  refused(session: SessionHandle, reasonCode: number): void;
+  push(batch: Message[]): void;
+  assign(batch: Assignment[]): void;
+  kick(session: SessionHandle, reasonCode: number): void;
+  behind(ends: QueueEnd[]): void;
+  /** Batches of writes by their numbers; `fenced`: they will never be durable. */
+  durable(numbers: number[], fenced: number[]): void;
+  answer(id: number, body: Buffer): void;
+  failed(id: number, error: string): void;
+  readAnswer(id: number, answer: ReadAnswer): void;
+  presented(refusals: Refusal[]): void;
+}
+
+const fixedBytesMax = 80;
+const noCodes: Uint8Array = new Uint8Array(0);
+
+/** Answered publishes in the order of their numbers; QoS 0 among them only where refused. */
+export function writePublished(exchange: Exchange, batch: readonly NumberedPublish[]): void {
+  let index = 0;
+  while (index < batch.length) {
+    const first = batch[index]!;
+    if (first.number === 0) {
+      const writer = exchange.open(ItemField.published);
+      writeRefused(writer, 0x1a, first);
+      exchange.close();
+      index += 1;
+      continue;
+    }
+    let end = index + 1;
+    while (end < batch.length && batch[end]!.number === first.number + end - index) end += 1;
+    const writer = exchange.open(ItemField.published);
+    writer.reserve(fixedBytesMax + end - index);
+    writer.number(0x08, first.number);
+    writer.buffer[writer.at++] = 0x12;
+    writer.varint(end - index);
+    for (; index < end; index++) writer.buffer[writer.at++] = batch[index]!.reasonCode;
+    exchange.close();
+  }
+}
+
+export function writePushes(exchange: Exchange, batch: readonly Message[]): void {
+  let writer = exchange.open(ItemField.pushes);
+  for (let index = 0; index < batch.length; index++) {
+    if (exchange.full) {
+      exchange.close();
+      writer = exchange.open(ItemField.pushes);
+    }
+    writeMessage(writer, 0x0a, batch[index]!, true);
+  }
+  exchange.close();
+}
+
+export function writeAssignments(exchange: Exchange, batch: readonly Assignment[]): void {
+  let writer = exchange.open(ItemField.assignments);
+  for (const assignment of batch) {
+    if (exchange.full) {
+      exchange.close();
+      writer = exchange.open(ItemField.assignments);
+    }
+    writer.reserve(fixedBytesMax);
+    const opened = writer.open(0x0a);
+    writer.number(0x08, assignment.session);
+    writer.number(0x10, assignment.group);
+    writer.text(0x1a, assignment.filter);
+    writer.reserve(fixedBytesMax);
+    writer.number(0x20, assignment.queue);
+    writer.number(0x28, assignment.partition);
+    writer.number(0x30, assignment.offset + 1);
+    writeMessage(writer, 0x3a, assignment.message, true);
+    writer.close(opened);
+  }
+  exchange.close();
+}
+
+export function writeKick(exchange: Exchange, session: SessionHandle, reasonCode: number): void {
+  const writer = exchange.open(ItemField.kick);
+  writer.reserve(fixedBytesMax);
+  writer.number(0x08, session);
+  writer.number(0x10, reasonCode);
+  exchange.close();
+}
+
+export function writeQueueEnds(exchange: Exchange, ends: readonly QueueEnd[]): void {
+  const writer = exchange.open(ItemField.queueEnds);
+  for (const { queue, partition, end } of ends) {
+    writer.reserve(fixedBytesMax);
+    const opened = writer.open(0x0a);
+    writer.number(0x08, queue);
+    writer.number(0x10, partition);
+    writer.number(0x18, end);
+    writer.close(opened);
+  }
+  exchange.close();
+}
+
+export function writeDurable(
+  exchange: Exchange,
+  numbers: readonly number[],
+  fenced: readonly number[],
+): void {
+  const writer = exchange.open(ItemField.durable);
+  writeNumbers(writer, 0x0a, numbers);
+  writeNumbers(writer, 0x12, fenced);
+  exchange.close();
+}
+
+export function writeAnswer(exchange: Exchange, id: number, body: Buffer): void {
+  const writer = exchange.open(ItemField.answer);
+  writer.reserve(fixedBytesMax);
+  writer.number(0x08, id);
+  writer.bytes(0x12, body);
+  exchange.close();
+}
+
+export function writeFailure(exchange: Exchange, id: number, error: string): void {
+  const writer = exchange.open(ItemField.answer);
+  writer.reserve(fixedBytesMax);
+  writer.number(0x08, id);
+  writer.text(0x1a, error === '' ? 'failed' : error);
+  exchange.close();
+}
+
+export function writeReadAnswer(exchange: Exchange, id: number, answer: ReadAnswer): void {
+  const writer = exchange.open(ItemField.readAnswer);
+  writer.reserve(fixedBytesMax);
+  writer.number(0x08, id);
+  for (const message of answer.messages) writeMessage(writer, 0x12, message, true);
+  writer.reserve(fixedBytesMax);
+  writer.number(0x18, answer.next);
+  writer.number(0x20, answer.end);
+  exchange.close();
+}
+
+export function writePresented(exchange: Exchange, refusals: readonly Refusal[]): void {
+  const writer = exchange.open(ItemField.presented);
+  for (const refusal of refusals) writeRefused(writer, 0x0a, refusal);
+  exchange.close();
+}
+
+function writeRefused(writer: WireWriter, tag: number, refusal: Refusal): void {
+  writer.reserve(fixedBytesMax);
+  const opened = writer.open(tag);
+  writer.number(0x08, refusal.session);
+  writer.number(0x10, refusal.reasonCode);
+  writer.close(opened);
+}
+
+function writeNumbers(writer: WireWriter, tag: number, numbers: readonly number[]): void {
+  if (numbers.length === 0) return;
+  writer.reserve(fixedBytesMax + numbers.length * 9);
+  const opened = writer.open(tag);
+  for (const number of numbers) writer.varint(number);
+  writer.close(opened);
+}
+
+/** Reads one item that came from a ds; to be called from `FrameTaker.item`. */
+export function readDownstream(
+  handler: DownstreamHandler,
+  reader: WireReader,
+  field: number,
+  end: number,
+): void {
+  const outer = reader.enter(end);
+  switch (field) {
+    case ItemField.published:
+      readPublished(handler, reader);
+      break;
+    case ItemField.pushes: {
+      const batch: Message[] = [];
+      while (reader.at < reader.limit) {
+        const tag = reader.varint();
+        if (tag === 0x0a) batch.push(readMessage(reader, ''));
+        else reader.skip(tag);
+      }
+      handler.push(batch);
+      break;
+    }
+    case ItemField.assignments: {
+      const batch: Assignment[] = [];
+      while (reader.at < reader.limit) {
+        const tag = reader.varint();
+        if (tag === 0x0a) batch.push(readAssignment(reader));
+        else reader.skip(tag);
+      }
+      handler.assign(batch);
+      break;
+    }
+    case ItemField.kick: {
+      const [session, reasonCode] = readNumbers(reader, 2);
+      handler.kick(sessionHandle(session!), reasonCode!);
+      break;
+    }
+    case ItemField.queueEnds: {
+      const ends: QueueEnd[] = [];
+      readEach(reader, 0x0a, () => {
+        const [queue, partition, past] = readNumbers(reader, 3);
+        ends.push({ queue: queueId(queue!), partition: partition!, end: past! });
+      });
+      handler.behind(ends);
+      break;
+    }
+    case ItemField.durable: {
+      const numbers: number[] = [];
+      const fenced: number[] = [];
+      while (reader.at < reader.limit) {
+        const tag = reader.varint();
+        if (tag !== 0x0a && tag !== 0x12) {
+          reader.skip(tag);
+          continue;
+        }
+        const list = tag === 0x0a ? numbers : fenced;
+        const inner = reader.enter(reader.end());
+        while (reader.at < reader.limit) list.push(reader.varint());
+        reader.leave(inner);
+      }
+      handler.durable(numbers, fenced);
+      break;
+    }
+    case ItemField.answer:
+      readAnswer(handler, reader);
+      break;
+    case ItemField.readAnswer:
+      readReadAnswer(handler, reader);
+      break;
+    case ItemField.presented: {
+      const refusals: Refusal[] = [];
+      readEach(reader, 0x0a, () => refusals.push(readRefused(reader)));
+      handler.presented(refusals);
+      break;
+    }
+    default:
+      throw new WireError(`an item that cs does not know: ${field}`);
+  }
+  reader.leave(outer);
+}
+
+/** Messages within the message; `read` is called with the limit at their end. */
+function readEach(reader: WireReader, wanted: number, read: () => void): void {
+  while (reader.at < reader.limit) {
+    const tag = reader.varint();
+    if (tag !== wanted) {
+      reader.skip(tag);
+      continue;
+    }
+    const outer = reader.enter(reader.end());
+    read();
+    reader.leave(outer);
+  }
+}
+
+function readRefused(reader: WireReader): Refusal {
+  const [session, reasonCode] = readNumbers(reader, 2);
+  return { session: sessionHandle(session!), reasonCode: reasonCode! };
+}
+
+function readPublished(handler: DownstreamHandler, reader: WireReader): void {
+  let first = 0;
+  let reasonCodes = noCodes;
+  const refusals: Refusal[] = [];
+  while (reader.at < reader.limit) {
+    const tag = reader.varint();
+    if (tag === 0x08) first = reader.varint();
+    else if (tag === 0x12) reasonCodes = reader.bytes();
+    else if (tag === 0x1a) {
+      const outer = reader.enter(reader.end());
+      refusals.push(readRefused(reader));
+      reader.leave(outer);
+    } else reader.skip(tag);
+  }
+  if (reasonCodes.length > 0) handler.published(first, reasonCodes);
+  for (const { session, reasonCode } of refusals) handler.refused(session, reasonCode);
+}
+
+function readAssignment(reader: WireReader): Assignment {
+  const outer = reader.enter(reader.end());
+  let session = 0;
+  let group = 0;
+  let filter = '';
+  let queue = 0;
+  let partition = 0;
+  let offset = -1;
+  let message: Message | undefined;
+  while (reader.at < reader.limit) {
+    const tag = reader.varint();
+    if (tag === 0x08) session = reader.varint();
+    else if (tag === 0x10) group = reader.varint();
+    else if (tag === 0x1a) {
+      const end = reader.end();
+      filter = textOf(reader.buffer, reader.at, end);
+      reader.at = end;
+    } else if (tag === 0x20) queue = reader.varint();
+    else if (tag === 0x28) partition = reader.varint();
+    else if (tag === 0x30) offset = reader.varint() - 1;
+    else if (tag === 0x3a) message = readMessage(reader, '');
+    else reader.skip(tag);
+  }
+  reader.leave(outer);
+  if (message === undefined) throw new WireError('an assignment without a message');
+  return {
+    session: sessionHandle(session),
+    group: groupId(group),
+    filter,
+    queue: queueId(queue),
+    partition,
+    offset,
+    message,
+  };
+}
+
+function readAnswer(handler: DownstreamHandler, reader: WireReader): void {
+  let id = 0;
+  let body: Buffer | undefined;
+  let error = '';
+  while (reader.at < reader.limit) {
+    const tag = reader.varint();
+    if (tag === 0x08) id = reader.uint32();
+    else if (tag === 0x12) body = reader.bytes();
+    else if (tag === 0x1a) error = reader.text();
+    else reader.skip(tag);
+  }
+  if (error === '') handler.answer(id, body ?? Buffer.alloc(0));
+  else handler.failed(id, error);
+}
+
+function readReadAnswer(handler: DownstreamHandler, reader: WireReader): void {
+  let id = 0;
+  let next = 0;
+  let end = 0;
+  const messages: Message[] = [];
+  while (reader.at < reader.limit) {
+    const tag = reader.varint();
+    if (tag === 0x08) id = reader.uint32();
+    else if (tag === 0x12) messages.push(readMessage(reader, ''));
+    else if (tag === 0x18) next = reader.varint();
+    else if (tag === 0x20) end = reader.varint();
+    else reader.skip(tag);
+  }
+  handler.readAnswer(id, { messages, next, end });
+}

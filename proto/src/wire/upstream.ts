@@ -1,0 +1,255 @@
+import { queueId, sessionHandle, type SessionHandle } from '@lmqtt/common/ids';
+import type { Message } from '@lmqtt/common/message';
+import { presentedSession } from '../calls.ts';
+import type { PresentedSession, Publish, ReadRequest, SessionWrite } from '../link.ts';
+import type { Exchange } from './exchange.ts';
+import { ItemField } from './item.ts';
+import { readMessage, writeMessage } from './message-codec.ts';
+import { readSessionWrite, writeSessionWrite } from './session-write-codec.ts';
+import { WireError } from './wire-error.ts';
+import type { WireReader } from './wire-reader.ts';
+import type { WireWriter } from './wire-writer.ts';
+
+// What a cs says: the items of link.proto, written by cs and read by ds.
+
+/** A publish as ds has it. */
+export interface NumberedPublish extends Publish {
+  /** Names it in the answer; 0 at QoS 0, which is answered only where refused. */
+  readonly number: number;
+}
+
+/** What ds does with what arrives, in the order of the calls. */
+export interface UpstreamHandler {
+  /** The client of a session, which is the publisher of its publishes; undefined: unknown. */
+  clientOf(session: SessionHandle): string | undefined;
+  publishes(batch: NumberedPublish[]): void;
+  /** `number` 0: nobody asks when it is durable. */
+  writes(number: number, batch: SessionWrite[]): void;
+  credit(session: SessionHandle, messagesTotal: number): void;
+  call(id: number, method: number, body: Buffer): void;
+  read(id: number, request: ReadRequest): void;
+  presents(sessions: PresentedSession[], last: boolean): void;
+}
+
+const fixedBytesMax = 80;
+
+/** QoS 1 and 2 are numbered from `first` on, in their order; QoS 0 is not. */
+export function writePublishes(exchange: Exchange, first: number, batch: readonly Publish[]): void {
+  let number = first;
+  let writer = openPublishes(exchange, number);
+  for (let index = 0; index < batch.length; index++) {
+    const publish = batch[index]!;
+    if (exchange.full) {
+      exchange.close();
+      writer = openPublishes(exchange, number);
+    }
+    if (publish.message.qos > 0) number += 1;
+    writer.reserve(fixedBytesMax);
+    const opened = writer.open(0x12);
+    writer.number(0x08, publish.session);
+    writer.number(0x10, publish.packetId);
+    writeMessage(writer, 0x1a, publish.message, false);
+    writer.close(opened);
+  }
+  exchange.close();
+}
+
+function openPublishes(exchange: Exchange, first: number): WireWriter {
+  const writer = exchange.open(ItemField.publishes);
+  writer.reserve(fixedBytesMax);
+  writer.number(0x08, first);
+  return writer;
+}
+
+export function writeWrites(
+  exchange: Exchange,
+  number: number,
+  batch: readonly SessionWrite[],
+): void {
+  const writer = exchange.open(ItemField.writes);
+  writer.reserve(fixedBytesMax);
+  writer.number(0x08, number);
+  for (let index = 0; index < batch.length; index++) writeSessionWrite(writer, 0x12, batch[index]!);
+  exchange.close();
+}
+
+export function writeCredit(
+  exchange: Exchange,
+  session: SessionHandle,
+  messagesTotal: number,
+): void {
+  const writer = exchange.open(ItemField.credit);
+  writer.reserve(fixedBytesMax);
+  writer.number(0x08, session);
+  writer.number(0x10, messagesTotal);
+  exchange.close();
+}
+
+export function writeCall(exchange: Exchange, id: number, method: number, body: Buffer): void {
+  const writer = exchange.open(ItemField.call);
+  writer.reserve(fixedBytesMax);
+  writer.number(0x08, id);
+  writer.number(0x10, method);
+  writer.bytes(0x1a, body);
+  exchange.close();
+}
+
+export function writeRead(exchange: Exchange, id: number, request: ReadRequest): void {
+  const writer = exchange.open(ItemField.read);
+  writer.reserve(fixedBytesMax);
+  writer.number(0x08, id);
+  writer.number(0x10, request.queue);
+  writer.number(0x18, request.partition);
+  writer.number(0x20, request.from);
+  writer.number(0x28, request.messagesMax);
+  writer.number(0x30, request.bytesMax);
+  exchange.close();
+}
+
+/** A part of the node's sessions; the last part says so. */
+export function writePresents(
+  exchange: Exchange,
+  sessions: readonly PresentedSession[],
+  last: boolean,
+): void {
+  const writer = exchange.open(ItemField.presents);
+  for (const session of sessions) writer.bytes(0x0a, presentedSession.encode(session));
+  writer.reserve(fixedBytesMax);
+  writer.flag(0x10, last);
+  exchange.close();
+}
+
+/** Reads one item that came from a cs; to be called from `FrameTaker.item`. */
+export function readUpstream(
+  handler: UpstreamHandler,
+  reader: WireReader,
+  field: number,
+  end: number,
+): void {
+  const outer = reader.enter(end);
+  switch (field) {
+    case ItemField.publishes:
+      handler.publishes(readPublishes(handler, reader));
+      break;
+    case ItemField.writes: {
+      let number = 0;
+      const batch: SessionWrite[] = [];
+      while (reader.at < reader.limit) {
+        const tag = reader.varint();
+        if (tag === 0x08) number = reader.varint();
+        else if (tag === 0x12) batch.push(readSessionWrite(reader));
+        else reader.skip(tag);
+      }
+      handler.writes(number, batch);
+      break;
+    }
+    case ItemField.credit: {
+      const [session, total] = readNumbers(reader, 2);
+      handler.credit(sessionHandle(session!), total!);
+      break;
+    }
+    case ItemField.call:
+      readCall(handler, reader);
+      break;
+    case ItemField.read: {
+      const [id, queue, partition, from, messagesMax, bytesMax] = readNumbers(reader, 6);
+      handler.read(id!, {
+        queue: queueId(queue!),
+        partition: partition!,
+        from: from!,
+        messagesMax: messagesMax!,
+        bytesMax: bytesMax!,
+      });
+      break;
+    }
+    case ItemField.presents: {
+      let last = false;
+      const sessions: PresentedSession[] = [];
+      while (reader.at < reader.limit) {
+        const tag = reader.varint();
+        if (tag === 0x0a) sessions.push(decodeSession(reader.bytes()));
+        else if (tag === 0x10) last = reader.varint() !== 0;
+        else reader.skip(tag);
+      }
+      handler.presents(sessions, last);
+      break;
+    }
+    default:
+      throw new WireError(`an item that ds does not know: ${field}`);
+  }
+  reader.leave(outer);
+}
+
+function readPublishes(handler: UpstreamHandler, reader: WireReader): NumberedPublish[] {
+  const batch: NumberedPublish[] = [];
+  let next = 0;
+  let lastSession = -1;
+  let lastClient = '';
+  while (reader.at < reader.limit) {
+    const tag = reader.varint();
+    if (tag === 0x08) {
+      next = reader.varint();
+      continue;
+    }
+    if (tag !== 0x12) {
+      reader.skip(tag);
+      continue;
+    }
+    const outer = reader.enter(reader.end());
+    let session: SessionHandle = sessionHandle(0);
+    let packetId = 0;
+    let message: Message | undefined;
+    while (reader.at < reader.limit) {
+      const inner = reader.varint();
+      if (inner === 0x08) session = sessionHandle(reader.varint());
+      else if (inner === 0x10) packetId = reader.varint();
+      else if (inner === 0x1a) {
+        if (session !== lastSession) {
+          lastSession = session;
+          lastClient = handler.clientOf(session) ?? '';
+        }
+        message = readMessage(reader, lastClient);
+      } else reader.skip(inner);
+    }
+    reader.leave(outer);
+    if (message === undefined) throw new WireError('a publish without a message');
+    const number = message.qos === 0 ? 0 : next++;
+    batch.push({ session, packetId, message, reasonCode: 0, number });
+  }
+  return batch;
+}
+
+function readCall(handler: UpstreamHandler, reader: WireReader): void {
+  let id = 0;
+  let method = 0;
+  let body: Buffer = Buffer.alloc(0);
+  while (reader.at < reader.limit) {
+    const tag = reader.varint();
+    if (tag === 0x08) id = reader.uint32();
+    else if (tag === 0x10) method = reader.uint32();
+    else if (tag === 0x1a) body = reader.bytes();
+    else reader.skip(tag);
+  }
+  handler.call(id, method, body);
+}
+
+/** What the loader's decoder throws is a mistake of whoever wrote the bytes. */
+function decodeSession(body: Buffer): PresentedSession {
+  try {
+    return presentedSession.decode(body);
+  } catch (error) {
+    throw new WireError('a presented session cannot be read', { cause: error });
+  }
+}
+
+/** The fields 1 to `count` of a message that has only numbers. */
+export function readNumbers(reader: WireReader, count: number): number[] {
+  const numbers = Array.from({ length: count }, () => 0);
+  while (reader.at < reader.limit) {
+    const tag = reader.varint();
+    const field = tag >>> 3;
+    if ((tag & 7) === 0 && field >= 1 && field <= count) numbers[field - 1] = reader.varint();
+    else reader.skip(tag);
+  }
+  return numbers;
+}
