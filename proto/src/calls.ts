@@ -1,0 +1,62 @@
+import type {
+  ConnectAnswer,
+  ConnectRequest,
+  PresentedSession,
+  ReauthenticateAnswer,
+  RetainedAnswer,
+  RetainedRequest,
+  SubscribeAnswer,
+} from './link.ts';
+import { callType, emptyShape } from './calls/codec.ts';
+import type { CallType, Codec } from './calls/codec.ts';
+import {
+  authenticationStep,
+  connectAnswer,
+  connectRequest,
+  reauthenticateAnswer,
+} from './calls/connect.ts';
+import type { AuthenticationStep } from './calls/connect.ts';
+import { retainedAnswer, retainedRequest } from './calls/retained.ts';
+import {
+  disconnectRequest,
+  presented,
+  reasonCodes,
+  subscribeAnswers,
+  subscribeRequest,
+  unsubscribeRequest,
+} from './calls/session.ts';
+import type { DisconnectRequest, SubscribeRequest, UnsubscribeRequest } from './calls/session.ts';
+
+export type { CallType, Codec } from './calls/codec.ts';
+export type { AuthenticationStep } from './calls/connect.ts';
+
+/** The calls of cs: methods of the service `Calls` of link.proto. */
+export interface Calls {
+  readonly connect: CallType<ConnectRequest, ConnectAnswer>;
+  readonly continueConnect: CallType<AuthenticationStep, ConnectAnswer>;
+  readonly reauthenticate: CallType<AuthenticationStep, ReauthenticateAnswer>;
+  readonly disconnect: CallType<DisconnectRequest, void>;
+  readonly subscribe: CallType<SubscribeRequest, SubscribeAnswer[]>;
+  readonly unsubscribe: CallType<UnsubscribeRequest, number[]>;
+  readonly readRetained: CallType<RetainedRequest, RetainedAnswer>;
+  /** A planned stop. */
+  readonly leave: CallType<void, void>;
+}
+
+export const calls: Calls = {
+  connect: callType('Connect', connectRequest, connectAnswer),
+  continueConnect: callType('ContinueConnect', authenticationStep, connectAnswer),
+  reauthenticate: callType('Reauthenticate', authenticationStep, reauthenticateAnswer),
+  disconnect: callType('Disconnect', disconnectRequest, emptyShape),
+  subscribe: callType('Subscribe', subscribeRequest, subscribeAnswers),
+  unsubscribe: callType('Unsubscribe', unsubscribeRequest, reasonCodes),
+  readRetained: callType('ReadRetained', retainedRequest, retainedAnswer),
+  leave: callType('Leave', emptyShape, emptyShape),
+};
+
+/** A session as it is presented; not a call of its own. */
+export const presentedSession: Codec<PresentedSession> = callType(
+  'Present',
+  presented,
+  emptyShape,
+).request;
