@@ -143,10 +143,13 @@ for (const seed of [1, 2, 3]) {
         link.credit(member, 3);
         members.push(member);
       }
+      const doneBy = new Map<SessionHandle, number>();
       cs.onAssign = ({ session, group, partition, offset }) => {
         setTimeout(() => {
           link.write([{ kind: 'assigned-done', session, group, partition, offset }]);
-          link.credit(session, 3);
+          const done = (doneBy.get(session) ?? 0) + 1;
+          doneBy.set(session, done);
+          link.credit(session, done + 3);
         }, 2);
       };
       const publisher = await connect(link, 'p');

@@ -114,9 +114,9 @@ class DsLink implements Link {
     return writeSessions(this.#ports, this.#node, batch, durable);
   }
 
-  credit(session: SessionHandle, messages: number): void {
+  credit(session: SessionHandle, messagesTotal: number): void {
     const live = this.#node.sessions.get(session);
-    if (live !== undefined) this.#ports.groups.credit(live, messages);
+    if (live !== undefined) this.#ports.groups.credit(live, messagesTotal);
   }
 }
 

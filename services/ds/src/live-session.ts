@@ -27,8 +27,12 @@ export class LiveSession {
   route: Route | undefined = undefined;
   lane = '';
 
-  /** How many more messages of shared groups it takes. */
-  credit = 0;
+  /**
+   * Stored messages of shared groups since the claim: those that it was given, and how many it
+   * may have been given.
+   */
+  given = 0;
+  givenMax = 0;
 
   kicked = false;
   /** Its connection has ended; `ended`: and that is in the store. */

@@ -173,7 +173,7 @@ export class SharedGroup {
 
   #assign(member: Member, message: Message, partition: number, offset: number): void {
     const live = member.live!;
-    if (offset >= 0) live.credit -= 1;
+    if (offset >= 0) live.given += 1;
     live.node.assign({
       session: live.handle,
       group: this.stored.id,
@@ -189,7 +189,7 @@ export class SharedGroup {
     let best: Member | undefined;
     for (const member of this.members.values()) {
       const { live } = member;
-      if (live === undefined || (withCredit && live.credit <= 0)) continue;
+      if (live === undefined || (withCredit && live.given >= live.givenMax)) continue;
       if (best === undefined || member.inFlight < best.inFlight) best = member;
     }
     // Equal ones take turns.

@@ -177,11 +177,11 @@ export class SharedGroups {
     this.#ports.groupStore.spend(open.group.stored, partition, offset);
   }
 
-  credit(session: LiveSession, messages: number): void {
-    const before = session.credit;
-    session.credit = messages;
+  credit(session: LiveSession, messagesTotal: number): void {
+    if (messagesTotal <= session.givenMax) return;
+    session.givenMax = messagesTotal;
     const memberships = this.#memberships.get(session);
-    if (messages <= before || memberships === undefined) return;
+    if (memberships === undefined) return;
     for (const group of memberships.keys()) group.pump();
     this.#ports.group.flush();
   }

@@ -96,7 +96,7 @@ export async function openJournal(
 export function scratchDirectory(test: { after(work: () => void): void }): string {
   const directory = mkdtempSync(join(tmpdir(), 'lmqtt-'));
   test.after(() => {
-    rmSync(directory, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
   });
   return directory;
 }
