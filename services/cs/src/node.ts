@@ -331,7 +331,8 @@ export class CsNode implements Downstream, ClientNode {
     this.creditDue.clear();
     for (const session of sessions) {
       if (session.closed) continue;
-      this.link.credit(session.handle, Math.max(0, session.window.free - session.assignedCount));
+      const messagesTotal = session.takeCredit();
+      if (messagesTotal !== undefined) this.link.credit(session.handle, messagesTotal);
     }
   }
 

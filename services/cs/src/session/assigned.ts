@@ -2,10 +2,17 @@ import { lowerQos } from '@lmqtt/common/qos';
 import type { Assignment, Place } from '@lmqtt/proto/link';
 import type { OutboundSession } from './outbound-session.ts';
 
-/** Messages that groups gave to this session and that did not go out yet; bounded by its credit. */
+/**
+ * Messages that groups gave to this session and that did not go out yet, bounded by its credit: a
+ * running total of the stored ones that it was given and how many more it takes.
+ */
 export class Assigned {
   private readonly session: OutboundSession;
   private waiting: Assignment[] = [];
+  /** Stored ones, since the session was claimed or presented. */
+  private given = 0;
+  private announced = 0;
+  private announcedAnew = false;
 
   constructor(session: OutboundSession) {
     this.session = session;
@@ -16,7 +23,31 @@ export class Assigned {
   }
 
   push(assignment: Assignment): void {
+    if (assignment.offset >= 0) this.given += 1;
     this.waiting.push(assignment);
+  }
+
+  /** The total to tell ds; undefined where it has not grown since it was told. */
+  takeCredit(): number | undefined {
+    const room = Math.max(0, this.session.window.free - this.waiting.length);
+    const total = Math.max(this.announced, this.given + room);
+    if (total === this.announced && !this.announcedAnew) return undefined;
+    this.announced = total;
+    this.announcedAnew = false;
+    return total;
+  }
+
+  /** Another ds counts from here; it gives again what did not go out. */
+  startAnew(): void {
+    this.waiting = [];
+    this.given = 0;
+    this.announced = 0;
+  }
+
+  /** The total is due even where it has not grown. */
+  announceAnew(): void {
+    this.announcedAnew = true;
+    this.session.node.credit(this.session);
   }
 
   pump(): void {

@@ -28,7 +28,7 @@ export interface SessionNode {
   schedule(session: OutboundSession): void;
   /** Writes the cursor's position: this turn, or with the next slow round where not stored. */
   positionMoved(session: OutboundSession, cursor: Cursor): void;
-  /** Tells ds how many more messages of its groups the session takes. */
+  /** Tells ds how many messages of its groups the session takes, when the turn ends. */
   credit(session: OutboundSession): void;
 }
 
@@ -46,8 +46,8 @@ export interface OutboundSession {
   readonly subscriptions: ReadonlyMap<string, Subscription>;
   /** In the list of those that the turn pumps. */
   scheduled: boolean;
-  /** Messages of groups that did not go out yet. */
-  readonly assignedCount: number;
+  /** How many messages of groups it takes in all; undefined where ds knows. */
+  takeCredit(): number | undefined;
   cursorOf(queue: QueueId, partition: number): Cursor | undefined;
   /** Sends all that may be sent now. */
   pump(): void;

@@ -295,8 +295,8 @@ export class Session implements CursorOwner, OutboundSession {
     if (!this.scheduled) this.node.schedule(this);
   }
 
-  get assignedCount(): number {
-    return this.assigned?.count ?? 0;
+  takeCredit(): number | undefined {
+    return this.assigned?.takeCredit();
   }
 
   expired(message: Message): boolean {
@@ -407,7 +407,7 @@ export class Session implements CursorOwner, OutboundSession {
       this.queued.length > 0 ||
       this.redelivery !== undefined ||
       this.retained !== undefined ||
-      this.assignedCount > 0
+      (this.assigned !== undefined && this.assigned.count > 0)
     );
   }
 
