@@ -8,7 +8,7 @@ import { connect, createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
-import { startBroker } from '../harness/broker.ts';
+import { startBroker } from '../harness/shape.ts';
 import { sleep } from './wire/clock.ts';
 import type { Target } from './wire/connection.ts';
 

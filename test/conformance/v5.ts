@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import type { Broker } from '../harness/broker.ts';
-import { startBroker } from '../harness/broker.ts';
+import { startBroker } from '../harness/shape.ts';
 import type { ConnectFields } from '../harness/packets.ts';
 import type { Disconnect, ServerPacketType } from '../harness/parser.ts';
 import type { RawClient } from '../harness/wire.ts';

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Broker } from '../harness/broker.ts';
-import { startBroker } from '../harness/broker.ts';
+import { startBroker } from '../harness/shape.ts';
 import { connect } from '../harness/packets.ts';
 import { closeAllClients, connected, connectRaw, type RawClient, unique } from '../harness/wire.ts';
 

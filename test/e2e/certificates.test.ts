@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import tls from 'node:tls';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { startBroker } from '../harness/broker.ts';
+import { startBroker } from '../harness/shape.ts';
 import { requirePrograms } from '../harness/require.ts';
 import { closeAllClients, RawClient, unique } from '../harness/wire.ts';
 import { Authority, replaceFile } from './authority.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { limits } from '@lmqtt/common/settings/row';
-import { startBroker } from '../harness/broker.ts';
+import { startBroker } from '../harness/shape.ts';
 import { closeAllClients } from '../harness/wire.ts';
 import { metricRises, provocations } from './limit-provocations.ts';
 

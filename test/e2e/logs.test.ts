@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Broker } from '../harness/broker.ts';
-import { startBroker } from '../harness/broker.ts';
+import { startBroker } from '../harness/shape.ts';
 import { auth, connect, publish } from '../harness/packets.ts';
 import { ScramClient } from '../harness/scram.ts';
 import { closeAllClients, connected, connectRaw, unique } from '../harness/wire.ts';

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { connect as mqttConnect } from 'mqtt';
 import type { IClientOptions, IPublishPacket, MqttClient } from 'mqtt';
 import type { Broker } from '../harness/broker.ts';
-import { startBroker } from '../harness/broker.ts';
+import { startBroker } from '../harness/shape.ts';
 import { requirePrograms } from '../harness/require.ts';
 import { unique } from '../harness/wire.ts';
 import { Authority, type Pair } from './authority.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Broker } from '../harness/broker.ts';
-import { startBroker } from '../harness/broker.ts';
+import { startBroker } from '../harness/shape.ts';
 import { closeAllClients, connected, unique } from '../harness/wire.ts';
 
 afterEach(closeAllClients);

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { startBroker } from '../harness/broker.ts';
+import { startBroker } from '../harness/shape.ts';
 import { closeAllClients, connected, connectRaw, unique } from '../harness/wire.ts';
 
 const main = join(import.meta.dirname, '../../../services/standalone/dist/src/main.js');

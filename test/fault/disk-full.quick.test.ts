@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Broker } from '../harness/broker.ts';
+import { StandaloneBroker } from '../harness/standalone-broker.ts';
 import { closeAllClients, connected, connectRaw, unique } from '../harness/wire.ts';
 import { LedgerPublisher } from './ledger-publisher.ts';
 import { LedgerSubscriber } from './ledger-subscriber.ts';
@@ -20,8 +20,8 @@ const comeMs = 100;
 
 interface Disk {
   readonly dataDir?: string;
-  makeFull(broker: Broker): void;
-  makeRoom(broker: Broker): void;
+  makeFull(broker: StandaloneBroker): void;
+  makeRoom(broker: StandaloneBroker): void;
 }
 
 async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
@@ -32,12 +32,12 @@ async function until(what: string, isSo: () => boolean | Promise<boolean>): Prom
   }
 }
 
-async function readyz(broker: Broker): Promise<number> {
+async function readyz(broker: StandaloneBroker): Promise<number> {
   return (await fetch(`http://127.0.0.1:${broker.opsPort}/readyz`)).status;
 }
 
 /** What single packets get while there is no room. */
-async function checkRefusals(broker: Broker): Promise<void> {
+async function checkRefusals(broker: StandaloneBroker): Promise<void> {
   const client = await connectRaw(broker.mqttPort, { version: 5 });
   await client.connect({ version: 5, clientId: unique('c') });
   client.sendSubscribe({ packetId: 1, filters: ['live'] });
@@ -59,7 +59,7 @@ async function checkRefusals(broker: Broker): Promise<void> {
 async function fillsAndGoesOn(t: TestContext, disk: Disk): Promise<void> {
   const settings = { SEGMENT_BYTES: '256k', CHECKPOINT_INTERVAL_S: '1' };
   const { dataDir } = disk;
-  const broker = new Broker({ settings, ...(dataDir === undefined ? {} : { dataDir }) });
+  const broker = new StandaloneBroker({ settings, ...(dataDir === undefined ? {} : { dataDir }) });
   t.after(async () => {
     closeAllClients();
     await broker.stop();
@@ -146,7 +146,7 @@ void test(
   'files that may not grow (EFBIG)',
   { skip: limits ? false : 'prlimit not found; install util-linux' },
   async (t) => {
-    const limit = (broker: Broker, bytes: string): void => {
+    const limit = (broker: StandaloneBroker, bytes: string): void => {
       // The soft limit only, which may be raised again.
       const args = ['--pid', String(broker.pid), `--fsize=${bytes}:`];
       assert.equal(spawnSync('prlimit', args).status, 0);

@@ -2,7 +2,7 @@
 // step, the broker is killed once, and each row completes its handshake with the next one.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Broker } from '../harness/broker.ts';
+import { StandaloneBroker } from '../harness/standalone-broker.ts';
 import type { ConnectFields, Version } from '../harness/packets.ts';
 import { closeAllClients, connected, type RawClient } from '../harness/wire.ts';
 
@@ -194,7 +194,11 @@ async function endsWith(client: RawClient, payload: string): Promise<void> {
   }
 }
 
-async function killedOnce(version: Version, round: number, broker: Broker): Promise<void> {
+async function killedOnce(
+  version: Version,
+  round: number,
+  broker: StandaloneBroker,
+): Promise<void> {
   const rowOf = (step: Step, direction: string): Row => ({
     name: `${direction} ${round}: ${step.name}`,
     version,
@@ -248,7 +252,7 @@ async function killedOnce(version: Version, round: number, broker: Broker): Prom
 }
 
 void test('QoS 2: killed after each step of the handshake, inbound and outbound', async (t) => {
-  const broker = new Broker({});
+  const broker = new StandaloneBroker({});
   t.after(async () => {
     closeAllClients();
     await broker.stop();

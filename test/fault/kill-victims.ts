@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import { Broker } from '../harness/broker.ts';
+import { StandaloneBroker } from '../harness/standalone-broker.ts';
 import type { KillFigures, Victim } from './kill-run.ts';
 import { describeFigures } from './ledger.ts';
 
@@ -12,7 +12,7 @@ export const crashSettings: Readonly<Record<string, string>> = {
 
 /** The broker as a process of its own; ended with the test. */
 export function brokerVictim(t: TestContext, settings: Readonly<Record<string, string>>): Victim {
-  const broker = new Broker({ settings });
+  const broker = new StandaloneBroker({ settings });
   t.after(() => broker.stop());
   return broker;
 }

@@ -2,7 +2,7 @@
 // dropped and counted, and QoS 1 waits for it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { startBroker } from '../harness/broker.ts';
+import { startBroker } from '../harness/shape.ts';
 import { closeAllClients, connected } from '../harness/wire.ts';
 
 const batches = 40;

@@ -2,7 +2,7 @@
 // connections that a test has left are cut after each (or, where tests run at once, after all).
 import { after, afterEach, before } from 'node:test';
 import type { Broker, BrokerOptions } from './broker.ts';
-import { startBroker } from './broker.ts';
+import { startBroker } from './shape.ts';
 import type { ConnectFields } from './packets.ts';
 import type { RawClient } from './wire.ts';
 import { closeAllClients, connected, connectRaw, unique } from './wire.ts';

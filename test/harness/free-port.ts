@@ -1,0 +1,30 @@
+// Ports that a process can be given for all its lives: below those that the system hands out by
+// itself, so that no connection takes one while the process is away.
+import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+
+const portMin = 10_000;
+const portMax = 32_000;
+const triesMax = 50;
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  server.listen({ port, host: '127.0.0.1', exclusive: true });
+  try {
+    await once(server, 'listening');
+  } catch {
+    return false;
+  }
+  server.close();
+  await once(server, 'close');
+  return true;
+}
+
+export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < triesMax; tries += 1) {
+    const port = randomInt(portMin, portMax);
+    if (await isFree(port)) return port;
+  }
+  throw new Error(`no free port from ${portMin} to ${portMax}`);
+}
