@@ -1,14 +1,25 @@
-// Runs the tests under node's own runner. The list is made from the sources, so that nothing runs
-// whose source is gone. Without flags: all that is quick. --fault: the long runs. Further arguments
-// keep only the files whose path holds one of them: npm test -- session
+// Runs the tests under node's own runner, then those of the broker as a whole again with cs and ds
+// apart. The list is made from the sources, so that nothing runs whose source is gone. Without
+// flags: all that is quick. --fault: the long runs. --shape standalone, --shape split: one of the
+// two passes. Further arguments keep only the files whose path holds one of them:
+// npm test -- --shape split session
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 
 const root = join(import.meta.dirname, '..');
-const isFault = process.argv.includes('--fault');
-const wanted = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
 const minute = 60_000;
+const { values: flags, positionals: wanted } = parseArgs({
+  allowPositionals: true,
+  options: { fault: { type: 'boolean', default: false }, shape: { type: 'string' } },
+});
+const shapes = ['standalone', 'split'].filter((shape) => (flags.shape ?? shape) === shape);
+if (shapes.length === 0) {
+  console.error('--shape is standalone or split');
+  process.exit(2);
+}
 
 function testsIn(folder, ending) {
   if (!existsSync(join(root, folder))) return [];
@@ -23,34 +34,83 @@ function compiled(path) {
   return path.replace(/^(test|proto|services\/[^/]+)\//, '$1/dist/').replace(/\.ts$/, '.js');
 }
 
-function quickTests() {
+const suites = (...names) => names.flatMap((name) => testsIn(`test/${name}`, '.test.ts'));
+
+/** What is the same in both shapes runs once. */
+function quickTests(shape) {
+  if (shape === 'split') return suites('conformance', 'e2e').filter((path) => !isOfSplit(path));
   const services = readdirSync(join(root, 'services')).map((name) => `services/${name}/test`);
-  const suites = ['harness', 'bench', 'contract', 'conformance', 'e2e'].map((s) => `test/${s}`);
   return [
-    ...['proto/test', ...services, ...suites].flatMap((folder) => testsIn(folder, '.test.ts')),
+    ...['proto/test', ...services].flatMap((folder) => testsIn(folder, '.test.ts')),
+    ...suites('harness', 'bench', 'contract', 'conformance', 'e2e'),
     ...testsIn('test/fault', '.quick.test.ts'),
   ];
 }
 
-const all = isFault ? testsIn('test/fault', '.long.test.ts') : quickTests();
-const files = all.filter(
-  (path) => wanted.length === 0 || wanted.some((part) => path.includes(part)),
-);
-if (files.length === 0) {
+/** These start a cluster by themselves, in whatever shape the others run. */
+function isOfSplit(path) {
+  return /^test\/e2e\/(nodes|rpc-)/.test(path);
+}
+
+/** Runs the files; what the tally reporter says of them. */
+function run(shape, files) {
+  const folder = mkdtempSync(join(tmpdir(), 'lmqtt-tests-'));
+  const tallyFile = join(folder, 'tally');
+  const { status } = spawnSync(
+    process.execPath,
+    [
+      '--enable-source-maps',
+      '--test',
+      // Runs of a fault suite measure and disturb: one at a time.
+      `--test-concurrency=${flags.fault ? 1 : 2}`,
+      `--test-timeout=${(flags.fault ? 60 : 8) * minute}`,
+      '--test-reporter=spec',
+      '--test-reporter-destination=stdout',
+      `--test-reporter=${join(root, 'scripts/tally-reporter.mjs')}`,
+      `--test-reporter-destination=${tallyFile}`,
+      ...files.map(compiled),
+    ],
+    {
+      cwd: root,
+      stdio: 'inherit',
+      env: { ...process.env, LMQTT_TEST_SHAPE: shape },
+    },
+  );
+  try {
+    return { shape, status, ...JSON.parse(readFileSync(tallyFile, 'utf8')) };
+  } catch {
+    return { shape, status, failed: [] };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function summary(results) {
+  const lines = results.map(
+    ({ shape, tests = 0, pass = 0, skipped = 0, duration_ms = 0, failed }) => {
+      const counts = `${pass} of ${tests} passed, ${skipped} skipped, ${failed.length} failed`;
+      return `${shape.padEnd(10)} ${counts} (${Math.round(duration_ms / 1000)} s)`;
+    },
+  );
+  const failures = results.flatMap(({ shape, failed }) =>
+    failed.map((name) => `  ${shape}: ${name}`),
+  );
+  return [...lines, ...failures].join('\n');
+}
+
+const passes = flags.fault
+  ? [{ shape: 'standalone', files: testsIn('test/fault', '.long.test.ts') }]
+  : shapes.map((shape) => ({ shape, files: quickTests(shape) }));
+const results = [];
+for (const { shape, files } of passes) {
+  const chosen = files.filter(
+    (path) => wanted.length === 0 || wanted.some((part) => path.includes(part)),
+  );
+  if (chosen.length > 0) results.push(run(shape, chosen));
+}
+if (results.length === 0) {
   console.error('no test file matches');
   process.exit(1);
 }
-const { status } = spawnSync(
-  process.execPath,
-  [
-    '--enable-source-maps',
-    '--test',
-    // Runs of a fault suite measure and disturb: one at a time.
-    `--test-concurrency=${isFault ? 1 : 2}`,
-    `--test-timeout=${(isFault ? 60 : 8) * minute}`,
-    '--test-reporter=spec',
-    ...files.map(compiled),
-  ],
-  { cwd: root, stdio: 'inherit' },
-);
-process.exitCode = status ?? 1;
+console.log(`\n${summary(results)}`);
+process.exitCode = results.every(({ status }) => status === 0) ? 0 : 1;
