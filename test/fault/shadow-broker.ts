@@ -122,6 +122,6 @@ const broker = await startStandalone(
     logLevel: 'error',
     ...(JSON.parse(settings) as object),
   }),
-  files,
+  { files },
 );
 process.send?.({ mqttPort: broker.ports.mqtt ?? 0 } satisfies ShadowReport);

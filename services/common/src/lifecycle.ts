@@ -1,19 +1,21 @@
 // What a process is ready for, and what it undoes when it stops. Stopping runs in the reverse order
 // of starting, goes on past a step that fails, and happens once however often it is asked for.
 
-export type LifecycleState = 'starting' | 'ready' | 'failed' | 'stopping';
+export type LifecycleState = 'starting' | 'ready' | 'not ready' | 'stopping';
 
 export interface Readiness {
   readonly state: LifecycleState;
-  /** Why it is `failed`; otherwise `null`. */
-  readonly failure: string | null;
+  /** What is missing; `null` where nothing is, or nothing will be. */
+  readonly missing: string | null;
 }
 
 type Stop = () => void | Promise<void>;
+/** What is missing at this moment; `null`: nothing. */
+type Need = () => string | null;
 
 export class Lifecycle implements Readiness {
-  #state: LifecycleState = 'starting';
-  #failure: string | null = null;
+  #phase: 'starting' | 'started' | 'stopping' = 'starting';
+  readonly #needs: Need[] = [];
   readonly #stops: { readonly name: string; readonly stop: Stop }[] = [];
   #stopped: Promise<void> | undefined;
   readonly #onStopFailed: (name: string, error: unknown) => void;
@@ -23,28 +25,27 @@ export class Lifecycle implements Readiness {
   }
 
   get state(): LifecycleState {
-    return this.#state;
+    if (this.#phase !== 'started') return this.#phase;
+    return this.missing === null ? 'ready' : 'not ready';
   }
 
-  get failure(): string | null {
-    return this.#failure;
+  get missing(): string | null {
+    if (this.#phase === 'stopping') return null;
+    for (const need of this.#needs) {
+      const missing = need();
+      if (missing !== null) return missing;
+    }
+    return null;
   }
 
-  ready(): void {
-    if (this.#state === 'starting') this.#state = 'ready';
+  /** Everything runs that has to. */
+  started(): void {
+    if (this.#phase === 'starting') this.#phase = 'started';
   }
 
-  /** Not ready until `recovered`; the first reason stays. */
-  failed(reason: string): void {
-    if (this.#state === 'stopping' || this.#state === 'failed') return;
-    this.#state = 'failed';
-    this.#failure = reason;
-  }
-
-  recovered(): void {
-    if (this.#state !== 'failed') return;
-    this.#state = 'ready';
-    this.#failure = null;
+  /** Not ready while `need` says that something is missing; asked whenever somebody looks. */
+  needs(need: Need): void {
+    this.#needs.push(need);
   }
 
   /** `stop` is called after those of all that is added later. */
@@ -59,7 +60,7 @@ export class Lifecycle implements Readiness {
   }
 
   async #stopAll(): Promise<void> {
-    this.#state = 'stopping';
+    this.#phase = 'stopping';
     for (let step = this.#stops.pop(); step !== undefined; step = this.#stops.pop()) {
       try {
         await step.stop();

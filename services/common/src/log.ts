@@ -27,6 +27,7 @@ export type Logs = Readonly<Record<LoggerName, Logger>>;
 const secretKeys = [
   'authenticationData',
   'authorization',
+  'clusterSecret',
   'hmacSecretKey',
   'opsToken',
   'password',

@@ -9,23 +9,31 @@ test('stops in reverse order, once, and past a step that fails', async () => {
   lifecycle.onStop('store', () => void steps.push('store'));
   lifecycle.onStop('session', () => Promise.reject(new Error('x')));
   lifecycle.onStop('listener', () => void steps.push('listener'));
-  lifecycle.ready();
+  lifecycle.started();
   assert.equal(lifecycle.state, 'ready');
   await Promise.all([lifecycle.stop(), lifecycle.stop()]);
   assert.deepEqual(steps, ['listener', 'session failed', 'store']);
   assert.equal(lifecycle.state, 'stopping');
 });
 
-test('a failure is told until it is over', () => {
+test('what is missing is told until it is there', async () => {
   const lifecycle = new Lifecycle(() => {});
-  lifecycle.recovered();
+  let disk: string | null = 'disk full';
+  let link: string | null = 'no link';
+  lifecycle.needs(() => disk);
+  lifecycle.needs(() => link);
   assert.equal(lifecycle.state, 'starting');
-  lifecycle.ready();
-  lifecycle.failed('disk full');
-  lifecycle.failed('later');
-  assert.equal(lifecycle.state, 'failed');
-  assert.equal(lifecycle.failure, 'disk full');
-  lifecycle.recovered();
+  assert.equal(lifecycle.missing, 'disk full');
+  lifecycle.started();
+  assert.equal(lifecycle.state, 'not ready');
+  disk = null;
+  assert.equal(lifecycle.missing, 'no link');
+  link = null;
   assert.equal(lifecycle.state, 'ready');
-  assert.equal(lifecycle.failure, null);
+  assert.equal(lifecycle.missing, null);
+  link = 'no link';
+  assert.equal(lifecycle.state, 'not ready');
+  await lifecycle.stop();
+  assert.equal(lifecycle.state, 'stopping');
+  assert.equal(lifecycle.missing, null);
 });

@@ -332,7 +332,10 @@ async function openAuth(settings: Settings, report: ReloadOptions['report']): Pr
   }
   if (settings.hmacUsername !== null && settings.hmacSecretKey !== null)
     authenticators.push(new HmacSha1(settings.hmacUsername, settings.hmacSecretKey));
-  if (settings.allowAnonymous) authenticators.push(new Anonymous(authenticators.length === 0));
+  if (settings.allowAnonymous !== false) {
+    const from = settings.allowAnonymous === true ? 'anywhere' : 'loopback';
+    authenticators.push(new Anonymous(authenticators.length === 0, from));
+  }
   if (settings.aclFile !== null) {
     const file = await AccessRules.open(settings.aclFile, { report });
     rules.push(file);

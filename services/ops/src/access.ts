@@ -3,7 +3,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
 
-import { isLoopback } from '@lmqtt/common/settings/resolve';
+import { isLoopback } from '@lmqtt/common/loopback';
 
 export type Access = (authorization: string | undefined, host: string | undefined) => boolean;
 

@@ -1,4 +1,4 @@
-// The HTTP side of a node: `/metrics`, `/healthz` and `/readyz` for every role, REST for ops.
+// The HTTP side of a node: `/metrics`, `/healthz` and `/readyz` for every role, REST where ds is.
 import type { AddressInfo } from 'node:net';
 
 import type { Readiness } from '@lmqtt/common/lifecycle';
@@ -19,7 +19,8 @@ export interface OpsOptions {
   readonly token: string | null;
   readonly readiness: Readiness;
   readonly metrics: Metrics;
-  readonly source: OpsSource;
+  /** Absent where there is nothing to ask about: then there is no REST interface. */
+  readonly source?: OpsSource | undefined;
   readonly log: Logger;
 }
 
@@ -34,8 +35,8 @@ const addressBytesMax = 3 * 65_535;
 function addHealth(server: FastifyInstance, readiness: Readiness): void {
   server.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok\n'));
   server.get('/readyz', async (_request, reply) => {
-    const { state, failure } = readiness;
-    const text = failure === null ? state : `${state}: ${failure}`;
+    const { state, missing } = readiness;
+    const text = missing === null ? state : `${state}: ${missing}`;
     return reply
       .code(state === 'ready' ? 200 : 503)
       .type('text/plain')
@@ -69,10 +70,13 @@ export async function startOps(options: OpsOptions): Promise<RunningOps> {
   addErrors(server, events);
   addHealth(server, options.readiness);
   addMetrics(server, options.metrics);
-  const access = restAccess(options.bind, options.token);
-  await server.register(async (rest) => addRest(rest, options.source, access, events), {
-    prefix: '/api/v1',
-  });
+  const { source } = options;
+  if (source !== undefined) {
+    const access = restAccess(options.bind, options.token);
+    await server.register(async (rest) => addRest(rest, source, access, events), {
+      prefix: '/api/v1',
+    });
+  }
   await server.listen({ host: options.bind, port: options.port });
   const { port } = server.server.address() as AddressInfo;
   events.listening(options.bind, port);

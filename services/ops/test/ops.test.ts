@@ -101,12 +101,13 @@ test('readyz follows the life of the process; healthz does not', async () => {
     return `${answer.status} ${await answer.text()}`;
   };
   assert.equal(await ready(), '503 starting\n');
-  lifecycle.ready();
+  lifecycle.started();
   assert.equal(await ready(), '200 ready\n');
-  lifecycle.failed('store: disk full');
-  assert.equal(await ready(), '503 failed: store: disk full\n');
+  let missing: string | null = 'store: disk full';
+  lifecycle.needs(() => missing);
+  assert.equal(await ready(), '503 not ready: store: disk full\n');
   assert.equal((await fetch(`${url}/healthz`)).status, 200);
-  lifecycle.recovered();
+  missing = null;
   assert.equal(await ready(), '200 ready\n');
   await lifecycle.stop();
   assert.equal(await ready(), '503 stopping\n');

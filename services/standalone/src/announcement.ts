@@ -1,9 +1,10 @@
-// What a started broker says on stdout: one line for programs, then two to try for people.
+// What a started program says on stdout: one line for programs, then where clients can come two to
+// try for people.
 import type { Settings } from '@lmqtt/common/settings/row';
 
-import type { ListenerName, RunningBroker } from './service.ts';
+import type { ListenerName, Ports } from './program.ts';
 
-const order: readonly ListenerName[] = ['mqtt', 'ws', 'mqtts', 'wss', 'ops'];
+const order: readonly ListenerName[] = ['rpc', 'mqtt', 'ws', 'mqtts', 'wss', 'ops'];
 
 /** As it stands in an address: IPv6 in brackets. */
 function bracketed(host: string): string {
@@ -17,13 +18,16 @@ function reachable(bind: string): string {
 }
 
 export function announcement(
-  settings: Pick<Settings, 'bind' | 'opsBind'>,
-  ports: RunningBroker['ports'],
+  settings: Pick<Settings, 'bind' | 'opsBind' | 'rpcBind'>,
+  ports: Ports,
 ): string {
+  const bindOf = (name: ListenerName): string => {
+    if (name === 'rpc') return settings.rpcBind;
+    return name === 'ops' ? settings.opsBind : settings.bind;
+  };
   const listeners = order.flatMap((name) => {
     const port = ports[name];
-    const host = bracketed(name === 'ops' ? settings.opsBind : settings.bind);
-    return port === undefined ? [] : [`${name}=${host}:${port}`];
+    return port === undefined ? [] : [`${name}=${bracketed(bindOf(name))}:${port}`];
   });
   const lines = [`ready ${listeners.join(' ')}`];
   if (ports.mqtt !== undefined) {

@@ -1,6 +1,7 @@
 // The `lmqtt` command.
 import { helpText } from '@lmqtt/common/settings/describe';
 import { SettingsError } from '@lmqtt/common/settings/parse';
+import type { ProgramName } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
 
 const usage = `lmqtt: an MQTT broker
@@ -9,17 +10,23 @@ const usage = `lmqtt: an MQTT broker
   npm run lmqtt -- [command] [...]
 
 Commands:
-  standalone   run the broker (when no command is given)
+  standalone   run the broker in one process (when no command is given)
   passwd       add, change, delete and list the users of a password file (see passwd --help)
   --help       this text
   --version    the version
-
-Settings, each as a flag (--mqtt-port 2883), in the environment (LMQTT_MQTT_PORT=2883) or in a file
-of key=value lines (MQTT_PORT=2883) named by --config FILE, which may be given several times. Flags
-count more than the environment, the environment more than files.
-
-${helpText()}
 `;
+
+const settingsHelp = `Settings, each as a flag (--mqtt-port 2883), in the environment (LMQTT_MQTT_PORT=2883) or in a file
+of key=value lines (MQTT_PORT=2883) named by --config FILE, which may be given several times. Flags
+count more than the environment, the environment more than files. One file may serve both ds and cs:
+each reads what it needs.
+`;
+
+const programs: readonly string[] = ['standalone'] satisfies readonly ProgramName[];
+
+function isProgram(command: string): command is 'standalone' {
+  return programs.includes(command);
+}
 
 async function dispatch(args: readonly string[]): Promise<number | undefined> {
   const first = args[0];
@@ -30,25 +37,26 @@ async function dispatch(args: readonly string[]): Promise<number | undefined> {
     const { runPasswd } = await import('@lmqtt/ds/auth/passwd');
     return runPasswd([...rest]);
   }
-  if (command !== 'standalone') {
+  if (!isProgram(command)) {
     throw new SettingsError(`${command}: there is no such command (see --help)`);
   }
   if (rest.includes('--help') || rest.includes('-h')) {
-    process.stdout.write(usage);
+    const head = command === 'standalone' ? usage : '';
+    process.stdout.write(`${head}\n${settingsHelp}\n${helpText(command)}\n`);
     return 0;
   }
   if (rest.includes('--version')) {
     process.stdout.write(`${version}\n`);
     return 0;
   }
-  const { runBroker } = await import('./run-broker.ts');
-  await runBroker({ args: rest, environment: process.env });
+  const { runProgram } = await import('./run-program.ts');
+  await runProgram(command, { args: rest, environment: process.env });
   return undefined;
 }
 
 try {
   const code = await dispatch(process.argv.slice(2));
-  // Without one the broker runs on.
+  // Without one the program runs on.
   if (code !== undefined) process.exitCode = code;
 } catch (error) {
   if (!(error instanceof SettingsError)) throw error;

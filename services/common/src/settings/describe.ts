@@ -1,5 +1,5 @@
 // The table for people: `--help` and the README.
-import { limits, type Row, rows } from './row.ts';
+import { limits, type ProgramName, type Row, rows } from './row.ts';
 
 function rangeOf(row: Row): string {
   if (row.choices !== undefined) return row.choices.join(', ');
@@ -29,9 +29,14 @@ function wrap(text: string, width: number, indent: string): string {
   return lines.map((each) => indent + each).join('\n');
 }
 
-/** One paragraph for each setting, no line longer than 100 columns. */
-export function helpText(): string {
+function isReadBy(program: ProgramName, row: Row): boolean {
+  return program === 'standalone' || row.roles.includes(program);
+}
+
+/** One paragraph for each setting of the program, no line longer than 100 columns. */
+export function helpText(program: ProgramName = 'standalone'): string {
   return rows
+    .filter((row) => isReadBy(program, row))
     .map((row) => {
       const flag = `--${row.name.toLowerCase().replaceAll('_', '-')}`;
       const notes = [defaultOf(row) && `default ${defaultOf(row)}`, rangeOf(row)].filter(Boolean);
@@ -47,10 +52,13 @@ const code = (text: string): string => (text === '' ? '' : `\`${text}\``);
 
 /** Two Markdown tables: all settings, and what happens at each limit. */
 export function settingsMarkdown(): string {
-  const lines = ['| Setting | Default | Values | Meaning |', '| --- | --- | --- | --- |'];
+  const lines = [
+    '| Setting | Of | Default | Values | Meaning |',
+    '| --- | --- | --- | --- | --- |',
+  ];
   for (const row of rows) {
-    const cells = [code(row.name), code(defaultOf(row)), rangeOf(row), row.about].map(cell);
-    lines.push(`| ${cells.join(' | ')} |`);
+    const cells = [row.roles.join(', '), code(defaultOf(row)), rangeOf(row), row.about].map(cell);
+    lines.push(`| ${[code(row.name), ...cells].join(' | ')} |`);
   }
   lines.push('', '| Limit | What a client sees past it |', '| --- | --- |');
   for (const limit of limits) lines.push(`| ${code(limit.name)} | ${cell(limit.refusal)} |`);

@@ -7,6 +7,7 @@ import { resolveSettings } from './resolve.ts';
 import {
   camelCase,
   canonicalName,
+  type ProgramName,
   type RawSettings,
   rows,
   type Row,
@@ -111,25 +112,28 @@ function valueOf(row: Row, given: Given | undefined): Value {
   }
 }
 
-function build(given: GivenByName): Settings {
+function build(given: GivenByName, program: ProgramName): Settings {
   const values = Object.fromEntries(
     rows.map((row) => [camelCase(row.name), valueOf(row, given.get(row.name))]),
   );
   // The rows that made `values` are the rows that the type is read off.
-  return resolveSettings(values as RawSettings);
+  return resolveSettings(values as RawSettings, program);
 }
 
 /** Throws `SettingsError`: its message is one line for the person who started the program. */
-export function readSettings({ args, environment }: Sources): Settings {
+export function readSettings(
+  { args, environment }: Sources,
+  program: ProgramName = 'standalone',
+): Settings {
   const flags = readFlags(args);
   const given: GivenByName = new Map();
   for (const file of flags.files) readFile(file, given);
   readEnvironment(environment, given);
   for (const [name, value] of flags.given) given.set(name, value);
-  return build(given);
+  return build(given, program);
 }
 
 /** The defaults with some settings replaced, for programs that start a broker within themselves. */
 export function defaultSettings(replaced: Partial<Settings> = {}): Settings {
-  return { ...build(new Map()), ...replaced };
+  return { ...build(new Map(), 'standalone'), ...replaced };
 }

@@ -1,31 +1,82 @@
 // What depends on several rows: rules between settings, and defaults that follow from others.
-import { SettingsError } from './parse.ts';
-import type { RawSettings, Settings } from './row.ts';
+import { randomBytes } from 'node:crypto';
 
-export function isLoopback(address: string): boolean {
-  return address === 'localhost' || address === '::1' || address.startsWith('127.');
+import { isLoopback } from '../loopback.ts';
+import { SettingsError } from './parse.ts';
+import type { AnonymousClients, ProgramName, RawSettings, Settings } from './row.ts';
+
+/** Throws `SettingsError`. What only another program reads is not looked at. */
+export function resolveSettings(raw: RawSettings, program: ProgramName): Settings {
+  if (program !== 'ds') checkListeners(raw);
+  if (program !== 'cs') checkAuthentication(raw);
+  if (program !== 'standalone') checkLink(raw, program);
+  return {
+    ...raw,
+    nodeId: raw.nodeId ?? nodeIdOf(program),
+    allowAnonymous: resolveAnonymous(raw, program),
+  };
 }
 
-export function resolveSettings(raw: RawSettings): Settings {
+function checkListeners(raw: RawSettings): void {
   if ((raw.mqttTlsPort !== null || raw.wssPort !== null) && !(raw.tlsCert && raw.tlsKey)) {
     throw new SettingsError('MQTT_TLS_PORT and WSS_PORT need TLS_CERT and TLS_KEY');
   }
   if (raw.tlsClientCert !== 'none' && raw.tlsCa === null) {
     throw new SettingsError(`TLS_CLIENT_CERT ${raw.tlsClientCert} needs TLS_CA`);
   }
+  if (!raw.wsPath.startsWith('/')) throw new SettingsError('WS_PATH must begin with /');
+}
+
+function checkAuthentication(raw: RawSettings): void {
   if ((raw.hmacUsername === null) !== (raw.hmacSecretKey === null)) {
     throw new SettingsError('HMAC_USERNAME and HMAC_SECRET_KEY are given together or not at all');
   }
-  if (!raw.wsPath.startsWith('/')) throw new SettingsError('WS_PATH must begin with /');
-  return { ...raw, allowAnonymous: resolveAnonymous(raw) };
 }
 
-function resolveAnonymous(raw: RawSettings): boolean {
+const hostAndPort = /^(?:\[[\da-fA-F:.]+\]|[^\s:[\]]+):(\d{1,5})$/;
+
+function checkLink(raw: RawSettings, program: 'cs' | 'ds'): void {
+  if ((raw.rpcTlsCert === null) !== (raw.rpcTlsKey === null)) {
+    throw new SettingsError('RPC_TLS_CERT and RPC_TLS_KEY are given together or not at all');
+  }
+  if (program === 'cs') {
+    const port = Number(hostAndPort.exec(raw.ds)?.[1]);
+    if (!(port >= 1 && port <= 65535)) {
+      throw new SettingsError(`DS must be host:port, not "${raw.ds}"`);
+    }
+    if (raw.rpcTlsCert !== null && raw.rpcTlsCa === null) {
+      throw new SettingsError('RPC_TLS_CERT needs RPC_TLS_CA, which ds is checked against');
+    }
+    return;
+  }
+  if (raw.rpcPort === null) throw new SettingsError('RPC_PORT cannot be off: cs nodes come there');
+  if (raw.rpcTlsCa !== null && raw.rpcTlsCert === null) {
+    throw new SettingsError('RPC_TLS_CA needs RPC_TLS_CERT and RPC_TLS_KEY');
+  }
+  if (!isLoopback(raw.rpcBind) && raw.clusterSecret === null && raw.rpcTlsCa === null) {
+    throw new SettingsError(
+      `RPC_BIND ${raw.rpcBind} is reachable from outside and any cs would be believed: ` +
+        'give CLUSTER_SECRET, or RPC_TLS_CA with RPC_TLS_CERT and RPC_TLS_KEY',
+    );
+  }
+}
+
+/** A cs has no state to come back to, so it needs no name to come back with. */
+function nodeIdOf(program: ProgramName): string {
+  return program === 'cs' ? `cs-${randomBytes(4).toString('hex')}` : program;
+}
+
+/** Closed unless somebody said otherwise, or nobody but this machine can come. */
+function resolveAnonymous(raw: RawSettings, program: ProgramName): AnonymousClients {
   if (raw.allowAnonymous !== null) return raw.allowAnonymous;
   if (raw.passwordFile !== null || raw.hmacUsername !== null) return false;
-  if (isLoopback(raw.bind)) return true;
+  // It is ds that lets clients in.
+  if (program === 'cs') return false;
+  const [name, bind] = program === 'ds' ? ['RPC_BIND', raw.rpcBind] : ['BIND', raw.bind];
+  // A ds does not see where its cs nodes listen, but where each client comes from.
+  if (isLoopback(bind)) return program === 'ds' ? 'loopback' : true;
   throw new SettingsError(
-    `BIND ${raw.bind} is reachable from outside and there is no authentication: ` +
+    `${name} ${bind} is reachable from outside and there is no authentication: ` +
       'give PASSWORD_FILE or HMAC_USERNAME and HMAC_SECRET_KEY, ' +
       'or allow everyone in with ALLOW_ANONYMOUS=true',
   );

@@ -1,7 +1,10 @@
 // What a row of the table may hold, and the types that are read off it.
 import { table } from './table.ts';
 
-export type Role = 'cs' | 'ds' | 'ops';
+export type Role = 'cs' | 'ds';
+
+/** What a process can be: `standalone` is a cs and a ds in one. */
+export type ProgramName = 'standalone' | 'cs' | 'ds';
 
 export type Kind =
   | 'address'
@@ -24,7 +27,7 @@ export interface Row {
   readonly kind: Kind;
   /** As it would be written in a file; `null`: unset. */
   readonly default: Value;
-  /** Who reads it; a standalone broker has all roles. */
+  /** Who reads it; a standalone broker has both roles. */
   readonly roles: readonly Role[];
   readonly about: string;
   readonly min?: number | string;
@@ -65,7 +68,13 @@ export type RawSettings = {
 };
 
 /** Everything that a broker is told from outside; numbers in the unit that the name ends with. */
-export type Settings = Omit<RawSettings, 'allowAnonymous'> & { readonly allowAnonymous: boolean };
+export type Settings = Omit<RawSettings, 'allowAnonymous' | 'nodeId'> & {
+  readonly allowAnonymous: AnonymousClients;
+  readonly nodeId: string;
+};
+
+/** Who is let in without a user name; `loopback`: whoever connects from the machine of its cs. */
+export type AnonymousClients = boolean | 'loopback';
 
 export const rows: readonly (Row & { readonly name: SettingName })[] = Object.entries<Row>(
   table,

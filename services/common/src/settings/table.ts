@@ -26,19 +26,19 @@ export const table = {
   OPS_BIND: {
     kind: 'address',
     default: '127.0.0.1',
-    roles: ['cs', 'ds', 'ops'],
+    roles: ['cs', 'ds'],
     about: 'Address of the ops listener',
   },
   OPS_PORT: {
     kind: 'port',
     default: 9090,
-    roles: ['cs', 'ds', 'ops'],
+    roles: ['cs', 'ds'],
     about: 'HTTP for metrics, health and the REST interface',
   },
   OPS_TOKEN: {
     kind: 'secret',
     default: null,
-    roles: ['ops'],
+    roles: ['ds'],
     about: 'Bearer token of the REST interface; without it that is served on loopback only',
   },
   LISTEN_BACKLOG: {
@@ -56,7 +56,7 @@ export const table = {
     default: null,
     roles: ['ds'],
     about:
-      'Let clients in without a user name; unset: yes on a loopback bind without authentication, otherwise no',
+      'Let clients in without a user name. Unset: no where there is authentication; without it, standalone on a loopback BIND yes, ds on a loopback RPC_BIND only clients whose address is loopback; beyond loopback it must be set',
   },
   PASSWORD_FILE: {
     kind: 'file',
@@ -75,7 +75,7 @@ export const table = {
     kind: 'choice',
     choices: ['drop', 'close'],
     default: 'drop',
-    roles: ['ds'],
+    roles: ['cs'],
     about: 'What a 3.1.1 client meets that publishes where it may not',
   },
   HMAC_USERNAME: {
@@ -151,7 +151,7 @@ export const table = {
   QUEUE_QOS0: {
     kind: 'boolean',
     default: false,
-    roles: ['cs', 'ds'],
+    roles: ['ds'],
     about: 'Keep QoS 0 messages for absent sessions too',
   },
   SYS_INTERVAL_S: {
@@ -159,7 +159,7 @@ export const table = {
     default: 10,
     min: 0,
     max: 86_400,
-    roles: ['cs'],
+    roles: ['ds'],
     about: 'Time between publishes to `$SYS/broker/…`; 0: none',
   },
 
@@ -187,7 +187,7 @@ export const table = {
     default: '1m',
     min: 64,
     max: 268_435_460,
-    roles: ['cs'],
+    roles: ['cs', 'ds'],
     about: 'Size of a packet from a client, told to v5 clients',
     limit: 'DISCONNECT 0x95 (3.1.1: closed)',
   },
@@ -252,7 +252,7 @@ export const table = {
     default: 100_000,
     min: 1,
     max: 100_000_000,
-    roles: ['cs', 'ds'],
+    roles: ['ds'],
     about: 'Messages that wait for one session',
     limit: 'its oldest waiting messages are dropped',
   },
@@ -261,7 +261,7 @@ export const table = {
     default: '256m',
     min: 1024,
     max: '1024g',
-    roles: ['cs', 'ds'],
+    roles: ['ds'],
     about: 'Bytes of messages that wait for one session',
     limit: 'its oldest waiting messages are dropped',
   },
@@ -270,7 +270,7 @@ export const table = {
     default: 10_000,
     min: 1,
     max: 10_000_000,
-    roles: ['cs'],
+    roles: ['ds'],
     about: 'Subscriptions of one session',
     limit: 'SUBACK 0x97 (3.1.1: 0x80)',
   },
@@ -289,7 +289,7 @@ export const table = {
     default: '7d',
     min: 0,
     max: 4_294_967_295,
-    roles: ['cs', 'ds'],
+    roles: ['ds'],
     about: 'Longest session expiry; 3.1.1 sessions that are not clean get it; 4294967295: never',
     limit: 'CONNACK tells the shorter expiry',
   },
@@ -411,7 +411,7 @@ export const table = {
     default: '64m',
     min: '64k',
     max: '4g',
-    roles: ['ds'],
+    roles: ['cs', 'ds'],
     about: 'Bytes that wait for the disk',
     limit: 'sockets of publishers are not read until there is room',
   },
@@ -421,7 +421,8 @@ export const table = {
     kind: 'address',
     default: '127.0.0.1',
     roles: ['ds'],
-    about: 'Address on which ds listens for cs nodes',
+    about:
+      'Address on which ds listens for cs nodes; beyond loopback it needs CLUSTER_SECRET or RPC_TLS_CA',
   },
   RPC_PORT: { kind: 'port', default: 7010, roles: ['ds'], about: 'gRPC for cs nodes' },
   DS: {
@@ -434,7 +435,7 @@ export const table = {
     kind: 'secret',
     default: null,
     roles: ['cs', 'ds'],
-    about: 'What cs shows to ds; needed where RPC_BIND is not loopback, unless RPC_TLS_CA is set',
+    about: 'What cs shows to ds, the same in both',
   },
   RPC_TLS_CERT: {
     kind: 'file',
@@ -488,12 +489,18 @@ export const table = {
   },
 
   // Operation
-  NODE_ID: { kind: 'text', default: 'standalone', roles: ['cs', 'ds'], about: 'Name of this node' },
+  NODE_ID: {
+    kind: 'text',
+    default: null,
+    roles: ['cs', 'ds'],
+    about:
+      'Name of this node, unique in the cluster; unset: standalone, ds, or cs- and a random number',
+  },
   LOG_LEVEL: {
     kind: 'choice',
     choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
     default: 'info',
-    roles: ['cs', 'ds', 'ops'],
+    roles: ['cs', 'ds'],
     about: 'Least level that is logged',
   },
   STOP_TIMEOUT_MS: {
@@ -501,7 +508,7 @@ export const table = {
     default: 10_000,
     min: 0,
     max: 600_000,
-    roles: ['cs', 'ds', 'ops'],
+    roles: ['cs', 'ds'],
     about: 'Longest time for a clean stop',
   },
 } as const;

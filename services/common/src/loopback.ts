@@ -1,0 +1,5 @@
+/** Of this machine: `localhost`, or an address of it in any form that a socket tells. */
+export function isLoopback(address: string): boolean {
+  const plain = address.replace(/^::ffff:/i, '');
+  return plain === 'localhost' || plain === '::1' || plain.startsWith('127.');
+}

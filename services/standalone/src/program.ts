@@ -1,0 +1,77 @@
+// What the three programs have in common: logs, metrics, ops, and the order of their stop.
+import { systemClock, type Clock } from '@lmqtt/common/clock';
+import { Lifecycle } from '@lmqtt/common/lifecycle';
+import { type Logs, openLogs } from '@lmqtt/common/log';
+import { Metrics } from '@lmqtt/common/metrics';
+import type { Settings } from '@lmqtt/common/settings/row';
+import { version } from '@lmqtt/common/version';
+import type { OpsSource } from '@lmqtt/ops/ops-source';
+import { startOps } from '@lmqtt/ops/service';
+
+export type ListenerName = 'rpc' | 'mqtt' | 'mqtts' | 'ws' | 'wss' | 'ops';
+
+/** Only of what listens. */
+export type Ports = Readonly<Partial<Record<ListenerName, number>>>;
+
+export interface Program {
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly logs: Logs;
+  readonly metrics: Metrics;
+  readonly lifecycle: Lifecycle;
+  readonly startedAtMs: number;
+  /** Aborted when it is to stop before it has started. */
+  readonly stopping: AbortSignal;
+}
+
+export interface RunningProgram {
+  readonly ports: Ports;
+  stop(): Promise<void>;
+}
+
+/** Rejects with what `start` rejects with; then nothing is left running. */
+export async function startProgram(
+  settings: Settings,
+  stopping: AbortSignal | undefined,
+  start: (program: Program) => Promise<Ports>,
+): Promise<RunningProgram> {
+  const startedAtMs = Date.now();
+  const logs = await openLogs({ level: settings.logLevel });
+  const metrics = new Metrics();
+  const lifecycle = new Lifecycle((name, err) => logs.broker.error({ name, err }, 'stop failed'));
+  metrics.watchProcess();
+  try {
+    const ports = await start({
+      settings,
+      clock: systemClock,
+      logs,
+      metrics,
+      lifecycle,
+      startedAtMs,
+      stopping: stopping ?? new AbortController().signal,
+    });
+    lifecycle.started();
+    logs.broker.info({ version, node: settings.nodeId, ports }, 'broker ready');
+    return { ports, stop: () => lifecycle.stop() };
+  } catch (error) {
+    await lifecycle.stop();
+    throw error;
+  }
+}
+
+/** Metrics and health; with a source the REST interface too. */
+export async function serveOps(program: Program, source?: OpsSource): Promise<{ ops?: number }> {
+  const { settings, metrics, lifecycle, logs } = program;
+  if (settings.opsPort === null) return {};
+  const ops = await startOps({
+    bind: settings.opsBind,
+    port: settings.opsPort,
+    token: settings.opsToken,
+    readiness: lifecycle,
+    metrics,
+    source,
+    log: logs.ops,
+  });
+  lifecycle.onStop('ops', () => ops.close());
+  return { ops: ops.port };
+}

@@ -1,0 +1,74 @@
+// A program from its settings to its end by a signal.
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { readSettings, type Sources } from '@lmqtt/common/settings/read';
+import type { Settings } from '@lmqtt/common/settings/row';
+
+import { announcement } from './announcement.ts';
+import type { RunningProgram } from './program.ts';
+import { isBug, startFailure } from './start-failure.ts';
+
+type Start = (settings: Settings, stopping: AbortSignal) => Promise<RunningProgram>;
+
+/** Loaded only when asked for: a cs needs no store, a ds no codec. */
+const starts: Readonly<Record<'standalone', () => Promise<Start>>> = {
+  standalone: async () => {
+    const { startStandalone } = await import('./service.ts');
+    return (settings, stopping) => startStandalone(settings, { stopping });
+  },
+};
+
+const signalNumbers = { SIGINT: 2, SIGTERM: 15 } as const;
+type StopSignal = keyof typeof signalNumbers;
+
+/** One key press reaches the process twice where a parent passes the signal on. */
+const samePressMs = 300;
+
+/** Waits for the first signal and its stop; a second one ends the process at once. */
+function stopOnSignal(
+  started: Promise<RunningProgram>,
+  stopping: AbortController,
+  timeoutMs: number,
+): void {
+  let firstAtMs: number | undefined;
+  const onSignal = (signal: StopSignal): void => {
+    const nowMs = performance.now();
+    if (firstAtMs === undefined) {
+      firstAtMs = nowMs;
+      stopping.abort();
+      void stopAndExit(started, timeoutMs);
+    } else if (nowMs - firstAtMs > samePressMs) {
+      process.exit(128 + signalNumbers[signal]);
+    }
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+}
+
+async function stopAndExit(started: Promise<RunningProgram>, timeoutMs: number): Promise<void> {
+  // What has not started by now has nothing that could fail to stop.
+  const clean = started.then(
+    (program) => program.stop().then(() => 0),
+    () => 0,
+  );
+  const late = delay(timeoutMs, 1, { ref: false });
+  process.exit(await Promise.race([clean, late]).catch(() => 1));
+}
+
+/** Throws `SettingsError`; resolves when it runs. Where it cannot, the process ends with 1. */
+export async function runProgram(name: 'standalone', sources: Sources): Promise<void> {
+  const settings = readSettings(sources, name);
+  const stopping = new AbortController();
+  const started = starts[name]().then((start) => start(settings, stopping.signal));
+  stopOnSignal(started, stopping, settings.stopTimeoutMs);
+  try {
+    const { ports } = await started;
+    if (!stopping.signal.aborted) process.stdout.write(announcement(settings, ports));
+  } catch (error) {
+    if (stopping.signal.aborted) return;
+    if (isBug(error)) throw error;
+    process.stderr.write(`lmqtt: ${startFailure(settings, error)}\n`);
+    // What did start may keep the process alive.
+    process.exit(1);
+  }
+}
