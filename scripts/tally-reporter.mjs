@@ -4,7 +4,7 @@ import { relative } from 'node:path';
 
 const counted = new Set(['tests', 'pass', 'fail', 'cancelled', 'skipped', 'duration_ms']);
 
-export default async function* tally(events) {
+async function* tally(events) {
   const counts = {};
   const failed = [];
   for await (const { type, data } of events) {
@@ -17,3 +17,6 @@ export default async function* tally(events) {
   }
   yield `${JSON.stringify({ ...counts, failed })}\n`;
 }
+
+// As node asks for it.
+export { tally as default };
