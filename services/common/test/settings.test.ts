@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { helpText, settingsMarkdown } from '../src/settings/describe.ts';
 import { SettingsError } from '../src/settings/parse.ts';
 import { defaultSettings, readSettings } from '../src/settings/read.ts';
-import { camelCase, limits, rows, type Settings } from '../src/settings/row.ts';
+import { camelCase, limits, type ProgramName, rows, type Settings } from '../src/settings/row.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lmqtt-settings-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -18,13 +18,21 @@ function file(name: string, text: string): string {
   return path;
 }
 
-function read(args: readonly string[], environment: Record<string, string> = {}): Settings {
-  return readSettings({ args, environment });
+function read(
+  args: readonly string[],
+  environment: Record<string, string> = {},
+  program: ProgramName = 'standalone',
+): Settings {
+  return readSettings({ args, environment }, program);
 }
 
-function refusal(args: readonly string[], environment: Record<string, string> = {}): string {
+function refusal(
+  args: readonly string[],
+  environment: Record<string, string> = {},
+  program: ProgramName = 'standalone',
+): string {
   try {
-    read(args, environment);
+    read(args, environment, program);
   } catch (error) {
     assert.ok(error instanceof SettingsError, String(error));
     assert.doesNotMatch(error.message, /\n/, 'one line');
@@ -156,9 +164,78 @@ test('settings that need each other', () => {
   assert.equal(read(['--mqtt-tls-port', '0', '--tls-cert', pem, '--tls-key', pem]).mqttTlsPort, 0);
 });
 
+const readDs = (...args: string[]): Settings => read(args, {}, 'ds');
+const readCs = (...args: string[]): Settings => read(args, {}, 'cs');
+const dsRefusal = (...args: string[]): string => refusal(args, {}, 'ds');
+const csRefusal = (...args: string[]): string => refusal(args, {}, 'cs');
+
+test('each program has a name of its own, a cs one that nobody else has', () => {
+  assert.equal(read([]).nodeId, 'standalone');
+  assert.equal(readDs().nodeId, 'ds');
+  assert.match(readCs().nodeId, /^cs-[\da-f]{8}$/);
+  assert.notEqual(readCs().nodeId, readCs().nodeId);
+  assert.equal(readCs('--node-id', 'edge-1').nodeId, 'edge-1');
+});
+
+test('a ds that can be reached from outside asks for a secret or certificates', () => {
+  const pem = file('link', '');
+  const open = ['--rpc-bind', '0.0.0.0', '--allow-anonymous'];
+  assert.match(dsRefusal(...open), /RPC_BIND 0\.0\.0\.0 .*CLUSTER_SECRET.*RPC_TLS_CA/);
+  const own = ['--rpc-tls-cert', pem, '--rpc-tls-key', pem];
+  assert.match(dsRefusal(...open, ...own), /CLUSTER_SECRET/, 'anybody could come in by TLS');
+  assert.equal(readDs(...open, '--cluster-secret', 's').rpcBind, '0.0.0.0');
+  assert.equal(readDs(...open, ...own, '--rpc-tls-ca', pem).rpcTlsCa, pem);
+  assert.equal(readDs().clusterSecret, null);
+});
+
+test('certificates of the link need each other', () => {
+  const pem = file('pair', '');
+  for (const name of ['--rpc-tls-cert', '--rpc-tls-key']) {
+    assert.match(dsRefusal(name, pem), /RPC_TLS_CERT and RPC_TLS_KEY are given together/);
+    assert.match(csRefusal(name, pem), /together/);
+  }
+  assert.match(dsRefusal('--rpc-tls-ca', pem), /needs RPC_TLS_CERT and RPC_TLS_KEY/);
+  const own = ['--rpc-tls-cert', pem, '--rpc-tls-key', pem];
+  assert.match(csRefusal(...own), /needs RPC_TLS_CA/);
+  assert.equal(readCs('--rpc-tls-ca', pem).rpcTlsCa, pem, 'only ds shows a certificate');
+});
+
+test('where ds is', () => {
+  for (const place of ['127.0.0.1:7010', 'ds.example:1', '[::1]:7010', 'localhost:65535']) {
+    assert.equal(readCs('--ds', place).ds, place);
+  }
+  for (const place of ['7010', 'host', 'host:', ':7010', 'host:0', 'host:65536', '::1:7010']) {
+    assert.match(csRefusal('--ds', place), /DS must be host:port/, place);
+  }
+  assert.match(dsRefusal('--rpc-port', 'off'), /RPC_PORT cannot be off/);
+});
+
+test('who is let in without a name is for ds to say, and closed beyond this machine', () => {
+  const users = file('cluster-users', '');
+  assert.equal(readDs().allowAnonymous, 'loopback');
+  assert.equal(readDs('--password-file', users).allowAnonymous, false);
+  assert.equal(readDs('--allow-anonymous').allowAnonymous, true);
+  const outside = ['--rpc-bind', '10.0.0.1', '--cluster-secret', 's'];
+  assert.match(dsRefusal(...outside), /RPC_BIND 10\.0\.0\.1 .*ALLOW_ANONYMOUS=true/);
+  assert.equal(readDs(...outside, '--password-file', users).allowAnonymous, false);
+  // Where clients come in nothing is decided.
+  assert.equal(readCs('--bind', '0.0.0.0').bind, '0.0.0.0');
+});
+
+test('a program is not told of what only another one reads', () => {
+  assert.equal(readDs('--mqtt-tls-port', '8883').rpcPort, 7010);
+  assert.equal(readCs('--hmac-username', 'u').mqttPort, 1883);
+  assert.equal(read(['--ds', 'nowhere', '--rpc-bind', '0.0.0.0']).mqttPort, 1883);
+  assert.doesNotMatch(helpText('cs'), /--data-dir|--rpc-port/);
+  assert.match(helpText('cs'), /--ds .*\n/);
+  assert.doesNotMatch(helpText('ds'), /--mqtt-port|--ds /);
+  assert.match(helpText('ds'), /--data-dir/);
+});
+
 test('a secret is in no message and no table', () => {
   const secret = 'do-not-show';
   assert.doesNotMatch(refusal(['--hmac-secret-key', secret]), /do-not-show/);
+  assert.doesNotMatch(dsRefusal('--rpc-tls-ca', folder, '--cluster-secret', secret), /do-not-show/);
 });
 
 test('every row: its default passes its own check, and it is described', () => {

@@ -54,6 +54,12 @@ describe('AuthChain', () => {
     assert.deepEqual(await open.authenticate(request('bob', 'x')), wrong);
     const ignoring = new AuthChain([new Anonymous(true)], []);
     assert.deepEqual(await ignoring.authenticate(request('admin', 'x')), anonymous);
+    const local = new AuthChain([new Anonymous(true, 'loopback')], []);
+    const from = (address: string): AuthRequest => ({ ...request(), peer: { address } });
+    for (const address of ['127.0.0.1', '::1', '::ffff:127.0.0.1'])
+      assert.deepEqual(await local.authenticate(from(address)), anonymous, address);
+    for (const address of ['10.0.0.1', '::ffff:10.0.0.1', ''])
+      assert.equal((await local.authenticate(from(address))).kind, 'deny', address);
     const closed = new AuthChain([], []);
     assert.deepEqual(await closed.authenticate(request()), {
       kind: 'deny',
