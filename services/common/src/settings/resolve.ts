@@ -33,17 +33,11 @@ function checkAuthentication(raw: RawSettings): void {
   }
 }
 
-const hostAndPort = /^(?:\[[\da-fA-F:.]+\]|[^\s:[\]]+):(\d{1,5})$/;
-
 function checkLink(raw: RawSettings, program: 'cs' | 'ds'): void {
   if ((raw.rpcTlsCert === null) !== (raw.rpcTlsKey === null)) {
     throw new SettingsError('RPC_TLS_CERT and RPC_TLS_KEY are given together or not at all');
   }
   if (program === 'cs') {
-    const port = Number(hostAndPort.exec(raw.ds)?.[1]);
-    if (!(port >= 1 && port <= 65535)) {
-      throw new SettingsError(`DS must be host:port, not "${raw.ds}"`);
-    }
     if (raw.rpcTlsCert !== null && raw.rpcTlsCa === null) {
       throw new SettingsError('RPC_TLS_CERT needs RPC_TLS_CA, which ds is checked against');
     }
