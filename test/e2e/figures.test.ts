@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { Socket } from 'node:net';
 import { beforeEach, describe, test } from 'node:test';
+import { standaloneOnly } from '../harness/shape.ts';
 import { Suite } from '../harness/suite.ts';
 import { type RawClient, unique } from '../harness/wire.ts';
 
@@ -193,7 +194,7 @@ void describe('/metrics', () => {
 });
 
 void describe('REST', () => {
-  void test('nodes', async () => {
+  void test('nodes', standaloneOnly('nodes.test.ts has those of a cluster'), async () => {
     await suite.client();
     const { nodes } = await rest<{ nodes: Record<string, unknown>[] }>('nodes');
     assert.equal(nodes.length, 1);

@@ -17,11 +17,11 @@ const client5 = (broker: Broker): Promise<RawClient> =>
 const client4 = (broker: Broker): Promise<RawClient> => connected(broker.mqttPort);
 
 /** A CONNECT that must be refused, in both versions. */
-async function refused(broker: Broker, reason5: number): Promise<void> {
-  const five = await connectRaw(broker.mqttPort, { version: 5 });
+async function refused(port: number, reason5: number): Promise<void> {
+  const five = await connectRaw(port, { version: 5 });
   await five.connect({ version: 5, reason: reason5 });
   await five.expectClose();
-  const four = await connectRaw(broker.mqttPort);
+  const four = await connectRaw(port);
   await four.connect({ reason: 3 });
   await four.expectClose();
 }
@@ -99,20 +99,20 @@ const publishBytes = 60_000;
 export const provocations: Readonly<Record<LimitName, Provocation>> = {
   MAX_CONNECTIONS: {
     settings: { MAX_CONNECTIONS: '1' },
-    provoke: async (broker) => {
-      const first = await client5(broker);
-      await refused(broker, 0x97);
+    provoke: async ({ mqttPort }) => {
+      const first = await connected(mqttPort, { version: 5, clientId: unique('c') });
+      await refused(mqttPort, 0x97);
       await first.ping();
       await first.disconnect();
-      await (await client4(broker)).ping();
+      await (await connected(mqttPort)).ping();
     },
   },
   MAX_CONNECTION_RATE: {
     settings: { MAX_CONNECTION_RATE: '1' },
-    provoke: async (broker) => {
+    provoke: async ({ mqttPort }) => {
       // One that may come in each second, so that of four in one second two are too many.
       const clients = await Promise.all(
-        Array.from({ length: 4 }, () => connectRaw(broker.mqttPort, { version: 5 })),
+        Array.from({ length: 4 }, () => connectRaw(mqttPort, { version: 5 })),
       );
       for (const client of clients) client.send(packets.connect({ version: 5 }));
       const answers = await Promise.all(clients.map((client) => client.expect('connack')));
