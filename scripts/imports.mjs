@@ -57,6 +57,7 @@ const areas = [
   { name: 'ds/root', at: 'services/ds/src/service.ts', may: everything },
   { name: 'ds/journal', at: 'services/ds/src/journal/', may: ['common'] },
   { name: 'ds/auth', at: 'services/ds/src/auth/', may: ['common', 'proto'] },
+  { name: 'ds/rpc', at: 'services/ds/src/rpc/', may: ['common', 'proto'] },
   ...portFolders.map((port) => ({
     name: `ds/${port}`,
     at: `services/ds/src/${port}/`,

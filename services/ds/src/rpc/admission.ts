@@ -1,0 +1,24 @@
+import type { ClientId, NodeId, SessionHandle } from '@lmqtt/common/ids';
+import type { Downstream, Link, PresentedSession, Refusal } from '@lmqtt/proto/link';
+
+/** What the RPC server asks of ds. */
+export interface Admission {
+  /** How long a node may act after a Renew. */
+  readonly leaseMs: number;
+  /**
+   * A node with its sessions. Resolves when ds is open for business and what was accepted is
+   * durable; rejects with an error named `NodeIdInUse` where another instance holds a live lease.
+   */
+  admit(
+    downstream: Downstream,
+    instance: string,
+    sessions: PresentedSession[],
+  ): Promise<{ readonly link: Link; readonly refusals: Refusal[] }>;
+  /** False: its lease was judged. */
+  renew(node: NodeId): boolean;
+  /** A planned stop of the node. */
+  detach(node: NodeId): Promise<void>;
+  /** The lease of a node was judged, or the node has left. */
+  onNodeEnded(listener: (node: NodeId) => void): void;
+  clientOf(node: NodeId, session: SessionHandle): ClientId | undefined;
+}

@@ -1,0 +1,255 @@
+import { randomUUID } from 'node:crypto';
+import { status } from '@grpc/grpc-js';
+import type { Clock } from '@lmqtt/common/clock';
+import type { NodeId } from '@lmqtt/common/ids';
+import { calls } from '@lmqtt/proto/calls';
+import type { Link, PresentedSession, Refusal } from '@lmqtt/proto/link';
+import { Exchange, type ExchangeLimits, type FrameTaker } from '@lmqtt/proto/wire/exchange';
+import type { Pulse, Renew } from '@lmqtt/proto/wire/pulse';
+import { readUpstream, type UpstreamHandler } from '@lmqtt/proto/wire/upstream';
+import { WireError } from '@lmqtt/proto/wire/wire-error';
+import type { WireReader } from '@lmqtt/proto/wire/wire-reader';
+import type { Admission } from './admission.ts';
+import { DownstreamItems } from './downstream-items.ts';
+import { Presenting } from './presenting.ts';
+import type { RpcEvents } from './rpc-events.ts';
+import type { RpcStream } from './rpc-stream.ts';
+import { UpstreamItems } from './upstream-items.ts';
+
+export interface AttachmentPorts {
+  readonly admission: Admission;
+  readonly events: RpcEvents;
+  readonly clock: Clock;
+  readonly limits: ExchangeLimits;
+  readonly waitingBytesMax: number;
+  /** Whether the node's name stays taken: its lease is still to be judged. */
+  readonly onClosed: (attachment: Attachment, leased: boolean) => void;
+}
+
+/**
+ * One process of a cs node, over all its streams. It presents its sessions, is admitted, and goes
+ * on until its lease is judged or it leaves.
+ *
+ * Invariants
+ * - Once closed nothing of it reaches ds and nothing more goes to it (fencing), whatever streams
+ *   and answers are still on their way.
+ * - A stream that breaks before all sessions were presented ends it: nothing was promised yet.
+ * - A frame of which a part was taken cannot be sent again, so a failure in the midst of one ends
+ *   the attachment; its node comes back when its lease has been judged.
+ */
+export class Attachment implements FrameTaker {
+  readonly id: string = randomUUID();
+  readonly node: NodeId;
+  readonly instance: string;
+  readonly #ports: AttachmentPorts;
+  readonly #exchange: Exchange;
+  readonly #down: DownstreamItems;
+  #upstream: UpstreamHandler;
+  #stream: RpcStream | undefined = undefined;
+  #phase: 'presenting' | 'admitting' | 'admitted' | 'leaving' | 'closed' = 'presenting';
+  #address = '';
+  #lastRenew: Renew | undefined = undefined;
+
+  constructor(node: NodeId, instance: string, ports: AttachmentPorts) {
+    this.node = node;
+    this.instance = instance;
+    this.#ports = ports;
+    this.#exchange = new Exchange(ports.limits, this);
+    this.#down = new DownstreamItems(node, this.#exchange, ports.waitingBytesMax, ports.events);
+    this.#upstream = new Presenting((sessions) => this.#admit(sessions));
+  }
+
+  /** Of its last stream. */
+  get address(): string {
+    return this.#address;
+  }
+
+  get admitted(): boolean {
+    return this.#phase === 'admitted';
+  }
+
+  /** Nothing of it is known to ds yet. */
+  get presenting(): boolean {
+    return this.#phase === 'presenting';
+  }
+
+  get lastRenew(): Renew | undefined {
+    return this.#lastRenew;
+  }
+
+  get waitingBytes(): number {
+    return this.#exchange.waitingBytes;
+  }
+
+  /** Its first stream, or one that replaces the last; `received` frames of ds are at the cs. */
+  open(stream: RpcStream, resumed: boolean, received: number): void {
+    this.#endStream(status.ABORTED, 'this attachment goes on over another stream');
+    this.#stream = stream;
+    this.#address = stream.address;
+    this.#ports.events.streamOpened(this.node, stream.address, resumed);
+    const exchange = this.#exchange;
+    exchange.bind((frame) => {
+      this.#ports.events.frameSent(frame.length);
+      stream.send(frame);
+    });
+    const { leaseMs } = this.#ports.admission;
+    exchange.pulse({
+      welcome: { attachment: this.id, resumed, received: exchange.received, leaseMs },
+    });
+    this.#guard(() => exchange.resume(received));
+    stream.start({
+      frame: (frame) => {
+        if (this.#stream === stream) this.#receive(frame);
+      },
+      closed: () => {
+        if (this.#stream === stream) this.#broken();
+      },
+    });
+  }
+
+  /** Ends it for good; `leased`: ds still counts on its node. */
+  close(code: status, why: string, leased = false): void {
+    if (this.#phase === 'closed') return;
+    this.#phase = 'closed';
+    this.#down.close();
+    this.#endStream(code, why);
+    this.#exchange.reset();
+    this.#ports.onClosed(this, leased);
+  }
+
+  /** ds has judged the lease of the node, or has seen it leave. */
+  leaseEnded(): void {
+    if (this.#phase === 'admitted') this.close(status.ABORTED, leaseEnded);
+  }
+
+  pulse(pulse: Pulse): void {
+    const { renew } = pulse;
+    if (renew === undefined || this.#phase === 'closed') return;
+    this.#lastRenew = renew;
+    // Before it is admitted, the lease under its name may be that of the process before.
+    if (this.#phase === 'admitted' && !this.#ports.admission.renew(this.node)) {
+      this.close(status.ABORTED, leaseEnded);
+      return;
+    }
+    this.#exchange.pulse({
+      renewed: { number: renew.number, timeMs: this.#ports.clock.nowMs() },
+    });
+  }
+
+  item(reader: WireReader, field: number, end: number): void {
+    // Of the frame that closed it.
+    if (this.#phase === 'closed' || this.#phase === 'leaving') return;
+    readUpstream(this.#upstream, reader, field, end);
+  }
+
+  #receive(frame: Buffer): void {
+    this.#ports.events.frameReceived(frame.length);
+    this.#guard(() => {
+      if (!this.#exchange.receive(frame)) {
+        this.#breakStream(status.ABORTED, 'a frame is missing');
+        return;
+      }
+      // Acknowledgements let frames go at the end of this turn.
+      if (this.#down.fallenBehind) setImmediate(() => this.#down.roomMade());
+    });
+  }
+
+  #guard(take: () => void): void {
+    const before = this.#exchange.received;
+    try {
+      take();
+    } catch (error) {
+      const garbage = error instanceof WireError;
+      if (!garbage) this.#ports.events.unexpected(this.node, error);
+      const code = garbage ? status.INVALID_ARGUMENT : status.INTERNAL;
+      const why = garbage ? `garbage: ${error.message}` : 'ds failed with a frame';
+      const untouched = garbage && this.#exchange.received === before;
+      this.#breakStream(code, why);
+      if (!untouched) this.close(code, why, this.#phase !== 'presenting');
+    }
+  }
+
+  #breakStream(code: status, why: string): void {
+    if (this.#stream === undefined) return;
+    this.#ports.events.streamBroken(this.node, this.#address, why);
+    this.#endStream(code, why);
+    this.#withoutStream();
+  }
+
+  #broken(): void {
+    this.#stream = undefined;
+    this.#exchange.unbind();
+    this.#ports.events.streamBroken(this.node, this.#address, 'closed by cs or the network');
+    this.#withoutStream();
+  }
+
+  #withoutStream(): void {
+    if (this.#phase === 'presenting') this.close(status.ABORTED, 'its stream broke');
+  }
+
+  #endStream(code: status, why: string): void {
+    const stream = this.#stream;
+    this.#stream = undefined;
+    this.#exchange.unbind();
+    stream?.end(code, why);
+  }
+
+  #admit(sessions: PresentedSession[]): void {
+    this.#phase = 'admitting';
+    this.#ports.admission.admit(this.#down, this.instance, sessions).then(
+      ({ link, refusals }) => this.#admitted(link, refusals),
+      (error: unknown) => this.#notAdmitted(error),
+    );
+  }
+
+  #admitted(link: Link, refusals: Refusal[]): void {
+    // Nobody renews its lease then, so it will be judged.
+    if (this.#phase === 'closed') return;
+    const { admission, events } = this.#ports;
+    this.#phase = 'admitted';
+    const down = this.#down;
+    const leave = (id: number): void => this.#leave(id);
+    this.#upstream = new UpstreamItems({ link, node: this.node, admission, down, events, leave });
+    down.presented(refusals);
+  }
+
+  #notAdmitted(error: unknown): void {
+    const { events, onClosed } = this.#ports;
+    if (this.#phase === 'closed') {
+      // There is no lease that its name would have to wait for.
+      onClosed(this, false);
+      return;
+    }
+    if (error instanceof Error && error.name === 'NodeIdInUse') {
+      const why = nodeIdInUse(this.node);
+      events.refused('node id in use', this.#address, why);
+      this.close(status.ALREADY_EXISTS, why);
+      return;
+    }
+    events.notAttached(this.node, this.#address, error);
+    this.close(status.INTERNAL, 'ds failed to take the node in');
+  }
+
+  /** What came before is done or under way; `detach` ends the sessions after it. */
+  #leave(id: number): void {
+    this.#phase = 'leaving';
+    const { admission, events } = this.#ports;
+    admission.detach(this.node).then(
+      () => {
+        this.#down.answer(id, calls.leave.answer.encode());
+        // The answer goes out at the end of this turn.
+        setImmediate(() => this.close(status.OK, ''));
+      },
+      (error: unknown) => {
+        events.callFailed(this.node, error);
+        this.close(status.INTERNAL, 'ds failed to let the node go', true);
+      },
+    );
+  }
+}
+
+const leaseEnded = 'the lease of this node has ended';
+
+export function nodeIdInUse(node: NodeId): string {
+  return `the node id ${node} is in use by another cs (NODE_ID)`;
+}

@@ -1,0 +1,105 @@
+import { status } from '@grpc/grpc-js';
+import type { NodeId } from '@lmqtt/common/ids';
+import { Attachment, type AttachmentPorts, nodeIdInUse } from './attachment.ts';
+import type { Greeting } from './handshake.ts';
+import type { RpcStream } from './rpc-stream.ts';
+
+export type AttachmentsPorts = Omit<AttachmentPorts, 'onClosed'>;
+
+/** A node that is attached. */
+export interface NodeLine {
+  readonly node: NodeId;
+  readonly connections: number;
+  readonly address: string;
+}
+
+/**
+ * Which cs a stream belongs to. A node has one attachment; one that was admitted gives its name
+ * free when ds has judged its lease or it has left, not before.
+ */
+export class Attachments {
+  readonly #ports: AttachmentPorts;
+  readonly #byId = new Map<string, Attachment>();
+  /** Undefined: its attachment has failed, its lease has not ended. */
+  readonly #byNode = new Map<NodeId, Attachment | undefined>();
+
+  constructor(ports: AttachmentsPorts) {
+    this.#ports = {
+      ...ports,
+      onClosed: (attachment, leased) => this.#closed(attachment, leased),
+    };
+    ports.admission.onNodeEnded((node) => this.#nodeEnded(node));
+  }
+
+  open(greeting: Greeting, stream: RpcStream): void {
+    const { node, instance, received } = greeting;
+    const known = this.#byId.get(greeting.attachment);
+    if (known !== undefined && known.node === node && known.instance === instance) {
+      known.open(stream, true, received);
+      return;
+    }
+    const holder = this.#byNode.get(node);
+    // The stream over which it said so is lost to it.
+    if (holder?.instance === instance && holder.presenting)
+      holder.close(status.ABORTED, 'this process has begun anew');
+    if (this.#byNode.has(node)) {
+      const why = nodeIdInUse(node);
+      this.#ports.events.refused('node id in use', stream.address, why);
+      stream.end(status.ALREADY_EXISTS, why);
+      return;
+    }
+    const attachment = new Attachment(node, instance, this.#ports);
+    this.#byId.set(attachment.id, attachment);
+    this.#byNode.set(node, attachment);
+    attachment.open(stream, false, 0);
+  }
+
+  /** Of all nodes that are attached, by name. */
+  counters(): Record<string, number> {
+    const sums: Record<string, number> = {};
+    for (const { lastRenew } of this.#byId.values()) {
+      if (lastRenew === undefined) continue;
+      for (const [name, count] of Object.entries(lastRenew.counters))
+        sums[name] = (sums[name] ?? 0) + count;
+    }
+    return sums;
+  }
+
+  nodes(): NodeLine[] {
+    return [...this.#byId.values()]
+      .filter((attachment) => attachment.admitted)
+      .map(({ node, lastRenew, address }) => ({
+        node,
+        connections: lastRenew?.connections ?? 0,
+        address,
+      }));
+  }
+
+  get count(): number {
+    return this.#byId.size;
+  }
+
+  get waitingBytes(): number {
+    let bytes = 0;
+    for (const attachment of this.#byId.values()) bytes += attachment.waitingBytes;
+    return bytes;
+  }
+
+  /** Their cs come back, to this ds or another. */
+  stop(): void {
+    for (const attachment of [...this.#byId.values()])
+      attachment.close(status.UNAVAILABLE, 'ds is stopping');
+  }
+
+  #nodeEnded(node: NodeId): void {
+    const attachment = this.#byNode.get(node);
+    if (attachment === undefined) this.#byNode.delete(node);
+    else attachment.leaseEnded();
+  }
+
+  #closed(attachment: Attachment, leased: boolean): void {
+    this.#byId.delete(attachment.id);
+    if (leased) this.#byNode.set(attachment.node, undefined);
+    else this.#byNode.delete(attachment.node);
+  }
+}

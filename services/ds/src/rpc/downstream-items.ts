@@ -1,0 +1,166 @@
+import type { NodeId, SessionHandle } from '@lmqtt/common/ids';
+import type { Message } from '@lmqtt/common/message';
+import type {
+  Assignment,
+  Downstream,
+  Publish,
+  QueueEnd,
+  ReadAnswer,
+  Refusal,
+} from '@lmqtt/proto/link';
+import {
+  writeAnswer,
+  writeAssignments,
+  writeDurable,
+  writeFailure,
+  writeKick,
+  writePresented,
+  writePublished,
+  writePushes,
+  writeQueueEnds,
+  writeReadAnswer,
+} from '@lmqtt/proto/wire/downstream';
+import type { Exchange } from '@lmqtt/proto/wire/exchange';
+import type { NumberedPublish } from '@lmqtt/proto/wire/upstream';
+import { LostPushes } from './lost-pushes.ts';
+import type { RpcEvents } from './rpc-events.ts';
+
+/**
+ * What ds says to one cs, written into its exchange. Pushes are the only items that are dropped,
+ * where the cs does not keep up; what they stood for is then told by queue ends (rule 6). Of all
+ * else there is no more than the cs has asked for.
+ */
+export class DownstreamItems implements Downstream {
+  readonly node: NodeId;
+  readonly #exchange: Exchange;
+  readonly #waitingBytesMax: number;
+  readonly #events: RpcEvents;
+  readonly #lost = new LostPushes();
+  #closed = false;
+  #durable: number[] = [];
+  #fenced: number[] = [];
+  #telling = false;
+
+  constructor(node: NodeId, exchange: Exchange, waitingBytesMax: number, events: RpcEvents) {
+    this.node = node;
+    this.#exchange = exchange;
+    this.#waitingBytesMax = waitingBytesMax;
+    this.#events = events;
+  }
+
+  /** Its cs is fenced: nothing is written any more. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  published(batch: Publish[]): void {
+    if (!this.#begin()) return;
+    // What is answered is what `readUpstream` made.
+    writePublished(this.#exchange, batch as NumberedPublish[]);
+  }
+
+  push(batch: Message[]): void {
+    if (this.#closed) return;
+    if (this.#exchange.waitingBytes > this.#waitingBytesMax) {
+      this.#drop(batch);
+      return;
+    }
+    this.#tellLost();
+    this.#tellDurable();
+    writePushes(this.#exchange, batch);
+  }
+
+  assign(batch: Assignment[]): void {
+    if (this.#begin()) writeAssignments(this.#exchange, batch);
+  }
+
+  kick(session: SessionHandle, reasonCode: number): void {
+    if (this.#begin()) writeKick(this.#exchange, session, reasonCode);
+  }
+
+  behind(places: QueueEnd[]): void {
+    if (this.#begin()) writeQueueEnds(this.#exchange, places);
+  }
+
+  presented(refusals: Refusal[]): void {
+    if (this.#begin()) writePresented(this.#exchange, refusals);
+  }
+
+  /** Never called: here the cs presents its sessions unasked. */
+  present(): [] {
+    return [];
+  }
+
+  /** Never called: a ds is not told of its own link. */
+  linkChanged(): void {}
+
+  answer(id: number, body: Buffer): void {
+    if (this.#begin()) writeAnswer(this.#exchange, id, body);
+  }
+
+  failed(id: number, error: string): void {
+    if (this.#begin()) writeFailure(this.#exchange, id, error);
+  }
+
+  readAnswer(id: number, answer: ReadAnswer): void {
+    if (this.#begin()) writeReadAnswer(this.#exchange, id, answer);
+  }
+
+  /** A batch of writes is durable; told once for all of a turn. */
+  durable(number: number): void {
+    this.#durable.push(number);
+    this.#tellSoon();
+  }
+
+  /** A batch of writes of which no session is known. */
+  fenced(number: number): void {
+    this.#fenced.push(number);
+    this.#tellSoon();
+  }
+
+  /** The other end may have taken something: what was dropped can be told. */
+  roomMade(): void {
+    if (this.#closed || this.#lost.size === 0) return;
+    if (this.#exchange.waitingBytes * 2 <= this.#waitingBytesMax) this.#tellLost();
+  }
+
+  get fallenBehind(): boolean {
+    return this.#lost.size > 0;
+  }
+
+  /** False where nothing is to be written. What was durable before comes before. */
+  #begin(): boolean {
+    if (this.#closed) return false;
+    this.#tellDurable();
+    return true;
+  }
+
+  #tellSoon(): void {
+    if (this.#telling) return;
+    this.#telling = true;
+    process.nextTick(() => {
+      this.#telling = false;
+      if (!this.#closed) this.#tellDurable();
+    });
+  }
+
+  #tellDurable(): void {
+    if (this.#durable.length === 0 && this.#fenced.length === 0) return;
+    writeDurable(this.#exchange, this.#durable, this.#fenced);
+    this.#durable = [];
+    this.#fenced = [];
+  }
+
+  #drop(batch: Message[]): void {
+    if (this.#lost.size === 0) this.#events.fallsBehind(this.node, this.#exchange.waitingBytes);
+    let stored = 0;
+    for (const message of batch) if (this.#lost.add(message)) stored += 1;
+    this.#events.pushesDropped(stored, batch.length - stored);
+  }
+
+  #tellLost(): void {
+    if (this.#lost.size === 0) return;
+    this.#events.catchesUp(this.node, this.#lost.size);
+    writeQueueEnds(this.#exchange, this.#lost.take());
+  }
+}

@@ -1,0 +1,149 @@
+import type { Clock } from '@lmqtt/common/clock';
+import type { Logs } from '@lmqtt/common/log';
+import type { Metrics, PlainCounter, PlainCounters } from '@lmqtt/common/metrics';
+
+/** Why a peer was turned away. */
+export const refusalReasons = [
+  'no http2',
+  'silent',
+  'tls',
+  'too many waiting',
+  'no exchange',
+  'metadata',
+  'secret',
+  'protocol version',
+  'node id in use',
+] as const;
+
+export type RefusalReason = (typeof refusalReasons)[number];
+
+/** What is read when metrics are asked for. */
+export interface RpcFigures {
+  readonly attachments: number;
+  readonly waitingBytes: number;
+}
+
+/** A peer that tries again and again is one line a second. */
+const lineEachMs = 1000;
+
+/** Business events of the RPC server: a counter and a log line each. */
+export class RpcEvents {
+  readonly #logs: Logs;
+  readonly #metrics: Metrics;
+  readonly #clock: Clock;
+  readonly #refused: PlainCounters<RefusalReason>;
+  readonly #lines = new Map<RefusalReason, { atMs: number; unsaid: number }>();
+  readonly #frames: PlainCounters<'received' | 'sent'>;
+  readonly #bytes: PlainCounters<'received' | 'sent'>;
+  readonly #streams: PlainCounters<'new' | 'resumed' | 'broken'>;
+  readonly #dropped: PlainCounters<'stored' | 'not stored'>;
+  readonly #failedCalls: PlainCounter;
+
+  constructor(logs: Logs, metrics: Metrics, clock: Clock) {
+    this.#logs = logs;
+    this.#metrics = metrics;
+    this.#clock = clock;
+    this.#refused = metrics.counters(
+      'lmqtt_rpc_refused_total',
+      'Peers that were turned away at the RPC port',
+      'reason',
+      refusalReasons,
+    );
+    const ways = ['received', 'sent'] as const;
+    this.#frames = metrics.counters('lmqtt_rpc_frames_total', 'Frames of the link', 'way', ways);
+    this.#bytes = metrics.counters(
+      'lmqtt_rpc_frame_bytes_total',
+      'Bytes of the frames of the link',
+      'way',
+      ways,
+    );
+    this.#streams = metrics.counters('lmqtt_rpc_streams_total', 'Streams of cs nodes', 'event', [
+      'new',
+      'resumed',
+      'broken',
+    ]);
+    this.#dropped = metrics.counters(
+      'lmqtt_rpc_pushes_dropped_total',
+      'Messages that were not pushed because a node is slow; those that are stored are read later',
+      'kind',
+      ['stored', 'not stored'],
+    );
+    this.#failedCalls = metrics.counter('lmqtt_rpc_calls_failed_total', 'Calls of cs that failed');
+  }
+
+  watch(figures: RpcFigures): void {
+    this.#metrics.gauge('lmqtt_rpc_attachments', 'Nodes that are attached', () => {
+      return figures.attachments;
+    });
+    this.#metrics.gauge('lmqtt_rpc_waiting_bytes', 'Bytes that wait for the link', () => {
+      return figures.waitingBytes;
+    });
+  }
+
+  frameReceived(bytes: number): void {
+    this.#frames.received += 1;
+    this.#bytes.received += bytes;
+  }
+
+  frameSent(bytes: number): void {
+    this.#frames.sent += 1;
+    this.#bytes.sent += bytes;
+  }
+
+  listening(address: string, port: number, tls: boolean): void {
+    this.#logs.listener.info({ address, port, tls }, 'waiting for cs nodes');
+  }
+
+  listenerFailed(error: unknown): void {
+    this.#logs.listener.error({ err: error }, 'RPC port fails');
+  }
+
+  refused(reason: RefusalReason, address: string, detail: string): void {
+    this.#refused[reason] += 1;
+    const nowMs = this.#clock.monotonicMs();
+    const line = this.#lines.get(reason);
+    if (line !== undefined && nowMs - line.atMs < lineEachMs) {
+      line.unsaid += 1;
+      return;
+    }
+    this.#lines.set(reason, { atMs: nowMs, unsaid: 0 });
+    const more = line === undefined || line.unsaid === 0 ? {} : { unsaid: line.unsaid };
+    this.#logs.listener.warn({ address, reason, ...more }, `refused: ${detail}`);
+  }
+
+  streamOpened(node: string, address: string, resumed: boolean): void {
+    this.#streams[resumed ? 'resumed' : 'new'] += 1;
+    this.#logs.broker.info({ node, address }, resumed ? 'stream resumed' : 'stream opened');
+  }
+
+  streamBroken(node: string, address: string, why: string): void {
+    this.#streams.broken += 1;
+    this.#logs.broker.warn({ node, address }, `stream broken: ${why}`);
+  }
+
+  notAttached(node: string, address: string, error: unknown): void {
+    this.#logs.broker.error({ node, address, err: error }, 'node not attached');
+  }
+
+  pushesDropped(stored: number, notStored: number): void {
+    this.#dropped.stored += stored;
+    this.#dropped['not stored'] += notStored;
+  }
+
+  fallsBehind(node: string, waitingBytes: number): void {
+    this.#logs.broker.warn({ node, waitingBytes }, 'node is slow: pushes are dropped');
+  }
+
+  catchesUp(node: string, queues: number): void {
+    this.#logs.broker.info({ node, queues }, 'node has room again: it reads what was dropped');
+  }
+
+  callFailed(node: string, error: unknown): void {
+    this.#failedCalls.value += 1;
+    this.#logs.broker.error({ node, err: error }, 'call of a cs node failed');
+  }
+
+  unexpected(node: string, error: unknown): void {
+    this.#logs.broker.error({ node, err: error }, 'unexpected failure; its attachment ends');
+  }
+}

@@ -1,0 +1,91 @@
+import { Server, ServerCredentials, status } from '@grpc/grpc-js';
+import type { Clock } from '@lmqtt/common/clock';
+import type { Settings } from '@lmqtt/common/settings/row';
+import { exchangeMethod, frameBytesMax } from '@lmqtt/proto/dispatch';
+import type { Admission } from './admission.ts';
+import { Attachments, type NodeLine } from './attachments.ts';
+import { greetingOf } from './handshake.ts';
+import type { RpcEvents } from './rpc-events.ts';
+import { type ListenerSettings, RpcListener } from './rpc-listener.ts';
+import { type ExchangeCall, RpcStream } from './rpc-stream.ts';
+
+export interface RpcOptions {
+  readonly settings: ListenerSettings &
+    Pick<Settings, 'clusterSecret' | 'linkWindowFrames' | 'linkBufferBytesMax' | 'maxPacketSize'>;
+  readonly server: Admission;
+  readonly events: RpcEvents;
+  readonly clock: Clock;
+}
+
+export interface RpcServer {
+  readonly port: number;
+  /** Figures of the attached nodes, summed, as their last Renew told them. */
+  counters(): Record<string, number>;
+  nodes(): NodeLine[];
+  /** Streams end so that cs comes back at once; sessions stay as they are. */
+  stop(): Promise<void>;
+}
+
+/** A turn's publishes are one item, which may go beyond the size at which a frame is full. */
+const frameSlackBytes = 64 * 1024 * 1024;
+const idleMs = 10_000;
+const streamsMax = 4;
+
+/** Listens when it resolves; rejects with the socket's error, such as EADDRINUSE. */
+export async function startRpc(options: RpcOptions): Promise<RpcServer> {
+  const { settings, server: admission, events, clock } = options;
+  const attachments = new Attachments({
+    admission,
+    events,
+    clock,
+    limits: { windowFrames: settings.linkWindowFrames, frameBytesMax },
+    waitingBytesMax: settings.linkBufferBytesMax,
+  });
+  const grpc = new Server({
+    'grpc.enable_channelz': 0,
+    'grpc.max_receive_message_length': frameBytesMax + settings.maxPacketSize + frameSlackBytes,
+    'grpc.max_send_message_length': -1,
+    'grpc.max_connection_idle_ms': idleMs,
+    'grpc.max_concurrent_streams': streamsMax,
+  });
+  const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
+  const listener = await RpcListener.open(settings, events, (socket) =>
+    injector.injectConnection(socket),
+  );
+  let stopping = false;
+  const exchange = (call: ExchangeCall): void => {
+    const stream = new RpcStream(call, listener.peer(call.getPeer()));
+    const greeting = greetingOf(call.metadata, settings.clusterSecret);
+    if (greeting.kind === 'unwelcome') {
+      events.refused(greeting.reason, stream.address, greeting.detail);
+      stream.end(greeting.code, greeting.detail);
+    } else if (stopping) {
+      stream.end(status.UNAVAILABLE, 'ds is stopping');
+    } else {
+      attachments.open(greeting, stream);
+    }
+  };
+  const { path, responseSerialize, requestDeserialize } = exchangeMethod;
+  grpc.register(path, exchange, responseSerialize, requestDeserialize, 'bidi');
+  events.watch({
+    get attachments() {
+      return attachments.count;
+    },
+    get waitingBytes() {
+      return attachments.waitingBytes;
+    },
+  });
+  return {
+    port: listener.port,
+    counters: () => attachments.counters(),
+    nodes: () => attachments.nodes(),
+    async stop() {
+      stopping = true;
+      const closed = listener.stop();
+      attachments.stop();
+      await closed;
+      injector.destroy();
+      grpc.forceShutdown();
+    },
+  };
+}

@@ -1,0 +1,62 @@
+import { type ServerDuplexStream, status } from '@grpc/grpc-js';
+import type { PeerConnection } from './rpc-listener.ts';
+
+export type ExchangeCall = ServerDuplexStream<Buffer, Buffer>;
+
+/** Who owns a stream. */
+export interface StreamOwner {
+  frame(frame: Buffer): void;
+  /** It ended, other than by {@link RpcStream.end}. Nothing comes after it. */
+  closed(): void;
+}
+
+/** One call of Exchange as a pipe of frames. Once ended on either side, it is silent. */
+export class RpcStream {
+  readonly address: string;
+  readonly #call: ExchangeCall;
+  readonly #peer: PeerConnection | undefined;
+  #owner: StreamOwner | undefined = undefined;
+  #open = true;
+
+  constructor(call: ExchangeCall, peer: PeerConnection | undefined) {
+    this.#call = call;
+    this.#peer = peer;
+    this.address = call.getPeer();
+    peer?.streamOpened();
+  }
+
+  /** From now on frames come; none was lost before. */
+  start(owner: StreamOwner): void {
+    this.#owner = owner;
+    const closed = (): void => {
+      if (!this.#open) return;
+      this.#open = false;
+      this.#peer?.streamEnded();
+      owner.closed();
+    };
+    this.#call.on('data', (frame: Buffer) => this.#owner?.frame(frame));
+    this.#call.once('end', () => {
+      closed();
+      this.#call.end();
+    });
+    this.#call.once('cancelled', closed);
+    this.#call.once('close', closed);
+  }
+
+  send(frame: Buffer): void {
+    if (this.#open) this.#call.write(frame);
+  }
+
+  /** What was sent before goes out first. */
+  end(code: status, detail: string): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#owner = undefined;
+    this.#peer?.streamEnded();
+    if (code === status.OK) this.#call.end();
+    // How a status is given to a stream: gRPC takes it from its error event.
+    else this.#call.emit('error', { code, details: detail });
+    // What still comes is of no interest, but has to be read for the end to be seen.
+    this.#call.resume();
+  }
+}
