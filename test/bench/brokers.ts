@@ -4,36 +4,20 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
-import { startBroker } from '../harness/shape.ts';
+import { freePort } from '../harness/free-port.ts';
+import {
+  type BrokerName,
+  isShape,
+  type PeerName,
+  type RunningBroker,
+  type StartOptions,
+} from './running-broker.ts';
+import { isBuilt, startShape } from './shapes.ts';
 import { sleep } from './wire/clock.ts';
-import type { Target } from './wire/connection.ts';
-
-export const brokerNames = ['ours', 'aedes', 'mosquitto', 'rumqttd', 'relay'] as const;
-export type BrokerName = (typeof brokerNames)[number];
-
-export interface Certificate {
-  readonly cert: string;
-  readonly key: string;
-}
-
-export interface StartOptions {
-  /** Speak TLS with it; only ours and aedes are asked to. */
-  readonly certificate?: Certificate;
-  /** Of ours, by their names in the settings table. */
-  readonly settings?: Readonly<Record<string, string>>;
-  /** Of ours: where its processor profile goes. */
-  readonly profileDir?: string;
-}
-
-export interface RunningBroker {
-  readonly name: BrokerName;
-  readonly target: Target;
-  stop(): Promise<void>;
-}
 
 const startMs = 15_000;
 
@@ -55,19 +39,8 @@ export function programOf(name: 'mosquitto' | 'rumqttd'): string | undefined {
 }
 
 export function isAvailable(name: BrokerName): boolean {
-  if (name === 'ours') {
-    return existsSync(join(import.meta.dirname, '../../../services/standalone/dist/src/main.js'));
-  }
+  if (isShape(name)) return isBuilt();
   return name === 'mosquitto' || name === 'rumqttd' ? programOf(name) !== undefined : true;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 async function listening(port: number, child: ChildProcess): Promise<void> {
@@ -91,14 +64,14 @@ async function stopChild(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-function running(name: BrokerName, child: ChildProcess, port: number, dir?: string): RunningBroker {
+function running(name: PeerName, child: ChildProcess, port: number, dir?: string): RunningBroker {
   const kill = (): void => {
     child.kill('SIGKILL');
   };
   process.once('exit', kill);
   return {
     name,
-    target: { port, pid: child.pid ?? 0 },
+    target: { ports: [port], processes: [{ name, pid: child.pid ?? 0 }] },
     stop: async () => {
       await stopChild(child);
       process.off('exit', kill);
@@ -156,7 +129,7 @@ async function startProgram(
   return broker;
 }
 
-async function startScript(name: BrokerName, options: StartOptions): Promise<RunningBroker> {
+async function startScript(name: PeerName, options: StartOptions): Promise<RunningBroker> {
   const { certificate } = options;
   const script = join(import.meta.dirname, 'peers', `${name}.js`);
   const args = certificate === undefined ? [] : [certificate.cert, certificate.key];
@@ -173,36 +146,11 @@ async function startScript(name: BrokerName, options: StartOptions): Promise<Run
   return running(name, child, port);
 }
 
-async function startOurs(options: StartOptions): Promise<RunningBroker> {
-  const { certificate, profileDir, settings } = options;
-  const tls = { MQTT_TLS_PORT: '0', TLS_CERT: certificate?.cert, TLS_KEY: certificate?.key };
-  const given = Object.entries({
-    LOG_LEVEL: 'warn',
-    ...settings,
-    ...(certificate === undefined ? {} : tls),
-  }).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  const broker = await startBroker({
-    settings: Object.fromEntries(given),
-    ...(profileDir === undefined
-      ? {}
-      : { nodeArgs: ['--cpu-prof', `--cpu-prof-dir=${profileDir}`] }),
-  });
-  const port = certificate === undefined ? broker.mqttPort : (broker.mqttsPort ?? 0);
-  return {
-    name: 'ours',
-    target: { port, pid: broker.pid, tls: certificate !== undefined },
-    stop: async () => {
-      // Only an orderly end writes the profile.
-      if (profileDir === undefined) await broker.kill();
-      await broker.stop();
-    },
-  };
-}
-
 export async function start(name: BrokerName, options: StartOptions): Promise<RunningBroker> {
   switch (name) {
-    case 'ours':
-      return startOurs(options);
+    case 'standalone':
+    case 'split':
+      return startShape(name, options);
     case 'mosquitto':
       return startProgram(name, 'mosquitto.conf', mosquittoConfig, (path) => ['-c', path]);
     case 'rumqttd':

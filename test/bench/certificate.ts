@@ -4,7 +4,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import type { Certificate } from './brokers.ts';
+import type { Certificate } from './running-broker.ts';
 
 let made: Certificate | undefined;
 

@@ -2,35 +2,47 @@
 // are taken.
 import type { Faults, Outcome } from './job.ts';
 import type { Lane } from './lane.ts';
-import { type Histogram, rssBytesOf, times, type Times } from './meter.ts';
+import { type BrokerProcess, type Histogram, memoryOf, times, type Times } from './meter.ts';
 import type { Sequence } from './sequence.ts';
 import { sleep } from './wire/clock.ts';
 
-export interface Span {
-  readonly pid: number;
+export interface Watch {
+  readonly processes: readonly BrokerProcess[];
+  /** Of each process. */
+  readonly rssBefore: readonly number[];
+  readonly histogram: Histogram;
+}
+
+export interface Span extends Watch {
   readonly warmMs: number;
   readonly measureMs: number;
-  readonly histogram: Histogram;
   /** Messages up to now. */
   readonly count: () => number;
   /** When the measured part begins. */
   readonly begin?: () => void;
 }
 
-export type Interval = Omit<Outcome, 'faults' | 'rssBefore'>;
+export type Interval = Omit<Outcome, 'faults'>;
 
-export function between(pid: number, before: Times, count: number, histogram: Histogram): Interval {
-  const after = times(pid);
-  const brokerCpuUs = after.brokerUs - before.brokerUs;
+export function between(watch: Watch, before: Times, count: number): Interval {
+  const { processes, rssBefore, histogram } = watch;
+  const after = times(processes);
+  const rssAfter = memoryOf(processes);
+  const uses = processes.map(({ name }, index) => ({
+    name,
+    cpuUs: (after.brokerUs[index] ?? 0) - (before.brokerUs[index] ?? 0),
+    rssBefore: rssBefore[index] ?? 0,
+    rssAfter: rssAfter[index] ?? 0,
+  }));
+  const brokerCpuUs = uses.reduce((sum, use) => sum + use.cpuUs, 0);
   const generatorCpuUs = after.generatorUs - before.generatorUs;
   return {
     count,
     seconds: (after.us - before.us) / 1e6,
     latency: histogram.latency(),
-    brokerCpuUs,
+    processes: uses,
     generatorCpuUs,
     otherCpuUs: after.machineUs - before.machineUs - brokerCpuUs - generatorCpuUs,
-    rssAfter: rssBytesOf(pid),
   };
 }
 
@@ -38,10 +50,10 @@ export async function measure(span: Span): Promise<Interval> {
   await sleep(span.warmMs);
   span.histogram.clear();
   span.begin?.();
-  const before = times(span.pid);
+  const before = times(span.processes);
   const first = span.count();
   await sleep(span.measureMs);
-  return between(span.pid, before, span.count() - first, span.histogram);
+  return between(span, before, span.count() - first);
 }
 
 /** `copies`: how many subscribers each message goes to. */

@@ -1,5 +1,5 @@
 // What the main process asks of the generator, and what it gets back.
-import type { Latency } from './meter.ts';
+import type { Latency, ProcessUse } from './meter.ts';
 import type { Qos } from './wire/packets.ts';
 import type { Target } from './wire/connection.ts';
 
@@ -17,6 +17,7 @@ export interface PairsJob extends Timed {
   readonly filters?: number;
 }
 
+/** The subscribers are spread over the nodes of the broker. */
 export interface FanOutJob extends Timed {
   readonly kind: 'fan-out';
   readonly qos: Qos;
@@ -50,6 +51,8 @@ export interface IdleJob {
   readonly kind: 'idle';
   readonly connections: number;
   readonly settleMs: number;
+  /** How long the processor time of doing nothing is taken; without it, it is not. */
+  readonly idleMs?: number;
 }
 
 export interface BacklogJob {
@@ -85,12 +88,11 @@ export interface Outcome {
   readonly count: number;
   readonly seconds: number;
   readonly latency: Latency;
-  readonly brokerCpuUs: number;
+  /** Of the broker, each. */
+  readonly processes: readonly ProcessUse[];
   readonly generatorCpuUs: number;
   /** Of everything else that ran on the machine meanwhile. */
   readonly otherCpuUs: number;
-  readonly rssBefore: number;
-  readonly rssAfter: number;
   readonly faults: Faults;
   /** How late the generator itself was, where it has a timetable. */
   readonly lateP99Us?: number;

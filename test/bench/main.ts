@@ -4,15 +4,13 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 
-import { brokerNames, isAvailable } from './brokers.ts';
+import { isAvailable } from './brokers.ts';
 import { type Options, readOptions, usage, UsageError } from './options.ts';
 import { goalRows, medians, table, write } from './report.ts';
 import type { Results } from './results.ts';
+import { peerNames } from './running-broker.ts';
 import { Series } from './series.ts';
 import { workloads } from './workloads.ts';
-
-/** The storm needs a file for each of its 10,000 clients, on both sides. */
-const openFilesWanted = 12_000;
 
 function openFilesMax(): number {
   const { stdout } = spawnSync('sh', ['-c', 'ulimit -Hn'], { encoding: 'utf8' });
@@ -22,29 +20,32 @@ function openFilesMax(): number {
 
 function machine(): string {
   const memoryGib = (totalmem() / 1024 ** 3).toFixed(0);
-  const peers = brokerNames
-    .filter((name) => name !== 'ours' && name !== 'relay')
+  const peers = peerNames
+    .filter((name) => name !== 'relay')
     .map((name) => (isAvailable(name) ? name : `${name} (not installed)`));
   return `${cpus().length} cores, ${memoryGib} GiB, Node ${process.version}; peers: ${peers.join(', ')}`;
 }
 
 async function main(options: Options): Promise<void> {
   write(machine());
-  if (options.profile) write('Our broker runs under the profiler: its figures are too low.');
+  if (options.profile !== undefined) {
+    write(`${options.profile} runs under the profiler: the figures of its broker are too low.`);
+  }
   const openFiles = openFilesMax();
-  const rows: (readonly string[])[] = [['workload', 'goal', 'measured', 'ok']];
+  const rows: (readonly string[])[] = [['workload', 'shape', 'goal', 'measured', 'ok']];
   const all: { name: string; title: string; results: Results }[] = [];
   for (const workload of workloads) {
     if (options.only?.includes(workload.name) === false) continue;
     write(`\n${workload.title} (${workload.name})`);
-    if (workload.name === 'storm' && openFiles < openFilesWanted) {
-      write(`  skipped: the limit of open files is ${openFiles}, it needs ${openFilesWanted}`);
+    if (openFiles < (workload.openFiles ?? 0)) {
+      write(`  skipped: the limit of open files is ${openFiles}, it needs ${workload.openFiles}`);
       continue;
     }
-    const results = await new Series(workload, options).run();
+    const series = new Series(workload, options);
+    const results = await series.run();
     for (const name of results.skipped) write(`  skipped: ${name} is not installed`);
     if (results.runs.length > 0) write(medians(workload, results));
-    rows.push(...goalRows(workload, results));
+    for (const shape of series.shapes) rows.push(...goalRows(workload, shape, results));
     all.push({ name: workload.name, title: workload.title, results });
   }
   write(`\n${table(rows)}`);

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { describe, it } from 'node:test';
 
 import fc from 'fast-check';
 
-import { Histogram, rssBytesOf, times } from './meter.ts';
+import { between } from './interval.ts';
+import { Histogram, memoryOf, times } from './meter.ts';
 import { median } from './results.ts';
 
 const bucketShare = 1 / 32;
@@ -23,14 +26,31 @@ describe('measuring', () => {
     );
   });
 
-  it('reads the times and the memory of a process', () => {
-    const before = times(process.pid);
-    const end = performance.now() + 100;
-    while (performance.now() < end);
-    const after = times(process.pid);
-    assert.ok(after.brokerUs - before.brokerUs >= 30_000);
-    assert.ok(after.machineUs - before.machineUs >= 30_000);
-    assert.ok(rssBytesOf(process.pid) > 10 * 1024 * 1024);
+  it('reads the times and the memory of each process', async () => {
+    const other = spawn('sleep', ['60'], { stdio: 'ignore' });
+    try {
+      await once(other, 'spawn');
+      const processes = [
+        { name: 'busy', pid: process.pid },
+        { name: 'asleep', pid: other.pid ?? 0 },
+      ];
+      const histogram = new Histogram();
+      const watch = { processes, rssBefore: memoryOf(processes), histogram };
+      const before = times(processes);
+      const end = performance.now() + 100;
+      while (performance.now() < end);
+      const { processes: uses, seconds } = between(watch, before, 10);
+      const [busy, asleep] = uses;
+      assert.ok(busy !== undefined && asleep !== undefined);
+      assert.deepEqual([busy.name, asleep.name], ['busy', 'asleep']);
+      assert.ok(seconds >= 0.1);
+      assert.ok(busy.cpuUs >= 30_000, `${busy.cpuUs}`);
+      assert.ok(asleep.cpuUs <= 10_000, `${asleep.cpuUs}`);
+      assert.ok(busy.rssAfter > 10 * 1024 * 1024);
+      assert.ok(asleep.rssAfter > 0 && asleep.rssAfter < busy.rssAfter);
+    } finally {
+      other.kill('SIGKILL');
+    }
   });
 
   it('takes the middle of an odd and of an even number of values', () => {

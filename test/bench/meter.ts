@@ -1,4 +1,5 @@
-// What a run is measured with: latency histogram, process times and memory from /proc.
+// What a run is measured with: latency histogram, and from /proc times and memory of each process
+// of a broker.
 import { readFileSync } from 'node:fs';
 
 const subBits = 6;
@@ -90,19 +91,41 @@ function busyUsOfMachine(): number {
   return (user + nice + system + irq + softirq) * tickUs;
 }
 
+export interface BrokerProcess {
+  /** In reports; ours are `cs-1`, …, and `ds-1`. */
+  readonly name: string;
+  readonly pid: number;
+}
+
 export interface Times {
   readonly us: number;
   readonly machineUs: number;
-  readonly brokerUs: number;
   readonly generatorUs: number;
+  /** In the order of the processes. */
+  readonly brokerUs: readonly number[];
 }
 
-export function times(pid: number): Times {
+export function times(processes: readonly BrokerProcess[]): Times {
   const own = process.cpuUsage();
   return {
     us: performance.now() * 1000,
     machineUs: busyUsOfMachine(),
-    brokerUs: cpuUsOf(pid),
     generatorUs: own.user + own.system,
+    brokerUs: processes.map(({ pid }) => cpuUsOf(pid)),
   };
+}
+
+/** Resident bytes, in the order of the processes. */
+export function memoryOf(processes: readonly BrokerProcess[]): readonly number[] {
+  return processes.map(({ pid }) => rssBytesOf(pid));
+}
+
+/** What one process of a broker took during a run. */
+export interface ProcessUse {
+  readonly name: string;
+  readonly cpuUs: number;
+  readonly rssBefore: number;
+  readonly rssAfter: number;
+  /** Of a core, over a while in which nothing was asked of it. */
+  readonly idleShare?: number;
 }

@@ -1,7 +1,16 @@
 // The command line of `npm run bench`.
 import { parseArgs } from 'node:util';
 
-import { type BrokerName, brokerNames } from './brokers.ts';
+import {
+  isPeerName,
+  isShape,
+  type PeerName,
+  peerNames,
+  type ProfiledProcess,
+  profiledProcesses,
+  type Shape,
+  shapes,
+} from './running-broker.ts';
 
 export interface Options {
   readonly rounds: number;
@@ -9,9 +18,11 @@ export interface Options {
   /** Workloads by name; undefined: all. */
   readonly only: readonly string[] | undefined;
   /** Undefined: for each workload those that its goal names. */
-  readonly peers: readonly BrokerName[] | undefined;
+  readonly peers: readonly PeerName[] | undefined;
+  /** Undefined: for each workload those that have goals. */
+  readonly shape: Shape | undefined;
   readonly json: string | undefined;
-  readonly profile: boolean;
+  readonly profile: ProfiledProcess | undefined;
   readonly help: boolean;
 }
 
@@ -21,8 +32,10 @@ export const usage = `npm run bench -- [options]
   --only A,B      these workloads only, by name
   --peers A,B     these brokers beside ours: aedes, mosquitto, rumqttd; relay is no broker, it
                   shows what the generator reaches
+  --shape S       ours in this shape only: standalone, or split (a ds and a cs, two in fan-out)
   --json FILE     all figures of all runs
-  --profile       a processor profile of our broker for each workload; it slows the broker`;
+  --profile P     a processor profile for each workload of one of our processes: broker (the
+                  standalone one), cs or ds; it slows that process`;
 
 export class UsageError extends Error {}
 
@@ -32,18 +45,30 @@ function positive(text: string, flag: string): number {
   return value;
 }
 
-function isBrokerName(name: string): name is BrokerName {
-  return brokerNames.some((each) => each === name);
-}
-
-function brokersOf(text: string): readonly BrokerName[] {
+function peersOf(text: string): readonly PeerName[] {
   return text
     .split(',')
     .filter((name) => name !== '')
     .map((name) => {
-      if (isBrokerName(name)) return name;
-      throw new UsageError(`--peers ${name}: must be of ${brokerNames.join(', ')}`);
+      if (isPeerName(name)) return name;
+      throw new UsageError(`--peers ${name}: must be of ${peerNames.join(', ')}`);
     });
+}
+
+function shapeOf(text: string): Shape {
+  if (isShape(text)) return text;
+  throw new UsageError(`--shape ${text}: must be one of ${shapes.join(', ')}`);
+}
+
+function profiledOf(text: string, shape: Shape | undefined): ProfiledProcess {
+  const found = profiledProcesses.find((name) => name === text);
+  if (found === undefined) {
+    throw new UsageError(`--profile ${text}: must be one of ${profiledProcesses.join(', ')}`);
+  }
+  if (shape !== undefined && (shape === 'standalone') !== (found === 'broker')) {
+    throw new UsageError(`--profile ${text}: the ${shape} shape has no such process`);
+  }
+  return found;
 }
 
 export function readOptions(args: readonly string[], workloads: readonly string[]): Options {
@@ -55,7 +80,8 @@ export function readOptions(args: readonly string[], workloads: readonly string[
       only: { type: 'string' },
       peers: { type: 'string' },
       json: { type: 'string' },
-      profile: { type: 'boolean', default: false },
+      profile: { type: 'string' },
+      shape: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -65,13 +91,15 @@ export function readOptions(args: readonly string[], workloads: readonly string[
       throw new UsageError(`--only ${name}: must be of ${workloads.join(', ')}`);
     }
   }
+  const shape = values.shape === undefined ? undefined : shapeOf(values.shape);
   return {
     rounds: Math.round(positive(values.rounds, '--rounds')),
     seconds: positive(values.seconds, '--seconds'),
     only,
-    peers: values.peers === undefined ? undefined : brokersOf(values.peers),
+    peers: values.peers === undefined ? undefined : peersOf(values.peers),
     json: values.json,
-    profile: values.profile,
+    shape,
+    profile: values.profile === undefined ? undefined : profiledOf(values.profile, shape),
     help: values.help,
   };
 }

@@ -1,7 +1,8 @@
 // The runs of one workload and what is read off them: medians, and ratios between runs that were
 // neighbours in time, so that what else the machine does falls on both.
-import type { BrokerName } from './brokers.ts';
 import type { Outcome } from './job.ts';
+import type { ProcessUse } from './meter.ts';
+import type { BrokerName } from './running-broker.ts';
 
 export interface Run {
   readonly broker: BrokerName;
@@ -12,8 +13,26 @@ export interface Run {
 
 export type Figure = (outcome: Outcome) => number;
 
+function sumOf(figure: (use: ProcessUse) => number, { processes }: Outcome): number {
+  return processes.reduce((sum, use) => sum + figure(use), 0);
+}
+
+/** The same outcome as if this had been the only process of the broker. */
+function only(process: string, outcome: Outcome): Outcome {
+  return { ...outcome, processes: outcome.processes.filter(({ name }) => name === process) };
+}
+
+/** Of a process that is not there: NaN. */
+export function ofProcess(process: string, figure: Figure): Figure {
+  return (outcome) => {
+    const part = only(process, outcome);
+    return part.processes.length === 0 ? NaN : figure(part);
+  };
+}
+
 export const perSecond: Figure = (outcome) => outcome.count / outcome.seconds;
-export const cpuUsPerMessage: Figure = (outcome) => outcome.brokerCpuUs / outcome.count;
+export const cpuUsPerMessage: Figure = (outcome) =>
+  sumOf(({ cpuUs }) => cpuUs, outcome) / outcome.count;
 export const generatorUsPerMessage: Figure = (outcome) => outcome.generatorCpuUs / outcome.count;
 export const generatorShare: Figure = (outcome) => outcome.generatorCpuUs / outcome.seconds / 1e6;
 /** Cores that something else kept busy. */
@@ -21,8 +40,12 @@ export const otherCores: Figure = (outcome) => outcome.otherCpuUs / outcome.seco
 export const p50Us: Figure = (outcome) => outcome.latency.p50Us;
 export const p99Us: Figure = (outcome) => outcome.latency.p99Us;
 export const seconds: Figure = (outcome) => outcome.seconds;
-export const rssGrowth: Figure = (outcome) => outcome.rssAfter - outcome.rssBefore;
+export const rssBytes: Figure = (outcome) => sumOf(({ rssAfter }) => rssAfter, outcome);
+export const rssGrowth: Figure = (outcome) =>
+  sumOf(({ rssAfter, rssBefore }) => rssAfter - rssBefore, outcome);
 export const rssPerCount: Figure = (outcome) => rssGrowth(outcome) / outcome.count;
+/** Of a core; NaN where that was not measured. */
+export const idleShare: Figure = (outcome) => sumOf((use) => use.idleShare ?? NaN, outcome);
 
 /** Past this the machine was not ours alone. */
 const otherCoresMax = 0.25;
@@ -61,7 +84,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? NaN)) / 2;
 }
 
-interface Place {
+export interface Place {
   readonly broker: BrokerName;
   readonly variant: string;
 }
@@ -74,6 +97,11 @@ export class Results {
 
   of({ broker, variant }: Place): readonly Run[] {
     return this.runs.filter((run) => run.broker === broker && run.variant === variant);
+  }
+
+  /** Names of the processes of this broker, as its runs have them. */
+  processes(place: Place): readonly string[] {
+    return this.of(place)[0]?.outcome.processes.map(({ name }) => name) ?? [];
   }
 
   /** NaN where there is no run. */

@@ -6,13 +6,20 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { type BrokerName, isAvailable, type RunningBroker, start } from './brokers.ts';
+import { isAvailable, start } from './brokers.ts';
 import { certificate } from './certificate.ts';
 import { generate } from './generator.ts';
 import type { Options } from './options.ts';
 import { profileText } from './profile.ts';
 import { runLine, write } from './report.ts';
 import { Results } from './results.ts';
+import {
+  type BrokerName,
+  isShape,
+  type Profiling,
+  type RunningBroker,
+  type Shape,
+} from './running-broker.ts';
 import { sleep } from './wire/clock.ts';
 import type { Workload } from './workloads.ts';
 
@@ -30,7 +37,7 @@ export class Series {
   readonly #options: Options;
   readonly #up = new Map<BrokerName, RunningBroker>();
   #profileDir: string | undefined;
-  /** How long our broker took to start. */
+  /** How long the profiled broker took to start. */
   #startMs = 0;
 
   constructor(workload: Workload, options: Options) {
@@ -38,9 +45,16 @@ export class Series {
     this.#options = options;
   }
 
+  /** Shapes of ours that run here. */
+  get shapes(): readonly Shape[] {
+    const { shape } = this.#options;
+    if (shape !== undefined) return [shape];
+    return Object.keys(this.#workload.goals).filter(isShape);
+  }
+
   #brokers(): readonly BrokerName[] {
-    const wanted = new Set<BrokerName>(['ours', ...(this.#options.peers ?? this.#workload.peers)]);
-    const names = [...wanted];
+    const peers = this.#options.peers ?? this.#workload.peers;
+    const names = [...new Set<BrokerName>([...this.shapes, ...peers])];
     this.results.skipped.push(...names.filter((name) => !isAvailable(name)));
     return names.filter((name) => isAvailable(name));
   }
@@ -95,20 +109,28 @@ export class Series {
     await sleep(settleMs);
   }
 
+  #profiling(name: BrokerName): Profiling | undefined {
+    const { profile } = this.#options;
+    if (profile === undefined) return undefined;
+    if (name !== (profile === 'broker' ? 'standalone' : 'split')) return undefined;
+    this.#profileDir ??= mkdtempSync(join(tmpdir(), 'lmqtt-profile-'));
+    return { of: profile, dir: this.#profileDir };
+  }
+
   async #start(name: BrokerName): Promise<RunningBroker> {
     const up = this.#up.get(name);
     if (up !== undefined) return up;
-    const { tls = false, settings } = this.#workload;
-    const profiled = name === 'ours' && this.#options.profile;
-    if (profiled) this.#profileDir ??= mkdtempSync(join(tmpdir(), 'lmqtt-profile-'));
+    const { tls = false, settings, cs = 1 } = this.#workload;
+    const profiling = this.#profiling(name);
     const cert = tls ? certificate() : undefined;
     const begin = performance.now();
     const broker = await start(name, {
       ...(cert === undefined ? {} : { certificate: cert }),
       ...(settings === undefined ? {} : { settings }),
-      ...(profiled && this.#profileDir !== undefined ? { profileDir: this.#profileDir } : {}),
+      ...(profiling === undefined ? {} : { profiling }),
+      cs,
     });
-    if (name === 'ours') this.#startMs = performance.now() - begin;
+    if (profiling !== undefined) this.#startMs = performance.now() - begin;
     this.#up.set(name, broker);
     return broker;
   }

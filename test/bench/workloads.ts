@@ -1,87 +1,46 @@
-// The workloads, and the goal of each on a machine with two cores.
-import type { BrokerName } from './brokers.ts';
-import type { Work } from './job.ts';
+// The workloads, and the goals of each on a machine with two cores.
 import {
-  cpuUsPerMessage,
-  p50Us,
-  p99Us,
-  perSecond,
-  type Figure,
-  type Results,
-  rssGrowth,
-  rssPerCount,
-  seconds,
-} from './results.ts';
+  atLeast,
+  atMost,
+  cpuAtMost,
+  flat,
+  type Goal,
+  idleShareOfAtMost,
+  memoryAtMost,
+  memoryOfAtMost,
+  only,
+  p50AtMost,
+  variantRatio,
+  verdict,
+} from './goals.ts';
+import type { Work } from './job.ts';
+import { cpuUsPerMessage, p99Us, perSecond, rssGrowth, rssPerCount, seconds } from './results.ts';
+import type { PeerName, Shape } from './running-broker.ts';
 
 export interface Times {
   readonly warmMs: number;
   readonly measureMs: number;
 }
 
-export interface Goal {
-  readonly text: string;
-  /** Undefined where the runs that it needs were not made. */
-  readonly measured: string | undefined;
-  readonly isMet: boolean;
-}
-
 export interface Workload {
   readonly name: string;
   readonly title: string;
   readonly unit: string;
-  readonly peers: readonly BrokerName[];
+  readonly peers: readonly PeerName[];
   /** Run one after the other within a round. */
   readonly variants: Readonly<Record<string, (times: Times) => Work>>;
   /** A new broker for each run, and one run of each: what is measured is not a speed. */
   readonly once?: boolean;
   readonly tls?: boolean;
   readonly settings?: Readonly<Record<string, string>>;
-  readonly goals: (results: Results) => readonly Goal[];
-}
-
-const only = '';
-const kib = 1024;
-const mib = 1024 * 1024;
-
-function place(broker: BrokerName, variant = only): { broker: BrokerName; variant: string } {
-  return { broker, variant };
-}
-
-function goal(text: string, value: number, measured: string, isMet: boolean): Goal {
-  return { text, measured: Number.isNaN(value) ? undefined : measured, isMet };
-}
-
-function atLeast(results: Results, peer: BrokerName, factor: number): Goal {
-  const ratio = results.ratio(perSecond, place('ours'), place(peer));
-  return goal(`≥ ${factor}x ${peer}`, ratio, `${ratio.toFixed(2)}x`, ratio >= factor);
-}
-
-function atMost(
-  results: Results,
-  figure: Figure,
-  what: string,
-  peer: BrokerName,
-  factor: number,
-): Goal {
-  const ratio = results.ratio(figure, place('ours'), place(peer));
-  return goal(`${what} ≤ ${factor}x ${peer}`, ratio, `${ratio.toFixed(2)}x`, ratio <= factor);
-}
-
-function memory(results: Results, limitKib: number): Goal {
-  const each = results.median(rssPerCount, place('ours')) / kib;
-  return goal(`≤ ${limitKib} KiB each`, each, `${each.toFixed(1)} KiB`, each <= limitKib);
-}
-
-/** What may still be called the same amount of memory, given a garbage collector. */
-const flatBytes = 64 * mib;
-
-function flat(text: string, growth: number): Goal {
-  return goal(
-    text,
-    growth,
-    `${growth < 0 ? '' : '+'}${(growth / mib).toFixed(0)} MiB`,
-    growth <= flatBytes,
-  );
+  /** Nodes of the split shape that clients connect to; default 1. */
+  readonly cs?: number;
+  /** Files that both sides need; default: no more than any process may open. */
+  readonly openFiles?: number;
+  /** What one connection costs is shown. */
+  readonly perConnection?: boolean;
+  /** By shape; one that is not named runs only where it is asked for. */
+  readonly goals: Readonly<Partial<Record<Shape, readonly Goal[]>>>;
 }
 
 function stalled(
@@ -100,18 +59,37 @@ function stalled(
       [all]: (times) => ({ ...job, ...times, stall: false }),
       [one]: (times) => ({ ...job, ...times, stall: true }),
     },
-    goals: (results) => {
-      const ratio = results.ratio(p99Us, place('ours', one), place('ours', all));
-      const growth =
-        results.median(rssGrowth, place('ours', one)) -
-        results.median(rssGrowth, place('ours', all));
-      return [
-        goal("others' p99 ≤ 1.5x", ratio, `${ratio.toFixed(2)}x`, ratio <= 1.5),
-        flat(`memory bounded (≤ ${flatBytes / mib} MiB more)`, growth),
-      ];
+    goals: {
+      standalone: [
+        variantRatio(p99Us, one, all, "others' p99 ≤ 1.5x", (ratio) => ratio <= 1.5),
+        flat('memory bounded', (results, broker) => {
+          const growth = (variant: string): number =>
+            results.median(rssGrowth, { broker, variant });
+          return growth(one) - growth(all);
+        }),
+      ],
     },
   };
 }
+
+const storm: readonly Goal[] = [
+  (results, broker) => {
+    const all = results.median(seconds, { broker, variant: only });
+    return verdict('all in within 5 s', all, `${all.toFixed(2)} s`, all <= 5);
+  },
+  (results, broker) => {
+    const missing = results.median((outcome) => outcome.faults.missing, { broker, variant: only });
+    return verdict('none refused', missing, String(missing), missing === 0);
+  },
+];
+
+const backlog: readonly Goal[] = [
+  (results, broker) => {
+    const rate = results.median(perSecond, { broker, variant: only });
+    return verdict('≥ 200,000 msg/s', rate, `${Math.round(rate)} msg/s`, rate >= 200_000);
+  },
+  flat('memory flat', (results, broker) => results.median(rssGrowth, { broker, variant: only })),
+];
 
 export const workloads: readonly Workload[] = [
   {
@@ -120,11 +98,10 @@ export const workloads: readonly Workload[] = [
     unit: 'msg/s',
     peers: ['aedes', 'mosquitto', 'rumqttd'],
     variants: { [only]: (times) => ({ kind: 'pairs', qos: 0, pairs: 10, window: 64, ...times }) },
-    goals: (results) => [
-      atLeast(results, 'aedes', 8),
-      atLeast(results, 'mosquitto', 7),
-      atLeast(results, 'rumqttd', 2),
-    ],
+    goals: {
+      standalone: [atLeast('aedes', 8), atLeast('mosquitto', 7), atLeast('rumqttd', 2)],
+      split: [atLeast('aedes', 4)],
+    },
   },
   {
     name: 'qos1',
@@ -132,12 +109,20 @@ export const workloads: readonly Workload[] = [
     unit: 'msg/s',
     peers: ['aedes', 'mosquitto', 'rumqttd'],
     variants: { [only]: (times) => ({ kind: 'pairs', qos: 1, pairs: 10, window: 64, ...times }) },
-    goals: (results) => [
-      atLeast(results, 'aedes', 3.5),
-      atLeast(results, 'mosquitto', 4),
-      atLeast(results, 'rumqttd', 1),
-      atMost(results, cpuUsPerMessage, 'CPU per message', 'rumqttd', 1),
-    ],
+    goals: {
+      standalone: [
+        atLeast('aedes', 3.5),
+        atLeast('mosquitto', 4),
+        atLeast('rumqttd', 1),
+        atMost(cpuUsPerMessage, 'CPU per message', 'rumqttd', 1),
+      ],
+      split: [
+        atLeast('aedes', 2.2),
+        atLeast('mosquitto', 2.5),
+        atLeast('rumqttd', 0.6),
+        cpuAtMost(8),
+      ],
+    },
   },
   {
     name: 'qos2',
@@ -145,7 +130,7 @@ export const workloads: readonly Workload[] = [
     unit: 'msg/s',
     peers: ['aedes', 'mosquitto'],
     variants: { [only]: (times) => ({ kind: 'pairs', qos: 2, pairs: 10, window: 64, ...times }) },
-    goals: (results) => [atLeast(results, 'aedes', 3), atLeast(results, 'mosquitto', 3)],
+    goals: { standalone: [atLeast('aedes', 3), atLeast('mosquitto', 3)] },
   },
   {
     name: 'pairs500',
@@ -153,21 +138,24 @@ export const workloads: readonly Workload[] = [
     unit: 'msg/s',
     peers: ['aedes', 'rumqttd'],
     variants: { [only]: (times) => ({ kind: 'pairs', qos: 1, pairs: 500, window: 1, ...times }) },
-    goals: (results) => [atLeast(results, 'aedes', 1.4), atLeast(results, 'rumqttd', 1)],
+    goals: {
+      standalone: [atLeast('aedes', 1.4), atLeast('rumqttd', 1)],
+      split: [atLeast('aedes', 1.1)],
+    },
   },
   {
     name: 'fan-out',
     title: 'QoS 1, 1 publisher with 4 in flight to 1,000 subscribers',
     unit: 'deliveries/s',
     peers: ['aedes', 'mosquitto', 'rumqttd'],
+    cs: 2,
     variants: {
       [only]: (times) => ({ kind: 'fan-out', qos: 1, subscribers: 1000, window: 4, ...times }),
     },
-    goals: (results) => [
-      atLeast(results, 'aedes', 2.2),
-      atLeast(results, 'mosquitto', 1.7),
-      atLeast(results, 'rumqttd', 1),
-    ],
+    goals: {
+      standalone: [atLeast('aedes', 2.2), atLeast('mosquitto', 1.7), atLeast('rumqttd', 1)],
+      split: [atLeast('aedes', 2)],
+    },
   },
   {
     name: 'connects',
@@ -175,7 +163,7 @@ export const workloads: readonly Workload[] = [
     unit: 'connects/s',
     peers: ['aedes'],
     variants: { [only]: (times) => ({ kind: 'connects', atOnce: 64, ...times }) },
-    goals: (results) => [atLeast(results, 'aedes', 2)],
+    goals: { standalone: [atLeast('aedes', 2)] },
   },
   {
     name: 'memory',
@@ -183,8 +171,9 @@ export const workloads: readonly Workload[] = [
     unit: 'set-ups/s',
     peers: ['aedes'],
     once: true,
+    perConnection: true,
     variants: { [only]: () => ({ kind: 'idle', connections: 5000, settleMs: 3000 }) },
-    goals: (results) => [memory(results, 8), atMost(results, rssPerCount, 'memory', 'aedes', 0.5)],
+    goals: { standalone: [memoryAtMost(8), atMost(rssPerCount, 'memory', 'aedes', 0.5)] },
   },
   {
     name: 'memory-tls',
@@ -193,8 +182,22 @@ export const workloads: readonly Workload[] = [
     peers: ['aedes'],
     once: true,
     tls: true,
+    perConnection: true,
     variants: { [only]: () => ({ kind: 'idle', connections: 2000, settleMs: 3000 }) },
-    goals: (results) => [memory(results, 20), atMost(results, rssPerCount, 'memory', 'aedes', 0.5)],
+    goals: { standalone: [memoryAtMost(20), atMost(rssPerCount, 'memory', 'aedes', 0.5)] },
+  },
+  {
+    name: 'idle',
+    title: '10,000 idle connections with one subscription each',
+    unit: 'set-ups/s',
+    peers: [],
+    once: true,
+    perConnection: true,
+    openFiles: 12_000,
+    variants: {
+      [only]: () => ({ kind: 'idle', connections: 10_000, settleMs: 3000, idleMs: 10_000 }),
+    },
+    goals: { standalone: [], split: [memoryOfAtMost('cs-1', 8), idleShareOfAtMost('cs-1', 1)] },
   },
   {
     name: 'open-loop',
@@ -204,10 +207,7 @@ export const workloads: readonly Workload[] = [
     variants: {
       [only]: (times) => ({ kind: 'open-loop', qos: 1, pairs: 10, perSecond: 5000, ...times }),
     },
-    goals: (results) => {
-      const us = results.median(p50Us, place('ours'));
-      return [goal('p50 ≤ 1 ms', us, `${(us / 1000).toFixed(2)} ms`, us <= 1000)];
-    },
+    goals: { standalone: [p50AtMost(1)], split: [p50AtMost(2)] },
   },
   {
     name: 'filters',
@@ -225,9 +225,10 @@ export const workloads: readonly Workload[] = [
         ...times,
       }),
     },
-    goals: (results) => {
-      const ratio = results.ratio(perSecond, place('ours', '100,000'), place('ours', '10'));
-      return [goal('≥ 0.8x of 10 filters', ratio, `${ratio.toFixed(2)}x`, ratio >= 0.8)];
+    goals: {
+      standalone: [
+        variantRatio(perSecond, '100,000', '10', '≥ 0.8x of 10 filters', (ratio) => ratio >= 0.8),
+      ],
     },
   },
   stalled('stalled-qos1', 'one subscriber of 100 stops reading (QoS 1, 200 msg/s)', {
@@ -251,14 +252,7 @@ export const workloads: readonly Workload[] = [
     variants: {
       [only]: () => ({ kind: 'backlog', messages: 1_000_000, receiveMaximum: 1000 }),
     },
-    goals: (results) => {
-      const rate = results.median(perSecond, place('ours'));
-      const growth = results.median(rssGrowth, place('ours'));
-      return [
-        goal('≥ 200,000 msg/s', rate, `${Math.round(rate)} msg/s`, rate >= 200_000),
-        flat(`memory flat (≤ ${flatBytes / mib} MiB more)`, growth),
-      ];
-    },
+    goals: { standalone: backlog },
   },
   {
     name: 'storm',
@@ -266,14 +260,8 @@ export const workloads: readonly Workload[] = [
     unit: 'connects/s',
     peers: [],
     once: true,
+    openFiles: 12_000,
     variants: { [only]: () => ({ kind: 'storm', clients: 10_000 }) },
-    goals: (results) => {
-      const all = results.median(seconds, place('ours'));
-      const refused = results.median((outcome) => outcome.faults.missing, place('ours'));
-      return [
-        goal('all in within 5 s', all, `${all.toFixed(2)} s`, all <= 5),
-        goal('none refused', refused, String(refused), refused === 0),
-      ];
-    },
+    goals: { standalone: storm },
   },
 ];

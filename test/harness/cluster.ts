@@ -32,7 +32,10 @@ export interface ClusterOptions<P extends LinkProxy> {
   readonly env?: Readonly<Record<string, string>>;
   /** Flags of each process, after those of the settings. */
   readonly args?: readonly string[];
+  /** Options of Node itself, before the program: of all processes, or of one kind instead. */
   readonly nodeArgs?: readonly string[];
+  readonly dsNodeArgs?: readonly string[];
+  readonly csNodeArgs?: readonly string[];
 }
 
 export class Cluster<P extends LinkProxy = LinkProxy> {
@@ -54,6 +57,7 @@ export class Cluster<P extends LinkProxy = LinkProxy> {
       name: 'ds-1',
       cwd: join(this.#folder, 'ds-1'),
       folder: this.#folder,
+      nodeArgs: options.dsNodeArgs ?? options.nodeArgs ?? [],
       settings: {
         RPC_PORT: '0',
         OPS_PORT: '0',
@@ -102,6 +106,7 @@ export class Cluster<P extends LinkProxy = LinkProxy> {
       command: 'cs',
       name,
       cwd: join(this.#folder, name),
+      nodeArgs: this.#options.csNodeArgs ?? this.#options.nodeArgs ?? [],
       settings: {
         DS: `127.0.0.1:${proxy.port}`,
         MQTT_PORT: '0',

@@ -3,7 +3,7 @@
 import { between, faultsOf } from '../interval.ts';
 import type { BacklogJob, Outcome } from '../job.ts';
 import { drained, Lane } from '../lane.ts';
-import { Histogram, rssBytesOf, times } from '../meter.ts';
+import { Histogram, memoryOf, times } from '../meter.ts';
 import { Sequence } from '../sequence.ts';
 import { nowUs, sleep } from '../wire/clock.ts';
 import { Connection, received, type Receiver, type Target } from '../wire/connection.ts';
@@ -86,21 +86,26 @@ export async function runBacklog(job: BacklogJob, target: Target): Promise<Outco
   const lanes = await fill(target, job);
   const sent = lanes.reduce((sum, lane) => sum + lane.sent, 0);
 
-  const rssBefore = rssBytesOf(target.pid);
+  const { processes } = target;
+  const rssBefore = memoryOf(processes);
   const absentee = new Absentee(publishers);
   let rssMax = rssBefore;
-  const rssTimer = setInterval(() => {
-    rssMax = Math.max(rssMax, rssBytesOf(target.pid));
-  }, rssPollMs);
-  const start = times(target.pid);
+  const lookAtMemory = (): void => {
+    const rss = memoryOf(processes);
+    rssMax = rssMax.map((most, index) => Math.max(most, rss[index] ?? 0));
+  };
+  const rssTimer = setInterval(lookAtMemory, rssPollMs);
+  const start = times(processes);
   const endUs = nowUs() + drainMs * 1000;
   await session(target, job, absentee);
   while (nowUs() < endUs && absentee.count < sent && absentee.failures.length === 0) {
     await sleep(pollMs);
   }
   clearInterval(rssTimer);
-  const interval = between(target.pid, start, absentee.count, absentee.gaps);
-  const rssAfter = Math.max(rssMax, interval.rssAfter);
+  lookAtMemory();
+  const watch = { processes, rssBefore, histogram: absentee.gaps };
+  const interval = between(watch, start, absentee.count);
+  const uses = interval.processes.map((use, index) => ({ ...use, rssAfter: rssMax[index] ?? 0 }));
   const faults = faultsOf(lanes, absentee.sequences, absentee.failures);
-  return { ...interval, rssBefore, rssAfter, faults };
+  return { ...interval, processes: uses, faults };
 }

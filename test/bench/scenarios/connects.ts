@@ -2,13 +2,13 @@
 // DISCONNECT, close. Latency is from the first step to CONNACK.
 import { measure } from '../interval.ts';
 import type { ConnectsJob, Outcome } from '../job.ts';
-import { Histogram, rssBytesOf } from '../meter.ts';
+import { Histogram, memoryOf } from '../meter.ts';
 import { nowUs } from '../wire/clock.ts';
 import { Connection, type Receiver, type Target } from '../wire/connection.ts';
 import { disconnectPacket } from '../wire/packets.ts';
 
 export async function runConnects(job: ConnectsJob, target: Target): Promise<Outcome> {
-  const rssBefore = rssBytesOf(target.pid);
+  const rssBefore = memoryOf(target.processes);
   const histogram = new Histogram();
   const lost: string[] = [];
   const receiver: Receiver = {
@@ -35,7 +35,8 @@ export async function runConnects(job: ConnectsJob, target: Target): Promise<Out
   };
   const workers = Array.from({ length: job.atOnce }, worker);
   const interval = await measure({
-    pid: target.pid,
+    processes: target.processes,
+    rssBefore,
     warmMs: job.warmMs,
     measureMs: job.measureMs,
     histogram,
@@ -44,5 +45,5 @@ export async function runConnects(job: ConnectsJob, target: Target): Promise<Out
   isRunning = false;
   await Promise.all(workers);
   const faults = { missing: 0, duplicates: 0, disorder: 0, refused: 0, lost };
-  return { ...interval, rssBefore, faults };
+  return { ...interval, faults };
 }

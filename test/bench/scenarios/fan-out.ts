@@ -3,7 +3,7 @@
 import { faultsOf, measure } from '../interval.ts';
 import type { FanOutJob, Outcome } from '../job.ts';
 import { drained, Lane } from '../lane.ts';
-import { Histogram, rssBytesOf } from '../meter.ts';
+import { Histogram, memoryOf } from '../meter.ts';
 import type { Target } from '../wire/connection.ts';
 import { lingerWith } from '../wire/turn.ts';
 import { Group } from './group.ts';
@@ -13,7 +13,7 @@ const topic = 'bench/news';
 const drainMs = 5000;
 
 export async function runFanOut(job: FanOutJob, target: Target): Promise<Outcome> {
-  const rssBefore = rssBytesOf(target.pid);
+  const rssBefore = memoryOf(target.processes);
   const { qos, subscribers, window } = job;
   const histogram = new Histogram();
   const untilReceived = true;
@@ -32,7 +32,8 @@ export async function runFanOut(job: FanOutJob, target: Target): Promise<Outcome
   lingerWith(subscribers * window);
   lane.flush();
   const interval = await measure({
-    pid: target.pid,
+    processes: target.processes,
+    rssBefore,
     warmMs: job.warmMs,
     measureMs: job.measureMs,
     histogram,
@@ -42,5 +43,5 @@ export async function runFanOut(job: FanOutJob, target: Target): Promise<Outcome
   lingerWith(0);
   await drained([lane], drainMs);
   const faults = faultsOf([lane], group.sequences, group.failures, subscribers);
-  return { ...interval, rssBefore, faults };
+  return { ...interval, faults };
 }

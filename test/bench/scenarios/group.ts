@@ -61,14 +61,17 @@ export class Group {
     }
   }
 
-  /** Resolves with the connections, in the order of the members. */
+  /**
+   * Spreads the members over the nodes of the broker. Resolves with the connections, in the order
+   * of the members.
+   */
   async open(target: Target, topic: string, qos: Qos): Promise<readonly Connection[]> {
     const connections: Connection[] = [];
     await inBatches(this.members.length, connectsAtOnce, async (index) => {
       const member = this.members[index];
       if (member === undefined) return;
       const options = { clientId: `member-${index}` };
-      const connection = await Connection.open(target, options, member);
+      const connection = await Connection.open(target, options, member, index);
       await connection.subscribe([topic], qos);
       connections[index] = connection;
     });

@@ -1,13 +1,25 @@
-// Connections that hold one subscription each and do nothing: what each costs the broker in memory.
-// A tenth of them come first and are not counted, so that what the broker sets up once is not.
+// Connections that hold one subscription each and do nothing: what each costs the broker in memory,
+// and what all of them cost it in processor time while nobody does anything. A tenth of them come
+// first and are not counted, so that what the broker sets up once is not.
 import { between } from '../interval.ts';
 import type { IdleJob, Outcome } from '../job.ts';
-import { Histogram, rssBytesOf, times } from '../meter.ts';
+import { type BrokerProcess, Histogram, memoryOf, times } from '../meter.ts';
 import { nowUs, sleep } from '../wire/clock.ts';
 import { Connection, type Receiver, type Target } from '../wire/connection.ts';
 import { inBatches } from './pairs.ts';
 
 const connectsAtOnce = 50;
+
+/** Of a core, for each process. */
+async function idleShares(processes: readonly BrokerProcess[], ms: number): Promise<number[]> {
+  const before = times(processes);
+  await sleep(ms);
+  const after = times(processes);
+  const us = after.us - before.us;
+  return processes.map((_, index) => {
+    return ((after.brokerUs[index] ?? 0) - (before.brokerUs[index] ?? 0)) / us;
+  });
+}
 
 export async function runIdle(job: IdleJob, target: Target): Promise<Outcome> {
   const lost: string[] = [];
@@ -27,11 +39,17 @@ export async function runIdle(job: IdleJob, target: Target): Promise<Outcome> {
     });
   await open(Math.ceil(job.connections / 10), 'first');
   await sleep(job.settleMs);
-  const rssBefore = rssBytesOf(target.pid);
-  const before = times(target.pid);
+  const { processes } = target;
+  const rssBefore = memoryOf(processes);
+  const before = times(processes);
   await open(job.connections, 'idle');
   await sleep(job.settleMs);
-  const interval = between(target.pid, before, job.connections, histogram);
+  const interval = between({ processes, rssBefore, histogram }, before, job.connections);
+  const shares = job.idleMs === undefined ? [] : await idleShares(processes, job.idleMs);
   const faults = { missing: 0, duplicates: 0, disorder: 0, refused: 0, lost };
-  return { ...interval, rssBefore, faults };
+  const uses = interval.processes.map((use, index) => {
+    const idleShare = shares[index];
+    return idleShare === undefined ? use : { ...use, idleShare };
+  });
+  return { ...interval, processes: uses, faults };
 }

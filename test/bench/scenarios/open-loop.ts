@@ -2,7 +2,7 @@
 import { faultsOf, measure } from '../interval.ts';
 import type { OpenLoopJob, Outcome } from '../job.ts';
 import { drained } from '../lane.ts';
-import { rssBytesOf } from '../meter.ts';
+import { memoryOf } from '../meter.ts';
 import { Timetable } from '../timetable.ts';
 import type { Target } from '../wire/connection.ts';
 import { openPairs, receivedBy } from './pairs.ts';
@@ -12,14 +12,15 @@ const drainMs = 5000;
 const secondsBehindMax = 2;
 
 export async function runOpenLoop(job: OpenLoopJob, target: Target): Promise<Outcome> {
-  const rssBefore = rssBytesOf(target.pid);
+  const rssBefore = memoryOf(target.processes);
   const { pairs, perSecond, qos } = job;
   const window = Math.ceil((perSecond * secondsBehindMax) / pairs);
   const { lanes, ears, histogram } = await openPairs(target, pairs, qos, window, false);
   const timetable = new Timetable(lanes, perSecond);
   timetable.start();
   const interval = await measure({
-    pid: target.pid,
+    processes: target.processes,
+    rssBefore,
     warmMs: job.warmMs,
     measureMs: job.measureMs,
     histogram,
@@ -31,5 +32,5 @@ export async function runOpenLoop(job: OpenLoopJob, target: Target): Promise<Out
   await drained(lanes, drainMs);
   const sequences = ears.map((ear) => ear.sequence);
   const failures = ears.flatMap((ear) => ear.failures);
-  return { ...interval, rssBefore, lateP99Us, faults: faultsOf(lanes, sequences, failures) };
+  return { ...interval, lateP99Us, faults: faultsOf(lanes, sequences, failures) };
 }

@@ -3,7 +3,7 @@
 import { faultsOf, measure } from '../interval.ts';
 import type { Outcome, PairsJob } from '../job.ts';
 import { drained, Lane } from '../lane.ts';
-import { Histogram, rssBytesOf } from '../meter.ts';
+import { Histogram, memoryOf } from '../meter.ts';
 import { Sequence } from '../sequence.ts';
 import { Connection, received, type Receiver, type Target } from '../wire/connection.ts';
 import type { Qos } from '../wire/packets.ts';
@@ -125,14 +125,15 @@ async function holdFilters(target: Target, filters: number, lost: string[]): Pro
 }
 
 export async function runPairs(job: PairsJob, target: Target): Promise<Outcome> {
-  const rssBefore = rssBytesOf(target.pid);
+  const rssBefore = memoryOf(target.processes);
   const lost: string[] = [];
   if (job.filters !== undefined) await holdFilters(target, job.filters, lost);
   const { lanes, ears, histogram } = await openPairs(target, job.pairs, job.qos, job.window);
   lingerWith(job.pairs * job.window);
   for (const lane of lanes) lane.flush();
   const interval = await measure({
-    pid: target.pid,
+    processes: target.processes,
+    rssBefore,
     warmMs: job.warmMs,
     measureMs: job.measureMs,
     histogram,
@@ -143,5 +144,5 @@ export async function runPairs(job: PairsJob, target: Target): Promise<Outcome> 
   await drained(lanes, drainMs);
   const sequences = ears.map((ear) => ear.sequence);
   const failures = [...ears.flatMap((ear) => ear.failures), ...lost];
-  return { ...interval, rssBefore, faults: faultsOf(lanes, sequences, failures) };
+  return { ...interval, faults: faultsOf(lanes, sequences, failures) };
 }

@@ -3,7 +3,7 @@
 import { faultsOf, measure } from '../interval.ts';
 import type { Outcome, StalledJob } from '../job.ts';
 import { drained, Lane } from '../lane.ts';
-import { Histogram, rssBytesOf } from '../meter.ts';
+import { Histogram, memoryOf } from '../meter.ts';
 import { Timetable } from '../timetable.ts';
 import { Connection, type Receiver, type Target } from '../wire/connection.ts';
 import { Group } from './group.ts';
@@ -36,11 +36,12 @@ export async function runStalled(job: StalledJob, target: Target): Promise<Outco
     stalled.stall();
   }
   await lane.open(target);
-  const rssBefore = rssBytesOf(target.pid);
+  const rssBefore = memoryOf(target.processes);
   const timetable = new Timetable([lane], perSecond);
   timetable.start();
   const interval = await measure({
-    pid: target.pid,
+    processes: target.processes,
+    rssBefore,
     warmMs: job.warmMs,
     measureMs: job.measureMs,
     histogram,
@@ -51,5 +52,5 @@ export async function runStalled(job: StalledJob, target: Target): Promise<Outco
   timetable.stop();
   await drained([lane], drainMs);
   const faults = faultsOf([lane], group.sequences, group.failures, others);
-  return { ...interval, rssBefore, lateP99Us, faults };
+  return { ...interval, lateP99Us, faults };
 }

@@ -2,7 +2,7 @@
 // the last CONNACK, and how many were refused. Their sessions are persistent, with a subscription.
 import { between } from '../interval.ts';
 import type { Outcome, StormJob } from '../job.ts';
-import { Histogram, rssBytesOf, times } from '../meter.ts';
+import { Histogram, memoryOf, times } from '../meter.ts';
 import { nowUs, sleep } from '../wire/clock.ts';
 import { Connection, type Receiver, type Target } from '../wire/connection.ts';
 import { inBatches } from './pairs.ts';
@@ -26,9 +26,10 @@ export async function runStorm(job: StormJob, target: Target): Promise<Outcome> 
     connections.push(connection);
   });
   await sleep(settleMs);
-  const rssBefore = rssBytesOf(target.pid);
+  const { processes } = target;
+  const rssBefore = memoryOf(processes);
   const histogram = new Histogram();
-  const before = times(target.pid);
+  const before = times(processes);
   const startUs = nowUs();
   for (const connection of connections) connection.drop();
   let count = 0;
@@ -42,7 +43,7 @@ export async function runStorm(job: StormJob, target: Target): Promise<Outcome> 
     }
   };
   await Promise.all(Array.from({ length: job.clients }, (_, index) => back(index)));
-  const interval = between(target.pid, before, count, histogram);
+  const interval = between({ processes, rssBefore, histogram }, before, count);
   const faults = { missing: job.clients - count, duplicates: 0, disorder: 0, refused: 0, lost };
-  return { ...interval, rssBefore, faults };
+  return { ...interval, faults };
 }

@@ -7,6 +7,7 @@
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
+import type { BrokerProcess } from '../meter.ts';
 import { nowUs } from './clock.ts';
 import { connectPacket, type ConnectOptions, packetType, type Qos } from './packets.ts';
 import { subscribePacket, type Version } from './packets.ts';
@@ -29,9 +30,10 @@ export interface Receiver {
 }
 
 export interface Target {
-  readonly port: number;
-  readonly pid: number;
-  /** Whether the port speaks TLS; the certificate is not checked. */
+  /** One for each node of the broker that clients connect to. */
+  readonly ports: readonly number[];
+  readonly processes: readonly BrokerProcess[];
+  /** Whether the ports speak TLS; the certificate is not checked. */
   readonly tls?: boolean;
 }
 
@@ -67,10 +69,11 @@ export class Connection implements Flushable {
   #replies: Buffer = Buffer.allocUnsafe(256);
   #replyBytes = 0;
 
-  private constructor(target: Target, receiver: Receiver, version: Version) {
+  private constructor(target: Target, node: number, receiver: Receiver, version: Version) {
     this.#receiver = receiver;
     this.#version = version;
-    const address = { host: '127.0.0.1', port: target.port, localAddress: nextSourceAddress() };
+    const port = target.ports[node % target.ports.length] ?? 0;
+    const address = { host: '127.0.0.1', port, localAddress: nextSourceAddress() };
     if (target.tls === true) {
       this.#socket = connectTls({ ...address, rejectUnauthorized: false });
       this.#socket.on('data', (chunk: Buffer) => {
@@ -95,13 +98,17 @@ export class Connection implements Flushable {
     this.#socket.on('close', () => this.#lost('closed by the broker'));
   }
 
-  /** Resolves with CONNACK; rejects where that refuses or does not come. */
+  /**
+   * Resolves with CONNACK; rejects where that refuses or does not come. `node` may be any number
+   * from 0: the nodes of the broker take turns.
+   */
   static async open(
     target: Target,
     options: ConnectOptions,
     receiver: Receiver,
+    node = 0,
   ): Promise<Connection> {
-    const connection = new Connection(target, receiver, options.version ?? 4);
+    const connection = new Connection(target, node, receiver, options.version ?? 4);
     const answer = connection.#answer(packetType.connack);
     connection.#socket.write(connectPacket(options));
     const code = (await answer).readUInt8(1);
