@@ -308,6 +308,22 @@ test('an acknowledgement of what was never sent is an error', () => {
   assert.throws(() => a.exchange.resume(2), WireError);
 });
 
+test('an acknowledgement may come while frames leave', async () => {
+  const pair = new Pair();
+  const [a, b] = pair.ends;
+  for (let count = 0; count < 10; count++) a.write(300);
+  a.exchange.bind((frame) => {
+    assert.equal(b.exchange.receive(frame), true);
+    b.exchange.pulse({});
+  });
+  b.exchange.bind((frame) => assert.equal(a.exchange.receive(frame), true));
+  b.exchange.resume(0);
+  a.exchange.resume(0);
+  assert.equal(b.arrived.length, 10);
+  await pair.settle();
+  pair.assertComplete();
+});
+
 test('after a reset both ends begin anew', async () => {
   const pair = new Pair();
   pair.open();

@@ -218,8 +218,7 @@ export class Exchange {
 
   private flush(): void {
     if (!this.resumed) return;
-    const { unacknowledged } = this;
-    while (unacknowledged.length < this.limits.windowFrames) {
+    while (this.unacknowledged.length < this.limits.windowFrames) {
       if (this.ready.length === 0) {
         if (!this.writing) break;
         this.endFrame();
@@ -228,7 +227,7 @@ export class Exchange {
       this.readyBytes -= frame.length;
       this.lastSent += 1;
       this.setNumber(frame, 1, this.lastSent);
-      unacknowledged.push(frame);
+      this.unacknowledged.push(frame);
       this.sendFrame(frame);
     }
     this.acknowledgeSoon();
