@@ -34,6 +34,7 @@ const areas = [
     at: 'services/cs/src/session/',
     may: [...csInner, 'cs/packet', 'cs/queue'],
   },
+  { name: 'cs/link', at: 'services/cs/src/link/', may: [...csInner] },
   { name: 'cs/transport', at: 'services/cs/src/transport/', may: ['common', 'cs/top'] },
   {
     name: 'cs/connection',
@@ -84,10 +85,12 @@ const areas = [
 /** Files with a rule of their own: who may import them, and in `only`, what they import. */
 const isPort = (path) =>
   portFolders.some((port) => path === `services/ds/src/${port}/${port}.ts`) ||
+  path === 'services/cs/src/link/directory.ts' ||
   /^services\/ds\/src\/auth\/(auth-provider|enhanced-auth)\.ts$/.test(path);
 
 const isAdapter = (path) =>
   portFolders.some((port) => path.startsWith(`services/ds/src/${port}/embedded`)) ||
+  path === 'services/cs/src/link/fixed-directory.ts' ||
   authAdapters.some((name) => path === `services/ds/src/auth/${name}.ts`);
 
 /** What a port may speak of: the vocabulary, the link's frames, and its own records. */

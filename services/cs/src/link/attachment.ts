@@ -1,0 +1,270 @@
+import type { Clock } from '@lmqtt/common/clock';
+import { metadataNames } from '@lmqtt/proto/dispatch';
+import { Exchange } from '@lmqtt/proto/wire/exchange';
+import type { ExchangeLimits, FrameTaker } from '@lmqtt/proto/wire/exchange';
+import type { Pulse, Welcome } from '@lmqtt/proto/wire/pulse';
+import { WireError } from '@lmqtt/proto/wire/wire-error';
+import type { WireReader } from '@lmqtt/proto/wire/wire-reader';
+import type { Directory, DsAddress } from './directory.ts';
+import { DsStream } from './ds-stream.ts';
+import type { StreamEnd, StreamTls } from './ds-stream.ts';
+import { Lease } from './lease.ts';
+import type { LinkEvents } from './link-events.ts';
+import { Renewal } from './renewal.ts';
+import { WallOffset } from './wall-offset.ts';
+
+/** A black hole is noticed after so long. */
+const connectTimeoutMs = 2000;
+const backoffMsMin = 50;
+const backoffMsMax = 500;
+
+export interface AttachmentOptions {
+  readonly directory: Directory;
+  readonly clock: Clock;
+  readonly events: LinkEvents;
+  readonly limits: ExchangeLimits;
+  readonly tls: StreamTls;
+  /** Of every stream: who we are. */
+  readonly metadata: Readonly<Record<string, string>>;
+  counters(): Readonly<Record<string, number>>;
+  connections(): number;
+}
+
+export interface AttachmentOwner {
+  /** This ds does not know us: the sessions are to be written, then `presented` is called. */
+  begin(address: DsAddress): void;
+  item(reader: WireReader, field: number, end: number): void;
+  leaseEnded(): void;
+  /** `up` has changed, or the lease has ended or begun again. */
+  changed(): void;
+  /** ds said no before it ever said yes; false: it is asked again. */
+  refused(end: StreamEnd): boolean;
+}
+
+/**
+ * This node's tie to a ds: one conversation over as many streams as it takes. A stream that breaks
+ * is opened again and the conversation goes on where it was; where ds has forgotten it, a new one
+ * begins, in which the sessions are presented first.
+ */
+export class Attachment implements FrameTaker {
+  readonly exchange: Exchange;
+  readonly lease: Lease;
+  readonly wallOffset: WallOffset = new WallOffset();
+  private readonly options: AttachmentOptions;
+  private readonly owner: AttachmentOwner;
+  private readonly renewal: Renewal;
+  private readonly forgetDirectory: () => void;
+  /** As ds named it; undefined: there is nothing to take up again. */
+  private id: string | undefined = undefined;
+  private known = false;
+  /** ds has welcomed the stream. */
+  private open = false;
+  private address: DsAddress | undefined = undefined;
+  private stream: DsStream | undefined = undefined;
+  private attempts = 0;
+  private backoffMs = backoffMsMin;
+  private retryTimer: NodeJS.Timeout | undefined = undefined;
+  private leaseTimer: NodeJS.Timeout | undefined = undefined;
+  private toldUp = false;
+  private toldLeased = false;
+  private stopped = false;
+
+  constructor(options: AttachmentOptions, owner: AttachmentOwner) {
+    const { clock, limits, directory } = options;
+    this.options = options;
+    this.owner = owner;
+    this.exchange = new Exchange(limits, this);
+    this.lease = new Lease(clock);
+    this.renewal = new Renewal(clock, this.lease, this.wallOffset, {
+      send: (renew) => this.exchange.pulse({ renew }),
+      stalled: (silentMs) => this.broken(`no answer to a renewal for ${silentMs} ms`),
+      counters: () => options.counters(),
+      connections: () => options.connections(),
+    });
+    this.forgetDirectory = directory.onChange(() => this.directoryChanged());
+  }
+
+  start(): void {
+    this.connect();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.forgetDirectory();
+    clearTimeout(this.retryTimer);
+    clearTimeout(this.leaseTimer);
+    this.renewal.stop();
+    this.stream?.close();
+    this.stream = undefined;
+    this.open = false;
+    this.exchange.unbind();
+  }
+
+  /** ds knows our sessions: what is written reaches it, over this stream or one that takes it up. */
+  get presented(): boolean {
+    return this.known;
+  }
+
+  get up(): boolean {
+    return this.known && this.open;
+  }
+
+  /** ds has answered what was presented; what is written from now on follows. */
+  began(): void {
+    this.notice();
+    this.known = true;
+    this.backoffMs = backoffMsMin;
+    this.lease.begin();
+  }
+
+  /** Tells what has changed, and no more than that. */
+  notice(): void {
+    const { up } = this;
+    const leased = !this.lease.ended;
+    clearTimeout(this.leaseTimer);
+    if (leased && !this.stopped) {
+      const leftMs = this.lease.endsMs - this.options.clock.monotonicMs();
+      this.leaseTimer = setTimeout(() => this.notice(), Math.max(1, Math.ceil(leftMs)));
+    }
+    if (up === this.toldUp && leased === this.toldLeased) return;
+    const before = this.toldLeased;
+    this.toldUp = up;
+    this.toldLeased = leased;
+    if (before && !leased) {
+      this.options.events.leaseEnded();
+      this.owner.leaseEnded();
+    }
+    if (!before && leased) this.options.events.leaseBegan();
+    this.owner.changed();
+  }
+
+  // Streams
+
+  private connect(): void {
+    if (this.stopped || this.stream !== undefined) return;
+    const { directory, tls, metadata } = this.options;
+    const nodes = directory.nodes();
+    const address = nodes[this.attempts % nodes.length];
+    this.attempts += 1;
+    if (address === undefined) {
+      this.failed({ refusal: undefined, reason: 'no ds is known' });
+      return;
+    }
+    this.address = address;
+    this.lease.opening();
+    try {
+      const stream: DsStream = new DsStream(
+        { address, tls, metadata: { ...metadata, ...this.resumption() }, connectTimeoutMs },
+        {
+          frame: (frame) => this.arrived(stream, frame),
+          ended: (end) => this.ended(end),
+        },
+      );
+      this.stream = stream;
+      this.exchange.bind((frame) => stream.send(frame));
+    } catch (error) {
+      this.failed({ refusal: undefined, reason: String(error) });
+    }
+  }
+
+  private resumption(): Record<string, string> {
+    if (this.id === undefined) return {};
+    const { attachment, received } = metadataNames;
+    return { [attachment]: this.id, [received]: String(this.exchange.received) };
+  }
+
+  private arrived(stream: DsStream, frame: Buffer): void {
+    const { exchange } = this;
+    const { received } = exchange;
+    let whole = true;
+    try {
+      whole = exchange.receive(frame);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      // A part of it was taken: it cannot be sent again.
+      if (exchange.received !== received) this.id = undefined;
+      if (this.stream === stream) this.broken(`garbage from ds: ${error.message}`);
+      return;
+    }
+    if (!whole && this.stream === stream) this.broken('a frame from ds is missing');
+  }
+
+  private broken(reason: string): void {
+    this.stream?.close();
+    this.ended({ refusal: undefined, reason });
+  }
+
+  private ended(end: StreamEnd): void {
+    const wasOpen = this.open;
+    this.stream = undefined;
+    this.open = false;
+    this.exchange.unbind();
+    this.renewal.stop();
+    if (wasOpen && end.refusal === undefined) this.options.events.broken(end);
+    if (wasOpen && end.refusal === undefined) this.retry();
+    else this.failed(end);
+    this.notice();
+  }
+
+  /** The stream did not come about. */
+  private failed(end: StreamEnd): void {
+    this.options.events.failed(end);
+    if (end.refusal !== undefined && this.owner.refused(end)) this.stop();
+    else this.retry();
+  }
+
+  private retry(): void {
+    if (this.stopped) return;
+    // Not all nodes of a cluster at the same moment.
+    const delayMs = this.backoffMs * (0.75 + Math.random() / 4);
+    this.backoffMs = Math.min(this.backoffMs * 2, backoffMsMax);
+    clearTimeout(this.retryTimer);
+    this.retryTimer = setTimeout(() => this.connect(), delayMs);
+  }
+
+  private directoryChanged(): void {
+    const { address } = this;
+    const nodes = this.options.directory.nodes();
+    const stays = nodes.some(({ host, port }) => host === address?.host && port === address.port);
+    if (this.stream !== undefined && !stays) this.broken('the directory has another ds');
+  }
+
+  // What arrives
+
+  item(reader: WireReader, field: number, end: number): void {
+    this.owner.item(reader, field, end);
+  }
+
+  pulse({ welcome, renewed }: Pulse): void {
+    if (welcome !== undefined) this.welcomed(welcome);
+    if (renewed !== undefined) {
+      // A lease that has ended meanwhile, and whom nobody told, has ended for those who looked.
+      this.notice();
+      this.renewal.renewed(renewed);
+      this.notice();
+    }
+  }
+
+  private welcomed({ attachment, resumed, received, leaseMs }: Welcome): void {
+    const { address, exchange } = this;
+    if (address === undefined || this.open) throw new WireError('a welcome out of place');
+    if (resumed && attachment !== this.id) throw new WireError('another attachment is taken up');
+    if (!(leaseMs > 0)) throw new WireError('a lease without length');
+    this.notice();
+    this.open = true;
+    this.id = attachment;
+    this.lease.welcomed(leaseMs, resumed);
+    if (resumed) {
+      this.backoffMs = backoffMsMin;
+      this.options.events.resumed(address);
+      exchange.resume(received);
+    } else {
+      this.known = false;
+      exchange.reset();
+      exchange.resume(0);
+      this.owner.begin(address);
+    }
+    this.renewal.start(leaseMs);
+    this.notice();
+  }
+}

@@ -1,0 +1,142 @@
+import { readFileSync } from 'node:fs';
+import { isIPv4, isIPv6 } from 'node:net';
+import { type ChannelCredentials, Client, credentials, Metadata, status } from '@grpc/grpc-js';
+import type { ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
+import { exchangeMethod } from '@lmqtt/proto/dispatch';
+import { addressText } from './directory.ts';
+import type { DsAddress } from './directory.ts';
+
+/** Files of PEM; with one of them the stream is TLS, with key and certificate mutual. */
+export interface StreamTls {
+  readonly certificate: string | null;
+  readonly key: string | null;
+  readonly authorities: string | null;
+}
+
+export interface DsStreamOptions {
+  readonly address: DsAddress;
+  readonly tls: StreamTls;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** From opening to the first frame. */
+  readonly connectTimeoutMs: number;
+}
+
+/** `secret`, `protocol` and `node in use`: ds said no, and why. */
+export type RefusalKind = 'secret' | 'protocol' | 'node in use';
+
+export interface StreamEnd {
+  /** undefined: it broke, or never came about. */
+  readonly refusal: RefusalKind | undefined;
+  /** For the log. */
+  readonly reason: string;
+}
+
+export interface StreamTaker {
+  frame(frame: Buffer): void;
+  /** Once, and not after `close`. */
+  ended(end: StreamEnd): void;
+}
+
+const refusals = new Map<status, RefusalKind>([
+  [status.UNAUTHENTICATED, 'secret'],
+  [status.FAILED_PRECONDITION, 'protocol'],
+  [status.ALREADY_EXISTS, 'node in use'],
+]);
+
+const options = {
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.enable_retries': 0,
+  'grpc.enable_http_proxy': 0,
+  'grpc.enable_channelz': 0,
+  // How large an item may be is settled where it is asked for (a read's bytesMax, MAX_PACKET_SIZE
+  // of any cs): a frame that is refused here would be sent again for ever.
+  'grpc.max_receive_message_length': -1,
+  'grpc.max_send_message_length': -1,
+  'grpc-node.flow_control_window': 8 * 1024 * 1024,
+  // Connections whose other end is gone are let go, also after their stream was closed.
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 5000,
+  'grpc.keepalive_permit_without_calls': 1,
+};
+
+/**
+ * One gRPC stream to one ds. Hides grpc-js: its channels connect again by themselves and share
+ * connections, so each stream has a channel of its own; and what a status means.
+ */
+export class DsStream {
+  private readonly client: Client;
+  private readonly call: ClientDuplexStream<Buffer, Buffer>;
+  private readonly taker: StreamTaker;
+  private connectTimer: NodeJS.Timeout | undefined;
+  private over = false;
+
+  /** Throws where a TLS file cannot be read or used. */
+  constructor({ address, tls, metadata, connectTimeoutMs }: DsStreamOptions, taker: StreamTaker) {
+    this.taker = taker;
+    this.client = new Client(targetOf(address), credentialsOf(tls), options);
+    const sent = new Metadata();
+    for (const [name, value] of Object.entries(metadata)) sent.set(name, value);
+    const { path, requestSerialize, responseDeserialize } = exchangeMethod;
+    this.call = this.client.makeBidiStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      sent,
+    );
+    this.call.on('data', (frame: Buffer) => this.arrived(frame));
+    this.call.on('status', (end) => this.ended(endOf(end)));
+    // Followed by the status, which says the same.
+    this.call.on('error', () => {});
+    this.connectTimer = setTimeout(() => {
+      const reason = `no answer from ${addressText(address)} within ${connectTimeoutMs} ms`;
+      this.ended({ refusal: undefined, reason });
+    }, connectTimeoutMs);
+  }
+
+  send(frame: Buffer): void {
+    if (!this.over) this.call.write(frame);
+  }
+
+  close(): void {
+    if (this.over) return;
+    this.over = true;
+    clearTimeout(this.connectTimer);
+    this.call.cancel();
+    this.client.close();
+  }
+
+  private arrived(frame: Buffer): void {
+    if (this.over) return;
+    if (this.connectTimer !== undefined) {
+      clearTimeout(this.connectTimer);
+      this.connectTimer = undefined;
+    }
+    this.taker.frame(frame);
+  }
+
+  private ended(end: StreamEnd): void {
+    if (this.over) return;
+    this.close();
+    this.taker.ended(end);
+  }
+}
+
+function targetOf(address: DsAddress): string {
+  const { host } = address;
+  const scheme = isIPv4(host) ? 'ipv4' : isIPv6(host) ? 'ipv6' : 'dns';
+  return `${scheme}:${addressText(address)}`;
+}
+
+/** Read for each stream, so that a new certificate is in force with the next one. */
+function credentialsOf({ certificate, key, authorities }: StreamTls): ChannelCredentials {
+  if (certificate === null && authorities === null) return credentials.createInsecure();
+  const read = (path: string | null) => (path === null ? null : readFileSync(path));
+  return credentials.createSsl(read(authorities), read(key), read(certificate));
+}
+
+function endOf({ code, details }: StatusObject): StreamEnd {
+  const refusal = refusals.get(code);
+  if (refusal !== undefined) return { refusal, reason: details };
+  return { refusal, reason: details === '' ? `status ${status[code]}` : details };
+}

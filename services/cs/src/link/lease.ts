@@ -1,0 +1,83 @@
+import type { Clock } from '@lmqtt/common/clock';
+
+/**
+ * This node's lease (rule 11), by the monotonic clock. What is heard late renews nothing: a lease
+ * counts from the moment at which the question was asked, and only an answered one counts. With
+ * another ds it begins when that has answered what was presented; until then the old one runs out.
+ */
+export class Lease {
+  private readonly clock: Clock;
+  /** Nothing that ds may have given to others is done at or past it. */
+  private ends = 0;
+  private leaseMs = 0;
+  private openedMs = 0;
+  /** When the last question was asked that has been answered. */
+  private answeredMs = 0;
+  private presented = false;
+  private lastNumber = 0;
+  /** Questions without an answer, oldest first. */
+  private open: { readonly number: number; readonly askedMs: number }[] = [];
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
+  get endsMs(): number {
+    return this.ends;
+  }
+
+  get ended(): boolean {
+    return this.clock.monotonicMs() >= this.ends;
+  }
+
+  /** The oldest question of this stream that has no answer was asked then. */
+  get silentSinceMs(): number | undefined {
+    return this.open[0]?.askedMs;
+  }
+
+  /** A stream is about to be asked for: the first question. */
+  opening(): void {
+    this.openedMs = this.clock.monotonicMs();
+    this.open = [];
+  }
+
+  /** ds answered that; `resumed`: it is the one that we are attached to. */
+  welcomed(leaseMs: number, resumed: boolean): void {
+    this.leaseMs = leaseMs;
+    if (resumed) {
+      this.answered(this.openedMs);
+      return;
+    }
+    this.presented = false;
+    this.answeredMs = this.openedMs;
+  }
+
+  /** Our sessions are known to ds. */
+  begin(): void {
+    this.presented = true;
+    this.ends = this.answeredMs + this.leaseMs;
+  }
+
+  /** Numbers a question that is about to leave. */
+  ask(): number {
+    this.lastNumber += 1;
+    this.open.push({ number: this.lastNumber, askedMs: this.clock.monotonicMs() });
+    return this.lastNumber;
+  }
+
+  /** When the question was asked; undefined: it is none of this stream's. */
+  answer(number: number): number | undefined {
+    const index = this.open.findIndex((question) => question.number === number);
+    const question = this.open[index];
+    if (question === undefined) return undefined;
+    // The earlier ones, or their answers, were lost.
+    this.open.splice(0, index + 1);
+    this.answered(question.askedMs);
+    return question.askedMs;
+  }
+
+  private answered(askedMs: number): void {
+    this.answeredMs = Math.max(this.answeredMs, askedMs);
+    if (this.presented) this.ends = this.answeredMs + this.leaseMs;
+  }
+}

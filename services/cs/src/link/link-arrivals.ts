@@ -1,0 +1,82 @@
+import { messageOf } from '@lmqtt/common/message';
+import type { Message } from '@lmqtt/common/message';
+import type { SessionHandle } from '@lmqtt/common/ids';
+import type {
+  Assignment,
+  Downstream,
+  Publish,
+  QueueEnd,
+  ReadAnswer,
+  Refusal,
+} from '@lmqtt/proto/link';
+import type { DownstreamHandler } from '@lmqtt/proto/wire/downstream';
+import type { Pending } from './pending.ts';
+
+/** What ds says: answers go to those who wait for them, the rest to the node. */
+export class LinkArrivals implements DownstreamHandler {
+  private readonly downstream: Downstream;
+  private readonly pending: Pending;
+  private readonly onPresented: (refusals: Refusal[]) => void;
+
+  constructor(
+    downstream: Downstream,
+    pending: Pending,
+    onPresented: (refusals: Refusal[]) => void,
+  ) {
+    this.downstream = downstream;
+    this.pending = pending;
+    this.onPresented = onPresented;
+  }
+
+  published(first: number, reasonCodes: Uint8Array): void {
+    const ended: Publish[] = [];
+    this.pending.publishes.answered(first, reasonCodes, ended);
+    if (ended.length > 0) this.downstream.published(ended);
+  }
+
+  refused(session: SessionHandle, reasonCode: number): void {
+    this.downstream.published([{ session, packetId: 0, message: emptyMessage(), reasonCode }]);
+  }
+
+  push(batch: Message[]): void {
+    this.downstream.push(batch);
+  }
+
+  assign(batch: Assignment[]): void {
+    this.downstream.assign(batch);
+  }
+
+  kick(session: SessionHandle, reasonCode: number): void {
+    this.downstream.kick(session, reasonCode);
+  }
+
+  behind(ends: QueueEnd[]): void {
+    this.downstream.behind(ends);
+  }
+
+  durable(numbers: number[], fenced: number[]): void {
+    this.pending.writes.durable(numbers, fenced);
+  }
+
+  answer(id: number, body: Buffer): void {
+    this.pending.calls.answered(id, body);
+  }
+
+  failed(id: number, error: string): void {
+    this.pending.calls.failed(id, error);
+    this.pending.reads.failed(id, error);
+  }
+
+  readAnswer(id: number, answer: ReadAnswer): void {
+    this.pending.reads.answered(id, answer);
+  }
+
+  presented(refusals: Refusal[]): void {
+    this.onPresented(refusals);
+  }
+}
+
+/** Stands for a QoS 0 publish, which is not kept. */
+function emptyMessage(): Message {
+  return messageOf({ topic: '', qos: 0, retain: false, payload: Buffer.alloc(0) });
+}

@@ -1,0 +1,111 @@
+import type { Logger } from '@lmqtt/common/log';
+import type { Metrics, PlainCounter, PlainCounters } from '@lmqtt/common/metrics';
+import type { DsAddress } from './directory.ts';
+import { addressText } from './directory.ts';
+import type { StreamEnd } from './ds-stream.ts';
+
+/** What the figures of the link are read from. */
+export interface LinkFigures {
+  readonly up: boolean;
+  readonly waitingBytes: number;
+  readonly unansweredPublishes: number;
+}
+
+const dropReasons = ['link down', 'link behind'] as const;
+type DropReason = (typeof dropReasons)[number];
+
+/** What happens to the link: a counter and a log line each. */
+export class LinkEvents {
+  private readonly log: Logger;
+  private readonly metrics: Metrics;
+  private readonly streams: PlainCounters<'attached' | 'resumed' | 'broken' | 'refused'>;
+  private readonly leasesEnded: PlainCounter;
+  private readonly dropped: PlainCounters<DropReason>;
+  /** What was logged last of streams that did not come about. */
+  private failure = '';
+
+  constructor(log: Logger, metrics: Metrics) {
+    this.log = log;
+    this.metrics = metrics;
+    this.streams = metrics.counters(
+      'lmqtt_link_streams_total',
+      'Streams to ds, by event',
+      'event',
+      ['attached', 'resumed', 'broken', 'refused'],
+    );
+    this.leasesEnded = metrics.counter('lmqtt_link_leases_ended_total', 'Leases that ran out');
+    this.dropped = metrics.counters(
+      'lmqtt_link_dropped_total',
+      'QoS 0 publishes that did not go to ds, by reason',
+      'reason',
+      dropReasons,
+    );
+  }
+
+  watch(link: LinkFigures): void {
+    const { metrics } = this;
+    metrics.gauge('lmqtt_link_up', 'Whether calls reach ds', () => (link.up ? 1 : 0));
+    metrics.gauge(
+      'lmqtt_link_waiting_bytes',
+      'Bytes that wait for the link',
+      () => link.waitingBytes,
+    );
+    metrics.gauge(
+      'lmqtt_link_unanswered_publishes',
+      'QoS 1 and 2 publishes that ds has not answered',
+      () => link.unansweredPublishes,
+    );
+  }
+
+  presenting(address: DsAddress, sessions: number): void {
+    this.failure = '';
+    this.log.info({ ds: addressText(address), sessions }, 'presenting to ds');
+  }
+
+  attached(sessions: number, refused: number): void {
+    this.streams.attached += 1;
+    this.failure = '';
+    const level = refused > 0 ? 'warn' : 'info';
+    this.log[level]({ sessions, refused }, 'attached to ds');
+  }
+
+  resumed(address: DsAddress): void {
+    this.streams.resumed += 1;
+    this.failure = '';
+    this.log.info({ ds: addressText(address) }, 'stream to ds taken up again');
+  }
+
+  /** An open stream. */
+  broken({ reason }: StreamEnd): void {
+    this.streams.broken += 1;
+    this.log.warn({ reason }, 'stream to ds broken');
+  }
+
+  /** One that did not come about: logged once for each change of the reason. */
+  failed({ refusal, reason }: StreamEnd): void {
+    this.streams[refusal === undefined ? 'broken' : 'refused'] += 1;
+    const failure = `${refusal ?? ''} ${withoutTime(reason)}`;
+    if (failure === this.failure) return;
+    this.failure = failure;
+    if (refusal === undefined) this.log.warn({ reason }, 'ds cannot be reached');
+    else this.log.error({ refusal, reason }, 'refused by ds');
+  }
+
+  leaseEnded(): void {
+    this.leasesEnded.value += 1;
+    this.log.warn('lease ended: nothing is sent to clients until ds answers');
+  }
+
+  leaseBegan(): void {
+    this.log.info('lease holds');
+  }
+
+  qos0Dropped(reason: DropReason, count: number): void {
+    this.dropped[reason] += count;
+  }
+}
+
+/** gRPC's reasons may end with the time. */
+function withoutTime(reason: string): string {
+  return reason.replace(/\(\d{4}-\d\d-\d\dT[^)]*\)/g, '');
+}

@@ -1,0 +1,215 @@
+import type { SessionHandle } from '@lmqtt/common/ids';
+import type {
+  ConnectAnswer,
+  ConnectionEnd,
+  ConnectRequest,
+  Link,
+  Publish,
+  ReadAnswer,
+  ReadRequest,
+  ReauthenticateAnswer,
+  RetainedAnswer,
+  RetainedRequest,
+  SessionWrite,
+  SubscribeAnswer,
+  SubscribeEntry,
+} from '@lmqtt/proto/link';
+import { calls } from '@lmqtt/proto/calls';
+import type { CallType } from '@lmqtt/proto/calls';
+import { writeCredit, writePublishes, writeRead, writeWrites } from '@lmqtt/proto/wire/upstream';
+import type { Attachment } from './attachment.ts';
+import type { LinkEvents } from './link-events.ts';
+import { sendCall } from './pending.ts';
+import type { Pending } from './pending.ts';
+import type { CallKind } from './pending-calls.ts';
+
+/** Of a claim that nobody waits for any more: its client has never been accepted. */
+const notAccepted: ConnectionEnd = {
+  publishWill: false,
+  sessionExpiryS: undefined,
+  reason: 'connection lost',
+};
+
+/**
+ * The calls of a node. What ds is presented already is written to the conversation, which carries
+ * it over broken streams; the rest waits in the tables. Either way the tables have all that is not
+ * answered.
+ */
+export class NodeLink implements Link {
+  private readonly attachment: Attachment;
+  private readonly pending: Pending;
+  private readonly events: LinkEvents;
+  private readonly bufferBytesMax: number;
+  private readonly onPublished: (batch: Publish[]) => void;
+  private closed = false;
+
+  constructor(
+    attachment: Attachment,
+    pending: Pending,
+    events: LinkEvents,
+    bufferBytesMax: number,
+    onPublished: (batch: Publish[]) => void,
+  ) {
+    this.attachment = attachment;
+    this.pending = pending;
+    this.events = events;
+    this.bufferBytesMax = bufferBytesMax;
+    this.onPublished = onPublished;
+  }
+
+  get leaseEndsMs(): number {
+    return this.attachment.lease.endsMs;
+  }
+
+  get up(): boolean {
+    return this.attachment.up;
+  }
+
+  // Calls
+
+  connect(request: ConnectRequest): Promise<ConnectAnswer> {
+    return this.call('claim', request.session, calls.connect, request);
+  }
+
+  continueConnect(
+    session: SessionHandle,
+    authenticationData: Buffer | undefined,
+  ): Promise<ConnectAnswer> {
+    const step = { session, authenticationData, start: false };
+    return this.call('claim', session, calls.continueConnect, step);
+  }
+
+  reauthenticate(
+    session: SessionHandle,
+    authenticationData: Buffer | undefined,
+    start: boolean,
+  ): Promise<ReauthenticateAnswer> {
+    const step = { session, authenticationData, start };
+    return this.call('claim', undefined, calls.reauthenticate, step);
+  }
+
+  async disconnect(session: SessionHandle, end: ConnectionEnd): Promise<void> {
+    const before = this.pending.ticket();
+    await this.call('again', undefined, calls.disconnect, { session, end });
+    // What it published and ds has not answered by now was passed over.
+    if (this.pending.publishes.count === 0) return;
+    const ended: Publish[] = [];
+    this.pending.publishes.fenced(new Set([session]), before, ended);
+    if (ended.length > 0) this.onPublished(ended);
+  }
+
+  subscribe(session: SessionHandle, subscriptions: SubscribeEntry[]): Promise<SubscribeAnswer[]> {
+    return this.call('again', undefined, calls.subscribe, { session, subscriptions });
+  }
+
+  unsubscribe(session: SessionHandle, filters: string[]): Promise<number[]> {
+    return this.call('again', undefined, calls.unsubscribe, { session, filters });
+  }
+
+  readRetained(request: RetainedRequest): Promise<RetainedAnswer> {
+    return this.call('again', undefined, calls.readRetained, request);
+  }
+
+  /** A planned stop. */
+  leave(): Promise<void> {
+    return this.call('again', undefined, calls.leave, undefined);
+  }
+
+  /** `session`: that a claim would bring about. */
+  private call<Request, Answer>(
+    kind: CallKind,
+    session: SessionHandle | undefined,
+    type: CallType<Request, Answer>,
+    request: Request,
+  ): Promise<Answer> {
+    const { attachment, pending } = this;
+    if (this.closed) return Promise.reject(new Error(closedReason));
+    if (kind === 'claim' && attachment.lease.ended) return Promise.reject(new Error(endedReason));
+    const ticket = pending.ticket();
+    const { method } = type;
+    const call = { ticket, id: pending.id(), method, body: type.request.encode(request) };
+    const answer = pending.calls.add(call, kind, session, type);
+    if (attachment.presented) sendCall(attachment.exchange, call);
+    return answer;
+  }
+
+  read(request: ReadRequest): Promise<ReadAnswer> {
+    const { attachment, pending } = this;
+    if (this.closed) return Promise.reject(new Error(closedReason));
+    const id = pending.id();
+    const answer = pending.reads.add(id);
+    if (attachment.presented) writeRead(attachment.exchange, id, request);
+    return answer;
+  }
+
+  // Batches: once a turn, no promise and no object for a message
+
+  publish(batch: Publish[]): void {
+    const { attachment, pending } = this;
+    const { exchange } = attachment;
+    let storedCount = 0;
+    for (let index = 0; index < batch.length; index++)
+      if (batch[index]!.message.qos > 0) storedCount += 1;
+    const qos0Count = batch.length - storedCount;
+    const stored = qos0Count === 0 ? batch : batch.filter(({ message }) => message.qos > 0);
+    const first = pending.publishes.add(pending.ticket(), stored);
+    if (qos0Count === 0 || this.takesQos0(qos0Count)) {
+      if (attachment.presented) writePublishes(exchange, first, batch);
+    } else if (attachment.presented && storedCount > 0) {
+      writePublishes(exchange, first, stored);
+    }
+  }
+
+  /** QoS 0 goes to ds at once or not at all. */
+  private takesQos0(count: number): boolean {
+    const { attachment, bufferBytesMax } = this;
+    if (!attachment.up) {
+      this.events.qos0Dropped('link down', count);
+      return false;
+    }
+    if (attachment.exchange.waitingBytes > bufferBytesMax) {
+      this.events.qos0Dropped('link behind', count);
+      return false;
+    }
+    return true;
+  }
+
+  write(batch: SessionWrite[], durable?: () => void): boolean {
+    const { attachment, pending } = this;
+    if (this.closed) return false;
+    if (attachment.presented) {
+      writeWrites(attachment.exchange, pending.writes.number(durable), batch);
+      return true;
+    }
+    // Nothing to write, and nobody there to say that all before is durable.
+    if (batch.length === 0) return false;
+    pending.holdWrites(batch, durable);
+    return true;
+  }
+
+  credit(session: SessionHandle, messagesTotal: number): void {
+    const { attachment, pending } = this;
+    if (attachment.presented) writeCredit(attachment.exchange, session, messagesTotal);
+    else pending.holdCredit(session, messagesTotal);
+  }
+
+  // The life of the link
+
+  /** Clients that wait to be let in are refused now. ds may have claimed their sessions. */
+  leaseEnded(): void {
+    for (const session of this.pending.calls.rejectClaims(endedReason)) {
+      this.disconnect(session, notAccepted).catch(() => {
+        // The link was closed, or ds does not know it: there is nothing to undo.
+      });
+    }
+  }
+
+  close(): void {
+    this.closed = true;
+    this.pending.calls.rejectAll(closedReason);
+    this.pending.reads.rejectAll(closedReason);
+  }
+}
+
+const endedReason = 'no answer from ds within the lease';
+const closedReason = 'the link is closed';

@@ -1,0 +1,88 @@
+import type { SessionHandle } from '@lmqtt/common/ids';
+import type { CallType } from '@lmqtt/proto/calls';
+
+/**
+ * What becomes of a call that another ds is asked to answer, or that outlasts the lease. `again`:
+ * it waits and is sent again. `claim`: it is about a connection that only the ds of before knows,
+ * so it fails.
+ */
+export type CallKind = 'again' | 'claim';
+
+export interface WaitingCall {
+  /** Among all calls on the link. */
+  readonly ticket: number;
+  readonly id: number;
+  readonly method: number;
+  readonly body: Buffer;
+}
+
+interface Waiting extends WaitingCall {
+  readonly kind: CallKind;
+  /** That a claim would bring about. */
+  readonly session: SessionHandle | undefined;
+  answered(body: Buffer): void;
+  rejected(error: Error): void;
+}
+
+/** Calls without an answer, in their order. */
+export class PendingCalls {
+  private readonly calls: Map<number, Waiting> = new Map();
+
+  get count(): number {
+    return this.calls.size;
+  }
+
+  add<Request, Answer>(
+    call: WaitingCall,
+    kind: CallKind,
+    session: SessionHandle | undefined,
+    type: CallType<Request, Answer>,
+  ): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const { ticket, id, method, body } = call;
+      const answered = (answer: Buffer) => resolve(type.answer.decode(answer));
+      this.calls.set(id, { ticket, id, method, body, kind, session, answered, rejected: reject });
+    });
+  }
+
+  answered(id: number, body: Buffer): void {
+    const call = this.take(id);
+    try {
+      call?.answered(body);
+    } catch (error) {
+      call?.rejected(new Error('the answer of ds cannot be read', { cause: error }));
+    }
+  }
+
+  failed(id: number, error: string): void {
+    this.take(id)?.rejected(new Error(error));
+  }
+
+  /** Rejects the claims; answers the sessions that they would bring about. */
+  rejectClaims(reason: string): SessionHandle[] {
+    const sessions = new Set<SessionHandle>();
+    for (const call of this.calls.values()) {
+      if (call.kind !== 'claim') continue;
+      this.calls.delete(call.id);
+      if (call.session !== undefined) sessions.add(call.session);
+      call.rejected(new Error(reason));
+    }
+    return [...sessions];
+  }
+
+  rejectAll(reason: string): void {
+    const calls = [...this.calls.values()];
+    this.calls.clear();
+    for (const call of calls) call.rejected(new Error(reason));
+  }
+
+  unanswered(): Iterable<WaitingCall> {
+    return this.calls.values();
+  }
+
+  private take(id: number): Waiting | undefined {
+    const call = this.calls.get(id);
+    this.calls.delete(id);
+    return call;
+  }
+}

@@ -1,0 +1,73 @@
+import type { SessionHandle } from '@lmqtt/common/ids';
+import type { Downstream, Publish, Refusal } from '@lmqtt/proto/link';
+import { writePresents } from '@lmqtt/proto/wire/upstream';
+import { WireError } from '@lmqtt/proto/wire/wire-error';
+import type { Attachment } from './attachment.ts';
+import type { DsAddress } from './directory.ts';
+import type { LinkEvents } from './link-events.ts';
+import type { Pending } from './pending.ts';
+
+/** One item takes so many; they differ much in size. */
+const sessionsPerItem = 256;
+
+/**
+ * Another ds, in two steps: it is shown all sessions as they are; when it has answered, the refused
+ * ones are closed, and what waited goes out, in the order in which it was handed over.
+ */
+export class Presenting {
+  private readonly downstream: Downstream;
+  private readonly attachment: Attachment;
+  private readonly pending: Pending;
+  private readonly events: LinkEvents;
+  private sessionCount = 0;
+
+  constructor(
+    downstream: Downstream,
+    attachment: Attachment,
+    pending: Pending,
+    events: LinkEvents,
+  ) {
+    this.downstream = downstream;
+    this.attachment = attachment;
+    this.pending = pending;
+    this.events = events;
+  }
+
+  begin(address: DsAddress): void {
+    const { pending } = this;
+    pending.calls.rejectClaims('another ds took over');
+    pending.writes.cover();
+    const sessions = this.downstream.present();
+    this.sessionCount = sessions.length;
+    this.events.presenting(address, sessions.length);
+    let at = 0;
+    do {
+      const part = sessions.slice(at, at + sessionsPerItem);
+      at += sessionsPerItem;
+      writePresents(this.attachment.exchange, part, at >= sessions.length);
+    } while (at < sessions.length);
+  }
+
+  answered(refusals: Refusal[]): void {
+    const { attachment, pending, downstream } = this;
+    if (attachment.presented) throw new WireError('an answer to what was not presented');
+    this.events.attached(this.sessionCount, refusals.length);
+    pending.forgetCredits();
+    // What they hand over while they are closed comes after all that waits.
+    downstream.presented(refusals);
+    this.endPublishesOf(new Set(refusals.map(({ session }) => session)));
+    attachment.began();
+    pending.sendAgain(attachment.exchange);
+    pending.reads.rejectAll('another ds took over');
+    pending.writes.presented();
+    attachment.notice();
+  }
+
+  /** Refused sessions are claimed by others: nobody will answer for them. */
+  private endPublishesOf(sessions: ReadonlySet<SessionHandle>): void {
+    if (sessions.size === 0) return;
+    const ended: Publish[] = [];
+    this.pending.publishes.fenced(sessions, Infinity, ended);
+    if (ended.length > 0) this.downstream.published(ended);
+  }
+}

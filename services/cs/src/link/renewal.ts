@@ -1,0 +1,88 @@
+import type { Clock } from '@lmqtt/common/clock';
+import type { Renew, Renewed } from '@lmqtt/proto/wire/pulse';
+import type { Lease } from './lease.ts';
+import type { WallOffset } from './wall-offset.ts';
+
+/** After a pause of our own (a stopped process) what waits in the sockets is heard first. */
+const pauseMs = 50;
+
+export interface RenewalTargets {
+  send(renew: Renew): void;
+  /** Half a lease passed without an answer: the stream is not to be trusted. */
+  stalled(silentMs: number): void;
+  counters(): Readonly<Record<string, number>>;
+  connections(): number;
+}
+
+/** Over an open stream: asks for the lease each third of it, and notices when answers stay away. */
+export class Renewal {
+  private readonly clock: Clock;
+  private readonly lease: Lease;
+  private readonly wallOffset: WallOffset;
+  private readonly targets: RenewalTargets;
+  private renewTimer: NodeJS.Timeout | undefined = undefined;
+  private stallTimer: NodeJS.Timeout | undefined = undefined;
+  private stallMs = 0;
+  private excused = false;
+
+  constructor(clock: Clock, lease: Lease, wallOffset: WallOffset, targets: RenewalTargets) {
+    this.clock = clock;
+    this.lease = lease;
+    this.wallOffset = wallOffset;
+    this.targets = targets;
+  }
+
+  /** A stream is open. */
+  start(leaseMs: number): void {
+    this.stop();
+    this.stallMs = leaseMs / 2;
+    this.renewTimer = setInterval(() => this.renew(), leaseMs / 3);
+    this.renew();
+  }
+
+  stop(): void {
+    clearInterval(this.renewTimer);
+    clearTimeout(this.stallTimer);
+    this.renewTimer = undefined;
+    this.stallTimer = undefined;
+  }
+
+  renewed({ number, timeMs }: Renewed): void {
+    const askedMs = this.lease.answer(number);
+    if (askedMs === undefined) return;
+    this.wallOffset.add(timeMs, this.clock.nowMs(), this.clock.monotonicMs() - askedMs);
+  }
+
+  private renew(): void {
+    const number = this.lease.ask();
+    const { targets } = this;
+    targets.send({ number, counters: targets.counters(), connections: targets.connections() });
+    if (this.stallTimer === undefined) this.watch(this.stallMs);
+  }
+
+  private watch(delayMs: number): void {
+    const dueMs = this.clock.monotonicMs() + delayMs;
+    this.stallTimer = setTimeout(() => this.look(dueMs), delayMs);
+  }
+
+  private look(dueMs: number): void {
+    this.stallTimer = undefined;
+    const sinceMs = this.lease.silentSinceMs;
+    if (sinceMs === undefined) {
+      this.excused = false;
+      return;
+    }
+    const nowMs = this.clock.monotonicMs();
+    const leftMs = sinceMs + this.stallMs - nowMs;
+    if (leftMs > 0) {
+      this.excused = false;
+      this.watch(leftMs);
+    } else if (nowMs - dueMs > pauseMs && !this.excused) {
+      this.excused = true;
+      this.watch(pauseMs);
+    } else {
+      this.excused = false;
+      this.targets.stalled(Math.round(nowMs - sinceMs));
+    }
+  }
+}
