@@ -12,6 +12,8 @@ import { queueStoreContract, type StoreUnderTest } from './queue-store.ts';
 class SetOfIds implements InboundIds {
   readonly #ids = new Set<string>();
 
+  storing(): void {}
+
   stored(clientId: ClientId, epoch: Epoch, packetId: number): void {
     this.#ids.add(`${packetId} ${epoch} ${clientId}`);
   }

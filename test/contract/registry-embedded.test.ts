@@ -19,5 +19,11 @@ function under(on: OnJournal<EmbeddedRegistry>): RegistryUnderTest {
 }
 
 registryContract('embedded', async (t) =>
-  under(await onJournal(t, (journal) => new EmbeddedRegistry(journal, clock))),
+  under(
+    await onJournal(
+      t,
+      (journal) => new EmbeddedRegistry(journal, clock, { leaseMs: 3000, csOutlives: true }),
+      (registry) => registry.start(),
+    ),
+  ),
 );

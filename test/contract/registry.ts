@@ -71,26 +71,69 @@ export function registryContract(
     return again;
   });
 
-  check('a node is alive until its lease has run out', async ({ registry, passMs }) => {
-    registry.join(a);
-    registry.join(b);
-    for (let second = 0; second < 10; second += 1) {
-      passMs(1000);
-      registry.renew(a);
-      if (second < 2) assert.deepEqual(registry.ended(), []);
+  check('a node is alive until its lease has run out, which only renew prolongs', async (under) => {
+    const { registry, passMs } = under;
+    const stepMs = registry.leaseMs / 3;
+    await registry.join(a, 'one');
+    await registry.join(b, 'two');
+    for (let step = 0; step < 10; step += 1) {
+      passMs(stepMs);
+      assert.equal(registry.renew(a), true);
+      if (step < 2) assert.deepEqual(registry.ended(), []);
     }
+    assert.equal(registry.renew(b), false);
     assert.deepEqual(registry.ended(), [b]);
     assert.deepEqual(registry.ended(), []);
-    return Promise.resolve();
+    assert.equal(registry.renew(b), false);
+    assert.deepEqual(registry.attached, [{ node: a, instance: 'one' }]);
   });
 
   check('a node that leaves has ended, once', async ({ registry, passMs }) => {
-    registry.join(a);
+    await registry.join(a, 'one');
     registry.leave(a);
     registry.leave(a);
     assert.deepEqual(registry.ended(), [a]);
-    passMs(10_000);
+    assert.equal(registry.renew(a), false);
+    passMs(10 * registry.leaseMs);
     assert.deepEqual(registry.ended(), []);
-    return Promise.resolve();
+  });
+
+  check(
+    'nodes that are alive are so after a crash, for two leases from the start',
+    async (under) => {
+      await under.registry.join(a, 'one');
+      await under.registry.join(b, 'two');
+      under.passMs(under.registry.leaseMs - 1);
+      const again = await under.crash();
+      const { registry, passMs } = again;
+      assert.deepEqual(registry.attached, [
+        { node: a, instance: 'one' },
+        { node: b, instance: 'two' },
+      ]);
+      passMs(2 * registry.leaseMs - 1);
+      assert.deepEqual(registry.ended(), []);
+      assert.equal(registry.renew(a), true);
+      passMs(1);
+      assert.deepEqual(registry.ended(), [b]);
+      passMs(registry.leaseMs);
+      assert.deepEqual(registry.ended(), [a]);
+      return again;
+    },
+  );
+
+  check('an end is stored no later than what is stored after it', async (under) => {
+    await under.registry.join(a, 'one');
+    await under.registry.join(b, 'two');
+    under.registry.leave(a);
+    await under.use();
+    const again = await under.crash();
+    assert.deepEqual(again.registry.attached, [{ node: b, instance: 'two' }]);
+    assert.deepEqual(again.registry.ended(), []);
+    again.passMs(2 * again.registry.leaseMs);
+    assert.deepEqual(again.registry.ended(), [b]);
+    await again.use();
+    const last = await again.crash();
+    assert.deepEqual(last.registry.attached, []);
+    return last;
   });
 }

@@ -26,6 +26,8 @@ class IdTable implements InboundIds, Participant {
   readonly ids = new Set<string>();
   #changed = new Set<EntryKey>();
 
+  storing(): void {}
+
   stored(client: ClientId, ofEpoch: Epoch, packetId: number): void {
     const key = `${client} ${ofEpoch} ${packetId}`;
     this.ids.add(key);

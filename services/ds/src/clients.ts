@@ -14,6 +14,9 @@ export interface ClientLine {
     readonly address: string;
     readonly protocolVersion: number;
     readonly user: string | null;
+    readonly keepAliveS: number;
+    /** Wall clock. */
+    readonly connectedAtMs: number;
   } | null;
   readonly subscriptions: number;
   readonly queued: number;
@@ -64,6 +67,8 @@ export async function clientLine(ports: ClientsPorts, session: StoredSession): P
             address: live.peer.address,
             protocolVersion: live.protocolVersion,
             user: live.principal.user ?? null,
+            keepAliveS: live.keepAliveS,
+            connectedAtMs: live.connectedAtMs,
           },
     subscriptions: session.subscriptions.length,
     queued: await queuedOf(ports.queueStore, session),

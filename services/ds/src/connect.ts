@@ -14,6 +14,7 @@ import type { CsNode } from './cs-node.ts';
 import { disconnect, endSession, type DisconnectPorts } from './disconnect.ts';
 import { JournalFailure } from './journal/failure.ts';
 import { LiveSession } from './live-session.ts';
+import { principalText } from './principal-text.ts';
 import { cutBacklog, type QueueLimitsPorts } from './queue-limits.ts';
 import type { StoredWill } from './session-store/stored-session.ts';
 import { attach } from './subscribe.ts';
@@ -24,11 +25,13 @@ export interface ConnectPorts extends DisconnectPorts {
   readonly locks: ClientLocks;
   readonly sessionExpirySMax: number;
   readonly willDelaySMax: number;
+  /**
+   * How long a displaced connection has to say that its sends are drained; where its node is gone,
+   * that node's lease ends before.
+   */
+  readonly takeoverMs: number;
   readonly limits: QueueLimitsPorts;
 }
-
-/** How long a displaced connection has to say that its sends are drained. */
-const takeoverMs = 10_000;
 
 const newSession: SessionState = { subscriptions: [], outbound: [], inbound: [] };
 
@@ -136,26 +139,17 @@ async function claim(
     will: willOf(ports, request, principal),
   });
   const { session: stored, epoch, present } = claimed;
-  const session = new LiveSession(
-    node,
-    request.session,
-    epoch,
-    stored,
-    request.protocolVersion,
-    request.peer,
-    principal,
-    request.authenticationMethod,
-  );
+  const session = new LiveSession(node, request.session, epoch, stored, request, principal);
   if (claimed.ended !== undefined) endSession(ports, claimed.ended);
   if (present) await cutBacklog(ports.limits, stored);
   node.connecting.delete(request.session);
-  node.sessions.set(session.handle, session);
-  ports.live.set(session.clientId, session);
-  for (const subscription of stored.subscriptions) attach(ports, session, subscription);
   if (connecting.gone !== undefined) {
     await disconnect(ports, session, connecting.gone);
     return { kind: 'refused', reasonCode: ReasonCode.unspecifiedError, reason: 'gone' };
   }
+  node.sessions.set(session.handle, session);
+  ports.live.set(session.clientId, session);
+  for (const subscription of stored.subscriptions) attach(ports, session, subscription);
   ports.events.connected(session, present, request.cleanStart);
   return {
     kind: 'accepted',
@@ -168,19 +162,13 @@ async function claim(
   };
 }
 
-/** As a cs keeps it, to present it to another ds; '' for an anonymous client. */
-export function principalText(principal: Principal): string {
-  const anonymous = principal.user === undefined && principal.rules === undefined;
-  return anonymous ? '' : JSON.stringify(principal);
-}
-
 /** Rule 10. False: it does not go. */
 async function displaced(ports: ConnectPorts, clientId: ClientId): Promise<boolean> {
   const old = ports.live.get(clientId);
   if (old === undefined) return true;
   kick(ports, old, ReasonCode.sessionTakenOver); // [MQTT-3.1.4-3]
   return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), takeoverMs);
+    const timer = setTimeout(() => resolve(false), ports.takeoverMs);
     old.onEnded(() => {
       clearTimeout(timer);
       resolve(true);

@@ -25,16 +25,21 @@ export interface DisconnectPorts {
   graceMs: number;
 }
 
+/** How long a will waits for its client after a planned stop; counted while a broker runs. */
+export const stopGraceMs = 10_000;
+
 /** The connection ended; all that its session wrote is in the store before. */
 export async function disconnect(
   ports: DisconnectPorts,
   session: LiveSession,
   end: ConnectionEnd,
+  graceMs: number = ports.graceMs,
 ): Promise<void> {
   if (session.closing) return;
   session.closing = true;
   const { stored, node } = session;
-  ports.nodes.get(node.id)?.sessions.delete(session.handle);
+  const known = ports.nodes.get(node.id);
+  if (known === node) known.sessions.delete(session.handle);
   for (const subscription of stored.subscriptions)
     if (subscription.group === undefined) ports.holdings.disconnect(subscription, node);
   ports.groups.disconnect(session);
@@ -43,7 +48,6 @@ export async function disconnect(
       ? undefined
       : Math.min(end.sessionExpiryS, ports.sessionExpirySMax);
   try {
-    const { graceMs } = ports;
     const release = { publishWill: end.publishWill, sessionExpiryS, graceMs };
     await ports.sessionStore.release(stored, session.epoch, release);
   } catch (error) {

@@ -1,4 +1,4 @@
-import type { NodeId, SessionHandle } from '@lmqtt/common/ids';
+import type { ClientId, NodeId, SessionHandle } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type {
   ConnectAnswer,
@@ -7,10 +7,12 @@ import type {
   Downstream,
   Link,
   LinkServer,
+  PresentedSession,
   Publish,
   ReadAnswer,
   ReadRequest,
   ReauthenticateAnswer,
+  Refusal,
   RetainedAnswer,
   RetainedRequest,
   SessionWrite,
@@ -19,7 +21,9 @@ import type {
 } from '@lmqtt/proto/link';
 import { connect, type ConnectPorts, continueConnect, reauthenticate } from './connect.ts';
 import { CsNode } from './cs-node.ts';
-import { disconnect } from './disconnect.ts';
+import { disconnect, stopGraceMs } from './disconnect.ts';
+import type { Gathering } from './gathering.ts';
+import { NodeIdInUse } from './node-id-in-use.ts';
 import type { Publisher } from './publish.ts';
 import type { Registry } from './registry/registry.ts';
 import { endEmptyRuns, readRetained } from './retained.ts';
@@ -47,6 +51,10 @@ class DsLink implements Link {
   }
 
   connect(request: ConnectRequest): Promise<ConnectAnswer> {
+    if (this.#node.over) {
+      const reasonCode = ReasonCode.serverUnavailable;
+      return Promise.resolve({ kind: 'refused', reasonCode, reason: 'the lease has ended' });
+    }
     return connect(this.#ports, this.#node, request);
   }
 
@@ -107,10 +115,12 @@ class DsLink implements Link {
   }
 
   publish(batch: Publish[]): void {
+    if (this.#node.over) return;
     this.#ports.publisher.publish(this.#node, batch);
   }
 
   write(batch: SessionWrite[], durable?: () => void): boolean {
+    if (this.#node.over) return false;
     return writeSessions(this.#ports, this.#node, batch, durable);
   }
 
@@ -120,46 +130,135 @@ class DsLink implements Link {
   }
 }
 
-/** Where cs nodes attach. A node that detaches has lost its lease: its connections have ended. */
+/** A cs that another process runs, and what of it is refused. */
+export interface Admitted {
+  readonly link: Link;
+  readonly refusals: Refusal[];
+}
+
+const nodeGone = 'node gone';
+const nodeLeft = 'node left';
+
+/**
+ * Where cs nodes attach: the one of this process by `attach`, which has no lease; others by
+ * `admit`, for as long as they renew theirs. A node whose lease was judged is over: its connections
+ * have ended, and nothing that still comes from it counts.
+ */
 export class DsLinkServer implements LinkServer {
   readonly #ports: LinkPorts;
+  readonly #gathering: Gathering | undefined;
+  readonly #instances = new Map<NodeId, string>();
+  /** Nodes that are over, while their sessions are being ended. */
+  readonly #ending = new Map<NodeId, Promise<void>>();
+  readonly #listeners: ((node: NodeId) => void)[] = [];
 
-  constructor(ports: LinkPorts) {
+  /** `gathering`: where nodes are other processes. */
+  constructor(ports: LinkPorts, gathering: Gathering | undefined) {
     this.#ports = ports;
+    this.#gathering = gathering;
+  }
+
+  get leaseMs(): number {
+    return this.#ports.registry.leaseMs;
   }
 
   attach(downstream: Downstream): Link {
-    const { nodes, registry } = this.#ports;
+    const { nodes } = this.#ports;
     const node = new CsNode(downstream);
     if (nodes.has(node.id)) throw new Error(`node ${node.id} is attached already`);
     nodes.set(node.id, node);
-    registry.join(node.id);
     return new DsLink(this.#ports, node);
   }
 
+  /**
+   * A node with its sessions. Resolves when ds is open for business and what was accepted is
+   * durable; throws NodeIdInUse where another process of that name holds a lease.
+   */
+  async admit(
+    downstream: Downstream,
+    instance: string,
+    sessions: PresentedSession[],
+  ): Promise<Admitted> {
+    const gathered = await this.#gathering?.take(downstream, instance, sessions);
+    if (gathered !== undefined) {
+      this.#instances.set(downstream.node, instance);
+      return { link: new DsLink(this.#ports, gathered.node), refusals: gathered.refusals };
+    }
+    const { node: id } = downstream;
+    const { nodes, registry } = this.#ports;
+    // What it had of an attachment is lost: it begins anew.
+    if (this.#instances.get(id) === instance) registry.leave(id);
+    await this.judgeLeases();
+    await this.#ending.get(id);
+    if (nodes.has(id)) throw new NodeIdInUse(id);
+    const node = new CsNode(downstream);
+    nodes.set(id, node);
+    this.#instances.set(id, instance);
+    try {
+      await registry.join(id, instance);
+    } catch (error) {
+      registry.leave(id);
+      await this.judgeLeases();
+      throw error;
+    }
+    const refusals = sessions.map((session) => this.#refusal(session));
+    this.#ports.events.nodeAttached(id, instance, refusals.length);
+    return { link: new DsLink(this.#ports, node), refusals };
+  }
+
+  /** False: its lease was judged, or it is not attached. */
+  renew(node: NodeId): boolean {
+    return this.#ports.registry.renew(node);
+  }
+
+  clientOf(node: NodeId, session: SessionHandle): ClientId | undefined {
+    return this.#ports.nodes.get(node)?.sessions.get(session)?.clientId;
+  }
+
+  /** Its lease was judged, or it has left: told before its sessions end. */
+  onNodeEnded(listener: (node: NodeId) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** A planned stop of the node. */
   async detach(id: NodeId): Promise<void> {
     this.#ports.registry.leave(id);
-    await this.judgeLeases();
+    const left = this.#endNode(id, nodeLeft, stopGraceMs);
+    await Promise.all([left, this.judgeLeases()]);
   }
 
-  /** From a timer: attached nodes are alive; of others the leases end. */
+  /** From a timer. */
   async judgeLeases(): Promise<void> {
-    for (const id of this.#ports.registry.ended()) await this.#endNode(id);
+    const ended = this.#ports.registry.ended();
+    await Promise.all(ended.map((id) => this.#endNode(id, nodeGone, this.#ports.graceMs)));
   }
 
-  renewLeases(): void {
-    for (const id of this.#ports.nodes.keys()) this.#ports.registry.renew(id);
-  }
-
-  async #endNode(id: NodeId): Promise<void> {
+  #endNode(id: NodeId, reason: string, graceMs: number): Promise<void> {
     const node = this.#ports.nodes.get(id);
-    if (node === undefined) return;
-    const end = { publishWill: true, sessionExpiryS: undefined, reason: 'node gone' };
+    if (node === undefined || node.over) return this.#ending.get(id) ?? Promise.resolve();
+    node.over = true;
+    this.#instances.delete(id);
+    for (const listener of this.#listeners) listener(id);
+    const ending = this.#endSessions(node, reason, graceMs).finally(() => {
+      this.#ending.delete(id);
+    });
+    this.#ending.set(id, ending);
+    return ending;
+  }
+
+  async #endSessions(node: CsNode, reason: string, graceMs: number): Promise<void> {
+    const end = { publishWill: true, sessionExpiryS: undefined, reason };
     const sessions = [...node.sessions.values()];
     for (const connecting of node.connecting.values()) connecting.gone = end;
-    await Promise.all(sessions.map((session) => disconnect(this.#ports, session, end)));
-    this.#ports.nodes.delete(id);
+    this.#ports.events.nodeEnded(node.id, sessions.length, reason);
+    await Promise.all(sessions.map((session) => disconnect(this.#ports, session, end, graceMs)));
+    this.#ports.nodes.delete(node.id);
     this.#ports.publisher.forget(node);
-    if (sessions.length > 0) this.#ports.events.nodeEnded(id, sessions.length);
+  }
+
+  /** Its lease was judged, so it has ended. */
+  #refusal({ session, clientId, epoch }: PresentedSession): Refusal {
+    const claimed = (this.#ports.live.get(clientId)?.epoch ?? 0) > epoch;
+    return { session, reasonCode: claimed ? ReasonCode.sessionTakenOver : ReasonCode.serverBusy };
   }
 }

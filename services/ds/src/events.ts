@@ -23,6 +23,15 @@ const dropReasons = [
   'will not sent',
 ] as const;
 
+export interface GatheredFigures {
+  readonly nodes: number;
+  readonly sessions: number;
+  readonly refused: number;
+  /** Nodes that have not come back. */
+  readonly gone: readonly string[];
+  readonly ms: number;
+}
+
 type DropReason = (typeof dropReasons)[number];
 
 /** Business events of ds: a counter and a log line each, so that the two cannot drift apart. */
@@ -183,8 +192,18 @@ export class DsEvents {
     this.#logs.store.warn({ queue, err: error }, 'queue not dropped');
   }
 
-  nodeEnded(node: string, sessions: number): void {
-    this.#logs.broker.warn({ node, sessions }, 'node gone');
+  nodeAttached(node: string, instance: string, refused: number): void {
+    this.#logs.broker.info({ node, instance, refused }, 'node attached');
+  }
+
+  nodeEnded(node: string, sessions: number, reason: string): void {
+    const level = reason === 'node left' ? 'info' : 'warn';
+    this.#logs.broker[level]({ node, sessions }, reason);
+  }
+
+  /** The nodes of the last run have presented their sessions, or are gone. */
+  gathered(figures: GatheredFigures): void {
+    this.#logs.broker[figures.gone.length > 0 ? 'warn' : 'info'](figures, 'sessions gathered');
   }
 
   authFile(outcome: FileOutcome): void {

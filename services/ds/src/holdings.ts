@@ -16,6 +16,8 @@ export class Holdings {
   readonly #registry: Registry;
   readonly #queueStore: QueueStore;
   readonly #events: DsEvents;
+  /** Not at start, when not everybody who holds something may be known yet. */
+  #settled = false;
 
   constructor(routes: Routes, registry: Registry, queueStore: QueueStore, events: DsEvents) {
     this.#routes = routes;
@@ -105,12 +107,22 @@ export class Holdings {
     void this.#registry.change([{ kind: 'no interest', queue: queue.id, node: node.id }]);
   }
 
+  /** All holders are known: what nobody holds goes, from now on. `stored`: what the store has. */
+  settle(stored: readonly QueueId[]): void {
+    this.#settled = true;
+    for (const queue of [...this.#routes.queues]) this.#closeIfUnheld(queue);
+    for (const id of stored) if (this.#routes.queue(id) === undefined) this.#drop(id);
+  }
+
   #closeIfUnheld(queue: Queue): void {
+    if (!this.#settled) return;
     if (queue.closed || queue.pins > 0 || queue.holders.size > 0 || queue.groups !== undefined)
       return;
     void this.#registry.change([{ kind: 'close', queue: queue.id }]);
-    this.#queueStore.drop(queue.id).catch((error: unknown) => {
-      this.#events.queueNotDropped(queue.id, error);
-    });
+    this.#drop(queue.id);
+  }
+
+  #drop(id: QueueId): void {
+    this.#queueStore.drop(id).catch((error: unknown) => this.#events.queueNotDropped(id, error));
   }
 }

@@ -1,10 +1,16 @@
 import type { ClientId, Epoch, SessionHandle } from '@lmqtt/common/ids';
-import type { Peer } from '@lmqtt/proto/link';
+import type { ConnectRequest, Peer } from '@lmqtt/proto/link';
 import type { Principal } from './auth/auth-provider.ts';
 import type { EnhancedAuthExchange } from './auth/enhanced-auth.ts';
 import type { Outlet } from './outlet.ts';
 import type { Route } from './routes.ts';
 import type { StoredSession } from './session-store/stored-session.ts';
+
+/** What is known of its connection, by its CONNECT or as it was presented. */
+export type ConnectionFacts = Pick<
+  ConnectRequest,
+  'protocolVersion' | 'keepAliveS' | 'peer' | 'authenticationMethod'
+>;
 
 /** A session that is connected: the claim, and what is kept of it for speed. */
 export class LiveSession {
@@ -14,6 +20,7 @@ export class LiveSession {
   readonly epoch: Epoch;
   readonly stored: StoredSession;
   readonly protocolVersion: number;
+  readonly keepAliveS: number;
   readonly peer: Peer;
   principal: Principal;
   readonly authenticationMethod: string | undefined;
@@ -45,20 +52,24 @@ export class LiveSession {
     handle: SessionHandle,
     epoch: Epoch,
     stored: StoredSession,
-    protocolVersion: number,
-    peer: Peer,
+    connection: ConnectionFacts,
     principal: Principal,
-    authenticationMethod: string | undefined,
   ) {
     this.node = node;
     this.handle = handle;
     this.clientId = stored.clientId;
     this.epoch = epoch;
     this.stored = stored;
-    this.protocolVersion = protocolVersion;
-    this.peer = peer;
+    this.protocolVersion = connection.protocolVersion;
+    this.keepAliveS = connection.keepAliveS;
+    this.peer = connection.peer;
     this.principal = principal;
-    this.authenticationMethod = authenticationMethod;
+    this.authenticationMethod = connection.authenticationMethod;
+  }
+
+  /** Wall clock: epochs are given by it. */
+  get connectedAtMs(): number {
+    return this.epoch;
   }
 
   /** Called once: now if it has ended. */

@@ -1,11 +1,10 @@
 import { type Clock, systemClock } from '@lmqtt/common/clock';
-import { type ClientId, type NodeId, queueName } from '@lmqtt/common/ids';
+import { type ClientId, type NodeId, type QueueId, queueName } from '@lmqtt/common/ids';
 import type { Logs } from '@lmqtt/common/log';
 import type { Metrics } from '@lmqtt/common/metrics';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { parseSharedFilter } from '@lmqtt/common/topic';
-import type { LinkServer } from '@lmqtt/proto/link';
 import { Arrivals } from './arrivals.ts';
 import { AccessRules } from './auth/access-rules.ts';
 import { Anonymous } from './auth/anonymous.ts';
@@ -21,6 +20,8 @@ import { clientLine, type ClientLine, listClients } from './clients.ts';
 import { kick } from './connect.ts';
 import type { CsNode } from './cs-node.ts';
 import { DsLinkServer, type LinkPorts } from './ds-link.ts';
+import { Gathering } from './gathering.ts';
+import { stopGraceMs } from './disconnect.ts';
 import { workDue } from './due.ts';
 import { DsEvents } from './events.ts';
 import { EmbeddedGroupStore } from './group-store/embedded.ts';
@@ -53,12 +54,19 @@ export interface DsOptions {
   readonly files?: Files;
   /** In place of the embedded one, for tests of what is above it. */
   readonly queueStore?: QueueStore;
+  /**
+   * cs nodes are other processes: they outlive this one, which gathers their sessions when it
+   * starts, and they have leases. Without it the one cs is of this process.
+   */
+  readonly csOutlives?: boolean;
   /** Figures of cs for `$SYS`, by the rest of the topic: `messages/received`. */
   readonly counters?: () => Record<string, number>;
 }
 
 export interface DsService {
-  readonly link: LinkServer;
+  readonly link: DsLinkServer;
+  /** Open for business: see Gathering. */
+  readonly gathered: Promise<void>;
   /** Why publishes are refused at present; null: they are not. */
   readonly failure: string | null;
   /** Whether sources should pause, and when to go on: see Journal. */
@@ -76,12 +84,12 @@ export interface DsService {
   stop(): Promise<void>;
 }
 
-/** How long a will waits for its client after a planned stop; counted while a broker runs. */
-const stopGraceMs = 10_000;
 const dueMs = 200;
 const trimMs = 500;
 const sweepMs = 1000;
-const leaseMs = 1000;
+const judgeMs = 1000;
+/** A connection that is displaced: past the lease of its node, to be judged and to be stored. */
+const takeoverMarginMs = 4000;
 const limitsMs = 500;
 
 /** The composition root: the only file that knows which adapter stands behind which port. */
@@ -104,8 +112,10 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     },
     options.files,
   );
-  const registry = new EmbeddedRegistry(journal, clock);
-  const sessionStore = new EmbeddedSessionStore(journal, clock);
+  const { leaseMs } = settings;
+  const csOutlives = options.csOutlives === true;
+  const registry = new EmbeddedRegistry(journal, clock, { leaseMs, csOutlives });
+  const sessionStore = new EmbeddedSessionStore(journal, clock, { csOutlives });
   const groupStore = new EmbeddedGroupStore(journal, () => sessionStore.noteRecord());
   const retained = new EmbeddedRetainedStore(journal, clock, {
     messagesMax: settings.maxRetainedMessages,
@@ -202,6 +212,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     sessionExpirySMax: settings.sessionExpirySMax,
     willDelaySMax: settings.willDelaySMax,
     subscriptionsMax: settings.maxSubscriptionsPerSession,
+    takeoverMs: 2 * leaseMs + takeoverMarginMs,
     graceMs: 0,
   };
 
@@ -211,8 +222,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     if (loss.messages > 0) events.retentionReached(loss.queue, loss.messages);
   });
   restore(sessionStore, groupStore, retained, holdings, groups, owed);
-  sessionStore.start();
-  groups.sweep();
+  registry.start();
   metrics.gauge('lmqtt_sessions', 'Sessions, connected or not', () => sessionStore.count);
   metrics.gauge('lmqtt_sessions_connected', 'Connected sessions', () => live.size);
   metrics.gauge('lmqtt_queues', 'Queues that somebody holds', () => routes.queueCount);
@@ -225,26 +235,36 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   metrics.gauge('lmqtt_retained_messages', 'Retained messages', () => retained.count);
   metrics.gauge('lmqtt_retained_bytes', 'Bytes of retained messages', () => retained.bytes);
 
-  const server = new DsLinkServer(ports);
   const trim = new QueueTrim(routes, queueStore);
   const absent = new AbsentLimits(limits, () => sessionStore.sessions);
   const timers = new Timers((where, error) => events.unexpected(where, error));
-  timers.every('due times', dueMs, () =>
-    workDue({ ...ports, access: auth.provider, clock, publisher }),
-  );
-  timers.every('trim', trimMs, () => trim.run());
-  timers.every('retained', sweepMs, () => retained.sweep());
-  timers.every('leases', leaseMs, () => {
-    connectedMax = Math.max(connectedMax, live.size);
-    server.renewLeases();
-    return server.judgeLeases();
-  });
-  timers.every('limits', limitsMs, () => absent.run());
-  if (settings.sysIntervalS > 0)
-    timers.every('$SYS', settings.sysIntervalS * 1000, () => sys.send());
+  /** Everybody who holds something is known. */
+  const open = (): void => {
+    sessionStore.start();
+    groups.settle();
+    holdings.settle(embedded.queues());
+    timers.every('due times', dueMs, () =>
+      workDue({ ...ports, access: auth.provider, clock, publisher }),
+    );
+    timers.every('trim', trimMs, () => trim.run());
+    timers.every('retained', sweepMs, () => retained.sweep());
+    timers.every('leases', Math.min(judgeMs, leaseMs / 3), () => {
+      connectedMax = Math.max(connectedMax, live.size);
+      return server.judgeLeases();
+    });
+    timers.every('limits', limitsMs, () => absent.run());
+    if (settings.sysIntervalS > 0)
+      timers.every('$SYS', settings.sysIntervalS * 1000, () => sys.send());
+  };
+  const isDropped = (queue: QueueId): boolean => embedded.isDropped(queue);
+  const gathering = csOutlives ? new Gathering({ ...ports, isDropped }, clock, open) : undefined;
+  const server = new DsLinkServer(ports, gathering);
+  if (gathering === undefined) open();
+  else gathering.start();
 
   return {
     link: server,
+    gathered: gathering?.done ?? Promise.resolve(),
     get failure() {
       return journal.refusal === 0 ? null : 'the store refuses to write';
     },
@@ -271,9 +291,10 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       ports.graceMs = stopGraceMs;
     },
     async stop() {
-      ports.graceMs = stopGraceMs;
+      gathering?.stop();
       await timers.stop();
-      for (const id of [...nodes.keys()]) await server.detach(id);
+      // Those that are other processes come back to the next ds with their sessions.
+      if (gathering === undefined) for (const id of [...nodes.keys()]) await server.detach(id);
       await embedded.close();
       await journal.close();
       auth.close();

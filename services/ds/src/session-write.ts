@@ -38,7 +38,12 @@ export function writeSessions(
   return known;
 }
 
-function writeSession(ports: SessionWritePorts, session: LiveSession, write: SessionWrite): void {
+/** One of them; the caller commits. */
+export function writeSession(
+  ports: SessionWritePorts,
+  session: LiveSession,
+  write: SessionWrite,
+): void {
   const { stored } = session;
   switch (write.kind) {
     case 'sent':

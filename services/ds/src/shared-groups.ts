@@ -43,6 +43,8 @@ export class SharedGroups {
   /** Of connected sessions. */
   readonly #memberships = new Map<LiveSession, Map<SharedGroup, Member>>();
   readonly #opening = new Map<string, Promise<OpenGroup>>();
+  /** Not at start, when not all members may be known yet. */
+  #settled = false;
 
   constructor(ports: SharedGroupsPorts) {
     this.#ports = ports;
@@ -92,9 +94,32 @@ export class SharedGroups {
         open.group.restoreOut(member, place.partition, place.offset);
   }
 
-  /** At start, after all members: groups whose members have not survived. */
-  sweep(): void {
-    for (const open of [...this.#byId.values()]) this.#closeIfEmpty(open);
+  has(id: GroupId): boolean {
+    return this.#byId.has(id);
+  }
+
+  /** At start: what a connected member has in flight is out with it. */
+  restoreOut(session: LiveSession): void {
+    const memberships = this.#memberships.get(session);
+    if (memberships === undefined) return;
+    for (const { place } of session.stored.outbound) {
+      const group = place.kind === 'group' ? this.#byId.get(place.group)?.group : undefined;
+      const member = group && memberships.get(group);
+      if (group !== undefined && member !== undefined && place.kind === 'group')
+        group.restoreOut(member, place.partition, place.offset);
+    }
+  }
+
+  /**
+   * All members are known: from now on a group without members goes, and what absent ones have is
+   * taken back from them.
+   */
+  settle(): void {
+    this.#settled = true;
+    for (const open of [...this.#byId.values()]) {
+      this.#closeIfEmpty(open);
+      this.#takeBackFromAbsent(open.group);
+    }
   }
 
   /** A member is connected. */
@@ -206,6 +231,7 @@ export class SharedGroups {
 
   /** QoS 1 that absent members have, if somebody else is there to take it. */
   #takeBackFromAbsent(group: SharedGroup): void {
+    if (!this.#settled) return;
     const members = [...group.members.values()];
     if (!members.some((member) => member.live !== undefined)) return;
     for (const member of members)
@@ -233,7 +259,7 @@ export class SharedGroups {
 
   #closeIfEmpty(open: OpenGroup): void {
     const { group, queue } = open;
-    if (open.pins > 0 || group.members.size > 0 || group.closed) return;
+    if (!this.#settled || open.pins > 0 || group.members.size > 0 || group.closed) return;
     group.closed = true;
     this.#byName.delete(group.stored.name);
     this.#byId.delete(group.id);

@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DiskJournal } from '../src/journal/disk-journal.ts';
@@ -93,10 +94,9 @@ export async function openJournal(
 }
 
 /** Removed when the test ends. */
-export function scratchDirectory(test: { after(work: () => void): void }): string {
+export function scratchDirectory(test: { after(work: () => void | Promise<void>): void }): string {
   const directory = mkdtempSync(join(tmpdir(), 'lmqtt-'));
-  test.after(() => {
-    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
-  });
+  // Not in one turn: a journal that is still open may have to come to its end.
+  test.after(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }));
   return directory;
 }

@@ -22,7 +22,7 @@ async function open(
   const journal = new DiskJournal({ directory, segmentBytes, checkpointBytes: 256 << 20 });
   const store = new EmbeddedQueueStore(
     journal,
-    { stored: () => undefined, has: () => false },
+    { storing: () => undefined, stored: () => undefined, has: () => false },
     { everyMs: 20, ...limits },
   );
   await journal.open();

@@ -25,7 +25,7 @@ const queue = queueId(1);
 
 async function open(directory: string): Promise<Opened> {
   const journal = new DiskJournal({ directory, segmentBytes });
-  const registry = new EmbeddedRegistry(journal, systemClock);
+  const registry = new EmbeddedRegistry(journal, systemClock, { leaseMs: 3000, csOutlives: false });
   const sessions = new EmbeddedSessionStore(journal, systemClock);
   const queues = new EmbeddedQueueStore(journal, sessions, { everyMs: 10 });
   await journal.open();

@@ -25,4 +25,6 @@ export const RecordType = {
   retainedDeleted: 41,
 
   queueIdsReserved: 48,
+  nodeAttached: 49,
+  nodeEnded: 50,
 } as const;

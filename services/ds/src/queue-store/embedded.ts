@@ -87,6 +87,7 @@ export class EmbeddedQueueStore implements QueueStore {
         lengths.push(0);
         continue;
       }
+      if (inbound !== undefined) this.#inbound.storing(inbound.clientId, inbound.epoch);
       const entries = this.#enter(queues);
       const bytes = recordBytes(message, entries.length, inbound);
       const at = journal.reserve(RecordType.message, bytes);
@@ -174,6 +175,11 @@ export class EmbeddedQueueStore implements QueueStore {
   /** Messages that somebody still needs, once for each queue that they are in. */
   get depth(): number {
     return this.#index.depth;
+  }
+
+  /** Its generation is over: nothing is stored in it any more. */
+  isDropped(queue: QueueId): boolean {
+    return this.#index.dropped.has(queue);
   }
 
   /** Every queue that has offsets and was not dropped: what nobody holds is to be dropped. */

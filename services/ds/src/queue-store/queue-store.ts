@@ -93,6 +93,8 @@ export interface Loss {
  * is their record, too. The session store has them and puts them into its checkpoint entries.
  */
 export interface InboundIds {
+  /** A message with an id of this session is about to be put into the log. */
+  storing(clientId: ClientId, epoch: Epoch): void;
   /** Message and id are durable (or are replayed from the log): keep until the id is free. */
   stored(clientId: ClientId, epoch: Epoch, packetId: number): void;
   /** It was kept, and is not free yet. */

@@ -24,6 +24,8 @@ import type {
   Claimed,
   Due,
   DueWill,
+  Presentation,
+  Presented,
   Release,
   Released,
   SessionStore,
@@ -32,13 +34,19 @@ import { neverS, StoredSession, type StoredSubscription } from './stored-session
 import { WillBook } from './will-book.ts';
 import { applyWrite, recordWrite, replayWrite } from './write-record.ts';
 
+export interface EmbeddedSessionStoreOptions {
+  /** Nodes are other processes: their sessions live on while this one restarts. */
+  readonly csOutlives: boolean;
+}
+
 const retryMs = 250;
 const willRetryMs = 5000;
 
 /**
  * Sessions in memory, each change a record of the journal. Hides that the store's time is the
- * broker's running time, that sessions which end with their connection have no records, and that
- * durable callbacks wait through a time in which the disk refuses.
+ * broker's running time, that sessions which end with their connection have no records (or only a
+ * head, for a will or inbound identifiers to belong to), and that durable callbacks wait through a
+ * time in which the disk refuses.
  */
 export class EmbeddedSessionStore implements SessionStore, InboundIds {
   readonly #journal: Journal;
@@ -48,6 +56,9 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
   readonly #byClient = new Map<ClientId, StoredSession>();
   readonly #expiries = new DueTimes<StoredSession>();
   readonly #table: JournalTable<number>;
+  readonly #csOutlives: boolean;
+  /** Before the start: those that stay connected. */
+  readonly #presented = new Set<StoredSession>();
   #lastNumber = 0;
   #lastEpoch = 0;
   /** How many records were added, and how many of them before the last commit. */
@@ -56,9 +67,14 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
   /** Commits whose callbacks are still to come. */
   #commits = 0;
 
-  constructor(journal: Journal, clock: Clock) {
+  constructor(
+    journal: Journal,
+    clock: Clock,
+    options: EmbeddedSessionStoreOptions = { csOutlives: false },
+  ) {
     this.#journal = journal;
     this.#clock = clock;
+    this.#csOutlives = options.csOutlives;
     this.#wills = new WillBook(journal);
     this.#table = new JournalTable(
       'sessions',
@@ -90,10 +106,37 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
     return this.#byClient.get(clientId);
   }
 
+  present(presentation: Presentation): Presented {
+    const { clientId, epoch, sessionExpiryS } = presentation;
+    const known = this.#byClient.get(clientId);
+    const same = known?.epoch === epoch && known.connected && !this.#presented.has(known);
+    if (known !== undefined && known.epoch > epoch) return { kind: 'claimed' };
+    if (sessionExpiryS > 0) {
+      if (!same || !known.persistent) return { kind: 'ended' };
+      this.#presented.add(known);
+      return { kind: 'taken up', session: known, ended: undefined };
+    }
+    if (same ? known.persistent : known?.epoch === epoch) return { kind: 'ended' };
+    if (known !== undefined && !same) this.#end(known, this.#journal.brokerTimeMs());
+    const session = same
+      ? known
+      : this.#add(new StoredSession(this.#nextNumber(), clientId, epoch, 0));
+    session.connected = true;
+    for (const { filter } of [...session.subscriptions]) session.removeSubscription(filter);
+    for (const { packetId } of [...session.outbound]) session.removeOutbound(packetId);
+    for (const subscription of presentation.subscriptions) session.putSubscription(subscription);
+    for (const packetId of presentation.inbound) session.addInbound(packetId);
+    this.#mark(session);
+    this.#presented.add(session);
+    return { kind: 'taken up', session, ended: same ? undefined : known };
+  }
+
   /** After the journal was opened: connections of the last run count as ended by now. */
   start(): void {
     const nowMs = this.#journal.brokerTimeMs();
+    const presented = this.#presented;
     for (const session of [...this.#sessions.values()]) {
+      if (presented.has(session)) continue;
       if (session.connected && !session.persistent) this.#end(session, nowMs);
       else if (session.connected) this.#makeAbsent(session, nowMs);
       else this.#setTimer(session);
@@ -101,11 +144,14 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
     this.#wills.schedule();
     for (const will of this.#wills.held()) {
       const session = this.#sessions.get(will.session);
-      if (session !== undefined) session.will = will.number;
-      if (will.dueAtMs !== 0) continue;
+      const goesOn = session !== undefined && presented.has(session);
+      // What became due by the claim of a session that goes on is no longer its own.
+      if (session !== undefined && !(goesOn && will.dueAtMs !== 0)) session.will = will.number;
+      if (will.dueAtMs !== 0 || goesOn) continue;
       const delayS = session === undefined ? 0 : willDelayS(session, will.delayS);
       this.#wills.makeDue(will.number, nowMs + delayS * 1000, false);
     }
+    presented.clear();
   }
 
   async claim(claim: Claim): Promise<Claimed> {
@@ -120,7 +166,7 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
     const epoch = epochOf(this.#lastEpoch);
     const session = continues
       ? known
-      : this.#add(new StoredSession(this.#lastNumber + 1, claim.clientId, epoch, 0));
+      : this.#add(new StoredSession(this.#nextNumber(), claim.clientId, epoch, 0));
     session.epoch = epoch;
     session.sessionExpiryS = claim.sessionExpiryS;
     session.connected = true;
@@ -128,6 +174,7 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
     if (claim.will !== undefined) {
       session.will = this.#wills.arm(session.number, claim.will);
       this.#records += 1;
+      if (this.#csOutlives) session.stored = true;
     }
     this.#putHead(session);
     try {
@@ -180,7 +227,9 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
       const record = { number: session.number, subscriptions: put.map(subscriptionRecord) };
       this.#record(RecordType.subscriptionsPut, session, encodeJson(record));
     }
-    await this.#durable(since);
+    // Queue and group must be known to the ds that this session is presented to.
+    const presentable = this.#csOutlives && !session.persistent;
+    await this.#durable(presentable ? -1 : since);
     return true;
   }
 
@@ -198,7 +247,7 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
 
   write(session: StoredSession, epoch: Epoch, write: SessionWrite): void {
     if (session.removed || session.epoch !== epoch) return;
-    if (session.stored && session.persistent) {
+    if (session.stored && (session.persistent || write.kind === 'inbound-done')) {
       recordWrite(this.#journal, session, write);
       this.#records += 1;
       this.#mark(session);
@@ -250,6 +299,14 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
   /** Another store has added a record, which the next commit is to cover. */
   noteRecord(): void {
     this.#records += 1;
+  }
+
+  storing(clientId: ClientId, epoch: Epoch): void {
+    if (!this.#csOutlives) return;
+    const session = this.#byClient.get(clientId);
+    if (session === undefined || session.stored || session.epoch !== epoch) return;
+    session.stored = true;
+    this.#putHead(session);
   }
 
   stored(clientId: ClientId, epoch: Epoch, packetId: number): void {
@@ -329,6 +386,11 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
     if (session.changed || !session.stored) return;
     session.changed = true;
     this.#table.mark(session.number);
+  }
+
+  /** A will may name a session that is no more. */
+  #nextNumber(): number {
+    return Math.max(this.#lastNumber, this.#wills.lastSession) + 1;
   }
 
   #add(session: StoredSession): StoredSession {

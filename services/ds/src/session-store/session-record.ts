@@ -76,10 +76,11 @@ export function applyHead(session: StoredSession, head: SessionHead): void {
 }
 
 export function entryOf(session: StoredSession): SessionEntry {
+  const whole = session.persistent;
   return {
     ...headOf(session),
-    subscriptions: session.subscriptions.map(subscriptionRecord),
-    outbound: [...session.outbound],
+    subscriptions: whole ? session.subscriptions.map(subscriptionRecord) : [],
+    outbound: whole ? [...session.outbound] : [],
     inbound: [...session.inbound],
   };
 }

@@ -11,7 +11,14 @@ import type { StoredSession, StoredSubscription, StoredWill } from './stored-ses
  *   when it returns, and made it durable when the promise resolves; a rejection means that the
  *   store failed, and that the change may or may not be there after a restart.
  * - A change by any epoch but that of the last claim is refused: `false`, or ignored in `write`.
- * - A session that ends with its connection (expiry 0) is not stored, save its will.
+ * - An epoch is the wall clock in ms, or one more than the last where that is greater.
+ * - A session that ends with its connection (expiry 0) is not stored, save its will and, where its
+ *   node outlives this ds, its inbound identifiers.
+ * - `start` ends the connections of the last run, except those that were presented before. These
+ *   go on with their epoch, and their wills wait as before. One that outlives its connection can
+ *   be presented while the store has it connected with that epoch; any other, unless the store
+ *   knows a greater epoch: it is made of what is presented and the inbound identifiers that are
+ *   stored.
  * - Claiming cancels a will that has a delay and is not yet due, only if the session continues;
  *   any other will that was not removed becomes due in the same step. A will that waits because
  *   of a planned stop is cancelled by any claim of its client.
@@ -20,6 +27,9 @@ import type { StoredSession, StoredSubscription, StoredWill } from './stored-ses
  *   taker died) is given again at the next start.
  */
 export interface SessionStore {
+  /** Before `start`. */
+  present(presentation: Presentation): Presented;
+  start(): void;
   claim(claim: Claim): Promise<Claimed>;
   /** The connection of this epoch ended. */
   release(session: StoredSession, epoch: Epoch, release: Release): Promise<Released | false>;
@@ -57,6 +67,31 @@ export interface Claimed {
   /** A session of this client that ended by the claim. */
   readonly ended: StoredSession | undefined;
 }
+
+/** A session of the last run that its node has kept. */
+export interface Presentation {
+  readonly clientId: ClientId;
+  readonly epoch: Epoch;
+  readonly node: NodeId;
+  readonly handle: SessionHandle;
+  /** As granted. */
+  readonly sessionExpiryS: number;
+  /** Only of a session that ends with its connection. */
+  readonly subscriptions: StoredSubscription[];
+  readonly inbound: readonly number[];
+}
+
+export type Presented =
+  /** `ended`: a session of this client with a lesser epoch, which ended by this. */
+  | {
+      readonly kind: 'taken up';
+      readonly session: StoredSession;
+      readonly ended: StoredSession | undefined;
+    }
+  /** Another claim has it. */
+  | { readonly kind: 'claimed' }
+  /** It has ended, or its connection has. */
+  | { readonly kind: 'ended' };
 
 export interface Release {
   readonly publishWill: boolean;

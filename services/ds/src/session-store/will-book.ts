@@ -39,6 +39,8 @@ export class WillBook {
   readonly #due = new DueTimes<number>();
   readonly #table: JournalTable<number>;
   #last = 0;
+  /** The greatest number of a session that any of them was of. */
+  lastSession = 0;
 
   constructor(journal: Journal) {
     this.#journal = journal;
@@ -193,5 +195,6 @@ export class WillBook {
     this.#wills.set(number, will);
     if (dueAtMs !== 0) this.#setDue(will, dueAtMs, graced);
     this.#last = Math.max(this.#last, number);
+    this.lastSession = Math.max(this.lastSession, session);
   }
 }

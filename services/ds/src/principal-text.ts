@@ -1,0 +1,13 @@
+import type { Principal } from './auth/auth-provider.ts';
+
+/** As a cs keeps it, to present it to another ds; '' for an anonymous client. */
+export function principalText(principal: Principal): string {
+  const anonymous = principal.user === undefined && principal.rules === undefined;
+  return anonymous ? '' : JSON.stringify(principal);
+}
+
+/** What a ds of this cluster has written. */
+export function principalOf(text: string): Principal {
+  if (text === '') return { user: undefined };
+  return { user: undefined, ...(JSON.parse(text) as Partial<Principal>) };
+}
