@@ -29,6 +29,13 @@ export class CsEvents implements SessionEvents {
     'certificates-refused': 0,
   };
 
+  private readonly leaseEvents: Record<'ended' | 'renewed' | 'given_up' | 'presented', number> = {
+    ended: 0,
+    renewed: 0,
+    given_up: 0,
+    presented: 0,
+  };
+
   constructor(log: Logger, metrics: Metrics, counters: Counters) {
     this.log = log;
     this.metrics = metrics;
@@ -51,6 +58,12 @@ export class CsEvents implements SessionEvents {
       'What happened before there was a connection, by kind',
       'kind',
       entries(this.transportEvents),
+    );
+    metrics.countersOf(
+      'lmqtt_lease_events_total',
+      'What happened to the lease of this connection node, by kind',
+      'kind',
+      entries(this.leaseEvents),
     );
   }
 
@@ -102,6 +115,33 @@ export class CsEvents implements SessionEvents {
     this.log.error({ clientId, err: error }, 'call to ds failed');
   }
 
+  /** The lease ended: nothing leaves to clients until it is renewed. */
+  frozen(connections: number): void {
+    this.leaseEvents.ended += 1;
+    this.log.warn({ connections }, 'lease ended: clients wait');
+  }
+
+  thawed(connections: number): void {
+    this.leaseEvents.renewed += 1;
+    this.log.info({ connections }, 'lease renewed: clients go on');
+  }
+
+  /** Without a lease for longer than clients are kept. */
+  dsLost(connections: number): void {
+    this.leaseEvents.given_up += 1;
+    this.log.error({ connections }, 'no lease for too long: connections closed');
+  }
+
+  presented(sessions: number, refused: number): void {
+    this.leaseEvents.presented += 1;
+    this.log.info({ sessions, refused }, 'sessions go on with another ds');
+  }
+
+  /** A stop that ds did not hear of: it finds out when the lease ends. */
+  notHandedBack(error: unknown): void {
+    this.log.warn({ err: error }, 'stopped without an answer of ds');
+  }
+
   expired(): void {
     this.counters.dropped.expired += 1;
   }
@@ -138,5 +178,6 @@ const knownEnds = new Set([
   'keep alive timeout',
   'taken over',
   'server shutting down',
+  'dispatch node lost',
   'administrative action',
 ]);

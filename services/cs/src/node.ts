@@ -25,8 +25,11 @@ import { Connection } from './connection/connection.ts';
 import { onPublished } from './connection/packets/publish.ts';
 import type { Counters } from './counters.ts';
 import type { CsEvents } from './events.ts';
+import { DueReports } from './due-reports.ts';
 import { Feeds } from './queue/feeds.ts';
 import type { QueueFeed } from './queue/feed.ts';
+import { Lease } from './lease.ts';
+import { Presentation } from './presentation.ts';
 import type { Cursor } from './session/cursor.ts';
 import type { SessionJournal } from './session/journal.ts';
 import type { OutboundSession } from './session/outbound-session.ts';
@@ -52,12 +55,13 @@ export class CsNode implements Downstream, ClientNode {
   readonly journal: SessionJournal;
   readonly wheel: Wheel;
   readonly link: Link;
+  readonly lease: Lease;
+  private readonly server: LinkServer;
   private readonly clock: Clock;
   private readonly feeds: Feeds;
   private readonly connections: Map<SessionHandle, Connection> = new Map();
-  private readonly moved: { session: OutboundSession; cursor: Cursor }[] = [];
-  private movedLater: { session: OutboundSession; cursor: Cursor }[] = [];
-  private readonly creditDue: Set<OutboundSession> = new Set();
+  private readonly presentation: Presentation = new Presentation();
+  private readonly reports: DueReports;
   private readonly heldBack: Set<Client> = new Set();
   private readonly storeBytesMax: number;
   private storeBytes = 0;
@@ -90,8 +94,11 @@ export class CsNode implements Downstream, ClientNode {
     this.wallMs = clock.nowMs();
     this.monotonicMs = clock.monotonicMs();
     this.wheel = new Wheel(tickMs, this.monotonicMs);
+    this.server = server;
     this.link = server.attach(this);
     const { link } = this;
+    this.lease = new Lease(link, clock, (frozen) => this.leaseChanged(frozen));
+    const { lease } = this;
     this.feeds = new Feeds(
       {
         ringMessagesMax: config.ringMessages,
@@ -104,10 +111,12 @@ export class CsNode implements Downstream, ClientNode {
     this.turn = new Turn({
       publish: (batch) => link.publish(batch),
       write: (batch, durable) => link.write(batch, durable),
-      beforeWrites: () => this.beforeWrites(),
+      beforeWrites: () => this.reports.beforeWrites(),
+      beforeOutputs: () => lease.look(),
       ended: () => this.feeds.release(),
     });
     const { turn } = this;
+    this.reports = new DueReports(turn, link);
     this.journal = {
       write: (write) => turn.write(write),
       writeDurably: (write, then) => turn.writeDurably(write, then),
@@ -140,6 +149,11 @@ export class CsNode implements Downstream, ClientNode {
   private readonly newTurn = (): void => {
     this.timeIsFresh = false;
   };
+
+  /** In one process there is no lease, and ds is never another one. */
+  private get remote(): boolean {
+    return this.link.leaseEndsMs !== Infinity;
+  }
 
   // Connections
 
@@ -179,17 +193,21 @@ export class CsNode implements Downstream, ClientNode {
   closed(connection: Client, end: ConnectionEnd): Promise<void> {
     this.connections.delete(connection.handle);
     this.heldBack.delete(connection);
+    this.lease.forget(connection);
     const { session, handle } = connection;
     if (session === undefined) return Promise.resolve();
     this.openCount -= 1;
     session.end();
-    this.creditDue.delete(session);
+    this.reports.forget(session);
     this.events.ended(connection, end);
     this.turn.flush();
     if (this.stopping) return Promise.resolve();
-    return this.link
+    const told = this.link
       .disconnect(handle, end)
       .catch((error: unknown) => this.events.linkFailed(connection, error));
+    if (!this.remote) return told;
+    this.presentation.ended(connection, end);
+    return told.then(() => this.presentation.settled(handle));
   }
 
   /** A session was claimed for a connection that ended meanwhile. */
@@ -273,16 +291,52 @@ export class CsNode implements Downstream, ClientNode {
     this.turn.begin();
   }
 
+  // Another ds, or none
+
   present(): PresentedSession[] {
-    return [];
+    // What was gathered is in what is presented, or waits for the new ds.
+    this.reports.dropCredits();
+    this.turn.flush();
+    const connections = [...this.connections.values()];
+    for (const { session } of connections) session?.presented();
+    return this.presentation.present(connections);
   }
 
   presented(refusals: Refusal[]): void {
-    for (const { session, reasonCode } of refusals) this.kick(session, reasonCode);
+    const presented = this.openCount;
+    for (const { session, reasonCode } of refusals) {
+      this.presentation.settled(session);
+      this.connections.get(session)?.fence(reasonCode);
+    }
+    for (const { session } of this.connections.values()) session?.goOn();
+    this.lease.look();
+    if (presented > 0) this.events.presented(presented, refusals.length);
   }
 
   linkChanged(): void {
+    this.lease.look();
     this.turn.begin();
+  }
+
+  private leaseChanged(frozen: boolean): void {
+    if (this.openCount === 0) return;
+    if (frozen) {
+      this.events.frozen(this.openCount);
+      return;
+    }
+    this.events.thawed(this.openCount);
+    for (const { session } of this.connections.values()) session?.wake();
+  }
+
+  /** Clients are not kept for ever by a node that can do nothing for them. */
+  private closeWithoutLease(): void {
+    if (this.openCount === 0 || this.lease.overMs < this.config.dsLostMs) return;
+    this.events.dsLost(this.openCount);
+    for (const connection of [...this.connections.values()]) {
+      if (connection.session !== undefined) {
+        connection.close(ReasonCode.serverBusy, 'dispatch node lost');
+      }
+    }
   }
 
   // What sessions need
@@ -308,56 +362,24 @@ export class CsNode implements Downstream, ClientNode {
   }
 
   positionMoved(session: OutboundSession, cursor: Cursor): void {
-    cursor.dirty = true;
-    if (session.persistent) {
-      this.moved.push({ session, cursor });
-      this.turn.begin();
-    } else {
-      this.movedLater.push({ session, cursor });
-    }
+    this.reports.positionMoved(session, cursor);
   }
 
   credit(session: OutboundSession): void {
-    this.creditDue.add(session);
-    this.turn.begin();
+    this.reports.credit(session);
   }
 
-  /** The positions that moved in this turn; credits after what freed them. */
-  private beforeWrites(): void {
-    for (const { session, cursor } of this.moved) this.writePosition(session, cursor);
-    this.moved.length = 0;
-    if (this.creditDue.size === 0) return;
-    const sessions = [...this.creditDue];
-    this.creditDue.clear();
-    for (const session of sessions) {
-      if (session.closed) continue;
-      const messagesTotal = session.takeCredit();
-      if (messagesTotal !== undefined) this.link.credit(session.handle, messagesTotal);
-    }
-  }
-
-  private writePosition(session: OutboundSession, cursor: Cursor): void {
-    const position = cursor.takePosition();
-    if (position === undefined) return;
-    const { queue, partition } = cursor.feed;
-    const { handle } = session;
-    this.turn.write({ kind: 'position', session: handle, queue, partition, position });
-  }
-
-  /** Sessions that are not stored tell their positions now and then, for the store to let go. */
   private slowTick(): void {
-    const later = this.movedLater;
-    this.movedLater = [];
-    for (const { session, cursor } of later) {
-      if (!session.closed) this.writePosition(session, cursor);
-    }
+    this.reports.slowRound();
     this.recheckFrom = this.feeds.recheck(this.recheckFrom, rechecksPerTick);
+    this.lease.look();
+    if (this.lease.frozen) this.closeWithoutLease();
   }
 
   // The end
 
   /** Tells every client, and waits until ds has all that its session wrote. */
-  async stop(): Promise<void> {
+  async stop(waitMs: number): Promise<void> {
     this.stopping = true;
     for (const timer of this.timers) clearInterval(timer);
     for (const connection of [...this.connections.values()]) {
@@ -367,10 +389,29 @@ export class CsNode implements Downstream, ClientNode {
       this.turn.begin();
       setImmediate(resolve);
     });
+    if (this.remote) {
+      await this.handBack(waitMs);
+      return;
+    }
     await new Promise<void>((resolve) => {
       const nothing: SessionWrite[] = [];
       this.link.write(nothing, resolve);
     });
+  }
+
+  /** Says to ds that the sessions may go on elsewhere at once; otherwise the lease says it later. */
+  private async handBack(waitMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('no answer of the dispatch node')), waitMs);
+    });
+    try {
+      await Promise.race([this.server.detach(this.node), tooLate]);
+    } catch (error) {
+      this.events.notHandedBack(error);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   *metricsOfQueues(): Iterable<readonly [string, number]> {

@@ -8,7 +8,7 @@ import type { Counters } from './counters.ts';
 import { CsEvents } from './events.ts';
 import { registerMetrics } from './metrics.ts';
 import { openListeners } from './listeners.ts';
-import type { ListenerName } from './listeners.ts';
+import type { ListenerName, Listeners } from './listeners.ts';
 import { CsNode } from './node.ts';
 
 export interface CsOptions {
@@ -18,6 +18,8 @@ export interface CsOptions {
   readonly logs: Logs;
   readonly metrics: Metrics;
   readonly counters: Counters;
+  /** What is to have ended before the listeners open; where it rejects, they do not. */
+  readonly beforeListening?: (() => Promise<void>) | undefined;
 }
 
 export interface CsService {
@@ -27,7 +29,7 @@ export interface CsService {
   stop(): Promise<void>;
 }
 
-/** Starts a connection node and its listeners. Rejects with the socket's error (`EADDRINUSE`). */
+/** Starts a connection node and its listeners. Rejects with the socket's error (`EADDRINUSE`); then nothing runs. */
 export async function startCs(options: CsOptions): Promise<CsService> {
   const { settings, server, clock, logs, metrics, counters } = options;
   const events = new CsEvents(logs.connection, metrics, counters);
@@ -41,18 +43,27 @@ export async function startCs(options: CsOptions): Promise<CsService> {
     server,
   );
   registerMetrics(metrics, counters, node);
-  const listeners = await openListeners(
-    settings,
-    (stream) => node.accept(stream),
-    (listener, event) => events.transport(listener, event),
-  );
+  // The other half is for what comes after it.
+  const stopNode = (): Promise<void> => node.stop(settings.stopTimeoutMs / 2);
+  let listeners: Listeners;
+  try {
+    await options.beforeListening?.();
+    listeners = await openListeners(
+      settings,
+      (stream) => node.accept(stream),
+      (listener, event) => events.transport(listener, event),
+    );
+  } catch (error) {
+    await stopNode();
+    throw error;
+  }
   return {
     node,
     counters,
     ports: listeners.ports,
     async stop() {
       await listeners.close();
-      await node.stop();
+      await stopNode();
     },
   };
 }

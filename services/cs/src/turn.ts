@@ -12,6 +12,8 @@ export interface TurnTargets {
   write(batch: SessionWrite[], durable?: () => void): void;
   /** Before writes leave: last chance to add to them. */
   beforeWrites(): void;
+  /** Before bytes leave: last look at whether they may. */
+  beforeOutputs(): void;
   /** Everything was sent. */
   ended(): void;
 }
@@ -114,7 +116,9 @@ export class Turn {
 
   private flushOutputs(): void {
     const { outputs } = this;
+    if (outputs.length === 0) return;
     this.outputs = [];
+    this.targets.beforeOutputs();
     for (const output of outputs) output.flush();
   }
 }

@@ -51,7 +51,7 @@ test('a reader gets every stored message once and in order, whatever is pushed',
         filter: 't',
         options,
         queue: queueId(1),
-        shared: false,
+        group: undefined,
         cursors: [],
         identifiers: undefined,
       };

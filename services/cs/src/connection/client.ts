@@ -10,6 +10,7 @@ import type { Outlet } from '../session/outlet.ts';
 import type { Session } from '../session/session.ts';
 import type { ByteStream } from '../transport/transport.ts';
 import type { Flushed, Turn } from '../turn.ts';
+import type { HeldBack, Lease } from '../lease.ts';
 import type { Wheel } from '../wheel.ts';
 import type { Inbound } from './inbound.ts';
 import type { PublishRate } from './publish-rate.ts';
@@ -26,6 +27,7 @@ export interface ClientNode extends SessionNode {
   readonly turn: Turn;
   readonly wheel: Wheel;
   readonly link: Link;
+  readonly lease: Lease;
   /** Monotonic ms, as of this turn. */
   readonly turnMs: number;
   readonly connectionCount: number;
@@ -40,7 +42,7 @@ export interface ClientNode extends SessionNode {
 }
 
 /** A connection as its packets' handlers and its node know it. */
-export interface Client extends Outlet, Flushed {
+export interface Client extends Outlet, Flushed, HeldBack {
   readonly node: ClientNode;
   readonly stream: ByteStream;
   readonly handle: SessionHandle;
@@ -58,6 +60,10 @@ export interface Client extends Outlet, Flushed {
   readonly maximumPacketSize: number | undefined;
   readonly authenticationMethod: string | undefined;
   reauthenticating: boolean;
+  /** As ds gave it. */
+  principal: string;
+  /** As ds granted it. */
+  sessionExpiryS: number;
   /** Over the rate of new connections: refused when its CONNECT comes. */
   readonly tooFast: boolean;
   readonly session: Session | undefined;

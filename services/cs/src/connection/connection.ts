@@ -72,6 +72,8 @@ export class Connection implements Client, Timed {
   maximumPacketSize: number | undefined = undefined;
   authenticationMethod: string | undefined = undefined;
   reauthenticating = false;
+  principal = '';
+  sessionExpiryS = 0;
   /** Over the rate of new connections: refused when its CONNECT comes. */
   tooFast = false;
   session: Session | undefined = undefined;
@@ -91,6 +93,8 @@ export class Connection implements Client, Timed {
   private readingPaused = false;
   private flushing = false;
   private closeWhenFlushed = false;
+  /** Where in the outbox the DISCONNECT begins, once it has ended. */
+  private farewellAt = 0;
 
   constructor(node: ClientNode, stream: ByteStream, handle: SessionHandle) {
     this.node = node;
@@ -136,9 +140,28 @@ export class Connection implements Client, Timed {
 
   flush(): void {
     this.flushing = false;
+    if (this.node.lease.frozen && this.session !== undefined && this.isHeldBack()) return;
     if (this.pings !== undefined && this.pings.due(this.inbound.unanswered)) this.answerPings();
     this.node.counters.bytesSent += this.outbox.flush();
     if (this.closeWhenFlushed) this.stream.end();
+  }
+
+  /** Rule 11: without a lease nothing leaves but the farewell of a connection that has ended. */
+  private isHeldBack(): boolean {
+    if (this.ended) {
+      this.outbox.dropBefore(this.farewellAt);
+      this.farewellAt = 0;
+      return false;
+    }
+    this.node.lease.hold(this);
+    if (this.outbox.at >= this.node.config.writeBufferMax) this.pauseReading();
+    return true;
+  }
+
+  thaw(): void {
+    if (this.ended) return;
+    this.written();
+    this.resumeReading();
   }
 
   /** PINGREQ: answered when what came before it is. */
@@ -176,6 +199,8 @@ export class Connection implements Client, Timed {
 
   resumeReading(): void {
     if (!this.readingPaused || this.ended || this.node.storeBehind) return;
+    if (this.inbound.tooManyRequests) return;
+    if (this.node.lease.frozen && this.outbox.at >= this.node.config.writeBufferMax) return;
     if (this.inbound.unanswered * 2 > this.node.config.receiveMaximum) return;
     this.readingPaused = false;
     this.stream.resume();
@@ -184,7 +209,8 @@ export class Connection implements Client, Timed {
   // What the session sends through
 
   get writable(): boolean {
-    return !this.ended && this.outbox.waitingBytes < this.node.config.writeBufferMax;
+    if (this.ended || this.node.lease.frozen) return false;
+    return this.outbox.waitingBytes < this.node.config.writeBufferMax;
   }
 
   sendPublish(
@@ -307,6 +333,8 @@ export class Connection implements Client, Timed {
     }
     const leftMs = this.lastPacketMs + this.keepAliveS * 1500 - nowMs;
     if (leftMs > 0) return leftMs;
+    // What it sent meanwhile was not read.
+    if (this.readingPaused) return this.keepAliveS * 1500;
     this.fail(ReasonCode.keepAliveTimeout, 'keep alive timeout');
     return 0;
   }
@@ -325,17 +353,24 @@ export class Connection implements Client, Timed {
   /** Closes from our side, with a DISCONNECT where the protocol has one. */
   close(reasonCode: number, reason: string): void {
     if (this.ended) return;
+    this.farewellAt = this.outbox.at;
     if (this.version === 5 && this.session !== undefined) {
       const packet = { reasonCode, reasonString: this.explains ? reason : undefined };
       this.sendPacket('disconnect', disconnectPacket(packet, this.maximumPacketSize));
     }
-    this.finish({ publishWill: true, sessionExpiryS: undefined, reason });
+    this.leave({ publishWill: true, sessionExpiryS: undefined, reason });
   }
 
   /** ds wants the session back; CONNACK leaves first where it is on its way. */
   kick(reasonCode: number): void {
     if (this.session === undefined) this.kickedEarly = reasonCode;
     else this.close(reasonCode, kickReason(reasonCode));
+  }
+
+  /** ds does not let the session go on: what waits for its client is no longer this node's. */
+  fence(reasonCode: number): void {
+    this.outbox.dropBefore(this.outbox.at);
+    this.kick(reasonCode);
   }
 
   /** The node stops: no will goes out for it, the session goes on when the client is back. */
@@ -366,6 +401,12 @@ export class Connection implements Client, Timed {
 
   /** Ends when what was written has left. */
   finish(end: ConnectionEnd): void {
+    if (this.ended) return;
+    this.farewellAt = this.outbox.at;
+    this.leave(end);
+  }
+
+  private leave(end: ConnectionEnd): void {
     if (this.ended) return;
     const persistent = this.session?.persistent === true;
     this.written();
@@ -408,7 +449,9 @@ export class Connection implements Client, Timed {
   broken(error: unknown): void {
     if (this.ended) return;
     this.node.events.linkFailed(this, error);
-    this.fail(ReasonCode.serverUnavailable, 'server unavailable');
+    // 0x88 is for CONNACK alone.
+    const opened = this.session !== undefined;
+    this.fail(opened ? ReasonCode.serverBusy : ReasonCode.serverUnavailable, 'server unavailable');
   }
 }
 

@@ -1,3 +1,6 @@
+/** SUBSCRIBE and UNSUBSCRIBE of one client that are not answered. */
+const requestsMax = 64;
+
 /** What the connection knows of the publishes that its client has under way. */
 export class Inbound {
   /** QoS 2 identifiers between PUBLISH and PUBREL: `storing`, then `stored`, then `releasing`. */
@@ -7,6 +10,15 @@ export class Inbound {
   /** QoS 2 identifiers that are `stored`: the next step is the client's. */
   private stored = 0;
   private requests = 0;
+
+  /** The identifiers in that state. */
+  in2(state: 'storing' | 'stored'): number[] {
+    const packetIds: number[] = [];
+    for (const [packetId, own] of this.qos2 ?? []) {
+      if (own === state) packetIds.push(packetId);
+    }
+    return packetIds;
+  }
 
   /** Counted against the receive maximum [MQTT-3.3.4-7]. */
   get count(): number {
@@ -18,9 +30,14 @@ export class Inbound {
     return this.count - this.stored + this.requests;
   }
 
-  /** SUBSCRIBE and UNSUBSCRIBE that wait for ds. */
-  beginRequest(): void {
+  /** SUBSCRIBE and UNSUBSCRIBE that wait for ds. False: no more are to be read for now. */
+  beginRequest(): boolean {
     this.requests += 1;
+    return this.requests < requestsMax;
+  }
+
+  get tooManyRequests(): boolean {
+    return this.requests >= requestsMax;
   }
 
   endRequest(): void {

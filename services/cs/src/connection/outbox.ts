@@ -52,6 +52,16 @@ export class Outbox {
     this.at += bytes.length;
   }
 
+  /** Lets go of whole packets that were to leave: those before a place in the buffer. */
+  dropBefore(at: number): void {
+    const dropped = Math.min(at, this.at);
+    this.buffer.copyWithin(0, dropped, this.at);
+    this.at -= dropped;
+    if (this.at > 0 || this.buffer === none) return;
+    giveBack(this.buffer);
+    this.buffer = none;
+  }
+
   /** Bytes that the client has not taken. */
   get waitingBytes(): number {
     return this.at + this.stream.bufferedBytes;

@@ -64,8 +64,8 @@ export class Assigned {
       const sent = subscription !== undefined && !session.expired(message);
       if (sent && qos !== 0) {
         const place: Place = { kind: 'group', group, queue, partition, offset };
-        const inflight = session.take(qos, place, offset, undefined);
-        session.send(inflight, message, retain, subscription.identifiers, subscription.filter);
+        const inflight = session.take(qos, place, offset, undefined, subscription.filter);
+        session.send(inflight, message, retain, subscription.identifiers);
         continue;
       }
       if (sent) session.sendQos0(message, retain, subscription.identifiers);

@@ -1,5 +1,5 @@
 import type { QueueEntry, Message } from '@lmqtt/common/message';
-import type { QueueId } from '@lmqtt/common/ids';
+import type { GroupId, QueueId } from '@lmqtt/common/ids';
 import type { Position, ReadAnswer, SubscriptionOptions } from '@lmqtt/proto/link';
 import { Fifo } from '../fifo.ts';
 import type { QueueFeed, Reader } from '../queue/feed.ts';
@@ -20,7 +20,8 @@ export interface Subscription {
   readonly filter: string;
   options: SubscriptionOptions;
   readonly queue: QueueId;
-  readonly shared: boolean;
+  /** Present where it is shared; then it has no cursors. */
+  readonly group: GroupId | undefined;
   readonly cursors: Cursor[];
   /** The options' subscription identifier as the list that PUBLISH takes. */
   identifiers: readonly number[] | undefined;
@@ -76,6 +77,22 @@ export class Cursor implements Reader, Origin {
     if (position === this.writtenPosition) return undefined;
     this.writtenPosition = position;
     return position;
+  }
+
+  /** Where it stands, for another ds; what is written from now on comes after that. */
+  state(): Position {
+    const { position, outstanding, start } = this;
+    const done: number[] = [];
+    for (let index = 0; index < (outstanding?.length ?? 0); index++) {
+      const each = outstanding?.at(index);
+      if (each?.done === true) done.push(each.offset);
+    }
+    for (const offset of this.done ?? []) {
+      if (offset >= position) done.push(offset);
+    }
+    done.sort((a, b) => a - b);
+    this.writtenPosition = position;
+    return { partition: this.feed.partition, start, position, done };
   }
 
   /** Stored as done by an earlier connection. */
@@ -138,6 +155,13 @@ export class Cursor implements Reader, Origin {
     this.owner.deliverQos0(this, message);
   }
 
+  /** Another ds pushes from now on: what it stored before is to be read. */
+  readAnew(): void {
+    if (this.closed) return;
+    this.knownEnd = Number.POSITIVE_INFINITY;
+    this.owner.ready(this);
+  }
+
   recheck(): void {
     if (this.loading || this.queued || this.closed) return;
     this.knownEnd = Number.POSITIVE_INFINITY;
@@ -157,7 +181,8 @@ export class Cursor implements Reader, Origin {
   pass(offset: number, outstanding: Outstanding | undefined): void {
     this.next = offset + 1;
     if (this.page !== undefined) this.passPage(offset);
-    this.done?.delete(offset);
+    // Above the position it stays known as done, for whoever the session is presented to.
+    if (this.done !== undefined && this.position > offset) this.done.delete(offset);
     if (outstanding === undefined) {
       this.owner.moved(this);
       return;
@@ -187,7 +212,15 @@ export class Cursor implements Reader, Origin {
     if (list?.at(0)?.done !== true) return;
     do list.shift();
     while (list.at(0)?.done === true);
+    if (this.done !== undefined) this.forgetDone(this.done);
     this.owner.moved(this);
+  }
+
+  private forgetDone(done: Set<number>): void {
+    const { position } = this;
+    for (const offset of done) {
+      if (offset < position) done.delete(offset);
+    }
   }
 
   close(): void {

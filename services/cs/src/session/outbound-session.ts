@@ -54,14 +54,19 @@ export interface OutboundSession {
   expired(message: Message): boolean;
   sendQos0(message: Message, retain: boolean, identifiers: readonly number[] | undefined): void;
   /** Takes a packet identifier for a message; only where the window has room. */
-  take(qos: 1 | 2, place: Place | undefined, offset: number, origin: Origin | undefined): Inflight;
+  take(
+    qos: 1 | 2,
+    place: Place | undefined,
+    offset: number,
+    origin: Origin | undefined,
+    filter: string,
+  ): Inflight;
   /** Stores the identifier and sends; at QoS 2 in this order, at QoS 1 without waiting. */
   send(
     inflight: Inflight,
     message: Message,
     retain: boolean,
     identifiers: readonly number[] | undefined,
-    filter: string,
   ): void;
   /** Sends again, under its identifier and with DUP, what was sent before a reconnect. */
   resend(

@@ -2,6 +2,7 @@ import type { Message } from '@lmqtt/common/message';
 import type { OutboundState } from '@lmqtt/proto/link';
 import type { Cursor } from './cursor.ts';
 import type { OutboundSession } from './outbound-session.ts';
+import { pumpLater } from './retry.ts';
 import { Inflight } from './window.ts';
 import type { Origin, Outstanding } from './window.ts';
 
@@ -48,6 +49,7 @@ export class Redelivery {
         place,
         offset,
         origin,
+        state.filter,
         state.state,
       );
       session.window.add(inflight);
@@ -134,14 +136,18 @@ export class Redelivery {
     this.loading = true;
     this.page.clear();
     this.pageKey = String(state.sequence);
-    this.read(state)
-      .catch(() => {
-        // ds is away or has dropped the queue: told as lost below, or tried with the next connection.
-      })
-      .finally(() => {
+    this.read(state).then(
+      () => {
         this.loading = false;
         if (!this.session.closed) this.session.node.schedule(this.session);
-      });
+      },
+      () => {
+        // Not an answer: only what the store does not have is lost.
+        this.loading = false;
+        this.pageKey = '';
+        pumpLater(this.session);
+      },
+    );
   }
 
   private async read(state: OutboundState): Promise<void> {

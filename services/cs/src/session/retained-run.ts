@@ -3,6 +3,7 @@ import { lowerQos } from '@lmqtt/common/qos';
 import type { Place } from '@lmqtt/proto/link';
 import type { Subscription } from './cursor.ts';
 import type { OutboundSession } from './outbound-session.ts';
+import { pumpLater } from './retry.ts';
 
 const pageMessagesMax = 256;
 const pageBytesMax = 1 << 20;
@@ -15,7 +16,9 @@ const pageBytesMax = 1 << 20;
 export class RetainedRun {
   readonly subscription: Subscription;
   private readonly session: OutboundSession;
+  /** The page comes after this topic. */
   private after: string;
+  private next: string | undefined = undefined;
   private page: Message[] | undefined = undefined;
   private index = 0;
   private last = false;
@@ -25,6 +28,11 @@ export class RetainedRun {
     this.session = session;
     this.subscription = subscription;
     this.after = after;
+  }
+
+  /** The topic after which nothing was sent. */
+  get sentAfter(): string {
+    return this.page?.[this.index - 1]?.topic ?? this.after;
   }
 
   /** True when all is sent. */
@@ -58,14 +66,15 @@ export class RetainedRun {
     }
     if (!session.hasRoom) return false;
     const place: Place = { kind: 'retained', topic: message.topic, orderKey };
-    const inflight = session.take(qos, place, -1, undefined);
-    session.send(inflight, message, true, identifiers, subscription.filter);
+    const inflight = session.take(qos, place, -1, undefined, subscription.filter);
+    session.send(inflight, message, true, identifiers);
     return true;
   }
 
   private pageSent(): void {
     this.page = undefined;
     this.index = 0;
+    this.after = this.next ?? this.after;
     const { session, subscription, after } = this;
     session.node.journal.write({
       kind: 'retained-cursor',
@@ -89,17 +98,14 @@ export class RetainedRun {
       .then((answer) => {
         this.page = answer.messages;
         this.index = 0;
-        if (answer.next === undefined) this.last = true;
-        else this.after = answer.next;
-      })
-      .catch(() => {
-        // The rest comes with the next connection: the cursor stays where it is.
-        this.last = true;
-        this.page = undefined;
-      })
-      .finally(() => {
+        this.next = answer.next;
+        this.last = answer.next === undefined;
         this.loading = false;
         if (!session.closed) session.node.schedule(session);
+      })
+      .catch(() => {
+        this.loading = false;
+        pumpLater(session);
       });
   }
 }

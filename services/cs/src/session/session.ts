@@ -81,19 +81,19 @@ export class Session implements CursorOwner, OutboundSession {
       filter: state.filter,
       options: state.options,
       queue: state.queue,
-      shared: state.group !== undefined,
+      group: state.group,
       cursors: [],
       identifiers,
     };
     this.subscriptions.set(state.filter, subscription);
-    if (!subscription.shared) this.byQueue.set(state.queue, subscription);
+    if (subscription.group === undefined) this.byQueue.set(state.queue, subscription);
     for (const position of state.positions) {
       const feed = this.node.feed(state.queue, position.partition);
       const cursor = new Cursor(subscription, feed, position, this);
       subscription.cursors.push(cursor);
       this.ready(cursor);
     }
-    if (subscription.shared) {
+    if (subscription.group !== undefined) {
       this.assigned ??= new Assigned(this);
       this.node.credit(this);
     }
@@ -116,7 +116,7 @@ export class Session implements CursorOwner, OutboundSession {
   }
 
   private close(subscription: Subscription): void {
-    if (!subscription.shared) this.byQueue.delete(subscription.queue);
+    if (subscription.group === undefined) this.byQueue.delete(subscription.queue);
     for (const cursor of subscription.cursors) {
       cursor.close();
       this.node.releaseFeed(cursor.feed);
@@ -227,9 +227,9 @@ export class Session implements CursorOwner, OutboundSession {
         continue;
       }
       const place = this.placeOf(cursor, own.offset);
-      const inflight = this.take(qos, place, own.offset, cursor);
+      const inflight = this.take(qos, place, own.offset, cursor, subscription.filter);
       cursor.pass(own.offset, inflight);
-      this.send(inflight, message, retain, subscription.identifiers, subscription.filter);
+      this.send(inflight, message, retain, subscription.identifiers);
     }
   }
 
@@ -247,7 +247,7 @@ export class Session implements CursorOwner, OutboundSession {
     const own = owed.find((each) => each.cursor === cursor) ?? owed[0];
     if (own === undefined) throw new Error('a message that no cursor is owed');
     const place = this.placeOf(own.cursor, own.offset);
-    const inflight = this.take(qos, place, own.offset, own.cursor);
+    const inflight = this.take(qos, place, own.offset, own.cursor, filter);
     for (const each of owed) {
       if (each === own) {
         each.cursor.pass(each.offset, inflight);
@@ -257,7 +257,7 @@ export class Session implements CursorOwner, OutboundSession {
       each.cursor.pass(each.offset, outstanding);
       (inflight.shadows ??= []).push({ origin: each.cursor, outstanding });
     }
-    this.send(inflight, message, retain, identifiers, filter);
+    this.send(inflight, message, retain, identifiers);
     return 'sent';
   }
 
@@ -327,11 +327,17 @@ export class Session implements CursorOwner, OutboundSession {
   }
 
   /** Takes a packet identifier for a message. */
-  take(qos: 1 | 2, place: Place | undefined, offset: number, origin: Origin | undefined): Inflight {
+  take(
+    qos: 1 | 2,
+    place: Place | undefined,
+    offset: number,
+    origin: Origin | undefined,
+    filter: string,
+  ): Inflight {
     const packetId = this.window.nextPacketId();
     const sequence = this.window.nextSequence();
     const state = qos === 2 && this.persistent ? 'storing' : 'sent';
-    const inflight = new Inflight(packetId, qos, sequence, place, offset, origin, state);
+    const inflight = new Inflight(packetId, qos, sequence, place, offset, origin, filter, state);
     this.window.add(inflight);
     return inflight;
   }
@@ -342,9 +348,8 @@ export class Session implements CursorOwner, OutboundSession {
     message: Message,
     retain: boolean,
     identifiers: readonly number[] | undefined,
-    filter: string,
   ): void {
-    const { packetId, qos, sequence, place } = inflight;
+    const { packetId, qos, sequence, place, filter } = inflight;
     if (place === undefined || (!this.persistent && place.kind !== 'group')) {
       this.transmit(inflight, message, false, retain, identifiers);
       return;
@@ -399,7 +404,7 @@ export class Session implements CursorOwner, OutboundSession {
       for (const shadow of shadows) shadow.origin.completed(shadow.outstanding);
     }
     if (this.assigned !== undefined) this.node.credit(this);
-    if (!this.scheduled && this.waits) this.node.schedule(this);
+    this.wake();
   }
 
   private get waits(): boolean {
@@ -409,6 +414,33 @@ export class Session implements CursorOwner, OutboundSession {
       this.retained !== undefined ||
       (this.assigned !== undefined && this.assigned.count > 0)
     );
+  }
+
+  // Another ds
+
+  /** After which topic retained messages are owed; undefined: none are. */
+  retainedAfter(subscription: Subscription): string | undefined {
+    // Subscribed again meanwhile, the last run has the longest way to go.
+    return this.retained?.findLast((run) => run.subscription === subscription)?.sentAfter;
+  }
+
+  /** It was presented: what groups gave and what did not go out is given again. */
+  presented(): void {
+    this.assigned?.startAnew();
+  }
+
+  /** The ds that it was presented to has it. */
+  goOn(): void {
+    for (const subscription of this.subscriptions.values()) {
+      for (const cursor of subscription.cursors) cursor.readAnew();
+    }
+    this.assigned?.announceAnew();
+    this.wake();
+  }
+
+  /** The outlet takes again. */
+  wake(): void {
+    if (!this.scheduled && this.waits) this.node.schedule(this);
   }
 
   /** The connection ended. What is stored goes on with the next one. */

@@ -20,6 +20,8 @@ export class Inflight implements Outstanding {
   readonly place: Place | undefined;
   readonly offset: number;
   readonly origin: Origin | undefined;
+  /** Of the subscription that it was sent for. */
+  readonly filter: string;
   /** The same message in other queues of the session. */
   shadows: { readonly origin: Origin; readonly outstanding: Outstanding }[] | undefined = undefined;
   /**
@@ -36,6 +38,7 @@ export class Inflight implements Outstanding {
     place: Place | undefined,
     offset: number,
     origin: Origin | undefined,
+    filter: string,
     state: Inflight['state'],
   ) {
     this.packetId = packetId;
@@ -44,6 +47,7 @@ export class Inflight implements Outstanding {
     this.place = place;
     this.offset = offset;
     this.origin = origin;
+    this.filter = filter;
     this.state = state;
   }
 }
@@ -126,6 +130,12 @@ export class Window {
     if (slots === undefined) return undefined;
     const inflight = slots[packetId & (slots.length - 1)];
     return inflight?.packetId === packetId ? inflight : undefined;
+  }
+
+  *entries(): Iterable<Inflight> {
+    for (const inflight of this.slots ?? []) {
+      if (inflight !== undefined) yield inflight;
+    }
   }
 
   remove(packetId: number): void {

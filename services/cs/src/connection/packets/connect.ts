@@ -8,6 +8,7 @@ import { connack } from '../../codec/cold.ts';
 import type { Connect, ConnectWill } from '../../packet/connect.ts';
 import { Session } from '../../session/session.ts';
 import type { Client } from '../client.ts';
+import { interned } from '../principals.ts';
 import { sendAuth } from './send-auth.ts';
 
 const neverExpires = 0xffff_ffff;
@@ -44,6 +45,8 @@ interface Refusal {
 
 function refusalOf(connection: Client, packet: Connect): Refusal | undefined {
   const { node } = connection;
+  if (!node.link.up)
+    return { reasonCode: ReasonCode.serverUnavailable, reason: 'no dispatch node' };
   if (node.connectionCount > node.config.maxConnections) {
     node.events.limit('MAX_CONNECTIONS');
     return { reasonCode: ReasonCode.quotaExceeded, reason: 'too many connections' };
@@ -144,6 +147,8 @@ function accept(connection: Client, answer: Extract<ConnectAnswer, { kind: 'acce
     node,
     connection,
   );
+  connection.principal = interned(answer.principal);
+  connection.sessionExpiryS = answer.sessionExpiryS;
   // `open` lets go of the CONNECT that the answer is made from.
   const packet = connackOf(connection, answer);
   connection.open(session);

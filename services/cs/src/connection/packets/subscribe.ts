@@ -38,7 +38,7 @@ export function onSubscribe(connection: Client, packet: Subscribe): void {
     return;
   }
   connection.node.turn.flush();
-  connection.inbound.beginRequest();
+  if (!connection.inbound.beginRequest()) connection.pauseReading();
   connection.node.link
     .subscribe(connection.handle, entries)
     .then((answers) => {
@@ -47,6 +47,7 @@ export function onSubscribe(connection: Client, packet: Subscribe): void {
         reasonCodes[places[index] ?? -1] = reasonOf(connection, entry, answers[index]);
       });
       subscribed(connection, packet, reasonCodes, answers);
+      connection.resumeReading();
     })
     .catch((error: unknown) => connection.broken(error));
 }

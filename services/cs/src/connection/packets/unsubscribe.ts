@@ -13,7 +13,7 @@ export function onUnsubscribe(connection: Client, packet: Unsubscribe): void {
     return;
   }
   const { node, handle, inbound } = connection;
-  inbound.beginRequest();
+  if (!inbound.beginRequest()) connection.pauseReading();
   node.turn.flush();
   node.link
     .unsubscribe(handle, filters)
@@ -31,6 +31,7 @@ export function onUnsubscribe(connection: Client, packet: Unsubscribe): void {
         'unsuback',
         unsuback({ packetId, reasonCodes }, connection.version, connection.maximumPacketSize),
       );
+      connection.resumeReading();
     })
     .catch((error: unknown) => connection.broken(error));
 }
