@@ -72,6 +72,8 @@ const areas = [
 
   { name: 'ops', at: 'services/ops/src/', may: ['common'] },
   { name: 'standalone/root', at: 'services/standalone/src/service.ts', may: everything },
+  { name: 'standalone/root', at: 'services/standalone/src/cs-process.ts', may: everything },
+  { name: 'standalone/root', at: 'services/standalone/src/ds-process.ts', may: everything },
   {
     name: 'standalone',
     at: 'services/standalone/src/',
@@ -96,7 +98,8 @@ const isAdapter = (path) =>
 /** What a port may speak of: the vocabulary, the link's frames, and its own records. */
 const portVocabulary = /^(services\/common\/src\/|proto\/src\/link\.ts$)/;
 
-const isRoot = (path) => /^services\/\w+\/src\/service\.ts$/.test(path);
+/** Composition roots. */
+const isRoot = (path) => areas.some(({ at, may }) => at === path && may === everything);
 
 function* sourcesIn(folder) {
   if (!existsSync(join(root, folder))) return;

@@ -4,8 +4,10 @@ import type { ClientId, NodeId } from '@lmqtt/common/ids';
 export interface NodeStatus {
   readonly nodeId: NodeId;
   readonly roles: readonly ('cs' | 'ds' | 'ops')[];
-  readonly version: string;
-  readonly startedAtMs: number;
+  /** `null`: the node that is asked does not know it. */
+  readonly version: string | null;
+  /** `null`: the node that is asked does not know it. */
+  readonly startedAtMs: number | null;
   readonly connections: number;
   /** Sessions, connected or not, that this node keeps. */
   readonly sessions: number;

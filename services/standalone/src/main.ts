@@ -11,8 +11,10 @@ const usage = `lmqtt: an MQTT broker
 
 Commands:
   standalone   run the broker in one process (when no command is given)
+  ds           run a dispatch node: it keeps messages and sessions, and cs nodes connect to it
+  cs           run a connection node: clients connect to it, and it connects to ds; keeps no files
   passwd       add, change, delete and list the users of a password file (see passwd --help)
-  --help       this text
+  --help       this text; after ds or cs, the settings that it reads
   --version    the version
 `;
 
@@ -22,9 +24,9 @@ count more than the environment, the environment more than files. One file may s
 each reads what it needs.
 `;
 
-const programs: readonly string[] = ['standalone'] satisfies readonly ProgramName[];
+const programs: readonly string[] = ['standalone', 'ds', 'cs'] satisfies readonly ProgramName[];
 
-function isProgram(command: string): command is 'standalone' {
+function isProgram(command: string): command is ProgramName {
   return programs.includes(command);
 }
 
@@ -41,7 +43,7 @@ async function dispatch(args: readonly string[]): Promise<number | undefined> {
     throw new SettingsError(`${command}: there is no such command (see --help)`);
   }
   if (rest.includes('--help') || rest.includes('-h')) {
-    const head = command === 'standalone' ? usage : '';
+    const head = command === 'standalone' ? usage : `lmqtt ${command} [settings]\n`;
     process.stdout.write(`${head}\n${settingsHelp}\n${helpText(command)}\n`);
     return 0;
   }

@@ -1,8 +1,9 @@
 // A program from its settings to its end by a signal.
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { SettingsError } from '@lmqtt/common/settings/parse';
 import { readSettings, type Sources } from '@lmqtt/common/settings/read';
-import type { Settings } from '@lmqtt/common/settings/row';
+import type { ProgramName, Settings } from '@lmqtt/common/settings/row';
 
 import { announcement } from './announcement.ts';
 import type { RunningProgram } from './program.ts';
@@ -11,11 +12,13 @@ import { isBug, startFailure } from './start-failure.ts';
 type Start = (settings: Settings, stopping: AbortSignal) => Promise<RunningProgram>;
 
 /** Loaded only when asked for: a cs needs no store, a ds no codec. */
-const starts: Readonly<Record<'standalone', () => Promise<Start>>> = {
+const starts: Readonly<Record<ProgramName, () => Promise<Start>>> = {
   standalone: async () => {
     const { startStandalone } = await import('./service.ts');
     return (settings, stopping) => startStandalone(settings, { stopping });
   },
+  ds: async () => (await import('./ds-process.ts')).startDsProcess,
+  cs: async () => (await import('./cs-process.ts')).startCsProcess,
 };
 
 const signalNumbers = { SIGINT: 2, SIGTERM: 15 } as const;
@@ -56,7 +59,7 @@ async function stopAndExit(started: Promise<RunningProgram>, timeoutMs: number):
 }
 
 /** Throws `SettingsError`; resolves when it runs. Where it cannot, the process ends with 1. */
-export async function runProgram(name: 'standalone', sources: Sources): Promise<void> {
+export async function runProgram(name: ProgramName, sources: Sources): Promise<void> {
   const settings = readSettings(sources, name);
   const stopping = new AbortController();
   const started = starts[name]().then((start) => start(settings, stopping.signal));
@@ -66,7 +69,7 @@ export async function runProgram(name: 'standalone', sources: Sources): Promise<
     if (!stopping.signal.aborted) process.stdout.write(announcement(settings, ports));
   } catch (error) {
     if (stopping.signal.aborted) return;
-    if (isBug(error)) throw error;
+    if (isBug(error) || error instanceof SettingsError) throw error;
     process.stderr.write(`lmqtt: ${startFailure(settings, error)}\n`);
     // What did start may keep the process alive.
     process.exit(1);

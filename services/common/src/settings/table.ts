@@ -460,7 +460,7 @@ export const table = {
     default: 3000,
     min: 300,
     max: 60_000,
-    roles: ['ds'],
+    roles: ['cs', 'ds'],
     about: 'How long a cs may act without a word from ds; renewed each third of it',
   },
   DS_LOST_MS: {

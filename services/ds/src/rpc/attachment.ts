@@ -11,6 +11,7 @@ import { WireError } from '@lmqtt/proto/wire/wire-error';
 import type { WireReader } from '@lmqtt/proto/wire/wire-reader';
 import type { Admission } from './admission.ts';
 import { DownstreamItems } from './downstream-items.ts';
+import type { NodeFigures } from './node-figures.ts';
 import { Presenting } from './presenting.ts';
 import type { RpcEvents } from './rpc-events.ts';
 import type { RpcStream } from './rpc-stream.ts';
@@ -22,6 +23,7 @@ export interface AttachmentPorts {
   readonly clock: Clock;
   readonly limits: ExchangeLimits;
   readonly waitingBytesMax: number;
+  readonly figures: NodeFigures;
   /** Whether the node's name stays taken: its lease is still to be judged. */
   readonly onClosed: (attachment: Attachment, leased: boolean) => void;
 }
@@ -68,9 +70,8 @@ export class Attachment implements FrameTaker {
     return this.#phase === 'admitted';
   }
 
-  /** Nothing of it is known to ds yet. */
-  get presenting(): boolean {
-    return this.#phase === 'presenting';
+  get closed(): boolean {
+    return this.#phase === 'closed';
   }
 
   get lastRenew(): Renew | undefined {
@@ -126,6 +127,7 @@ export class Attachment implements FrameTaker {
     const { renew } = pulse;
     if (renew === undefined || this.#phase === 'closed') return;
     this.#lastRenew = renew;
+    this.#ports.figures.told(this.instance, renew.counters);
     // Before it is admitted, the lease under its name may be that of the process before.
     if (this.#phase === 'admitted' && !this.#ports.admission.renew(this.node)) {
       this.close(status.ABORTED, leaseEnded);

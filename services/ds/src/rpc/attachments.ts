@@ -2,9 +2,10 @@ import { status } from '@grpc/grpc-js';
 import type { NodeId } from '@lmqtt/common/ids';
 import { Attachment, type AttachmentPorts, nodeIdInUse } from './attachment.ts';
 import type { Greeting } from './handshake.ts';
+import { NodeFigures } from './node-figures.ts';
 import type { RpcStream } from './rpc-stream.ts';
 
-export type AttachmentsPorts = Omit<AttachmentPorts, 'onClosed'>;
+export type AttachmentsPorts = Omit<AttachmentPorts, 'figures' | 'onClosed'>;
 
 /** A node that is attached. */
 export interface NodeLine {
@@ -14,18 +15,20 @@ export interface NodeLine {
 }
 
 /**
- * Which cs a stream belongs to. A node has one attachment; one that was admitted gives its name
- * free when ds has judged its lease or it has left, not before.
+ * Which cs a stream belongs to. A node has one attachment. One that was admitted holds its name
+ * until ds has judged its lease or it has left; only its own process may begin anew before.
  */
 export class Attachments {
   readonly #ports: AttachmentPorts;
+  readonly #figures = new NodeFigures();
   readonly #byId = new Map<string, Attachment>();
-  /** Undefined: its attachment has failed, its lease has not ended. */
-  readonly #byNode = new Map<NodeId, Attachment | undefined>();
+  /** Closed ones too, while their lease lasts. */
+  readonly #byNode = new Map<NodeId, Attachment>();
 
   constructor(ports: AttachmentsPorts) {
     this.#ports = {
       ...ports,
+      figures: this.#figures,
       onClosed: (attachment, leased) => this.#closed(attachment, leased),
     };
     ports.admission.onNodeEnded((node) => this.#nodeEnded(node));
@@ -39,30 +42,22 @@ export class Attachments {
       return;
     }
     const holder = this.#byNode.get(node);
-    // The stream over which it said so is lost to it.
-    if (holder?.instance === instance && holder.presenting)
-      holder.close(status.ABORTED, 'this process has begun anew');
-    if (this.#byNode.has(node)) {
+    if (holder !== undefined && holder.instance !== instance) {
       const why = nodeIdInUse(node);
       this.#ports.events.refused('node id in use', stream.address, why);
       stream.end(status.ALREADY_EXISTS, why);
       return;
     }
+    holder?.close(status.ABORTED, 'this process has begun anew');
     const attachment = new Attachment(node, instance, this.#ports);
     this.#byId.set(attachment.id, attachment);
     this.#byNode.set(node, attachment);
     attachment.open(stream, false, 0);
   }
 
-  /** Of all nodes that are attached, by name. */
+  /** Of all nodes, by name. */
   counters(): Record<string, number> {
-    const sums: Record<string, number> = {};
-    for (const { lastRenew } of this.#byId.values()) {
-      if (lastRenew === undefined) continue;
-      for (const [name, count] of Object.entries(lastRenew.counters))
-        sums[name] = (sums[name] ?? 0) + count;
-    }
-    return sums;
+    return this.#figures.totals();
   }
 
   nodes(): NodeLine[] {
@@ -93,13 +88,13 @@ export class Attachments {
 
   #nodeEnded(node: NodeId): void {
     const attachment = this.#byNode.get(node);
-    if (attachment === undefined) this.#byNode.delete(node);
-    else attachment.leaseEnded();
+    if (attachment?.closed === true) this.#byNode.delete(node);
+    else attachment?.leaseEnded();
   }
 
   #closed(attachment: Attachment, leased: boolean): void {
     this.#byId.delete(attachment.id);
-    if (leased) this.#byNode.set(attachment.node, undefined);
-    else this.#byNode.delete(attachment.node);
+    if (!leased && this.#byNode.get(attachment.node) === attachment)
+      this.#byNode.delete(attachment.node);
   }
 }

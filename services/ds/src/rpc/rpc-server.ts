@@ -19,7 +19,7 @@ export interface RpcOptions {
 
 export interface RpcServer {
   readonly port: number;
-  /** Figures of the attached nodes, summed, as their last Renew told them. */
+  /** Figures of all nodes since their starts, summed, as their last Renew told them. */
   counters(): Record<string, number>;
   nodes(): NodeLine[];
   /** Streams end so that cs comes back at once; sessions stay as they are. */
