@@ -126,6 +126,7 @@ export class RpcEvents {
   }
 
   pushesDropped(stored: number, notStored: number): void {
+    this.#metrics.limits.LINK_BUFFER_BYTES_MAX += 1;
     this.#dropped.stored += stored;
     this.#dropped['not stored'] += notStored;
   }
