@@ -55,7 +55,11 @@ function start(command, name, flags) {
       // A group of its own: Ctrl-C comes to us alone, and we end the cs before their ds.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, LMQTT_CLUSTER_SECRET: secret, LMQTT_NODE_ID: name },
+      env: {
+        LMQTT_LOG_LEVEL: 'warn',
+        ...process.env,
+        ...{ LMQTT_CLUSTER_SECRET: secret, LMQTT_NODE_ID: name },
+      },
     },
   );
   const label = name.padEnd(nameColumns);

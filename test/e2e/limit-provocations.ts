@@ -2,15 +2,21 @@
 import assert from 'node:assert/strict';
 import type { LimitName } from '@lmqtt/common/settings/row';
 import type { Broker } from '../harness/broker.ts';
+import type { Cluster } from '../harness/cluster.ts';
 import * as packets from '../harness/packets.ts';
 import type { RawClient } from '../harness/wire.ts';
 import { connected, connectRaw, unique } from '../harness/wire.ts';
 
-export interface Provocation {
+interface ProvocationOf<T> {
   readonly settings: Readonly<Record<string, string>>;
   /** Reaches the limit and checks what the table says of it. */
-  readonly provoke: (broker: Broker) => Promise<void>;
+  readonly provoke: (broker: T) => Promise<void>;
 }
+
+export type Provocation =
+  | (ProvocationOf<Broker> & { readonly of?: undefined })
+  /** Of what is between cs and ds. */
+  | (ProvocationOf<Cluster> & { readonly of: 'cluster' });
 
 const client5 = (broker: Broker): Promise<RawClient> =>
   connected(broker.mqttPort, { version: 5, clientId: unique('c') });
@@ -49,7 +55,7 @@ async function numbersUntil(client: RawClient, last: number): Promise<number[]> 
   return numbers;
 }
 
-export async function metricRises(broker: Broker, metric: string): Promise<void> {
+export async function metricRises(broker: Pick<Broker, 'metrics'>, metric: string): Promise<void> {
   for (let tries = 0; tries < 60; tries += 1) {
     if (((await broker.metrics()).get(metric) ?? 0) > 0) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
@@ -322,6 +328,44 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
       for (let packetId = 1; packetId <= count; packetId += 1) {
         await publisher.expect('puback', { packetId, reason: 0 });
       }
+    },
+  },
+  DS_LOST_MS: {
+    of: 'cluster',
+    settings: { DS_LOST_MS: '500', LEASE_MS: '600' },
+    provoke: async (cluster) => {
+      const five = await connected(cluster.node(1).port('mqtt'), { version: 5 });
+      const four = await connected(cluster.node(1).port('mqtt'));
+      await cluster.ds.kill();
+      await five.expectDisconnect(0x89);
+      await four.expectClose();
+      await cluster.ds.start();
+    },
+  },
+  LINK_BUFFER_BYTES_MAX: {
+    of: 'cluster',
+    // A node that is stopped for a moment keeps its lease.
+    settings: { LINK_BUFFER_BYTES_MAX: '64k', LEASE_MS: '20s' },
+    provoke: async (cluster) => {
+      const subscriber = await connected(cluster.node(1).port('mqtt'), { version: 5 });
+      await subscriber.subscribe('behind', 1);
+      const publisher = await connected(cluster.node(2).port('mqtt'), { version: 5 });
+      const count = 60;
+      cluster.node(1).freeze();
+      for (let number = 1; number <= count; number += 1) {
+        const payload = `${number} ${'x'.repeat(publishBytes)}`;
+        await publisher.publish('behind', payload, { qos: 1 });
+      }
+      publisher.sendPublish({ topic: 'behind', payload: '0 not stored' });
+      await publisher.ping();
+      cluster.node(1).thaw();
+      for (let number = 1; number <= count; number += 1) {
+        const { payload } = await subscriber.receive();
+        assert.equal(Number.parseInt(payload.toString(), 10), number);
+      }
+      await subscriber.expectNothing();
+      await metricRises(cluster, 'lmqtt_rpc_pushes_dropped_total{kind="stored"}');
+      await metricRises(cluster, 'lmqtt_rpc_pushes_dropped_total{kind="not stored"}');
     },
   },
 };

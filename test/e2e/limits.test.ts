@@ -1,7 +1,9 @@
 // Each limit of the settings table is reached on purpose: its refusal and its metric are as told.
 import assert from 'node:assert/strict';
-import { afterEach, describe, test } from 'node:test';
+import { afterEach, describe, test, type TestContext } from 'node:test';
 import { limits } from '@lmqtt/common/settings/row';
+import type { Broker } from '../harness/broker.ts';
+import { startCluster } from '../harness/cluster.ts';
 import { startBroker } from '../harness/shape.ts';
 import { closeAllClients } from '../harness/wire.ts';
 import { metricRises, provocations } from './limit-provocations.ts';
@@ -13,15 +15,30 @@ void test('each limit of the table has a provocation', () => {
   assert.deepEqual(Object.keys(provocations).sort(), [...names].sort());
 });
 
+/** Reaches the limit of what was started, which stops with the test. */
+async function provoked<T extends Pick<Broker, 'metrics' | 'stop'>>(
+  t: TestContext,
+  started: Promise<T>,
+  metric: string,
+  provoke: (broker: T) => Promise<void>,
+): Promise<void> {
+  const broker = await started;
+  t.after(() => broker.stop());
+  assert.equal((await broker.metrics()).get(metric), 0);
+  await provoke(broker);
+  await metricRises(broker, metric);
+}
+
 void describe('limits', () => {
   for (const { name, metric, refusal } of limits) {
     void test(`${name}: ${refusal}`, async (t) => {
-      const { settings, provoke } = provocations[name];
-      const broker = await startBroker({ settings });
-      t.after(() => broker.stop());
-      assert.equal((await broker.metrics()).get(metric), 0);
-      await provoke(broker);
-      await metricRises(broker, metric);
+      const provocation = provocations[name];
+      const { settings } = provocation;
+      if (provocation.of === 'cluster') {
+        await provoked(t, startCluster({ settings }), metric, provocation.provoke);
+      } else {
+        await provoked(t, startBroker({ settings }), metric, provocation.provoke);
+      }
     });
   }
 });

@@ -128,6 +128,7 @@ export class CsEvents implements SessionEvents {
 
   /** Without a lease for longer than clients are kept. */
   dsLost(connections: number): void {
+    this.limit('DS_LOST_MS');
     this.leaseEvents.given_up += 1;
     this.log.error({ connections }, 'no lease for too long: connections closed');
   }

@@ -470,6 +470,7 @@ export const table = {
     max: 3_600_000,
     roles: ['cs'],
     about: 'How long a cs without its lease keeps its connections',
+    limit: 'DISCONNECT 0x89, or closed before 5.0',
   },
   LINK_WINDOW_FRAMES: {
     kind: 'integer',
@@ -486,6 +487,7 @@ export const table = {
     max: '4g',
     roles: ['cs', 'ds'],
     about: 'Bytes that wait for the link, for each node',
+    limit: 'QoS 0 is dropped; messages that are stored come late, read from the store',
   },
 
   // Operation

@@ -102,6 +102,7 @@ export class LinkEvents {
 
   qos0Dropped(reason: DropReason, count: number): void {
     this.dropped[reason] += count;
+    if (reason === 'link behind') this.metrics.limits.LINK_BUFFER_BYTES_MAX += 1;
   }
 }
 
