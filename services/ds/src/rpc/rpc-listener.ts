@@ -187,7 +187,12 @@ export class RpcListener {
   #handOver(socket: Socket, address: string): void {
     const peer = new PeerConnection(socket, address);
     this.#peers.set(address, peer);
+    // A connection that asks for nothing is none of ours, whatever it speaks.
+    const timer = setTimeout(() => {
+      if (!peer.used) peer.destroy();
+    }, greetMs).unref();
     socket.once('close', () => {
+      clearTimeout(timer);
       this.#peers.delete(address);
       if (!peer.used)
         this.#events.refused('no exchange', address, 'a connection that asked for no exchange');
