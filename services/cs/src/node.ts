@@ -28,7 +28,7 @@ import type { CsEvents } from './events.ts';
 import { DueReports } from './due-reports.ts';
 import { Feeds } from './queue/feeds.ts';
 import type { QueueFeed } from './queue/feed.ts';
-import { Lease } from './lease.ts';
+import { LeaseGate } from './lease-gate.ts';
 import { Presentation } from './presentation.ts';
 import type { Cursor } from './session/cursor.ts';
 import type { SessionJournal } from './session/journal.ts';
@@ -55,7 +55,7 @@ export class CsNode implements Downstream, ClientNode {
   readonly journal: SessionJournal;
   readonly wheel: Wheel;
   readonly link: Link;
-  readonly lease: Lease;
+  readonly leaseGate: LeaseGate;
   private readonly server: LinkServer;
   private readonly clock: Clock;
   private readonly feeds: Feeds;
@@ -97,8 +97,8 @@ export class CsNode implements Downstream, ClientNode {
     this.server = server;
     this.link = server.attach(this);
     const { link } = this;
-    this.lease = new Lease(link, clock, (frozen) => this.leaseChanged(frozen));
-    const { lease } = this;
+    this.leaseGate = new LeaseGate(link, clock, (frozen) => this.leaseChanged(frozen));
+    const { leaseGate } = this;
     this.feeds = new Feeds(
       {
         ringMessagesMax: config.ringMessages,
@@ -112,7 +112,7 @@ export class CsNode implements Downstream, ClientNode {
       publish: (batch) => link.publish(batch),
       write: (batch, durable) => link.write(batch, durable),
       beforeWrites: () => this.reports.beforeWrites(),
-      beforeOutputs: () => lease.look(),
+      beforeOutputs: () => leaseGate.look(),
       ended: () => this.feeds.release(),
     });
     const { turn } = this;
@@ -193,7 +193,7 @@ export class CsNode implements Downstream, ClientNode {
   closed(connection: Client, end: ConnectionEnd): Promise<void> {
     this.connections.delete(connection.handle);
     this.heldBack.delete(connection);
-    this.lease.forget(connection);
+    this.leaseGate.forget(connection);
     const { session, handle } = connection;
     if (session === undefined) return Promise.resolve();
     this.openCount -= 1;
@@ -309,12 +309,12 @@ export class CsNode implements Downstream, ClientNode {
       this.connections.get(session)?.fence(reasonCode);
     }
     for (const { session } of this.connections.values()) session?.goOn();
-    this.lease.look();
+    this.leaseGate.look();
     if (presented > 0) this.events.presented(presented, refusals.length);
   }
 
   linkChanged(): void {
-    this.lease.look();
+    this.leaseGate.look();
     this.turn.begin();
   }
 
@@ -330,7 +330,7 @@ export class CsNode implements Downstream, ClientNode {
 
   /** Clients are not kept for ever by a node that can do nothing for them. */
   private closeWithoutLease(): void {
-    if (this.openCount === 0 || this.lease.overMs < this.config.dsLostMs) return;
+    if (this.openCount === 0 || this.leaseGate.overMs < this.config.dsLostMs) return;
     this.events.dsLost(this.openCount);
     for (const connection of [...this.connections.values()]) {
       if (connection.session !== undefined) {
@@ -372,8 +372,8 @@ export class CsNode implements Downstream, ClientNode {
   private slowTick(): void {
     this.reports.slowRound();
     this.recheckFrom = this.feeds.recheck(this.recheckFrom, rechecksPerTick);
-    this.lease.look();
-    if (this.lease.frozen) this.closeWithoutLease();
+    this.leaseGate.look();
+    if (this.leaseGate.frozen) this.closeWithoutLease();
   }
 
   // The end

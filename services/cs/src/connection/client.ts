@@ -10,7 +10,7 @@ import type { Outlet } from '../session/outlet.ts';
 import type { Session } from '../session/session.ts';
 import type { ByteStream } from '../transport/transport.ts';
 import type { Flushed, Turn } from '../turn.ts';
-import type { HeldBack, Lease } from '../lease.ts';
+import type { HeldBack, LeaseGate } from '../lease-gate.ts';
 import type { Wheel } from '../wheel.ts';
 import type { Inbound } from './inbound.ts';
 import type { PublishRate } from './publish-rate.ts';
@@ -27,7 +27,7 @@ export interface ClientNode extends SessionNode {
   readonly turn: Turn;
   readonly wheel: Wheel;
   readonly link: Link;
-  readonly lease: Lease;
+  readonly leaseGate: LeaseGate;
   /** Monotonic ms, as of this turn. */
   readonly turnMs: number;
   readonly connectionCount: number;

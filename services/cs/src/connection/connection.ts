@@ -140,7 +140,7 @@ export class Connection implements Client, Timed {
 
   flush(): void {
     this.flushing = false;
-    if (this.node.lease.frozen && this.session !== undefined && this.isHeldBack()) return;
+    if (this.node.leaseGate.frozen && this.session !== undefined && this.isHeldBack()) return;
     if (this.pings !== undefined && this.pings.due(this.inbound.unanswered)) this.answerPings();
     this.node.counters.bytesSent += this.outbox.flush();
     if (this.closeWhenFlushed) this.stream.end();
@@ -153,7 +153,7 @@ export class Connection implements Client, Timed {
       this.farewellAt = 0;
       return false;
     }
-    this.node.lease.hold(this);
+    this.node.leaseGate.hold(this);
     if (this.outbox.at >= this.node.config.writeBufferMax) this.pauseReading();
     return true;
   }
@@ -200,7 +200,7 @@ export class Connection implements Client, Timed {
   resumeReading(): void {
     if (!this.readingPaused || this.ended || this.node.storeBehind) return;
     if (this.inbound.tooManyRequests) return;
-    if (this.node.lease.frozen && this.outbox.at >= this.node.config.writeBufferMax) return;
+    if (this.node.leaseGate.frozen && this.outbox.at >= this.node.config.writeBufferMax) return;
     if (this.inbound.unanswered * 2 > this.node.config.receiveMaximum) return;
     this.readingPaused = false;
     this.stream.resume();
@@ -209,7 +209,7 @@ export class Connection implements Client, Timed {
   // What the session sends through
 
   get writable(): boolean {
-    if (this.ended || this.node.lease.frozen) return false;
+    if (this.ended || this.node.leaseGate.frozen) return false;
     return this.outbox.waitingBytes < this.node.config.writeBufferMax;
   }
 

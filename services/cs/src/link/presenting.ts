@@ -36,8 +36,9 @@ export class Presenting {
   begin(address: DsAddress): void {
     const { pending } = this;
     pending.calls.rejectClaims('another ds took over');
-    pending.writes.cover();
     const sessions = this.downstream.present();
+    // Among them what was handed over just now: it is in what is presented.
+    pending.writes.cover();
     this.sessionCount = sessions.length;
     this.events.presenting(address, sessions.length);
     let at = 0;

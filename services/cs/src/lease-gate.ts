@@ -11,7 +11,7 @@ export interface HeldBack {
  * Whether this node may act for its sessions (rule 11). Past the lease another node may have them:
  * nothing leaves to their clients until it is renewed. In one process it never ends.
  */
-export class Lease {
+export class LeaseGate {
   /** As of the last look. */
   frozen = false;
   private readonly link: Pick<Link, 'leaseEndsMs'>;

@@ -1,0 +1,127 @@
+import type { TestContext } from 'node:test';
+import type { Clock } from '@lmqtt/common/clock';
+import { nodeId } from '@lmqtt/common/ids';
+import { silentLogs } from '@lmqtt/common/log';
+import { Metrics } from '@lmqtt/common/metrics';
+import { readSettings } from '@lmqtt/common/settings/read';
+import { generate, parser as newParser } from 'mqtt-packet';
+import type { IConnectPacket, Packet, Parser } from 'mqtt-packet';
+import type { CsConfig } from '../src/config.ts';
+import { Counters } from '../src/counters.ts';
+import { CsEvents } from '../src/events.ts';
+import { CsNode } from '../src/node.ts';
+import type { ByteStream, StreamPeer } from '../src/transport/transport.ts';
+import { ScriptedDs } from './scripted-ds.ts';
+
+/** A clock that stands until it is moved. */
+export class StandingClock implements Clock {
+  ms = 0;
+  nowMs(): number {
+    return 1_000_000 + this.ms;
+  }
+  monotonicMs(): number {
+    return this.ms;
+  }
+}
+
+/** A client at the other end of a stream without a network. */
+export class FakeClient implements ByteStream {
+  readonly peer: StreamPeer = { address: '192.0.2.1', port: 4711, tls: false };
+  readonly bufferedBytes = 0;
+  onBytes: (chunk: Buffer) => void = () => {};
+  onClose: (error?: Error) => void = () => {};
+  onDrain: () => void = () => {};
+  /** What it was sent, since it was last asked. */
+  packets: Packet[] = [];
+  paused = false;
+  closed = false;
+  private readonly version: 4 | 5;
+  private readonly parser: Parser;
+
+  constructor(version: 4 | 5) {
+    this.version = version;
+    this.parser = newParser({ protocolVersion: version });
+    this.parser.on('packet', (packet: Packet) => this.packets.push(packet));
+  }
+
+  send(packet: Packet): void {
+    this.onBytes(generate(packet, { protocolVersion: this.version }));
+  }
+
+  /** The types of the packets that it was sent since it was last asked. */
+  took(): string[] {
+    return this.packets.splice(0).map(({ cmd }) => cmd);
+  }
+
+  write(bytes: Uint8Array): void {
+    if (!this.closed) this.parser.parse(Buffer.from(bytes));
+  }
+  pause(): void {
+    this.paused = true;
+  }
+  resume(): void {
+    this.paused = false;
+  }
+  end(): void {
+    this.closed = true;
+  }
+  destroy(): void {
+    this.closed = true;
+  }
+  /** The network goes. */
+  lose(): void {
+    this.closed = true;
+    this.onClose();
+  }
+}
+
+export interface Cell {
+  readonly ds: ScriptedDs;
+  readonly node: CsNode;
+  readonly clock: StandingClock;
+  readonly counters: Counters;
+  /** Connects a client; `packet` adds to its CONNECT. */
+  connect(clientId: string, packet?: Partial<IConnectPacket>): Promise<FakeClient>;
+}
+
+/** A node over a scripted ds, until the test ends. */
+export function startNode(t: TestContext, config: Partial<CsConfig> = {}): Cell {
+  const clock = new StandingClock();
+  const ds = new ScriptedDs();
+  const metrics = new Metrics();
+  const counters = new Counters();
+  const logs = silentLogs();
+  const events = new CsEvents(logs.connection, metrics, counters);
+  const settings = { ...readSettings({ args: [], environment: {} }), ...config };
+  const node = new CsNode(nodeId('n'), settings, 10_000, clock, events, counters, ds);
+  t.after(() => node.stop(10));
+  return {
+    ds,
+    node,
+    clock,
+    counters,
+    async connect(clientId, packet = {}) {
+      const protocolVersion = packet.protocolVersion === 4 ? 4 : 5;
+      const client = new FakeClient(protocolVersion);
+      node.accept(client);
+      client.send({
+        cmd: 'connect',
+        protocolId: 'MQTT',
+        protocolVersion,
+        clientId,
+        clean: true,
+        keepalive: 60,
+        ...packet,
+      });
+      await turns();
+      return client;
+    },
+  };
+}
+
+/** Some turns of the event loop. */
+export async function turns(count = 6): Promise<void> {
+  for (let index = 0; index < count; index++) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}

@@ -1,0 +1,211 @@
+import { epoch, groupId, queueId } from '@lmqtt/common/ids';
+import type { NodeId, SessionHandle } from '@lmqtt/common/ids';
+import type { Message } from '@lmqtt/common/message';
+import type { Qos } from '@lmqtt/common/qos';
+import type {
+  ConnectAnswer,
+  ConnectionEnd,
+  ConnectRequest,
+  Downstream,
+  Link,
+  LinkServer,
+  PresentedSession,
+  Publish,
+  ReadAnswer,
+  ReadRequest,
+  ReauthenticateAnswer,
+  Refusal,
+  RetainedAnswer,
+  RetainedRequest,
+  SessionState,
+  SessionWrite,
+  SubscribeAnswer,
+  SubscriptionState,
+} from '@lmqtt/proto/link';
+import { readFrom } from './queue-fixture.ts';
+
+/** What a call waits for: the test answers or rejects it. */
+interface Waiting<Request, Answer> {
+  readonly request: Request;
+  resolve(answer: Answer): void;
+  reject(error: Error): void;
+}
+
+const noState: SessionState = { subscriptions: [], outbound: [], inbound: [] };
+
+/**
+ * The other side of the link as a test wants it: connects and reads are answered at once unless
+ * `answers` is off, all else when the test says so.
+ */
+export class ScriptedDs implements LinkServer, Link {
+  up = true;
+  leaseEndsMs = 1000;
+  /** Calls that arrive meanwhile wait. */
+  answers = true;
+  /** What is in every queue. */
+  messages: Message[] = [];
+  retained: Message[] = [];
+  retainedPageMax = 256;
+  sessionExpiryS: number | undefined = undefined;
+  readonly states: Map<string, SessionState> = new Map();
+  readonly connects: Waiting<ConnectRequest, ConnectAnswer>[] = [];
+  readonly reads: Waiting<ReadRequest, ReadAnswer>[] = [];
+  readonly retainedReads: Waiting<RetainedRequest, RetainedAnswer>[] = [];
+  readonly disconnects: Waiting<{ session: SessionHandle; end: ConnectionEnd }, void>[] = [];
+  readonly publishes: Publish[] = [];
+  readonly writes: SessionWrite[] = [];
+  readonly credits: [SessionHandle, number][] = [];
+  readonly detached: NodeId[] = [];
+  detaches = true;
+  private durables: (() => void)[] = [];
+  private downstream: Downstream | undefined = undefined;
+  private lastEpoch = 0;
+
+  attach(downstream: Downstream): Link {
+    this.downstream = downstream;
+    return this;
+  }
+
+  detach(node: NodeId): Promise<void> {
+    this.detached.push(node);
+    return this.detaches ? Promise.resolve() : new Promise(() => {});
+  }
+
+  get node(): Downstream {
+    if (this.downstream === undefined) throw new Error('no node is attached');
+    return this.downstream;
+  }
+
+  /** The ds of before is gone: another one is shown all sessions. */
+  takeOver(): PresentedSession[] {
+    this.durables = [];
+    return this.node.present();
+  }
+
+  /** ... and answers: with a lease again, reads of before are rejected. */
+  accept(leaseEndsMs: number, refusals: Refusal[] = []): void {
+    this.node.presented(refusals);
+    this.up = true;
+    this.leaseEndsMs = leaseEndsMs;
+    for (const read of this.reads.splice(0)) read.reject(new Error('another ds'));
+    this.node.linkChanged();
+  }
+
+  /** All that was written so far is stored. */
+  stored(): void {
+    for (const durable of this.durables.splice(0)) durable();
+  }
+
+  /** Answers all publishes at QoS 1 and 2. */
+  answerPublishes(): void {
+    this.node.published(this.publishes.splice(0));
+  }
+
+  connect(request: ConnectRequest): Promise<ConnectAnswer> {
+    if (!this.answers) return wait(this.connects, request);
+    this.lastEpoch += 1;
+    const state = this.states.get(request.clientId);
+    return Promise.resolve({
+      kind: 'accepted',
+      epoch: epoch(this.lastEpoch),
+      sessionPresent: state !== undefined,
+      state: state ?? noState,
+      sessionExpiryS: this.sessionExpiryS ?? request.sessionExpiryS,
+      principal: request.userName ?? '',
+      authenticationData: undefined,
+    });
+  }
+
+  continueConnect(): Promise<ConnectAnswer> {
+    return Promise.reject(new Error('not of this test'));
+  }
+
+  reauthenticate(): Promise<ReauthenticateAnswer> {
+    return Promise.reject(new Error('not of this test'));
+  }
+
+  disconnect(session: SessionHandle, end: ConnectionEnd): Promise<void> {
+    const told = wait<{ session: SessionHandle; end: ConnectionEnd }, void>(this.disconnects, {
+      session,
+      end,
+    });
+    if (this.answers) this.disconnects.pop()?.resolve();
+    return told;
+  }
+
+  subscribe(): Promise<SubscribeAnswer[]> {
+    return new Promise(() => {});
+  }
+
+  unsubscribe(): Promise<number[]> {
+    return new Promise(() => {});
+  }
+
+  read(request: ReadRequest): Promise<ReadAnswer> {
+    const read = wait(this.reads, request);
+    if (this.answers) this.reads.pop()?.resolve(readFrom(this.messages, request));
+    return read;
+  }
+
+  readRetained(request: RetainedRequest): Promise<RetainedAnswer> {
+    const read = wait(this.retainedReads, request);
+    if (this.answers) this.retainedReads.pop()?.resolve(this.retainedAnswer(request));
+    return read;
+  }
+
+  retainedAnswer({ after, version }: RetainedRequest): RetainedAnswer {
+    const all = this.retained.filter(({ topic }) =>
+      version === undefined ? topic > after : topic === version.topic,
+    );
+    const messages = all.slice(0, this.retainedPageMax);
+    const more = messages.length < all.length && version === undefined;
+    return { messages, next: more ? messages.at(-1)?.topic : undefined };
+  }
+
+  publish(batch: Publish[]): void {
+    this.publishes.push(...batch);
+  }
+
+  write(batch: SessionWrite[], durable?: () => void): boolean {
+    this.writes.push(...batch);
+    if (durable !== undefined) this.durables.push(durable);
+    return true;
+  }
+
+  credit(session: SessionHandle, messagesTotal: number): void {
+    this.credits.push([session, messagesTotal]);
+  }
+}
+
+function wait<Request, Answer>(
+  list: Waiting<Request, Answer>[],
+  request: Request,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    list.push({ request, resolve, reject });
+  });
+}
+
+/** A stored subscription; `group` makes it one of a shared group. */
+export function subscriptionState(
+  filter: string,
+  queue: number,
+  qos: Qos,
+  rest: { position?: number; done?: number[]; group?: number; retainedAfter?: string } = {},
+): SubscriptionState {
+  const { position = 0, done = [], group, retainedAfter } = rest;
+  return {
+    filter,
+    options: {
+      qos,
+      noLocal: false,
+      retainAsPublished: false,
+      retainHandling: 0,
+      subscriptionIdentifier: undefined,
+    },
+    group: group === undefined ? undefined : groupId(group),
+    queue: queueId(queue),
+    positions: group === undefined ? [{ partition: 0, start: 0, position, done }] : [],
+    retainedAfter,
+  };
+}
