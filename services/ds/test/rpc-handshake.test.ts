@@ -99,6 +99,33 @@ test('who speaks no HTTP/2 is closed, and nobody else notices', () =>
     peer.cut();
   }));
 
+test('who speaks HTTP/2 and no gRPC is closed and counted once', () =>
+  withDs({}, async (broker) => {
+    const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    for (const said of [randomBytes(2000), Buffer.alloc(64, 0xff)]) {
+      const socket = connect({ host: '127.0.0.1', port: broker.port });
+      socket.on('error', () => {});
+      socket.resume().write(Buffer.concat([preface, said]));
+      await once(socket, 'close');
+    }
+    assert.match(await broker.metrics(), /lmqtt_rpc_refused_total\{reason="no exchange"\} 2/);
+    assert.deepEqual(reasonsOf(broker), ['no exchange']);
+  }));
+
+test('a stop does not wait for a peer that is stuck', () =>
+  withDs({}, async (broker) => {
+    const socket = connect({ host: '127.0.0.1', port: broker.port });
+    await once(socket, 'connect');
+    const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    socket.on('error', () => {}).write(preface);
+    socket.write(Buffer.of(0, 0, 0, 4, 0, 0, 0, 0, 0));
+    await once(socket, 'data');
+    const startedMs = performance.now();
+    await broker.rpc.stop();
+    assert.ok(performance.now() - startedMs < 3000);
+    socket.destroy();
+  }));
+
 test('the preface may come byte by byte', () =>
   withDs({}, async (broker) => {
     // Between the two, so that the bytes come as a slow network brings them.

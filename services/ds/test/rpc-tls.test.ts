@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type ChannelCredentials, credentials, status } from '@grpc/grpc-js';
 import { calls } from '@lmqtt/proto/calls';
+import { pause } from './fake-cs.ts';
 import { type RpcDs, startRpcDs } from './rpc-ds.ts';
 import { RpcPeer } from './rpc-peer.ts';
 
@@ -122,6 +123,29 @@ void describe('the RPC port with TLS', { skip: hasOpenssl ? false : 'no openssl'
       credentials: trusting(authority, certificate(authority)),
     });
     peer.cut();
+  });
+
+  void test('certificates are read again when their files change', async () => {
+    const node = certificate(authority);
+    const broker = await startRpcDs({
+      'rpc-tls-cert': node.certificate,
+      'rpc-tls-key': node.key,
+      'rpc-tls-ca': authority.certificate,
+    });
+    const next = certificate(stranger);
+    renameSync(next.certificate, node.certificate);
+    await pause(200);
+    // The key is still the old one.
+    assert.ok(broker.lines.some((line) => line.includes('not read')));
+    const options = { port: broker.port, node: 'a' };
+    const mine = certificate(authority);
+    const before = { ...options, credentials: trusting(authority, mine) };
+    (await RpcPeer.attached(before)).cut();
+    renameSync(next.key, node.key);
+    await pause(200);
+    const after = { ...options, node: 'b', credentials: trusting(stranger, mine) };
+    (await RpcPeer.attached(after)).cut();
+    await broker.stop();
   });
 
   void test('without RPC_TLS_CA no certificate is asked for', async () => {

@@ -98,6 +98,17 @@ export class RpcEvents {
     this.#logs.listener.error({ err: error }, 'RPC port fails');
   }
 
+  certificatesRead(): void {
+    this.#logs.listener.info('certificates of the RPC port read');
+  }
+
+  certificatesRefused(error: unknown): void {
+    this.#logs.listener.error(
+      { err: error },
+      'certificates of the RPC port not read; those before stay in force',
+    );
+  }
+
   refused(reason: RefusalReason, address: string, detail: string): void {
     this.#refused[reason] += 1;
     const nowMs = this.#clock.monotonicMs();

@@ -1,17 +1,14 @@
 // The RPC port. Hides TLS and the look at the first bytes of each connection: whoever is handed on
 // to gRPC has shown a certificate where one is asked for, and speaks HTTP/2. Nothing else that
 // comes to this port costs more than a socket for five seconds.
-import { readFile } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { createServer as createTlsServer, Server as TlsServer, type TLSSocket } from 'node:tls';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { awaitPreface } from './preface.ts';
+import { type CertificateSettings, RpcCertificates } from './rpc-certificates.ts';
 import type { RpcEvents } from './rpc-events.ts';
 
-export type ListenerSettings = Pick<
-  Settings,
-  'rpcBind' | 'rpcPort' | 'rpcTlsCert' | 'rpcTlsKey' | 'rpcTlsCa'
->;
+export type ListenerSettings = Pick<Settings, 'rpcBind' | 'rpcPort'> & CertificateSettings;
 
 const greetMs = 5000;
 /** Connections that have not shown yet what they are. */
@@ -72,29 +69,38 @@ export class RpcListener {
     events: RpcEvents,
     adopt: (socket: Socket) => void,
   ): Promise<RpcListener> {
-    const { rpcTlsCert, rpcTlsKey, rpcTlsCa } = settings;
-    const secure = rpcTlsCert !== null && rpcTlsKey !== null;
-    const server = secure
-      ? createTlsServer({
-          cert: await readFile(rpcTlsCert),
-          key: await readFile(rpcTlsKey),
-          ...(rpcTlsCa === null
-            ? {}
-            : { ca: await readFile(rpcTlsCa), requestCert: true, rejectUnauthorized: true }),
-          minVersion: 'TLSv1.2',
-          ALPNProtocols: ['h2'],
-        })
-      : createServer();
+    const certificates = new RpcCertificates(settings);
+    const context = await certificates.open({
+      read: (changed) => {
+        if (server instanceof TlsServer) server.setSecureContext(changed);
+        events.certificatesRead();
+      },
+      refused: (error) => events.certificatesRefused(error),
+    });
+    const server: Server =
+      context === undefined
+        ? createServer()
+        : createTlsServer({
+            ...context,
+            requestCert: certificates.mutual,
+            rejectUnauthorized: certificates.mutual,
+            ALPNProtocols: ['h2'],
+          });
+    const secure = context !== undefined;
+    server.once('close', () => certificates.close());
     const listener = new RpcListener(server, events, adopt, secure);
     const { rpcBind, rpcPort } = settings;
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
+      const failed = (error: Error): void => {
+        certificates.close();
+        reject(error);
+      };
+      server.once('error', failed);
       server.listen({ host: rpcBind, port: rpcPort ?? 0 }, () => {
-        server.off('error', reject);
+        server.off('error', failed).on('error', (error) => events.listenerFailed(error));
         resolve();
       });
     });
-    server.on('error', (error) => events.listenerFailed(error));
     events.listening(rpcBind, listener.port, secure);
     return listener;
   }
@@ -114,9 +120,12 @@ export class RpcListener {
       this.#greet(socket);
     });
     server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
-      const address = addressOf(socket);
-      this.#forgetWaiting(address);
-      this.#events.refused('tls', address, `no TLS connection: ${error.message}`);
+      // A socket without an address is closed: whoever went away, or was told to, is no matter.
+      if (socket.remoteAddress !== undefined) {
+        const address = addressOf(socket);
+        this.#forgetWaiting(address);
+        this.#events.refused('tls', address, `no TLS connection: ${reasonOf(error)}`);
+      }
       socket.destroy();
     });
   }
@@ -204,4 +213,9 @@ export class RpcListener {
 /** As gRPC writes it. */
 function addressOf(socket: Socket): string {
   return `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
+}
+
+/** OpenSSL's own words, without the place in its source. */
+function reasonOf(error: Error): string {
+  return 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message;
 }
