@@ -81,7 +81,7 @@ export interface Cell {
   readonly clock: StandingClock;
   readonly counters: Counters;
   /** Connects a client; `packet` adds to its CONNECT. */
-  connect(clientId: string, packet?: Partial<IConnectPacket>): Promise<FakeClient>;
+  readonly connect: (clientId: string, packet?: Partial<IConnectPacket>) => Promise<FakeClient>;
 }
 
 /** A node over a scripted ds, until the test ends. */
@@ -100,7 +100,7 @@ export function startNode(t: TestContext, config: Partial<CsConfig> = {}): Cell 
     node,
     clock,
     counters,
-    async connect(clientId, packet = {}) {
+    connect: async (clientId, packet = {}) => {
       const protocolVersion = packet.protocolVersion === 4 ? 4 : 5;
       const client = new FakeClient(protocolVersion);
       node.accept(client);
