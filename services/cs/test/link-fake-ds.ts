@@ -1,0 +1,264 @@
+import { readFileSync } from 'node:fs';
+import type { TestContext } from 'node:test';
+import { Server, ServerCredentials, type ServerDuplexStream, status } from '@grpc/grpc-js';
+import type { SessionHandle } from '@lmqtt/common/ids';
+import { calls } from '@lmqtt/proto/calls';
+import { exchangeMethod, frameBytesMax, metadataNames } from '@lmqtt/proto/dispatch';
+import type { PresentedSession, ReadRequest, Refusal, SessionWrite } from '@lmqtt/proto/link';
+import {
+  writeAnswer,
+  writeDurable,
+  writePresented,
+  writePublished,
+} from '@lmqtt/proto/wire/downstream';
+import { Exchange } from '@lmqtt/proto/wire/exchange';
+import type { Pulse, Renew } from '@lmqtt/proto/wire/pulse';
+import {
+  type NumberedPublish,
+  readUpstream,
+  type UpstreamHandler,
+} from '@lmqtt/proto/wire/upstream';
+import type { WireReader } from '@lmqtt/proto/wire/wire-reader';
+import type { Directory, DsAddress } from '../src/link/directory.ts';
+import { Watched } from './link-fixture.ts';
+
+/** What is answered at once unless a test holds it back. */
+export type Held = 'publishes' | 'writes' | 'calls' | 'presents' | 'renewals' | 'welcome';
+
+export interface Call {
+  readonly id: number;
+  readonly method: number;
+  readonly body: Buffer;
+}
+
+const host = '127.0.0.1';
+
+/**
+ * A ds that stores nothing: the real server, exchange and codecs, with answers as a test wants
+ * them. It forgets attachments when it is told to; until then streams take them up again.
+ */
+export class FakeDs extends Watched implements Directory {
+  /** In order: what arrived. */
+  readonly log: string[] = [];
+  readonly publishes: NumberedPublish[] = [];
+  readonly presented: PresentedSession[] = [];
+  readonly calls: Call[] = [];
+  readonly reads: { readonly id: number; readonly request: ReadRequest }[] = [];
+  readonly writes: { readonly number: number; readonly batch: SessionWrite[] }[] = [];
+  readonly renewals: Renew[] = [];
+  readonly credits: { readonly session: SessionHandle; readonly total: number }[] = [];
+  readonly metadata: Record<string, string>[] = [];
+  readonly held: Set<Held> = new Set();
+  readonly answerOf: Map<number, (body: Buffer) => Buffer> = new Map();
+  refusals: Refusal[] = [];
+  refuse: { readonly code: status; readonly details: string } | undefined = undefined;
+  /** Frames that pass, for those that a test loses or repeats. */
+  up: (frame: Buffer) => Buffer[] = (frame) => [frame];
+  down: (frame: Buffer) => Buffer[] = (frame) => [frame];
+  wallAheadMs = 0;
+  streams = 0;
+  exchange: Exchange;
+  readonly #leaseMs: number;
+  readonly #server: Server = new Server();
+  #stream: ServerDuplexStream<Buffer, Buffer> | undefined = undefined;
+  #attachment = '';
+  #attachments = 0;
+  #port = 0;
+
+  static async start(
+    t: TestContext,
+    options: { leaseMs?: number; credentials?: ServerCredentials } = {},
+  ): Promise<FakeDs> {
+    const ds = new FakeDs(options.leaseMs ?? 600);
+    await ds.#listen(options.credentials ?? ServerCredentials.createInsecure());
+    t.after(() => ds.#server.forceShutdown());
+    return ds;
+  }
+
+  private constructor(leaseMs: number) {
+    super();
+    this.#leaseMs = leaseMs;
+    this.exchange = this.#newExchange();
+    for (const type of [calls.disconnect, calls.leave])
+      this.answerOf.set(type.method, () => type.answer.encode(undefined));
+  }
+
+  nodes(): readonly DsAddress[] {
+    return [{ host, port: this.#port }];
+  }
+
+  onChange(): () => void {
+    return () => {};
+  }
+
+  // What a test does
+
+  /** The stream breaks; the attachment stays. */
+  cut(): void {
+    this.#stream?.emit('error', { code: status.UNAVAILABLE, details: 'cut by the test' });
+  }
+
+  /** As if this were another process: nothing is known of who was attached. */
+  forget(): void {
+    this.#attachment = '';
+    this.exchange.unbind();
+    this.exchange = this.#newExchange();
+  }
+
+  answerPublishes(batch: readonly NumberedPublish[], reasonCode = 0): void {
+    for (const publish of batch) publish.reasonCode = reasonCode;
+    writePublished(this.exchange, batch);
+  }
+
+  answerPresents(): void {
+    writePresented(this.exchange, this.refusals);
+  }
+
+  send(frame: Buffer): void {
+    for (const each of this.down(frame)) this.#stream?.write(each);
+  }
+
+  // The server
+
+  #newExchange(): Exchange {
+    const handler = this.#handler();
+    return new Exchange(
+      { windowFrames: 8, frameBytesMax },
+      {
+        pulse: (pulse) => this.#pulse(pulse),
+        item: (reader: WireReader, field: number, end: number) =>
+          readUpstream(handler, reader, field, end),
+      },
+    );
+  }
+
+  async #listen(credentials: ServerCredentials): Promise<void> {
+    this.#server.addService(
+      { Exchange: { ...exchangeMethod, originalName: 'exchange' } },
+      { Exchange: (stream: ServerDuplexStream<Buffer, Buffer>) => this.#opened(stream) },
+    );
+    this.#port = await new Promise((resolve, reject) => {
+      this.#server.bindAsync(`${host}:0`, credentials, (error, port) =>
+        error === null ? resolve(port) : reject(error),
+      );
+    });
+  }
+
+  #opened(stream: ServerDuplexStream<Buffer, Buffer>): void {
+    const metadata = Object.fromEntries(
+      Object.values(metadataNames).map((name) => [
+        name,
+        String(stream.metadata.get(name)[0] ?? ''),
+      ]),
+    );
+    this.metadata.push(metadata);
+    this.streams += 1;
+    stream.on('error', () => {});
+    if (this.refuse !== undefined) {
+      stream.emit('error', this.refuse);
+      this.happened();
+      return;
+    }
+    this.#stream = stream;
+    stream.on('data', (frame: Buffer) => this.#arrived(stream, frame));
+    stream.on('cancelled', () => {
+      if (this.#stream === stream) this.exchange.unbind();
+      this.happened();
+    });
+    if (!this.held.has('welcome')) this.#welcome(metadata);
+    this.happened();
+  }
+
+  #welcome(metadata: Record<string, string>): void {
+    const resumed = this.#attachment !== '' && metadata['lmqtt-attachment'] === this.#attachment;
+    if (!resumed) {
+      this.exchange = this.#newExchange();
+      this.#attachments += 1;
+      this.#attachment = `a${this.#attachments}`;
+    }
+    const { exchange } = this;
+    exchange.bind((frame) => this.send(frame));
+    exchange.pulse({
+      welcome: {
+        attachment: this.#attachment,
+        resumed,
+        received: exchange.received,
+        leaseMs: this.#leaseMs,
+      },
+    });
+    exchange.resume(resumed ? Number(metadata['lmqtt-received']) : 0);
+  }
+
+  #arrived(stream: ServerDuplexStream<Buffer, Buffer>, frame: Buffer): void {
+    if (this.#stream !== stream) return;
+    for (const each of this.up(frame)) {
+      if (this.exchange.receive(each)) continue;
+      this.cut();
+      break;
+    }
+    this.happened();
+  }
+
+  #pulse({ renew }: Pulse): void {
+    if (renew === undefined) return;
+    this.renewals.push(renew);
+    if (this.held.has('renewals')) return;
+    const timeMs = Date.now() + this.wallAheadMs;
+    this.exchange.pulse({ renewed: { number: renew.number, timeMs } });
+  }
+
+  #handler(): UpstreamHandler {
+    return {
+      clientOf: (session) => `client-${session}`,
+      publishes: (batch) => {
+        this.publishes.push(...batch);
+        for (const { message } of batch) this.log.push(`publish ${message.payload.toString()}`);
+        if (this.held.has('publishes')) return;
+        const answered = batch.filter(({ number }) => number > 0);
+        if (answered.length > 0) this.answerPublishes(answered);
+      },
+      writes: (number, batch) => {
+        this.writes.push({ number, batch });
+        this.log.push(`writes ${batch.map(({ kind }) => kind).join(' ')}`.trim());
+        if (number > 0 && !this.held.has('writes')) writeDurable(this.exchange, [number], []);
+      },
+      credit: (session, total) => {
+        this.credits.push({ session, total });
+        this.log.push(`credit ${session} ${total}`);
+      },
+      call: (id, method, body) => {
+        this.calls.push({ id, method, body });
+        this.log.push(`call ${nameOf(method)}`);
+        const answer = this.answerOf.get(method);
+        if (answer === undefined || this.held.has('calls')) return;
+        writeAnswer(this.exchange, id, answer(body));
+      },
+      read: (id, request) => {
+        this.reads.push({ id, request });
+        this.log.push('read');
+      },
+      presents: (sessions, last) => {
+        this.presented.push(...sessions);
+        this.log.push(`presents ${sessions.length}${last ? ' last' : ''}`);
+        if (last && !this.held.has('presents')) this.answerPresents();
+      },
+    };
+  }
+}
+
+function nameOf(method: number): string {
+  return Object.entries(calls).find(([, type]) => type.method === method)?.[0] ?? String(method);
+}
+
+/** Of a ds that shows a certificate, and asks for one of the authority. */
+export function mutualTls(files: {
+  readonly authority: string;
+  readonly certificate: string;
+  readonly key: string;
+}): ServerCredentials {
+  return ServerCredentials.createSsl(
+    readFileSync(files.authority),
+    [{ private_key: readFileSync(files.key), cert_chain: readFileSync(files.certificate) }],
+    true,
+  );
+}
