@@ -28,6 +28,8 @@ export interface Broker {
   readonly external: boolean;
   /** It, or a part of it, ended by itself; `stop` and `kill` were not called. */
   readonly died: boolean;
+  /** How what has died ended, and the end of its log. */
+  readonly lastWords: string;
   /** Resolves when it has printed its `ready` line. */
   start(): Promise<void>;
   /** What the running processes have written: stdout, then the JSON lines of their logs. */

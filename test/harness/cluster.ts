@@ -142,6 +142,14 @@ export class Cluster<P extends LinkProxy = LinkProxy> {
     return this.nodes.some((node) => node.process.died);
   }
 
+  /** Of the processes that ended by themselves. */
+  get lastWords(): string {
+    return this.nodes
+      .filter((node) => node.process.died)
+      .map((node) => node.process.lastWords)
+      .join('\n');
+  }
+
   /** The cs first, then ds; the first exit code that is not 0. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     const codes = await Promise.all(this.#cs.map((node) => node.end(signal)));

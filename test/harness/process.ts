@@ -32,6 +32,7 @@ export const programPath: string = join(
 
 const startMs = 20_000;
 const stopMs = 15_000;
+const shownCharacters = 2000;
 
 /** By the names of the settings table, as flags: `{ MQTT_PORT: '0' }`. */
 export function flagsOf(settings: Readonly<Record<string, string>>): string[] {
@@ -89,6 +90,13 @@ export class ServerProcess {
   get died(): boolean {
     const child = this.#child;
     return child !== undefined && (child.exitCode !== null || child.signalCode !== null);
+  }
+
+  /** How it ended by itself, and the end of what it wrote. */
+  get lastWords(): string {
+    const { exitCode = null, signalCode = null } = this.#child ?? {};
+    const how = signalCode === null ? `with code ${exitCode}` : `by ${signalCode}`;
+    return `${this.name} has ended ${how}; the end of its log:\n${this.logs().slice(-shownCharacters)}`;
   }
 
   /** The exit code of the one that was started last, when it has ended; null: by a signal. */

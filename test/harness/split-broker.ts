@@ -33,6 +33,10 @@ export class SplitBroker implements Broker {
     return this.cluster.died;
   }
 
+  get lastWords(): string {
+    return this.cluster.lastWords;
+  }
+
   get mqttPort(): number {
     return this.#next('mqtt') ?? 0;
   }

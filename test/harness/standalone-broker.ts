@@ -45,6 +45,10 @@ export class StandaloneBroker implements Broker {
     return this.#process.died;
   }
 
+  get lastWords(): string {
+    return this.#process.lastWords;
+  }
+
   readonly #removeDir = (): void => {
     this.#process.signal('SIGKILL');
     rmSync(this.dataDir, { recursive: true, force: true, maxRetries: 3 });

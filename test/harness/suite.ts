@@ -7,7 +7,6 @@ import type { ConnectFields } from './packets.ts';
 import type { RawClient } from './wire.ts';
 import { closeAllClients, connected, connectRaw, unique } from './wire.ts';
 
-const logCharactersShown = 2000;
 const exitSeenMs = 100;
 
 export interface SuiteOptions extends BrokerOptions {
@@ -51,8 +50,7 @@ export class Suite {
     } catch (error) {
       await new Promise((resolve) => setTimeout(resolve, exitSeenMs));
       if (!this.broker.died) throw error;
-      const logs = this.broker.logs().slice(-logCharactersShown);
-      throw new Error(`the broker has died; the end of its log:\n${logs}`, { cause: error });
+      throw new Error(this.broker.lastWords, { cause: error });
     }
   }
 
