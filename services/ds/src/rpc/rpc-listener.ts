@@ -83,12 +83,16 @@ export class RpcListener {
         : createTlsServer({
             ...context,
             requestCert: certificates.mutual,
-            rejectUnauthorized: certificates.mutual,
+            // Looked at below, while it is known whose certificate it is.
+            rejectUnauthorized: false,
             ALPNProtocols: ['h2'],
           });
     const secure = context !== undefined;
     server.once('close', () => certificates.close());
-    const listener = new RpcListener(server, events, adopt, secure);
+    const listener = new RpcListener(server, events, adopt, {
+      secure,
+      mutual: certificates.mutual,
+    });
     const { rpcBind, rpcPort } = settings;
     await new Promise<void>((resolve, reject) => {
       const failed = (error: Error): void => {
@@ -109,7 +113,7 @@ export class RpcListener {
     server: Server,
     events: RpcEvents,
     adopt: (socket: Socket) => void,
-    secure: boolean,
+    { secure, mutual }: { readonly secure: boolean; readonly mutual: boolean },
   ) {
     this.#server = server;
     this.#events = events;
@@ -117,16 +121,15 @@ export class RpcListener {
     server.on('connection', (socket: Socket) => this.#accept(socket, secure));
     server.on('secureConnection', (socket: TLSSocket) => {
       socket.on('error', () => {});
-      this.#greet(socket);
+      if (!mutual || socket.authorized) {
+        this.#greet(socket);
+        return;
+      }
+      const why = `no certificate that RPC_TLS_CA has signed: ${String(socket.authorizationError)}`;
+      this.#notSecure(socket, why);
     });
     server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
-      // A socket without an address is closed: whoever went away, or was told to, is no matter.
-      if (socket.remoteAddress !== undefined) {
-        const address = addressOf(socket);
-        this.#forgetWaiting(address);
-        this.#events.refused('tls', address, `no TLS connection: ${reasonOf(error)}`);
-      }
-      socket.destroy();
+      this.#notSecure(socket, `no TLS connection: ${reasonOf(error)}`);
     });
   }
 
@@ -168,6 +171,16 @@ export class RpcListener {
     this.#waiting.set(address, { socket, timer });
     socket.once('close', () => this.#forgetWaiting(address));
     if (!secure) this.#greet(socket);
+  }
+
+  /** Without an address the socket is closed: who went away by himself is no matter. */
+  #notSecure(socket: TLSSocket, why: string): void {
+    if (socket.remoteAddress !== undefined) {
+      const address = addressOf(socket);
+      this.#forgetWaiting(address);
+      this.#events.refused('tls', address, why);
+    }
+    socket.destroy();
   }
 
   #forgetWaiting(address: string): boolean {
