@@ -1,24 +1,34 @@
 import { systemClock } from '@lmqtt/common/clock';
 import { EmbeddedSessionStore } from '@lmqtt/ds/session-store/embedded';
 import { onJournal, type OnJournal } from './embedded-journal.ts';
-import { sessionStoreContract, type SessionStoreUnderTest } from './session-store.ts';
+import type { MakeSessionStore } from './session-store.ts';
+import { sessionStoreContract } from './session-store.ts';
+import { presentedSessionsContract } from './session-store-presented.ts';
 
-function under(on: OnJournal<EmbeddedSessionStore>): SessionStoreUnderTest {
-  return {
-    store: on.store,
-    crash: async () => under(await on.crash()),
-    close: () => on.close(),
+function make(csOutlives: boolean): MakeSessionStore {
+  return async (t) => {
+    let beforeStart: (store: EmbeddedSessionStore) => void = () => undefined;
+    const under = (on: OnJournal<EmbeddedSessionStore>): Awaited<ReturnType<MakeSessionStore>> => ({
+      store: on.store,
+      crash: async (before = () => undefined) => {
+        beforeStart = before;
+        return under(await on.crash());
+      },
+      close: () => on.close(),
+    });
+    return under(
+      await onJournal(
+        t,
+        (journal) => new EmbeddedSessionStore(journal, systemClock, { csOutlives }),
+        (store) => {
+          beforeStart(store);
+          store.start();
+        },
+      ),
+    );
   };
 }
 
-sessionStoreContract('embedded', async (t) =>
-  under(
-    await onJournal(
-      t,
-      (journal) => new EmbeddedSessionStore(journal, systemClock),
-      (store) => {
-        store.start();
-      },
-    ),
-  ),
-);
+sessionStoreContract('embedded', make(false));
+sessionStoreContract('embedded, nodes of their own', make(true));
+presentedSessionsContract('embedded', make(true));

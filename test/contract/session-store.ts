@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { clientId, nodeId, queueId, sessionHandle } from '@lmqtt/common/ids';
+import { clientId, nodeId, queueId, sessionHandle, type SessionHandle } from '@lmqtt/common/ids';
 import { Cursor } from '@lmqtt/common/cursor';
 import { messageOf } from '@lmqtt/common/message';
 import type { Claim, Claimed, Due, SessionStore } from '@lmqtt/ds/session-store/session-store';
@@ -10,19 +10,18 @@ import type { SessionWrite } from '@lmqtt/proto/link';
 /** A store with what the suite needs around it. */
 export interface SessionStoreUnderTest {
   readonly store: SessionStore;
-  /** Stops as a crash would and starts again on the same storage. */
-  crash(): Promise<SessionStoreUnderTest>;
+  /** Stops as a crash would and starts again on the same storage; `before` comes before `start`. */
+  crash(before?: (store: SessionStore) => void): Promise<SessionStoreUnderTest>;
   close(): Promise<void>;
 }
 
-const handle = sessionHandle(1);
+export const handle: SessionHandle = sessionHandle(1);
 const queue = queueId(5);
 
+export type MakeSessionStore = (t: TestContext) => Promise<SessionStoreUnderTest>;
+
 /** Checks each sentence of the comment of the port. */
-export function sessionStoreContract(
-  name: string,
-  make: (t: TestContext) => Promise<SessionStoreUnderTest>,
-): void {
+export function sessionStoreContract(name: string, make: MakeSessionStore): void {
   const check = (promise: string, work: (bench: Bench) => Promise<void>): void => {
     void test(`${name}: ${promise}`, async (t) => {
       const bench = new Bench(await make(t));
@@ -118,6 +117,13 @@ export function sessionStoreContract(
     await bench.write({ session, epoch: second.epoch }, []);
     assert.equal(session.outboundCount, 0);
     assert.equal(session.subscriptions.length, 1);
+  });
+
+  check('an epoch is the wall clock, or one more than the last', async (bench) => {
+    const startMs = Date.now();
+    const { epoch } = await bench.claim('a');
+    assert.ok(epoch >= startMs && epoch <= Date.now() + 10);
+    assert.ok((await bench.claim('a')).epoch > epoch);
   });
 
   check('epochs grow over a crash', async (bench) => {
@@ -251,7 +257,7 @@ export function sessionStoreContract(
   });
 }
 
-class Bench {
+export class Bench {
   under: SessionStoreUnderTest;
 
   constructor(under: SessionStoreUnderTest) {
@@ -262,8 +268,8 @@ class Bench {
     return this.under.store;
   }
 
-  async crash(): Promise<void> {
-    this.under = await this.under.crash();
+  async crash(before?: (store: SessionStore) => void): Promise<void> {
+    this.under = await this.under.crash(before);
   }
 
   claim(id: string, claim: Partial<Claim> = {}): Promise<Claimed> {
@@ -296,7 +302,7 @@ class Bench {
   }
 }
 
-const kept = { publishWill: false, sessionExpiryS: undefined, graceMs: 0 };
+export const kept = { publishWill: false, sessionExpiryS: undefined, graceMs: 0 };
 
 const options = {
   qos: 2,
@@ -306,7 +312,7 @@ const options = {
   subscriptionIdentifier: undefined,
 } as const;
 
-function subscription(filter: string): StoredSubscription {
+export function subscription(filter: string): StoredSubscription {
   return {
     filter,
     options,
@@ -319,7 +325,7 @@ function subscription(filter: string): StoredSubscription {
 }
 
 /** Packet identifier n is for offset n. */
-function sent(packetId: number, qos: 1 | 2): SessionWrite {
+export function sent(packetId: number, qos: 1 | 2): SessionWrite {
   const offset = packetId;
   return {
     kind: 'sent',
@@ -332,7 +338,7 @@ function sent(packetId: number, qos: 1 | 2): SessionWrite {
   };
 }
 
-function will(delayS: number): Claim['will'] {
+export function will(delayS: number): Claim['will'] {
   const message = messageOf({ topic: 'will', qos: 1, retain: false, payload: Buffer.from('x') });
   return {
     clientId: clientId(''),
@@ -341,11 +347,11 @@ function will(delayS: number): Claim['will'] {
   };
 }
 
-function topicOf(due: Due): string {
+export function topicOf(due: Due): string {
   return due.kind === 'will' ? due.will.will.message.topic : '';
 }
 
-function pause(ms: number): Promise<void> {
+export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms);
   });

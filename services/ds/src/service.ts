@@ -38,6 +38,7 @@ import { QueueTrim } from './queue-trim.ts';
 import { EmbeddedRegistry } from './registry/embedded.ts';
 import { EmbeddedRetainedStore } from './retained-store/embedded.ts';
 import { Routes } from './routes.ts';
+import { RunningTime } from './running-time.ts';
 import { EmbeddedSessionStore } from './session-store/embedded.ts';
 import { SharedGroups } from './shared-groups.ts';
 import { SysTopics } from './sys-topics.ts';
@@ -114,7 +115,8 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   );
   const { leaseMs } = settings;
   const csOutlives = options.csOutlives === true;
-  const registry = new EmbeddedRegistry(journal, clock, { leaseMs, csOutlives });
+  const leaseClock = new RunningTime(clock, leaseMs / 2);
+  const registry = new EmbeddedRegistry(journal, leaseClock, { leaseMs, csOutlives });
   const sessionStore = new EmbeddedSessionStore(journal, clock, { csOutlives });
   const groupStore = new EmbeddedGroupStore(journal, () => sessionStore.noteRecord());
   const retained = new EmbeddedRetainedStore(journal, clock, {
@@ -257,7 +259,9 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       timers.every('$SYS', settings.sysIntervalS * 1000, () => sys.send());
   };
   const isDropped = (queue: QueueId): boolean => embedded.isDropped(queue);
-  const gathering = csOutlives ? new Gathering({ ...ports, isDropped }, clock, open) : undefined;
+  const gathering = csOutlives
+    ? new Gathering({ ...ports, isDropped }, leaseClock, open)
+    : undefined;
   const server = new DsLinkServer(ports, gathering);
   if (gathering === undefined) open();
   else gathering.start();

@@ -3,7 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '@lmqtt/common/clock';
-import { clientId, nodeId, type SessionHandle, sessionHandle } from '@lmqtt/common/ids';
+import {
+  clientId,
+  type NodeId,
+  nodeId,
+  type SessionHandle,
+  sessionHandle,
+} from '@lmqtt/common/ids';
 import { silentLogs } from '@lmqtt/common/log';
 import { type Message, messageOf } from '@lmqtt/common/message';
 import { Metrics } from '@lmqtt/common/metrics';
@@ -17,6 +23,7 @@ import type {
   Downstream,
   Link,
   Publish,
+  QueueEnd,
   SessionWrite,
   SubscribeAnswer,
   SubscriptionOptions,
@@ -25,7 +32,8 @@ import { type DsOptions, type DsService, startDs } from '../src/service.ts';
 
 /** A connection node reduced to what a test wants to see: what ds called, in order. */
 export class FakeCs implements Downstream {
-  readonly node: ReturnType<typeof nodeId>;
+  readonly node: NodeId;
+  readonly ends: QueueEnd[] = [];
   readonly answered: Publish[] = [];
   readonly pushed: Message[] = [];
   readonly assigned: Assignment[] = [];
@@ -50,7 +58,9 @@ export class FakeCs implements Downstream {
     for (const assignment of batch) this.onAssign(assignment);
   }
 
-  behind(): void {}
+  behind(places: QueueEnd[]): void {
+    this.ends.push(...places);
+  }
 
   present(): [] {
     return [];
@@ -77,6 +87,9 @@ export interface Broker {
   crash(): Promise<Broker>;
   stop(): Promise<void>;
 }
+
+/** A node that is attached: what the calls below go through. */
+export type Attached = Pick<Broker, 'cs' | 'link'>;
 
 export async function startBroker(
   settings: Record<string, string | number> = {},
@@ -121,7 +134,7 @@ export async function startBroker(
 }
 
 /** Of files that are being written: one that goes meanwhile makes it begin again. */
-async function copyOf(folder: string, copy: string): Promise<void> {
+export async function copyOf(folder: string, copy: string): Promise<void> {
   for (let tries = 5; ; tries -= 1) {
     try {
       cpSync(folder, copy, { recursive: true });
@@ -136,7 +149,7 @@ async function copyOf(folder: string, copy: string): Promise<void> {
 let lastHandle = 0;
 
 export async function connect(
-  broker: Broker,
+  broker: Attached,
   id: string,
   request: Partial<ConnectRequest> = {},
 ): Promise<{ session: SessionHandle; answer: ConnectAnswer & { kind: 'accepted' } }> {
@@ -146,7 +159,7 @@ export async function connect(
 }
 
 export async function tryConnect(
-  broker: Broker,
+  broker: Attached,
   id: string,
   request: Partial<ConnectRequest> = {},
 ): Promise<{ session: SessionHandle; answer: ConnectAnswer }> {
@@ -179,7 +192,7 @@ export const plain: SubscriptionOptions = {
 };
 
 export async function subscribeTo(
-  broker: Broker,
+  broker: Attached,
   session: SessionHandle,
   filter: string,
   options: Partial<SubscriptionOptions> = {},
@@ -207,7 +220,7 @@ export function publishOf(
 
 /** Publishes and waits for the answer; gives its reason code. */
 export async function publish(
-  broker: Broker,
+  broker: Attached,
   session: SessionHandle,
   topic: string,
   payload: string,
@@ -221,7 +234,7 @@ export async function publish(
   return sent.reasonCode;
 }
 
-export function durable(broker: Broker, writes: SessionWrite[]): Promise<void> {
+export function durable(broker: Attached, writes: SessionWrite[]): Promise<void> {
   return new Promise((resolve) => broker.link.write(writes, resolve));
 }
 

@@ -6,7 +6,7 @@ import { clientId, nodeId, queueId, sessionHandle } from '@lmqtt/common/ids';
 import { messageOf } from '@lmqtt/common/message';
 import { DiskJournal } from '../src/journal/disk-journal.ts';
 import { EmbeddedQueueStore } from '../src/queue-store/embedded.ts';
-import type { Append } from '../src/queue-store/queue-store.ts';
+import type { Append, InboundId } from '../src/queue-store/queue-store.ts';
 import { EmbeddedRegistry } from '../src/registry/embedded.ts';
 import { EmbeddedSessionStore } from '../src/session-store/embedded.ts';
 import { scratchDirectory } from './journal-ledger.ts';
@@ -23,12 +23,18 @@ interface Opened {
 const segmentBytes = 64 << 10;
 const queue = queueId(1);
 
-async function open(directory: string): Promise<Opened> {
+async function open(
+  directory: string,
+  csOutlives = false,
+  beforeStart: (sessions: EmbeddedSessionStore) => void = () => undefined,
+): Promise<Opened> {
   const journal = new DiskJournal({ directory, segmentBytes });
-  const registry = new EmbeddedRegistry(journal, systemClock, { leaseMs: 3000, csOutlives: false });
-  const sessions = new EmbeddedSessionStore(journal, systemClock);
+  const registry = new EmbeddedRegistry(journal, systemClock, { leaseMs: 3000, csOutlives });
+  const sessions = new EmbeddedSessionStore(journal, systemClock, { csOutlives });
   const queues = new EmbeddedQueueStore(journal, sessions, { everyMs: 10 });
   await journal.open();
+  registry.start();
+  beforeStart(sessions);
   sessions.start();
   const crash = async (): Promise<void> => {
     await queues.close();
@@ -38,14 +44,19 @@ async function open(directory: string): Promise<Opened> {
 }
 
 /** Opened, checkpointed and crashed: the next one has only what that checkpoint holds. */
-async function again(directory: string): Promise<Opened> {
-  const between = await open(directory);
+async function again(directory: string, csOutlives = false): Promise<Opened> {
+  const between = await open(directory, csOutlives);
   await between.journal.checkpoint();
   await between.crash();
-  return open(directory);
+  return open(directory, csOutlives);
 }
 
-function append(queues: EmbeddedQueueStore, to: number, payloadBytes: number): Promise<Append> {
+function append(
+  queues: EmbeddedQueueStore,
+  to: number,
+  payloadBytes: number,
+  inbound?: InboundId,
+): Promise<Append> {
   const message = messageOf({
     topic: 't',
     qos: 1,
@@ -56,7 +67,7 @@ function append(queues: EmbeddedQueueStore, to: number, payloadBytes: number): P
     message,
     queues: [queueId(to)],
     lane: '',
-    inbound: undefined,
+    inbound,
     reasonCode: -1,
     orderKey: undefined,
   };
@@ -76,6 +87,71 @@ test('a queue id is not given twice', async (t) => {
   await first.crash();
   const last = await ending(t, await again(directory));
   assert.ok(last.registry.newQueue() > given);
+});
+
+test('a node that is attached is known, one that has left is not', async (t) => {
+  const directory = scratchDirectory(t);
+  const first = await open(directory, true);
+  await first.registry.join(nodeId('stays'), 'one');
+  await first.registry.join(nodeId('leaves'), 'two');
+  await first.journal.checkpoint();
+  first.registry.leave(nodeId('leaves'));
+  await first.journal.durable();
+  await first.crash();
+  const last = await ending(t, await again(directory, true));
+  assert.deepEqual(last.registry.attached, [{ node: 'stays', instance: 'one' }]);
+});
+
+test('nodes of an earlier run are of no interest where there are no others', async (t) => {
+  const directory = scratchDirectory(t);
+  const first = await open(directory, true);
+  await first.registry.join(nodeId('n'), 'one');
+  await first.crash();
+  const alone = await open(directory);
+  assert.deepEqual(alone.registry.attached, []);
+  await alone.journal.durable();
+  await alone.crash();
+  const last = await ending(t, await again(directory, true));
+  assert.deepEqual(last.registry.attached, []);
+});
+
+test('inbound identifiers of a session that ends with its connection', async (t) => {
+  const directory = scratchDirectory(t);
+  const first = await open(directory, true);
+  const { session, epoch } = await first.sessions.claim({
+    clientId: clientId('a'),
+    node: nodeId('n'),
+    handle: sessionHandle(1),
+    cleanStart: true,
+    sessionExpiryS: 0,
+    will: undefined,
+  });
+  for (const packetId of [1, 2]) {
+    const inbound = { clientId: session.clientId, epoch, packetId };
+    await append(first.queues, queue, 10, inbound);
+  }
+  const done = { kind: 'inbound-done', session: sessionHandle(1), packetId: 1 } as const;
+  first.sessions.write(session, epoch, done);
+  await new Promise<void>((resolve) => first.sessions.commit(resolve));
+  await first.crash();
+  for (let round = 0; round < 2; round += 1) {
+    const presented = await open(directory, true, (sessions) => {
+      const answer = sessions.present({
+        clientId: session.clientId,
+        epoch,
+        node: nodeId('n'),
+        handle: sessionHandle(1),
+        sessionExpiryS: 0,
+        subscriptions: [],
+        inbound: [],
+      });
+      assert.equal(answer.kind, 'taken up');
+    });
+    const known = presented.sessions.find(session.clientId);
+    assert.deepEqual([...(known?.inbound ?? [])], [2]);
+    await presented.journal.checkpoint();
+    await presented.crash();
+  }
 });
 
 test('a will that was sent does not come back', async (t) => {
