@@ -26,8 +26,11 @@ export interface RpcServer {
   stop(): Promise<void>;
 }
 
-/** A turn's publishes are one item, which may go beyond the size at which a frame is full. */
-const frameSlackBytes = 64 * 1024 * 1024;
+/**
+ * A turn's publishes are one item, however many: room for what a cs reads in a turn. A frame that
+ * is refused for its size would be sent again for ever.
+ */
+const frameSlackBytes = 256 * 1024 * 1024;
 const idleMs = 10_000;
 const streamsMax = 4;
 
