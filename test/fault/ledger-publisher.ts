@@ -4,7 +4,9 @@ import type { Version } from '../harness/packets.ts';
 import * as packets from '../harness/packets.ts';
 import type { ServerPacket } from '../harness/parser.ts';
 import type { Ledger, LedgerTopic } from './ledger.ts';
-import { type LedgerConnection, openLedgerConnection } from './ledger-connection.ts';
+import type { LedgerConnection } from './ledger-connection.ts';
+import { LedgerSeat } from './ledger-seat.ts';
+import type { LedgerWills } from './ledger-wills.ts';
 
 interface Sent {
   readonly topic: LedgerTopic;
@@ -24,6 +26,10 @@ export interface PublisherOptions {
   /** Default: a short one that names topic and number. */
   readonly payload?: (topic: LedgerTopic, number: number) => string;
   readonly retain?: boolean;
+  /** Its session ends with its connection, and what is unacknowledged then is given up. */
+  readonly clean?: boolean;
+  /** Each of its connections has a will, which is owed when it ends. */
+  readonly wills?: LedgerWills;
   /** A refusal (5.0: an error in PUBACK or PUBREC) is a problem unless this takes it. */
   readonly refused?: (reason: number) => void;
 }
@@ -33,7 +39,7 @@ export class LedgerPublisher {
   readonly #ledger: Ledger;
   /** In the order of their first sending. */
   readonly #inflight = new Map<number, Sent>();
-  #connection: LedgerConnection | undefined;
+  readonly seat: LedgerSeat;
   #hasSession = false;
   #packetId = 0;
   #turn = 0;
@@ -41,46 +47,50 @@ export class LedgerPublisher {
   constructor(ledger: Ledger, options: PublisherOptions) {
     this.#ledger = ledger;
     this.options = options;
+    this.seat = new LedgerSeat((packet, connection) => this.#received(packet, connection));
   }
 
   get isConnected(): boolean {
-    return this.#connection !== undefined && !this.#connection.closed;
+    return this.seat.isConnected;
   }
 
   get inflight(): number {
     return this.#inflight.size;
   }
 
-  async come(port: number): Promise<void> {
-    const { clientId, version } = this.options;
-    const { connection, connack } = await openLedgerConnection(
+  async come(port: number, connectMs?: number): Promise<void> {
+    const { clientId, version, clean = false, wills } = this.options;
+    if (clean) this.#inflight.clear();
+    const will = wills?.make();
+    const { connack } = await this.seat.take(
       port,
       {
         clientId,
         version,
-        clean: false,
-        ...(version === 5 ? { properties: { sessionExpiryInterval: 3600 } } : {}),
+        clean,
+        ...(version === 5 && !clean ? { properties: { sessionExpiryInterval: 3600 } } : {}),
+        ...(will === undefined ? {} : { will: will.fields }),
       },
-      (packet, from) => this.#received(packet, from),
+      connectMs,
     );
-    this.#connection = connection;
-    if (this.#hasSession && !connack.sessionPresent) {
-      this.#ledger.problems.push(`${clientId}: its session is lost`);
+    will?.owe();
+    if (connack.sessionPresent !== (this.#hasSession && !clean)) {
+      this.#note(connack.sessionPresent ? 'a session that it did not have' : 'its session is lost');
     }
     this.#hasSession = true;
     for (const [packetId, sent] of this.#inflight) {
       if (sent.isReleased) {
         sent.isReleasedAgain = true;
-        connection.send(packets.ack('pubrel', { packetId }));
+        this.seat.send(packets.ack('pubrel', { packetId }));
       } else this.#send(packetId, sent, true);
     }
   }
 
   leave(): void {
-    this.#connection?.destroy();
+    this.seat.leave();
   }
 
-  /** As many new ones as the window takes. */
+  /** As many new ones as the window takes; at QoS 0 one. */
   publish(): void {
     const { topics, window, retain = false } = this.options;
     while (this.isConnected && this.#inflight.size < window) {
@@ -89,6 +99,11 @@ export class LedgerPublisher {
       topic.sent += 1;
       const number = topic.sent;
       const payload = this.options.payload?.(topic, number) ?? String(number);
+      if (topic.qos === 0) {
+        const { version } = this.options;
+        this.seat.send(packets.publish({ version, topic: topic.name, qos: 0, payload }));
+        return;
+      }
       do this.#packetId = (this.#packetId % 0xffff) + 1;
       while (this.#inflight.has(this.#packetId));
       const sent: Sent = {
@@ -107,9 +122,7 @@ export class LedgerPublisher {
   #send(packetId: number, { topic, payload, retain }: Sent, dup: boolean): void {
     const { version } = this.options;
     const { name, qos } = topic;
-    this.#connection?.send(
-      packets.publish({ version, topic: name, qos, packetId, payload, dup, retain }),
-    );
+    this.seat.send(packets.publish({ version, topic: name, qos, packetId, payload, dup, retain }));
   }
 
   #received(packet: ServerPacket, connection: LedgerConnection): void {

@@ -4,12 +4,20 @@ import type { Qos, Version } from '../harness/packets.ts';
 import * as packets from '../harness/packets.ts';
 import type { Publish, ServerPacket } from '../harness/parser.ts';
 import type { Ledger } from './ledger.ts';
-import { type LedgerConnection, openLedgerConnection } from './ledger-connection.ts';
+import type { LedgerConnection } from './ledger-connection.ts';
+import { LedgerSeat } from './ledger-seat.ts';
 
 export interface SubscriberOptions {
   readonly clientId: string;
   readonly version: Version;
   readonly filters: readonly { readonly filter: string; readonly qos: Qos }[];
+  /** Its session ends with its connection. */
+  readonly clean?: boolean;
+  /** A new session is about to be asked for; its SUBACK has come. */
+  readonly subscribing?: () => void;
+  readonly subscribed?: () => void;
+  /** Default: none. Of a DISCONNECT that may come. */
+  readonly disconnects?: readonly number[];
   /** A message that was not there before. */
   readonly arrived: (topic: string, payload: string) => void;
 }
@@ -20,33 +28,40 @@ export class LedgerSubscriber {
   readonly options: SubscriberOptions;
   readonly #ledger: Ledger;
   readonly #received2 = new Map<number, string>();
-  #connection: LedgerConnection | undefined;
+  readonly seat: LedgerSeat;
   #hasSession = false;
   #subscribed: (() => void) | undefined;
 
   constructor(ledger: Ledger, options: SubscriberOptions) {
     this.#ledger = ledger;
     this.options = options;
+    this.seat = new LedgerSeat((packet, connection) => this.#take(packet, connection));
   }
 
   get isConnected(): boolean {
-    return this.#connection !== undefined && !this.#connection.closed;
+    return this.seat.isConnected;
   }
 
   /** Connects, and subscribes where it has no session yet. */
-  async come(port: number): Promise<void> {
-    const { clientId, version } = this.options;
-    const { connection, connack } = await openLedgerConnection(
+  async come(port: number, connectMs?: number): Promise<void> {
+    const { clientId, version, clean = false } = this.options;
+    if (clean) {
+      this.#hasSession = false;
+      this.#received2.clear();
+    }
+    const { connection, connack } = await this.seat.take(
       port,
       {
         clientId,
         version,
-        clean: false,
-        ...(version === 5 ? { properties: { sessionExpiryInterval: 3600 } } : {}),
+        clean,
+        ...(version === 5 && !clean ? { properties: { sessionExpiryInterval: 3600 } } : {}),
       },
-      (packet, from) => this.#take(packet, from),
+      connectMs,
     );
-    this.#connection = connection;
+    if (connack.sessionPresent && !this.#hasSession) {
+      this.#ledger.problems.push(`${clientId}: a session that it did not have`);
+    }
     if (!this.#hasSession) await this.#subscribe(connection);
     else if (!connack.sessionPresent) {
       this.#ledger.problems.push(`${clientId}: its session is lost`);
@@ -55,14 +70,16 @@ export class LedgerSubscriber {
   }
 
   leave(): void {
-    this.#connection?.destroy();
+    this.seat.leave();
   }
 
   async #subscribe(connection: LedgerConnection): Promise<void> {
-    const { version, filters } = this.options;
+    const { version, filters, subscribing } = this.options;
+    subscribing?.();
     const answered = new Promise<void>((resolve, reject) => {
       this.#subscribed = resolve;
       setTimeout(() => reject(new Error('no SUBACK')), subscribeMs).unref();
+      void connection.ended.then(() => reject(new Error('closed before SUBACK')));
     });
     connection.send(packets.subscribe({ version, packetId: 1, filters }));
     await answered;
@@ -75,6 +92,7 @@ export class LedgerSubscriber {
         if (packet.reasons.some((reason, at) => reason !== options.filters[at]?.qos)) {
           this.#ledger.problems.push(`${options.clientId}: SUBACK ${packet.reasons.join()}`);
         }
+        options.subscribed?.();
         this.#subscribed?.();
         return;
       case 'publish':
@@ -83,6 +101,10 @@ export class LedgerSubscriber {
       case 'pubrel':
         this.#received2.delete(packet.packetId);
         connection.send(packets.ack('pubcomp', { packetId: packet.packetId }));
+        return;
+      case 'disconnect':
+        if (options.disconnects?.includes(packet.reason)) return;
+        this.#ledger.problems.push(`${options.clientId}: DISCONNECT ${packet.reason} came`);
         return;
       default:
         this.#ledger.problems.push(`${options.clientId}: ${packet.type} came`);

@@ -1,7 +1,14 @@
-// Clients whose connection ends without DISCONNECT, each with a will of its own number.
+// Connections with a will of their own number, which end without DISCONNECT.
+import type { WillFields } from '../harness/packets.ts';
 import type { Ledger } from './ledger.ts';
 import { type LedgerConnection, openLedgerConnection } from './ledger-connection.ts';
 import type { Random } from './random.ts';
+
+export interface LedgerWill {
+  readonly fields: WillFields;
+  /** CONNACK came. */
+  owe(): void;
+}
 
 export class LedgerWills {
   readonly #ledger: Ledger;
@@ -18,21 +25,27 @@ export class LedgerWills {
     this.#random = random;
   }
 
-  /** One more client; it goes after a while, or stays until the broker is killed. */
-  async add(port: number): Promise<void> {
+  /** For one connection. */
+  make(): LedgerWill {
     const number = (this.#last += 1);
+    return {
+      fields: { topic: `wills/${number}`, payload: String(number), qos: 2 },
+      owe: () => this.owed.add(number),
+    };
+  }
+
+  /** One more client; it goes after a while, or stays until `leave`. */
+  async add(port: number, connectMs?: number): Promise<void> {
+    const will = this.make();
+    const number = this.#last;
     const version = number % 2 === 0 ? 5 : 4;
     const { connection } = await openLedgerConnection(
       port,
-      {
-        clientId: `will-${number}`,
-        version,
-        clean: number % 3 !== 0,
-        will: { topic: `wills/${number}`, payload: String(number), qos: 2 },
-      },
+      { clientId: `will-${number}`, version, clean: number % 3 !== 0, will: will.fields },
       () => {},
+      connectMs,
     );
-    this.owed.add(number);
+    will.owe();
     this.#open.add(connection);
     if (this.#random.chance(0.5)) {
       setTimeout(() => connection.destroy(), this.#random.below(300)).unref();

@@ -5,7 +5,7 @@ import type { Qos } from '../harness/packets.ts';
 
 export interface LedgerTopic {
   readonly name: string;
-  readonly qos: 1 | 2;
+  readonly qos: Qos;
   /** The last number that was handed to the wire; 0: none. */
   sent: number;
   readonly acknowledged: Set<number>;
@@ -20,6 +20,9 @@ export class LedgerAccount {
   readonly ordered: boolean;
   readonly #arrivals = new Map<string, Map<number, number>>();
   readonly #last = new Map<string, number>();
+  /** Of a session that began later than the publishers; undefined: with them. */
+  #starts: ReadonlyMap<string, number> | undefined;
+  #ended = false;
   readonly problems: string[] = [];
   count = 0;
 
@@ -27,6 +30,31 @@ export class LedgerAccount {
     this.name = name;
     this.granted = granted;
     this.ordered = ordered;
+  }
+
+  /** Nothing is owed before `begin`. */
+  later(): void {
+    this.#starts = new Map();
+  }
+
+  /** What is sent from now on is owed. */
+  begin(topics: Iterable<LedgerTopic>): void {
+    this.#starts = new Map([...topics].map(({ name, sent }) => [name, sent + 1]));
+  }
+
+  /** The session is gone: what came last of a topic was owed with all before it, nothing after. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  owes(topic: string, number: number): boolean {
+    if ((this.granted(topic) ?? 0) === 0) return false;
+    return this.#isPast(topic, number) && (!this.#ended || number < (this.#last.get(topic) ?? 0));
+  }
+
+  /** It was first sent when this was there. Before, it may be a publish that is repeated late. */
+  #isPast(topic: string, number: number): boolean {
+    return this.#starts === undefined || number >= (this.#starts.get(topic) ?? Infinity);
   }
 
   arrived(topic: string, number: number): void {
@@ -38,7 +66,7 @@ export class LedgerAccount {
     }
     const before = numbers.get(number) ?? 0;
     numbers.set(number, before + 1);
-    if (before > 0 || !this.ordered) return;
+    if (before > 0 || !this.ordered || !this.#isPast(topic, number)) return;
     const last = this.#last.get(topic) ?? 0;
     if (number < last) this.problems.push(`${this.name}: ${topic} ${number} after ${last}`);
     this.#last.set(topic, number);
@@ -61,9 +89,9 @@ export interface LedgerFigures {
   readonly arrivals: number;
   /** Acknowledged, and not arrived where they should have. */
   readonly lost: number;
-  /** At QoS 2, arrived more than once. */
+  /** At QoS 2 or 0, arrived more than once. */
   readonly doubled: number;
-  /** At QoS 1, arrived more than once, which is allowed. */
+  /** At QoS 1, on one of the ways, arrived more than once, which is allowed. */
   readonly repeated: number;
   readonly problems: readonly string[];
 }
@@ -76,7 +104,7 @@ export class Ledger {
   /** Sessions that should have been there and other things that clients notice by themselves. */
   readonly problems: string[] = [];
 
-  topic(name: string, qos: 1 | 2): LedgerTopic {
+  topic(name: string, qos: Qos): LedgerTopic {
     const topic: LedgerTopic = { name, qos, sent: 0, acknowledged: new Set() };
     this.topics.set(name, topic);
     return topic;
@@ -97,8 +125,8 @@ export class Ledger {
     let owed = 0;
     for (const account of by) {
       for (const topic of this.topics.values()) {
-        if ((account.granted(topic.name) ?? 0) === 0) continue;
         for (const number of topic.acknowledged) {
+          if (!account.owes(topic.name, number)) continue;
           if (account.times(topic.name, number) > 0) continue;
           owed += 1;
           report?.(`${account.name}: ${topic.name} ${number} is lost`);
@@ -127,7 +155,7 @@ export class Ledger {
           continue;
         }
         if (times < 2) continue;
-        if (Math.min(topic.qos, account.granted(name) ?? 0) < 2) {
+        if (topic.qos === 1 || (topic.qos === 2 && account.granted(name) === 1)) {
           repeated += times - 1;
           continue;
         }

@@ -1,0 +1,4 @@
+import { tryEach } from './cluster-trial.ts';
+import { bothKilled } from './cluster-trials.ts';
+
+tryEach([bothKilled], 20);

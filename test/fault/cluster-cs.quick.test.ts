@@ -1,0 +1,4 @@
+import { tryEach } from './cluster-trial.ts';
+import { csFrozen, csKilled, csPaused } from './cluster-trials.ts';
+
+tryEach([csKilled, csFrozen, csPaused], 3);

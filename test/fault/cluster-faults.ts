@@ -1,0 +1,174 @@
+// What can happen to processes of a cluster, each with what its clients may see of it. What they
+// may not see goes into the ledger as a problem.
+import { setTimeout as delay } from 'node:timers/promises';
+import type { LinkProxy } from '../harness/cluster.ts';
+import type { ClusterNode } from '../harness/cluster-node.ts';
+import type { Version } from '../harness/packets.ts';
+import type { ClusterRun } from './cluster-run.ts';
+import { ConnectRefused, openLedgerConnection } from './ledger-connection.ts';
+
+/** One thing that happens, under load; it says in a few words what it saw. */
+export type Fault<P extends LinkProxy = LinkProxy> = (run: ClusterRun<P>) => Promise<string>;
+
+/** From the `ready` line of ds to the first acknowledgement of something new. */
+const goOnMs = 2000;
+/** What ds said before it was killed may be on its way. */
+const echoMs = 250;
+/** A node that runs again notices what it missed. */
+const noticeMs = 3000;
+
+const round = (ms: number): string => `${Math.round(ms)} ms`;
+
+export function anyNode<P extends LinkProxy>({ cluster, random }: ClusterRun<P>): ClusterNode {
+  return random.pick(cluster.cs);
+}
+
+/** Half of them forget their connections and come elsewhere; the other half is returned. */
+export function halfMoves<P extends LinkProxy>(
+  run: ClusterRun<P>,
+  node: ClusterNode,
+): ReturnType<ClusterRun<P>['at']> {
+  run.shunned.add(node);
+  const all = run.at(node);
+  for (const [index, traveller] of all.entries()) if (index % 2 === 0) traveller.move();
+  return all.filter((_, index) => index % 2 === 1);
+}
+
+/** a. Its clients go on at the other node. */
+export const killCs: Fault = async (run) => {
+  const node = anyNode(run);
+  await run.load(300, 900);
+  const clients = run.at(node);
+  await node.kill();
+  const killedMs = performance.now();
+  await run.connected(clients);
+  const backMs = performance.now() - killedMs;
+  await run.load(0, 400);
+  await node.start();
+  await run.load(200, 500);
+  return `${clients.length} clients back after ${round(backMs)}`;
+};
+
+/** b. Its lease is judged meanwhile. What the node had to say is not said any more. */
+export const freezeCsLong: Fault = async (run) => {
+  const node = anyNode(run);
+  await run.load(300, 900);
+  await run.calm();
+  node.freeze();
+  const stay = halfMoves(run, node);
+  const drops = stay.map((each) => each.drops);
+  await delay(run.leaseMs * 2 + run.random.below(run.leaseMs));
+  const connections = stay.flatMap(({ party }) => party.seat.connection ?? []);
+  const before = connections.map(({ packetCount }) => packetCount);
+  node.thaw();
+  await run.until(
+    () => 'clients of the node that was stopped are dropped',
+    noticeMs,
+    () => stay.every((each, index) => each.drops > (drops[index] ?? 0)),
+  );
+  for (const [index, { packetCount }] of connections.entries()) {
+    if (packetCount === before[index]) continue;
+    run.note(`${stay[index]?.name}: ${packetCount - (before[index] ?? 0)} packets after SIGCONT`);
+  }
+  run.shunned.delete(node);
+  run.stir();
+  await run.connected();
+  await run.load(200, 500);
+  return `${stay.length} clients dropped`;
+};
+
+/** b. The lease goes on: nobody notices. */
+export const freezeCsShort: Fault = async (run) => {
+  const node = anyNode(run);
+  await run.load(200, 600);
+  await run.calm();
+  const drops = run.drops();
+  node.freeze();
+  const stoppedMs = run.leaseMs * (0.1 + 0.35 * run.random.next());
+  await delay(stoppedMs);
+  node.thaw();
+  await run.progress(noticeMs);
+  if (run.drops() > drops) run.note(`${run.drops() - drops} clients dropped by a short stop`);
+  run.stir();
+  await run.load(100, 300);
+  return `stopped for ${round(stoppedMs)}`;
+};
+
+async function refusalOf(port: number, version: Version): Promise<number> {
+  try {
+    const { connection } = await openLedgerConnection(
+      port,
+      { clientId: `refused-${version}`, version },
+      () => {},
+    );
+    connection.destroy();
+    return 0;
+  } catch (error) {
+    return error instanceof ConnectRefused ? error.reason : -1;
+  }
+}
+
+/** New clients are turned away while there is no ds. */
+async function expectRefusals<P extends LinkProxy>(run: ClusterRun<P>): Promise<void> {
+  for (const node of run.cluster.cs) {
+    for (const [version, wanted] of [
+      [4, 3],
+      [5, 0x88],
+    ] as const) {
+      const reason = await refusalOf(node.port('mqtt'), version);
+      if (reason !== wanted) run.note(`${node.name}: CONNACK ${reason} at ${version}`);
+    }
+  }
+}
+
+/** c. Connections stay, nothing is acknowledged meanwhile, and it goes on by itself. */
+export function killDs(awayMs: (run: ClusterRun) => number): Fault {
+  return async (run) => {
+    const { ds } = run.cluster;
+    await run.load(300, 900);
+    await run.calm();
+    const drops = run.drops();
+    const heard = (): number =>
+      run.publishers.reduce((sum, { seat }) => sum + (seat.connection?.packetCount ?? 0), 0);
+    await ds.kill();
+    const killedMs = performance.now();
+    await delay(echoMs);
+    const before = heard();
+    await expectRefusals(run);
+    await delay(Math.max(0, killedMs + awayMs(run) - performance.now()));
+    if (heard() !== before) run.note(`${heard() - before} packets to publishers without a ds`);
+    if (run.drops() > drops) run.note(`${run.drops() - drops} clients dropped without a ds`);
+    const awayForMs = performance.now() - killedMs;
+    await ds.start();
+    const onMs = await run.progress(goOnMs);
+    if (run.drops() > drops) run.note(`${run.drops() - drops} clients dropped by the next ds`);
+    run.stir();
+    await run.load(200, 600);
+    return `away for ${round(awayForMs)}, on after ${round(onMs)}`;
+  };
+}
+
+/** e. The clients of the other node stay connected. */
+export const killDsAndCs: Fault = async (run) => {
+  const { ds } = run.cluster;
+  const node = anyNode(run);
+  await run.load(300, 900);
+  await run.calm();
+  const lost = run.at(node);
+  const others = run.travellers.filter((each) => !lost.includes(each));
+  const drops = run.drops(others);
+  await Promise.all([ds.kill(), node.kill()]);
+  await delay(run.random.below(2 * run.leaseMs));
+  await ds.start();
+  // The next life of the node may be there before or after its clients have gone elsewhere.
+  const isEarly = run.random.chance(0.5);
+  const started = isEarly ? node.start() : undefined;
+  await run.connected();
+  await started;
+  const onMs = await run.progress(goOnMs + 2 * run.leaseMs);
+  if (run.drops(others) > drops) run.note(`${run.drops(others) - drops} other clients dropped`);
+  if (!isEarly) await node.start();
+  run.stir();
+  await run.load(200, 600);
+  return `${lost.length} clients back, on after ${round(onMs)}`;
+};

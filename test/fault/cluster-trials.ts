@@ -1,0 +1,97 @@
+// The kinds of faults that a cluster of processes must stand, each with its ways to happen.
+import { direct, type LinkProxy } from '../harness/cluster.ts';
+import { FrameProxy } from '../harness/frame-proxy.ts';
+import { TcpProxy } from '../harness/tcp-proxy.ts';
+import { freezeCsLong, freezeCsShort, killCs, killDs, killDsAndCs } from './cluster-faults.ts';
+import {
+  cuts,
+  loseFrames,
+  partition,
+  repeatFrames,
+  stallLong,
+  stallShort,
+} from './cluster-link-faults.ts';
+import type { Trial } from './cluster-trial.ts';
+
+/** So long that a busy machine does not end a lease by itself. */
+const safeLeaseMs = 3000;
+const between = direct;
+const tcp = (target: Parameters<typeof TcpProxy.start>[0]): Promise<TcpProxy> =>
+  TcpProxy.start(target);
+const framed = (target: Parameters<typeof FrameProxy.start>[0]): Promise<FrameProxy> =>
+  FrameProxy.start(target);
+
+export const csKilled: Trial<LinkProxy> = { name: 'kill -9 of a cs', fault: killCs, between };
+
+export const csFrozen: Trial<LinkProxy> = {
+  name: 'a cs stopped for longer than its lease',
+  fault: freezeCsLong,
+  between,
+};
+
+export const csPaused: Trial<LinkProxy> = {
+  name: 'a cs stopped for a part of its lease',
+  fault: freezeCsShort,
+  between,
+  leaseMs: safeLeaseMs,
+};
+
+export const dsKilledShortly: Trial<LinkProxy> = {
+  name: 'kill -9 of ds, back within the lease',
+  fault: killDs((run) => run.leaseMs * (0.2 + 0.5 * run.random.next())),
+  between,
+};
+
+export const dsKilledForLong: Trial<LinkProxy> = {
+  name: 'kill -9 of ds, back after the lease',
+  fault: killDs((run) => run.leaseMs * (1.2 + 2 * run.random.next())),
+  between,
+};
+
+export const bothKilled: Trial<LinkProxy> = {
+  name: 'kill -9 of ds and a cs at once',
+  fault: killDsAndCs,
+  between,
+};
+
+export const stalledShortly: Trial<TcpProxy> = {
+  name: 'a link that stalls for a part of the lease',
+  fault: stallShort,
+  between: tcp,
+  leaseMs: safeLeaseMs,
+};
+
+export const stalledForLong: Trial<TcpProxy> = {
+  name: 'a link that stalls for longer than the lease',
+  fault: stallLong,
+  between: tcp,
+};
+
+export const cutAgainAndAgain: Trial<TcpProxy> = {
+  name: 'a link that is cut again and again',
+  fault: cuts,
+  between: tcp,
+  leaseMs: safeLeaseMs,
+};
+
+export const framesLost: Trial<FrameProxy> = {
+  name: 'frames lost',
+  fault: loseFrames,
+  between: framed,
+  leaseMs: safeLeaseMs,
+};
+
+export const framesRepeated: Trial<FrameProxy> = {
+  name: 'frames repeated',
+  fault: repeatFrames,
+  between: framed,
+  leaseMs: safeLeaseMs,
+};
+
+export function partitioned(ms: number): Trial<TcpProxy> {
+  return {
+    name: `a partition between a cs and ds for ${ms / 1000} s`,
+    fault: partition(ms),
+    between: tcp,
+  };
+}

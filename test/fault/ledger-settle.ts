@@ -1,0 +1,72 @@
+// The end of a run: everybody gets what is owed, or the ledger says what is missing.
+import { setTimeout as delay } from 'node:timers/promises';
+import type { LedgerPublisher } from './ledger-publisher.ts';
+import { LedgerSubscriber } from './ledger-subscriber.ts';
+import type { LedgerWills } from './ledger-wills.ts';
+import type { Ledger } from './ledger.ts';
+
+/** What comes twice comes late. */
+const quietMs = 300;
+const lookMs = 50;
+
+async function until(isDone: () => boolean, deadlineMs: number): Promise<void> {
+  while (!isDone() && performance.now() < deadlineMs) await delay(lookMs);
+}
+
+/** Nothing is published any more, and those who publish are connected. */
+export async function settlePublishers(
+  ledger: Ledger,
+  publishers: readonly LedgerPublisher[],
+  deadlineMs: number,
+): Promise<void> {
+  await until(() => publishers.every((publisher) => publisher.inflight === 0), deadlineMs);
+  for (const publisher of publishers) {
+    if (publisher.inflight === 0) continue;
+    const { clientId } = publisher.options;
+    ledger.problems.push(`${clientId}: ${publisher.inflight} never acknowledged`);
+  }
+}
+
+/** All subscribers are there. */
+export async function settleSubscribers(
+  ledger: Ledger,
+  wills: LedgerWills,
+  deadlineMs: number,
+): Promise<void> {
+  await until(() => ledger.owed() === 0 && wills.missing === 0, deadlineMs);
+  await delay(quietMs);
+  wills.settle();
+}
+
+/**
+ * What a new subscriber gets is the last that was published, or nothing where that deleted. The
+ * number of topics.
+ */
+export async function checkRetained(
+  ledger: Ledger,
+  retainers: readonly LedgerPublisher[],
+  port: number,
+): Promise<number> {
+  const found = new Map<string, string>();
+  const reader = new LedgerSubscriber(ledger, {
+    clientId: 'retained-reader',
+    version: 5,
+    filters: [{ filter: 'kept/#', qos: 1 }],
+    arrived: (topic, payload) => found.set(topic, payload),
+  });
+  await reader.come(port);
+  await delay(quietMs);
+  reader.leave();
+  let count = 0;
+  for (const { options } of retainers) {
+    for (const topic of options.topics) {
+      count += 1;
+      const wanted = options.payload?.(topic, topic.sent) ?? '';
+      const got = found.get(topic.name) ?? '';
+      if (got !== wanted) {
+        ledger.problems.push(`${topic.name}: retained is "${got}", not "${wanted}"`);
+      }
+    }
+  }
+  return count;
+}
