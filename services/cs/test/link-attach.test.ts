@@ -115,7 +115,7 @@ test('calls, reads and writes are answered; failures reject', async (t) => {
   await ds.until('the read', () => ds.reads.length === 1);
   assert.deepEqual(ds.reads[0]?.request, request);
   const message = messageOf({ topic: 't', qos: 1, retain: false, payload: Buffer.from('m') });
-  writeReadAnswer(ds.exchange, ds.reads[0]!.id, { messages: [message], next: 8, end: 9 });
+  writeReadAnswer(ds.exchange, ds.reads[0].id, { messages: [message], next: 8, end: 9 });
   const answer = await read;
   assert.deepEqual([answer.messages.length, answer.next, answer.end], [1, 8, 9]);
 
@@ -162,7 +162,7 @@ test('what ds says reaches the node', async (t) => {
 });
 
 test('the wall clock of ds', async (t) => {
-  const ds = await FakeDs.start(t);
+  const ds = await FakeDs.start(t, { leaseMs: 600 });
   ds.wallAheadMs = 5000;
   const { server } = linkTo(t, ds);
   await server.whenAttached;

@@ -69,7 +69,7 @@ export class FakeDs extends Watched implements Directory {
     t: TestContext,
     options: { leaseMs?: number; credentials?: ServerCredentials } = {},
   ): Promise<FakeDs> {
-    const ds = new FakeDs(options.leaseMs ?? 600);
+    const ds = new FakeDs(options.leaseMs ?? 3000);
     await ds.#listen(options.credentials ?? ServerCredentials.createInsecure());
     t.after(() => ds.#server.forceShutdown());
     return ds;
@@ -95,7 +95,10 @@ export class FakeDs extends Watched implements Directory {
 
   /** The stream breaks; the attachment stays. */
   cut(): void {
-    this.#stream?.emit('error', { code: status.UNAVAILABLE, details: 'cut by the test' });
+    const stream = this.#stream;
+    this.#stream = undefined;
+    this.exchange.unbind();
+    stream?.emit('error', { code: status.UNAVAILABLE, details: 'cut by the test' });
   }
 
   /** As if this were another process: nothing is known of who was attached. */

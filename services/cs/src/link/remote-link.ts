@@ -60,6 +60,7 @@ export class RemoteLinkServer implements LinkServer {
   private resolveAttached: () => void = () => {};
   private rejectAttached: (error: Error) => void = () => {};
   private everAttached = false;
+  private onDown: () => void = () => {};
   private inUseSinceMs: number | undefined = undefined;
 
   /** Throws {@link SettingsError} where the secret cannot be sent. */
@@ -103,7 +104,10 @@ export class RemoteLinkServer implements LinkServer {
         begin: (address) => presenting.begin(address),
         item: (reader, field, end) => readDownstream(arrivals, reader, field, end),
         leaseEnded: () => link.leaseEnded(),
-        changed: () => downstream.linkChanged(),
+        changed: () => {
+          if (!attachment.up) this.onDown();
+          downstream.linkChanged();
+        },
         refused: (end) => this.refused(end),
       },
     );
@@ -133,13 +137,28 @@ export class RemoteLinkServer implements LinkServer {
     return link;
   }
 
-  /** Tells ds, waits a little for its answer, and closes the stream. */
+  /** Tells ds, waits a little for its answer while there is a stream, and closes it. */
   async detach(): Promise<void> {
     const { attachment, link } = this;
     if (attachment === undefined || link === undefined) return;
-    if (attachment.up) await within(leaveTimeoutMs, link.leave());
+    if (attachment.up) await this.leave(link);
     attachment.stop();
     link.close();
+  }
+
+  /** Where ds does not hear of it, the lease tells it in the end. */
+  private leave(link: NodeLink): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, leaveTimeoutMs);
+      this.onDown = resolve;
+      void link
+        .leave()
+        .catch(() => {})
+        .finally(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+    });
   }
 
   private metadataOf(node: NodeId): Record<string, string> {
@@ -173,18 +192,4 @@ export class RemoteLinkServer implements LinkServer {
 function checkHeader(setting: string, value: string): void {
   if (value === '' || /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(value)) return;
   throw new SettingsError(`${setting} must be printable ASCII, without spaces at its ends`);
-}
-
-async function within(timeoutMs: number, answer: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs);
-  });
-  try {
-    await Promise.race([answer, timeout]);
-  } catch {
-    // ds did not take it: the lease tells it in the end.
-  } finally {
-    clearTimeout(timer);
-  }
 }
