@@ -332,7 +332,7 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
   },
   DS_LOST_MS: {
     of: 'cluster',
-    settings: { DS_LOST_MS: '500', LEASE_MS: '600' },
+    settings: { DS_LOST_MS: '500', LEASE_MS: '2s' },
     provoke: async (cluster) => {
       const five = await connected(cluster.node(1).port('mqtt'), { version: 5 });
       const four = await connected(cluster.node(1).port('mqtt'));

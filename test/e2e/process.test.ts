@@ -6,13 +6,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { startBroker } from '../harness/shape.ts';
+import { isSplit, startBroker } from '../harness/shape.ts';
 import { closeAllClients, connected, connectRaw, unique } from '../harness/wire.ts';
 
 const main = join(import.meta.dirname, '../../../services/standalone/dist/src/main.js');
 const folder = mkdtempSync(join(tmpdir(), 'lmqtt-process-'));
-/** The goal is 2 s; twice that, since other tests run beside this one. */
-const startMsMax = 4000;
+/** The goal is 2 s; twice that, since other tests run beside this one; for three processes more. */
+const startMsMax = isSplit ? 10_000 : 4000;
 /** How long wills wait after a planned stop, and some time to send them. */
 const graceMs = 15_000;
 

@@ -3,7 +3,8 @@ import type { Broker, BrokerOptions } from './broker.ts';
 import { SplitBroker } from './split-broker.ts';
 import { StandaloneBroker } from './standalone-broker.ts';
 
-const isSplit = process.env['LMQTT_TEST_SHAPE'] === 'split';
+/** ds and cs apart, instead of one process. */
+export const isSplit: boolean = process.env['LMQTT_TEST_SHAPE'] === 'split';
 
 /** Options of a test that only a broker of one process can pass, and why. */
 export function standaloneOnly(reason: string): { skip: string | false } {
