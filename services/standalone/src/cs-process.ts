@@ -24,7 +24,7 @@ export function startCsProcess(
   stopping?: AbortSignal,
 ): Promise<RunningProgram> {
   return startProgram(settings, stopping, async (program) => {
-    const { clock, logs, metrics, lifecycle, stopping } = program;
+    const { clock, logs, metrics, lifecycle, stopping, fail } = program;
     const counters = new Counters();
     let cs: CsService | undefined;
     const server = new RemoteLinkServer({
@@ -57,6 +57,8 @@ export function startCsProcess(
       beforeListening: firstLink,
     });
     cs = running;
+    // A ds that comes later may refuse it as well.
+    server.whenAttached.catch(fail);
     lifecycle.onStop('cs', () => running.stop());
     return { ...running.ports, ...ops };
   });

@@ -22,10 +22,14 @@ export interface Program {
   readonly startedAtMs: number;
   /** Aborted when it is to stop before it has started. */
   readonly stopping: AbortSignal;
+  /** It cannot go on, and is to end with this error. */
+  readonly fail: (error: Error) => void;
 }
 
 export interface RunningProgram {
   readonly ports: Ports;
+  /** Resolves where it cannot go on, otherwise never. */
+  readonly failure: Promise<Error>;
   stop(): Promise<void>;
 }
 
@@ -40,6 +44,10 @@ export async function startProgram(
   const metrics = new Metrics();
   const lifecycle = new Lifecycle((name, err) => logs.broker.error({ name, err }, 'stop failed'));
   metrics.watchProcess();
+  let fail: (error: Error) => void = () => {};
+  const failure = new Promise<Error>((resolve) => {
+    fail = resolve;
+  });
   try {
     const ports = await start({
       settings,
@@ -49,10 +57,11 @@ export async function startProgram(
       lifecycle,
       startedAtMs,
       stopping: stopping ?? new AbortController().signal,
+      fail,
     });
     lifecycle.started();
     logs.broker.info({ version, node: settings.nodeId, ports }, 'broker ready');
-    return { ports, stop: () => lifecycle.stop() };
+    return { ports, failure, stop: () => lifecycle.stop() };
   } catch (error) {
     await lifecycle.stop();
     throw error;

@@ -48,11 +48,15 @@ function stopOnSignal(
   process.on('SIGTERM', onSignal);
 }
 
-async function stopAndExit(started: Promise<RunningProgram>, timeoutMs: number): Promise<void> {
+async function stopAndExit(
+  started: Promise<RunningProgram>,
+  timeoutMs: number,
+  exitCode = 0,
+): Promise<void> {
   // What has not started by now has nothing that could fail to stop.
   const clean = started.then(
-    (program) => program.stop().then(() => 0),
-    () => 0,
+    (program) => program.stop().then(() => exitCode),
+    () => exitCode,
   );
   const late = delay(timeoutMs, 1, { ref: false });
   process.exit(await Promise.race([clean, late]).catch(() => 1));
@@ -65,8 +69,13 @@ export async function runProgram(name: ProgramName, sources: Sources): Promise<v
   const started = starts[name]().then((start) => start(settings, stopping.signal));
   stopOnSignal(started, stopping, settings.stopTimeoutMs);
   try {
-    const { ports } = await started;
-    if (!stopping.signal.aborted) process.stdout.write(announcement(settings, ports));
+    const { ports, failure } = await started;
+    if (stopping.signal.aborted) return;
+    process.stdout.write(announcement(settings, ports));
+    void failure.then((error) => {
+      process.stderr.write(`lmqtt: ${error.message}\n`);
+      return stopAndExit(started, settings.stopTimeoutMs, 1);
+    });
   } catch (error) {
     if (stopping.signal.aborted) return;
     if (isBug(error) || error instanceof SettingsError) throw error;
