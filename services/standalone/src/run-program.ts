@@ -79,7 +79,7 @@ export async function runProgram(name: ProgramName, sources: Sources): Promise<v
   } catch (error) {
     if (stopping.signal.aborted) return;
     if (isBug(error) || error instanceof SettingsError) throw error;
-    process.stderr.write(`lmqtt: ${startFailure(settings, error)}\n`);
+    process.stderr.write(`lmqtt: ${startFailure(name, settings, error)}\n`);
     // What did start may keep the process alive.
     process.exit(1);
   }

@@ -1,5 +1,5 @@
 // Why a program could not start, as one line for the person who started it.
-import type { SettingName, Settings } from '@lmqtt/common/settings/row';
+import type { ProgramName, SettingName, Settings } from '@lmqtt/common/settings/row';
 
 interface ListenError extends Error {
   readonly code: string;
@@ -11,14 +11,19 @@ function isListenError(error: unknown): error is ListenError {
   return error instanceof Error && 'syscall' in error && error.syscall === 'listen';
 }
 
+type Asked = readonly (readonly [SettingName, number | null])[];
+
 /** The names of the settings that asked for a port. */
-function namesOf(settings: Settings, port: number): string {
-  const asked: readonly (readonly [SettingName, number | null])[] = [
-    ['RPC_PORT', settings.rpcPort],
+function namesOf(program: ProgramName, settings: Settings, port: number): string {
+  const ofClients: Asked = [
     ['MQTT_PORT', settings.mqttPort],
     ['MQTT_TLS_PORT', settings.mqttTlsPort],
     ['WS_PORT', settings.wsPort],
     ['WSS_PORT', settings.wssPort],
+  ];
+  const ofNodes: Asked = [['RPC_PORT', settings.rpcPort]];
+  const asked: Asked = [
+    ...(program === 'ds' ? ofNodes : ofClients),
     ['OPS_PORT', settings.opsPort],
   ];
   const names = asked.filter(([, each]) => each === port).map(([name]) => name);
@@ -35,9 +40,9 @@ export function isBug(error: unknown): boolean {
   );
 }
 
-export function startFailure(settings: Settings, error: unknown): string {
+export function startFailure(program: ProgramName, settings: Settings, error: unknown): string {
   if (!isListenError(error)) return error instanceof Error ? error.message : String(error);
-  const where = `${error.address}:${error.port} (${namesOf(settings, error.port)})`;
+  const where = `${error.address}:${error.port} (${namesOf(program, settings, error.port)})`;
   if (error.code === 'EADDRINUSE') {
     return `cannot listen on ${where}: the port is in use; 0 takes any free one`;
   }
