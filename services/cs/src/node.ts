@@ -34,6 +34,7 @@ import type { Cursor } from './session/cursor.ts';
 import type { SessionJournal } from './session/journal.ts';
 import type { OutboundSession } from './session/outbound-session.ts';
 import type { ByteStream } from './transport/transport.ts';
+import { StoreBacklog } from './store-backlog.ts';
 import { mark, Turn } from './turn.ts';
 import { Wheel } from './wheel.ts';
 
@@ -62,9 +63,7 @@ export class CsNode implements Downstream, ClientNode {
   private readonly connections: Map<SessionHandle, Connection> = new Map();
   private readonly presentation: Presentation = new Presentation();
   private readonly reports: DueReports;
-  private readonly heldBack: Set<Client> = new Set();
-  private readonly storeBytesMax: number;
-  private storeBytes = 0;
+  private readonly backlog: StoreBacklog;
   private lastHandle = 0;
   private openCount = 0;
   private acceptedThisSecond = 0;
@@ -87,7 +86,7 @@ export class CsNode implements Downstream, ClientNode {
   ) {
     this.node = node;
     this.config = config;
-    this.storeBytesMax = storeBytesMax;
+    this.backlog = new StoreBacklog(storeBytesMax);
     this.clock = clock;
     this.events = events;
     this.counters = counters;
@@ -192,7 +191,7 @@ export class CsNode implements Downstream, ClientNode {
 
   closed(connection: Client, end: ConnectionEnd): Promise<void> {
     this.connections.delete(connection.handle);
-    this.heldBack.delete(connection);
+    this.backlog.forget(connection);
     this.leaseGate.forget(connection);
     const { session, handle } = connection;
     if (session === undefined) return Promise.resolve();
@@ -224,36 +223,23 @@ export class CsNode implements Downstream, ClientNode {
   // Publishes
 
   publish(connection: Client, publish: Publish): void {
-    const { message } = publish;
-    if (message.qos > 0) {
-      this.storeBytes += message.payloadBytes;
-      if (this.storeBytes > this.storeBytesMax) {
-        this.events.limit('PENDING_APPEND_BYTES_MAX');
-        this.heldBack.add(connection);
-        connection.pauseReading();
-      }
-    }
+    if (!this.backlog.add(connection, publish)) this.events.limit('PENDING_APPEND_BYTES_MAX');
     this.turn.publish(publish);
   }
 
   /** So much waits for the store that publishers are not read. */
   get storeBehind(): boolean {
-    return this.heldBack.size > 0 && this.storeBytes * 2 > this.storeBytesMax;
+    return this.backlog.behind;
   }
 
   published(batch: Publish[]): void {
     for (const publish of batch) {
-      const { message } = publish;
-      if (message.qos > 0) this.storeBytes -= message.payloadBytes;
+      this.backlog.answered(publish);
       const connection = this.connections.get(publish.session);
       if (connection !== undefined) onPublished(connection, publish);
       if (publish.reasonCode === ReasonCode.notAuthorized) this.events.notAuthorized();
     }
-    if (this.heldBack.size > 0 && !this.storeBehind) {
-      const held = [...this.heldBack];
-      this.heldBack.clear();
-      for (const connection of held) connection.resumeReading();
-    }
+    this.backlog.letGo();
   }
 
   // Messages

@@ -21,6 +21,7 @@ import type { Session } from '../session/session.ts';
 import type { ByteStream } from '../transport/transport.ts';
 import type { Timed } from '../wheel.ts';
 import type { Acknowledgement, Client, ClientNode, ColdPacket } from './client.ts';
+import { hasReturnCode, kickReason } from './end-reasons.ts';
 import { Inbound } from './inbound.ts';
 import { Outbox } from './outbox.ts';
 import { PacketDispatch } from './dispatch.ts';
@@ -452,36 +453,5 @@ export class Connection implements Client, Timed {
     // 0x88 is for CONNACK alone.
     const opened = this.session !== undefined;
     this.fail(opened ? ReasonCode.serverBusy : ReasonCode.serverUnavailable, 'server unavailable');
-  }
-}
-
-function kickReason(reasonCode: number): string {
-  switch (reasonCode) {
-    case ReasonCode.sessionTakenOver:
-      return 'taken over';
-    case ReasonCode.administrativeAction:
-      return 'administrative action';
-    default:
-      return 'closed by the server';
-  }
-}
-
-/** Reasons that 3.1.1 has a return code for (3.2.2.3); for others it is closed without an answer. */
-function hasReturnCode(reasonCode: number): boolean {
-  switch (reasonCode) {
-    case ReasonCode.unsupportedProtocolVersion:
-    case ReasonCode.clientIdentifierNotValid:
-    case ReasonCode.serverUnavailable:
-    case ReasonCode.serverBusy:
-    case ReasonCode.quotaExceeded:
-    case ReasonCode.connectionRateExceeded:
-    case ReasonCode.badUserNameOrPassword:
-    case ReasonCode.notAuthorized:
-    case ReasonCode.banned:
-    case ReasonCode.useAnotherServer:
-    case ReasonCode.serverMoved:
-      return true;
-    default:
-      return false;
   }
 }

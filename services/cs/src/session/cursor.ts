@@ -1,6 +1,6 @@
 import type { QueueEntry, Message } from '@lmqtt/common/message';
 import type { GroupId, QueueId } from '@lmqtt/common/ids';
-import type { Position, ReadAnswer, SubscriptionOptions } from '@lmqtt/proto/link';
+import type { Place, Position, ReadAnswer, SubscriptionOptions } from '@lmqtt/proto/link';
 import { Fifo } from '../fifo.ts';
 import type { QueueFeed, Reader } from '../queue/feed.ts';
 import type { Origin, Outstanding } from './window.ts';
@@ -175,6 +175,12 @@ export class Cursor implements Reader, Origin {
       if (entry.queue === queue && entry.partition === partition) return entry;
     }
     return undefined;
+  }
+
+  /** What an identifier for the message at the offset stands for. */
+  placeOf(offset: number): Place {
+    const { queue, partition } = this.feed;
+    return { kind: 'queue', queue, partition, offset };
   }
 
   /** Moves over a message; where it is in flight, `outstanding` holds the position until done. */

@@ -4,6 +4,7 @@ import { lowerQos } from '@lmqtt/common/qos';
 import type { Qos } from '@lmqtt/common/qos';
 import type { Cursor } from './cursor.ts';
 import { match } from './match.ts';
+import type { OutboundSession } from './outbound-session.ts';
 
 /** A cursor that a message is next for, and the message's offset there. */
 export interface Owed {
@@ -89,4 +90,36 @@ export function join(cursors: readonly Cursor[], message: Message, clientId: str
     if (own !== undefined) (identifiers ??= []).push(...own);
   }
   return { wanted: filter !== undefined, qos, retain, identifiers, filter };
+}
+
+/** Rule 7: one delivery for all subscriptions that match, when it is next in all of them. */
+export function advanceOverlapping(
+  session: OutboundSession,
+  cursor: Cursor,
+  message: Message,
+): 'sent' | 'waits' {
+  const overlap = overlapOf(cursor, session, message, session.clientId);
+  if (overlap === 'waits') return 'waits';
+  const { owed, qos, retain, identifiers, filter } = overlap;
+  if (!overlap.sends || qos === 0 || session.expired(message)) {
+    for (const each of owed) each.cursor.pass(each.offset, undefined);
+    if (overlap.sends) session.sendQos0(message, retain, identifiers);
+    return 'sent';
+  }
+  if (!session.hasRoom) return 'waits';
+  const own = owed.find((each) => each.cursor === cursor) ?? owed[0];
+  if (own === undefined) throw new Error('a message that no cursor is owed');
+  const place = session.persistent ? own.cursor.placeOf(own.offset) : undefined;
+  const inflight = session.take(qos, place, own.offset, own.cursor, filter);
+  for (const each of owed) {
+    if (each === own) {
+      each.cursor.pass(each.offset, inflight);
+      continue;
+    }
+    const outstanding = { offset: each.offset, done: false };
+    each.cursor.pass(each.offset, outstanding);
+    (inflight.shadows ??= []).push({ origin: each.cursor, outstanding });
+  }
+  session.send(inflight, message, retain, identifiers);
+  return 'sent';
 }

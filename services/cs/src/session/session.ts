@@ -6,11 +6,11 @@ import { Assigned } from './assigned.ts';
 import { Cursor } from './cursor.ts';
 import type { CursorOwner, Subscription } from './cursor.ts';
 import { match } from './match.ts';
-import { join, overlapOf } from './overlap.ts';
+import { advanceOverlapping, join } from './overlap.ts';
 import type { OutboundSession, SessionNode } from './outbound-session.ts';
 import type { Outlet } from './outlet.ts';
 import { Redelivery } from './redelivery.ts';
-import { RetainedRun } from './retained-run.ts';
+import { RetainedRuns } from './retained-runs.ts';
 import { Inflight, Window } from './window.ts';
 import type { Origin } from './window.ts';
 
@@ -50,7 +50,7 @@ export class Session implements CursorOwner, OutboundSession {
   private readonly byQueue: Map<QueueId, Subscription> = new Map();
   private queued: Cursor[] = [];
   private assigned: Assigned | undefined = undefined;
-  private retained: RetainedRun[] | undefined = undefined;
+  private retained: RetainedRuns | undefined = undefined;
   private redelivery: Redelivery | undefined = undefined;
 
   constructor(options: SessionOptions, node: SessionNode, outlet: Outlet) {
@@ -102,8 +102,8 @@ export class Session implements CursorOwner, OutboundSession {
 
   /** Begins to send the retained messages of a subscription, from after a topic on. */
   sendRetained(subscription: Subscription, after: string): void {
-    this.retained ??= [];
-    this.retained.push(new RetainedRun(this, subscription, after));
+    this.retained ??= new RetainedRuns(this);
+    this.retained.add(subscription, after);
     this.node.schedule(this);
   }
 
@@ -112,7 +112,7 @@ export class Session implements CursorOwner, OutboundSession {
     if (subscription === undefined) return;
     this.subscriptions.delete(filter);
     this.close(subscription);
-    this.retained = this.retained?.filter((run) => run.subscription !== subscription);
+    this.retained?.drop(subscription);
   }
 
   private close(subscription: Subscription): void {
@@ -161,20 +161,8 @@ export class Session implements CursorOwner, OutboundSession {
       this.redelivery = undefined;
     }
     this.assigned?.pump();
-    this.pumpRetained();
+    if (this.retained?.pump() === true) this.retained = undefined;
     this.pumpCursors();
-  }
-
-  private pumpRetained(): void {
-    while (this.retained !== undefined) {
-      const run = this.retained[0];
-      if (run === undefined) {
-        this.retained = undefined;
-        return;
-      }
-      if (!run.pump()) return;
-      this.retained.shift();
-    }
   }
 
   private pumpCursors(): void {
@@ -205,8 +193,7 @@ export class Session implements CursorOwner, OutboundSession {
       if (message === undefined) return 'empty';
       if (!this.outlet.writable) return 'unwritable';
       if (message.entries.length > 1 && this.subscriptions.size > 1) {
-        const result = this.advanceOverlapping(cursor, message);
-        if (result !== 'sent') return result;
+        if (advanceOverlapping(this, cursor, message) === 'waits') return 'waits';
         continue;
       }
       const entry = message.entries[0];
@@ -226,39 +213,11 @@ export class Session implements CursorOwner, OutboundSession {
         this.sendQos0(message, retain, subscription.identifiers);
         continue;
       }
-      const place = this.placeOf(cursor, own.offset);
+      const place = this.persistent ? cursor.placeOf(own.offset) : undefined;
       const inflight = this.take(qos, place, own.offset, cursor, subscription.filter);
       cursor.pass(own.offset, inflight);
       this.send(inflight, message, retain, subscription.identifiers);
     }
-  }
-
-  /** Rule 7: one delivery for all subscriptions that match, when it is next in all of them. */
-  private advanceOverlapping(cursor: Cursor, message: Message): 'sent' | 'waits' {
-    const overlap = overlapOf(cursor, this, message, this.clientId);
-    if (overlap === 'waits') return 'waits';
-    const { owed, qos, retain, identifiers, filter } = overlap;
-    if (!overlap.sends || qos === 0 || this.expired(message)) {
-      for (const each of owed) each.cursor.pass(each.offset, undefined);
-      if (overlap.sends) this.sendQos0(message, retain, identifiers);
-      return 'sent';
-    }
-    if (!this.hasRoom) return 'waits';
-    const own = owed.find((each) => each.cursor === cursor) ?? owed[0];
-    if (own === undefined) throw new Error('a message that no cursor is owed');
-    const place = this.placeOf(own.cursor, own.offset);
-    const inflight = this.take(qos, place, own.offset, own.cursor, filter);
-    for (const each of owed) {
-      if (each === own) {
-        each.cursor.pass(each.offset, inflight);
-        continue;
-      }
-      const outstanding = { offset: each.offset, done: false };
-      each.cursor.pass(each.offset, outstanding);
-      (inflight.shadows ??= []).push({ origin: each.cursor, outstanding });
-    }
-    this.send(inflight, message, retain, identifiers);
-    return 'sent';
   }
 
   /** Sends again, under its identifier and with DUP, what was sent before a reconnect. */
@@ -318,12 +277,6 @@ export class Session implements CursorOwner, OutboundSession {
     if (this.window.free > 0) return true;
     this.node.events.windowFull();
     return false;
-  }
-
-  private placeOf(cursor: Cursor, offset: number): Place | undefined {
-    if (!this.persistent) return undefined;
-    const { queue, partition } = cursor.feed;
-    return { kind: 'queue', queue, partition, offset };
   }
 
   /** Takes a packet identifier for a message. */
@@ -420,8 +373,7 @@ export class Session implements CursorOwner, OutboundSession {
 
   /** After which topic retained messages are owed; undefined: none are. */
   retainedAfter(subscription: Subscription): string | undefined {
-    // Subscribed again meanwhile, the last run has the longest way to go.
-    return this.retained?.findLast((run) => run.subscription === subscription)?.sentAfter;
+    return this.retained?.sentAfter(subscription);
   }
 
   /** It was presented: what groups gave and what did not go out is given again. */
