@@ -30,8 +30,8 @@ export const programPath: string = join(
   '../../../services/standalone/dist/src/main.js',
 );
 
-const startMs = 20_000;
-const stopMs = 15_000;
+const startMs = 60_000;
+const stopMs = 30_000;
 const shownCharacters = 2000;
 
 /** By the names of the settings table, as flags: `{ MQTT_PORT: '0' }`. */
