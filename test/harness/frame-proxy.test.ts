@@ -13,6 +13,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { exchangeMethod } from '@lmqtt/proto/dispatch';
+import { Exchange } from '@lmqtt/proto/wire/exchange';
 import { FrameProxy, sequenceOf } from './frame-proxy.ts';
 
 const server = new Server();
@@ -51,8 +52,8 @@ after(async () => {
 /** A frame with this sequence; 0: none. */
 function frameOf(sequence: number): Buffer {
   if (sequence === 0) return Buffer.from([0x2a, 0]);
-  const frame = Buffer.from([0x0d, 0, 0, 0, 0, 0x3a, 0]);
-  frame.writeUInt32LE(sequence, 1);
+  const frame = Buffer.from([0x09, 0, 0, 0, 0, 0, 0, 0, 0, 0x3a, 0]);
+  frame.writeBigUInt64LE(BigInt(sequence), 1);
   return frame;
 }
 
@@ -87,6 +88,21 @@ async function holds(came: readonly number[], wanted: readonly number[]): Promis
   }
   assert.deepEqual(came, wanted);
 }
+
+void test('the sequences of real frames', async () => {
+  const sent: number[] = [];
+  const taker = { pulse: () => {}, item: () => {} };
+  const exchange = new Exchange({ windowFrames: 8, frameBytesMax: 1024 }, taker);
+  exchange.bind((frame) => sent.push(sequenceOf(frame)));
+  exchange.resume(0);
+  for (let frame = 0; frame < 2; frame += 1) {
+    exchange.open(1);
+    exchange.close();
+    await delay(1);
+  }
+  exchange.pulse({ renew: { number: 1, counters: {}, connections: 0 } });
+  assert.deepEqual(sent, [1, 2, 0]);
+});
 
 void test('lost, repeated and held', async () => {
   const { stream, came } = open('cs-1');

@@ -19,12 +19,14 @@ type Upstream = ServerDuplexStream<Buffer, Buffer>;
 type Downstream = ClientDuplexStream<Buffer, Buffer>;
 
 const windowBytes = 4 * 1024 * 1024;
-/** Tag of field 1, fixed32. */
-const sequenceTag = 0x0d;
+/** Tag of field 1, fixed64, which is the first in every frame that has it. */
+const sequenceTag = 0x09;
+const sequenceEnd = 9;
 
 /** Of a frame; 0: it has none. */
 export function sequenceOf(frame: Buffer): number {
-  return frame.length >= 5 && frame[0] === sequenceTag ? frame.readUInt32LE(1) : 0;
+  if (frame.length < sequenceEnd || frame[0] !== sequenceTag) return 0;
+  return Number(frame.readBigUInt64LE(1));
 }
 
 /** Which frames something befalls. */
