@@ -8,6 +8,7 @@ import { greetingOf } from './handshake.ts';
 import type { RpcEvents } from './rpc-events.ts';
 import { type ListenerSettings, RpcListener } from './rpc-listener.ts';
 import { type ExchangeCall, RpcStream } from './rpc-stream.ts';
+import { withWindow } from './window.ts';
 
 export interface RpcOptions {
   readonly settings: ListenerSettings &
@@ -51,7 +52,9 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
     'grpc.max_connection_idle_ms': idleMs,
     'grpc.max_concurrent_streams': streamsMax,
   });
-  const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
+  const injector = withWindow(() =>
+    grpc.createConnectionInjector(ServerCredentials.createInsecure()),
+  );
   const listener = await RpcListener.open(settings, events, (socket) =>
     injector.injectConnection(socket),
   );
