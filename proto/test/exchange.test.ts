@@ -254,6 +254,22 @@ test('before the stream is taken up again only pulses leave', async () => {
   assert.deepEqual(b.arrived, [0]);
 });
 
+test('a stream whose welcome was lost is broken, and nothing of it is taken', async () => {
+  const [a, b] = new Pair().ends;
+  a.exchange.bind((frame) => a.way.push(frame));
+  a.exchange.resume(0);
+  b.exchange.bind(() => {});
+  a.write(1);
+  await endOfTurn();
+  a.exchange.pulse({});
+  for (const frame of a.way) assert.equal(b.exchange.receive(frame), false);
+  assert.equal(b.exchange.received, 0);
+  assert.deepEqual(b.arrived, []);
+  b.exchange.resume(0);
+  for (const frame of a.way) assert.equal(b.exchange.receive(frame), true);
+  assert.deepEqual(b.arrived, [0]);
+});
+
 test('a missing frame is found by the next one and by a pulse, and is not passed over', async () => {
   for (const isPulse of [false, true]) {
     const pair = new Pair();

@@ -53,7 +53,8 @@ export interface FrameTaker {
  * Invariants
  * - At most `windowFrames` frames are sent and not acknowledged; what is written beyond that
  *   gathers in larger frames, so a busy link sends few frames and a slow one is not flooded.
- * - Between `bind` and `resume` only pulses leave: how far the other end has come is not known.
+ * - Between `bind` and `resume` only pulses leave: how far the other end has come is not known. And
+ *   only a welcome is taken: without it, what comes may belong to another conversation.
  * - An arrived frame is taken whole or, where it is one too many or came before, not at all.
  */
 export class Exchange {
@@ -292,6 +293,7 @@ export class Exchange {
       else if (tag === itemsTag) itemsAt = at;
       else reader.skip(tag);
     }
+    if (this.send !== undefined && !this.resumed && welcome === undefined) return false;
     this.acknowledge(acknowledged);
     if (sequence > this.lastReceived + 1) return false;
     if (sequence === this.lastReceived + 1) {
