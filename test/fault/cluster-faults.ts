@@ -14,7 +14,7 @@ export type Fault<P extends LinkProxy = LinkProxy> = (run: ClusterRun<P>) => Pro
 const goOnMs = 2000;
 /** What ds said before it was killed may be on its way. */
 const echoMs = 250;
-/** A node that runs again notices what it missed. */
+/** Clients notice that their node is gone, a node that runs again what it missed. */
 const noticeMs = 3000;
 
 const round = (ms: number): string => `${Math.round(ms)} ms`;
@@ -39,8 +39,14 @@ export const killCs: Fault = async (run) => {
   const node = anyNode(run);
   await run.load(300, 900);
   const clients = run.at(node);
+  const connections = clients.flatMap(({ party }) => party.seat.connection ?? []);
   await node.kill();
   const killedMs = performance.now();
+  await run.until(
+    () => 'clients notice',
+    noticeMs,
+    () => connections.every(({ closed }) => closed),
+  );
   await run.connected(clients);
   const backMs = performance.now() - killedMs;
   await run.load(0, 400);
@@ -157,12 +163,18 @@ export const killDsAndCs: Fault = async (run) => {
   const lost = run.at(node);
   const others = run.travellers.filter((each) => !lost.includes(each));
   const drops = run.drops(others);
+  const connections = lost.flatMap(({ party }) => party.seat.connection ?? []);
   await Promise.all([ds.kill(), node.kill()]);
   await delay(run.random.below(2 * run.leaseMs));
   await ds.start();
   // The next life of the node may be there before or after its clients have gone elsewhere.
   const isEarly = run.random.chance(0.5);
   const started = isEarly ? node.start() : undefined;
+  await run.until(
+    () => 'clients notice',
+    noticeMs,
+    () => connections.every(({ closed }) => closed),
+  );
   await run.connected();
   await started;
   const onMs = await run.progress(goOnMs + 2 * run.leaseMs);

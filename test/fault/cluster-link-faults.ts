@@ -51,15 +51,28 @@ const frameKinds = ['sequenced', 'all', 'unsequenced'] as const;
 
 function frames(fate: 'lose' | 'repeat'): Fault<FrameProxy> {
   return unnoticed(async (run, proxy) => {
+    const strike = async (direction: Direction, kind: (typeof frameKinds)[number]) => {
+      let happened = false;
+      void proxy[fate](direction, { frames: kind }).then(() => {
+        happened = true;
+      });
+      await run.until(
+        () => `a frame ${direction}, ${kind}`,
+        repairMs,
+        () => happened,
+      );
+      await run.progress(repairMs);
+    };
     const count = 10;
     for (let time = 0; time < count; time += 1) {
-      const direction: Direction = time % 2 === 0 ? 'up' : 'down';
-      await proxy[fate](direction, { frames: run.random.pick(frameKinds) });
-      await run.progress(repairMs);
+      await strike(time % 2 === 0 ? 'up' : 'down', run.random.pick(frameKinds));
     }
+    // The first one of a stream, without which the other end does not begin.
+    proxy.cut();
+    await strike('down', 'unsequenced');
     const { again: up } = proxy.counts('up');
     const { again: down } = proxy.counts('down');
-    return `${count} frames, sent again ${up} up, ${down} down`;
+    return `${count + 1} frames, sent again ${up} up, ${down} down`;
   });
 }
 

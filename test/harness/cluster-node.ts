@@ -1,9 +1,13 @@
 // One process of a cluster, cs or ds, that can go and come back: it listens on the same ports in
 // each of its lives, so that clients and the other processes find it again.
 import { mkdirSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { freePort } from './free-port.ts';
 import { fetchMetrics } from './metrics.ts';
 import { type Addresses, flagsOf, ServerProcess, type Surroundings } from './process.ts';
+
+const readyMs = 5000;
+const lookMs = 10;
 
 export type Settings = Readonly<Record<string, string>>;
 
@@ -66,6 +70,18 @@ export class ClusterNode {
   /** Resolves with its `ready` line. */
   async start(settings: Settings = {}): Promise<void> {
     this.#addresses = await this.process.start(await this.args(settings));
+  }
+
+  /** It is ready, as /readyz says: of a cs, its link is up. */
+  async untilReady(timeoutMs: number = readyMs): Promise<void> {
+    const endMs = performance.now() + timeoutMs;
+    for (;;) {
+      const answer = await this.fetch('/readyz').catch(() => undefined);
+      const said = (await answer?.text())?.trimEnd() ?? 'no answer';
+      if (answer?.status === 200) return;
+      if (performance.now() > endMs) throw new Error(`${this.name}: ${said} (${timeoutMs} ms)`);
+      await delay(lookMs);
+    }
   }
 
   kill(): Promise<void> {

@@ -130,6 +130,12 @@ export class Cluster<P extends LinkProxy = LinkProxy> {
     await Promise.all(this.#cs.map((node) => node.start(settings)));
   }
 
+  /** Every cs that runs has its link to ds. */
+  async untilReady(): Promise<void> {
+    const running = this.#cs.filter((node) => node.process.isStarted);
+    await Promise.all(running.map((node) => node.untilReady()));
+  }
+
   /** stdout of all, then the JSON lines of all. */
   logs(): string {
     const processes = this.nodes.map((node) => node.process);
