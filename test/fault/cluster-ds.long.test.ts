@@ -1,4 +1,4 @@
 import { tryEach } from './cluster-trial.ts';
-import { dsKilledForLong, dsKilledShortly } from './cluster-trials.ts';
+import { dsKilledBusy, dsKilledForLong, dsKilledShortly } from './cluster-trials.ts';
 
-tryEach([dsKilledShortly, dsKilledForLong], 20);
+tryEach([dsKilledShortly, dsKilledForLong, dsKilledBusy], 24);

@@ -17,6 +17,9 @@ const echoMs = 250;
 /** Clients notice that their node is gone, a node that runs again what it missed. */
 const noticeMs = 3000;
 
+/** Clients that come and go find their way. */
+const comeMs = 3000;
+
 const round = (ms: number): string => `${Math.round(ms)} ms`;
 
 export function anyNode<P extends LinkProxy>({ cluster, random }: ClusterRun<P>): ClusterNode {
@@ -62,15 +65,14 @@ export const freezeCsLong: Fault = async (run) => {
   await run.calm();
   node.freeze();
   const stay = halfMoves(run, node);
-  const drops = stay.map((each) => each.drops);
-  await delay(run.leaseMs * 2 + run.random.below(run.leaseMs));
   const connections = stay.flatMap(({ party }) => party.seat.connection ?? []);
+  await delay(run.leaseMs * 2 + run.random.below(run.leaseMs));
   const before = connections.map(({ packetCount }) => packetCount);
   node.thaw();
   await run.until(
     () => 'clients of the node that was stopped are dropped',
     noticeMs,
-    () => stay.every((each, index) => each.drops > (drops[index] ?? 0)),
+    () => connections.every(({ closed }) => closed),
   );
   for (const [index, { packetCount }] of connections.entries()) {
     if (packetCount === before[index]) continue;
@@ -88,13 +90,13 @@ export const freezeCsShort: Fault = async (run) => {
   const node = anyNode(run);
   await run.load(200, 600);
   await run.calm();
-  const drops = run.drops();
+  const undisturbed = run.undisturbed();
   node.freeze();
   const stoppedMs = run.leaseMs * (0.1 + 0.35 * run.random.next());
   await delay(stoppedMs);
   node.thaw();
   await run.progress(noticeMs);
-  if (run.drops() > drops) run.note(`${run.drops() - drops} clients dropped by a short stop`);
+  undisturbed('by a short stop');
   run.stir();
   await run.load(100, 300);
   return `stopped for ${round(stoppedMs)}`;
@@ -133,9 +135,9 @@ export function killDs(awayMs: (run: ClusterRun) => number): Fault {
     const { ds } = run.cluster;
     await run.load(300, 900);
     await run.calm();
-    const drops = run.drops();
-    const heard = (): number =>
-      run.publishers.reduce((sum, { seat }) => sum + (seat.connection?.packetCount ?? 0), 0);
+    const undisturbed = run.undisturbed();
+    const connections = run.publishers.flatMap(({ seat }) => seat.connection ?? []);
+    const heard = (): number => connections.reduce((sum, each) => sum + each.packetCount, 0);
     await ds.kill();
     const killedMs = performance.now();
     await delay(echoMs);
@@ -143,11 +145,11 @@ export function killDs(awayMs: (run: ClusterRun) => number): Fault {
     await expectRefusals(run);
     await delay(Math.max(0, killedMs + awayMs(run) - performance.now()));
     if (heard() !== before) run.note(`${heard() - before} packets to publishers without a ds`);
-    if (run.drops() > drops) run.note(`${run.drops() - drops} clients dropped without a ds`);
+    undisturbed('without a ds');
     const awayForMs = performance.now() - killedMs;
     await ds.start();
-    const onMs = await run.progress(goOnMs);
-    if (run.drops() > drops) run.note(`${run.drops() - drops} clients dropped by the next ds`);
+    const onMs = await run.progress(run.busy ? goOnMs + comeMs : goOnMs);
+    undisturbed('by the next ds');
     run.stir();
     await run.load(200, 600);
     return `away for ${round(awayForMs)}, on after ${round(onMs)}`;
@@ -162,7 +164,7 @@ export const killDsAndCs: Fault = async (run) => {
   await run.calm();
   const lost = run.at(node);
   const others = run.travellers.filter((each) => !lost.includes(each));
-  const drops = run.drops(others);
+  const undisturbed = run.undisturbed(others);
   const connections = lost.flatMap(({ party }) => party.seat.connection ?? []);
   await Promise.all([ds.kill(), node.kill()]);
   await delay(run.random.below(2 * run.leaseMs));
@@ -178,7 +180,7 @@ export const killDsAndCs: Fault = async (run) => {
   await run.connected();
   await started;
   const onMs = await run.progress(goOnMs + 2 * run.leaseMs);
-  if (run.drops(others) > drops) run.note(`${run.drops(others) - drops} other clients dropped`);
+  undisturbed('of the other node');
   if (!isEarly) await node.start();
   run.stir();
   await run.load(200, 600);

@@ -19,10 +19,10 @@ function unnoticed<P extends TcpProxy | FrameProxy>(
   return async (run) => {
     await run.load(200, 600);
     await run.calm();
-    const drops = run.drops();
+    const undisturbed = run.undisturbed();
     const said = await happens(run, run.random.pick(run.cluster.proxies));
     await run.progress(repairMs);
-    if (run.drops() > drops) run.note(`${run.drops() - drops} clients dropped`);
+    undisturbed('by a link that is bad for a moment');
     run.stir();
     await run.load(100, 300);
     return said;
@@ -98,8 +98,8 @@ function alone(
     const startMs = performance.now();
     const stay = halfMoves(run, node);
     const drops = run.drops(stay);
-    await delay(run.leaseMs + echoMs);
     const connections = stay.flatMap(({ party }) => party.seat.connection ?? []);
+    await delay(run.leaseMs + echoMs);
     const heard = (): number => connections.reduce((sum, each) => sum + each.packetCount, 0);
     const before = heard();
     await delay(Math.max(0, startMs + ms(run) - performance.now()));

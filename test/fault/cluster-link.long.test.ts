@@ -1,6 +1,7 @@
 import { tryEach } from './cluster-trial.ts';
 import {
   cutAgainAndAgain,
+  cutBusy,
   framesLost,
   framesRepeated,
   partitioned,
@@ -10,6 +11,6 @@ import {
 
 const partitionMs = 30_000;
 
-tryEach([stalledShortly, stalledForLong, cutAgainAndAgain], 12);
+tryEach([stalledShortly, stalledForLong, cutAgainAndAgain, cutBusy], 12);
 tryEach([framesLost, framesRepeated], 8);
 tryEach([partitioned(partitionMs)], 2);

@@ -33,6 +33,8 @@ export class ClusterRun<P extends LinkProxy = LinkProxy> {
   readonly cluster: Cluster<P>;
   readonly random: Random;
   readonly leaseMs: number;
+  /** Clients come and go during the fault, too. */
+  readonly busy: boolean;
   readonly ledger: Ledger = new Ledger();
   readonly wills: LedgerWills;
   readonly publishers: readonly LedgerPublisher[];
@@ -46,9 +48,10 @@ export class ClusterRun<P extends LinkProxy = LinkProxy> {
   #timers: readonly NodeJS.Timeout[] = [];
   #isCalm = false;
 
-  constructor(cluster: Cluster<P>, leaseMs: number, random: Random) {
+  constructor(cluster: Cluster<P>, leaseMs: number, busy: boolean, random: Random) {
     this.cluster = cluster;
     this.leaseMs = leaseMs;
+    this.busy = busy;
     this.random = random;
     this.wills = new LedgerWills(this.ledger, random);
     const { publishers, retainers } = makePublishers(this.ledger);
@@ -137,6 +140,15 @@ export class ClusterRun<P extends LinkProxy = LinkProxy> {
     return of.reduce((sum, { drops }) => sum + drops, 0);
   }
 
+  /** To be called when it is over: whom the other side dropped meanwhile is a problem. */
+  undisturbed(of: readonly Traveller[] = this.travellers): (when: string) => void {
+    const before = this.drops(of);
+    return (when) => {
+      const dropped = this.drops(of) - before;
+      if (dropped > 0 && !this.busy) this.note(`${dropped} clients dropped ${when}`);
+    };
+  }
+
   connected(of: readonly Traveller[] = this.travellers): Promise<boolean> {
     const away = (): Traveller[] => of.filter(({ isConnected }) => !isConnected);
     return this.until(
@@ -149,8 +161,9 @@ export class ClusterRun<P extends LinkProxy = LinkProxy> {
     );
   }
 
-  /** From now on clients stay where they are, all of them connected, until `stir`. */
+  /** From now on clients stay where they are, all of them connected, until `stir`; not if busy. */
   async calm(): Promise<void> {
+    if (this.busy) return;
     this.#isCalm = true;
     await Promise.all(this.#running);
     await this.connected();

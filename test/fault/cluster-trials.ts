@@ -48,6 +48,13 @@ export const dsKilledForLong: Trial<LinkProxy> = {
   between,
 };
 
+export const dsKilledBusy: Trial<LinkProxy> = {
+  name: 'kill -9 of ds while clients come and go',
+  fault: killDs((run) => run.leaseMs * 3 * run.random.next()),
+  between,
+  busy: true,
+};
+
 export const bothKilled: Trial<LinkProxy> = {
   name: 'kill -9 of ds and a cs at once',
   fault: killDsAndCs,
@@ -74,6 +81,12 @@ export const cutAgainAndAgain: Trial<TcpProxy> = {
   leaseMs: safeLeaseMs,
 };
 
+export const cutBusy: Trial<TcpProxy> = {
+  ...cutAgainAndAgain,
+  name: 'a link that is cut again and again while clients come and go',
+  busy: true,
+};
+
 export const framesLost: Trial<FrameProxy> = {
   name: 'frames lost',
   fault: loseFrames,
@@ -95,3 +108,25 @@ export function partitioned(ms: number): Trial<TcpProxy> {
     between: tcp,
   };
 }
+
+/** One after another, and clients come and go. */
+export const anything: Trial<TcpProxy> = {
+  name: 'one fault after another',
+  fault: async (run) => {
+    const faults = [
+      killCs,
+      freezeCsLong,
+      freezeCsShort,
+      killDs(({ leaseMs, random }) => leaseMs * 3 * random.next()),
+      killDsAndCs,
+      stallShort,
+      stallLong,
+      cuts,
+    ];
+    const said: string[] = [];
+    for (let count = 0; count < 4; count += 1) said.push(await run.random.pick(faults)(run));
+    return said.join('; ');
+  },
+  between: tcp,
+  busy: true,
+};

@@ -1,0 +1,4 @@
+import { tryEach } from './cluster-trial.ts';
+import { anything } from './cluster-trials.ts';
+
+tryEach([anything], 8);
