@@ -57,9 +57,9 @@ export const group: fc.Arbitrary<GroupId> = positive.map(groupId);
 const claim: fc.Arbitrary<Epoch> = u53.map(epoch);
 export const qos: fc.Arbitrary<Qos> = fc.constantFrom<Qos>(0, 1, 2);
 const storedQos = fc.constantFrom<1 | 2>(1, 2);
-const orderKey: fc.Arbitrary<OrderKey> = fc.record({ placement: u53, offset: u53 });
+export const orderKey: fc.Arbitrary<OrderKey> = fc.record({ placement: u53, offset: u53 });
 
-const entry: fc.Arbitrary<QueueEntry> = fc
+export const entry: fc.Arbitrary<QueueEntry> = fc
   .tuple(queue, u32, fc.option(fc.tuple(u53, fc.nat({ max: 300 }))))
   .map(([queue, partition, place]) => {
     if (place === null) return { queue, partition, offset: -1, previous: -1 };

@@ -10,6 +10,7 @@ import type { Assignment, Place, Publish, ReadRequest, SessionWrite } from '../s
 import * as downstream from '../src/wire/downstream.ts';
 import type { DownstreamHandler } from '../src/wire/downstream.ts';
 import type { Exchange } from '../src/wire/exchange.ts';
+import { SentMessage } from '../src/wire/message-codec.ts';
 import * as upstream from '../src/wire/upstream.ts';
 import type { NumberedPublish, UpstreamHandler } from '../src/wire/upstream.ts';
 import * as values from './link-arbitraries.ts';
@@ -32,6 +33,22 @@ export interface ItemKind {
 
 function clientOf(session: SessionHandle): string {
   return `client of ${session}`;
+}
+
+/** The publish of a cs under this number, as it was sent. */
+function sentMessage(number: number): SentMessage {
+  const payload = Buffer.from(String(number));
+  const message = new SentMessage(
+    ...(['sent', 1, false, payload, -1, 0, payload.length, undefined, 0, 'client'] as const),
+  );
+  message.origin = sentMessage;
+  message.number = number;
+  return message;
+}
+
+/** The cs of the samples has let the others go. */
+function isKept(number: number): boolean {
+  return number % 3 !== 0;
 }
 
 /** Both sides' handlers in one: keeps what it is told. */
@@ -72,6 +89,10 @@ export class Listener implements UpstreamHandler, DownstreamHandler {
 
   refused(session: SessionHandle, reasonCode: number): void {
     this.hear('refused', session, reasonCode);
+  }
+
+  sent(number: number): Message | undefined {
+    return isKept(number) ? sentMessage(number) : undefined;
   }
 
   push(batch: Message[]): void {
@@ -372,10 +393,48 @@ export const downstreamKinds: readonly ItemKind[] = [
   ),
   kind(
     'pushes',
-    messages,
-    downstream.writePushes,
+    fc.array(values.message, { minLength: 1, maxLength: 5 }),
+    (exchange, batch) => downstream.writePushes(exchange, batch),
     (batch) => [{ pushes: { messages: batch.map(plainMessage) } }],
     (batch) => [['push', batch]],
+  ),
+  kind(
+    'echoes',
+    fc.uniqueArray(
+      fc.record({
+        number: fc.integer({ min: 1, max: 2 ** 40 }),
+        entries: fc.array(values.entry, { minLength: 1, maxLength: 4 }),
+        orderKey: values.orderKey,
+      }),
+      { selector: ({ number }) => number, minLength: 1, maxLength: 5 },
+    ),
+    (exchange, echoes) => {
+      const batch = echoes.map(({ number, ...added }) => Object.assign(sentMessage(number), added));
+      downstream.writePushes(exchange, batch, sentMessage, 0);
+    },
+    (echoes) => [
+      {
+        echoes: {
+          echoes: echoes.map(({ number, entries, orderKey }) => ({
+            number,
+            entries: plainMessage(Object.assign(sentMessage(number), { entries })).entries,
+            orderKey,
+          })),
+        },
+      },
+    ],
+    (echoes) => {
+      const kept = echoes.filter(({ number }) => isKept(number));
+      const lost = echoes.filter(({ number }) => !isKept(number));
+      const pushed = kept.map(({ number, ...added }) => Object.assign(sentMessage(number), added));
+      const ends = lost.flatMap(({ entries }) =>
+        entries.map(({ queue, partition, offset }) => ({ queue, partition, end: offset + 1 })),
+      );
+      return [
+        ...(pushed.length > 0 ? [['push', pushed]] : []),
+        ...(ends.length > 0 ? [['behind', ends]] : []),
+      ];
+    },
   ),
   kind(
     'assignments',

@@ -3,7 +3,14 @@ import type { Message } from '@lmqtt/common/message';
 import type { Assignment, QueueEnd, ReadAnswer, Refusal } from '../link.ts';
 import type { Exchange } from './exchange.ts';
 import { ItemField } from './item.ts';
-import { readMessage, writeMessage } from './message-codec.ts';
+import {
+  type Echo,
+  readEcho,
+  readMessage,
+  SentMessage,
+  writeEcho,
+  writeMessage,
+} from './message-codec.ts';
 import { textOf } from './text-cache.ts';
 import { type NumberedPublish, readNumbers } from './upstream.ts';
 import { WireError } from './wire-error.ts';
@@ -18,6 +25,8 @@ export interface DownstreamHandler {
   published(first: number, reasonCodes: Uint8Array): void;
   /** A publish at QoS 0. */
   refused(session: SessionHandle, reasonCode: number): void;
+  /** A publish of this cs that has no answer yet, by its number; undefined: it was let go. */
+  sent(number: number): Message | undefined;
   push(batch: Message[]): void;
   assign(batch: Assignment[]): void;
   kick(session: SessionHandle, reasonCode: number): void;
@@ -57,16 +66,32 @@ export function writePublished(exchange: Exchange, batch: readonly NumberedPubli
   }
 }
 
-export function writePushes(exchange: Exchange, batch: readonly Message[]): void {
-  let writer = exchange.open(ItemField.pushes);
+/**
+ * Of messages that came from `origin`, the other end, it keeps those whose numbers are past
+ * `answered`: only their places are sent.
+ */
+export function writePushes(
+  exchange: Exchange,
+  batch: readonly Message[],
+  origin?: object,
+  answered = 0,
+): void {
+  let field = 0;
+  let writer: WireWriter | undefined;
   for (let index = 0; index < batch.length; index++) {
-    if (exchange.full) {
-      exchange.close();
-      writer = exchange.open(ItemField.pushes);
+    const message = batch[index]!;
+    const kept =
+      message instanceof SentMessage && message.origin === origin && message.number > answered;
+    const wanted = kept ? ItemField.echoes : ItemField.pushes;
+    if (writer === undefined || field !== wanted || exchange.full) {
+      if (writer !== undefined) exchange.close();
+      writer = exchange.open(wanted);
+      field = wanted;
     }
-    writeMessage(writer, 0x0a, batch[index]!, true);
+    if (kept) writeEcho(writer, 0x0a, message);
+    else writeMessage(writer, 0x0a, message, true);
   }
-  exchange.close();
+  if (writer !== undefined) exchange.close();
 }
 
 export function writeAssignments(exchange: Exchange, batch: readonly Assignment[]): void {
@@ -188,12 +213,15 @@ export function readDownstream(
       const batch: Message[] = [];
       while (reader.at < reader.limit) {
         const tag = reader.varint();
-        if (tag === 0x0a) batch.push(readMessage(reader, ''));
+        if (tag === 0x0a) batch.push(readMessage(reader));
         else reader.skip(tag);
       }
       handler.push(batch);
       break;
     }
+    case ItemField.echoes:
+      readEchoes(handler, reader);
+      break;
     case ItemField.assignments: {
       const batch: Assignment[] = [];
       while (reader.at < reader.limit) {
@@ -267,6 +295,28 @@ function readEach(reader: WireReader, wanted: number, read: () => void): void {
   }
 }
 
+/** One that was let go is a push that was lost: its places are to be read. */
+function readEchoes(handler: DownstreamHandler, reader: WireReader): void {
+  const batch: Message[] = [];
+  const lost: QueueEnd[] = [];
+  const echo: Echo = { number: 0, entries: [], orderKey: undefined };
+  readEach(reader, 0x0a, () => {
+    readEcho(reader, echo);
+    const { entries, orderKey } = echo;
+    const message = handler.sent(echo.number);
+    if (message === undefined) {
+      for (const { queue, partition, offset } of entries)
+        lost.push({ queue, partition, end: offset + 1 });
+      return;
+    }
+    message.entries = entries;
+    message.orderKey = orderKey;
+    batch.push(message);
+  });
+  if (batch.length > 0) handler.push(batch);
+  if (lost.length > 0) handler.behind(lost);
+}
+
 function readRefused(reader: WireReader): Refusal {
   const [session, reasonCode] = readNumbers(reader, 2);
   return { session: sessionHandle(session!), reasonCode: reasonCode! };
@@ -310,7 +360,7 @@ function readAssignment(reader: WireReader): Assignment {
     } else if (tag === 0x20) queue = reader.varint();
     else if (tag === 0x28) partition = reader.varint();
     else if (tag === 0x30) offset = reader.varint() - 1;
-    else if (tag === 0x3a) message = readMessage(reader, '');
+    else if (tag === 0x3a) message = readMessage(reader);
     else reader.skip(tag);
   }
   reader.leave(outer);
@@ -349,7 +399,7 @@ function readReadAnswer(handler: DownstreamHandler, reader: WireReader): void {
   while (reader.at < reader.limit) {
     const tag = reader.varint();
     if (tag === 0x08) id = reader.uint32();
-    else if (tag === 0x12) messages.push(readMessage(reader, ''));
+    else if (tag === 0x12) messages.push(readMessage(reader));
     else if (tag === 0x18) next = reader.varint();
     else if (tag === 0x20) end = reader.varint();
     else reader.skip(tag);

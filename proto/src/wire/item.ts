@@ -15,4 +15,5 @@ export const ItemField = {
   answer: 22,
   readAnswer: 23,
   presented: 24,
+  echoes: 25,
 } as const;

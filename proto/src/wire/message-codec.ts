@@ -33,6 +33,14 @@ function copy(source: Buffer, start: number, end: number, target: Buffer, at: nu
   for (let from = start, to = at; from < end; from++, to++) target[to] = source[from]!;
 }
 
+/** A message that came from the other end, which keeps it until its publish is answered. */
+export class SentMessage extends Message {
+  /** The end that it came by. */
+  origin: object | undefined = undefined;
+  /** Of its publish, as that end numbered it; 0: it is not kept. */
+  number = 0;
+}
+
 /** Writes the message as a field; reserves for itself. */
 export function writeMessage(
   writer: WireWriter,
@@ -84,6 +92,38 @@ export function writeMessage(
   writer.close(opened);
 }
 
+/** Writes what the store has added to a message that the other end has. */
+export function writeEcho(writer: WireWriter, tag: number, message: SentMessage): void {
+  const { entries } = message;
+  writer.reserve(entries.length * entryBytesMax + fixedBytesMax);
+  const opened = writer.open(tag);
+  writer.number(0x08, message.number);
+  for (let index = 0; index < entries.length; index++) writeEntry(writer, entries[index]!);
+  if (message.orderKey !== undefined) writeOrderKey(writer, orderKeyTag, message.orderKey);
+  writer.close(opened);
+}
+
+/** What came of an echo. */
+export interface Echo {
+  number: number;
+  entries: QueueEntry[];
+  orderKey: OrderKey | undefined;
+}
+
+/** Reads the fields of an echo up to the limit. */
+export function readEcho(reader: WireReader, echo: Echo): void {
+  echo.number = 0;
+  echo.entries = [];
+  echo.orderKey = undefined;
+  while (reader.at < reader.limit) {
+    const tag = reader.varint();
+    if (tag === 0x08) echo.number = reader.varint();
+    else if (tag === entriesTag) echo.entries.push(readEntry(reader));
+    else if (tag === orderKeyTag) echo.orderKey = readOrderKey(reader);
+    else reader.skip(tag);
+  }
+}
+
 function writeEntry(writer: WireWriter, entry: QueueEntry): void {
   writer.buffer[writer.at] = entriesTag;
   const lengthAt = writer.at + 1;
@@ -105,8 +145,21 @@ export function writeOrderKey(writer: WireWriter, tag: number, key: OrderKey): v
   writer.buffer[lengthAt] = writer.at - lengthAt - 1;
 }
 
-/** Reads a field that is a message; the publisher of one that names none is the one given. */
-export function readMessage(reader: WireReader, publisherKnown: string): Message {
+/** Reads a field that is a message. */
+export function readMessage(reader: WireReader): Message {
+  return readInto(reader, '', Message);
+}
+
+/** Reads a message that its publisher's node sends: it does not name the publisher. */
+export function readSent(reader: WireReader, publisher: string): SentMessage {
+  return readInto(reader, publisher, SentMessage);
+}
+
+function readInto<T extends Message>(
+  reader: WireReader,
+  publisherKnown: string,
+  make: new (...parts: ConstructorParameters<typeof Message>) => T,
+): T {
   const outer = reader.enter(reader.end());
   const { buffer } = reader;
   let bodyAt = -1;
@@ -159,7 +212,7 @@ export function readMessage(reader: WireReader, publisherKnown: string): Message
   const qos = flags & 3;
   if (topicEnd + gapBytes > bodyEnd) throw new WireError('a topic is longer than its message');
   if (qos === 3) throw new WireError('a message has no QoS');
-  const message = new Message(
+  const message = new make(
     textOf(buffer, bodyAt + 2, topicEnd),
     qos as Qos,
     (flags & retainFlag) !== 0,

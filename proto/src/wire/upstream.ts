@@ -1,10 +1,9 @@
 import { queueId, sessionHandle, type SessionHandle } from '@lmqtt/common/ids';
-import type { Message } from '@lmqtt/common/message';
 import { presentedSession } from '../calls.ts';
 import type { PresentedSession, Publish, ReadRequest, SessionWrite } from '../link.ts';
 import type { Exchange } from './exchange.ts';
 import { ItemField } from './item.ts';
-import { readMessage, writeMessage } from './message-codec.ts';
+import { readSent, type SentMessage, writeMessage } from './message-codec.ts';
 import { readSessionWrite, writeSessionWrite } from './session-write-codec.ts';
 import { WireError } from './wire-error.ts';
 import type { WireReader } from './wire-reader.ts';
@@ -198,7 +197,7 @@ function readPublishes(handler: UpstreamHandler, reader: WireReader): NumberedPu
     const outer = reader.enter(reader.end());
     let session: SessionHandle = sessionHandle(0);
     let packetId = 0;
-    let message: Message | undefined;
+    let message: SentMessage | undefined;
     while (reader.at < reader.limit) {
       const inner = reader.varint();
       if (inner === 0x08) session = sessionHandle(reader.varint());
@@ -208,12 +207,14 @@ function readPublishes(handler: UpstreamHandler, reader: WireReader): NumberedPu
           lastSession = session;
           lastClient = handler.clientOf(session) ?? '';
         }
-        message = readMessage(reader, lastClient);
+        message = readSent(reader, lastClient);
       } else reader.skip(inner);
     }
     reader.leave(outer);
     if (message === undefined) throw new WireError('a publish without a message');
     const number = message.qos === 0 ? 0 : next++;
+    message.origin = handler;
+    message.number = number;
     batch.push({ session, packetId, message, reasonCode: 0, number });
   }
   return batch;

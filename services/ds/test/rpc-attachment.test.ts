@@ -88,7 +88,7 @@ test('a publish is answered when it is durable, and pushed with its place', () =
     await until(() => peer.pushed.length === 2, 'the pushes');
     const stored = peer.pushed.find((message) => message.qos === 1);
     assert.equal(stored?.payload.toString(), 'one');
-    assert.equal(stored?.publisher, 'a');
+    assert.deepEqual(peer.echoed, [first], 'only its places come back to the cs that sent it');
     assert.deepEqual(stored?.entries, [{ queue, partition: 0, offset: 0, previous: -1 }]);
     writeRead(peer.exchange, 900, {
       queue,
@@ -99,6 +99,7 @@ test('a publish is answered when it is durable, and pushed with its place', () =
     });
     await until(() => peer.reads.length === 1, 'a read');
     assert.deepEqual(texts(peer.reads[0]?.messages ?? []), ['one']);
+    assert.equal(peer.reads[0]?.messages[0]?.publisher, 'a');
     assert.equal(peer.reads[0]?.end, 1);
     assert.deepEqual(await peer.call(calls.unsubscribe, { session, filters: ['t/+', 'x'] }), [
       0,

@@ -54,6 +54,9 @@ export class RpcPeer implements DownstreamHandler, FrameTaker {
   welcome: Welcome | undefined = undefined;
   /** How the last stream ended; undefined while it is open. */
   ended: Ended | undefined = undefined;
+  /** Numbers of publishes of its own that came back as pushes. */
+  readonly echoed: number[] = [];
+  readonly #sent = new Map<number, Message>();
   /** Frames that came are thrown away, as by a network that loses them. */
   deaf = false;
   /** So many of the next frames with items do not leave. */
@@ -153,7 +156,11 @@ export class RpcPeer implements DownstreamHandler, FrameTaker {
   /** Gives the number of the first one at QoS 1 or 2. */
   publish(batch: Publish[]): number {
     const first = this.#published + 1;
-    this.#published += batch.filter(({ message }) => message.qos > 0).length;
+    for (const { message } of batch) {
+      if (message.qos === 0) continue;
+      this.#published += 1;
+      this.#sent.set(this.#published, message);
+    }
     writePublishes(this.exchange, first, batch);
     return first;
   }
@@ -197,6 +204,11 @@ export class RpcPeer implements DownstreamHandler, FrameTaker {
 
   refused(_session: SessionHandle, reasonCode: number): void {
     this.refusedQos0.push(reasonCode);
+  }
+
+  sent(number: number): Message | undefined {
+    this.echoed.push(number);
+    return this.answered[number] === undefined ? this.#sent.get(number) : undefined;
   }
 
   push(batch: Message[]): void {

@@ -38,6 +38,10 @@ export class LinkArrivals implements DownstreamHandler {
     this.downstream.published([{ session, packetId: 0, message: emptyMessage(), reasonCode }]);
   }
 
+  sent(number: number): Message | undefined {
+    return this.pending.publishes.message(number);
+  }
+
   push(batch: Message[]): void {
     this.downstream.push(batch);
   }

@@ -1,5 +1,6 @@
 import type { SessionHandle } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
+import type { Message } from '@lmqtt/common/message';
 import type { Publish } from '@lmqtt/proto/link';
 import { WireError } from '@lmqtt/proto/wire/wire-error';
 import { Fifo } from '../fifo.ts';
@@ -24,6 +25,8 @@ interface Batch extends PublishBatch {
 export class PendingPublishes {
   private readonly batches: Fifo<Batch> = new Fifo();
   private lastNumber = 0;
+  /** Where a message was found last. */
+  private looked: Batch | undefined = undefined;
   /** The number that is answered next. */
   private next = 1;
 
@@ -39,6 +42,25 @@ export class PendingPublishes {
     this.lastNumber += publishes.length;
     this.batches.push({ ticket, first, publishes });
     return first;
+  }
+
+  /** Of a publish without an answer. Asked for in the order of the numbers, more or less. */
+  message(number: number): Message | undefined {
+    let batch = this.looked;
+    if (batch === undefined || number < batch.first || number >= endOf(batch)) {
+      batch = this.batchOf(number);
+      if (batch === undefined) return undefined;
+      this.looked = batch;
+    }
+    return number < this.next ? undefined : batch.publishes[number - batch.first]?.message;
+  }
+
+  private batchOf(number: number): Batch | undefined {
+    for (let index = 0; ; index++) {
+      const batch = this.batches.at(index);
+      if (batch === undefined || batch.first > number) return undefined;
+      if (number < endOf(batch)) return batch;
+    }
   }
 
   /** Adds what ended to `ended`, with its reason code set, in order. */
@@ -57,6 +79,7 @@ export class PendingPublishes {
         ended.push(publish);
       }
       if (this.next < batchEnd) return;
+      if (this.looked === batch) this.looked = undefined;
       this.batches.shift();
     }
   }
@@ -87,4 +110,8 @@ export class PendingPublishes {
       yield { ticket, first: batch.first + from, publishes: publishes.slice(from) };
     }
   }
+}
+
+function endOf({ first, publishes }: Batch): number {
+  return first + publishes.length;
 }

@@ -99,12 +99,16 @@ export class EmbeddedQueueStore implements QueueStore {
     }
     journal.commit((failure, block) => {
       this.#answer(batch, offsets, lengths, failure, block);
+      if (failure === undefined) this.#tellArrivals(batch);
       done(batch);
-      if (failure !== undefined) return;
-      const arrivals: Message[] = [];
-      for (const { message } of batch) if (message.entries.length > 0) arrivals.push(message);
-      if (arrivals.length > 0) this.#arrived(arrivals);
     });
+  }
+
+  /** Before the answers: a cs that has sent a message keeps it until its publish is answered. */
+  #tellArrivals(batch: Append[]): void {
+    const arrivals: Message[] = [];
+    for (const { message } of batch) if (message.entries.length > 0) arrivals.push(message);
+    if (arrivals.length > 0) this.#arrived(arrivals);
   }
 
   outcome(clientId: ClientId, epoch: Epoch, packetId: number): Promise<Outcome> {

@@ -212,6 +212,7 @@ export class Attachment implements FrameTaker {
     const down = this.#down;
     const leave = (id: number): void => this.#leave(id);
     this.#upstream = new UpstreamItems({ link, node: this.node, admission, down, events, leave });
+    down.origin = this.#upstream;
     down.presented(refusals);
   }
 

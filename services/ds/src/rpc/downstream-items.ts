@@ -37,6 +37,10 @@ export class DownstreamItems implements Downstream {
   readonly #events: RpcEvents;
   readonly #lost = new LostPushes();
   #closed = false;
+  /** What the messages from this cs name as theirs. */
+  #origin: object | undefined = undefined;
+  /** Publishes up to this number are answered: the cs has let them go. */
+  #answered = 0;
   #durable: number[] = [];
   #fenced: number[] = [];
   #telling = false;
@@ -48,6 +52,11 @@ export class DownstreamItems implements Downstream {
     this.#events = events;
   }
 
+  /** Where this cs's publishes are read. */
+  set origin(origin: object) {
+    this.#origin = origin;
+  }
+
   /** Its cs is fenced: nothing is written any more. */
   close(): void {
     this.#closed = true;
@@ -56,7 +65,14 @@ export class DownstreamItems implements Downstream {
   published(batch: Publish[]): void {
     if (!this.#begin()) return;
     // What is answered is what `readUpstream` made.
-    writePublished(this.#exchange, batch as NumberedPublish[]);
+    const numbered = batch as NumberedPublish[];
+    for (let index = numbered.length - 1; index >= 0; index--) {
+      const { number } = numbered[index]!;
+      if (number === 0) continue;
+      this.#answered = Math.max(this.#answered, number);
+      break;
+    }
+    writePublished(this.#exchange, numbered);
   }
 
   push(batch: Message[]): void {
@@ -67,7 +83,7 @@ export class DownstreamItems implements Downstream {
     }
     this.#tellLost();
     this.#tellDurable();
-    writePushes(this.#exchange, batch);
+    writePushes(this.#exchange, batch, this.#origin, this.#answered);
   }
 
   assign(batch: Assignment[]): void {
