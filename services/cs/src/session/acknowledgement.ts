@@ -1,4 +1,5 @@
 import type { OutboundSession } from './outbound-session.ts';
+import { complete } from './sending.ts';
 
 /** Whether an acknowledgement fits what is in flight: `wrong` is for another QoS or out of turn. */
 export type Fit = 'ok' | 'unknown' | 'wrong';
@@ -8,7 +9,7 @@ export function puback(session: OutboundSession, packetId: number, failed: boole
   const inflight = session.window.get(packetId);
   if (inflight === undefined) return 'unknown';
   if (inflight.qos !== 1) return 'wrong';
-  session.complete(inflight, failed);
+  complete(session, inflight, failed);
   return 'ok';
 }
 
@@ -18,7 +19,7 @@ export function pubrec(session: OutboundSession, packetId: number, failed: boole
   if (inflight === undefined) return 'unknown';
   if (inflight.qos !== 2 || inflight.state === 'storing') return 'wrong';
   if (failed) {
-    session.complete(inflight, true);
+    complete(session, inflight, true);
   } else if (inflight.state === 'released' || !session.persistent) {
     inflight.state = 'released';
     session.outlet.sendPubrel(packetId);
@@ -38,6 +39,6 @@ export function pubcomp(session: OutboundSession, packetId: number, failed: bool
   const inflight = session.window.get(packetId);
   if (inflight === undefined) return 'unknown';
   if (inflight.qos !== 2 || inflight.state !== 'released') return 'wrong';
-  session.complete(inflight, failed);
+  complete(session, inflight, failed);
   return 'ok';
 }

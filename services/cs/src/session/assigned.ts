@@ -1,6 +1,7 @@
 import { lowerQos } from '@lmqtt/common/qos';
 import type { Assignment, Place } from '@lmqtt/proto/link';
 import type { OutboundSession } from './outbound-session.ts';
+import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
 
 /**
  * Messages that groups gave to this session and that did not go out yet, bounded by its credit: a
@@ -59,16 +60,16 @@ export class Assigned {
       const subscription = session.subscriptions.get(assignment.filter);
       const { message, group, queue, partition, offset } = assignment;
       const qos = lowerQos(message.qos, subscription?.options.qos ?? 0);
-      if (qos > 0 && !session.hasRoom) break;
+      if (qos > 0 && !hasRoom(session)) break;
       const retain = subscription?.options.retainAsPublished === true && message.retain;
-      const sent = subscription !== undefined && !session.expired(message);
+      const sent = subscription !== undefined && !expired(session, message);
       if (sent && qos !== 0) {
         const place: Place = { kind: 'group', group, queue, partition, offset };
-        const inflight = session.take(qos, place, offset, undefined, subscription.filter);
-        session.send(inflight, message, retain, subscription.identifiers);
+        const inflight = putInFlight(session, qos, place, offset, undefined, subscription.filter);
+        send(session, inflight, message, retain, subscription.identifiers);
         continue;
       }
-      if (sent) session.sendQos0(message, retain, subscription.identifiers);
+      if (sent) sendQos0(session, message, retain, subscription.identifiers);
       if (offset < 0) continue;
       const { handle } = session;
       session.node.journal.write({

@@ -1,18 +1,11 @@
 import type { ClientId, QueueId, SessionHandle } from '@lmqtt/common/ids';
-import type { Message } from '@lmqtt/common/message';
-import type {
-  Place,
-  ReadAnswer,
-  ReadRequest,
-  RetainedAnswer,
-  RetainedRequest,
-} from '@lmqtt/proto/link';
+import type { ReadAnswer, ReadRequest, RetainedAnswer, RetainedRequest } from '@lmqtt/proto/link';
 import type { QueueFeed } from '../queue/feed.ts';
 import type { Cursor, Subscription } from './cursor.ts';
 import type { SessionJournal } from './journal.ts';
 import type { Outlet } from './outlet.ts';
 import type { SessionEvents } from './session-events.ts';
-import type { Inflight, Origin, Window } from './window.ts';
+import type { Window } from './window.ts';
 
 /** What a session needs of its node. */
 export interface SessionNode {
@@ -38,8 +31,6 @@ export interface OutboundSession {
   readonly clientId: ClientId;
   readonly persistent: boolean;
   readonly closed: boolean;
-  /** Whether one more message may be in flight; where it may not, that is counted. */
-  readonly hasRoom: boolean;
   readonly window: Window;
   readonly node: SessionNode;
   readonly outlet: Outlet;
@@ -51,30 +42,6 @@ export interface OutboundSession {
   cursorOf(queue: QueueId, partition: number): Cursor | undefined;
   /** Sends all that may be sent now. */
   pump(): void;
-  expired(message: Message): boolean;
-  sendQos0(message: Message, retain: boolean, identifiers: readonly number[] | undefined): void;
-  /** Takes a packet identifier for a message; only where the window has room. */
-  take(
-    qos: 1 | 2,
-    place: Place | undefined,
-    offset: number,
-    origin: Origin | undefined,
-    filter: string,
-  ): Inflight;
-  /** Stores the identifier and sends; at QoS 2 in this order, at QoS 1 without waiting. */
-  send(
-    inflight: Inflight,
-    message: Message,
-    retain: boolean,
-    identifiers: readonly number[] | undefined,
-  ): void;
-  /** Sends again, under its identifier and with DUP, what was sent before a reconnect. */
-  resend(
-    inflight: Inflight,
-    message: Message,
-    retain: boolean,
-    identifiers: readonly number[] | undefined,
-  ): void;
-  /** The message is done with: its identifier is free and its positions may move. */
-  complete(inflight: Inflight, failed: boolean): void;
+  /** A message in flight is done with: there is room for another. */
+  completed(): void;
 }

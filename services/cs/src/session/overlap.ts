@@ -5,6 +5,7 @@ import type { Qos } from '@lmqtt/common/qos';
 import type { Cursor } from './cursor.ts';
 import { match } from './match.ts';
 import type { OutboundSession } from './outbound-session.ts';
+import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
 
 /** A cursor that a message is next for, and the message's offset there. */
 export interface Owed {
@@ -101,16 +102,16 @@ export function advanceOverlapping(
   const overlap = overlapOf(cursor, session, message, session.clientId);
   if (overlap === 'waits') return 'waits';
   const { owed, qos, retain, identifiers, filter } = overlap;
-  if (!overlap.sends || qos === 0 || session.expired(message)) {
+  if (!overlap.sends || qos === 0 || expired(session, message)) {
     for (const each of owed) each.cursor.pass(each.offset, undefined);
-    if (overlap.sends) session.sendQos0(message, retain, identifiers);
+    if (overlap.sends) sendQos0(session, message, retain, identifiers);
     return 'sent';
   }
-  if (!session.hasRoom) return 'waits';
+  if (!hasRoom(session)) return 'waits';
   const own = owed.find((each) => each.cursor === cursor) ?? owed[0];
   if (own === undefined) throw new Error('a message that no cursor is owed');
   const place = session.persistent ? own.cursor.placeOf(own.offset) : undefined;
-  const inflight = session.take(qos, place, own.offset, own.cursor, filter);
+  const inflight = putInFlight(session, qos, place, own.offset, own.cursor, filter);
   for (const each of owed) {
     if (each === own) {
       each.cursor.pass(each.offset, inflight);
@@ -120,6 +121,6 @@ export function advanceOverlapping(
     each.cursor.pass(each.offset, outstanding);
     (inflight.shadows ??= []).push({ origin: each.cursor, outstanding });
   }
-  session.send(inflight, message, retain, identifiers);
+  send(session, inflight, message, retain, identifiers);
   return 'sent';
 }

@@ -3,6 +3,7 @@ import type { OutboundState } from '@lmqtt/proto/link';
 import type { Cursor } from './cursor.ts';
 import type { OutboundSession } from './outbound-session.ts';
 import { pumpLater } from './retry.ts';
+import { complete, resend } from './sending.ts';
 import { Inflight } from './window.ts';
 import type { Origin, Outstanding } from './window.ts';
 
@@ -77,7 +78,7 @@ export class Redelivery {
       if (message === undefined) {
         if (this.pageKey === String(state.sequence)) {
           session.node.events.lost();
-          session.complete(inflight, false);
+          complete(session, inflight, false);
           continue;
         }
         this.load(state);
@@ -107,7 +108,7 @@ export class Redelivery {
     if (state.place.kind === 'queue' && message.entries.length > 1) {
       identifiers = this.link(inflight, message) ?? identifiers;
     }
-    session.resend(inflight, message, retain, identifiers);
+    resend(session, inflight, message, retain, identifiers);
   }
 
   /** The same message in other queues of the session waits for this delivery too. */

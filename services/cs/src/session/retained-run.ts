@@ -4,6 +4,7 @@ import type { Place } from '@lmqtt/proto/link';
 import type { Subscription } from './cursor.ts';
 import type { OutboundSession } from './outbound-session.ts';
 import { pumpLater } from './retry.ts';
+import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
 
 const pageMessagesMax = 256;
 const pageBytesMax = 1 << 20;
@@ -60,14 +61,14 @@ export class RetainedRun {
     if (options.noLocal && message.publisher === session.clientId) return true;
     const qos = lowerQos(message.qos, options.qos);
     // [MQTT-3.3.1-8]: RETAIN is set whatever Retain As Published says.
-    if (qos === 0 || session.expired(message) || orderKey === undefined) {
-      session.sendQos0(message, true, identifiers);
+    if (qos === 0 || expired(session, message) || orderKey === undefined) {
+      sendQos0(session, message, true, identifiers);
       return true;
     }
-    if (!session.hasRoom) return false;
+    if (!hasRoom(session)) return false;
     const place: Place = { kind: 'retained', topic: message.topic, orderKey };
-    const inflight = session.take(qos, place, -1, undefined, subscription.filter);
-    session.send(inflight, message, true, identifiers);
+    const inflight = putInFlight(session, qos, place, -1, undefined, subscription.filter);
+    send(session, inflight, message, true, identifiers);
     return true;
   }
 

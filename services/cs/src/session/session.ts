@@ -1,7 +1,7 @@
 import type { ClientId, Epoch, QueueId, SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import { lowerQos } from '@lmqtt/common/qos';
-import type { Assignment, OutboundState, Place, SubscriptionState } from '@lmqtt/proto/link';
+import type { Assignment, OutboundState, SubscriptionState } from '@lmqtt/proto/link';
 import { Assigned } from './assigned.ts';
 import { Cursor } from './cursor.ts';
 import type { CursorOwner, Subscription } from './cursor.ts';
@@ -11,8 +11,8 @@ import type { OutboundSession, SessionNode } from './outbound-session.ts';
 import type { Outlet } from './outlet.ts';
 import { Redelivery } from './redelivery.ts';
 import { RetainedRuns } from './retained-runs.ts';
-import { Inflight, Window } from './window.ts';
-import type { Origin } from './window.ts';
+import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
+import { Window } from './window.ts';
 
 export interface SessionOptions {
   readonly handle: SessionHandle;
@@ -24,13 +24,13 @@ export interface SessionOptions {
 }
 
 /**
- * The outbound half of a session: cursors over queues, the window of what is in flight, and what
- * is stored of both. It knows nothing of packets on the wire; bytes leave through the outlet.
+ * The outbound half of a session: its subscriptions, and which message goes out next: what was in
+ * flight before, messages of groups, retained ones, live ones of the cursors, each as far as window
+ * and write buffer allow. It knows nothing of packets on the wire; bytes leave through the outlet.
  *
  * Invariants
- * - At most `window.size` messages are in flight.
- * - QoS 2 of a persistent session: identifier and place are durable before the first PUBLISH, the
- *   release before PUBREL, so that neither is ever sent twice with another meaning.
+ * - A cursor that has something is in the list of those that are pumped, once; a session that has
+ *   something is pumped, or waits for room, for the outlet or for an answer of ds.
  * - A message that is in several queues of the session goes out once, when it is next in all.
  */
 export class Session implements CursorOwner, OutboundSession {
@@ -206,29 +206,18 @@ export class Session implements CursorOwner, OutboundSession {
         continue;
       }
       const qos = lowerQos(message.qos, options.qos);
-      if (qos > 0 && !this.hasRoom) return 'waits';
+      if (qos > 0 && !hasRoom(this)) return 'waits';
       const retain = options.retainAsPublished && message.retain;
-      if (qos === 0 || this.expired(message)) {
+      if (qos === 0 || expired(this, message)) {
         cursor.pass(own.offset, undefined);
-        this.sendQos0(message, retain, subscription.identifiers);
+        sendQos0(this, message, retain, subscription.identifiers);
         continue;
       }
       const place = this.persistent ? cursor.placeOf(own.offset) : undefined;
-      const inflight = this.take(qos, place, own.offset, cursor, subscription.filter);
+      const inflight = putInFlight(this, qos, place, own.offset, cursor, subscription.filter);
       cursor.pass(own.offset, inflight);
-      this.send(inflight, message, retain, subscription.identifiers);
+      send(this, inflight, message, retain, subscription.identifiers);
     }
-  }
-
-  /** Sends again, under its identifier and with DUP, what was sent before a reconnect. */
-  resend(
-    inflight: Inflight,
-    message: Message,
-    retain: boolean,
-    identifiers: readonly number[] | undefined,
-  ): void {
-    // [MQTT-3.3.1-1]
-    this.transmit(inflight, message, true, retain, identifiers);
   }
 
   /** A live message that is not stored: now or never. */
@@ -238,14 +227,14 @@ export class Session implements CursorOwner, OutboundSession {
     if (entries.length === 1 || this.subscriptions.size === 1) {
       if (!match(cursor, message, this.clientId)) return;
       const retain = subscription.options.retainAsPublished && message.retain;
-      this.sendQos0(message, retain, subscription.identifiers);
+      sendQos0(this, message, retain, subscription.identifiers);
       return;
     }
     if (this.lastMark === message.mark) return;
     this.lastMark = message.mark;
     const cursors = entries.flatMap((entry) => this.cursorOf(entry.queue, entry.partition) ?? []);
     const { wanted, retain, identifiers } = join(cursors, message, this.clientId);
-    if (wanted) this.sendQos0(message, retain, identifiers);
+    if (wanted) sendQos0(this, message, retain, identifiers);
   }
 
   assign(assignment: Assignment): void {
@@ -258,104 +247,7 @@ export class Session implements CursorOwner, OutboundSession {
     return this.assigned?.takeCredit();
   }
 
-  expired(message: Message): boolean {
-    return message.expiresAtMs !== 0 && message.expiresAtMs <= this.node.nowMs();
-  }
-
-  sendQos0(message: Message, retain: boolean, identifiers: readonly number[] | undefined): void {
-    if (this.expired(message)) {
-      this.node.events.expired();
-    } else if (!this.outlet.writable) {
-      this.node.events.droppedSlow();
-    } else if (!this.outlet.sendPublish(message, 0, false, retain, 0, identifiers)) {
-      this.node.events.tooLarge();
-    }
-  }
-
-  /** Whether one more message may be in flight; where it may not, that is counted. */
-  get hasRoom(): boolean {
-    if (this.window.free > 0) return true;
-    this.node.events.windowFull();
-    return false;
-  }
-
-  /** Takes a packet identifier for a message. */
-  take(
-    qos: 1 | 2,
-    place: Place | undefined,
-    offset: number,
-    origin: Origin | undefined,
-    filter: string,
-  ): Inflight {
-    const packetId = this.window.nextPacketId();
-    const sequence = this.window.nextSequence();
-    const state = qos === 2 && this.persistent ? 'storing' : 'sent';
-    const inflight = new Inflight(packetId, qos, sequence, place, offset, origin, filter, state);
-    this.window.add(inflight);
-    return inflight;
-  }
-
-  /** Stores the identifier and sends; at QoS 2 in this order, at QoS 1 without waiting. */
-  send(
-    inflight: Inflight,
-    message: Message,
-    retain: boolean,
-    identifiers: readonly number[] | undefined,
-  ): void {
-    const { packetId, qos, sequence, place, filter } = inflight;
-    if (place === undefined || (!this.persistent && place.kind !== 'group')) {
-      this.transmit(inflight, message, false, retain, identifiers);
-      return;
-    }
-    const { handle } = this;
-    const write = {
-      kind: 'sent',
-      session: handle,
-      packetId,
-      qos,
-      sequence,
-      place,
-      filter,
-    } as const;
-    if (qos === 1 || !this.persistent) {
-      this.node.journal.write(write);
-      this.transmit(inflight, message, false, retain, identifiers);
-      return;
-    }
-    this.node.journal.writeDurably(write, () => {
-      if (this.closed) return;
-      inflight.state = 'sent';
-      this.transmit(inflight, message, false, retain, identifiers);
-    });
-  }
-
-  private transmit(
-    inflight: Inflight,
-    message: Message,
-    dup: boolean,
-    retain: boolean,
-    identifiers: readonly number[] | undefined,
-  ): void {
-    const { packetId, qos } = inflight;
-    if (this.outlet.sendPublish(message, qos, dup, retain, packetId, identifiers)) return;
-    // [MQTT-3.1.2-25]: as if it had been sent.
-    this.node.events.tooLarge();
-    this.complete(inflight, false);
-  }
-
-  /** The message is done with: its identifier is free and its positions may move. */
-  complete(inflight: Inflight, failed: boolean): void {
-    const { packetId, shadows, origin } = inflight;
-    this.window.remove(packetId);
-    inflight.done = true;
-    if (this.persistent || inflight.place?.kind === 'group') {
-      this.node.journal.write({ kind: 'done', session: this.handle, packetId, failed });
-    }
-    if (failed) this.node.events.refusedByClient();
-    origin?.completed(inflight);
-    if (shadows !== undefined) {
-      for (const shadow of shadows) shadow.origin.completed(shadow.outstanding);
-    }
+  completed(): void {
     if (this.assigned !== undefined) this.node.credit(this);
     this.wake();
   }

@@ -1,0 +1,140 @@
+import type { Message } from '@lmqtt/common/message';
+import type { Place } from '@lmqtt/proto/link';
+import type { OutboundSession } from './outbound-session.ts';
+import { Inflight } from './window.ts';
+import type { Origin } from './window.ts';
+
+/**
+ * One message on its way to a session's client, from its packet identifier to its end: what is
+ * stored of it, and when. Which message comes next is its callers' matter.
+ *
+ * Invariants
+ * - At most `window.size` messages are in flight: `putInFlight` only where there `hasRoom`.
+ * - QoS 2 of a persistent session: identifier and place are durable before the first PUBLISH, so
+ *   that neither is ever sent twice with another meaning.
+ */
+
+/** Whether one more message may be in flight; where it may not, that is counted. */
+export function hasRoom(session: OutboundSession): boolean {
+  if (session.window.free > 0) return true;
+  session.node.events.windowFull();
+  return false;
+}
+
+export function expired(session: OutboundSession, message: Message): boolean {
+  return message.expiresAtMs !== 0 && message.expiresAtMs <= session.node.nowMs();
+}
+
+/** Now or never. */
+export function sendQos0(
+  session: OutboundSession,
+  message: Message,
+  retain: boolean,
+  identifiers: readonly number[] | undefined,
+): void {
+  const { outlet, node } = session;
+  if (expired(session, message)) {
+    node.events.expired();
+  } else if (!outlet.writable) {
+    node.events.droppedSlow();
+  } else if (!outlet.sendPublish(message, 0, false, retain, 0, identifiers)) {
+    node.events.tooLarge();
+  }
+}
+
+/** Takes a packet identifier for a message. */
+export function putInFlight(
+  session: OutboundSession,
+  qos: 1 | 2,
+  place: Place | undefined,
+  offset: number,
+  origin: Origin | undefined,
+  filter: string,
+): Inflight {
+  const { window } = session;
+  const packetId = window.nextPacketId();
+  const sequence = window.nextSequence();
+  const state = qos === 2 && session.persistent ? 'storing' : 'sent';
+  const inflight = new Inflight(packetId, qos, sequence, place, offset, origin, filter, state);
+  window.add(inflight);
+  return inflight;
+}
+
+/** Stores the identifier and sends; at QoS 2 in this order, at QoS 1 without waiting. */
+export function send(
+  session: OutboundSession,
+  inflight: Inflight,
+  message: Message,
+  retain: boolean,
+  identifiers: readonly number[] | undefined,
+): void {
+  const { packetId, qos, sequence, place, filter } = inflight;
+  const { handle, persistent, node } = session;
+  if (place === undefined || (!persistent && place.kind !== 'group')) {
+    transmit(session, inflight, message, false, retain, identifiers);
+    return;
+  }
+  const write = {
+    kind: 'sent',
+    session: handle,
+    packetId,
+    qos,
+    sequence,
+    place,
+    filter,
+  } as const;
+  if (qos === 1 || !persistent) {
+    node.journal.write(write);
+    transmit(session, inflight, message, false, retain, identifiers);
+    return;
+  }
+  node.journal.writeDurably(write, () => {
+    if (session.closed) return;
+    inflight.state = 'sent';
+    transmit(session, inflight, message, false, retain, identifiers);
+  });
+}
+
+/** Sends again, under its identifier and with DUP, what was sent before a reconnect. */
+export function resend(
+  session: OutboundSession,
+  inflight: Inflight,
+  message: Message,
+  retain: boolean,
+  identifiers: readonly number[] | undefined,
+): void {
+  // [MQTT-3.3.1-1]
+  transmit(session, inflight, message, true, retain, identifiers);
+}
+
+function transmit(
+  session: OutboundSession,
+  inflight: Inflight,
+  message: Message,
+  dup: boolean,
+  retain: boolean,
+  identifiers: readonly number[] | undefined,
+): void {
+  const { packetId, qos } = inflight;
+  if (session.outlet.sendPublish(message, qos, dup, retain, packetId, identifiers)) return;
+  // [MQTT-3.1.2-25]: as if it had been sent.
+  session.node.events.tooLarge();
+  complete(session, inflight, false);
+}
+
+/** The message is done with: its identifier is free and its positions may move. */
+export function complete(session: OutboundSession, inflight: Inflight, failed: boolean): void {
+  const { packetId, shadows, origin } = inflight;
+  const { node } = session;
+  session.window.remove(packetId);
+  inflight.done = true;
+  if (session.persistent || inflight.place?.kind === 'group') {
+    node.journal.write({ kind: 'done', session: session.handle, packetId, failed });
+  }
+  if (failed) node.events.refusedByClient();
+  origin?.completed(inflight);
+  if (shadows !== undefined) {
+    for (const shadow of shadows) shadow.origin.completed(shadow.outstanding);
+  }
+  session.completed();
+}
