@@ -1,12 +1,16 @@
 // Ports that a process can be given for all its lives: below those that the system hands out by
-// itself, so that no connection takes one while the process is away.
-import { randomInt } from 'node:crypto';
+// itself, so that no connection takes one while the process is away. Each test process goes through
+// ports of its own, so that two of them do not find the same one free at the same time.
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
 const portMin = 10_000;
 const portMax = 32_000;
-const triesMax = 50;
+const triesMax = 200;
+/** More than one test process mostly needs. */
+const portsEach = 251;
+
+let asked = process.pid * portsEach;
 
 async function isFree(port: number): Promise<boolean> {
   const server = createServer();
@@ -23,7 +27,8 @@ async function isFree(port: number): Promise<boolean> {
 
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < triesMax; tries += 1) {
-    const port = randomInt(portMin, portMax);
+    const port = portMin + (asked % (portMax - portMin));
+    asked += 1;
     if (await isFree(port)) return port;
   }
   throw new Error(`no free port from ${portMin} to ${portMax}`);
