@@ -249,7 +249,10 @@ describe('MQTT 5 session over a stop and a start', ownBroker, () => {
       await client.find('publish', { qos: 2 }),
       await client.find('publish', { qos: 2 }),
     ];
-    assert.equal(`${a.payload} ${b.payload} ${c.payload}`, 'a b c');
+    assert.deepEqual(
+      [a, b, c].map(({ payload }) => String(payload)),
+      ['a', 'b', 'c'],
+    );
     const kept = await client.find('publish', { payload: 'kept', qos: 1 });
     client.sendAck('pubrec', a.packetId);
     await client.expect('pubrel', { packetId: a.packetId });
