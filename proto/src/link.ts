@@ -18,9 +18,9 @@ import type { Qos } from '@lmqtt/common/qos';
  * - Nothing is pushed for a queue before the `subscribe` or `connect` that names it was answered,
  *   but what was stored in between can be read.
  * - Batches are handed over whole: the receiver owns the array and its objects.
- * - Past the lease (rule 11) calls of `connect`, `continueConnect` and `reauthenticate` that wait
+ * - Past the lease calls of `connect`, `continueConnect` and `reauthenticate` that wait
  *   are rejected; all else waits for the next ds. Reads are rejected when ds is another one.
- * - Another ds is asked to go on with the sessions of this node, whole ({@link Downstream.present});
+ * - Another ds is asked to go on with the sessions of this node, whole ({@link LinkedNode.present});
  *   what waited reaches it afterwards, in its order. Writes of session state do not: what is
  *   presented has them, so their `durable` callbacks come when it is stored.
  */
@@ -77,9 +77,13 @@ export interface Downstream {
   assign(batch: Assignment[]): void;
   /** The session is claimed elsewhere, expired or removed: close with the reason code (5.0). */
   kick(session: SessionHandle, reasonCode: number): void;
-  /** Pushes of these queues were dropped: what lies below `end` may have to be read (rule 6). */
+  /** Pushes of these queues were dropped: what lies below `end` may have to be read. */
   behind(places: QueueEnd[]): void;
-  /** Every session of this node, for a ds that does not know them (rule 3). */
+}
+
+/** A cs node and what its link asks of it. In one process ds is never another one. */
+export interface LinkedNode extends Downstream {
+  /** Every session of this node, for a ds that does not know them. */
   present(): PresentedSession[];
   /** The answer: these are closed with the reason code (5.0), all others go on. */
   presented(refusals: Refusal[]): void;
@@ -89,7 +93,7 @@ export interface Downstream {
 
 /** How a cs finds its ds: attaches itself and gets the link. */
 export interface LinkServer {
-  attach(downstream: Downstream): Link;
+  attach(node: LinkedNode): Link;
   /** A planned stop: sessions end as after a lost connection, but wills wait for their clients. */
   detach(node: NodeId): Promise<void>;
 }

@@ -37,14 +37,6 @@ class NotingCs implements Downstream {
 
   behind(): void {}
 
-  present(): [] {
-    return [];
-  }
-
-  presented(): void {}
-
-  linkChanged(): void {}
-
   kick(): void {
     return undefined;
   }

@@ -9,8 +9,8 @@ import type { Qos } from '@lmqtt/common/qos';
 import { readSettings } from '@lmqtt/common/settings/read';
 import type {
   Assignment,
-  Downstream,
   Link,
+  LinkedNode,
   PresentedSession,
   Publish,
   QueueEnd,
@@ -62,7 +62,7 @@ export class ShiftedClock implements Clock {
 }
 
 /** A connection node reduced to what the link calls on it. */
-export class FakeNode extends Watched implements Downstream {
+export class FakeNode extends Watched implements LinkedNode {
   readonly node: ReturnType<typeof nodeId> = nodeId('cs-1');
   sessions: PresentedSession[] = [];
   /** In order: what was called. */

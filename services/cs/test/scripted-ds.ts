@@ -6,8 +6,8 @@ import type {
   ConnectAnswer,
   ConnectionEnd,
   ConnectRequest,
-  Downstream,
   Link,
+  LinkedNode,
   LinkServer,
   PresentedSession,
   Publish,
@@ -58,11 +58,11 @@ export class ScriptedDs implements LinkServer, Link {
   readonly detached: NodeId[] = [];
   detaches = true;
   private durables: (() => void)[] = [];
-  private downstream: Downstream | undefined = undefined;
+  private attached: LinkedNode | undefined = undefined;
   private lastEpoch = 0;
 
-  attach(downstream: Downstream): Link {
-    this.downstream = downstream;
+  attach(node: LinkedNode): Link {
+    this.attached = node;
     return this;
   }
 
@@ -71,9 +71,9 @@ export class ScriptedDs implements LinkServer, Link {
     return this.detaches ? Promise.resolve() : new Promise(() => {});
   }
 
-  get node(): Downstream {
-    if (this.downstream === undefined) throw new Error('no node is attached');
-    return this.downstream;
+  get node(): LinkedNode {
+    if (this.attached === undefined) throw new Error('no node is attached');
+    return this.attached;
   }
 
   /** The ds of before is gone: another one is shown all sessions. */

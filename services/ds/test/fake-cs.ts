@@ -62,14 +62,6 @@ export class FakeCs implements Downstream {
     this.ends.push(...places);
   }
 
-  present(): [] {
-    return [];
-  }
-
-  presented(): void {}
-
-  linkChanged(): void {}
-
   kick(session: SessionHandle, reasonCode: number): void {
     this.kicked.push({ session, reasonCode });
     this.onKick(session);

@@ -1,5 +1,5 @@
 import type { SessionHandle } from '@lmqtt/common/ids';
-import type { Downstream, Publish, Refusal } from '@lmqtt/proto/link';
+import type { LinkedNode, Publish, Refusal } from '@lmqtt/proto/link';
 import { writePresents } from '@lmqtt/proto/wire/upstream';
 import { WireError } from '@lmqtt/proto/wire/wire-error';
 import type { Attachment } from './attachment.ts';
@@ -15,19 +15,14 @@ const sessionsPerItem = 256;
  * ones are closed, and what waited goes out, in the order in which it was handed over.
  */
 export class Presenting {
-  private readonly downstream: Downstream;
+  private readonly node: LinkedNode;
   private readonly attachment: Attachment;
   private readonly pending: Pending;
   private readonly events: LinkEvents;
   private sessionCount = 0;
 
-  constructor(
-    downstream: Downstream,
-    attachment: Attachment,
-    pending: Pending,
-    events: LinkEvents,
-  ) {
-    this.downstream = downstream;
+  constructor(node: LinkedNode, attachment: Attachment, pending: Pending, events: LinkEvents) {
+    this.node = node;
     this.attachment = attachment;
     this.pending = pending;
     this.events = events;
@@ -36,7 +31,7 @@ export class Presenting {
   begin(address: DsAddress): void {
     const { pending } = this;
     pending.calls.rejectClaims('another ds took over');
-    const sessions = this.downstream.present();
+    const sessions = this.node.present();
     // Among them what was handed over just now: it is in what is presented.
     pending.writes.cover();
     this.sessionCount = sessions.length;
@@ -50,12 +45,12 @@ export class Presenting {
   }
 
   answered(refusals: Refusal[]): void {
-    const { attachment, pending, downstream } = this;
+    const { attachment, pending, node } = this;
     if (attachment.presented) throw new WireError('an answer to what was not presented');
     this.events.attached(this.sessionCount, refusals.length);
     pending.forgetCredits();
     // What they hand over while they are closed comes after all that waits.
-    downstream.presented(refusals);
+    node.presented(refusals);
     this.endPublishesOf(new Set(refusals.map(({ session }) => session)));
     attachment.began();
     pending.sendAgain(attachment.exchange);
@@ -69,6 +64,6 @@ export class Presenting {
     if (sessions.size === 0) return;
     const ended: Publish[] = [];
     this.pending.publishes.fenced(sessions, Infinity, ended);
-    if (ended.length > 0) this.downstream.published(ended);
+    if (ended.length > 0) this.node.published(ended);
   }
 }

@@ -4,7 +4,7 @@ import type { NodeId } from '@lmqtt/common/ids';
 import { SettingsError } from '@lmqtt/common/settings/parse';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { frameBytesMax, metadataNames, protocolVersion } from '@lmqtt/proto/dispatch';
-import type { Downstream, Link, LinkServer } from '@lmqtt/proto/link';
+import type { Link, LinkedNode, LinkServer } from '@lmqtt/proto/link';
 import { readDownstream } from '@lmqtt/proto/wire/downstream';
 import { Attachment } from './attachment.ts';
 import type { Directory } from './directory.ts';
@@ -81,7 +81,7 @@ export class RemoteLinkServer implements LinkServer {
   }
 
   /** Begins to connect when the current turn has ended. */
-  attach(downstream: Downstream): Link {
+  attach(node: LinkedNode): Link {
     if (this.attachment !== undefined) throw new Error('a link is for one node');
     const { settings, directory, clock, events, counters, connections } = this.options;
     const pending = new Pending();
@@ -96,7 +96,7 @@ export class RemoteLinkServer implements LinkServer {
           key: settings.rpcTlsKey,
           authorities: settings.rpcTlsCa,
         },
-        metadata: this.metadataOf(downstream.node),
+        metadata: this.metadataOf(node.node),
         counters,
         connections,
       },
@@ -106,19 +106,19 @@ export class RemoteLinkServer implements LinkServer {
         leaseEnded: () => link.leaseEnded(),
         changed: () => {
           if (!attachment.up) this.onDown();
-          downstream.linkChanged();
+          node.linkChanged();
         },
         refused: (end) => this.refused(end),
       },
     );
-    const presenting = new Presenting(downstream, attachment, pending, events);
-    const arrivals = new LinkArrivals(downstream, pending, (refusals) => {
+    const presenting = new Presenting(node, attachment, pending, events);
+    const arrivals = new LinkArrivals(node, pending, (refusals) => {
       presenting.answered(refusals);
       this.everAttached = true;
       this.resolveAttached();
     });
     const link = new NodeLink(attachment, pending, events, settings.linkBufferBytesMax, (batch) =>
-      downstream.published(batch),
+      node.published(batch),
     );
     this.attachment = attachment;
     this.link = link;

@@ -27,8 +27,8 @@ import type { RpcEvents } from './rpc-events.ts';
 
 /**
  * What ds says to one cs, written into its exchange. Pushes are the only items that are dropped,
- * where the cs does not keep up; what they stood for is then told by queue ends (rule 6). Of all
- * else there is no more than the cs has asked for.
+ * where the cs does not keep up; the cs is then told how far their
+ * queues have come, and reads. Of all else there is no more than the cs has asked for.
  */
 export class DownstreamItems implements Downstream {
   readonly node: NodeId;
@@ -101,14 +101,6 @@ export class DownstreamItems implements Downstream {
   presented(refusals: Refusal[]): void {
     if (this.#begin()) writePresented(this.#exchange, refusals);
   }
-
-  /** Never called: here the cs presents its sessions unasked. */
-  present(): [] {
-    return [];
-  }
-
-  /** Never called: a ds is not told of its own link. */
-  linkChanged(): void {}
 
   answer(id: number, body: Buffer): void {
     if (this.#begin()) writeAnswer(this.#exchange, id, body);
