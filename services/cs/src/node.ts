@@ -192,7 +192,7 @@ export class CsNode implements Downstream, ClientNode {
   closed(connection: Client, end: ConnectionEnd): Promise<void> {
     this.connections.delete(connection.handle);
     this.backlog.forget(connection);
-    this.leaseGate.forget(connection);
+    this.leaseGate.forget(connection.outbox);
     const { session, handle } = connection;
     if (session === undefined) return Promise.resolve();
     this.openCount -= 1;

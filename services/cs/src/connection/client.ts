@@ -9,7 +9,7 @@ import type { OutboundSession, SessionNode } from '../session/outbound-session.t
 import type { Outlet } from '../session/outlet.ts';
 import type { Session } from '../session/session.ts';
 import type { ByteStream } from '../transport/transport.ts';
-import type { Flushed, Turn } from '../turn.ts';
+import type { Turn } from '../turn.ts';
 import type { HeldBack, LeaseGate } from '../lease-gate.ts';
 import type { Wheel } from '../wheel.ts';
 import type { Inbound } from './inbound.ts';
@@ -41,11 +41,19 @@ export interface ClientNode extends SessionNode {
   disown(client: Client, end: ConnectionEnd): void;
 }
 
+/** What goes to a client. */
+export interface ClientOutbox extends Outlet, HeldBack {
+  acknowledge(type: Acknowledgement, packetId: number, reasonCode: number): void;
+  /** PINGREQ: answered when what came before it is. */
+  ping(): void;
+}
+
 /** A connection as its packets' handlers and its node know it. */
-export interface Client extends Outlet, Flushed, HeldBack {
+export interface Client {
   readonly node: ClientNode;
   readonly stream: ByteStream;
   readonly handle: SessionHandle;
+  readonly outbox: ClientOutbox;
   readonly inbound: Inbound;
   readonly inboundAliases: InboundAliases;
   /** 0 until CONNECT was read. */
@@ -75,11 +83,8 @@ export interface Client extends Outlet, Flushed, HeldBack {
   readonly kickedEarly: number | undefined;
   /** Of the packet that is being handled. */
   readonly packetBytes: number;
-  /** PINGREQ: answered when what came before it is. */
-  ping(): void;
   /** What came is no packet; the version is known where the CONNECT got so far. */
   malformed(reasonCode: number, reason: string): void;
-  acknowledge(type: Acknowledgement, packetId: number, reasonCode: number): void;
   sendPacket(type: ColdPacket, bytes: Uint8Array): void;
   /** Takes over what CONNECT says of the connection itself. */
   begin(packet: Connect, askedSessionExpiryS: number): void;

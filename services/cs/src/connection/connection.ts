@@ -1,51 +1,29 @@
 import { clientId as asClientId } from '@lmqtt/common/ids';
 import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
-import type { Message } from '@lmqtt/common/message';
-import type { Qos } from '@lmqtt/common/qos';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { ConnectionEnd } from '@lmqtt/proto/link';
 import { connack, disconnectPacket } from '../codec/cold.ts';
 import { PacketReader } from '../codec/packet-reader.ts';
-import {
-  acknowledgementBytesMax,
-  pingrespBytes,
-  writePingresp,
-  writePuback,
-  writePubcomp,
-  writePubrec,
-  writePubrel,
-} from '../codec/acknowledgement-writer.ts';
 import type { Connect } from '../packet/connect.ts';
 import type { ProtocolVersion } from '../packet/packet-type.ts';
 import type { Session } from '../session/session.ts';
 import type { ByteStream } from '../transport/transport.ts';
 import type { Timed } from '../wheel.ts';
-import type { Acknowledgement, Client, ClientNode, ColdPacket } from './client.ts';
+import type { Client, ClientNode, ColdPacket } from './client.ts';
 import { hasReturnCode, kickReason } from './end-reasons.ts';
 import { Inbound } from './inbound.ts';
-import { Outbox } from './outbox.ts';
 import { PacketDispatch } from './dispatch.ts';
-import { PendingPings } from './pending-pings.ts';
+import { PacketOutbox } from './packet-outbox.ts';
 import { PublishWriter } from './publish-writer.ts';
 import { PublishRate } from './publish-rate.ts';
 import { InboundAliases } from './topic-aliases.ts';
 
-const writeAcknowledgement: Record<Acknowledgement, typeof writePuback> = {
-  puback: writePuback,
-  pubrec: writePubrec,
-  pubrel: writePubrel,
-  pubcomp: writePubcomp,
-};
-
-/** How long the close after a DISCONNECT waits for the session to be stored. */
-const closeWaitMs = 1000;
-
 /**
- * One client's connection: its bytes, its keep alive, its end. Packets go to the handlers in
- * `packets/`, one for each type.
+ * The life of one client's connection: what CONNECT agreed, whether its socket is read, its keep
+ * alive, its end. Packets go to the handlers in `packets/`, one for each type, and leave through
+ * the outbox.
  *
  * Invariants
- * - Bytes leave once a turn, in the order in which packets were written.
  * - The connection ends once; its session is told in the same turn, after all that it wrote.
  * - After `fail`, `refuse` or `finish` no packet of it is handled.
  */
@@ -56,8 +34,7 @@ export class Connection implements Client, Timed {
   private readonly reader: PacketReader;
   readonly inbound: Inbound = new Inbound();
   private readonly packets: PacketDispatch;
-  private readonly outbox: Outbox;
-  private pings: PendingPings | undefined = undefined;
+  readonly outbox: PacketOutbox;
   dueTick = -1;
   slotIndex = 0;
 
@@ -87,21 +64,16 @@ export class Connection implements Client, Timed {
   /** Wall clock. */
   connectedAtMs = 0;
   private aliases: InboundAliases | undefined = undefined;
-  private publishWriter: PublishWriter | undefined = undefined;
   private explains = true;
   private lastPacketMs: number;
   private readonly acceptedMs: number;
   private readingPaused = false;
-  private flushing = false;
-  private closeWhenFlushed = false;
-  /** Where in the outbox the DISCONNECT begins, once it has ended. */
-  private farewellAt = 0;
 
   constructor(node: ClientNode, stream: ByteStream, handle: SessionHandle) {
     this.node = node;
     this.stream = stream;
     this.handle = handle;
-    this.outbox = new Outbox(stream);
+    this.outbox = new PacketOutbox(stream, this);
     this.packets = new PacketDispatch(this);
     this.reader = new PacketReader({ packetBytesMax: node.config.maxPacketSize });
     this.lastPacketMs = node.turnMs;
@@ -112,7 +84,7 @@ export class Connection implements Client, Timed {
     node.wheel.add(this, node.config.connectTimeoutMs, node.turnMs);
   }
 
-  // Bytes
+  // What comes
 
   private received(chunk: Buffer): void {
     if (this.ended) return;
@@ -131,53 +103,6 @@ export class Connection implements Client, Timed {
 
   private drained(): void {
     if (this.session !== undefined && !this.ended) this.node.schedule(this.session);
-  }
-
-  private written(): void {
-    if (this.flushing) return;
-    this.flushing = true;
-    this.node.turn.output(this);
-  }
-
-  flush(): void {
-    this.flushing = false;
-    if (this.node.leaseGate.frozen && this.session !== undefined && this.isHeldBack()) return;
-    if (this.pings !== undefined && this.pings.due(this.inbound.unanswered)) this.answerPings();
-    this.node.counters.bytesSent += this.outbox.flush();
-    if (this.closeWhenFlushed) this.stream.end();
-  }
-
-  /** Rule 11: without a lease nothing leaves but the farewell of a connection that has ended. */
-  private isHeldBack(): boolean {
-    if (this.ended) {
-      this.outbox.dropBefore(this.farewellAt);
-      this.farewellAt = 0;
-      return false;
-    }
-    this.node.leaseGate.hold(this);
-    if (this.outbox.at >= this.node.config.writeBufferMax) this.pauseReading();
-    return true;
-  }
-
-  thaw(): void {
-    if (this.ended) return;
-    this.written();
-    this.resumeReading();
-  }
-
-  /** PINGREQ: answered when what came before it is. */
-  ping(): void {
-    this.pings ??= new PendingPings(() => this.written());
-    this.pings.add();
-    this.written();
-  }
-
-  private answerPings(): void {
-    for (let left = this.pings?.take() ?? 0; left > 0 && !this.ended; left--) {
-      this.outbox.reserve(pingrespBytes);
-      this.outbox.at = writePingresp(this.outbox.buffer, this.outbox.at);
-      this.node.counters.sent('pingresp', pingrespBytes);
-    }
   }
 
   get packetBytes(): number {
@@ -201,62 +126,10 @@ export class Connection implements Client, Timed {
   resumeReading(): void {
     if (!this.readingPaused || this.ended || this.node.storeBehind) return;
     if (this.inbound.tooManyRequests) return;
-    if (this.node.leaseGate.frozen && this.outbox.at >= this.node.config.writeBufferMax) return;
+    if (this.node.leaseGate.frozen && this.outbox.full) return;
     if (this.inbound.unanswered * 2 > this.node.config.receiveMaximum) return;
     this.readingPaused = false;
     this.stream.resume();
-  }
-
-  // What the session sends through
-
-  get writable(): boolean {
-    if (this.ended || this.node.leaseGate.frozen) return false;
-    return this.outbox.waitingBytes < this.node.config.writeBufferMax;
-  }
-
-  sendPublish(
-    message: Message,
-    qos: Qos,
-    dup: boolean,
-    retain: boolean,
-    packetId: number,
-    subscriptionIdentifiers: readonly number[] | undefined,
-  ): boolean {
-    const writer = this.publishWriter;
-    if (writer === undefined) throw new Error('a PUBLISH before CONNACK');
-    const { outbox } = this;
-    const before = outbox.at;
-    const fits = writer.write(
-      outbox,
-      message,
-      qos,
-      dup,
-      retain,
-      packetId,
-      subscriptionIdentifiers,
-      this.node.nowMs(),
-    );
-    if (!fits) return false;
-    this.node.counters.publishSent(qos, outbox.at - before);
-    if (!this.flushing) this.written();
-    return true;
-  }
-
-  sendPubrel(packetId: number): void {
-    this.acknowledge('pubrel', packetId, ReasonCode.success);
-  }
-
-  // What handlers send
-
-  acknowledge(type: Acknowledgement, packetId: number, reasonCode: number): void {
-    if (this.ended || this.version === 0) return;
-    const { outbox } = this;
-    outbox.reserve(acknowledgementBytesMax);
-    const before = outbox.at;
-    const write = writeAcknowledgement[type];
-    outbox.at = write(outbox.buffer, before, packetId, reasonCode, this.version);
-    this.node.counters.sent(type, outbox.at - before);
-    if (!this.flushing) this.written();
   }
 
   sendPacket(type: ColdPacket, bytes: Uint8Array): void {
@@ -265,9 +138,7 @@ export class Connection implements Client, Timed {
       this.tooLarge(type);
       return;
     }
-    this.outbox.append(bytes);
-    this.node.counters.sent(type, bytes.length);
-    this.written();
+    this.outbox.sendPacket(type, bytes);
   }
 
   /** [MQTT-3.1.2-24]: what the client does not take is not sent; without it, it cannot go on. */
@@ -304,7 +175,7 @@ export class Connection implements Client, Timed {
     this.connectedAtMs = node.nowMs();
     this.connectPacket = undefined;
     const aliases = Math.min(connect?.topicAliasMaximum ?? 0, node.config.topicAliasMaximumOut);
-    this.publishWriter = new PublishWriter(this.protocol, this.maximumPacketSize, aliases);
+    this.outbox.publishWriter = new PublishWriter(this.protocol, this.maximumPacketSize, aliases);
     if (node.config.maxPublishRate > 0) {
       this.publishRate = new PublishRate(node.config.maxPublishRate);
     }
@@ -354,7 +225,7 @@ export class Connection implements Client, Timed {
   /** Closes from our side, with a DISCONNECT where the protocol has one. */
   close(reasonCode: number, reason: string): void {
     if (this.ended) return;
-    this.farewellAt = this.outbox.at;
+    this.outbox.beginFarewell();
     if (this.version === 5 && this.session !== undefined) {
       const packet = { reasonCode, reasonString: this.explains ? reason : undefined };
       this.sendPacket('disconnect', disconnectPacket(packet, this.maximumPacketSize));
@@ -370,7 +241,7 @@ export class Connection implements Client, Timed {
 
   /** ds does not let the session go on: what waits for its client is no longer this node's. */
   fence(reasonCode: number): void {
-    this.outbox.dropBefore(this.outbox.at);
+    this.outbox.drop();
     this.kick(reasonCode);
   }
 
@@ -403,36 +274,24 @@ export class Connection implements Client, Timed {
   /** Ends when what was written has left. */
   finish(end: ConnectionEnd): void {
     if (this.ended) return;
-    this.farewellAt = this.outbox.at;
+    this.outbox.beginFarewell();
     this.leave(end);
   }
 
   private leave(end: ConnectionEnd): void {
     if (this.ended) return;
     const persistent = this.session?.persistent === true;
-    this.written();
+    this.outbox.flushLater();
     const stored = this.end(end);
-    if (persistent && end.reason === 'client') this.closeAfter(stored);
-    else this.closeWhenFlushed = true;
-  }
-
-  /** A client may take the close for "my session is stored"; it does not wait long for a slow store. */
-  private closeAfter(stored: Promise<void>): void {
-    const close = (): void => {
-      clearTimeout(timer);
-      if (this.closeWhenFlushed) return;
-      this.closeWhenFlushed = true;
-      this.written();
-    };
-    const timer = setTimeout(close, closeWaitMs);
-    stored.then(close, close);
+    if (persistent && end.reason === 'client') this.outbox.closeStreamAfter(stored);
+    else this.outbox.closeStream();
   }
 
   private end(end: ConnectionEnd): Promise<void> {
     if (this.ended) return Promise.resolve();
     this.ended = true;
     this.reader.end();
-    this.pings?.cancel();
+    this.outbox.end();
     this.node.wheel.remove(this);
     return this.node.closed(this, end);
   }

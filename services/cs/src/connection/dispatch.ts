@@ -67,7 +67,7 @@ export class PacketDispatch implements PacketSink {
 
   pingreq(): void {
     this.count('pingreq');
-    if (this.ready()) this.client.ping();
+    if (this.ready()) this.client.outbox.ping();
   }
 
   disconnect(packet: Disconnect): void {

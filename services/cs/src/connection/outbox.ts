@@ -68,7 +68,7 @@ export class Outbox {
   }
 
   /** One write for the whole turn. Answers the bytes written. */
-  flush(): number {
+  writeOut(): number {
     const { buffer, at } = this;
     if (at === 0) return 0;
     this.buffer = none;

@@ -19,7 +19,7 @@ export function onPubrec(connection: Client, packetId: number, reasonCode: numbe
     connection.fail(ReasonCode.protocolError, 'PUBREC for a publish that is not at QoS 2');
   } else if (result === 'unknown' && reasonCode < 0x80) {
     // 3.6.2.1: nothing is kept under it, which lets the client end its side.
-    connection.acknowledge('pubrel', packetId, ReasonCode.packetIdentifierNotFound);
+    connection.outbox.acknowledge('pubrel', packetId, ReasonCode.packetIdentifierNotFound);
   }
 }
 
@@ -38,7 +38,7 @@ export function onPubrel(connection: Client, packetId: number): void {
   const { inbound, handle, node } = connection;
   const state = inbound.state2(packetId);
   if (state === undefined) {
-    connection.acknowledge('pubcomp', packetId, ReasonCode.packetIdentifierNotFound);
+    connection.outbox.acknowledge('pubcomp', packetId, ReasonCode.packetIdentifierNotFound);
     return;
   }
   if (state === 'storing') {
@@ -49,7 +49,7 @@ export function onPubrel(connection: Client, packetId: number): void {
   inbound.set2(packetId, 'releasing');
   node.journal.writeDurably({ kind: 'inbound-done', session: handle, packetId }, () => {
     inbound.end2(packetId);
-    connection.acknowledge('pubcomp', packetId, ReasonCode.success);
+    connection.outbox.acknowledge('pubcomp', packetId, ReasonCode.success);
     connection.resumeReading();
   });
 }

@@ -145,7 +145,7 @@ function accept(connection: Client, answer: Extract<ConnectAnswer, { kind: 'acce
       windowSize: Math.min(receiveMaximum, node.config.maxInflight),
     },
     node,
-    connection,
+    connection.outbox,
   );
   connection.principal = interned(answer.principal);
   connection.sessionExpiryS = answer.sessionExpiryS;

@@ -29,7 +29,7 @@ export function onPublish(connection: Client, packet: IncomingPublish): void {
     const state = inbound.state2(packetId);
     if (state !== undefined) {
       // [MQTT-4.3.3-10]: stored under this identifier already, so it is not published again.
-      if (state === 'stored') connection.acknowledge('pubrec', packetId, ReasonCode.success);
+      if (state === 'stored') connection.outbox.acknowledge('pubrec', packetId, ReasonCode.success);
       return;
     }
   }
@@ -95,7 +95,12 @@ function refuse(
   reason: string,
 ): void {
   if (connection.version !== 5 || packet.qos === 0) connection.fail(reasonCode, reason);
-  else connection.acknowledge(packet.qos === 1 ? 'puback' : 'pubrec', packet.packetId, reasonCode);
+  else
+    connection.outbox.acknowledge(
+      packet.qos === 1 ? 'puback' : 'pubrec',
+      packet.packetId,
+      reasonCode,
+    );
 }
 
 /** ds has answered: everything that the acknowledgement promises is durable. */
@@ -118,7 +123,7 @@ export function onPublished(connection: Client, publish: Publish): void {
     return;
   }
   if (version !== 5 && qos === 2 && reasonCode >= 0x80) inbound.set2(packetId, 'stored');
-  connection.acknowledge(qos === 1 ? 'puback' : 'pubrec', packetId, reasonCode);
+  connection.outbox.acknowledge(qos === 1 ? 'puback' : 'pubrec', packetId, reasonCode);
   connection.resumeReading();
 }
 

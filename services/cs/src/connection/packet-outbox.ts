@@ -1,0 +1,198 @@
+import type { Message } from '@lmqtt/common/message';
+import type { Qos } from '@lmqtt/common/qos';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import {
+  acknowledgementBytesMax,
+  pingrespBytes,
+  writePingresp,
+  writePuback,
+  writePubcomp,
+  writePubrec,
+  writePubrel,
+} from '../codec/acknowledgement-writer.ts';
+import type { ByteStream } from '../transport/transport.ts';
+import type { Flushed } from '../turn.ts';
+import type { Acknowledgement, Client, ClientOutbox, ColdPacket } from './client.ts';
+import { Outbox } from './outbox.ts';
+import { PendingPings } from './pending-pings.ts';
+import type { PublishWriter } from './publish-writer.ts';
+
+const writeAcknowledgement: Record<Acknowledgement, typeof writePuback> = {
+  puback: writePuback,
+  pubrec: writePubrec,
+  pubrel: writePubrel,
+  pubcomp: writePubcomp,
+};
+
+/** How long the close after a DISCONNECT waits for the session to be stored. */
+const closeWaitMs = 1000;
+
+/**
+ * The packets that go to one client, and when their bytes may leave: with the turn, past the lease
+ * not at all, and before the stream is closed.
+ *
+ * Invariants
+ * - Bytes leave once a turn, in the order in which packets were written.
+ * - After the connection's end nothing is written any more; past the lease what was written before
+ *   its farewell (DISCONNECT, a refusal) is dropped.
+ */
+export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
+  /** From CONNACK on. */
+  publishWriter: PublishWriter | undefined = undefined;
+  private readonly client: Client;
+  private pings: PendingPings | undefined = undefined;
+  private flushing = false;
+  private closeWhenFlushed = false;
+  /** Where the farewell begins, once the connection has ended. */
+  private farewellAt = 0;
+
+  constructor(stream: ByteStream, client: Client) {
+    super(stream);
+    this.client = client;
+  }
+
+  // Packets
+
+  get writable(): boolean {
+    const { node, ended } = this.client;
+    if (ended || node.leaseGate.frozen) return false;
+    return this.waitingBytes < node.config.writeBufferMax;
+  }
+
+  sendPublish(
+    message: Message,
+    qos: Qos,
+    dup: boolean,
+    retain: boolean,
+    packetId: number,
+    subscriptionIdentifiers: readonly number[] | undefined,
+  ): boolean {
+    const { publishWriter: writer, at: before } = this;
+    if (writer === undefined) throw new Error('a PUBLISH before CONNACK');
+    const { node } = this.client;
+    const fits = writer.write(
+      this,
+      message,
+      qos,
+      dup,
+      retain,
+      packetId,
+      subscriptionIdentifiers,
+      node.nowMs(),
+    );
+    if (!fits) return false;
+    node.counters.publishSent(qos, this.at - before);
+    if (!this.flushing) this.flushLater();
+    return true;
+  }
+
+  sendPubrel(packetId: number): void {
+    this.acknowledge('pubrel', packetId, ReasonCode.success);
+  }
+
+  acknowledge(type: Acknowledgement, packetId: number, reasonCode: number): void {
+    const { ended, version, node } = this.client;
+    if (ended || version === 0) return;
+    this.reserve(acknowledgementBytesMax);
+    const before = this.at;
+    const write = writeAcknowledgement[type];
+    this.at = write(this.buffer, before, packetId, reasonCode, version);
+    node.counters.sent(type, this.at - before);
+    if (!this.flushing) this.flushLater();
+  }
+
+  /** Of a size that the client takes. */
+  sendPacket(type: ColdPacket, bytes: Uint8Array): void {
+    this.append(bytes);
+    this.client.node.counters.sent(type, bytes.length);
+    this.flushLater();
+  }
+
+  ping(): void {
+    this.pings ??= new PendingPings(() => this.flushLater());
+    this.pings.add();
+    this.flushLater();
+  }
+
+  private answerPings(): void {
+    for (let left = this.pings?.take() ?? 0; left > 0 && !this.client.ended; left--) {
+      this.reserve(pingrespBytes);
+      this.at = writePingresp(this.buffer, this.at);
+      this.client.node.counters.sent('pingresp', pingrespBytes);
+    }
+  }
+
+  // When bytes leave
+
+  flushLater(): void {
+    if (this.flushing) return;
+    this.flushing = true;
+    this.client.node.turn.output(this);
+  }
+
+  flush(): void {
+    this.flushing = false;
+    const { node, session, inbound } = this.client;
+    if (node.leaseGate.frozen && session !== undefined && this.isHeldBack()) return;
+    if (this.pings !== undefined && this.pings.due(inbound.unanswered)) this.answerPings();
+    node.counters.bytesSent += this.writeOut();
+    if (this.closeWhenFlushed) this.client.stream.end();
+  }
+
+  /** Rule 11: without a lease nothing leaves but the farewell of a connection that has ended. */
+  private isHeldBack(): boolean {
+    const { client } = this;
+    if (client.ended) {
+      this.dropBefore(this.farewellAt);
+      this.farewellAt = 0;
+      return false;
+    }
+    client.node.leaseGate.hold(this);
+    if (this.full) client.pauseReading();
+    return true;
+  }
+
+  thaw(): void {
+    const { client } = this;
+    if (client.ended) return;
+    this.flushLater();
+    client.resumeReading();
+  }
+
+  /** As much waits for the turn or the lease as may. */
+  get full(): boolean {
+    return this.at >= this.client.node.config.writeBufferMax;
+  }
+
+  // The end
+
+  /** What is written from here on is the last. */
+  beginFarewell(): void {
+    this.farewellAt = this.at;
+  }
+
+  /** What waits is no longer this node's to send. */
+  drop(): void {
+    this.dropBefore(this.at);
+  }
+
+  /** Nothing follows; what was written leaves. */
+  end(): void {
+    this.pings?.cancel();
+  }
+
+  closeStream(): void {
+    this.closeWhenFlushed = true;
+    this.flushLater();
+  }
+
+  /** A client may take the close for "my session is stored"; it does not wait long for a slow store. */
+  closeStreamAfter(stored: Promise<void>): void {
+    const close = (): void => {
+      clearTimeout(timer);
+      if (!this.closeWhenFlushed) this.closeStream();
+    };
+    const timer = setTimeout(close, closeWaitMs);
+    stored.then(close, close);
+  }
+}
