@@ -36,13 +36,8 @@ export async function disconnect(
   graceMs: number = ports.graceMs,
 ): Promise<void> {
   if (session.closing) return;
-  session.closing = true;
-  const { stored, node } = session;
-  const known = ports.nodes.get(node.id);
-  if (known === node) known.sessions.delete(session.handle);
-  for (const subscription of stored.subscriptions)
-    if (subscription.group === undefined) ports.holdings.disconnect(subscription, node);
-  ports.groups.disconnect(session);
+  takeOffNode(ports, session);
+  const { stored } = session;
   const sessionExpiryS =
     end.sessionExpiryS === undefined
       ? undefined
@@ -58,6 +53,17 @@ export async function disconnect(
     ports.events.disconnected(session, end.reason);
     session.end();
   }
+}
+
+/** Its node neither sends for it nor gets anything for it from now on. */
+export function takeOffNode(ports: DisconnectPorts, session: LiveSession): void {
+  session.closing = true;
+  const { stored, node } = session;
+  const known = ports.nodes.get(node.id);
+  if (known === node) known.sessions.delete(session.handle);
+  for (const subscription of stored.subscriptions)
+    if (subscription.group === undefined) ports.holdings.disconnect(subscription, node);
+  ports.groups.disconnect(session);
 }
 
 /** A session is no more: what it held is let go. */

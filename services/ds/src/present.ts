@@ -4,7 +4,7 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import { parseSharedFilter } from '@lmqtt/common/topic';
 import type { PresentedSession, SessionWrite, SubscriptionState } from '@lmqtt/proto/link';
 import type { CsNode } from './cs-node.ts';
-import { type DisconnectPorts, endSession } from './disconnect.ts';
+import { type DisconnectPorts, endSession, takeOffNode } from './disconnect.ts';
 import { LiveSession } from './live-session.ts';
 import { principalOf } from './principal-text.ts';
 import { type SessionWritePorts, writeSession } from './session-write.ts';
@@ -48,7 +48,10 @@ export function takeUp(ports: PresentPorts, node: CsNode, presented: PresentedSe
   if (answer.kind === 'ended') return refusal(ReasonCode.serverBusy);
   const { session: stored, ended } = answer;
   const displaced = ended === undefined ? undefined : ports.live.get(clientId);
-  if (displaced !== undefined) letGo(ports, displaced);
+  if (displaced !== undefined) {
+    takeOffNode(ports, displaced);
+    displaced.end();
+  }
   if (ended !== undefined) endSession(ports, ended);
   const principal = principalOf(presented.principal);
   const session = new LiveSession(node, presented.session, epoch, stored, presented, principal);
@@ -93,18 +96,6 @@ function hold(ports: PresentPorts, subscription: StoredSubscription): void {
   if (parseSharedFilter(subscription.filter) !== undefined) return;
   ports.holdings.restore(subscription.queue, queueName(subscription.filter));
   ports.holdings.add(subscription);
-}
-
-/** Another cs has presented a later session of the client. */
-function letGo(ports: PresentPorts, session: LiveSession): void {
-  const { stored, node } = session;
-  const known = ports.nodes.get(node.id);
-  if (known === node) known.sessions.delete(session.handle);
-  for (const subscription of stored.subscriptions)
-    if (subscription.group === undefined) ports.holdings.disconnect(subscription, node);
-  ports.groups.disconnect(session);
-  session.closing = true;
-  session.end();
 }
 
 function bringUpToDate(
