@@ -18,8 +18,8 @@ const entriesTag = 0x32;
 const orderKeyTag = 0x3a;
 
 const retainFlag = 4;
-/** The two bytes of a packet identifier. */
-const gapBytes = 2;
+/** Left free for whoever sends it to a client. */
+const packetIdentifierBytes = 2;
 const entryBytesMax = 2 + 4 * 9;
 const fixedBytesMax = 64;
 /** Up to here a loop is quicker than a native copy. */
@@ -63,22 +63,22 @@ export function writeMessage(
     const bodyAt = at + paddedLengthBytes;
     const length = buffer.write(message.topic, bodyAt + 2, 'utf8');
     buffer.writeUInt16BE(length, bodyAt);
-    const payloadAt = bodyAt + 2 + length + gapBytes;
+    const payloadAt = bodyAt + 2 + length + packetIdentifierBytes;
     source.copy(buffer, payloadAt, payloadStart, payloadEnd);
     writer.at = payloadAt + payloadBytes;
     writer.close(bodyAt - writer.start);
   } else {
     writer.at = at;
-    writer.varint(2 + topicBytes + gapBytes + payloadBytes);
+    writer.varint(2 + topicBytes + packetIdentifierBytes + payloadBytes);
     at = writer.at;
     const topicEnd = topicStart + 2 + topicBytes;
-    if (payloadStart === topicEnd + gapBytes) {
+    if (payloadStart === topicEnd + packetIdentifierBytes) {
       copy(source, topicStart, payloadEnd, buffer, at);
     } else {
       copy(source, topicStart, topicEnd, buffer, at);
-      copy(source, payloadStart, payloadEnd, buffer, at + 2 + topicBytes + gapBytes);
+      copy(source, payloadStart, payloadEnd, buffer, at + 2 + topicBytes + packetIdentifierBytes);
     }
-    writer.at = at + 2 + topicBytes + gapBytes + payloadBytes;
+    writer.at = at + 2 + topicBytes + packetIdentifierBytes + payloadBytes;
   }
   writer.number(flagsTag, message.qos + (message.retain ? retainFlag : 0));
   if (properties !== undefined) writer.bytes(propertiesTag, properties);
@@ -207,10 +207,12 @@ function readInto<T extends Message>(
     }
   }
   reader.leave(outer);
-  if (bodyAt < 0 || bodyEnd - bodyAt < 2 + gapBytes) throw new WireError('a message has no body');
+  if (bodyAt < 0 || bodyEnd - bodyAt < 2 + packetIdentifierBytes)
+    throw new WireError('a message has no body');
   const topicEnd = bodyAt + 2 + ((buffer[bodyAt]! << 8) | buffer[bodyAt + 1]!);
   const qos = flags & 3;
-  if (topicEnd + gapBytes > bodyEnd) throw new WireError('a topic is longer than its message');
+  if (topicEnd + packetIdentifierBytes > bodyEnd)
+    throw new WireError('a topic is longer than its message');
   if (qos === 3) throw new WireError('a message has no QoS');
   const message = new make(
     textOf(buffer, bodyAt + 2, topicEnd),
@@ -218,7 +220,7 @@ function readInto<T extends Message>(
     (flags & retainFlag) !== 0,
     buffer,
     bodyAt,
-    topicEnd + gapBytes,
+    topicEnd + packetIdentifierBytes,
     bodyEnd,
     properties,
     expiresAtMs,

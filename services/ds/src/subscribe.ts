@@ -1,3 +1,4 @@
+import { Cursor } from '@lmqtt/common/cursor';
 import { queueName } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isValidTopicFilter, parseSharedFilter } from '@lmqtt/common/topic';
@@ -10,7 +11,6 @@ import type { LiveSession } from './live-session.ts';
 import type { OwedQueues } from './owed-queues.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
 import type { Queue } from './routes.ts';
-import { Cursor } from '@lmqtt/common/cursor';
 import type { SessionStore } from './session-store/session-store.ts';
 import { stateOf, type StoredSubscription } from './session-store/stored-session.ts';
 import type { SharedGroup } from './shared-group.ts';
@@ -197,7 +197,7 @@ function refused(reasonCode: number): SubscribeAnswer {
   return { kind: 'refused', reasonCode };
 }
 
-export interface UnsubscribePorts {
+interface UnsubscribePorts {
   readonly holdings: Holdings;
   readonly sessionStore: SessionStore;
   readonly groups: SharedGroups;

@@ -52,7 +52,7 @@ export async function startRpcDs(
   });
   const rpc = await startRpc({
     settings: read,
-    server: ds.link,
+    admission: ds.link,
     events: new RpcEvents(logs, metrics, systemClock),
     clock: systemClock,
   });

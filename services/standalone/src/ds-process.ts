@@ -35,7 +35,7 @@ export function startDsProcess(
     const nodes = (): ReturnType<RpcServer['nodes']> => rpc?.nodes() ?? [];
     const ops = await serveOps(program, clusterOpsSource(settings, ds, nodes, startedAtMs));
     const events = new RpcEvents(logs, metrics, clock);
-    const running = await startRpc({ settings, server: ds.link, events, clock });
+    const running = await startRpc({ settings, admission: ds.link, events, clock });
     rpc = running;
     // Before ds: no cs may be answered by one that stops.
     lifecycle.onStop('rpc', () => running.stop());

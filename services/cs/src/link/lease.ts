@@ -1,7 +1,7 @@
 import type { Clock } from '@lmqtt/common/clock';
 
 /**
- * This node's lease (rule 11), by the monotonic clock. What is heard late renews nothing: a lease
+ * This node's lease, by the monotonic clock. What is heard late renews nothing: a lease
  * counts from the moment at which the question was asked, and only an answered one counts. With
  * another ds it begins when that has answered what was presented; until then the old one runs out.
  */
@@ -15,8 +15,8 @@ export class Lease {
   private answeredMs = 0;
   private presented = false;
   private lastNumber = 0;
-  /** Questions without an answer, oldest first. */
-  private open: { readonly number: number; readonly askedMs: number }[] = [];
+  /** Questions, oldest first. */
+  private unanswered: { readonly number: number; readonly askedMs: number }[] = [];
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -32,13 +32,13 @@ export class Lease {
 
   /** The oldest question of this stream that has no answer was asked then. */
   get silentSinceMs(): number | undefined {
-    return this.open[0]?.askedMs;
+    return this.unanswered[0]?.askedMs;
   }
 
   /** A stream is about to be asked for: the first question. */
   opening(): void {
     this.openedMs = this.clock.monotonicMs();
-    this.open = [];
+    this.unanswered = [];
   }
 
   /** ds answered that; `resumed`: it is the one that we are attached to. */
@@ -61,17 +61,17 @@ export class Lease {
   /** Numbers a question that is about to leave. */
   ask(): number {
     this.lastNumber += 1;
-    this.open.push({ number: this.lastNumber, askedMs: this.clock.monotonicMs() });
+    this.unanswered.push({ number: this.lastNumber, askedMs: this.clock.monotonicMs() });
     return this.lastNumber;
   }
 
   /** When the question was asked; undefined: it is none of this stream's. */
   answer(number: number): number | undefined {
-    const index = this.open.findIndex((question) => question.number === number);
-    const question = this.open[index];
+    const index = this.unanswered.findIndex((question) => question.number === number);
+    const question = this.unanswered[index];
     if (question === undefined) return undefined;
     // The earlier ones, or their answers, were lost.
-    this.open.splice(0, index + 1);
+    this.unanswered.splice(0, index + 1);
     this.answered(question.askedMs);
     return question.askedMs;
   }

@@ -69,7 +69,7 @@ export class PendingPublishes {
     if (end > this.lastNumber + 1) throw new WireError('answers to publishes that were not sent');
     for (let batch = this.batches.at(0); batch !== undefined; batch = this.batches.at(0)) {
       const { publishes } = batch;
-      const batchEnd = batch.first + publishes.length;
+      const batchEnd = endOf(batch);
       const stop = Math.min(end, batchEnd);
       for (; this.next < stop; this.next++) {
         const publish = publishes[this.next - batch.first];

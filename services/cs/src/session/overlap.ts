@@ -1,4 +1,3 @@
-import type { QueueId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import { lowerQos } from '@lmqtt/common/qos';
 import type { Qos } from '@lmqtt/common/qos';
@@ -8,13 +7,13 @@ import type { OutboundSession } from './outbound-session.ts';
 import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
 
 /** A cursor that a message is next for, and the message's offset there. */
-export interface Owed {
+interface Owed {
   readonly cursor: Cursor;
   readonly offset: number;
 }
 
 /** One delivery for all subscriptions of a session that a message matches. */
-export interface Overlap {
+interface Overlap {
   readonly owed: readonly Owed[];
   /** Some subscription wants it and it has not gone out by another queue already. */
   readonly sends: boolean;
@@ -26,20 +25,11 @@ export interface Overlap {
   readonly filter: string;
 }
 
-interface CursorsByQueue {
-  cursorOf(queue: QueueId, partition: number): Cursor | undefined;
-}
-
 /**
  * What a session does with a message that is in several queues: it goes out when it is next in all
  * of those in which it is owed, at or past their starts. `waits`: others come first in one of them.
  */
-export function overlapOf(
-  cursor: Cursor,
-  session: CursorsByQueue,
-  message: Message,
-  clientId: string,
-): Overlap | 'waits' {
+function overlapOf(session: OutboundSession, cursor: Cursor, message: Message): Overlap | 'waits' {
   const owed: Owed[] = [];
   let delivered = false;
   for (const entry of message.entries) {
@@ -55,7 +45,7 @@ export function overlapOf(
     owed.push({ cursor: other, offset: entry.offset });
   }
   const cursors = owed.map((each) => each.cursor);
-  const joined = join(cursors, message, clientId);
+  const joined = join(cursors, message, session.clientId);
   return {
     owed,
     sends: joined.wanted && !delivered,
@@ -66,7 +56,7 @@ export function overlapOf(
   };
 }
 
-export interface Joined {
+interface Joined {
   readonly wanted: boolean;
   readonly qos: Qos;
   readonly retain: boolean;
@@ -93,13 +83,13 @@ export function join(cursors: readonly Cursor[], message: Message, clientId: str
   return { wanted: filter !== undefined, qos, retain, identifiers, filter };
 }
 
-/** Rule 7: one delivery for all subscriptions that match, when it is next in all of them. */
+/** One delivery for all subscriptions that match, when it is next in all of them. */
 export function advanceOverlapping(
   session: OutboundSession,
   cursor: Cursor,
   message: Message,
 ): 'sent' | 'waits' {
-  const overlap = overlapOf(cursor, session, message, session.clientId);
+  const overlap = overlapOf(session, cursor, message);
   if (overlap === 'waits') return 'waits';
   const { owed, qos, retain, identifiers, filter } = overlap;
   if (!overlap.sends || qos === 0 || expired(session, message)) {

@@ -1,8 +1,8 @@
+import { Cursor, cursorOf } from '@lmqtt/common/cursor';
 import { groupId, type GroupId, type QueueId, queueId } from '@lmqtt/common/ids';
 import { decodeJson, encodeJson, JournalTable } from '../journal-table.ts';
 import type { Journal } from '../journal/journal.ts';
 import { RecordType } from '../journal/records.ts';
-import { Cursor, cursorOf } from '@lmqtt/common/cursor';
 import type { GroupStore, StoredGroup } from './group-store.ts';
 
 interface GroupRecord {

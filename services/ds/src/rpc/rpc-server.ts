@@ -13,7 +13,7 @@ import { withWindow } from './window.ts';
 export interface RpcOptions {
   readonly settings: ListenerSettings &
     Pick<Settings, 'clusterSecret' | 'linkWindowFrames' | 'linkBufferBytesMax' | 'maxPacketSize'>;
-  readonly server: Admission;
+  readonly admission: Admission;
   readonly events: RpcEvents;
   readonly clock: Clock;
 }
@@ -37,7 +37,7 @@ const streamsMax = 4;
 
 /** Listens when it resolves; rejects with the socket's error, such as EADDRINUSE. */
 export async function startRpc(options: RpcOptions): Promise<RpcServer> {
-  const { settings, server: admission, events, clock } = options;
+  const { settings, admission, events, clock } = options;
   const attachments = new Attachments({
     admission,
     events,
