@@ -8,7 +8,7 @@ export interface HeldBack {
 }
 
 /**
- * Whether this node may act for its sessions (rule 11). Past the lease another node may have them:
+ * Whether this node may act for its sessions. Past the lease another node may have them:
  * nothing leaves to their clients until it is renewed. In one process it never ends.
  */
 export class LeaseGate {

@@ -4,7 +4,7 @@ import type { Client } from './connection/client.ts';
 import { presentedState } from './session/presented-state.ts';
 
 /**
- * The sessions of this node, whole, for a ds that does not know them (rule 3): those of live
+ * The sessions of this node, whole, for a ds that does not know them: those of live
  * connections, and those whose end ds has not confirmed. The latter cost nothing until they are
  * asked for: a session keeps its state after its end.
  */

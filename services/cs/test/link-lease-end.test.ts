@@ -1,4 +1,4 @@
-// Rule 11: past the lease nothing is done, until ds has answered a question that was asked since.
+// Past the lease nothing is done, until ds has answered a question that was asked since.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clientId, sessionHandle } from '@lmqtt/common/ids';

@@ -162,7 +162,7 @@ async function claim(
   };
 }
 
-/** Rule 10. False: it does not go. */
+/** A client has one connection in the cluster: the one before goes first. False: it does not. */
 async function displaced(ports: ConnectPorts, clientId: ClientId): Promise<boolean> {
   const old = ports.live.get(clientId);
   if (old === undefined) return true;

@@ -36,7 +36,7 @@ export interface WillOwner {
   readonly address: string;
 }
 
-/** A publish by the one who left it, rule 13: gone from the store with the commit that sends it. */
+/** A publish by the one who left it: gone from the store with the commit that sends it. */
 function sendWill(ports: DuePorts, due: DueWill): Promise<void> {
   const { clientId, will } = due.will;
   const { topic } = will.message;

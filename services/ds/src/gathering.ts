@@ -31,10 +31,10 @@ interface Gathered {
 }
 
 /**
- * The time after a start in which the nodes of the last run present their sessions (rules 3 and
- * 11). Nothing else happens in it: no timer works, nothing is claimed, dropped or given out, since
- * whoever holds something may not be known yet. It is over when all have presented, or their
- * leases have ended; what was not presented has then ended with its node.
+ * The time after a start in which the nodes of the last run present their sessions. Nothing else
+ * happens in it: no timer works, nothing is claimed, dropped or given out, since whoever holds
+ * something may not be known yet. It is over when all have presented, or their leases have ended;
+ * what was not presented has then ended with its node.
  */
 export class Gathering {
   readonly #ports: GatheringPorts;

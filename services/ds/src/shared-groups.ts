@@ -31,9 +31,9 @@ export interface SharedGroupsPorts {
 }
 
 /**
- * Rule 15: the groups that this ds owns. What a lost member had at QoS 1 goes to the others as
- * soon as one of them is connected, and stays with it while it is the last; QoS 2 stays with its
- * session until that ends, and is then given up. A group lives while it has members.
+ * The groups that this ds owns. What a lost member had at QoS 1 goes to the others as soon as one
+ * of them is connected, and stays with it while it is the last; QoS 2 stays with its session until
+ * that ends, and is then given up. A group lives while it has members.
  */
 export class SharedGroups {
   readonly #ports: SharedGroupsPorts;
