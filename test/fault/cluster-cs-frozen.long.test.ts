@@ -1,4 +1,4 @@
 import { tryEach } from './cluster-trial.ts';
-import { csFrozen, csPaused } from './cluster-trials.ts';
+import { csFrozenAtWork, csFrozenIdle, csPaused } from './cluster-trials.ts';
 
-tryEach([csFrozen, csFrozen, csPaused], 24);
+tryEach([csFrozenIdle, csFrozenAtWork, csPaused], 24);

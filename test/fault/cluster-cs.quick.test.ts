@@ -1,4 +1,4 @@
 import { tryEach } from './cluster-trial.ts';
-import { csFrozen, csKilled, csPaused } from './cluster-trials.ts';
+import { csFrozenIdle, csKilled, inTurn } from './cluster-trials.ts';
 
-tryEach([csKilled, csFrozen, csPaused], 3);
+tryEach([inTurn(csKilled, csFrozenIdle)], 1);

@@ -1,4 +1,4 @@
 import { tryEach } from './cluster-trial.ts';
-import { bothKilled, dsKilledForLong, dsKilledShortly } from './cluster-trials.ts';
+import { bothKilled, dsKilledForLong, dsKilledShortly, inTurn } from './cluster-trials.ts';
 
-tryEach([dsKilledShortly, dsKilledForLong, bothKilled], 3);
+tryEach([inTurn(dsKilledShortly, dsKilledForLong, bothKilled)], 1);

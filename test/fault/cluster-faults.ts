@@ -22,8 +22,14 @@ const comeMs = 3000;
 
 const round = (ms: number): string => `${Math.round(ms)} ms`;
 
-export function anyNode<P extends LinkProxy>({ cluster, random }: ClusterRun<P>): ClusterNode {
-  return random.pick(cluster.cs);
+/** One that has clients. */
+export function anyNode<P extends LinkProxy>({
+  cluster,
+  random,
+  travellers,
+}: ClusterRun<P>): ClusterNode {
+  const { port } = random.pick(travellers).party.seat;
+  return cluster.cs.find((node) => node.port('mqtt') === port) ?? cluster.node(1);
 }
 
 /** Half of them forget their connections and come elsewhere; the other half is returned. */
@@ -58,32 +64,40 @@ export const killCs: Fault = async (run) => {
   return `${clients.length} clients back after ${round(backMs)}`;
 };
 
-/** b. Its lease is judged meanwhile. What the node had to say is not said any more. */
-export const freezeCsLong: Fault = async (run) => {
-  const node = anyNode(run);
-  await run.load(300, 900);
-  await run.calm();
-  node.freeze();
-  const stay = halfMoves(run, node);
-  const connections = stay.flatMap(({ party }) => party.seat.connection ?? []);
-  await delay(run.leaseMs * 2 + run.random.below(run.leaseMs));
-  const before = connections.map(({ packetCount }) => packetCount);
-  node.thaw();
-  await run.until(
-    () => 'clients of the node that was stopped are dropped',
-    noticeMs,
-    () => connections.every(({ closed }) => closed),
-  );
-  for (const [index, { packetCount }] of connections.entries()) {
-    if (packetCount === before[index]) continue;
-    run.note(`${stay[index]?.name}: ${packetCount - (before[index] ?? 0)} packets after SIGCONT`);
-  }
-  run.shunned.delete(node);
-  run.stir();
-  await run.connected();
-  await run.load(200, 500);
-  return `${stay.length} clients dropped`;
-};
+/**
+ * b. Its lease is judged meanwhile. What came to the node while it was stopped goes no further;
+ * what it was about to write in the moment when it was stopped may, so that only one that was
+ * `idle` then must be silent.
+ */
+export function freezeCsLong(idle: boolean): Fault {
+  return async (run) => {
+    const node = anyNode(run);
+    await run.load(300, 900);
+    await run.calm();
+    if (idle) await run.quiet();
+    node.freeze();
+    run.loud();
+    const stay = halfMoves(run, node);
+    const connections = stay.flatMap(({ party }) => party.seat.connection ?? []);
+    await delay(run.leaseMs * 2 + run.random.below(run.leaseMs));
+    const before = connections.map(({ packetCount }) => packetCount);
+    node.thaw();
+    await run.until(
+      () => 'clients of the node that was stopped are dropped',
+      noticeMs,
+      () => connections.every(({ closed }) => closed),
+    );
+    for (const [index, { packetCount }] of connections.entries()) {
+      if (!idle || packetCount === before[index]) continue;
+      run.note(`${stay[index]?.name}: ${packetCount - (before[index] ?? 0)} packets after SIGCONT`);
+    }
+    run.shunned.delete(node);
+    run.stir();
+    await run.connected();
+    await run.load(200, 500);
+    return `${stay.length} clients dropped`;
+  };
+}
 
 /** b. The lease goes on: nobody notices. */
 export const freezeCsShort: Fault = async (run) => {
@@ -92,7 +106,7 @@ export const freezeCsShort: Fault = async (run) => {
   await run.calm();
   const undisturbed = run.undisturbed();
   node.freeze();
-  const stoppedMs = run.leaseMs * (0.1 + 0.35 * run.random.next());
+  const stoppedMs = run.leaseMs * (0.1 + 0.3 * run.random.next());
   await delay(stoppedMs);
   node.thaw();
   await run.progress(noticeMs);

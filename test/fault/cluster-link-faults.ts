@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FrameProxy } from '../harness/frame-proxy.ts';
 import type { Direction, TcpProxy, Way } from '../harness/tcp-proxy.ts';
-import { type Fault, halfMoves } from './cluster-faults.ts';
+import { anyNode, type Fault, halfMoves } from './cluster-faults.ts';
 import type { ClusterRun } from './cluster-run.ts';
 
 const ways: readonly Way[] = ['up', 'down', 'both'];
@@ -31,7 +31,7 @@ function unnoticed<P extends TcpProxy | FrameProxy>(
 
 export const stallShort: Fault<TcpProxy> = unnoticed(async (run, proxy) => {
   const way = run.random.pick(ways);
-  const ms = run.leaseMs * (0.1 + 0.5 * run.random.next());
+  const ms = run.leaseMs * (0.1 + 0.3 * run.random.next());
   proxy.stall(way);
   await delay(ms);
   proxy.flow(way);
@@ -91,8 +91,8 @@ function alone(
     const { cluster, random } = run;
     await run.load(200, 600);
     await run.calm();
-    const number = 1 + random.below(cluster.cs.length);
-    const node = cluster.node(number);
+    const node = anyNode(run);
+    const number = cluster.cs.indexOf(node) + 1;
     const way = random.pick(ways);
     const end = how(cluster.proxy(number), way);
     const startMs = performance.now();

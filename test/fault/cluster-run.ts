@@ -20,6 +20,7 @@ import { Traveller } from './traveller.ts';
 const tickMs = 20;
 const disturbMs = 150;
 const lookMs = 10;
+const quietMs = 100;
 const settleMsMax = 20_000;
 /** On top of what a claim may have to wait for: a lease, and that it is judged. */
 const comeMs = 3000;
@@ -47,6 +48,7 @@ export class ClusterRun<P extends LinkProxy = LinkProxy> {
   readonly #running = new Set<Promise<void>>();
   #timers: readonly NodeJS.Timeout[] = [];
   #isCalm = false;
+  #isQuiet = false;
 
   constructor(cluster: Cluster<P>, leaseMs: number, busy: boolean, random: Random) {
     this.cluster = cluster;
@@ -90,6 +92,7 @@ export class ClusterRun<P extends LinkProxy = LinkProxy> {
   }
 
   #publish(): void {
+    if (this.#isQuiet) return;
     for (const publisher of this.publishers) publisher.publish();
   }
 
@@ -167,6 +170,30 @@ export class ClusterRun<P extends LinkProxy = LinkProxy> {
     this.#isCalm = true;
     await Promise.all(this.#running);
     await this.connected();
+  }
+
+  /** Nothing is published until `loud`, and nothing is on its way. */
+  async quiet(): Promise<void> {
+    this.#isQuiet = true;
+    let packetCount = -1;
+    let sinceMs = performance.now();
+    await this.until(
+      () => 'quiet',
+      settleMsMax,
+      () => {
+        const before = packetCount;
+        packetCount = this.travellers.reduce(
+          (sum, { party }) => sum + (party.seat.connection?.packetCount ?? 0),
+          0,
+        );
+        if (packetCount !== before) sinceMs = performance.now();
+        return performance.now() - sinceMs > quietMs;
+      },
+    );
+  }
+
+  loud(): void {
+    this.#isQuiet = false;
   }
 
   stir(): void {

@@ -23,9 +23,15 @@ const framed = (target: Parameters<typeof FrameProxy.start>[0]): Promise<FramePr
 
 export const csKilled: Trial<LinkProxy> = { name: 'kill -9 of a cs', fault: killCs, between };
 
-export const csFrozen: Trial<LinkProxy> = {
-  name: 'a cs stopped for longer than its lease',
-  fault: freezeCsLong,
+export const csFrozenIdle: Trial<LinkProxy> = {
+  name: 'a cs stopped for longer than its lease, in a quiet moment',
+  fault: freezeCsLong(true),
+  between,
+};
+
+export const csFrozenAtWork: Trial<LinkProxy> = {
+  name: 'a cs stopped for longer than its lease, at work',
+  fault: freezeCsLong(false),
   between,
 };
 
@@ -115,7 +121,7 @@ export const anything: Trial<TcpProxy> = {
   fault: async (run) => {
     const faults = [
       killCs,
-      freezeCsLong,
+      freezeCsLong(false),
       freezeCsShort,
       killDs(({ leaseMs, random }) => leaseMs * 3 * random.next()),
       killDsAndCs,
@@ -130,3 +136,20 @@ export const anything: Trial<TcpProxy> = {
   between: tcp,
   busy: true,
 };
+
+/** Several on one cluster, that of the first. */
+export function inTurn<P extends LinkProxy>(
+  first: Trial<P>,
+  ...others: readonly Pick<Trial<P>, 'name' | 'fault'>[]
+): Trial<P> {
+  const trials = [first, ...others];
+  return {
+    ...first,
+    name: trials.map(({ name }) => name).join('; '),
+    fault: async (run) => {
+      const said: string[] = [];
+      for (const { fault } of trials) said.push(await fault(run));
+      return said.join('; ');
+    },
+  };
+}
