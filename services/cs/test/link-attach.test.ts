@@ -47,6 +47,8 @@ test('attaching presents the sessions in parts, and begins the lease with the an
   assert.deepEqual(renewal?.counters, { 'messages/received': 7 });
   assert.equal(renewal.connections, 3);
   assert.equal(await metric(metrics, 'lmqtt_link_up'), 1);
+  assert.equal(await metric(metrics, 'lmqtt_link_unanswered_calls'), 0);
+  assert.ok((await metric(metrics, 'lmqtt_link_unacknowledged_frames')) <= 8);
 });
 
 test('publishes are answered one by one; QoS 0 only where it is refused', async (t) => {

@@ -111,6 +111,7 @@ void describe('the RPC port with TLS', { skip: hasOpenssl ? false : 'no openssl'
     const metrics = await mutual.metrics();
     assert.match(metrics, /lmqtt_rpc_refused_total\{reason="tls"\} 2/);
     assert.match(metrics, /lmqtt_rpc_attachments 0/);
+    assert.match(metrics, /lmqtt_rpc_unacknowledged_frames 0/);
   });
 
   void test('nor one without TLS, nor garbage; the port is there for the next one', async () => {

@@ -8,7 +8,9 @@ import type { StreamEnd } from './ds-stream.ts';
 export interface LinkFigures {
   readonly up: boolean;
   readonly waitingBytes: number;
+  readonly unacknowledgedFrames: number;
   readonly unansweredPublishes: number;
+  readonly unansweredCalls: number;
 }
 
 const dropReasons = ['link down', 'link behind'] as const;
@@ -49,6 +51,16 @@ export class LinkEvents {
       'lmqtt_link_waiting_bytes',
       'Bytes that wait for the link',
       () => link.waitingBytes,
+    );
+    metrics.gauge(
+      'lmqtt_link_unacknowledged_frames',
+      'Frames that were sent to ds and are not acknowledged, at most LINK_WINDOW_FRAMES',
+      () => link.unacknowledgedFrames,
+    );
+    metrics.gauge(
+      'lmqtt_link_unanswered_calls',
+      'Calls and reads that ds has not answered',
+      () => link.unansweredCalls,
     );
     metrics.gauge(
       'lmqtt_link_unanswered_publishes',

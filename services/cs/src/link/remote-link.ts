@@ -129,6 +129,12 @@ export class RemoteLinkServer implements LinkServer {
       get waitingBytes() {
         return attachment.exchange.waitingBytes;
       },
+      get unacknowledgedFrames() {
+        return attachment.exchange.unacknowledgedFrames;
+      },
+      get unansweredCalls() {
+        return pending.calls.count + pending.reads.count;
+      },
       get unansweredPublishes() {
         return pending.publishes.count;
       },

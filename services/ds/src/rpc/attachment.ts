@@ -82,6 +82,10 @@ export class Attachment implements FrameTaker {
     return this.#exchange.waitingBytes;
   }
 
+  get unacknowledgedFrames(): number {
+    return this.#exchange.unacknowledgedFrames;
+  }
+
   /** Its first stream, or one that replaces the last; `received` frames of ds are at the cs. */
   open(stream: RpcStream, resumed: boolean, received: number): void {
     this.#endStream(status.ABORTED, 'this attachment goes on over another stream');

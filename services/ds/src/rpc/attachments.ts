@@ -80,6 +80,12 @@ export class Attachments {
     return bytes;
   }
 
+  get unacknowledgedFrames(): number {
+    let frames = 0;
+    for (const attachment of this.#byId.values()) frames += attachment.unacknowledgedFrames;
+    return frames;
+  }
+
   /** Their cs come back, to this ds or another. */
   stop(): void {
     for (const attachment of [...this.#byId.values()])

@@ -3,7 +3,7 @@ import type { Logs } from '@lmqtt/common/log';
 import type { Metrics, PlainCounter, PlainCounters } from '@lmqtt/common/metrics';
 
 /** Why a peer was turned away. */
-export const refusalReasons = [
+const refusalReasons = [
   'no http2',
   'silent',
   'tls',
@@ -21,6 +21,7 @@ export type RefusalReason = (typeof refusalReasons)[number];
 export interface RpcFigures {
   readonly attachments: number;
   readonly waitingBytes: number;
+  readonly unacknowledgedFrames: number;
 }
 
 /** A peer that tries again and again is one line a second. */
@@ -78,6 +79,11 @@ export class RpcEvents {
     this.#metrics.gauge('lmqtt_rpc_waiting_bytes', 'Bytes that wait for the link', () => {
       return figures.waitingBytes;
     });
+    this.#metrics.gauge(
+      'lmqtt_rpc_unacknowledged_frames',
+      'Frames that were sent to nodes and are not acknowledged, at most LINK_WINDOW_FRAMES each',
+      () => figures.unacknowledgedFrames,
+    );
   }
 
   frameReceived(bytes: number): void {

@@ -80,6 +80,9 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
     get waitingBytes() {
       return attachments.waitingBytes;
     },
+    get unacknowledgedFrames() {
+      return attachments.unacknowledgedFrames;
+    },
   });
   return {
     port: listener.port,
