@@ -9,13 +9,19 @@ export function registerMetrics(metrics: Metrics, counters: Counters, node: CsNo
   const packets = (counts: Record<string, number>, publishes: readonly number[]) => () =>
     Object.entries({ ...counts, publish: publishes.reduce((sum, count) => sum + count, 0) });
   const record = (counts: Record<string, number>) => () => Object.entries(counts);
-  metrics.gauge('lmqtt_connections', 'Connections with a session', () => node.sessionCount);
+  metrics.gauge(
+    'lmqtt_connections',
+    'Connections with a session',
+    () => node.connections.sessionCount,
+  );
   metrics.counterOf(
     'lmqtt_connections_accepted_total',
     'Connections accepted',
     () => counters.accepted,
   );
-  metrics.gauge('lmqtt_inflight', 'Messages in flight to clients', () => node.inflightCount());
+  metrics.gauge('lmqtt_inflight', 'Messages in flight to clients', () =>
+    node.connections.inflightCount(),
+  );
   metrics.counterOf(
     'lmqtt_bytes_received_total',
     'Bytes from clients',

@@ -1,13 +1,12 @@
 import type { Clock } from '@lmqtt/common/clock';
-import { sessionHandle } from '@lmqtt/common/ids';
 import type { NodeId, QueueId, SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type {
   Assignment,
   ConnectionEnd,
-  Downstream,
   Link,
+  LinkedNode,
   LinkServer,
   PresentedSession,
   Publish,
@@ -21,8 +20,8 @@ import type {
 } from '@lmqtt/proto/link';
 import type { CsConfig } from './config.ts';
 import type { Client, ClientNode } from './connection/client.ts';
-import { Connection } from './connection/connection.ts';
 import { onPublished } from './connection/packets/publish.ts';
+import { Connections } from './connections.ts';
 import type { Counters } from './counters.ts';
 import type { CsEvents } from './events.ts';
 import { DueReports } from './due-reports.ts';
@@ -33,9 +32,9 @@ import { Presentation } from './presentation.ts';
 import type { Cursor } from './session/cursor.ts';
 import type { SessionJournal } from './session/journal.ts';
 import type { OutboundSession } from './session/outbound-session.ts';
-import type { ByteStream } from './transport/transport.ts';
 import { StoreBacklog } from './store-backlog.ts';
 import { mark, Turn } from './turn.ts';
+import { TurnTime } from './turn-time.ts';
 import { Wheel } from './wheel.ts';
 
 const tickMs = 250;
@@ -44,33 +43,30 @@ const slowTickMs = 1000;
 const rechecksPerTick = 64;
 
 /**
- * A connection node: its connections, the queues that they read, and the link. What comes from ds
- * goes to connections and feeds; what they have for ds is gathered by the turn.
+ * Between the connections of a node, the queues that they read, and ds: what comes over the link
+ * goes to connections and feeds, what they have for ds is gathered by the turn.
+ *
+ * Invariants
+ * - ds hears of a session's end after all that the session wrote.
+ * - Of a ds that is lost, clients hear after DS_LOST_MS; past the lease nothing leaves to them.
  */
-export class CsNode implements Downstream, ClientNode {
+export class CsNode implements LinkedNode, ClientNode {
   readonly node: NodeId;
   readonly config: CsConfig;
   readonly events: CsEvents;
   readonly counters: Counters;
+  readonly time: TurnTime;
   readonly turn: Turn;
+  readonly connections: Connections;
   readonly journal: SessionJournal;
   readonly wheel: Wheel;
   readonly link: Link;
   readonly leaseGate: LeaseGate;
   private readonly server: LinkServer;
-  private readonly clock: Clock;
   private readonly feeds: Feeds;
-  private readonly connections: Map<SessionHandle, Connection> = new Map();
   private readonly presentation: Presentation = new Presentation();
   private readonly reports: DueReports;
   private readonly backlog: StoreBacklog;
-  private lastHandle = 0;
-  private openCount = 0;
-  private acceptedThisSecond = 0;
-  private acceptSecond = 0;
-  private wallMs: number;
-  private monotonicMs: number;
-  private timeIsFresh = false;
   private readonly timers: NodeJS.Timeout[] = [];
   private recheckFrom = 0;
   private stopping = false;
@@ -87,12 +83,11 @@ export class CsNode implements Downstream, ClientNode {
     this.node = node;
     this.config = config;
     this.backlog = new StoreBacklog(storeBytesMax);
-    this.clock = clock;
     this.events = events;
     this.counters = counters;
-    this.wallMs = clock.nowMs();
-    this.monotonicMs = clock.monotonicMs();
-    this.wheel = new Wheel(tickMs, this.monotonicMs);
+    this.time = new TurnTime(clock);
+    this.wheel = new Wheel(tickMs, this.time.monotonicMs);
+    this.connections = new Connections(this);
     this.server = server;
     this.link = server.attach(this);
     const { link } = this;
@@ -120,34 +115,9 @@ export class CsNode implements Downstream, ClientNode {
       write: (write) => turn.write(write),
       writeDurably: (write, then) => turn.writeDurably(write, then),
     };
-    this.timers.push(setInterval(() => this.wheel.advance(this.turnMs), tickMs));
+    this.timers.push(setInterval(() => this.wheel.advance(this.time.monotonicMs), tickMs));
     this.timers.push(setInterval(() => this.slowTick(), slowTickMs));
   }
-
-  // Time, as of this turn
-
-  /** Monotonic ms. */
-  get turnMs(): number {
-    this.lookAtClock();
-    return this.monotonicMs;
-  }
-
-  nowMs(): number {
-    this.lookAtClock();
-    return this.wallMs;
-  }
-
-  private lookAtClock(): void {
-    if (this.timeIsFresh) return;
-    this.timeIsFresh = true;
-    this.wallMs = this.clock.nowMs();
-    this.monotonicMs = this.clock.monotonicMs();
-    setImmediate(this.newTurn);
-  }
-
-  private readonly newTurn = (): void => {
-    this.timeIsFresh = false;
-  };
 
   /** In one process there is no lease, and ds is never another one. */
   private get remote(): boolean {
@@ -156,46 +126,12 @@ export class CsNode implements Downstream, ClientNode {
 
   // Connections
 
-  accept(stream: ByteStream): void {
-    this.counters.accepted += 1;
-    const second = Math.floor(this.turnMs / 1000);
-    if (second !== this.acceptSecond) {
-      this.acceptSecond = second;
-      this.acceptedThisSecond = 0;
-    }
-    this.acceptedThisSecond += 1;
-    this.lastHandle += 1;
-    const connection = new Connection(this, stream, sessionHandle(this.lastHandle));
-    const { maxConnectionRate } = this.config;
-    connection.tooFast = maxConnectionRate > 0 && this.acceptedThisSecond > maxConnectionRate;
-    this.connections.set(connection.handle, connection);
-    this.counters.connectionsMaximum = Math.max(
-      this.counters.connectionsMaximum,
-      this.connections.size,
-    );
-  }
-
-  /** Connections of any state. */
-  get connectionCount(): number {
-    return this.connections.size;
-  }
-
-  /** Connections with a session. */
-  get sessionCount(): number {
-    return this.openCount;
-  }
-
-  opened(): void {
-    this.openCount += 1;
-  }
-
   closed(connection: Client, end: ConnectionEnd): Promise<void> {
-    this.connections.delete(connection.handle);
+    this.connections.ended(connection);
     this.backlog.forget(connection);
     this.leaseGate.forget(connection.outbox);
     const { session, handle } = connection;
     if (session === undefined) return Promise.resolve();
-    this.openCount -= 1;
     session.end();
     this.reports.forget(session);
     this.events.ended(connection, end);
@@ -214,10 +150,6 @@ export class CsNode implements Downstream, ClientNode {
     this.link
       .disconnect(connection.handle, end)
       .catch((error: unknown) => this.events.linkFailed(connection, error));
-  }
-
-  connection(session: SessionHandle): Connection | undefined {
-    return this.connections.get(session);
   }
 
   // Publishes
@@ -283,18 +215,17 @@ export class CsNode implements Downstream, ClientNode {
     // What was gathered is in what is presented, or waits for the new ds.
     this.reports.dropCredits();
     this.turn.flush();
-    const connections = [...this.connections.values()];
-    for (const { session } of connections) session?.presented();
-    return this.presentation.present(connections);
+    for (const session of this.connections.sessions()) session.presented();
+    return this.presentation.present(this.connections.all());
   }
 
   presented(refusals: Refusal[]): void {
-    const presented = this.openCount;
+    const presented = this.connections.sessionCount;
     for (const { session, reasonCode } of refusals) {
       this.presentation.settled(session);
       this.connections.get(session)?.fence(reasonCode);
     }
-    for (const { session } of this.connections.values()) session?.goOn();
+    for (const session of this.connections.sessions()) session.goOn();
     this.leaseGate.look();
     if (presented > 0) this.events.presented(presented, refusals.length);
   }
@@ -305,20 +236,22 @@ export class CsNode implements Downstream, ClientNode {
   }
 
   private leaseChanged(frozen: boolean): void {
-    if (this.openCount === 0) return;
+    const { sessionCount } = this.connections;
+    if (sessionCount === 0) return;
     if (frozen) {
-      this.events.frozen(this.openCount);
+      this.events.frozen(sessionCount);
       return;
     }
-    this.events.thawed(this.openCount);
-    for (const { session } of this.connections.values()) session?.wake();
+    this.events.thawed(sessionCount);
+    for (const session of this.connections.sessions()) session.wake();
   }
 
   /** Clients are not kept for ever by a node that can do nothing for them. */
   private closeWithoutLease(): void {
-    if (this.openCount === 0 || this.leaseGate.overMs < this.config.dsLostMs) return;
-    this.events.dsLost(this.openCount);
-    for (const connection of [...this.connections.values()]) {
+    const { sessionCount } = this.connections;
+    if (sessionCount === 0 || this.leaseGate.overMs < this.config.dsLostMs) return;
+    this.events.dsLost(sessionCount);
+    for (const connection of this.connections.all()) {
       if (connection.session !== undefined) {
         connection.close(ReasonCode.serverBusy, 'dispatch node lost');
       }
@@ -368,9 +301,7 @@ export class CsNode implements Downstream, ClientNode {
   async stop(waitMs: number): Promise<void> {
     this.stopping = true;
     for (const timer of this.timers) clearInterval(timer);
-    for (const connection of [...this.connections.values()]) {
-      connection.shutDown();
-    }
+    for (const connection of this.connections.all()) connection.shutDown();
     await new Promise<void>((resolve) => {
       this.turn.begin();
       setImmediate(resolve);
@@ -402,13 +333,5 @@ export class CsNode implements Downstream, ClientNode {
 
   *metricsOfQueues(): Iterable<readonly [string, number]> {
     yield* this.feeds.figures();
-  }
-
-  inflightCount(): number {
-    let count = 0;
-    for (const connection of this.connections.values()) {
-      count += connection.session?.window.count ?? 0;
-    }
-    return count;
   }
 }

@@ -50,7 +50,7 @@ export async function startCs(options: CsOptions): Promise<CsService> {
     await options.beforeListening?.();
     listeners = await openListeners(
       settings,
-      (stream) => node.accept(stream),
+      (stream) => node.connections.accept(stream),
       (listener, event) => events.transport(listener, event),
     );
   } catch (error) {

@@ -171,7 +171,7 @@ test('without a lease for DS_LOST_MS connections are closed with 0x89, others go
   assert.equal(client.closed, true);
   assert.deepEqual(before.took(), []);
   assert.equal(before.closed, true);
-  assert.equal(node.sessionCount, 0);
+  assert.equal(node.connections.sessionCount, 0);
   // Their sessions are told to the next ds as ended.
   const presented = ds.takeOver();
   assert.deepEqual(

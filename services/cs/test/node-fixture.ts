@@ -103,7 +103,7 @@ export function startNode(t: TestContext, config: Partial<CsConfig> = {}): Cell 
     connect: async (clientId, packet = {}) => {
       const protocolVersion = packet.protocolVersion === 4 ? 4 : 5;
       const client = new FakeClient(protocolVersion);
-      node.accept(client);
+      node.connections.accept(client);
       client.send({
         cmd: 'connect',
         protocolId: 'MQTT',

@@ -50,7 +50,7 @@ function setUp(options: { persistent?: boolean; windowSize?: number; messages?: 
       refusedByClient: none,
       lost: none,
     },
-    nowMs: () => 1_000_000,
+    time: { wallMs: 1_000_000 },
     feed(queue) {
       let feed = feeds.get(queue);
       if (feed === undefined) {

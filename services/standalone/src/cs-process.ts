@@ -33,7 +33,7 @@ export function startCsProcess(
       clock,
       events: new LinkEvents(logs.broker, metrics),
       counters: () => sysCounters(counters),
-      connections: () => cs?.node.sessionCount ?? 0,
+      connections: () => cs?.node.connections.sessionCount ?? 0,
     });
     const isUp = (): boolean => cs?.node.link.up === true;
     lifecycle.needs(() => (isUp() ? null : `no link to ds at ${settings.ds}`));

@@ -59,14 +59,14 @@ export function opsSource(
       roles: ['cs', 'ds', 'ops'],
       version,
       startedAtMs,
-      connections: cs.node.sessionCount,
+      connections: cs.node.connections.sessionCount,
       sessions: ds.sessionCount,
     },
   ];
   return sourceOf(ds, nodes, (line) => {
     const status = statusOf(line);
     const { connection } = line;
-    const here = connection === null ? undefined : cs.node.connection(connection.session);
+    const here = connection === null ? undefined : cs.node.connections.get(connection.session);
     // Of sessions that end with their connection nobody else knows it.
     return { ...status, inflight: here?.session?.window.count ?? status.inflight };
   });

@@ -10,6 +10,7 @@ import type { Outlet } from '../session/outlet.ts';
 import type { Session } from '../session/session.ts';
 import type { ByteStream } from '../transport/transport.ts';
 import type { Turn } from '../turn.ts';
+import type { TurnTime } from '../turn-time.ts';
 import type { HeldBack, LeaseGate } from '../lease-gate.ts';
 import type { Wheel } from '../wheel.ts';
 import type { Inbound } from './inbound.ts';
@@ -18,6 +19,14 @@ import type { InboundAliases } from './topic-aliases.ts';
 
 export type Acknowledgement = 'puback' | 'pubrec' | 'pubrel' | 'pubcomp';
 export type ColdPacket = 'connack' | 'suback' | 'unsuback' | 'disconnect' | 'auth';
+
+/** All connections of the node, as each of them knows them. */
+export interface ConnectionCount {
+  /** Those without a session among them. */
+  readonly size: number;
+  /** One more has a session. */
+  opened(): void;
+}
 
 /** What connections and their handlers need of the node. */
 export interface ClientNode extends SessionNode {
@@ -28,14 +37,12 @@ export interface ClientNode extends SessionNode {
   readonly wheel: Wheel;
   readonly link: Link;
   readonly leaseGate: LeaseGate;
-  /** Monotonic ms, as of this turn. */
-  readonly turnMs: number;
-  readonly connectionCount: number;
+  readonly time: TurnTime;
+  readonly connections: ConnectionCount;
   /** So much waits for the store that publishers are not read. */
   readonly storeBehind: boolean;
   schedule(session: OutboundSession): void;
   publish(client: Client, publish: Publish): void;
-  opened(): void;
   /** Resolves when the end is stored; never rejects. */
   closed(client: Client, end: ConnectionEnd): Promise<void>;
   disown(client: Client, end: ConnectionEnd): void;

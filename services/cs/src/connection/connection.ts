@@ -76,19 +76,19 @@ export class Connection implements Client, Timed {
     this.outbox = new PacketOutbox(stream, this);
     this.packets = new PacketDispatch(this);
     this.reader = new PacketReader({ packetBytesMax: node.config.maxPacketSize });
-    this.lastPacketMs = node.turnMs;
-    this.acceptedMs = node.turnMs;
+    this.lastPacketMs = node.time.monotonicMs;
+    this.acceptedMs = node.time.monotonicMs;
     stream.onBytes = (chunk) => this.received(chunk);
     stream.onClose = () => this.lost();
     stream.onDrain = () => this.drained();
-    node.wheel.add(this, node.config.connectTimeoutMs, node.turnMs);
+    node.wheel.add(this, node.config.connectTimeoutMs, node.time.monotonicMs);
   }
 
   // What comes
 
   private received(chunk: Buffer): void {
     if (this.ended) return;
-    this.lastPacketMs = this.node.turnMs;
+    this.lastPacketMs = this.node.time.monotonicMs;
     this.node.counters.bytesReceived += chunk.length;
     this.reader.feed(chunk, this.packets);
     if (this.reader.stopped && this.reader.waitingBytes > this.node.config.maxPacketSize) {
@@ -172,16 +172,16 @@ export class Connection implements Client, Timed {
   open(session: Session): void {
     const { node, connectPacket: connect } = this;
     this.session = session;
-    this.connectedAtMs = node.nowMs();
+    this.connectedAtMs = node.time.wallMs;
     this.connectPacket = undefined;
     const aliases = Math.min(connect?.topicAliasMaximum ?? 0, node.config.topicAliasMaximumOut);
     this.outbox.publishWriter = new PublishWriter(this.protocol, this.maximumPacketSize, aliases);
     if (node.config.maxPublishRate > 0) {
       this.publishRate = new PublishRate(node.config.maxPublishRate);
     }
-    node.opened();
+    node.connections.opened();
     node.wheel.remove(this);
-    if (this.keepAliveS > 0) node.wheel.add(this, this.keepAliveS * 1500, node.turnMs);
+    if (this.keepAliveS > 0) node.wheel.add(this, this.keepAliveS * 1500, node.time.monotonicMs);
   }
 
   get protocol(): ProtocolVersion {

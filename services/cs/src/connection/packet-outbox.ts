@@ -78,7 +78,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
       retain,
       packetId,
       subscriptionIdentifiers,
-      node.nowMs(),
+      node.time.wallMs,
     );
     if (!fits) return false;
     node.counters.publishSent(qos, this.at - before);

@@ -11,8 +11,8 @@ import type { Window } from './window.ts';
 export interface SessionNode {
   readonly journal: SessionJournal;
   readonly events: SessionEvents;
-  /** Wall clock in ms, as of this turn. */
-  nowMs(): number;
+  /** As of this turn. */
+  readonly time: { readonly wallMs: number };
   feed(queue: QueueId, partition: number): QueueFeed;
   releaseFeed(feed: QueueFeed): void;
   readRetained(request: RetainedRequest): Promise<RetainedAnswer>;

@@ -22,7 +22,7 @@ export function hasRoom(session: OutboundSession): boolean {
 }
 
 export function expired(session: OutboundSession, message: Message): boolean {
-  return message.expiresAtMs !== 0 && message.expiresAtMs <= session.node.nowMs();
+  return message.expiresAtMs !== 0 && message.expiresAtMs <= session.node.time.wallMs;
 }
 
 /** Now or never. */

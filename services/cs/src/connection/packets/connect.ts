@@ -47,7 +47,7 @@ function refusalOf(connection: Client, packet: Connect): Refusal | undefined {
   const { node } = connection;
   if (!node.link.up)
     return { reasonCode: ReasonCode.serverUnavailable, reason: 'no dispatch node' };
-  if (node.connectionCount > node.config.maxConnections) {
+  if (node.connections.size > node.config.maxConnections) {
     node.events.limit('MAX_CONNECTIONS');
     return { reasonCode: ReasonCode.quotaExceeded, reason: 'too many connections' };
   }

@@ -10,7 +10,7 @@ import type { Client } from '../client.ts';
 export function onPublish(connection: Client, packet: IncomingPublish): void {
   const { node, inbound } = connection;
   const { qos, packetId } = packet;
-  if (connection.publishRate?.take(node.turnMs) === false) {
+  if (connection.publishRate?.take(node.time.monotonicMs) === false) {
     node.events.limit('MAX_PUBLISH_RATE');
     connection.fail(ReasonCode.messageRateTooHigh, 'publish rate exceeded');
     return;
@@ -55,7 +55,7 @@ export function onPublish(connection: Client, packet: IncomingPublish): void {
     packet.payloadStart,
     packet.payloadEnd,
     packet.properties,
-    messageExpiryS === undefined ? 0 : node.nowMs() + messageExpiryS * 1000,
+    messageExpiryS === undefined ? 0 : node.time.wallMs + messageExpiryS * 1000,
     connection.clientId,
   );
   if (qos === 1) inbound.begin1();

@@ -1,0 +1,75 @@
+import { sessionHandle } from '@lmqtt/common/ids';
+import type { SessionHandle } from '@lmqtt/common/ids';
+import type { Client, ClientNode, ConnectionCount } from './connection/client.ts';
+import { Connection } from './connection/connection.ts';
+import type { Session } from './session/session.ts';
+import type { ByteStream } from './transport/transport.ts';
+
+/** The connections of a node, from their acceptance to their end, with a session or before it. */
+export class Connections implements ConnectionCount {
+  private readonly node: ClientNode;
+  private readonly byHandle: Map<SessionHandle, Connection> = new Map();
+  private lastHandle = 0;
+  private openCount = 0;
+  private acceptedThisSecond = 0;
+  private acceptSecond = 0;
+
+  constructor(node: ClientNode) {
+    this.node = node;
+  }
+
+  accept(stream: ByteStream): void {
+    const { counters, config, time } = this.node;
+    counters.accepted += 1;
+    const second = Math.floor(time.monotonicMs / 1000);
+    if (second !== this.acceptSecond) {
+      this.acceptSecond = second;
+      this.acceptedThisSecond = 0;
+    }
+    this.acceptedThisSecond += 1;
+    this.lastHandle += 1;
+    const connection = new Connection(this.node, stream, sessionHandle(this.lastHandle));
+    const { maxConnectionRate } = config;
+    connection.tooFast = maxConnectionRate > 0 && this.acceptedThisSecond > maxConnectionRate;
+    this.byHandle.set(connection.handle, connection);
+    counters.connectionsMaximum = Math.max(counters.connectionsMaximum, this.size);
+  }
+
+  opened(): void {
+    this.openCount += 1;
+  }
+
+  ended(connection: Client): void {
+    this.byHandle.delete(connection.handle);
+    if (connection.session !== undefined) this.openCount -= 1;
+  }
+
+  get(session: SessionHandle): Connection | undefined {
+    return this.byHandle.get(session);
+  }
+
+  /** As of now: it may be walked while some of them end. */
+  all(): Connection[] {
+    return [...this.byHandle.values()];
+  }
+
+  *sessions(): Iterable<Session> {
+    for (const { session } of this.byHandle.values()) {
+      if (session !== undefined) yield session;
+    }
+  }
+
+  get size(): number {
+    return this.byHandle.size;
+  }
+
+  get sessionCount(): number {
+    return this.openCount;
+  }
+
+  inflightCount(): number {
+    let count = 0;
+    for (const session of this.sessions()) count += session.window.count;
+    return count;
+  }
+}
