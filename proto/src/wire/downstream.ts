@@ -11,7 +11,7 @@ import {
   writeEcho,
   writeMessage,
 } from './message-codec.ts';
-import { textOf } from './text-cache.ts';
+import { texts } from './texts.ts';
 import { type NumberedPublish, readNumbers } from './upstream.ts';
 import { WireError } from './wire-error.ts';
 import type { WireReader } from './wire-reader.ts';
@@ -355,7 +355,7 @@ function readAssignment(reader: WireReader): Assignment {
     else if (tag === 0x10) group = reader.varint();
     else if (tag === 0x1a) {
       const end = reader.end();
-      filter = textOf(reader.buffer, reader.at, end);
+      filter = texts.of(reader.buffer, reader.at, end).text;
       reader.at = end;
     } else if (tag === 0x20) queue = reader.varint();
     else if (tag === 0x28) partition = reader.varint();

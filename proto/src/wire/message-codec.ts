@@ -1,7 +1,7 @@
 import { queueId } from '@lmqtt/common/ids';
 import { Message, noEntries, type OrderKey, type QueueEntry } from '@lmqtt/common/message';
 import type { Qos } from '@lmqtt/common/qos';
-import { textOf } from './text-cache.ts';
+import { texts } from './texts.ts';
 import { WireError } from './wire-error.ts';
 import type { WireReader } from './wire-reader.ts';
 import { paddedLengthBytes, type WireWriter } from './wire-writer.ts';
@@ -189,7 +189,7 @@ function readInto<T extends Message>(
         break;
       case publisherTag: {
         const end = reader.end();
-        publisher = textOf(buffer, reader.at, end);
+        publisher = texts.of(buffer, reader.at, end).text;
         reader.at = end;
         break;
       }
@@ -215,7 +215,7 @@ function readInto<T extends Message>(
     throw new WireError('a topic is longer than its message');
   if (qos === 3) throw new WireError('a message has no QoS');
   const message = new make(
-    textOf(buffer, bodyAt + 2, topicEnd),
+    texts.of(buffer, bodyAt + 2, topicEnd).text,
     qos as Qos,
     (flags & retainFlag) !== 0,
     buffer,

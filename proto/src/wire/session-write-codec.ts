@@ -2,7 +2,7 @@ import { groupId, queueId, sessionHandle, type SessionHandle } from '@lmqtt/comm
 import type { OrderKey } from '@lmqtt/common/message';
 import type { Place, SessionWrite } from '../link.ts';
 import { readOrderKey, writeOrderKey } from './message-codec.ts';
-import { textOf } from './text-cache.ts';
+import { texts } from './texts.ts';
 import { WireError } from './wire-error.ts';
 import type { WireReader } from './wire-reader.ts';
 import type { WireWriter } from './wire-writer.ts';
@@ -140,7 +140,7 @@ export function readSessionWrite(reader: WireReader): SessionWrite {
         break;
       case filterTag: {
         const end = reader.end();
-        filter = textOf(reader.buffer, reader.at, end);
+        filter = texts.of(reader.buffer, reader.at, end).text;
         reader.at = end;
         break;
       }

@@ -1,11 +1,12 @@
+import type { KnownText } from '@lmqtt/common/text-cache';
+import { isText, noText } from '@lmqtt/common/text-cache';
 import { IncomingPublish } from '../packet/publish.ts';
 import { PacketType } from '../packet/packet-type.ts';
 import { Cursor } from './cursor.ts';
 import { malformed, protocolError } from './malformed-packet.ts';
 import { readMessageProperties } from './message-property-reader.ts';
 import { propertiesOf } from './property-reader.ts';
-import type { TopicName } from './topic-name.ts';
-import { isTopicName, noTopicName, topicNameOf } from './topic-name.ts';
+import { topicNames } from './topic-names.ts';
 
 // PUBLISH, section 3.3:
 //
@@ -20,7 +21,7 @@ const incoming = new IncomingPublish();
 /** Reads the PUBLISH packets of one connection. */
 export class PublishReader {
   /** Most clients publish to one topic many times in a row. */
-  #last: TopicName = noTopicName;
+  #last: KnownText = noText;
 
   read(
     buffer: Buffer,
@@ -75,8 +76,8 @@ export class PublishReader {
   }
 
   #topic(buffer: Buffer, start: number, end: number): string {
-    if (!isTopicName(this.#last, buffer, start, end)) this.#last = topicNameOf(buffer, start, end);
-    return this.#last.name;
+    if (!isText(this.#last, buffer, start, end)) this.#last = topicNames.of(buffer, start, end);
+    return this.#last.text;
   }
 
   #properties(buffer: Buffer, at: number, end: number): number {
