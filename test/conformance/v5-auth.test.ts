@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
-import { after, before, describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { runPasswd } from '@lmqtt/ds/auth/passwd';
 import type { ConnectFields } from '../harness/packets.ts';
 import { auth, connect, pingreq, publish, subscribe } from '../harness/packets.ts';
@@ -24,14 +24,13 @@ const users: readonly [string, string][] = [
 const folder = mkdtempSync(join(tmpdir(), 'lmqtt-users-'));
 const file = join(folder, 'users');
 
-before(async () => {
-  for (const [user, password] of users) {
-    const errors = new PassThrough();
-    const io = { input: Readable.from([`${password}\n`]), output: new PassThrough(), errors };
-    const code = await runPasswd(['--file', file, '--stdin', 'add', user], io);
-    assert.equal(code, 0, String(errors.read()));
-  }
-});
+// Before the broker starts: hooks of a file do not wait for each other.
+for (const [user, password] of users) {
+  const errors = new PassThrough();
+  const io = { input: Readable.from([`${password}\n`]), output: new PassThrough(), errors };
+  const code = await runPasswd(['--file', file, '--stdin', 'add', user], io);
+  assert.equal(code, 0, String(errors.read()));
+}
 const suite = new Suite({ PASSWORD_FILE: file, ALLOW_ANONYMOUS: 'true' });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
