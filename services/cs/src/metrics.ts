@@ -79,6 +79,6 @@ export function registerMetrics(metrics: Metrics, counters: Counters, node: CsNo
     'lmqtt_ring',
     'Recent messages kept for sessions: queues, messages, bytes',
     'what',
-    () => node.metricsOfQueues(),
+    () => node.feeds.figures(),
   );
 }

@@ -63,7 +63,7 @@ export class CsNode implements LinkedNode, ClientNode {
   readonly link: Link;
   readonly leaseGate: LeaseGate;
   private readonly server: LinkServer;
-  private readonly feeds: Feeds;
+  readonly feeds: Feeds;
   private readonly presentation: Presentation = new Presentation();
   private readonly reports: DueReports;
   private readonly backlog: StoreBacklog;
@@ -329,9 +329,5 @@ export class CsNode implements LinkedNode, ClientNode {
     } finally {
       clearTimeout(timer);
     }
-  }
-
-  *metricsOfQueues(): Iterable<readonly [string, number]> {
-    yield* this.feeds.figures();
   }
 }
