@@ -1,4 +1,4 @@
 import { tryEach } from './cluster-trial.ts';
-import { dsKilledBusy, dsKilledForLong, dsKilledShortly } from './cluster-trials.ts';
+import { dsKilledAgain, dsKilledBusy, dsKilledForLong, dsKilledShortly } from './cluster-trials.ts';
 
-tryEach([dsKilledShortly, dsKilledForLong, dsKilledBusy], 24);
+tryEach([dsKilledShortly, dsKilledForLong, dsKilledBusy, dsKilledAgain], 24);

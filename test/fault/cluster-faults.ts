@@ -170,6 +170,36 @@ export function killDs(awayMs: (run: ClusterRun) => number): Fault {
   };
 }
 
+/** c. Each next ds finds what the one before had not yet finished; a cs may hear of none of them. */
+export const killDsAgain: Fault = async (run) => {
+  const { cluster, random, leaseMs } = run;
+  const { ds } = cluster;
+  await run.load(300, 900);
+  const deaf = random.chance(0.5) ? anyNode(run) : undefined;
+  if (deaf !== undefined) {
+    deaf.freeze();
+    run.shunned.add(deaf);
+  }
+  const count = 2 + random.below(3);
+  await ds.kill();
+  for (let life = 1; life < count; life += 1) {
+    const started = ds.start().catch(() => undefined);
+    await delay(random.below(2 * leaseMs));
+    await ds.kill();
+    await started;
+  }
+  const started = ds.start();
+  await delay(random.below(leaseMs));
+  deaf?.thaw();
+  run.shunned.clear();
+  await started;
+  const onMs = await run.progress(goOnMs + 2 * leaseMs + comeMs);
+  await run.connected();
+  await run.load(200, 600);
+  const hearing = deaf === undefined ? '' : `, ${deaf.name} deaf`;
+  return `killed ${count} times${hearing}, on after ${round(onMs)}`;
+};
+
 /** e. The clients of the other node stay connected. */
 export const killDsAndCs: Fault = async (run) => {
   const { ds } = run.cluster;

@@ -2,7 +2,14 @@
 import { direct, type LinkProxy } from '../harness/cluster.ts';
 import { FrameProxy } from '../harness/frame-proxy.ts';
 import { TcpProxy } from '../harness/tcp-proxy.ts';
-import { freezeCsLong, freezeCsShort, killCs, killDs, killDsAndCs } from './cluster-faults.ts';
+import {
+  freezeCsLong,
+  freezeCsShort,
+  killCs,
+  killDs,
+  killDsAgain,
+  killDsAndCs,
+} from './cluster-faults.ts';
 import {
   cuts,
   loseFrames,
@@ -57,6 +64,13 @@ export const dsKilledForLong: Trial<LinkProxy> = {
 export const dsKilledBusy: Trial<LinkProxy> = {
   name: 'kill -9 of ds while clients come and go',
   fault: killDs((run) => run.leaseMs * 3 * run.random.next()),
+  between,
+  busy: true,
+};
+
+export const dsKilledAgain: Trial<LinkProxy> = {
+  name: 'kill -9 of ds and of those that follow, while clients come and go',
+  fault: killDsAgain,
   between,
   busy: true,
 };
@@ -124,6 +138,7 @@ export const anything: Trial<TcpProxy> = {
       freezeCsLong(false),
       freezeCsShort,
       killDs(({ leaseMs, random }) => leaseMs * 3 * random.next()),
+      killDsAgain,
       killDsAndCs,
       stallShort,
       stallLong,
