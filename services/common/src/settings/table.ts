@@ -461,7 +461,7 @@ export const table = {
     min: 300,
     max: 60_000,
     roles: ['cs', 'ds'],
-    about: 'How long a cs may act without a word from ds; renewed each third of it',
+    about: 'How long a cs may act without a word from ds, as ds has it; renewed each third of it',
   },
   DS_LOST_MS: {
     kind: 'milliseconds',
