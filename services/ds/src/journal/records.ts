@@ -22,7 +22,6 @@ export const RecordType = {
   groupDone: 34,
 
   retainedPut: 40,
-  retainedDeleted: 41,
 
   queueIdsReserved: 48,
   nodeAttached: 49,

@@ -1,0 +1,147 @@
+import { join } from 'node:path';
+import { takeCheckpoint, takeWholeCheckpoint } from './checkpoint.ts';
+import { failureOf } from './failure.ts';
+import type { Files } from './files.ts';
+import type { GroupCommit } from './group-commit.ts';
+import type { JournalEvent } from './journal.ts';
+import type { LogEnd } from './log-end.ts';
+import type { Participant } from './participant.ts';
+import { CheckpointState, type CheckpointMark } from './state.ts';
+
+export interface CheckpointingOptions {
+  readonly directory: string;
+  readonly intervalMs: number;
+  /** Of log, after which one is due before its time. */
+  readonly bytesMax: number;
+  readonly onEvent: (event: JournalEvent) => void;
+}
+
+/**
+ * When a checkpoint is due, and what the last one covers. Hides that there is one at a time, which
+ * all who want one join, and that it counts only when the name of its file is durable as well.
+ */
+export class Checkpointing {
+  readonly #files: Files;
+  readonly #log: LogEnd;
+  readonly #commits: GroupCommit;
+  readonly #options: CheckpointingOptions;
+  readonly #participants: Participant[] = [];
+  #state: CheckpointState | undefined;
+  #mark: CheckpointMark | undefined;
+  #bytesSince = 0;
+  #run: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #onCovered: () => void = () => undefined;
+
+  constructor(files: Files, log: LogEnd, commits: GroupCommit, options: CheckpointingOptions) {
+    this.#files = files;
+    this.#log = log;
+    this.#commits = commits;
+    this.#options = options;
+  }
+
+  get coveredBelow(): number {
+    return this.#mark?.segment ?? 0;
+  }
+
+  onCovered(listener: () => void): void {
+    this.#onCovered = listener;
+  }
+
+  participate(participant: Participant): void {
+    this.#participants.push(participant);
+  }
+
+  /** Gives the participants their entries. The rest is in the log, from what is returned on. */
+  load(): CheckpointMark | undefined {
+    const state = new CheckpointState(this.#options.directory);
+    this.#state = state;
+    for (const participant of this.#participants) {
+      state.load(participant.name, (key, value) => {
+        participant.load(key, value);
+      });
+    }
+    this.#mark = state.mark();
+    return this.#mark;
+  }
+
+  /** From now on one is taken when it is due. */
+  begin(): void {
+    this.#timer = setInterval(() => {
+      this.take().catch(() => undefined);
+    }, this.#options.intervalMs);
+    this.#timer.unref();
+  }
+
+  /** None is taken any more but by `take`. */
+  end(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  noteWritten(bytes: number): void {
+    this.#bytesSince += bytes;
+    if (this.#bytesSince <= this.#options.bytesMax || this.#timer === undefined) return;
+    this.#bytesSince = 0;
+    this.take().catch(() => undefined);
+  }
+
+  take(): Promise<void> {
+    this.#run ??= this.#take().finally(() => {
+      this.#run = undefined;
+    });
+    return this.#run;
+  }
+
+  /** All that changed, in one turn and one transaction: participant.ts tells what for. */
+  async takeWhole(mark: CheckpointMark): Promise<void> {
+    if (this.#state === undefined) throw new Error('the state is closed');
+    await takeWholeCheckpoint(this.#state, this.#participants, mark);
+    await this.#syncState();
+    this.#mark = mark;
+  }
+
+  /** Tells the listener that segments may go. */
+  tellCovered(): void {
+    this.#onCovered();
+  }
+
+  /** Waits for the one that runs. */
+  async settle(): Promise<void> {
+    await this.#run?.catch(() => undefined);
+  }
+
+  async close(): Promise<void> {
+    await this.#state?.close();
+    this.#state = undefined;
+  }
+
+  async #take(): Promise<void> {
+    // Not from within a commit callback: the others of its block have not run yet.
+    await new Promise((done) => setImmediate(done));
+    const state = this.#state;
+    const mark = this.#log.mark();
+    if (this.#commits.failure !== undefined) throw this.#commits.failure;
+    if (state === undefined || mark === undefined) return;
+    const began = performance.now();
+    const { onEvent } = this.#options;
+    try {
+      const durable = (): Promise<void> => this.#commits.durable();
+      const entries = await takeCheckpoint(state, this.#participants, mark, durable);
+      await this.#syncState();
+      this.#mark = mark;
+      this.#bytesSince = 0;
+      this.#onCovered();
+      onEvent({ kind: 'checkpoint', entries, ms: Math.round(performance.now() - began) });
+    } catch (error) {
+      const failure = failureOf(error);
+      onEvent({ kind: 'checkpoint failed', failure });
+      throw failure;
+    }
+  }
+
+  /** The entries are durable; so must be the name of their file before segments may go. */
+  #syncState(): Promise<void> {
+    return this.#files.syncDirectory(join(this.#options.directory, 'state'));
+  }
+}
