@@ -2,7 +2,7 @@
 // rules of 3.1.1 are the same). What runs for each message walks the strings in place and allocates nothing.
 
 /** The longest topic name or filter, in bytes of UTF-8. */
-export const topicBytesMax = 65_535;
+const topicBytesMax = 65_535;
 
 const sharePrefix = '$share/';
 const slash = 0x2f;
@@ -11,19 +11,12 @@ const hash = 0x23;
 const dollar = 0x24;
 
 // Lone surrogates cannot come off the wire, but they can come from a program; they have no UTF-8 form [MQTT-1.5.4-1].
-const illegalInName = /[\0+#\p{Cs}]/u;
 const illegalInFilter = /[\0\p{Cs}]/u;
 
 /** A filter `$share/{group}/{filter}`, taken apart. */
 export interface SharedFilter {
   readonly group: string;
   readonly filter: string;
-}
-
-/** Whether a client may publish to it: not empty, no wildcard, no U+0000, not too long. */
-export function isValidTopicName(topic: string): boolean {
-  // [MQTT-3.3.2-2] [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT-4.7.3-3]
-  return topic.length > 0 && fits(topic) && !illegalInName.test(topic);
 }
 
 /** Whether a client may subscribe to it, a shared one (`$share/{group}/{filter}`) included. */

@@ -70,9 +70,6 @@ export interface DsService {
   readonly gathered: Promise<void>;
   /** Why publishes are refused at present; null: they are not. */
   readonly failure: string | null;
-  /** Whether sources should pause, and when to go on: see Journal. */
-  readonly full: boolean;
-  onDrain(callback: () => void): void;
   clients(after: ClientId | null, clientsMax: number): Promise<ClientLine[]>;
   /** null: there is no session of that id. */
   client(id: ClientId): Promise<ClientLine | null>;
@@ -272,10 +269,6 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     get failure() {
       return journal.refusal === 0 ? null : 'the store refuses to write';
     },
-    get full() {
-      return journal.full;
-    },
-    onDrain: (callback) => journal.onDrain(callback),
     clients: (after, clientsMax) =>
       listClients({ sessionStore, queueStore, live }, after, clientsMax),
     async client(id) {

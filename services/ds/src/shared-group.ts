@@ -80,10 +80,6 @@ export class SharedGroup {
     return this.stored.id;
   }
 
-  get outCount(): number {
-    return this.#out.size;
-  }
-
   /** The cursors are known: read from there. */
   start(): void {
     for (const cursor of this.stored.cursors) this.#reader(cursor.partition).behind = true;

@@ -3,14 +3,6 @@ export class DueTimes<T> {
   readonly #times: number[] = [];
   readonly #items: T[] = [];
 
-  get size(): number {
-    return this.#times.length;
-  }
-
-  get nextMs(): number | undefined {
-    return this.#times[0];
-  }
-
   add(dueAtMs: number, item: T): void {
     let at = this.#times.length;
     this.#times.push(dueAtMs);
