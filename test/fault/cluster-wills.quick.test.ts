@@ -1,4 +1,4 @@
-// Wills of clients whose node, or whose node and ds, are killed: rule 13.
+// Wills of clients whose node, or whose node and ds, are killed.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type Cluster, startCluster } from '../harness/cluster.ts';

@@ -39,7 +39,7 @@ import { Wheel } from './wheel.ts';
 
 const tickMs = 250;
 const slowTickMs = 1000;
-/** Cursors that ask the store each second whether they missed something (rule 9). */
+/** Cursors that ask the store each second whether they missed something. */
 const rechecksPerTick = 64;
 
 /**

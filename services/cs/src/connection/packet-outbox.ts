@@ -139,7 +139,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
     if (this.closeWhenFlushed) this.client.stream.end();
   }
 
-  /** Rule 11: without a lease nothing leaves but the farewell of a connection that has ended. */
+  /** Without a lease nothing leaves but the farewell of a connection that has ended. */
   private isHeldBack(): boolean {
     const { client } = this;
     if (client.ended) {
