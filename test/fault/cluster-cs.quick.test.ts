@@ -1,4 +1,4 @@
 import { tryEach } from './cluster-trial.ts';
 import { csFrozenIdle, csKilled, inTurn } from './cluster-trials.ts';
 
-tryEach([inTurn(csKilled, csFrozenIdle)], 1);
+tryEach([inTurn(csFrozenIdle, csKilled)], 1);

@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LinkProxy } from '../harness/cluster.ts';
 import type { ClusterNode } from '../harness/cluster-node.ts';
-import type { Version } from '../harness/packets.ts';
+import { pingreq, type Version } from '../harness/packets.ts';
 import type { ClusterRun } from './cluster-run.ts';
 import { ConnectRefused, openLedgerConnection } from './ledger-connection.ts';
 
@@ -80,6 +80,7 @@ export function freezeCsLong(idle: boolean): Fault {
     const stay = halfMoves(run, node);
     const connections = stay.flatMap(({ party }) => party.seat.connection ?? []);
     await delay(run.leaseMs * 2 + run.random.below(run.leaseMs));
+    for (const connection of connections) connection.send(pingreq());
     const before = connections.map(({ packetCount }) => packetCount);
     node.thaw();
     await run.until(

@@ -2,6 +2,7 @@
 // the node's clients may have been given to others, and it has to see that.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FrameProxy } from '../harness/frame-proxy.ts';
+import { pingreq } from '../harness/packets.ts';
 import type { Direction, TcpProxy, Way } from '../harness/tcp-proxy.ts';
 import { anyNode, type Fault, halfMoves } from './cluster-faults.ts';
 import type { ClusterRun } from './cluster-run.ts';
@@ -102,6 +103,7 @@ function alone(
     await delay(run.leaseMs + echoMs);
     const heard = (): number => connections.reduce((sum, each) => sum + each.packetCount, 0);
     const before = heard();
+    for (const connection of connections) connection.send(pingreq());
     await delay(Math.max(0, startMs + ms(run) - performance.now()));
     if (heard() !== before) run.note(`${heard() - before} packets from a node without its lease`);
     end();

@@ -102,6 +102,8 @@ export class LedgerSubscriber {
         this.#received2.delete(packet.packetId);
         connection.send(packets.ack('pubcomp', { packetId: packet.packetId }));
         return;
+      case 'pingresp':
+        return;
       case 'disconnect':
         if (options.disconnects?.includes(packet.reason)) return;
         this.#ledger.problems.push(`${options.clientId}: DISCONNECT ${packet.reason} came`);
