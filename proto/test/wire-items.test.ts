@@ -6,8 +6,8 @@ import { readDownstream, writePushes } from '../src/wire/downstream.ts';
 import { Exchange } from '../src/wire/exchange.ts';
 import type { FrameTaker } from '../src/wire/exchange.ts';
 import type { Pulse } from '../src/wire/pulse.ts';
-import { readUpstream, writePublishes } from '../src/wire/upstream.ts';
-import { comparable, message, text, u32, u53 } from './link-arbitraries.ts';
+import { readUpstream, writePresents, writePublishes } from '../src/wire/upstream.ts';
+import { comparable, message, presentedSession, text, u32, u53 } from './link-arbitraries.ts';
 import { asRead, downstreamKinds, Listener, publishes, upstreamKinds } from './wire-items.ts';
 
 const limits = { windowFrames: 1000, frameBytesMax: 1 << 20 };
@@ -127,6 +127,21 @@ test('a batch that is larger than a frame goes on in the next one', () => {
     for (const frame of frames.slice(0, -1)) assert.ok(frame.length >= 600);
   });
   fc.assert(ofPushes, { numRuns: 100 });
+  const presented = fc.array(presentedSession, { minLength: 1, maxLength: 20 });
+  const ofSessions = fc.property(presented, (sessions) => {
+    const frames = framesOf((exchange) => writePresents(exchange, sessions, true), small);
+    const said = heard(frames, readUpstream) as [string, unknown[], boolean][];
+    assert.deepEqual(
+      said.flatMap(([, part]) => part),
+      sessions.map(comparable),
+    );
+    assert.deepEqual(
+      said.map(([, , last]) => last),
+      said.map((_, index) => index === said.length - 1),
+    );
+    for (const frame of frames.slice(0, -1)) assert.ok(frame.length >= 600);
+  });
+  fc.assert(ofSessions, { numRuns: 100 });
 });
 
 const welcome = fc.record({

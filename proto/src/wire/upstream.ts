@@ -111,8 +111,14 @@ export function writePresents(
   sessions: readonly PresentedSession[],
   last: boolean,
 ): void {
-  const writer = exchange.open(ItemField.presents);
-  for (const session of sessions) writer.bytes(0x0a, presentedSession.encode(session));
+  let writer = exchange.open(ItemField.presents);
+  for (const session of sessions) {
+    if (exchange.full) {
+      exchange.close();
+      writer = exchange.open(ItemField.presents);
+    }
+    writer.bytes(0x0a, presentedSession.encode(session));
+  }
   writer.reserve(fixedBytesMax);
   writer.flag(0x10, last);
   exchange.close();

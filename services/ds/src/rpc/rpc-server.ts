@@ -28,8 +28,8 @@ export interface RpcServer {
 }
 
 /**
- * A turn's publishes are one item, however many: room for what a cs reads in a turn. A frame that
- * is refused for its size would be sent again for ever.
+ * A turn's writes of session state are one item, however many: room for those of all sessions. A
+ * frame that is refused for its size would be sent again for ever.
  */
 const frameSlackBytes = 256 * 1024 * 1024;
 const idleMs = 10_000;
