@@ -4,7 +4,7 @@ import { TopicTree } from '@lmqtt/common/topic-trie';
 import { JournalTable } from '../journal-table.ts';
 import type { Journal } from '../journal/journal.ts';
 import { RecordType } from '../journal/records.ts';
-import { decodeMessage, encodeMessage } from '../message-record.ts';
+import { decodeMessage, encodeMessage } from '../single-message.ts';
 import type { RetainedPage, RetainedStore } from './retained-store.ts';
 
 export interface RetainedLimits {
