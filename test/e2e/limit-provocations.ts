@@ -207,6 +207,18 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
   WRITE_BUFFER_MAX: {
     settings: { WRITE_BUFFER_MAX: '16384' },
     provoke: async (broker) => {
+      // What a client takes at once does not hold up what comes behind it, acknowledged or not.
+      const quick = await client5(broker);
+      await quick.subscribe('quick', 1);
+      const large = {
+        version: 5,
+        topic: 'quick',
+        payload: Buffer.alloc(64 * 1024),
+        qos: 1,
+      } as const;
+      const feeder = await client5(broker);
+      feeder.send(...[1, 2, 3].map((packetId) => packets.publish({ ...large, packetId })));
+      for (let count = 0; count < 3; count += 1) await quick.expect('publish');
       const slow = await client5(broker);
       await slow.subscribe('slow/#', 1);
       slow.stream.pause();

@@ -135,7 +135,10 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
     const { node, session, inbound } = this.client;
     if (node.leaseGate.frozen && session !== undefined && this.isHeldBack()) return;
     if (this.pings !== undefined && this.pings.due(inbound.unanswered)) this.answerPings();
+    const wasFull = this.full;
     node.counters.bytesSent += this.writeOut();
+    // What the kernel took at once drains nothing later.
+    if (wasFull && this.waitingBytes === 0) session?.wake();
     if (this.closeWhenFlushed) this.client.stream.end();
   }
 
