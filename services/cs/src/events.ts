@@ -1,11 +1,14 @@
 import type { Logger } from '@lmqtt/common/log';
 import type { LimitName } from '@lmqtt/common/settings/row';
 import type { Metrics } from '@lmqtt/common/metrics';
+import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { ConnectionEnd } from '@lmqtt/proto/link';
 import type { Counters } from './counters.ts';
 import type { ListenerName } from './listeners.ts';
 import type { SessionEvents } from './session/session-events.ts';
 import type { TransportEvent } from './transport/transport.ts';
+
+const unavailableEveryMs = 1000;
 
 /** Who an event is about. */
 export interface Who {
@@ -35,6 +38,8 @@ export class CsEvents implements SessionEvents {
     given_up: 0,
     presented: 0,
   };
+
+  private unavailableToldMs = -Infinity;
 
   constructor(log: Logger, metrics: Metrics, counters: Counters) {
     this.log = log;
@@ -81,9 +86,18 @@ export class CsEvents implements SessionEvents {
   refused(connection: Who, reasonCode: number, reason: string): void {
     const code = `0x${reasonCode.toString(16)}`;
     this.refusals[code] = (this.refusals[code] ?? 0) + 1;
+    if (reasonCode === ReasonCode.serverUnavailable && !this.mayTellUnavailable()) return;
     const { clientId, stream } = connection;
     const { address } = stream.peer;
     this.log.warn({ clientId, address, reasonCode, reason }, 'connection refused');
+  }
+
+  /** While ds is away every client tries again and again: one line a second says it. */
+  private mayTellUnavailable(): boolean {
+    const nowMs = performance.now();
+    if (nowMs - this.unavailableToldMs < unavailableEveryMs) return false;
+    this.unavailableToldMs = nowMs;
+    return true;
   }
 
   failed(connection: Who, reasonCode: number, reason: string): void {

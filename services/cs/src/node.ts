@@ -106,7 +106,7 @@ export class CsNode implements LinkedNode, ClientNode {
       publish: (batch) => link.publish(batch),
       write: (batch, durable) => link.write(batch, durable),
       beforeWrites: () => this.reports.beforeWrites(),
-      beforeOutputs: () => leaseGate.look(),
+      beforeOutput: () => leaseGate.look(),
       ended: () => this.feeds.release(),
     });
     const { turn } = this;

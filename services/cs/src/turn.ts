@@ -13,7 +13,7 @@ export interface TurnTargets {
   /** Before writes leave: last chance to add to them. */
   beforeWrites(): void;
   /** Before bytes leave: last look at whether they may. */
-  beforeOutputs(): void;
+  beforeOutput(): void;
   /** Everything was sent. */
   ended(): void;
 }
@@ -118,8 +118,11 @@ export class Turn {
     const { outputs } = this;
     if (outputs.length === 0) return;
     this.outputs = [];
-    this.targets.beforeOutputs();
-    for (const output of outputs) output.flush();
+    for (const output of outputs) {
+      // A process may be stopped at any moment: each connection asks what time it is.
+      this.targets.beforeOutput();
+      output.flush();
+    }
   }
 }
 

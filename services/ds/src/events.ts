@@ -126,7 +126,10 @@ export class DsEvents {
   }
 
   subscribeFailed(session: LiveSession, error: unknown): void {
-    this.#logs.session.warn({ clientId: session.clientId, err: error }, 'subscribe failed');
+    const { clientId } = session;
+    // The client went away meanwhile: nobody waits for the answer.
+    if (session.closing) this.#logs.session.debug({ clientId }, 'subscribe after the end');
+    else this.#logs.session.warn({ clientId, err: error }, 'subscribe failed');
   }
 
   publishDenied(session: LiveSession, topic: string): void {
