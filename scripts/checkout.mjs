@@ -98,14 +98,55 @@ const programs = [
   ...readdirSync(join(root, 'services')).map((name) => `services/${name}`),
 ];
 
+const lock = join(root, '.setup-lock');
+const lockPollMs = 100;
+
+function isRunning(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Answers whether the lock is ours now; that of a process which has ended goes. */
+function takeLock() {
+  try {
+    writeFileSync(lock, String(process.pid), { flag: 'wx' });
+    return true;
+  } catch {
+    // An empty file is one that is being written.
+    const holder = existsSync(lock) ? readFileSync(lock, 'utf8') : '';
+    if (holder !== '' && !isRunning(Number(holder))) rmSync(lock, { force: true });
+    return false;
+  }
+}
+
+/** One at a time: ds and its cs nodes may be started at once from a fresh checkout. */
+function alone(work) {
+  const sleeping = new Int32Array(new SharedArrayBuffer(4));
+  while (!takeLock()) Atomics.wait(sleeping, 0, 0, lockPollMs);
+  const release = () => rmSync(lock, { force: true });
+  // `run` ends the process where a step fails.
+  process.on('exit', release);
+  work();
+  process.off('exit', release);
+  release();
+}
+
 /** What the broker needs. */
 export function setUpPrograms() {
-  install();
-  compile(programs, 'services/standalone');
+  alone(() => {
+    install();
+    compile(programs, 'services/standalone');
+  });
 }
 
 /** What the tests, the benchmark and the checks need. */
 export function setUpAll() {
-  install();
-  compile([...programs, 'test'], '.');
+  alone(() => {
+    install();
+    compile([...programs, 'test'], '.');
+  });
 }
