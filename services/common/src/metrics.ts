@@ -29,7 +29,7 @@ export class Metrics {
 
   /** CPU, memory, garbage collection and event-loop delay of this process. */
   watchProcess(): void {
-    collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: 10 });
+    collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: 100 });
   }
 
   counter(name: string, help: string): PlainCounter {
