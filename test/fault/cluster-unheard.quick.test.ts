@@ -55,7 +55,7 @@ async function unheard(way: Way, during: () => Promise<void>): Promise<void> {
   proxy.stall(way);
   await during();
   await cluster.ds.kill();
-  proxy.cut();
+  proxy.close();
   proxy.flow(way);
   await cluster.ds.start();
   await cluster.untilReady();

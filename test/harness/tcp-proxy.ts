@@ -158,16 +158,23 @@ export class TcpProxy {
     this.#hanging.clear();
   }
 
-  /** Every connection is closed on both sides, with what was on its way; new ones pass. */
+  /** Every connection is reset on both sides, with what was on its way; new ones pass. */
   cut(): void {
-    const pairs = [...this.#pairs];
-    // Not by a reset: Node 20 does not end while a paused socket waits for one.
+    for (const socket of this.#takeAll()) socket.resetAndDestroy();
+  }
+
+  /**
+   * The same with an ordinary close. After a stall it has to be this one: Node 20 does not end
+   * while a socket that was not read waits for its reset.
+   */
+  close(): void {
+    for (const socket of this.#takeAll()) socket.destroy();
+  }
+
+  #takeAll(): Socket[] {
+    const sockets = [...this.#pairs].flatMap(({ near, far }) => [near, far]);
     this.#pairs.clear();
-    for (const { near, far } of pairs) {
-      near.destroy();
-      far.destroy();
-    }
-    for (const socket of this.#hanging) socket.destroy();
+    return [...sockets, ...this.#hanging];
   }
 
   async stop(): Promise<void> {
