@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { readDownstream } from '../src/wire/downstream.ts';
+import { readDownstream } from '../src/wire/downstream-reader.ts';
 import { Exchange } from '../src/wire/exchange.ts';
 import type { FrameTaker } from '../src/wire/exchange.ts';
 import { readUpstream } from '../src/wire/upstream.ts';

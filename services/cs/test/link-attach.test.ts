@@ -13,7 +13,7 @@ import {
   writePushes,
   writeQueueEnds,
   writeReadAnswer,
-} from '@lmqtt/proto/wire/downstream';
+} from '@lmqtt/proto/wire/downstream-writer';
 import { LinkRefused } from '../src/link/remote-link.ts';
 import { CertificateAuthority, needsOpenssl } from './certificate-authority.ts';
 import { FakeDs, mutualTls } from './link-fake-ds.ts';

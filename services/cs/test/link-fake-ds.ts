@@ -10,7 +10,7 @@ import {
   writeDurable,
   writePresented,
   writePublished,
-} from '@lmqtt/proto/wire/downstream';
+} from '@lmqtt/proto/wire/downstream-writer';
 import { Exchange } from '@lmqtt/proto/wire/exchange';
 import type { Pulse, Renew } from '@lmqtt/proto/wire/pulse';
 import {

@@ -24,7 +24,7 @@ import type {
   ReadAnswer,
   Refusal,
 } from '@lmqtt/proto/link';
-import { type DownstreamHandler, readDownstream } from '@lmqtt/proto/wire/downstream';
+import { type DownstreamHandler, readDownstream } from '@lmqtt/proto/wire/downstream-reader';
 import { Exchange, type FrameTaker } from '@lmqtt/proto/wire/exchange';
 import type { Pulse, Welcome } from '@lmqtt/proto/wire/pulse';
 import { writeCall, writePresents, writePublishes } from '@lmqtt/proto/wire/upstream';

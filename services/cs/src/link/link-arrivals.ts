@@ -9,7 +9,7 @@ import type {
   ReadAnswer,
   Refusal,
 } from '@lmqtt/proto/link';
-import type { DownstreamHandler } from '@lmqtt/proto/wire/downstream';
+import type { DownstreamHandler } from '@lmqtt/proto/wire/downstream-reader';
 import type { Pending } from './pending.ts';
 
 /** What ds says: answers go to those who wait for them, the rest to the node. */

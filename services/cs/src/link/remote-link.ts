@@ -5,7 +5,7 @@ import { SettingsError } from '@lmqtt/common/settings/parse';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { frameBytesMax, metadataNames, protocolVersion } from '@lmqtt/proto/dispatch';
 import type { Link, LinkedNode, LinkServer } from '@lmqtt/proto/link';
-import { readDownstream } from '@lmqtt/proto/wire/downstream';
+import { readDownstream } from '@lmqtt/proto/wire/downstream-reader';
 import { Attachment } from './attachment.ts';
 import type { Directory } from './directory.ts';
 import type { StreamEnd } from './ds-stream.ts';

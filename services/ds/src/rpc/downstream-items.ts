@@ -19,7 +19,7 @@ import {
   writePushes,
   writeQueueEnds,
   writeReadAnswer,
-} from '@lmqtt/proto/wire/downstream';
+} from '@lmqtt/proto/wire/downstream-writer';
 import type { Exchange } from '@lmqtt/proto/wire/exchange';
 import type { NumberedPublish } from '@lmqtt/proto/wire/upstream';
 import { LostPushes } from './lost-pushes.ts';

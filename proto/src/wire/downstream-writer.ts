@@ -1,0 +1,167 @@
+import type { SessionHandle } from '@lmqtt/common/ids';
+import type { Message } from '@lmqtt/common/message';
+import type { Assignment, QueueEnd, ReadAnswer, Refusal } from '../link.ts';
+import type { Exchange } from './exchange.ts';
+import { ItemField } from './item.ts';
+import { SentMessage, writeEcho, writeMessage } from './message-codec.ts';
+import type { NumberedPublish } from './upstream.ts';
+import type { WireWriter } from './wire-writer.ts';
+
+// What a ds says, as ds writes it: the items of link.proto.
+
+const fixedBytesMax = 80;
+
+/** Answered publishes in the order of their numbers; QoS 0 among them only where refused. */
+export function writePublished(exchange: Exchange, batch: readonly NumberedPublish[]): void {
+  let index = 0;
+  while (index < batch.length) {
+    const first = batch[index]!;
+    if (first.number === 0) {
+      const writer = exchange.open(ItemField.published);
+      writeRefused(writer, 0x1a, first);
+      exchange.close();
+      index += 1;
+      continue;
+    }
+    let end = index + 1;
+    while (end < batch.length && batch[end]!.number === first.number + end - index) end += 1;
+    const writer = exchange.open(ItemField.published);
+    writer.reserve(fixedBytesMax + end - index);
+    writer.number(0x08, first.number);
+    writer.buffer[writer.at++] = 0x12;
+    writer.varint(end - index);
+    for (; index < end; index++) writer.buffer[writer.at++] = batch[index]!.reasonCode;
+    exchange.close();
+  }
+}
+
+/**
+ * Of messages that came from `origin`, the other end, it keeps those whose numbers are past
+ * `answered`: only their places are sent.
+ */
+export function writePushes(
+  exchange: Exchange,
+  batch: readonly Message[],
+  origin?: object,
+  answered = 0,
+): void {
+  let field = 0;
+  let writer: WireWriter | undefined;
+  for (let index = 0; index < batch.length; index++) {
+    const message = batch[index]!;
+    const kept =
+      message instanceof SentMessage && message.origin === origin && message.number > answered;
+    const wanted = kept ? ItemField.echoes : ItemField.pushes;
+    if (writer === undefined || field !== wanted || exchange.full) {
+      if (writer !== undefined) exchange.close();
+      writer = exchange.open(wanted);
+      field = wanted;
+    }
+    if (kept) writeEcho(writer, 0x0a, message);
+    else writeMessage(writer, 0x0a, message, true);
+  }
+  if (writer !== undefined) exchange.close();
+}
+
+export function writeAssignments(exchange: Exchange, batch: readonly Assignment[]): void {
+  let writer = exchange.open(ItemField.assignments);
+  for (const assignment of batch) {
+    if (exchange.full) {
+      exchange.close();
+      writer = exchange.open(ItemField.assignments);
+    }
+    writer.reserve(fixedBytesMax);
+    const opened = writer.open(0x0a);
+    writer.number(0x08, assignment.session);
+    writer.number(0x10, assignment.group);
+    writer.text(0x1a, assignment.filter);
+    writer.reserve(fixedBytesMax);
+    writer.number(0x20, assignment.queue);
+    writer.number(0x28, assignment.partition);
+    writer.number(0x30, assignment.offset + 1);
+    writeMessage(writer, 0x3a, assignment.message, true);
+    writer.close(opened);
+  }
+  exchange.close();
+}
+
+export function writeKick(exchange: Exchange, session: SessionHandle, reasonCode: number): void {
+  const writer = exchange.open(ItemField.kick);
+  writer.reserve(fixedBytesMax);
+  writer.number(0x08, session);
+  writer.number(0x10, reasonCode);
+  exchange.close();
+}
+
+export function writeQueueEnds(exchange: Exchange, ends: readonly QueueEnd[]): void {
+  const writer = exchange.open(ItemField.queueEnds);
+  for (const { queue, partition, end } of ends) {
+    writer.reserve(fixedBytesMax);
+    const opened = writer.open(0x0a);
+    writer.number(0x08, queue);
+    writer.number(0x10, partition);
+    writer.number(0x18, end);
+    writer.close(opened);
+  }
+  exchange.close();
+}
+
+export function writeDurable(
+  exchange: Exchange,
+  numbers: readonly number[],
+  fenced: readonly number[],
+): void {
+  const writer = exchange.open(ItemField.durable);
+  writeNumbers(writer, 0x0a, numbers);
+  writeNumbers(writer, 0x12, fenced);
+  exchange.close();
+}
+
+export function writeAnswer(exchange: Exchange, id: number, body: Buffer): void {
+  const writer = exchange.open(ItemField.answer);
+  writer.reserve(fixedBytesMax);
+  writer.number(0x08, id);
+  writer.bytes(0x12, body);
+  exchange.close();
+}
+
+export function writeFailure(exchange: Exchange, id: number, error: string): void {
+  const writer = exchange.open(ItemField.answer);
+  writer.reserve(fixedBytesMax);
+  writer.number(0x08, id);
+  writer.text(0x1a, error === '' ? 'failed' : error);
+  exchange.close();
+}
+
+export function writeReadAnswer(exchange: Exchange, id: number, answer: ReadAnswer): void {
+  const writer = exchange.open(ItemField.readAnswer);
+  writer.reserve(fixedBytesMax);
+  writer.number(0x08, id);
+  for (const message of answer.messages) writeMessage(writer, 0x12, message, true);
+  writer.reserve(fixedBytesMax);
+  writer.number(0x18, answer.next);
+  writer.number(0x20, answer.end);
+  exchange.close();
+}
+
+export function writePresented(exchange: Exchange, refusals: readonly Refusal[]): void {
+  const writer = exchange.open(ItemField.presented);
+  for (const refusal of refusals) writeRefused(writer, 0x0a, refusal);
+  exchange.close();
+}
+
+function writeRefused(writer: WireWriter, tag: number, refusal: Refusal): void {
+  writer.reserve(fixedBytesMax);
+  const opened = writer.open(tag);
+  writer.number(0x08, refusal.session);
+  writer.number(0x10, refusal.reasonCode);
+  writer.close(opened);
+}
+
+function writeNumbers(writer: WireWriter, tag: number, numbers: readonly number[]): void {
+  if (numbers.length === 0) return;
+  writer.reserve(fixedBytesMax + numbers.length * 9);
+  const opened = writer.open(tag);
+  for (const number of numbers) writer.varint(number);
+  writer.close(opened);
+}
