@@ -132,6 +132,7 @@ export class CsNode implements LinkedNode, ClientNode {
     this.leaseGate.forget(connection.outbox);
     const { session, handle } = connection;
     if (session === undefined) return Promise.resolve();
+    for (const publish of connection.inbound.takeHeld()) this.turn.publish(publish);
     session.end();
     this.reports.forget(session);
     this.events.ended(connection, end);
@@ -156,7 +157,9 @@ export class CsNode implements LinkedNode, ClientNode {
 
   publish(connection: Client, publish: Publish): void {
     if (!this.backlog.add(connection, publish)) this.events.limit('PENDING_APPEND_BYTES_MAX');
-    this.turn.publish(publish);
+    const { inbound } = connection;
+    if (!inbound.holdsPublishes) this.turn.publish(publish);
+    else if (!inbound.hold(publish)) connection.pauseReading();
   }
 
   /** So much waits for the store that publishers are not read. */

@@ -125,7 +125,7 @@ export class Connection implements Client, Timed {
 
   resumeReading(): void {
     if (!this.readingPaused || this.ended || this.node.storeBehind) return;
-    if (this.inbound.tooManyRequests) return;
+    if (this.inbound.tooManyRequests || this.inbound.tooManyHeld) return;
     if (this.node.leaseGate.frozen && this.outbox.full) return;
     if (this.inbound.unanswered * 2 > this.node.config.receiveMaximum) return;
     this.readingPaused = false;

@@ -1,5 +1,17 @@
+import type { Publish } from '@lmqtt/proto/link';
+
 /** SUBSCRIBE and UNSUBSCRIBE of one client that are not answered. */
 const requestsMax = 64;
+/** Publishes that wait for them. */
+const heldMax = 1000;
+
+interface Held {
+  readonly publish: Publish;
+  /** How many requests are to be answered before. */
+  readonly requests: number;
+}
+
+const nothing: readonly Publish[] = [];
 
 /** What the connection knows of the publishes that its client has under way. */
 export class Inbound {
@@ -10,6 +22,8 @@ export class Inbound {
   /** QoS 2 identifiers that are `stored`: the next step is the client's. */
   private stored = 0;
   private requests = 0;
+  private requestsAnswered = 0;
+  private held: Held[] | undefined = undefined;
 
   /** The identifiers in that state. */
   in2(state: 'storing' | 'stored'): number[] {
@@ -40,8 +54,39 @@ export class Inbound {
     return this.requests >= requestsMax;
   }
 
-  endRequest(): void {
+  /** Answers the publishes that waited for it. */
+  endRequest(): readonly Publish[] {
     this.requests -= 1;
+    this.requestsAnswered += 1;
+    const { held } = this;
+    if (held === undefined) return nothing;
+    const until = held.findIndex(({ requests }) => requests > this.requestsAnswered);
+    const released = until < 0 ? held : held.slice(0, until);
+    this.held = until < 0 ? undefined : held.slice(until);
+    return released.map(({ publish }) => publish);
+  }
+
+  /** A publish comes after a SUBSCRIBE that is not answered: it is to meet the subscription. */
+  get holdsPublishes(): boolean {
+    return this.requests > 0;
+  }
+
+  /** False: no more are to be read for now. */
+  hold(publish: Publish): boolean {
+    const held = (this.held ??= []);
+    held.push({ publish, requests: this.requestsAnswered + this.requests });
+    return held.length < heldMax;
+  }
+
+  get tooManyHeld(): boolean {
+    return this.held !== undefined && this.held.length >= heldMax;
+  }
+
+  /** The connection ends: nothing is waited for. */
+  takeHeld(): readonly Publish[] {
+    const { held } = this;
+    this.held = undefined;
+    return held === undefined ? nothing : held.map(({ publish }) => publish);
   }
 
   restore(packetIds: readonly number[]): void {

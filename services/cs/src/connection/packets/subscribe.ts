@@ -42,11 +42,12 @@ export function onSubscribe(connection: Client, packet: Subscribe): void {
   connection.node.link
     .subscribe(connection.handle, entries)
     .then((answers) => {
-      connection.inbound.endRequest();
+      const held = connection.inbound.endRequest();
       entries.forEach((entry, index) => {
         reasonCodes[places[index] ?? -1] = reasonOf(connection, entry, answers[index]);
       });
       subscribed(connection, packet, reasonCodes, answers);
+      for (const publish of held) connection.node.turn.publish(publish);
       connection.resumeReading();
     })
     .catch((error: unknown) => connection.broken(error));

@@ -18,7 +18,7 @@ export function onUnsubscribe(connection: Client, packet: Unsubscribe): void {
   node.link
     .unsubscribe(handle, filters)
     .then((answers) => {
-      inbound.endRequest();
+      for (const publish of inbound.endRequest()) node.turn.publish(publish);
       const { session } = connection;
       if (session === undefined || session.closed) return;
       for (const filter of filters) session.unsubscribe(filter);
