@@ -65,10 +65,11 @@ const areas = [
   { name: 'ds/journal', at: 'services/ds/src/journal/', may: ['common'] },
   { name: 'ds/auth', at: 'services/ds/src/auth/', may: ['common', 'proto'] },
   { name: 'ds/rpc', at: 'services/ds/src/rpc/', may: ['common', 'proto', 'proto/stream'] },
+  { name: 'ds/remoting', at: 'services/ds/src/rocketmq/remoting/', may: ['common'] },
   ...portFolders.map((port) => ({
     name: `ds/${port}`,
     at: `services/ds/src/${port}/`,
-    may: ['common', 'proto', 'ds/journal', 'ds/top', 'ds/ports'],
+    may: ['common', 'proto', 'ds/journal', 'ds/remoting', 'ds/top', 'ds/ports'],
   })),
   {
     name: 'ds/top',
