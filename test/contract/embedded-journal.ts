@@ -16,7 +16,7 @@ export interface OnJournal<Store> {
 export async function onJournal<Store>(
   t: TestContext,
   make: (journal: DiskJournal) => Store,
-  started: (store: Store) => void = () => undefined,
+  started: (store: Store) => void | Promise<void> = () => undefined,
   directory?: string,
 ): Promise<OnJournal<Store>> {
   const folder = directory ?? (await mkdtemp(join(tmpdir(), 'lmqtt-contract-')));
@@ -24,7 +24,7 @@ export async function onJournal<Store>(
   const journal = new DiskJournal({ directory: folder });
   const store = make(journal);
   await journal.open();
-  started(store);
+  await started(store);
   return {
     store,
     journal,

@@ -7,7 +7,7 @@ import { presentedSessionsContract } from './session-store-presented.ts';
 
 function make(csOutlives: boolean): MakeSessionStore {
   return async (t) => {
-    let beforeStart: (store: EmbeddedSessionStore) => void = () => undefined;
+    let beforeStart: (store: EmbeddedSessionStore) => void | Promise<void> = () => undefined;
     const under = (on: OnJournal<EmbeddedSessionStore>): Awaited<ReturnType<MakeSessionStore>> => ({
       store: on.store,
       crash: async (before = () => undefined) => {
@@ -20,8 +20,8 @@ function make(csOutlives: boolean): MakeSessionStore {
       await onJournal(
         t,
         (journal) => new EmbeddedSessionStore(journal, systemClock, { csOutlives }),
-        (store) => {
-          beforeStart(store);
+        async (store) => {
+          await beforeStart(store);
           store.start();
         },
       ),

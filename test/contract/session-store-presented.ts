@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clientId, type Epoch, epoch as epochOf, nodeId } from '@lmqtt/common/ids';
-import type { Presentation, Presented, SessionStore } from '@lmqtt/ds/session-store/session-store';
+import type { Presentation, Presented } from '@lmqtt/ds/session-store/session-store';
 import {
   Bench,
   handle,
@@ -47,10 +47,10 @@ export function presentedSessionsContract(name: string, make: MakeSessionStore):
     let old: Presented | undefined;
     let now: Presented | undefined;
     let never: Presented | undefined;
-    await bench.crash((store) => {
-      old = store.present(presentation('a', first.epoch));
-      now = store.present(presentation('a', second.epoch));
-      never = store.present(presentation('b', second.epoch));
+    await bench.crash(async (store) => {
+      old = await store.present(presentation('a', first.epoch));
+      now = await store.present(presentation('a', second.epoch));
+      never = await store.present(presentation('b', second.epoch));
     });
     assert.deepEqual(old, { kind: 'claimed' });
     assert.equal(now?.kind, 'taken up');
@@ -96,11 +96,11 @@ export function presentedSessionsContract(name: string, make: MakeSessionStore):
     const low = epochOf(1000);
     const high = epochOf(2000);
     const seen: Presented[] = [];
-    await bench.crash((store) => {
-      seen.push(store.present(clean('a', low)));
-      seen.push(store.present(clean('a', high)));
-      seen.push(store.present(clean('a', low)));
-      seen.push(store.present(clean('a', high)));
+    await bench.crash(async (store) => {
+      seen.push(await store.present(clean('a', low)));
+      seen.push(await store.present(clean('a', high)));
+      seen.push(await store.present(clean('a', low)));
+      seen.push(await store.present(clean('a', high)));
     });
     const [first, second, third, fourth] = seen;
     assert.equal(second?.kind === 'taken up' && second.ended, taken(first).session);
@@ -153,8 +153,8 @@ export function presentedSessionsContract(name: string, make: MakeSessionStore):
 
 async function present(bench: Bench, one: Presentation): Promise<Presented> {
   let answer: Presented | undefined;
-  await bench.crash((store: SessionStore) => {
-    answer = store.present(one);
+  await bench.crash(async (store) => {
+    answer = await store.present(one);
   });
   assert.ok(answer !== undefined);
   return answer;

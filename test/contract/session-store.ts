@@ -3,15 +3,27 @@ import { test, type TestContext } from 'node:test';
 import { clientId, nodeId, queueId, sessionHandle, type SessionHandle } from '@lmqtt/common/ids';
 import { Cursor } from '@lmqtt/common/cursor';
 import { messageOf } from '@lmqtt/common/message';
-import type { Claim, Claimed, Due, SessionStore } from '@lmqtt/ds/session-store/session-store';
+import type {
+  Claim,
+  Claimed,
+  Due,
+  DueStore,
+  Presentation,
+  Presented,
+  SessionStore,
+} from '@lmqtt/ds/session-store/session-store';
 import type { StoredSubscription } from '@lmqtt/ds/session-store/stored-session';
 import type { SessionWrite } from '@lmqtt/proto/link';
 
+/** What the suite looks at. */
+export type CheckedStore = SessionStore &
+  DueStore & { present(presentation: Presentation): Presented | Promise<Presented> };
+
 /** A store with what the suite needs around it. */
 export interface SessionStoreUnderTest {
-  readonly store: SessionStore;
+  readonly store: CheckedStore;
   /** Stops as a crash would and starts again on the same storage; `before` comes before `start`. */
-  crash(before?: (store: SessionStore) => void): Promise<SessionStoreUnderTest>;
+  crash(before?: (store: CheckedStore) => void | Promise<void>): Promise<SessionStoreUnderTest>;
   close(): Promise<void>;
 }
 
@@ -164,11 +176,11 @@ export function sessionStoreContract(name: string, make: MakeSessionStore): void
   check('an absent session falls due when its expiry has passed', async (bench) => {
     const { session, epoch } = await bench.claim('a', { sessionExpiryS: 1 });
     await bench.store.release(session, epoch, kept);
-    assert.deepEqual(bench.store.takeDue(10), []);
+    assert.deepEqual(await bench.store.takeDue(10), []);
     const due = await bench.due();
     assert.deepEqual(due, [{ kind: 'expired', session }]);
     assert.equal(session.removed, true);
-    assert.deepEqual(bench.store.takeDue(10), []);
+    assert.deepEqual(await bench.store.takeDue(10), []);
   });
 
   check('a claim in time keeps it', async (bench) => {
@@ -176,7 +188,7 @@ export function sessionStoreContract(name: string, make: MakeSessionStore): void
     await bench.store.release(first.session, first.epoch, kept);
     await bench.claim('a', { sessionExpiryS: 1 });
     await pause(1200);
-    assert.deepEqual(bench.store.takeDue(10), []);
+    assert.deepEqual(await bench.store.takeDue(10), []);
   });
 
   check('a will that was not removed falls due, once', async (bench) => {
@@ -184,7 +196,7 @@ export function sessionStoreContract(name: string, make: MakeSessionStore): void
     await bench.store.release(session, epoch, { ...kept, publishWill: true });
     const due = await bench.due();
     assert.deepEqual(due.map(topicOf), ['will']);
-    assert.deepEqual(bench.store.takeDue(10), []);
+    assert.deepEqual(await bench.store.takeDue(10), []);
   });
 
   check('a will that was taken and not sent is given again after a crash', async (bench) => {
@@ -198,7 +210,7 @@ export function sessionStoreContract(name: string, make: MakeSessionStore): void
     await bench.claim('other', { will: will(100) });
     await bench.crash();
     await pause(100);
-    assert.deepEqual(bench.store.takeDue(10), []);
+    assert.deepEqual(await bench.store.takeDue(10), []);
   });
 
   check('a will of a connection that a crash ended falls due', async (bench) => {
@@ -212,7 +224,7 @@ export function sessionStoreContract(name: string, make: MakeSessionStore): void
       const first = await bench.claim('a', { will: will(100) });
       await bench.store.release(first.session, first.epoch, { ...kept, publishWill: true });
       await bench.claim('a', { cleanStart });
-      const due = cleanStart ? await bench.due() : bench.store.takeDue(10);
+      const due = cleanStart ? await bench.due() : await bench.store.takeDue(10);
       assert.equal(due.length, cleanStart ? 1 : 0);
     }
   });
@@ -230,7 +242,7 @@ export function sessionStoreContract(name: string, make: MakeSessionStore): void
     await bench.crash();
     await bench.claim('a', { cleanStart: true, sessionExpiryS: 0 });
     await pause(500);
-    assert.deepEqual(bench.store.takeDue(10), []);
+    assert.deepEqual(await bench.store.takeDue(10), []);
   });
 
   check('remove ends a session, and its will falls due', async (bench) => {
@@ -264,16 +276,16 @@ export class Bench {
     this.under = under;
   }
 
-  get store(): SessionStore {
+  get store(): CheckedStore {
     return this.under.store;
   }
 
-  async crash(before?: (store: SessionStore) => void): Promise<void> {
+  async crash(before?: (store: CheckedStore) => void | Promise<void>): Promise<void> {
     this.under = await this.under.crash(before);
   }
 
-  claim(id: string, claim: Partial<Claim> = {}): Promise<Claimed> {
-    return this.store.claim({
+  async claim(id: string, claim: Partial<Claim> = {}): Promise<Claimed> {
+    const claimed = await this.store.claim({
       clientId: clientId(id),
       node: nodeId('cs'),
       handle,
@@ -282,6 +294,8 @@ export class Bench {
       ...claim,
       will: claim.will && { ...claim.will, clientId: clientId(id) },
     });
+    assert.ok(claimed.kind === 'claimed', 'no other ds has it');
+    return claimed;
   }
 
   write(claimed: Pick<Claimed, 'session' | 'epoch'>, writes: SessionWrite[]): Promise<void> {
@@ -294,7 +308,7 @@ export class Bench {
   /** What falls due within a time. */
   async due(): Promise<Due[]> {
     for (let tries = 0; tries < 100; tries += 1) {
-      const due = this.store.takeDue(10);
+      const due = await this.store.takeDue(10);
       if (due.length > 0) return due;
       await pause(20);
     }

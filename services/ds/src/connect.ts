@@ -12,12 +12,13 @@ import type { ClientLocks } from './client-locks.ts';
 import { Connecting } from './connecting.ts';
 import type { CsNode } from './cs-node.ts';
 import { disconnect, endSession, type DisconnectPorts } from './disconnect.ts';
-import { JournalFailure } from './journal/failure.ts';
 import { LiveSession } from './live-session.ts';
 import { principalText } from './principal-text.ts';
 import { cutBacklog, type QueueLimitsPorts } from './queue-limits.ts';
+import type { Claim, Claimed, Held } from './session-store/session-store.ts';
 import type { StoredWill } from './session-store/stored-session.ts';
 import { attach } from './subscribe.ts';
+import { StoreFailure } from '@lmqtt/common/store-failure';
 
 export interface ConnectPorts extends DisconnectPorts {
   readonly authenticator: Authenticator;
@@ -30,6 +31,8 @@ export interface ConnectPorts extends DisconnectPorts {
    * that node's lease ends before.
    */
   readonly takeoverMs: number;
+  /** Asks a connection that is at another ds to go. */
+  kickAt(held: Held): void;
   readonly limits: QueueLimitsPorts;
 }
 
@@ -109,10 +112,12 @@ async function admit(
       if (connecting.gone !== undefined) {
         return refuse(ports, node, connecting, ReasonCode.unspecifiedError, 'gone');
       }
-      return claim(ports, node, connecting, principal, authenticationData);
+      const claimed = await claim(ports, node, connecting, principal, authenticationData);
+      if (claimed.kind !== 'held') return claimed;
+      return refuse(ports, node, connecting, ReasonCode.serverBusy, 'the session is in use');
     });
   } catch (error) {
-    const failure = error instanceof JournalFailure;
+    const failure = error instanceof StoreFailure;
     if (!failure) ports.events.unexpected('connect', error);
     const reasonCode = failure ? error.reasonCode : ReasonCode.unspecifiedError;
     return refuse(ports, node, connecting, reasonCode, 'the session cannot be stored');
@@ -125,12 +130,12 @@ async function claim(
   connecting: Connecting,
   principal: Principal,
   authenticationData: Buffer | undefined,
-): Promise<ConnectAnswer> {
+): Promise<ConnectAnswer | Held> {
   const { request } = connecting;
   const sessionExpiryS = Math.min(request.sessionExpiryS, ports.sessionExpirySMax);
   if (sessionExpiryS < request.sessionExpiryS && request.protocolVersion === 5)
     ports.events.limitReached('SESSION_EXPIRY_S_MAX');
-  const claimed = await ports.sessionStore.claim({
+  const claimed = await claimFreed(ports, {
     clientId: request.clientId,
     node: node.id,
     handle: request.session,
@@ -138,6 +143,7 @@ async function claim(
     sessionExpiryS,
     will: willOf(ports, request, principal),
   });
+  if (claimed.kind === 'held') return claimed;
   const { session: stored, epoch, present } = claimed;
   const session = new LiveSession(node, request.session, epoch, stored, request, principal);
   if (claimed.ended !== undefined) endSession(ports, claimed.ended);
@@ -160,6 +166,15 @@ async function claim(
     principal: principalText(principal),
     authenticationData,
   };
+}
+
+/** A connection at another ds goes first, as one here does. */
+async function claimFreed(ports: ConnectPorts, claim: Claim): Promise<Claimed | Held> {
+  const first = await ports.sessionStore.claim(claim);
+  if (first.kind !== 'held') return first;
+  ports.kickAt(first); // [MQTT-3.1.4-3]
+  if (!(await ports.sessionStore.freed(first, ports.takeoverMs))) return first;
+  return ports.sessionStore.claim(claim);
 }
 
 /** A client has one connection in the cluster: the one before goes first. False: it does not. */

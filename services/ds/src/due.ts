@@ -4,9 +4,10 @@ import type { Clock } from '@lmqtt/common/clock';
 import type { AccessControl, Principal } from './auth/auth-provider.ts';
 import { endSession, type DisconnectPorts } from './disconnect.ts';
 import type { Publisher } from './publish.ts';
-import type { DueWill } from './session-store/session-store.ts';
+import type { DueStore, DueWill, SessionStore } from './session-store/session-store.ts';
 
 export interface DuePorts extends DisconnectPorts {
+  readonly sessionStore: SessionStore & DueStore;
   readonly access: AccessControl;
   readonly publisher: Publisher;
   readonly clock: Clock;
@@ -17,7 +18,7 @@ const itemsMax = 500;
 /** Sessions that have expired and wills whose time has come; from a timer. */
 export async function workDue(ports: DuePorts): Promise<void> {
   for (;;) {
-    const due = ports.sessionStore.takeDue(itemsMax);
+    const due = await ports.sessionStore.takeDue(itemsMax);
     const sending: Promise<void>[] = [];
     for (const one of due) {
       if (one.kind === 'expired') {

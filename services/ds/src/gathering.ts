@@ -11,13 +11,15 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import { CsNode } from './cs-node.ts';
 import { disconnect } from './disconnect.ts';
 import type { LiveSession } from './live-session.ts';
-import { type PresentPorts, takeUp } from './present.ts';
+import { presentationOf, type PresentPorts, takeUp } from './present.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
 import type { Registry } from './registry/registry.ts';
+import type { LastRunStore, SessionStore } from './session-store/session-store.ts';
 
 const queuesAtOnce = 1000;
 
 export interface GatheringPorts extends PresentPorts {
+  readonly sessionStore: SessionStore & LastRunStore;
   readonly registry: Registry;
   readonly queueStore: QueueStore;
 }
@@ -172,7 +174,10 @@ export class Gathering {
   }
 
   #takeUp(gathered: Gathered, presented: PresentedSession): void {
-    const taken = takeUp(this.#ports, gathered.node, presented);
+    const { node } = gathered;
+    const presentation = presentationOf(this.#ports, node, presented);
+    const answer = this.#ports.sessionStore.present(presentation);
+    const taken = takeUp(this.#ports, node, presented, answer);
     if (taken.kind === 'refused') {
       gathered.refusals.push({ session: presented.session, reasonCode: taken.reasonCode });
       return;

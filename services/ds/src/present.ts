@@ -8,6 +8,7 @@ import { type DisconnectPorts, endSession, takeOffNode } from './disconnect.ts';
 import { LiveSession } from './live-session.ts';
 import { principalOf } from './principal-text.ts';
 import { type SessionWritePorts, writeSession } from './session-write.ts';
+import type { Presentation, Presented } from './session-store/session-store.ts';
 import type { StoredSubscription } from './session-store/stored-session.ts';
 import { samePlace } from './session-store/write-record.ts';
 import { attach } from './subscribe.ts';
@@ -33,17 +34,13 @@ const noPacketId = 0;
  * One session that its cs has kept while ds was away, taken up where it is. What cs says is never
  * older than what is stored, so the store is brought to it.
  */
-export function takeUp(ports: PresentPorts, node: CsNode, presented: PresentedSession): TakenUp {
-  const { clientId, epoch, sessionExpiryS, state } = presented;
-  const answer = ports.sessionStore.present({
-    clientId,
-    epoch,
-    node: node.id,
-    handle: presented.session,
-    sessionExpiryS,
-    subscriptions: sessionExpiryS > 0 ? [] : subscriptionsOf(ports, state.subscriptions),
-    inbound: state.inbound,
-  });
+export function takeUp(
+  ports: PresentPorts,
+  node: CsNode,
+  presented: PresentedSession,
+  answer: Presented,
+): TakenUp {
+  const { clientId, epoch } = presented;
   if (answer.kind === 'claimed') return refusal(ReasonCode.sessionTakenOver);
   if (answer.kind === 'ended') return refusal(ReasonCode.serverBusy);
   const { session: stored, ended } = answer;
@@ -65,6 +62,23 @@ export function takeUp(ports: PresentPorts, node: CsNode, presented: PresentedSe
   ports.groups.restoreOut(session);
   ports.owed.restore(stored);
   return { kind: 'taken up', session, displaced };
+}
+
+/** What the store is asked about it. */
+export function presentationOf(
+  ports: PresentPorts,
+  node: CsNode,
+  { clientId, epoch, session, sessionExpiryS, state }: PresentedSession,
+): Presentation {
+  return {
+    clientId,
+    epoch,
+    node: node.id,
+    handle: session,
+    sessionExpiryS,
+    subscriptions: sessionExpiryS > 0 ? [] : subscriptionsOf(ports, state.subscriptions),
+    inbound: state.inbound,
+  };
 }
 
 function refusal(reasonCode: number): TakenUp {

@@ -212,6 +212,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     willDelaySMax: settings.willDelaySMax,
     subscriptionsMax: settings.maxSubscriptionsPerSession,
     takeoverMs: 2 * leaseMs + takeoverMarginMs,
+    kickAt: () => {},
     graceMs: 0,
   };
 
@@ -243,7 +244,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     groups.settle();
     holdings.settle(embedded.queues());
     timers.every('due times', dueMs, () =>
-      workDue({ ...ports, access: auth.provider, clock, publisher }),
+      workDue({ ...ports, sessionStore, access: auth.provider, clock, publisher }),
     );
     timers.every('trim', trimMs, () => trim.run());
     timers.every('retained', sweepMs, () => retained.sweep());
@@ -257,7 +258,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   };
   const isDropped = (queue: QueueId): boolean => embedded.isDropped(queue);
   const gathering = csOutlives
-    ? new Gathering({ ...ports, isDropped }, leaseClock, open)
+    ? new Gathering({ ...ports, sessionStore, isDropped }, leaseClock, open)
     : undefined;
   const server = new DsLinkServer(ports, gathering);
   if (gathering === undefined) open();

@@ -6,7 +6,6 @@ import type { SubscribeAnswer, SubscribeEntry } from '@lmqtt/proto/link';
 import type { AccessControl } from './auth/auth-provider.ts';
 import type { DsEvents } from './events.ts';
 import type { Holdings } from './holdings.ts';
-import { JournalFailure } from './journal/failure.ts';
 import type { LiveSession } from './live-session.ts';
 import type { OwedQueues } from './owed-queues.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
@@ -15,6 +14,7 @@ import type { SessionStore } from './session-store/session-store.ts';
 import { stateOf, type StoredSubscription } from './session-store/stored-session.ts';
 import type { SharedGroup } from './shared-group.ts';
 import type { SharedGroups } from './shared-groups.ts';
+import { StoreFailure } from '@lmqtt/common/store-failure';
 
 export interface SubscribePorts {
   readonly access: AccessControl;
@@ -75,7 +75,7 @@ export async function subscribe(
       if (known !== undefined) detach(ports, session, known);
     }
   } catch (error) {
-    const failed = error instanceof JournalFailure ? error.reasonCode : ReasonCode.unspecifiedError;
+    const failed = error instanceof StoreFailure ? error.reasonCode : ReasonCode.unspecifiedError;
     ports.events.subscribeFailed(session, error);
     return plans.map((plan) => refused(typeof plan === 'number' ? plan : failed));
   } finally {
@@ -230,7 +230,7 @@ export async function unsubscribe(
     await stored;
   } catch (error) {
     ports.events.subscribeFailed(session, error);
-    const failed = error instanceof JournalFailure ? error.reasonCode : ReasonCode.unspecifiedError;
+    const failed = error instanceof StoreFailure ? error.reasonCode : ReasonCode.unspecifiedError;
     return reasonCodes.map((code) => (code === ReasonCode.success ? failed : code));
   }
   ports.events.unsubscribed(session, removed.size);

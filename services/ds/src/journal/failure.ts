@@ -1,15 +1,9 @@
 import { ReasonCode } from '@lmqtt/common/reason-code';
+import { StoreFailure } from '@lmqtt/common/store-failure';
 
-/** What was added could not be made durable. */
-export class JournalFailure extends Error {
-  /** 0x97 where there is no room, else 0x83. */
-  readonly reasonCode: number;
-
-  constructor(message: string, reasonCode: number, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.name = 'JournalFailure';
-    this.reasonCode = reasonCode;
-  }
+/** What was added could not be made durable: 0x97 where there is no room, else 0x83. */
+export class JournalFailure extends StoreFailure {
+  override readonly name: string = 'JournalFailure';
 }
 
 /** The folder cannot be opened: in use, of another version, or damaged. Not to be retried. */

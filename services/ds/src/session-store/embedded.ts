@@ -11,7 +11,10 @@ import type {
   Claim,
   Claimed,
   Due,
+  DueStore,
   DueWill,
+  Held,
+  LastRunStore,
   Presentation,
   Presented,
   Release,
@@ -34,7 +37,7 @@ const willRetryMs = 5000;
  * broker's running time, and that sessions which end with their connection have no records (or
  * only a head, for a will or inbound identifiers to belong to).
  */
-export class EmbeddedSessionStore implements SessionStore, InboundIds {
+export class EmbeddedSessionStore implements SessionStore, DueStore, LastRunStore, InboundIds {
   readonly #journal: Journal;
   readonly #clock: Clock;
   readonly #csOutlives: boolean;
@@ -113,7 +116,13 @@ export class EmbeddedSessionStore implements SessionStore, InboundIds {
       this.#undoClaim(session, epoch, continues);
       throw error;
     }
-    return { session, epoch, present: continues, ended: continues ? undefined : known };
+    const ended = continues ? undefined : known;
+    return { kind: 'claimed', session, epoch, present: continues, ended };
+  }
+
+  /** There is no other ds. */
+  freed(_held: Held): Promise<boolean> {
+    return Promise.resolve(true);
   }
 
   async release(session: StoredSession, epoch: Epoch, release: Release): Promise<Released | false> {

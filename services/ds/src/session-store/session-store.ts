@@ -14,23 +14,24 @@ import type { StoredSession, StoredSubscription, StoredWill } from './stored-ses
  * - An epoch is the wall clock in ms, or one more than the last where that is greater.
  * - A session that ends with its connection (expiry 0) is not stored, save its will and, where its
  *   node outlives this ds, its inbound identifiers.
- * - `start` ends the connections of the last run, except those that were presented before. These
- *   go on with their epoch, and their wills wait as before. One that outlives its connection can
- *   be presented while the store has it connected with that epoch; any other, unless the store
- *   knows a greater epoch: it is made of what is presented and the inbound identifiers that are
- *   stored.
+ * - A session that its node has kept while its ds ended is presented to the next: it goes on with
+ *   its epoch, and its will waits as before. One that outlives its connection can be presented
+ *   while the store has it connected with that epoch; any other, unless the store knows a greater
+ *   epoch: it is made of what is presented and the inbound identifiers that are stored.
+ * - A session whose connection is at another ds is not claimed: the answer says who has it, and
+ *   `freed` tells when that connection has ended, or that it did not within the time. Those at this
+ *   ds are claimed: their users have seen to it that the connection before has flushed.
  * - Claiming cancels a will that has a delay and is not yet due, only if the session continues;
  *   any other will that was not removed becomes due in the same step. A will that waits because
  *   of a planned stop is cancelled by any claim of its client.
- * - All times are the store's own, in ms; they stand still while a standalone broker is down.
+ * - All times are the store's own, in ms; those of an embedded store stand still while it is down.
  * - `takeDue` gives each due thing to one caller; a will that was not reported as sent (the
  *   taker died) is given again at the next start.
  */
 export interface SessionStore {
-  /** Before `start`. */
-  present(presentation: Presentation): Presented;
-  start(): void;
-  claim(claim: Claim): Promise<Claimed>;
+  claim(claim: Claim): Promise<Claimed | Held>;
+  /** The connection that `held` tells of has ended; false: it has not, within the time. */
+  freed(held: Held, waitMs: number): Promise<boolean>;
   /** The connection of this epoch ended. */
   release(session: StoredSession, epoch: Epoch, release: Release): Promise<Released | false>;
   /** Ends the session now, connected or not; its will becomes due. */
@@ -42,12 +43,42 @@ export interface SessionStore {
   write(session: StoredSession, epoch: Epoch, write: SessionWrite): void;
   /** `durable` comes after the batch, and all before it; without it the batch is lazy. */
   commit(durable?: () => void): void;
-  takeDue(itemsMax: number): Due[];
+}
+
+/** Expiry and wills: what one ds at a time works. */
+export interface DueStore {
+  takeDue(itemsMax: number): Due[] | Promise<Due[]>;
   /** It has just been handed to the queue store: that it is gone is durable with its message. */
   willSending(will: DueWill): void;
   willSent(will: DueWill): void;
   /** It could not be sent: it is due again after a while. */
   willDelayed(will: DueWill): void;
+}
+
+/** One ds with its own store, whose nodes outlive it. */
+export interface LastRunStore {
+  /** Before `start`. */
+  present(presentation: Presentation): Presented;
+  /** Ends the connections of the last run, except those that were presented. */
+  start(): void;
+}
+
+/** Several ds on one store. */
+export interface ClusterSessionStore extends SessionStore, DueStore {
+  /**
+   * This ds writes for the session from now on, and no other. Where it comes from may still be
+   * alive: its writes are refused.
+   */
+  present(presentation: Presentation): Promise<Presented>;
+  /** A write was refused: claimed, presented elsewhere or ended. Told once for each session. */
+  onFenced(listener: (session: StoredSession) => void): void;
+  /**
+   * Every session that the store has connected at this cs, by an epoch of that instance or before,
+   * ends as after a lost connection. May be called again where it failed, and by several ds.
+   */
+  endNode(node: NodeId, graceMs: number): Promise<void>;
+  /** A stored session, connected or not, as of now: for operators. Not to be written to. */
+  look(clientId: ClientId): Promise<StoredSession | undefined>;
 }
 
 export interface Claim {
@@ -61,6 +92,7 @@ export interface Claim {
 }
 
 export interface Claimed {
+  readonly kind: 'claimed';
   readonly session: StoredSession;
   readonly epoch: Epoch;
   readonly present: boolean;
@@ -68,7 +100,17 @@ export interface Claimed {
   readonly ended: StoredSession | undefined;
 }
 
-/** A session of the last run that its node has kept. */
+/** Somebody is connected with this session. */
+export interface Held {
+  readonly kind: 'held';
+  readonly clientId: ClientId;
+  readonly epoch: Epoch;
+  /** Where: to be asked to let go. */
+  readonly node: NodeId;
+  readonly handle: SessionHandle;
+}
+
+/** A session that its node has kept while its ds ended. */
 export interface Presentation {
   readonly clientId: ClientId;
   readonly epoch: Epoch;
