@@ -44,3 +44,21 @@ export function epoch(number: number): Epoch {
 export function sessionHandle(number: number): SessionHandle {
   return number as SessionHandle;
 }
+
+const laneMark = '@';
+
+/** How a cs calls itself at one of several ds: one attachment, with the sessions that are there. */
+export function laneNode(cs: NodeId, lane: string): NodeId {
+  return nodeId(`${cs}${laneMark}${lane}`);
+}
+
+/** The cs of a lane; a node that has no lanes is itself. */
+export function csOfLane(node: NodeId): NodeId {
+  const at = node.indexOf(laneMark);
+  return at === -1 ? node : nodeId(node.slice(0, at));
+}
+
+export function laneName(node: NodeId): string {
+  const at = node.indexOf(laneMark);
+  return at === -1 ? '' : node.slice(at + 1);
+}
