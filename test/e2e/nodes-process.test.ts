@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { after, describe, test, type TestContext } from 'node:test';
 import { type Cluster, startCluster } from '../harness/cluster.ts';
 import { freePort } from '../harness/free-port.ts';
-import { flagsOf, ServerProcess, within } from '../harness/process.ts';
+import { flagsOf, ServerProcess } from '../harness/process.ts';
 import { closeAllClients, connected, connectRaw, unique } from '../harness/wire.ts';
+import { within } from '../harness/within.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lmqtt-nodes-'));
 after(() => {

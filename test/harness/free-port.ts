@@ -25,11 +25,18 @@ async function isFree(port: number): Promise<boolean> {
   return true;
 }
 
-export async function freePort(): Promise<number> {
+/** The first of so many ports in a row, all of them free. */
+export async function freePorts(count: number): Promise<number> {
   for (let tries = 0; tries < triesMax; tries += 1) {
-    const port = portMin + (asked % (portMax - portMin));
-    asked += 1;
-    if (await isFree(port)) return port;
+    const first = portMin + (asked % (portMax - portMin - count));
+    asked += count;
+    const ports = Array.from({ length: count }, (_, index) => first + index);
+    const free = await Promise.all(ports.map(isFree));
+    if (!free.includes(false)) return first;
   }
-  throw new Error(`no free port from ${portMin} to ${portMax}`);
+  throw new Error(`no ${count} free ports in a row from ${portMin} to ${portMax}`);
+}
+
+export function freePort(): Promise<number> {
+  return freePorts(1);
 }
