@@ -1,96 +1,153 @@
+import { answerCodes } from './codes.ts';
+import { type Answer, Connection } from './connection.ts';
 import type { ConnectionOptions } from './connection-options.ts';
-import type { PullAnswer, PullRequest } from './requests/pull-message.ts';
-import type { SendAnswer, SendRequest } from './requests/send-message.ts';
-
-export interface QueuePlace {
-  readonly topic: string;
-  readonly queueId: number;
-}
-
-export interface NewTopic {
-  readonly topic: string;
-  readonly readQueues: number;
-  readonly writeQueues: number;
-  /** 5.x: `+message.type=DELAY`. */
-  readonly attributes?: string;
-}
+import { RemotingError } from './errors.ts';
+import type { Failure } from './outstanding.ts';
+import type { RemotingRequest } from './request.ts';
+import { brokerConfigRequest, settingsOf } from './requests/broker-config.ts';
+import { createTopicRequest, type NewTopic } from './requests/create-topic.ts';
+import { deleteTopicRequest } from './requests/delete-topic.ts';
+import { maxOffsetRequest } from './requests/max-offset.ts';
+import { minOffsetRequest } from './requests/min-offset.ts';
+import {
+  pullAnswer,
+  type PullAnswer,
+  pullHeader,
+  type PullRequest,
+} from './requests/pull-message.ts';
+import { queryConsumerOffsetRequest } from './requests/query-consumer-offset.ts';
+import type { QueuePlace } from './requests/queue-place.ts';
+import { runtimeInfoRequest, tableOf } from './requests/runtime-info.ts';
+import { searchOffsetRequest } from './requests/search-offset.ts';
+import {
+  sendAnswer,
+  type SendAnswer,
+  sendHeader,
+  type SendRequest,
+} from './requests/send-message.ts';
+import { updateBrokerConfigRequest } from './requests/update-broker-config.ts';
+import { updateConsumerOffsetRequest } from './requests/update-consumer-offset.ts';
 
 /**
  * The one connection to a broker's master. Rare calls throw `RemotingError`, `ConnectionLost` or
- * `RequestTimeout`. The callbacks of `send` and `pull` are never called before these return.
+ * `RequestTimeout`. The callbacks of `send` and `pull` are never called before these return. What
+ * is asked for while there is no connection waits for one until it times out.
  */
 export class BrokerConnection {
-  readonly address: string;
+  readonly #connection: Connection;
 
   constructor(address: string, options: ConnectionOptions) {
-    this.address = address;
-    void options;
+    this.#connection = new Connection(address, options, { waits: true });
+  }
+
+  get address(): string {
+    return this.#connection.address;
   }
 
   get up(): boolean {
-    throw new Error('not there yet');
+    return this.#connection.up;
+  }
+
+  /** Requests without an answer. */
+  get outstanding(): number {
+    return this.#connection.outstanding;
   }
 
   /** While there is a listener, the connection is made again whenever it is lost. */
   onState(listener: (up: boolean) => void): () => void {
-    void listener;
-    throw new Error('not there yet');
+    return this.#connection.onState(listener);
   }
 
   send(request: SendRequest, done: (answer: SendAnswer) => void): void {
-    void [request, done];
+    const connection = this.#connection;
+    const opaque = connection.nextOpaque();
+    connection.exchange({
+      name: 'sendMessage',
+      opaque,
+      header: sendHeader(request, opaque, connection.signer),
+      body: request.body,
+      timeoutMs: request.timeoutMs ?? connection.requestTimeoutMs,
+      answered: (header) => done(sendAnswer(header)),
+      failed: ({ written, reason }) => done({ kind: written ? 'unknown' : 'not sent', reason }),
+    });
   }
 
   pull(request: PullRequest, done: (answer: PullAnswer) => void): void {
-    void [request, done];
+    const connection = this.#connection;
+    const opaque = connection.nextOpaque();
+    connection.exchange({
+      name: 'pullMessage',
+      opaque,
+      header: pullHeader(request, opaque, connection.signer),
+      body: undefined,
+      timeoutMs: request.suspendMs + (request.timeoutMs ?? connection.requestTimeoutMs),
+      answered: (header, body) => done(pullAnswer(header, body)),
+      failed: ({ reason }: Failure) => done({ kind: 'failed', code: undefined, reason }),
+    });
   }
 
-  maxOffset(place: QueuePlace): Promise<number> {
-    throw new Error(`not there yet ${place.topic}`);
+  /** One past the last message. */
+  async maxOffset(place: QueuePlace): Promise<number> {
+    return offsetOf(await this.#ask(maxOffsetRequest(place)));
   }
 
-  minOffset(place: QueuePlace): Promise<number> {
-    throw new Error(`not there yet ${place.topic}`);
+  async minOffset(place: QueuePlace): Promise<number> {
+    return offsetOf(await this.#ask(minOffsetRequest(place)));
   }
 
-  /** Of the first message stored at or after `atMs`. */
-  searchOffset(place: QueuePlace, atMs: number): Promise<number> {
-    throw new Error(`not there yet ${place.topic} ${atMs}`);
+  /** Of the first message stored at or after `atMs`, milliseconds since 1970. */
+  async searchOffset(place: QueuePlace, atMs: number): Promise<number> {
+    return offsetOf(await this.#ask(searchOffsetRequest(place, atMs)));
   }
 
   /** Undefined: never committed. 4.9.x answers 0 then. */
-  queryConsumerOffset(group: string, place: QueuePlace): Promise<number | undefined> {
-    throw new Error(`not there yet ${group} ${place.topic}`);
+  async queryConsumerOffset(group: string, place: QueuePlace): Promise<number | undefined> {
+    const request = queryConsumerOffsetRequest(group, place);
+    const answer = await this.#ask(request, answerCodes.queryNotFound);
+    return answer.header.code === answerCodes.queryNotFound ? undefined : offsetOf(answer);
   }
 
-  updateConsumerOffset(group: string, place: QueuePlace, offset: number): Promise<void> {
-    throw new Error(`not there yet ${group} ${place.topic} ${offset}`);
+  async updateConsumerOffset(group: string, place: QueuePlace, offset: number): Promise<void> {
+    await this.#ask(updateConsumerOffsetRequest(group, place, offset));
   }
 
-  brokerConfig(): Promise<ReadonlyMap<string, string>> {
-    throw new Error('not there yet');
+  async brokerConfig(): Promise<ReadonlyMap<string, string>> {
+    return settingsOf((await this.#ask(brokerConfigRequest)).body);
   }
 
-  updateBrokerConfig(values: Readonly<Record<string, string>>): Promise<void> {
-    throw new Error(`not there yet ${values}`);
+  async updateBrokerConfig(settings: Readonly<Record<string, string>>): Promise<void> {
+    await this.#ask(updateBrokerConfigRequest(settings));
   }
 
-  runtimeInfo(): Promise<ReadonlyMap<string, string>> {
-    throw new Error('not there yet');
+  async runtimeInfo(): Promise<ReadonlyMap<string, string>> {
+    return tableOf((await this.#ask(runtimeInfoRequest)).body);
   }
 
-  createTopic(topic: NewTopic): Promise<void> {
-    throw new Error(`not there yet ${topic.topic}`);
+  async createTopic(topic: NewTopic): Promise<void> {
+    await this.#ask(createTopicRequest(topic));
   }
 
-  deleteTopic(topic: string): Promise<void> {
-    throw new Error(`not there yet ${topic}`);
+  async deleteTopic(topic: string): Promise<void> {
+    await this.#ask(deleteTopicRequest(topic));
   }
 
   /** Nothing that was not written leaves after this; all that is outstanding is answered. */
   reset(reason: string): void {
-    void reason;
+    this.#connection.reset(reason);
   }
 
-  close(): void {}
+  close(): void {
+    this.#connection.close();
+  }
+
+  async #ask(request: RemotingRequest, alsoGood: number = answerCodes.success): Promise<Answer> {
+    const answer = await this.#connection.ask(request);
+    const { code, remark } = answer.header;
+    if (code === answerCodes.success || code === alsoGood) return answer;
+    throw new RemotingError(this.address, request.name, code, remark);
+  }
+}
+
+function offsetOf({ header }: Answer): number {
+  return header.numberField('offset');
 }

@@ -9,7 +9,7 @@ export interface Credentials {
 
 /** RocketMQ speaks TLS on the port that it speaks without. PEM, as Node takes it. */
 export interface RemotingTls {
-  readonly ca?: string | Buffer | readonly (string | Buffer)[];
+  readonly ca?: string | Buffer | (string | Buffer)[];
   readonly cert?: string | Buffer;
   readonly key?: string | Buffer;
   /** Default: true. */

@@ -14,5 +14,5 @@ export interface RemotingEvents {
   tooManyOutstanding(address: string, request: string): void;
   /** One socket write of so many requests. */
   written(requests: number, bytes: number): void;
-  received(answers: number, bytes: number): void;
+  received(bytes: number): void;
 }

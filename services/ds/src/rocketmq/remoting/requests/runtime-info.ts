@@ -1,0 +1,13 @@
+import { isRecord, parseTolerantly, textsIn } from '../json.ts';
+import type { RemotingRequest } from '../request.ts';
+
+/**
+ * GET_BROKER_RUNTIME_INFO, 28. No fields. Answer: the body, `{"table":{name:text}}`. Up to 5.1 a
+ * broker that is just started answers code 1.
+ */
+export const runtimeInfoRequest: RemotingRequest = { name: 'runtimeInfo', fields: {} };
+
+export function tableOf(body: Buffer): Map<string, string> {
+  const value = parseTolerantly(body.toString('utf8'));
+  return textsIn(isRecord(value) ? value['table'] : undefined);
+}
