@@ -1,0 +1,50 @@
+// Names of a stored message's properties. Those with our prefix are not known to the Java nodes.
+
+/** RocketMQ's own. */
+export const rocket = {
+  tags: 'TAGS',
+  key: 'UNIQ_KEY',
+  lmqNames: 'INNER_MULTI_DISPATCH',
+  /** Added by the broker: the offsets, in the order of the names. */
+  lmqOffsets: 'INNER_MULTI_QUEUE_OFFSET',
+} as const;
+
+/** Of the Java nodes. */
+export const java = {
+  topic: 'originMqttTopic',
+  empty: 'IS_EMPTY_MSG',
+  qos: 'qosLevel',
+  namespace: 'namespace',
+  retryTimes: 'retryTimes',
+  /** JSON of a map of texts: the QoS and the properties of MQTT 5.0, where Java nodes look for them. */
+  more: 'extData',
+  /** Only in `extData`: overrides the topic. */
+  realTopic: 'mqttRealTopic',
+  payloadFormatIndicator: 'payloadFormatIndicator',
+  /** Seconds from the publish on. */
+  messageExpiryInterval: 'messageExpiryInterval',
+  contentType: 'contentType',
+  responseTopic: 'responseTopic',
+  /** Base64; in `extData` the text, as Java nodes have it. */
+  correlationData: 'correlationData',
+  /** JSON: `[{"key":…,"value":…},…]`. */
+  userProperty: 'mqtt5UserProperty',
+} as const;
+
+export const own = {
+  publisher: 'lmqttPublisher',
+  /** `1`: published with RETAIN. */
+  retain: 'lmqttRetain',
+  /** Wall clock in ms. */
+  expiresAt: 'lmqttExpiresAt',
+  /** Which properties of MQTT 5.0 were there, a letter each, in their order. */
+  layout: 'lmqttLayout',
+} as const;
+
+/** What is published over MQTT. */
+export const mqttTag = 'MQTT_COMMON';
+/** What other producers send to devices. */
+export const producerTag = 'MQ2MQTT';
+
+/** Stands for an empty payload, which RocketMQ does not store. */
+export const emptyBody: Buffer = Buffer.from('★\r\n\t☀');

@@ -1,0 +1,68 @@
+import type { Message } from '@lmqtt/common/message';
+import { findProperty } from './property-scan.ts';
+import { rocket } from './property-names.ts';
+
+export const noOffsets: readonly number[] = [];
+
+/** A message as it was read from RocketMQ, with where it is there. */
+export class StoredMessage {
+  /** Its own topic, not an LMQ's, whichever it was read through. */
+  readonly topic: string;
+  readonly queueId: number;
+  readonly queueOffset: number;
+  /** In the broker's commit log. */
+  readonly physicalOffset: number;
+  readonly bornMs: number;
+  readonly storedMs: number;
+  readonly lmqNames: readonly string[];
+  /** In the order of the names; empty where the broker has not indexed it. */
+  readonly lmqOffsets: readonly number[];
+  readonly message: Message;
+  readonly #buffer: Buffer;
+  readonly #propertiesStart: number;
+  readonly #propertiesEnd: number;
+
+  constructor(
+    place: {
+      readonly queueId: number;
+      readonly queueOffset: number;
+      readonly physicalOffset: number;
+      readonly bornMs: number;
+      readonly storedMs: number;
+      readonly propertiesStart: number;
+      readonly propertiesEnd: number;
+    },
+    topic: string,
+    lmqNames: readonly string[],
+    lmqOffsets: readonly number[],
+    message: Message,
+    buffer: Buffer,
+  ) {
+    this.topic = topic;
+    this.queueId = place.queueId;
+    this.queueOffset = place.queueOffset;
+    this.physicalOffset = place.physicalOffset;
+    this.bornMs = place.bornMs;
+    this.storedMs = place.storedMs;
+    this.lmqNames = lmqNames;
+    this.lmqOffsets = lmqOffsets;
+    this.message = message;
+    this.#buffer = buffer;
+    this.#propertiesStart = place.propertiesStart;
+    this.#propertiesEnd = place.propertiesEnd;
+  }
+
+  /** Any property, decoded when it is asked for: not for every message. */
+  property(name: string): string | undefined {
+    return findProperty(this.#buffer, this.#propertiesStart, this.#propertiesEnd, name);
+  }
+
+  /** UNIQ_KEY. */
+  get key(): string | undefined {
+    return this.property(rocket.key);
+  }
+
+  get tag(): string | undefined {
+    return this.property(rocket.tags);
+  }
+}

@@ -1,0 +1,109 @@
+// What is sent to RocketMQ of a message: the text of its properties, and its body.
+import type { Message } from '@lmqtt/common/message';
+import { emptyBody, java, mqttTag, own, rocket } from './property-names.ts';
+import { isPlainText, readPublishProperties } from './publish-properties.ts';
+import type { PublishProperties } from './publish-properties.ts';
+import { escaped, nameEnd, valueEnd } from './separators.ts';
+
+export interface StoredWith {
+  /** UNIQ_KEY, see `UniqueKeys`. */
+  readonly key: string;
+  readonly nowMs: number;
+  /** Further properties under names of ours; values without U+0001 and U+0002, and not empty. */
+  readonly more?: readonly (readonly [name: string, value: string])[];
+}
+
+/** The broker refuses a message with more. */
+const propertyBytesMax = 32_767;
+/** For what the broker adds by itself: the region, tracing, the name of the offsets. */
+const addedBytes = 256;
+/** For one offset and its comma. */
+const offsetBytes = 14;
+
+/**
+ * The properties of a message that `judge` lets through, as field `i` of SEND_MESSAGE_V2 (310).
+ * `lmqNames` may repeat. undefined: more than RocketMQ takes, to be refused with 0x97.
+ */
+export function propertiesOf(
+  message: Message,
+  lmqNames: readonly string[],
+  extra: StoredWith,
+): string | undefined {
+  const names = lmqNames.length > 1 ? [...new Set(lmqNames)] : lmqNames;
+  const start = startOf(message, names, extra);
+  const room = propertyBytesMax - addedBytes - names.length * offsetBytes;
+  if (message.properties === undefined && message.expiresAtMs === 0) {
+    const text = start + property(java.more, `{"${java.qos}":"${message.qos}"}`);
+    return fits(text, room) ? text : undefined;
+  }
+  const properties =
+    message.properties === undefined ? undefined : readPublishProperties(message.properties);
+  const forJava: Record<string, string> = { [java.qos]: `${message.qos}` };
+  let text = start;
+  if (message.expiresAtMs > 0) {
+    const leftS = Math.max(0, Math.ceil((message.expiresAtMs - extra.nowMs) / 1000));
+    text += property(own.expiresAt, `${message.expiresAtMs}`);
+    text += property(java.messageExpiryInterval, `${leftS}`);
+    forJava[java.messageExpiryInterval] = `${leftS}`;
+  }
+  if (properties !== undefined) text += publishProperties(properties, forJava);
+  const whole = text + property(java.more, JSON.stringify(forJava));
+  if (fits(whole, room)) return whole;
+  // What Java nodes read stands there a second time, and is the first that has to go.
+  const lean = text + property(java.more, `{"${java.qos}":"${message.qos}"}`);
+  return fits(lean, room) ? lean : undefined;
+}
+
+/** Where the body's bytes are: the payload's own, or those that stand for an empty one. */
+export function bodyOf(message: Message): Buffer {
+  return message.payloadBytes === 0 ? emptyBody : message.payload;
+}
+
+function startOf(message: Message, names: readonly string[], extra: StoredWith): string {
+  let text =
+    property(rocket.tags, mqttTag) +
+    property(rocket.key, extra.key) +
+    property(java.topic, message.topic) +
+    property(java.qos, `${message.qos}`);
+  if (names.length > 0) text += property(rocket.lmqNames, names.join(','));
+  if (message.publisher !== '') text += property(own.publisher, escaped(message.publisher));
+  if (message.retain) text += property(own.retain, '1');
+  if (message.payloadBytes === 0) text += property(java.empty, 'true');
+  for (const [name, value] of extra.more ?? []) text += property(name, value);
+  return text;
+}
+
+/** The broker drops a property without a value: the layout says that it was there. */
+function publishProperties(properties: PublishProperties, forJava: Record<string, string>): string {
+  let text = property(own.layout, properties.layout);
+  const both = (name: string, value: string) => {
+    if (value === '') return;
+    text += property(name, value);
+    forJava[name] = value;
+  };
+  const { correlationData, userProperties } = properties;
+  if (properties.payloadFormatIndicator !== undefined) {
+    both(java.payloadFormatIndicator, `${properties.payloadFormatIndicator}`);
+  }
+  both(java.contentType, properties.contentType ?? '');
+  both(java.responseTopic, properties.responseTopic ?? '');
+  if (correlationData !== undefined && correlationData.length > 0) {
+    const base64 = correlationData.toString('base64');
+    text += property(java.correlationData, base64);
+    // Java nodes send it on as text.
+    forJava[java.correlationData] = isPlainText(correlationData)
+      ? correlationData.toString('utf8')
+      : base64;
+  }
+  if (userProperties.length > 0) both(java.userProperty, JSON.stringify(userProperties));
+  return text;
+}
+
+function property(name: string, value: string): string {
+  return name + nameEnd + value + valueEnd;
+}
+
+function fits(text: string, room: number): boolean {
+  // No UTF-16 unit takes more than three bytes.
+  return text.length * 3 <= room || Buffer.byteLength(text) <= room;
+}

@@ -1,0 +1,351 @@
+// The answer of a pull to messages. Payloads stay where they are; texts that come again are decoded once. Bytes that are no
+// message never end the tail: they are passed over and counted.
+import { isUtf8 } from 'node:buffer';
+import { inflateSync } from 'node:zlib';
+import type { QueueId } from '@lmqtt/common/ids';
+import { Message, noEntries } from '@lmqtt/common/message';
+import type { QueueEntry } from '@lmqtt/common/message';
+import type { Qos } from '@lmqtt/common/qos';
+import { TextCache } from '@lmqtt/common/text-cache';
+import { isValidTopicFilter, isWildcardFilter } from '@lmqtt/common/topic';
+import { topicOfLmqName } from '../names/lmq-name.ts';
+import { publishPropertiesOf, readMore, textOf } from './foreign-properties.ts';
+import { emptyBody, java, own, rocket } from './property-names.ts';
+import { decimal, fieldOf, PropertyScan } from './property-scan.ts';
+import { encodePublishProperties } from './publish-properties.ts';
+import { unescaped } from './separators.ts';
+import { StoredLayout, storedBytesMin, sysFlag, u32 } from './stored-layout.ts';
+import { noOffsets, StoredMessage } from './stored-message.ts';
+
+/** What is known of where a pull's answer comes from. */
+export interface StoredSource {
+  /** One for each broker. */
+  readonly partition: number;
+  /** The queues that share the name; a filter may not match the topic. */
+  queuesOf(lmqName: string, topic: string): readonly QueueId[];
+  /** The number of the placement under which this MQTT topic is stored at this broker. */
+  placementOf(topic: string, queueId: number): number;
+}
+
+/** Messages that devices do not get, or not as they were sent. */
+export interface StoredCounts {
+  /** The rest of an answer, or one message of it, is no stored message. */
+  malformed: number;
+  /** Compressed with lz4 or zstd, or not what it says. */
+  compression: number;
+  /** A batch in one body. */
+  batch: number;
+  /** The topic cannot be one of MQTT. */
+  topic: number;
+  /** Delivered, without what could not be read of the properties of MQTT 5.0. */
+  properties: number;
+  /** Names LMQs and has no offsets in them: the broker does not index them. */
+  unindexed: number;
+}
+
+/** RocketMQ's own limit is 4 MiB as it comes. */
+const inflatedBytesMax = 16 << 20;
+const nameListsMax = 8192;
+/** Producers that say nothing. */
+const defaultQos: Qos = 1;
+
+const at = {
+  lmqNames: fieldOf(rocket.lmqNames),
+  lmqOffsets: fieldOf(rocket.lmqOffsets),
+  topic: fieldOf(java.topic),
+  qos: fieldOf(java.qos),
+  empty: fieldOf(java.empty),
+  more: fieldOf(java.more),
+  expiryInterval: fieldOf(java.messageExpiryInterval),
+  correlationData: fieldOf(java.correlationData),
+  publisher: fieldOf(own.publisher),
+  retain: fieldOf(own.retain),
+  expiresAt: fieldOf(own.expiresAt),
+  layout: fieldOf(own.layout),
+} as const;
+
+const publishFields: ReadonlyMap<string, number> = new Map(
+  [
+    java.payloadFormatIndicator,
+    java.contentType,
+    java.responseTopic,
+    java.correlationData,
+    java.userProperty,
+  ].map((name) => [name, fieldOf(name)]),
+);
+
+interface NameList {
+  readonly names: readonly string[];
+  readonly repeats: boolean;
+}
+
+const noNames: NameList = { names: [], repeats: false };
+
+/** `extData` of a message without properties of MQTT 5.0: nothing new in it. */
+const onlyQos = [0, 1, 2].map((qos) => `{"${java.qos}":"${qos}"}`);
+
+function decodeTopic(buffer: Buffer, start: number, end: number): string {
+  if (!isUtf8(buffer.subarray(start, end))) return '';
+  const topic = buffer.toString('utf8', start, end);
+  return isTopicName(topic) ? topic : '';
+}
+
+function decodeText(buffer: Buffer, start: number, end: number): string {
+  return buffer.toString('utf8', start, end);
+}
+
+function isTopicName(topic: string): boolean {
+  return isValidTopicFilter(topic) && !isWildcardFilter(topic);
+}
+
+export class StoredReader {
+  readonly counts: StoredCounts = {
+    malformed: 0,
+    compression: 0,
+    batch: 0,
+    topic: 0,
+    properties: 0,
+    unindexed: 0,
+  };
+  /** Illegal topics are kept as ''. */
+  readonly #topics = new TextCache(decodeTopic);
+  readonly #texts = new TextCache(decodeText);
+  readonly #publishers = new TextCache((buffer, start, end) =>
+    unescaped(buffer.toString('utf8', start, end)),
+  );
+  readonly #nameLists = new Map<string, NameList>();
+  readonly #layout = new StoredLayout();
+  readonly #scan = new PropertyScan();
+
+  /** The body of a pull's answer, which may end in the middle of a message. */
+  read(body: Buffer, source: StoredSource): StoredMessage[] {
+    const messages: StoredMessage[] = [];
+    let start = 0;
+    while (start < body.length) {
+      const left = body.length - start;
+      const bytes = left < storedBytesMin ? 0 : u32(body, start);
+      // Where the next one begins is not known then.
+      if (bytes < storedBytesMin || bytes > left) {
+        this.counts.malformed += 1;
+        break;
+      }
+      const end = start + bytes;
+      if (this.#layout.read(body, start, end)) {
+        const read = this.#message(body, source);
+        if (read !== undefined) messages.push(read);
+      } else {
+        this.counts.malformed += 1;
+      }
+      start = end;
+    }
+    return messages;
+  }
+
+  #message(body: Buffer, source: StoredSource): StoredMessage | undefined {
+    const layout = this.#layout;
+    const scan = this.#scan;
+    const flags = layout.sysFlag;
+    if ((flags & (sysFlag.innerBatch | sysFlag.unwrap)) !== 0) {
+      this.counts.batch += 1;
+      return undefined;
+    }
+    let buffer = body;
+    let payloadStart = layout.bodyStart;
+    let payloadEnd = layout.bodyEnd;
+    if ((flags & sysFlag.compressed) !== 0) {
+      const inflated = inflate(body, payloadStart, payloadEnd, flags);
+      if (inflated === undefined) {
+        this.counts.compression += 1;
+        return undefined;
+      }
+      buffer = inflated;
+      payloadStart = 0;
+      payloadEnd = inflated.length;
+    }
+    scan.scan(body, layout.propertiesStart, layout.propertiesEnd);
+    const rocketTopic = this.#texts.of(body, layout.topicStart, layout.topicEnd).text;
+    const list = this.#names(body);
+    const { names } = list;
+    const more = this.#more(body);
+    const topic = this.#topic(body, more, names, rocketTopic);
+    if (topic === '') {
+      this.counts.topic += 1;
+      return undefined;
+    }
+    if (scan.is(body, at.empty, 'true') && isEmptyBody(buffer, payloadStart, payloadEnd)) {
+      payloadEnd = payloadStart;
+    }
+    const publisherStart = scan.starts[at.publisher]!;
+    const message = new Message(
+      topic,
+      this.#qos(body, more),
+      scan.has(at.retain),
+      buffer,
+      -1,
+      payloadStart,
+      payloadEnd,
+      this.#properties(body, more),
+      this.#expiresAtMs(body, more),
+      publisherStart < 0
+        ? ''
+        : this.#publishers.of(body, publisherStart, scan.ends[at.publisher]!).text,
+    );
+    const offsets = names.length === 0 ? noOffsets : this.#offsets(body, names.length);
+    if (offsets.length > 0) message.entries = entriesOf(list, offsets, topic, source);
+    message.orderKey = {
+      placement: source.placementOf(topic, layout.queueId),
+      offset: layout.queueOffset,
+    };
+    return new StoredMessage(layout, rocketTopic, names, offsets, message, body);
+  }
+
+  #names(body: Buffer): NameList {
+    const start = this.#scan.starts[at.lmqNames]!;
+    if (start < 0) return noNames;
+    const { text } = this.#texts.of(body, start, this.#scan.ends[at.lmqNames]!);
+    if (text === '') return noNames;
+    const known = this.#nameLists.get(text);
+    if (known !== undefined) return known;
+    const names = text.split(',');
+    if (this.#nameLists.size >= nameListsMax) this.#nameLists.clear();
+    const list = { names, repeats: new Set(names).size < names.length };
+    this.#nameLists.set(text, list);
+    return list;
+  }
+
+  /** As many as there are names, or none. */
+  #offsets(body: Buffer, count: number): readonly number[] {
+    const start = this.#scan.starts[at.lmqOffsets]!;
+    const end = this.#scan.ends[at.lmqOffsets]!;
+    const offsets: number[] = [];
+    let from = start;
+    while (start >= 0 && offsets.length < count) {
+      let to = from;
+      while (to < end && body[to] !== 0x2c) to += 1;
+      const offset = decimal(body, from, to);
+      if (offset < 0) break;
+      offsets.push(offset);
+      from = to + 1;
+    }
+    if (offsets.length === count && from === end + 1) return offsets;
+    this.counts.unindexed += 1;
+    return noOffsets;
+  }
+
+  /** `extData`, where it can say what the other properties do not. */
+  #more(body: Buffer): Readonly<Record<string, unknown>> | undefined {
+    const scan = this.#scan;
+    const start = scan.starts[at.more]!;
+    // Of ours, everything stands among the properties themselves.
+    if (start < 0 || scan.has(at.layout)) return undefined;
+    for (const text of onlyQos)
+      if (scan.is(body, at.more, text) && scan.has(at.qos)) return undefined;
+    const more = readMore(scan.text(body, at.more) ?? '');
+    if (more === undefined) this.counts.properties += 1;
+    return more;
+  }
+
+  /** '': none that MQTT allows. */
+  #topic(
+    body: Buffer,
+    more: Readonly<Record<string, unknown>> | undefined,
+    names: readonly string[],
+    rocketTopic: string,
+  ): string {
+    const real = textOf(more, java.realTopic);
+    if (real !== undefined && real.trim() !== '') return isTopicName(real) ? real : '';
+    const start = this.#scan.starts[at.topic]!;
+    const end = this.#scan.ends[at.topic]!;
+    if (start >= 0 && end > start) return this.#topics.of(body, start, end).text;
+    // The Java nodes take the last one.
+    for (let index = names.length - 1; index >= 0; index -= 1) {
+      const topic = topicOfLmqName(names[index]!);
+      if (topic !== undefined) return isTopicName(topic) ? topic : '';
+    }
+    return isTopicName(rocketTopic) ? rocketTopic : '';
+  }
+
+  #qos(body: Buffer, more: Readonly<Record<string, unknown>> | undefined): Qos {
+    const { starts, ends } = this.#scan;
+    const start = starts[at.qos]!;
+    if (start >= 0 && ends[at.qos]! - start === 1) {
+      const qos = body[start]! - 0x30;
+      if (qos === 0 || qos === 1 || qos === 2) return qos;
+    }
+    const text = textOf(more, java.qos);
+    return text === '0' ? 0 : text === '2' ? 2 : defaultQos;
+  }
+
+  #expiresAtMs(body: Buffer, more: Readonly<Record<string, unknown>> | undefined): number {
+    const scan = this.#scan;
+    const exact = scan.number(body, at.expiresAt);
+    if (exact >= 0) return exact;
+    let seconds = scan.number(body, at.expiryInterval);
+    if (seconds < 0) {
+      const text = textOf(more, java.messageExpiryInterval);
+      if (text === undefined || !/^\d{1,10}$/.test(text)) return 0;
+      seconds = Number(text);
+    }
+    return this.#layout.bornMs + seconds * 1000;
+  }
+
+  #properties(
+    body: Buffer,
+    more: Readonly<Record<string, unknown>> | undefined,
+  ): Buffer | undefined {
+    const scan = this.#scan;
+    const layout = scan.text(body, at.layout) ?? '';
+    if (layout === '' && more === undefined && !this.#hasPublishFields()) return undefined;
+    const read = publishPropertiesOf(
+      (name) => scan.text(body, publishFields.get(name) ?? -1) ?? textOf(more, name),
+      layout,
+      scan.has(at.correlationData),
+    );
+    if (read === undefined) {
+      this.counts.properties += 1;
+      return undefined;
+    }
+    return encodePublishProperties(read);
+  }
+
+  #hasPublishFields(): boolean {
+    for (const index of publishFields.values()) if (this.#scan.has(index)) return true;
+    return false;
+  }
+}
+
+function entriesOf(
+  list: NameList,
+  offsets: readonly number[],
+  topic: string,
+  source: StoredSource,
+): readonly QueueEntry[] {
+  const { partition } = source;
+  const { names } = list;
+  let entries: QueueEntry[] | undefined;
+  for (let index = 0; index < names.length; index += 1) {
+    const offset = offsets[index]!;
+    const name = names[index]!;
+    // The broker indexes a name once, though it stands there twice.
+    if (list.repeats && names.indexOf(name) < index) continue;
+    for (const queue of source.queuesOf(name, topic)) {
+      (entries ??= []).push({ queue, partition, offset, previous: offset - 1 });
+    }
+  }
+  return entries ?? noEntries;
+}
+
+function isEmptyBody(buffer: Buffer, start: number, end: number): boolean {
+  return end - start === emptyBody.length && emptyBody.compare(buffer, start, end) === 0;
+}
+
+/** Clients of RocketMQ compress what is over 4 KiB. */
+function inflate(body: Buffer, start: number, end: number, flags: number): Buffer | undefined {
+  const type = flags & sysFlag.compressionType;
+  if (type !== 0 && type !== sysFlag.zlib) return undefined;
+  try {
+    return inflateSync(body.subarray(start, end), { maxOutputLength: inflatedBytesMax });
+  } catch {
+    return undefined;
+  }
+}
