@@ -2,18 +2,18 @@ import type { ClientId, NodeId } from '@lmqtt/common/ids';
 import type { ConnectionEnd } from '@lmqtt/proto/link';
 import type { CsNode } from './cs-node.ts';
 import type { DsEvents } from './events.ts';
+import type { Groups } from './groups.ts';
 import type { Holdings } from './holdings.ts';
 import type { LiveSession } from './live-session.ts';
 import type { OwedQueues } from './owed-queues.ts';
 import type { RetainedStore } from './retained-store/retained-store.ts';
 import type { SessionStore } from './session-store/session-store.ts';
 import type { StoredSession } from './session-store/stored-session.ts';
-import type { SharedGroups } from './shared-groups.ts';
 
 export interface DisconnectPorts {
   readonly sessionStore: SessionStore;
   readonly holdings: Holdings;
-  readonly groups: SharedGroups;
+  readonly groups: Groups;
   readonly owed: OwedQueues;
   readonly retained: RetainedStore;
   readonly events: DsEvents;
@@ -64,12 +64,13 @@ export function takeOffNode(ports: DisconnectPorts, session: LiveSession): void 
   for (const subscription of stored.subscriptions)
     if (subscription.group === undefined) ports.holdings.disconnect(subscription, node);
   ports.groups.disconnect(session);
+  ports.owed.disconnected(stored);
 }
 
 /** A session is no more: what it held is let go. */
 export function endSession(ports: DisconnectPorts, stored: StoredSession): void {
   for (const subscription of stored.subscriptions) {
-    if (subscription.group === undefined) ports.holdings.remove(subscription);
+    if (subscription.group === undefined) ports.holdings.remove(subscription, stored);
     else ports.groups.leave(stored, subscription);
   }
   for (const { place } of stored.outbound)

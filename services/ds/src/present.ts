@@ -16,6 +16,8 @@ import { attach } from './subscribe.ts';
 export interface PresentPorts extends DisconnectPorts, SessionWritePorts {
   /** The queue's generation is over. */
   readonly isDropped: (queue: QueueId) => boolean;
+  /** A subscription that only its cs knew: its queue is there, and held by it. */
+  hold(subscription: StoredSubscription): void;
 }
 
 export type TakenUp =
@@ -55,7 +57,8 @@ export function takeUp(
   node.sessions.set(session.handle, session);
   ports.live.set(clientId, session);
   for (const subscription of stored.subscriptions) {
-    if (!stored.persistent) hold(ports, subscription);
+    if (!stored.persistent && parseSharedFilter(subscription.filter) === undefined)
+      ports.hold(subscription);
     attach(ports, session, subscription);
   }
   bringUpToDate(ports, session, presented);
@@ -104,12 +107,6 @@ function subscriptionsOf(ports: PresentPorts, states: SubscriptionState[]): Stor
     retainedAfter,
     live: false,
   }));
-}
-
-function hold(ports: PresentPorts, subscription: StoredSubscription): void {
-  if (parseSharedFilter(subscription.filter) !== undefined) return;
-  ports.holdings.restore(subscription.queue, queueName(subscription.filter));
-  ports.holdings.add(subscription);
 }
 
 function bringUpToDate(

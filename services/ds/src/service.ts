@@ -25,11 +25,12 @@ import { stopGraceMs } from './disconnect.ts';
 import { workDue } from './due.ts';
 import { DsEvents } from './events.ts';
 import { EmbeddedGroupStore } from './group-store/embedded.ts';
-import { Holdings } from './holdings.ts';
 import { DiskJournal } from './journal/disk-journal.ts';
 import type { Files } from './journal/files.ts';
 import type { LiveSession } from './live-session.ts';
-import { OwedQueues } from './owed-queues.ts';
+import { LocalGroups } from './local-groups.ts';
+import { LocalHoldings } from './local-holdings.ts';
+import { LocalOwedQueues } from './local-owed-queues.ts';
 import { Publisher } from './publish.ts';
 import { AbsentLimits, type QueueLimitsPorts } from './queue-limits.ts';
 import { EmbeddedQueueStore } from './queue-store/embedded.ts';
@@ -40,7 +41,7 @@ import { EmbeddedRetainedStore } from './retained-store/embedded.ts';
 import { Routes } from './routes.ts';
 import { RunningTime } from './running-time.ts';
 import { EmbeddedSessionStore } from './session-store/embedded.ts';
-import { SharedGroups } from './shared-groups.ts';
+import type { StoredSubscription } from './session-store/stored-session.ts';
 import { SysTopics } from './sys-topics.ts';
 import { sysFigures } from './sys-figures.ts';
 import { Timers } from './timers.ts';
@@ -136,12 +137,12 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   const live = new Map<ClientId, LiveSession>();
   const routes = new Routes(nodes);
   registry.onRoutes((change) => routes.apply(change));
-  const holdings = new Holdings(routes, registry, queueStore, events);
-  const owed = new OwedQueues(routes, holdings);
+  const holdings = new LocalHoldings(routes, registry, queueStore, events);
+  const owed = new LocalOwedQueues(routes, holdings);
   const flush = (): void => {
     for (const node of nodes.values()) node.flush();
   };
-  const groups = new SharedGroups({
+  const groups = new LocalGroups({
     groupStore,
     sessionStore,
     queueStore,
@@ -257,8 +258,12 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       timers.every('$SYS', settings.sysIntervalS * 1000, () => sys.send());
   };
   const isDropped = (queue: QueueId): boolean => embedded.isDropped(queue);
+  const hold = (subscription: StoredSubscription): void => {
+    holdings.restore(subscription.queue, queueName(subscription.filter));
+    holdings.add(subscription);
+  };
   const gathering = csOutlives
-    ? new Gathering({ ...ports, sessionStore, isDropped }, leaseClock, open)
+    ? new Gathering({ ...ports, sessionStore, isDropped, hold }, leaseClock, open)
     : undefined;
   const server = new DsLinkServer(ports, gathering);
   if (gathering === undefined) open();
@@ -305,9 +310,9 @@ function restore(
   sessionStore: EmbeddedSessionStore,
   groupStore: EmbeddedGroupStore,
   retained: EmbeddedRetainedStore,
-  holdings: Holdings,
-  groups: SharedGroups,
-  owed: OwedQueues,
+  holdings: LocalHoldings,
+  groups: LocalGroups,
+  owed: LocalOwedQueues,
 ): void {
   for (const group of groupStore.groups) {
     const filter = group.name.slice(group.name.indexOf('/') + 1);

@@ -1,17 +1,17 @@
 import type { SessionWrite } from '@lmqtt/proto/link';
 import type { CsNode } from './cs-node.ts';
 import type { DsEvents } from './events.ts';
+import type { Groups } from './groups.ts';
 import type { LiveSession } from './live-session.ts';
 import type { OwedQueues } from './owed-queues.ts';
 import type { RetainedStore } from './retained-store/retained-store.ts';
 import type { Routes } from './routes.ts';
 import type { SessionStore } from './session-store/session-store.ts';
-import type { SharedGroups } from './shared-groups.ts';
 
 export interface SessionWritePorts {
   readonly sessionStore: SessionStore;
   readonly retained: RetainedStore;
-  readonly groups: SharedGroups;
+  readonly groups: Groups;
   readonly routes: Routes;
   readonly owed: OwedQueues;
   readonly events: DsEvents;

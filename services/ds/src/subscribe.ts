@@ -1,10 +1,11 @@
 import { Cursor } from '@lmqtt/common/cursor';
-import { queueName } from '@lmqtt/common/ids';
+import { type GroupId, queueName } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isValidTopicFilter, parseSharedFilter } from '@lmqtt/common/topic';
 import type { SubscribeAnswer, SubscribeEntry } from '@lmqtt/proto/link';
 import type { AccessControl } from './auth/auth-provider.ts';
 import type { DsEvents } from './events.ts';
+import type { Groups } from './groups.ts';
 import type { Holdings } from './holdings.ts';
 import type { LiveSession } from './live-session.ts';
 import type { OwedQueues } from './owed-queues.ts';
@@ -12,8 +13,6 @@ import type { QueueStore } from './queue-store/queue-store.ts';
 import type { Queue } from './routes.ts';
 import type { SessionStore } from './session-store/session-store.ts';
 import { stateOf, type StoredSubscription } from './session-store/stored-session.ts';
-import type { SharedGroup } from './shared-group.ts';
-import type { SharedGroups } from './shared-groups.ts';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 
 export interface SubscribePorts {
@@ -21,7 +20,7 @@ export interface SubscribePorts {
   readonly holdings: Holdings;
   readonly queueStore: QueueStore;
   readonly sessionStore: SessionStore;
-  readonly groups: SharedGroups;
+  readonly groups: Groups;
   readonly events: DsEvents;
   readonly subscriptionsMax: number;
 }
@@ -63,10 +62,12 @@ export async function subscribe(
   });
   const granted = plans.filter((plan): plan is Plan => typeof plan !== 'number');
   if (granted.length === 0) return plans.map((plan) => refused(plan as number));
-  const queues = await ports.holdings.open(granted.map((plan) => queueName(plan.filter)));
-  const opened: SharedGroup[] = [];
+  let queues: Queue[] = [];
+  const opened: { readonly id: GroupId }[] = [];
   let made: Map<string, StoredSubscription>;
   try {
+    const names = granted.map((plan) => queueName(plan.filter));
+    queues = await ports.holdings.open(names, session);
     made = await store(ports, session, granted, queues, opened);
     for (const subscription of made.values()) {
       const { known } = granted.find((plan) => plan.entry.filter === subscription.filter)!;
@@ -111,7 +112,7 @@ async function store(
   session: LiveSession,
   plans: Plan[],
   queues: Queue[],
-  opened: SharedGroup[],
+  opened: { readonly id: GroupId }[],
 ): Promise<Map<string, StoredSubscription>> {
   const { stored, epoch } = session;
   const made = await prepare(ports, plans, queues, opened);
@@ -144,7 +145,7 @@ function detach(
   subscription: StoredSubscription,
 ): void {
   ports.holdings.disconnect(subscription, session.node);
-  ports.holdings.remove(subscription);
+  ports.holdings.remove(subscription, session.stored);
 }
 
 /** The subscriptions to store; the last of several with one filter counts. */
@@ -152,7 +153,7 @@ async function prepare(
   ports: SubscribePorts,
   plans: Plan[],
   queues: Queue[],
-  opened: SharedGroup[],
+  opened: { readonly id: GroupId }[],
 ): Promise<Map<string, StoredSubscription>> {
   const made = new Map<string, StoredSubscription>();
   // Together, since the store may wait for the disk before it says where a queue ends.
@@ -200,7 +201,7 @@ function refused(reasonCode: number): SubscribeAnswer {
 interface UnsubscribePorts {
   readonly holdings: Holdings;
   readonly sessionStore: SessionStore;
-  readonly groups: SharedGroups;
+  readonly groups: Groups;
   readonly owed: OwedQueues;
   readonly events: DsEvents;
 }

@@ -2,6 +2,7 @@ import { type GroupId, sessionHandle } from '@lmqtt/common/ids';
 import type { SessionWrite } from '@lmqtt/proto/link';
 import type { DsEvents } from './events.ts';
 import type { GroupStore, StoredGroup } from './group-store/group-store.ts';
+import type { Groups } from './groups.ts';
 import type { Holdings } from './holdings.ts';
 import type { LiveSession } from './live-session.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
@@ -21,7 +22,7 @@ interface OpenGroup {
   pins: number;
 }
 
-export interface SharedGroupsPorts {
+export interface LocalGroupsPorts {
   readonly groupStore: GroupStore;
   readonly sessionStore: SessionStore;
   readonly queueStore: QueueStore;
@@ -35,8 +36,8 @@ export interface SharedGroupsPorts {
  * of them is connected, and stays with it while it is the last; QoS 2 stays with its session until
  * that ends, and is then given up. A group lives while it has members.
  */
-export class SharedGroups {
-  readonly #ports: SharedGroupsPorts;
+export class LocalGroups implements Groups {
+  readonly #ports: LocalGroupsPorts;
   readonly #group: GroupPorts;
   readonly #byName = new Map<string, OpenGroup>();
   readonly #byId = new Map<GroupId, OpenGroup>();
@@ -46,7 +47,7 @@ export class SharedGroups {
   /** Not at start, when not all members may be known yet. */
   #settled = false;
 
-  constructor(ports: SharedGroupsPorts) {
+  constructor(ports: LocalGroupsPorts) {
     this.#ports = ports;
     this.#group = {
       ...ports.group,
@@ -58,7 +59,6 @@ export class SharedGroups {
     return this.#byId.size;
   }
 
-  /** The group of a subscription that is being made; {@link unpin} it afterwards. */
   async open(groupName: string, queue: Queue): Promise<SharedGroup> {
     const name = `${groupName}/${queue.name}`;
     let open = this.#byName.get(name);
@@ -71,7 +71,7 @@ export class SharedGroups {
     return open.group;
   }
 
-  unpin(group: SharedGroup): void {
+  unpin(group: { readonly id: GroupId }): void {
     const open = this.#byId.get(group.id);
     if (open === undefined) return;
     open.pins -= 1;
@@ -98,7 +98,6 @@ export class SharedGroups {
     return this.#byId.has(id);
   }
 
-  /** At start: what a connected member has in flight is out with it. */
   restoreOut(session: LiveSession): void {
     const memberships = this.#memberships.get(session);
     if (memberships === undefined) return;
@@ -122,7 +121,6 @@ export class SharedGroups {
     }
   }
 
-  /** A member is connected. */
   join(session: LiveSession, subscription: StoredSubscription): void {
     const open = this.#byId.get(subscription.group!);
     if (open === undefined) return;
@@ -142,7 +140,6 @@ export class SharedGroups {
     this.#ports.group.flush();
   }
 
-  /** The session's connection ended. */
   disconnect(session: LiveSession): void {
     const memberships = this.#memberships.get(session);
     if (memberships === undefined) return;
@@ -161,7 +158,6 @@ export class SharedGroups {
     this.#ports.group.flush();
   }
 
-  /** The session ended, or unsubscribed. */
   leave(session: StoredSession, subscription: StoredSubscription): void {
     const open = this.#byId.get(subscription.group!);
     const member = open?.group.members.get(session);
@@ -184,7 +180,6 @@ export class SharedGroups {
     this.#ports.group.flush();
   }
 
-  /** Before the session's own part of the write is made. */
   write(session: LiveSession, write: SessionWrite): void {
     if (write.kind === 'assigned-done') {
       this.#done(write.group, write.partition, write.offset);

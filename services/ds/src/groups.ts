@@ -1,0 +1,28 @@
+import type { GroupId } from '@lmqtt/common/ids';
+import type { SessionWrite } from '@lmqtt/proto/link';
+import type { LiveSession } from './live-session.ts';
+import type { Queue } from './routes.ts';
+import type { StoredSession, StoredSubscription } from './session-store/stored-session.ts';
+
+/**
+ * Shared groups, as use cases see them: who is a member, and what members have done with. A group
+ * lives while it has members.
+ */
+export interface Groups {
+  readonly count: number;
+  /** The group of a subscription that is being made; `unpin` it afterwards. */
+  open(groupName: string, queue: Queue): Promise<{ readonly id: GroupId }>;
+  unpin(group: { readonly id: GroupId }): void;
+  has(id: GroupId): boolean;
+  /** A member is connected. */
+  join(session: LiveSession, subscription: StoredSubscription): void;
+  /** A connected member was presented: what it has in flight is out with it. */
+  restoreOut(session: LiveSession): void;
+  /** The session's connection ended. */
+  disconnect(session: LiveSession): void;
+  /** The session ended, or unsubscribed. */
+  leave(session: StoredSession, subscription: StoredSubscription): void;
+  /** Before the session's own part of the write is made. */
+  write(session: LiveSession, write: SessionWrite): void;
+  credit(session: LiveSession, messagesTotal: number): void;
+}
