@@ -156,6 +156,12 @@ async function claim(
   node.sessions.set(session.handle, session);
   ports.live.set(session.clientId, session);
   for (const subscription of stored.subscriptions) attach(ports, session, subscription);
+  ports.owed.connected(stored);
+  const settled = ports.holdings.settled();
+  if (settled !== undefined && !(await isSettled(ports, session, settled))) {
+    const reasonCode = ReasonCode.serverUnavailable;
+    return { kind: 'refused', reasonCode, reason: 'its queues are not routed' };
+  }
   ports.events.connected(session, present, request.cleanStart);
   return {
     kind: 'accepted',
@@ -166,6 +172,22 @@ async function claim(
     principal: principalText(principal),
     authenticationData,
   };
+}
+
+/** False: its connection has ended again. */
+async function isSettled(
+  ports: ConnectPorts,
+  session: LiveSession,
+  settled: Promise<void>,
+): Promise<boolean> {
+  try {
+    await settled;
+    return true;
+  } catch {
+    const end = { publishWill: false, sessionExpiryS: undefined, reason: 'not routed' };
+    await disconnect(ports, session, end);
+    return false;
+  }
 }
 
 /** A connection at another ds goes first, as one here does. */

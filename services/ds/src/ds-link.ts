@@ -32,20 +32,23 @@ import { writeSessions } from './session-write.ts';
 import { subscribe, type SubscribePorts, unsubscribe } from './subscribe.ts';
 import type { SysTopics } from './sys-topics.ts';
 
-export interface LinkPorts extends ConnectPorts, SubscribePorts, SessionWritePorts {
-  readonly registry: Registry;
+export interface UseCasePorts extends ConnectPorts, SubscribePorts, SessionWritePorts {
   readonly publisher: Publisher;
   readonly sys: SysTopics;
 }
 
+export interface LinkPorts extends UseCasePorts {
+  readonly registry: Registry;
+}
+
 /** What one cs calls: each call goes to its use case, with the node it came from. */
-class DsLink implements Link {
+export class DsLink implements Link {
   readonly leaseEndsMs: number = Infinity;
   readonly up: boolean = true;
-  readonly #ports: LinkPorts;
+  readonly #ports: UseCasePorts;
   readonly #node: CsNode;
 
-  constructor(ports: LinkPorts, node: CsNode) {
+  constructor(ports: UseCasePorts, node: CsNode) {
     this.#ports = ports;
     this.#node = node;
   }

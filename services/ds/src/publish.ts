@@ -12,6 +12,8 @@ import type { RetainedStore } from './retained-store/retained-store.ts';
 import type { Route, Routes } from './routes.ts';
 import type { StoredSession } from './session-store/stored-session.ts';
 
+const noQueues: readonly QueueId[] = [];
+
 /** A publish on its way through the store. */
 class PendingAppend implements Append {
   readonly message: Message;
@@ -30,14 +32,14 @@ class PendingAppend implements Append {
 
   constructor(
     message: Message,
-    route: Route,
+    queues: readonly QueueId[],
     lane: string,
     inbound: InboundId | undefined,
     publish: Publish | undefined,
     session: StoredSession | undefined,
   ) {
     this.message = message;
-    this.queues = route.queueIds;
+    this.queues = queues;
     this.lane = lane;
     this.inbound = inbound;
     this.publish = publish;
@@ -65,6 +67,8 @@ export class Publisher {
   readonly #retained: RetainedStore;
   readonly #events: DsEvents;
   readonly #queueQos0: boolean;
+  /** The store wants every message, also one that nobody holds a queue for. */
+  readonly #everything: boolean;
   readonly #retainedMax: number;
   readonly #answers = new Map<CsNode, Answers[]>();
   readonly #openInbound = new Map<string, PendingAppend>();
@@ -78,6 +82,7 @@ export class Publisher {
     events: DsEvents,
     queueQos0: boolean,
     retainedMax: number,
+    everything = false,
   ) {
     this.#nodes = nodes;
     this.#access = access;
@@ -87,6 +92,7 @@ export class Publisher {
     this.#events = events;
     this.#queueQos0 = queueQos0;
     this.#retainedMax = retainedMax;
+    this.#everything = everything;
   }
 
   publish(node: CsNode, batch: Publish[]): void {
@@ -103,6 +109,7 @@ export class Publisher {
       if (publish.reasonCode !== 0) continue;
       if (message.qos === 0 && !this.#queueQos0) {
         this.#passOn(message, route);
+        if (this.#everything) appends.push(passedOn(message, session.lane));
         continue;
       }
       let inbound: InboundId | undefined;
@@ -122,7 +129,7 @@ export class Publisher {
       const answered = message.qos === 0 ? undefined : publish;
       const append = new PendingAppend(
         message,
-        route,
+        route.queueIds,
         session.lane,
         inbound,
         answered,
@@ -154,23 +161,35 @@ export class Publisher {
     if (message.qos === 0 && !this.#queueQos0) {
       this.#passOn(message, route);
       this.#flush();
-      answered(0);
+      if (this.#everything) this.#appendOwn(passedOn(message, lane), answered);
+      else answered(0);
       return;
     }
-    const append = new PendingAppend(message, route, lane, undefined, undefined, undefined);
-    this.#queueStore.append([append], () => {
-      if (append.reasonCode !== 0 || !message.retain || append.retained) {
-        answered(append.reasonCode);
-        return;
-      }
-      this.#retained.put(message, append.orderKey, answered);
-    });
+    const append = new PendingAppend(
+      message,
+      route.queueIds,
+      lane,
+      undefined,
+      undefined,
+      undefined,
+    );
+    this.#appendOwn(append, answered);
     if (append.orderKey === undefined) return;
     accepted();
     if (message.retain) {
       append.retained = true;
       this.#retained.put(message, append.orderKey);
     }
+  }
+
+  #appendOwn(append: PendingAppend, answered: (reasonCode: number) => void): void {
+    this.#queueStore.append([append], () => {
+      if (append.reasonCode !== 0 || !append.message.retain || append.retained) {
+        answered(append.reasonCode);
+        return;
+      }
+      this.#retained.put(append.message, append.orderKey, answered);
+    });
   }
 
   #judge(session: LiveSession, publish: Publish): number {
@@ -216,7 +235,8 @@ export class Publisher {
 
   /** QoS 0: to whoever is there, at once. */
   #passOn(message: Message, route: Route): void {
-    if (message.retain && this.#retained.admits(message)) this.#retained.put(message, undefined);
+    if (message.retain && !this.#everything && this.#retained.admits(message))
+      this.#retained.put(message, undefined);
     message.entries = route.unstored;
     for (const node of route.nodes) node.push(message);
     for (const group of route.groups) group.give(message);
@@ -285,6 +305,11 @@ export class Publisher {
   forget(node: CsNode): void {
     this.#answers.delete(node);
   }
+}
+
+/** QoS 0 that has gone to whoever is there: stored for those who read the store itself. */
+function passedOn(message: Message, lane: string): PendingAppend {
+  return new PendingAppend(message, noQueues, lane, undefined, undefined, undefined);
 }
 
 function send(answers: Answers): void {

@@ -5,6 +5,7 @@ import { TopicTrie } from '@lmqtt/common/topic-trie';
 import type { Position } from '@lmqtt/proto/link';
 import type { Outlet } from './outlet.ts';
 import type { RouteChange } from './registry/registry.ts';
+import type { ClusterRouteChange } from './registry/route-log.ts';
 import { FewOrMany } from './few-or-many.ts';
 import type { StoredSubscription } from './session-store/stored-session.ts';
 
@@ -19,10 +20,18 @@ export interface GroupOutlet {
   arrived(entry: QueueEntry, message: Message): void;
 }
 
+/** Sessions of that cs that live at that ds. */
+export interface Wanted {
+  readonly node: NodeId;
+  readonly ds: NodeId;
+}
+
 /** A queue as routing sees it, and who holds it. */
 export class Queue {
   readonly id: QueueId;
   readonly name: QueueName;
+  /** The store's own name for it; '': it has none. */
+  readonly place: string;
   /** Subscriptions of sessions that this ds knows, connected or not; not by a group. */
   readonly holders: FewOrMany<StoredSubscription> = new FewOrMany();
   /** Subscribes under way. */
@@ -33,13 +42,16 @@ export class Queue {
   moved = false;
   /** Nodes with a connected session that subscribes to it, not by a group. */
   nodes: Outlet[] = none;
+  /** In a cluster: who wants its messages, whether or not that cs is attached here. */
+  wanted: Wanted[] = none;
   groups: GroupOutlet[] | undefined = undefined;
   /** Set when its generation is over. */
   closed = false;
 
-  constructor(id: QueueId, name: QueueName) {
+  constructor(id: QueueId, name: QueueName, place = '') {
     this.id = id;
     this.name = name;
+    this.place = place;
   }
 }
 
@@ -109,9 +121,15 @@ export class Routes {
     return route;
   }
 
-  apply(change: RouteChange): void {
+  apply(change: RouteChange | ClusterRouteChange): void {
+    if (change.kind === 'reset') {
+      this.#reset();
+      return;
+    }
     if (change.kind === 'open') {
-      const queue = new Queue(change.queue, change.name);
+      if (this.#byId.has(change.queue)) return;
+      const place = 'place' in change ? change.place : '';
+      const queue = new Queue(change.queue, change.name, place);
       this.#byId.set(queue.id, queue);
       this.#byName.set(queue.name, queue);
       this.#trie.add(queue.name, queue);
@@ -125,6 +143,11 @@ export class Routes {
       this.#byId.delete(queue.id);
       if (this.#byName.get(queue.name) === queue) this.#byName.delete(queue.name);
       this.#trie.remove(queue.name, queue);
+    } else if ('ds' in change) {
+      const { node, ds } = change;
+      const others = queue.wanted.filter((one) => one.node !== node || one.ds !== ds);
+      queue.wanted = change.kind === 'interest' ? [...others, { node, ds }] : others;
+      this.#wantedBy(queue);
     } else {
       const others = queue.nodes.filter((node) => node.id !== change.node);
       const node = this.#nodes.get(change.node);
@@ -133,6 +156,33 @@ export class Routes {
       else queue.nodes = others.length === 0 ? none : others;
     }
     this.changed(queue);
+  }
+
+  /** A cs is attached here, or is no more: what it wants goes there, or nowhere. */
+  nodeChanged(node: NodeId): void {
+    for (const queue of this.#byId.values()) {
+      if (!queue.wanted.some((one) => one.node === node)) continue;
+      this.#wantedBy(queue);
+      this.changed(queue);
+    }
+  }
+
+  #wantedBy(queue: Queue): void {
+    const nodes: Outlet[] = [];
+    for (const { node } of queue.wanted) {
+      const outlet = this.#nodes.get(node);
+      if (outlet !== undefined && !nodes.includes(outlet)) nodes.push(outlet);
+    }
+    queue.nodes = nodes.length === 0 ? none : nodes;
+  }
+
+  /** Everything is told again: queues stay themselves, what nobody tells of is not wanted. */
+  #reset(): void {
+    for (const queue of this.#byId.values()) {
+      queue.wanted = none;
+      queue.nodes = none;
+    }
+    this.#forgetAll();
   }
 
   /** Its groups or nodes have changed. */

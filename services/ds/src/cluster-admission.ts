@@ -1,0 +1,216 @@
+import {
+  type ClientId,
+  csOfLane,
+  laneName,
+  type NodeId,
+  type SessionHandle,
+} from '@lmqtt/common/ids';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import type { ConnectionEnd, Downstream, PresentedSession, Refusal } from '@lmqtt/proto/link';
+import { CsNode } from './cs-node.ts';
+import { disconnect, stopGraceMs, takeOffNode } from './disconnect.ts';
+import { type Admitted, DsLink, type UseCasePorts } from './ds-link.ts';
+import type { LiveSession } from './live-session.ts';
+import { NodeIdInUse } from './node-id-in-use.ts';
+import type { Outlet } from './outlet.ts';
+import { presentationOf, type PresentPorts, takeUp } from './present.ts';
+import type { EndedNode, Nodes } from './registry/nodes.ts';
+import type { Routes } from './routes.ts';
+import type { ClusterSessionStore } from './session-store/session-store.ts';
+
+export interface ClusterAdmissionPorts extends UseCasePorts, PresentPorts {
+  readonly sessionStore: ClusterSessionStore;
+  readonly registeredNodes: Nodes;
+  /** Where pushes for a cs go: one of its lanes here. */
+  readonly outlets: Map<NodeId, Outlet>;
+  readonly routes: Routes;
+  /** Of this ds. */
+  readonly self: NodeId;
+  /** Tells a cs how far the queues that it wants have come, as far as this ds has seen. */
+  tellEnds(cs: Outlet): void;
+}
+
+const presentedAtOnce = 500;
+
+/**
+ * Where the lanes of cs nodes attach to one of several ds. A lane may come at any time with the
+ * sessions that it had at another ds; the store sees to it that only one ds writes for each. The
+ * lease is of the cs, whichever lane is heard.
+ */
+export class ClusterAdmission {
+  readonly #ports: ClusterAdmissionPorts;
+  readonly #instances = new Map<NodeId, string>();
+  readonly #listeners: ((node: NodeId) => void)[] = [];
+
+  constructor(ports: ClusterAdmissionPorts) {
+    this.#ports = ports;
+    ports.registeredNodes.onEnded((ended) => {
+      if (ended.role === 'cs') this.#csEnded(ended);
+    });
+    ports.sessionStore.onFenced((stored) => {
+      const session = ports.live.get(stored.clientId);
+      if (session?.stored === stored) this.#fenced(session, ReasonCode.sessionTakenOver);
+    });
+  }
+
+  get leaseMs(): number {
+    return this.#ports.registeredNodes.leaseMs;
+  }
+
+  async admit(
+    downstream: Downstream,
+    instance: string,
+    sessions: PresentedSession[],
+  ): Promise<Admitted> {
+    const { nodes, registeredNodes, events } = this.#ports;
+    const cs = csOfLane(downstream.node);
+    if (nodes.has(downstream.node)) {
+      if (this.#instances.get(downstream.node) !== instance) throw new NodeIdInUse(cs);
+      this.#drop(downstream.node);
+    }
+    await registeredNodes.join({
+      id: cs,
+      role: 'cs',
+      instance,
+      version: '',
+      address: '',
+      startedAtMs: 0,
+    });
+    const node = new CsNode(downstream);
+    nodes.set(node.id, node);
+    this.#instances.set(node.id, instance);
+    this.#chooseOutlet(cs);
+    const refusals: Refusal[] = [];
+    const ended: { readonly session: LiveSession; readonly end: ConnectionEnd }[] = [];
+    for (let at = 0; at < sessions.length; at += presentedAtOnce)
+      await this.#takeUp(node, sessions.slice(at, at + presentedAtOnce), refusals, ended);
+    await this.#durable();
+    for (const { session, end } of ended) void disconnect(this.#ports, session, end);
+    events.nodeAttached(node.id, instance, refusals.length);
+    setImmediate(() => {
+      if (!node.over) this.#ports.tellEnds(node);
+    });
+    return { link: new DsLink(this.#ports, node), refusals };
+  }
+
+  renew(node: NodeId, connections = 0): Promise<boolean> {
+    const instance = this.#instances.get(node);
+    if (instance === undefined) return Promise.resolve(false);
+    return this.#ports.registeredNodes.renew(csOfLane(node), instance, connections);
+  }
+
+  /** A planned stop of the lane; of its cs, where it has no other here. */
+  async detach(id: NodeId): Promise<void> {
+    const node = this.#ports.nodes.get(id);
+    if (node === undefined) return;
+    const instance = this.#instances.get(id)!;
+    const end = { publishWill: true, sessionExpiryS: undefined, reason: 'node left' };
+    for (const connecting of node.connecting.values()) connecting.gone = end;
+    await Promise.all(
+      [...node.sessions.values()].map((session) =>
+        disconnect(this.#ports, session, end, stopGraceMs),
+      ),
+    );
+    this.#drop(id);
+    const cs = csOfLane(id);
+    if (![...this.#ports.nodes.keys()].some((lane) => csOfLane(lane) === cs))
+      await this.#ports.registeredNodes.leave(cs, instance);
+  }
+
+  /** Its lease was judged, or it has left: told before its sessions end. */
+  onNodeEnded(listener: (node: NodeId) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  clientOf(node: NodeId, session: SessionHandle): ClientId | undefined {
+    return this.#ports.nodes.get(node)?.sessions.get(session)?.clientId;
+  }
+
+  /** Asks a connection of another ds to go, by way of our own stream to its cs. */
+  kickAt(cs: NodeId, session: SessionHandle): void {
+    this.#ports.outlets.get(cs)?.downstream.kick(session, ReasonCode.sessionTakenOver);
+  }
+
+  async #takeUp(
+    node: CsNode,
+    sessions: PresentedSession[],
+    refusals: Refusal[],
+    ended: { readonly session: LiveSession; readonly end: ConnectionEnd }[],
+  ): Promise<void> {
+    const { sessionStore, live } = this.#ports;
+    const answers = await Promise.all(
+      sessions.map((presented) =>
+        sessionStore.present(presentationOf(this.#ports, node, presented)),
+      ),
+    );
+    for (const [index, presented] of sessions.entries()) {
+      const before = live.get(presented.clientId);
+      const answer = answers[index]!;
+      if (answer.kind === 'taken up' && before !== undefined) this.#forget(before);
+      const taken = takeUp(this.#ports, node, presented, answer);
+      if (taken.kind === 'refused')
+        refusals.push({ session: presented.session, reasonCode: taken.reasonCode });
+      else if (presented.end !== undefined)
+        ended.push({ session: taken.session, end: presented.end });
+    }
+    await this.#ports.holdings.settled();
+  }
+
+  #durable(): Promise<void> {
+    return new Promise((resolve) => this.#ports.sessionStore.commit(resolve));
+  }
+
+  /** Another ds ends its stored sessions, or they were ended: nothing of it counts any more. */
+  #csEnded({ id, left }: EndedNode): void {
+    for (const lane of [...this.#ports.nodes.keys()]) {
+      if (csOfLane(lane) !== id) continue;
+      const { size } = this.#ports.nodes.get(lane)!.sessions;
+      this.#ports.events.nodeEnded(lane, size, left ? 'node left' : 'node gone');
+      for (const listener of this.#listeners) listener(lane);
+      this.#drop(lane);
+    }
+  }
+
+  /** Without a word to the store. */
+  #drop(lane: NodeId): void {
+    const { nodes, publisher } = this.#ports;
+    const node = nodes.get(lane);
+    if (node === undefined) return;
+    node.over = true;
+    const end = { publishWill: true, sessionExpiryS: undefined, reason: 'node gone' };
+    for (const connecting of node.connecting.values()) connecting.gone = end;
+    for (const session of [...node.sessions.values()]) this.#forget(session);
+    nodes.delete(lane);
+    this.#instances.delete(lane);
+    publisher.forget(node);
+    this.#chooseOutlet(csOfLane(lane));
+  }
+
+  #fenced(session: LiveSession, reasonCode: number): void {
+    session.node.downstream.kick(session.handle, reasonCode);
+    this.#forget(session);
+  }
+
+  /** The store has given it to another, or will end it. */
+  #forget(session: LiveSession): void {
+    if (session.closing) return;
+    takeOffNode(this.#ports, session);
+    if (this.#ports.live.get(session.clientId) === session)
+      this.#ports.live.delete(session.clientId);
+    session.end();
+  }
+
+  /** The lane that was made for this ds stays longest. */
+  #chooseOutlet(cs: NodeId): void {
+    const { nodes, outlets, routes, self } = this.#ports;
+    let best: CsNode | undefined;
+    for (const node of nodes.values()) {
+      if (csOfLane(node.id) !== cs || node.over) continue;
+      if (best === undefined || laneName(node.id) === self) best = node;
+    }
+    if (outlets.get(cs) === best) return;
+    if (best === undefined) outlets.delete(cs);
+    else outlets.set(cs, best);
+    routes.nodeChanged(cs);
+  }
+}

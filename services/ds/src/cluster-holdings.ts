@@ -1,0 +1,131 @@
+import { csOfLane, type NodeId, type QueueId, type QueueName } from '@lmqtt/common/ids';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import { StoreFailure } from '@lmqtt/common/store-failure';
+import type { Holdings, Opener } from './holdings.ts';
+import type { Outlet } from './outlet.ts';
+import { isOwed } from './owed-queues.ts';
+import type { RouteLog, RouteOpening } from './registry/route-log.ts';
+import type { GroupOutlet, Queue, Routes } from './routes.ts';
+import type { StoredSession, StoredSubscription } from './session-store/stored-session.ts';
+
+/** How many connected sessions of a cs subscribe to a queue, here. */
+interface Interest {
+  readonly queue: QueueId;
+  readonly name: QueueName;
+  readonly place: string;
+  readonly node: NodeId;
+  sessions: number;
+}
+
+/**
+ * What this ds holds, and tells the registry that it holds. Queues are closed by the registry, when
+ * nobody in the cluster has held them for long; so nothing is lost where something is let go of a
+ * little late, or held twice.
+ */
+export class ClusterHoldings implements Holdings {
+  readonly #routes: Routes;
+  readonly #log: RouteLog;
+  readonly #placeOf: (name: QueueName) => string;
+  readonly #interests = new Map<QueueId, Interest[]>();
+  #settling: Promise<unknown>[] = [];
+
+  constructor(routes: Routes, log: RouteLog, placeOf: (name: QueueName) => string) {
+    this.#routes = routes;
+    this.#log = log;
+    this.#placeOf = placeOf;
+    log.held(() => this.#held());
+  }
+
+  async open(names: readonly QueueName[], { stored, node }: Opener): Promise<Queue[]> {
+    const ids = await this.#log.open(
+      names.map((name) => ({
+        name,
+        place: this.#placeOf(name),
+        holder: stored.persistent ? stored.clientId : undefined,
+        node: csOfLane(node.id),
+      })),
+    );
+    return ids.map((id, index) => {
+      const queue = this.#routes.queue(id);
+      if (queue === undefined)
+        throw new StoreFailure(`queue ${names[index]} was closed`, ReasonCode.serverUnavailable);
+      queue.pins += 1;
+      return queue;
+    });
+  }
+
+  unpin(queue: Queue): void {
+    queue.pins -= 1;
+  }
+
+  /** It was opened for this session. */
+  add(): void {}
+
+  remove(subscription: StoredSubscription, stored: StoredSession): void {
+    if (subscription.group !== undefined) return;
+    if (!stored.removed && isOwed(stored, subscription.queue)) return;
+    this.letGo(subscription.queue, stored);
+  }
+
+  letGo(queue: QueueId, stored: StoredSession): void {
+    const subscribed = stored.subscriptions.some(
+      (one) => one.queue === queue && one.group === undefined,
+    );
+    if (stored.removed || !subscribed) this.#log.release(queue, stored.clientId);
+  }
+
+  addGroup(queue: Queue, group: GroupOutlet): void {
+    queue.groups = [...(queue.groups ?? []), group];
+    this.#routes.changed(queue);
+  }
+
+  removeGroup(queue: Queue, group: GroupOutlet): void {
+    const others = queue.groups?.filter((one) => one !== group);
+    queue.groups = others?.length === 0 ? undefined : others;
+    this.#routes.changed(queue);
+  }
+
+  connect(subscription: StoredSubscription, outlet: Outlet): void {
+    const queue = this.#routes.queue(subscription.queue);
+    if (queue === undefined || subscription.group !== undefined || subscription.live) return;
+    subscription.live = true;
+    const node = csOfLane(outlet.id);
+    const known = this.#interests.get(queue.id)?.find((one) => one.node === node);
+    if (known !== undefined) {
+      known.sessions += 1;
+      return;
+    }
+    const { id, name, place } = queue;
+    const interest = { queue: id, name, place, node, sessions: 1 };
+    this.#interests.set(id, [...(this.#interests.get(id) ?? []), interest]);
+    // Known where it was just opened; otherwise a session came with it.
+    const told = this.#log.open([{ name, place, holder: undefined, node }]);
+    told.catch(() => {});
+    this.#settling.push(told);
+  }
+
+  disconnect(subscription: StoredSubscription, outlet: Outlet): void {
+    if (!subscription.live) return;
+    subscription.live = false;
+    const interests = this.#interests.get(subscription.queue);
+    const node = csOfLane(outlet.id);
+    const known = interests?.find((one) => one.node === node);
+    if (interests === undefined || known === undefined) return;
+    known.sessions -= 1;
+    if (known.sessions > 0) return;
+    if (interests.length === 1) this.#interests.delete(subscription.queue);
+    else interests.splice(interests.indexOf(known), 1);
+    this.#log.uninterested(subscription.queue, node);
+  }
+
+  settled(): Promise<void> | undefined {
+    if (this.#settling.length === 0) return undefined;
+    return Promise.all(this.#settling.splice(0)).then(() => undefined);
+  }
+
+  *#held(): Iterable<RouteOpening & { readonly queue: QueueId }> {
+    for (const interests of this.#interests.values())
+      for (const { queue, name, place, node } of interests)
+        yield { queue, name, place, node, holder: undefined };
+  }
+}
