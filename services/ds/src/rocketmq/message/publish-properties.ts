@@ -111,37 +111,64 @@ export function readPublishProperties(bytes: Buffer): PublishProperties {
   return read;
 }
 
-/** In the order of the layout, then what it does not name. undefined: there are none. */
+/**
+ * In the order of the layout, then what it does not name. Other producers can write any layout: what may not repeat stands
+ * there once. undefined: there are none.
+ */
 export function encodePublishProperties(properties: PublishProperties): Buffer | undefined {
   const layout = properties.layout + unnamed(properties);
-  const pieces: Buffer[] = [];
+  const into = Buffer.allocUnsafe(encodedBytes(properties, layout));
+  let end = 0;
   let user = 0;
+  let seen = '';
   const text = (value: string) => {
-    const bytes = Buffer.from(value);
-    pieces.push(lengthOf(bytes), bytes);
+    const bytes = into.write(value, end + 2);
+    into.writeUInt16BE(bytes, end);
+    end += 2 + bytes;
   };
   for (const letter of layout) {
-    if (letter === 'f') {
-      pieces.push(Buffer.of(id.payloadFormatIndicator, properties.payloadFormatIndicator ?? 0));
-    } else if (letter === 't') {
-      pieces.push(Buffer.of(id.contentType));
-      text(properties.contentType ?? '');
-    } else if (letter === 'r') {
-      pieces.push(Buffer.of(id.responseTopic));
-      text(properties.responseTopic ?? '');
-    } else if (letter === 'c') {
-      const data = properties.correlationData ?? Buffer.alloc(0);
-      pieces.push(Buffer.of(id.correlationData), lengthOf(data), data);
-    } else if (letter === 'u') {
+    if (letter === 'u') {
       const pair = properties.userProperties[user];
       user += 1;
       if (pair === undefined) continue;
-      pieces.push(Buffer.of(id.userProperty));
+      into[end++] = id.userProperty;
       text(pair.key);
       text(pair.value);
+      continue;
+    }
+    if (seen.includes(letter)) continue;
+    seen += letter;
+    if (letter === 'f') {
+      into[end++] = id.payloadFormatIndicator;
+      into[end++] = properties.payloadFormatIndicator ?? 0;
+    } else if (letter === 't') {
+      into[end++] = id.contentType;
+      text(properties.contentType ?? '');
+    } else if (letter === 'r' && properties.responseTopic !== undefined) {
+      into[end++] = id.responseTopic;
+      text(properties.responseTopic);
+    } else if (letter === 'c') {
+      const data = properties.correlationData;
+      const bytes = data?.length ?? 0;
+      into[end++] = id.correlationData;
+      into.writeUInt16BE(bytes, end);
+      data?.copy(into, end + 2);
+      end += 2 + bytes;
     }
   }
-  return pieces.length === 0 ? undefined : Buffer.concat(pieces);
+  return end === 0 ? undefined : into.subarray(0, end);
+}
+
+/** At least; exact where no layout says what is not there. */
+function encodedBytes(properties: PublishProperties, layout: string): number {
+  let bytes = 3 * layout.length;
+  bytes += Buffer.byteLength(properties.contentType ?? '');
+  bytes += Buffer.byteLength(properties.responseTopic ?? '');
+  bytes += properties.correlationData?.length ?? 0;
+  for (const { key, value } of properties.userProperties) {
+    bytes += 2 + Buffer.byteLength(key) + Buffer.byteLength(value);
+  }
+  return bytes;
 }
 
 function unnamed(properties: PublishProperties): string {
@@ -156,15 +183,18 @@ function unnamed(properties: PublishProperties): string {
   return rest + 'u'.repeat(Math.max(0, properties.userProperties.length - users));
 }
 
-function lengthOf(bytes: Buffer): Buffer {
-  return Buffer.of(bytes.length >> 8, bytes.length & 0xff);
-}
-
 const illegalInText = /[\0\p{Cs}]/u;
 
 /** Whether other producers' text can go out as a string of MQTT, section 1.5.4. */
 export function isMqttText(text: string): boolean {
-  return Buffer.byteLength(text) <= 65_535 && !illegalInText.test(text);
+  // No UTF-16 unit takes more than three bytes.
+  if (text.length * 3 > 65_535 && Buffer.byteLength(text) > 65_535) return false;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === 0) return false;
+    if (code > 0x7f) return !illegalInText.test(text);
+  }
+  return true;
 }
 
 /** Whether the bytes can be a text among RocketMQ's properties as they are. */
