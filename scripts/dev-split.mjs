@@ -6,12 +6,10 @@
 //
 // The first cs has the ports that are given, each further one the next; ds has the ops port, and
 // the cs those after it. A port of 0 is any free one.
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 
 import { setUpPrograms } from './checkout.mjs';
+import { Foreground } from './foreground.mjs';
 
 const given = {
   cs: '2',
@@ -40,72 +38,19 @@ for (const name of ['cs', 'rpc-port', 'mqtt-port', 'ws-port', 'ops-port']) {
 /** The port of the nth process that has such a one, from 0. */
 const port = (name, index) => (given[name] === '0' ? '0' : String(Number(given[name]) + index));
 
-const main = join(import.meta.dirname, '../services/standalone/dist/src/main.js');
 const nameColumns = 'ds'.length + String(nodes).length + 1;
+const foreground = new Foreground('dev:split', nameColumns, console.log);
 const secret = randomBytes(16).toString('hex');
-/** In the order of their start. */
-const running = [];
-let stopping;
+/** The cs end first, since they take leave of ds. */
+const rowOf = { ds: 0, cs: 1 };
 
 function start(command, name, flags) {
-  const process_ = spawn(
-    process.execPath,
-    ['--enable-source-maps', main, command, ...flags, ...further],
-    {
-      // A group of its own: Ctrl-C comes to us alone, and we end the cs before their ds.
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: {
-        LMQTT_LOG_LEVEL: 'warn',
-        ...process.env,
-        ...{ LMQTT_CLUSTER_SECRET: secret, LMQTT_NODE_ID: name },
-      },
-    },
-  );
-  const label = name.padEnd(nameColumns);
-  const ended = new Promise((resolve) => process_.once('close', resolve));
-  const ready = new Promise((resolve) => {
-    createInterface({ input: process_.stdout }).on('line', (line) => {
-      console.log(`${label} | ${line}`);
-      if (line.startsWith('ready ')) resolve(line);
-    });
-  });
-  createInterface({ input: process_.stderr }).on('line', (line) => {
-    console.error(`${label} | ${line}`);
-  });
-  const child = { process: process_, ready, ended };
-  running.push(child);
-  void ended.then((code) => {
-    if (stopping !== undefined) return;
-    console.error(`dev:split: ${name} ended with ${code ?? 'a signal'}`);
-    void stop('SIGTERM', 1);
-  });
-  return child;
-}
-
-/** The cs first, since they take leave of ds. */
-function stop(signal, code) {
-  stopping ??= (async () => {
-    const [ds, ...cs] = running;
-    for (const child of cs) child.process.kill(signal);
-    await Promise.all(cs.map((child) => child.ended));
-    ds?.process.kill(signal);
-    await ds?.ended;
-    process.exit(code);
-  })();
-  return stopping;
-}
-
-/** One key press comes twice where npm passes it on. */
-const samePressMs = 300;
-let firstPressMs;
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-  process.on(signal, () => {
-    firstPressMs ??= performance.now();
-    void stop('SIGTERM', 0);
-    if (performance.now() - firstPressMs < samePressMs) return;
-    for (const child of running) child.process.kill('SIGKILL');
-  });
+  const env = {
+    LMQTT_LOG_LEVEL: 'warn',
+    ...process.env,
+    ...{ LMQTT_CLUSTER_SECRET: secret, LMQTT_NODE_ID: name },
+  };
+  return foreground.start(rowOf[command], name, command, [...flags, ...further], { env });
 }
 
 setUpPrograms();
@@ -121,4 +66,6 @@ const cs = Array.from({ length: nodes }, (_, index) =>
   ]),
 );
 await Promise.all(cs.map((child) => child.ready));
-if (stopping === undefined) console.log(`dev:split: ds and ${nodes} cs run; Ctrl-C stops them`);
+if (!foreground.isStopping) {
+  console.log(`dev:split: ds and ${nodes} cs run; Ctrl-C stops them`);
+}

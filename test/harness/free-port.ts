@@ -12,7 +12,7 @@ const portsEach = 251;
 
 let asked = process.pid * portsEach;
 
-async function isFree(port: number): Promise<boolean> {
+export async function isFree(port: number): Promise<boolean> {
   const server = createServer();
   server.listen({ port, host: '127.0.0.1', exclusive: true });
   try {

@@ -2,7 +2,15 @@
 // files start at the same time: one of them runs Maven, the others wait for it. A folder by its
 // final name is complete, since it is filled under another.
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -98,6 +106,10 @@ export async function ensureJars(version: string = wantedVersion()): Promise<str
   try {
     // Somebody may have been done between the look and the lock.
     if (existsSync(lib)) return lib;
+    // Of those who ended over it.
+    for (const name of readdirSync(folder).filter((each) => each.startsWith('lib-'))) {
+      rmSync(join(folder, name), { recursive: true });
+    }
     await runMaven(version, filling);
     renameSync(filling, lib);
     return lib;

@@ -103,11 +103,11 @@ export class RocketmqServer {
   async start(): Promise<void> {
     const { folder, conf, lib, mainClass, args, readyLine, untilReady } = this.#options;
     const java = mustFindProgram('java');
+    rmSync(join(folder, 'tmp'), { recursive: true, force: true });
     mkdirSync(join(folder, 'tmp'), { recursive: true });
     mkdirSync(join(folder, 'conf'), { recursive: true });
     for (const [name, text] of Object.entries(conf)) writeFileSync(this.confFile(name), text);
-    const classPath = `${join(folder, 'conf')}:${lib}/*`;
-    const command = [java, ...jvmArgsOf(this.#options), '-cp', classPath, mainClass, ...args];
+    const command = [java, ...jvmArgsOf(this.#options), '-cp', `${lib}/*`, mainClass, ...args];
     const [program = '', ...rest] = limited(command, this.#options.openFilesMax);
     const { PATH, HOME } = process.env;
     this.#process.run({ program, args: rest, env: { PATH, HOME }, cwd: folder, ownGroup: true });
