@@ -64,12 +64,13 @@ const areas = [
   { name: 'ds/root', at: 'services/ds/src/service.ts', may: everything },
   { name: 'ds/journal', at: 'services/ds/src/journal/', may: ['common'] },
   { name: 'ds/auth', at: 'services/ds/src/auth/', may: ['common', 'proto'] },
+  { name: 'ds/redis', at: 'services/ds/src/redis/', may: ['common'] },
   { name: 'ds/rpc', at: 'services/ds/src/rpc/', may: ['common', 'proto', 'proto/stream'] },
   { name: 'ds/remoting', at: 'services/ds/src/rocketmq/remoting/', may: ['common'] },
   ...portFolders.map((port) => ({
     name: `ds/${port}`,
     at: `services/ds/src/${port}/`,
-    may: ['common', 'proto', 'ds/journal', 'ds/remoting', 'ds/top', 'ds/ports'],
+    may: ['common', 'proto', 'ds/journal', 'ds/redis', 'ds/remoting', 'ds/top', 'ds/ports'],
   })),
   {
     name: 'ds/top',
@@ -98,7 +99,11 @@ const isPort = (path) =>
   /^services\/ds\/src\/auth\/(auth-provider|enhanced-auth)\.ts$/.test(path);
 
 const isAdapter = (path) =>
-  portFolders.some((port) => path.startsWith(`services/ds/src/${port}/embedded`)) ||
+  portFolders.some((port) =>
+    [`services/ds/src/${port}/embedded`, `services/ds/src/${port}/redis.ts`].some((at) =>
+      path.startsWith(at),
+    ),
+  ) ||
   path === 'services/cs/src/link/fixed-directory.ts' ||
   authAdapters.some((name) => path === `services/ds/src/auth/${name}.ts`);
 

@@ -32,6 +32,7 @@ const secretKeys = [
   'opsToken',
   'password',
   'payload',
+  'redisUrl',
   'secret',
   'secretKey',
   'token',

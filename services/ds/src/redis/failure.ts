@@ -37,6 +37,9 @@ export function failureOf(error: unknown): RedisUnavailable | RedisRefused {
       ? new RedisUnavailable(error.message, 'not done')
       : new RedisRefused(error.message);
   }
-  const notSent = error.message.includes('enableOfflineQueue');
-  return new RedisUnavailable(error.message, notSent ? 'not done' : 'unknown');
+  if (error.message.includes('enableOfflineQueue')) {
+    return new RedisUnavailable('no connection', 'not done');
+  }
+  const lost = error.name === 'MaxRetriesPerRequestError' || error.message.includes('is closed');
+  return new RedisUnavailable(lost ? 'the connection was lost' : error.message, 'unknown');
 }
