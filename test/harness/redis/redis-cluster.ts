@@ -16,9 +16,9 @@ export class RedisCluster {
     this.nodes = nodes;
   }
 
-  /** `host:port` of each, separated by commas. */
-  get addresses(): string {
-    return this.nodes.map((node) => node.address).join(',');
+  /** As REDIS_URL takes it. */
+  get url(): string {
+    return `redis://${this.nodes.map((node) => node.address).join(',')}`;
   }
 
   /** Every node sees all slots served. */

@@ -26,9 +26,10 @@ export class RedisSentinel {
     this.sentinels = sentinels;
   }
 
-  /** `host:port` of each sentinel, separated by commas. */
-  get addresses(): string {
-    return this.sentinels.map((sentinel) => sentinel.address).join(',');
+  /** As REDIS_URL takes it. */
+  get url(): string {
+    const addresses = this.sentinels.map((sentinel) => sentinel.address).join(',');
+    return `redis-sentinel://${addresses}/${this.masterName}`;
   }
 
   /** The port of the master that the sentinel names to clients. */

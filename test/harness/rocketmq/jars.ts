@@ -71,7 +71,7 @@ function takeLock(lock: string): boolean {
 /** What Maven said first, without its frame. */
 function complaintOf(error: unknown): string {
   const { stdout = '', message = '' } = error as { stdout?: string; message?: string };
-  const line = /^\[ERROR\] (.*)$/m.exec(stdout)?.[1];
+  const line = /\[ERROR\] (.+)/.exec(stdout)?.[1];
   return line ?? message.split('\n')[0] ?? 'unknown';
 }
 
@@ -82,13 +82,10 @@ async function runMaven(version: string, lib: string): Promise<void> {
     ...(hasProxy(version) ? ['-P', 'proxy'] : []),
     ...['dependency:copy-dependencies', `-DoutputDirectory=${lib}`],
   ];
-  try {
-    await promisify(execFile)(mvn, args, { timeout: mavenMs });
-  } catch (error) {
-    throw new Error(`Maven did not fetch RocketMQ ${version}: ${complaintOf(error)}`, {
-      cause: error,
-    });
-  }
+  const running = promisify(execFile)(mvn, args, { timeout: mavenMs });
+  const complaint = await running.then(() => undefined, complaintOf);
+  if (complaint === undefined) return;
+  throw new Error(`Maven did not fetch RocketMQ ${version}: ${complaint}`);
 }
 
 /** The folder with the jars of the release. */
