@@ -10,9 +10,11 @@ export function resolveSettings(raw: RawSettings, program: ProgramName): Setting
   if (program !== 'ds') checkListeners(raw);
   if (program !== 'cs') checkAuthentication(raw);
   if (program !== 'standalone') checkLink(raw, program);
+  if (program === 'ds') checkCluster(raw);
+  if (raw.nodeId?.includes('@') === true) throw new SettingsError('NODE_ID cannot have an @');
   return {
     ...raw,
-    nodeId: raw.nodeId ?? nodeIdOf(program),
+    nodeId: raw.nodeId ?? nodeIdOf(raw, program),
     allowAnonymous: resolveAnonymous(raw, program),
   };
 }
@@ -55,9 +57,27 @@ function checkLink(raw: RawSettings, program: 'cs' | 'ds'): void {
   }
 }
 
-/** A cs has no state to come back to, so it needs no name to come back with. */
-function nodeIdOf(program: ProgramName): string {
-  return program === 'cs' ? `cs-${randomBytes(4).toString('hex')}` : program;
+function checkCluster(raw: RawSettings): void {
+  if ((raw.namesrvAddr === null) !== (raw.redisUrl === null)) {
+    const [given, missing] =
+      raw.redisUrl === null ? ['NAMESRV_ADDR', 'REDIS_URL'] : ['REDIS_URL', 'NAMESRV_ADDR'];
+    throw new SettingsError(
+      `${given} is given and ${missing} is not: a cluster needs RocketMQ for messages and Redis ` +
+        'for sessions; without both ds keeps everything in DATA_DIR',
+    );
+  }
+  if ((raw.rocketmqAccessKey === null) !== (raw.rocketmqSecretKey === null)) {
+    throw new SettingsError(
+      'ROCKETMQ_ACCESS_KEY and ROCKETMQ_SECRET_KEY are given together or not at all',
+    );
+  }
+}
+
+/** Who has no state of its own to come back to needs no name to come back with. */
+function nodeIdOf(raw: RawSettings, program: ProgramName): string {
+  if (program === 'cs' || (program === 'ds' && raw.redisUrl !== null))
+    return `${program}-${randomBytes(4).toString('hex')}`;
+  return program;
 }
 
 /** Closed unless somebody said otherwise, or nobody but this machine can come. */

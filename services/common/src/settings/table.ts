@@ -429,7 +429,15 @@ export const table = {
     kind: 'text',
     default: '127.0.0.1:7010',
     roles: ['cs'],
-    about: 'Where ds is: host:port',
+    about:
+      'Where ds is, host:port; several with commas between. With REDIS_URL, they are found there',
+  },
+  RPC_ADVERTISE: {
+    kind: 'text',
+    default: null,
+    roles: ['ds'],
+    about:
+      'Where cs nodes reach this ds, host:port; unset: RPC_BIND, or this machine where that is every address, and RPC_PORT',
   },
   CLUSTER_SECRET: {
     kind: 'secret',
@@ -537,6 +545,84 @@ export const table = {
     max: 60_000,
     roles: ['cs', 'ds'],
     about: 'Longest time for an answer of Redis',
+  },
+
+  // RocketMQ
+  NAMESRV_ADDR: {
+    kind: 'text',
+    default: null,
+    roles: ['ds'],
+    about:
+      'Name servers of RocketMQ, host:port with `;` between: messages are stored there, and REDIS_URL is needed too',
+  },
+  ROCKETMQ_ACCESS_KEY: {
+    kind: 'text',
+    default: null,
+    roles: ['ds'],
+    about: 'Access key, where RocketMQ asks for one',
+  },
+  ROCKETMQ_SECRET_KEY: {
+    kind: 'secret',
+    default: null,
+    roles: ['ds'],
+    about: 'The secret of ROCKETMQ_ACCESS_KEY',
+  },
+  ROCKETMQ_TLS: {
+    kind: 'boolean',
+    default: false,
+    roles: ['ds'],
+    about: 'Speak TLS with name servers and brokers',
+  },
+  ROCKETMQ_TLS_CA: {
+    kind: 'file',
+    default: null,
+    roles: ['ds'],
+    about: 'Authority of the certificates of RocketMQ, PEM; unset: those that the system trusts',
+  },
+  ROCKETMQ_PROXY: {
+    kind: 'text',
+    default: null,
+    roles: ['ds'],
+    about: 'Proxy of RocketMQ 5 for gRPC clients, host:port: for retry topics',
+  },
+  DEFAULT_TOPIC: {
+    kind: 'text',
+    default: 'lmqtt',
+    roles: ['ds'],
+    about:
+      'RocketMQ topic of all MQTT topics whose first level is none, made where it is not there',
+  },
+  TOPIC_RULES: {
+    kind: 'text',
+    default: '',
+    roles: ['ds'],
+    about:
+      'RocketMQ topics by filter, `sensors/# = iot_sensors, fleet/+/x = fleet`; the first that matches decides',
+  },
+  TOPIC_CREATE: {
+    kind: 'text',
+    default: '',
+    roles: ['ds'],
+    about:
+      'First levels for which a RocketMQ topic is made, with commas between; `*` stands for any text',
+  },
+  APPEND_WAIT_MS: {
+    kind: 'milliseconds',
+    default: 20_000,
+    min: 100,
+    max: 600_000,
+    roles: ['ds'],
+    about:
+      'How long a publish waits for a broker of RocketMQ that is away or busy; then 0x97, 3.1.1: the connection is closed',
+  },
+  LANE_WINDOW: {
+    kind: 'integer',
+    default: 64,
+    min: 1,
+    max: 1024,
+    roles: ['ds'],
+    about:
+      'Messages of one publisher and topic on their way to a broker that has one send thread; otherwise it is one',
   },
 
   // Operation
