@@ -11,7 +11,7 @@ import type { WireWriter } from './wire-writer.ts';
 
 const fixedBytesMax = 80;
 
-/** Answered publishes in the order of their numbers; QoS 0 among them only where refused. */
+/** Answered publishes, an item for each run of numbers; QoS 0 among them only where refused. */
 export function writePublished(exchange: Exchange, batch: readonly NumberedPublish[]): void {
   let index = 0;
   while (index < batch.length) {

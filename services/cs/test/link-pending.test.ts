@@ -36,17 +36,22 @@ test('answers end publishes in their order, over batches and in parts', () => {
   assert.equal(publishes.count, 1);
 });
 
-test('numbers that were passed over end as fenced', () => {
+test('answers in another order end theirs, and the rest waits on', () => {
   const publishes = filled();
   const ended: Publish[] = [];
   publishes.answered(2, Uint8Array.of(0), ended);
   publishes.answered(5, Uint8Array.of(0), ended);
   assert.deepEqual(answersOf(ended), [
-    ['a', fenced],
     ['b', 0],
-    ['c', fenced],
-    ['d', fenced],
     ['e', 0],
+  ]);
+  assert.equal(publishes.count, 3);
+  publishes.answered(1, Uint8Array.of(0), ended);
+  publishes.answered(3, Uint8Array.of(0, 0, 0x97), ended);
+  assert.deepEqual(answersOf(ended).slice(2), [
+    ['a', 0],
+    ['c', 0],
+    ['d', 0],
   ]);
   assert.equal(publishes.count, 0);
 });

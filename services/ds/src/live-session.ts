@@ -3,6 +3,7 @@ import type { ConnectRequest, Peer } from '@lmqtt/proto/link';
 import type { Principal } from './auth/auth-provider.ts';
 import type { EnhancedAuthExchange } from './auth/enhanced-auth.ts';
 import type { Outlet } from './outlet.ts';
+import type { Answer } from './publish.ts';
 import type { Route } from './routes.ts';
 import type { StoredSession } from './session-store/stored-session.ts';
 
@@ -33,6 +34,8 @@ export class LiveSession {
   accessVersion = -1;
   route: Route | undefined = undefined;
   lane = '';
+  /** Its publishes that are to be answered, in their order. */
+  readonly unanswered: Answer[] = [];
 
   /**
    * Stored messages of shared groups since the claim: those that it was given, and how many it

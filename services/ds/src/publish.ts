@@ -10,7 +10,6 @@ import type { LiveSession } from './live-session.ts';
 import type { Append, InboundId, QueueStore } from './queue-store/queue-store.ts';
 import type { RetainedStore } from './retained-store/retained-store.ts';
 import type { Route, Routes } from './routes.ts';
-import type { StoredSession } from './session-store/stored-session.ts';
 
 const noQueues: readonly QueueId[] = [];
 
@@ -23,41 +22,40 @@ class PendingAppend implements Append {
   reasonCode = 0;
   orderKey: OrderKey | undefined = undefined;
   /** undefined: nobody waits for the answer (QoS 0). */
-  readonly publish: Publish | undefined;
-  readonly session: StoredSession | undefined;
+  readonly answer: Answer | undefined;
   /** The retained message was put, in the commit of the append. */
   retained = false;
   /** The same QoS 2 publish, sent again before this one was stored: they share the answer. */
-  repeats: { readonly publish: Publish; readonly answers: Answers }[] | undefined = undefined;
+  repeats: Answer[] | undefined = undefined;
 
   constructor(
     message: Message,
     queues: readonly QueueId[],
     lane: string,
     inbound: InboundId | undefined,
-    publish: Publish | undefined,
-    session: StoredSession | undefined,
+    answer: Answer | undefined,
   ) {
     this.message = message;
     this.queues = queues;
     this.lane = lane;
     this.inbound = inbound;
-    this.publish = publish;
-    this.session = session;
+    this.answer = answer;
   }
 }
 
-/** The publishes of one call, whose answers go out together, after those of the calls before. */
-interface Answers {
+/** What a client waits for. */
+export interface Answer {
   readonly node: CsNode;
-  readonly publishes: Publish[];
+  readonly session: LiveSession;
+  readonly publish: Publish;
+  /** How many stores have not answered. */
   waiting: number;
 }
 
 /**
  * PUBLISH: who may, where to, stored, answered. The hot path: no promise, closure or await for a
- * message. Hides that the answers of a node leave in the order of its calls, whatever the order in
- * which the store answers.
+ * message. The answers of one session leave in the order of its publishes [MQTT-4.6.0-2], whatever
+ * the order in which the store answers; no session waits for another.
  */
 export class Publisher {
   readonly #nodes: ReadonlyMap<NodeId, Outlet>;
@@ -70,7 +68,8 @@ export class Publisher {
   /** The store wants every message, also one that nobody holds a queue for. */
   readonly #everything: boolean;
   readonly #retainedMax: number;
-  readonly #answers = new Map<CsNode, Answers[]>();
+  /** Answers of this turn. */
+  readonly #outgoing = new Map<CsNode, Publish[]>();
   readonly #openInbound = new Map<string, PendingAppend>();
 
   constructor(
@@ -96,17 +95,24 @@ export class Publisher {
   }
 
   publish(node: CsNode, batch: Publish[]): void {
-    const answers: Answers = { node, publishes: [], waiting: 0 };
     const appends: PendingAppend[] = [];
     for (const publish of batch) {
       const session = node.sessions.get(publish.session);
-      // Fenced: the kick tells its cs, and nothing is acknowledged.
-      if (session === undefined) continue;
       const { message } = publish;
+      if (session === undefined) {
+        // Fenced: the kick tells its cs.
+        if (message.qos === 0) continue;
+        publish.reasonCode = ReasonCode.sessionTakenOver;
+        this.#send(node, publish);
+        continue;
+      }
       const route = this.#routeOf(session, message.topic);
       publish.reasonCode = this.#judge(session, publish);
-      if (message.qos !== 0 || publish.reasonCode >= 0x80) answers.publishes.push(publish);
-      if (publish.reasonCode !== 0) continue;
+      if (publish.reasonCode !== 0) {
+        if (message.qos === 0) this.#send(node, publish);
+        else this.#answerNow(node, session, publish);
+        continue;
+      }
       if (message.qos === 0 && !this.#queueQos0) {
         this.#passOn(message, route);
         if (this.#everything) appends.push(passedOn(message, session.lane));
@@ -117,34 +123,28 @@ export class Publisher {
         const { clientId, epoch } = session;
         inbound = { clientId, epoch, packetId: publish.packetId };
         // Known and not released: stored before [MQTT-4.3.3-10].
-        if (session.stored.hasInbound(publish.packetId)) continue;
+        if (session.stored.hasInbound(publish.packetId)) {
+          this.#answerNow(node, session, publish);
+          continue;
+        }
         const open = this.#openInbound.get(nameOf(inbound));
         if (open !== undefined) {
-          (open.repeats ??= []).push({ publish, answers });
-          answers.waiting += 1;
+          (open.repeats ??= []).push(expect(node, session, publish));
           continue;
         }
       }
       if (route.queues.length === 0) publish.reasonCode = ReasonCode.noMatchingSubscribers;
-      const answered = message.qos === 0 ? undefined : publish;
-      const append = new PendingAppend(
-        message,
-        route.queueIds,
-        session.lane,
-        inbound,
-        answered,
-        session.stored,
-      );
+      const answer = message.qos === 0 ? undefined : expect(node, session, publish);
+      const append = new PendingAppend(message, route.queueIds, session.lane, inbound, answer);
       if (inbound !== undefined) this.#openInbound.set(nameOf(inbound), append);
       appends.push(append);
     }
     this.#flush();
-    if (appends.length > 0) answers.waiting += 1;
-    this.#answerLater(answers);
+    this.#sendAll();
     if (appends.length === 0) return;
-    this.#queueStore.append(appends, () => this.#appended(appends, answers));
+    this.#queueStore.append(appends, (answered) => this.#appended(answered as PendingAppend[]));
     for (const append of appends)
-      if (append.message.retain && append.orderKey !== undefined) this.#retain(append, answers);
+      if (append.message.retain && append.orderKey !== undefined) this.#retain(append);
   }
 
   /**
@@ -165,14 +165,7 @@ export class Publisher {
       else answered(0);
       return;
     }
-    const append = new PendingAppend(
-      message,
-      route.queueIds,
-      lane,
-      undefined,
-      undefined,
-      undefined,
-    );
+    const append = new PendingAppend(message, route.queueIds, lane, undefined, undefined);
     this.#appendOwn(append, answered);
     if (append.orderKey === undefined) return;
     accepted();
@@ -242,13 +235,16 @@ export class Publisher {
     for (const group of route.groups) group.give(message);
   }
 
-  #retain(append: PendingAppend, answers: Answers): void {
+  #retain(append: PendingAppend): void {
     append.retained = true;
     if (!this.#retained.admits(append.message)) return;
-    answers.waiting += 1;
+    const { answer } = append;
+    if (answer !== undefined) answer.waiting += 1;
     this.#retained.put(append.message, append.orderKey, (reasonCode) => {
-      if (reasonCode !== 0 && append.publish !== undefined) append.publish.reasonCode = reasonCode;
-      this.#answered(answers);
+      if (answer === undefined) return;
+      if (reasonCode !== 0) answer.publish.reasonCode = reasonCode;
+      this.#answered(answer);
+      this.#sendAll();
     });
   }
 
@@ -256,64 +252,68 @@ export class Publisher {
     for (const node of this.#nodes.values()) node.flush();
   }
 
-  #appended(appends: PendingAppend[], answers: Answers): void {
+  #appended(appends: PendingAppend[]): void {
     for (const append of appends) {
-      if (append.inbound !== undefined) this.#openInbound.delete(nameOf(append.inbound));
+      const { answer, inbound, reasonCode } = append;
+      if (inbound !== undefined) this.#openInbound.delete(nameOf(inbound));
       for (const repeat of append.repeats ?? []) {
-        repeat.publish.reasonCode = append.reasonCode;
-        this.#answered(repeat.answers);
+        repeat.publish.reasonCode = reasonCode;
+        this.#answered(repeat);
       }
-      if (append.reasonCode !== 0) {
-        if (append.publish !== undefined) append.publish.reasonCode = append.reasonCode;
-        this.#events.publishNotStored(append.reasonCode);
-        continue;
+      if (reasonCode !== 0) {
+        if (answer !== undefined) answer.publish.reasonCode = reasonCode;
+        this.#events.publishNotStored(reasonCode);
+      } else {
+        append.message.orderKey ??= append.orderKey;
+        if (inbound !== undefined) answer?.session.stored.addInbound(inbound.packetId);
+        if (append.message.retain && !append.retained) this.#retain(append);
       }
-      append.message.orderKey ??= append.orderKey;
-      if (append.inbound !== undefined) append.session?.addInbound(append.inbound.packetId);
-      if (append.message.retain && !append.retained) this.#retain(append, answers);
+      if (answer !== undefined) this.#answered(answer);
     }
-    this.#answered(answers);
+    this.#sendAll();
   }
 
-  #answerLater(answers: Answers): void {
-    const queue = this.#answers.get(answers.node);
-    if (queue === undefined || queue.length === 0) {
-      if (answers.waiting === 0) {
-        send(answers);
-        return;
-      }
-      if (queue === undefined) this.#answers.set(answers.node, [answers]);
-      else queue.push(answers);
-      return;
-    }
-    queue.push(answers);
+  #answerNow(node: CsNode, session: LiveSession, publish: Publish): void {
+    if (session.unanswered.length === 0) this.#send(node, publish);
+    else expect(node, session, publish).waiting = 0;
   }
 
-  #answered(answers: Answers): void {
-    answers.waiting -= 1;
-    const queue = this.#answers.get(answers.node);
-    if (queue === undefined) return;
-    let count = 0;
-    while (count < queue.length && queue[count]!.waiting === 0) {
-      send(queue[count]!);
-      count += 1;
+  #answered(answer: Answer): void {
+    answer.waiting -= 1;
+    const { unanswered } = answer.session;
+    while (unanswered.length > 0 && unanswered[0]!.waiting === 0) {
+      const { node, publish } = unanswered.shift()!;
+      this.#send(node, publish);
     }
-    if (count > 0) queue.splice(0, count);
+  }
+
+  #send(node: CsNode, publish: Publish): void {
+    const outgoing = this.#outgoing.get(node);
+    if (outgoing === undefined) this.#outgoing.set(node, [publish]);
+    else outgoing.push(publish);
+  }
+
+  #sendAll(): void {
+    if (this.#outgoing.size === 0) return;
+    for (const [node, publishes] of this.#outgoing) node.downstream.published(publishes);
+    this.#outgoing.clear();
   }
 
   /** The node is no more: nobody waits for its answers. */
   forget(node: CsNode): void {
-    this.#answers.delete(node);
+    this.#outgoing.delete(node);
   }
+}
+
+function expect(node: CsNode, session: LiveSession, publish: Publish): Answer {
+  const answer = { node, session, publish, waiting: 1 };
+  session.unanswered.push(answer);
+  return answer;
 }
 
 /** QoS 0 that has gone to whoever is there: stored for those who read the store itself. */
 function passedOn(message: Message, lane: string): PendingAppend {
-  return new PendingAppend(message, noQueues, lane, undefined, undefined, undefined);
-}
-
-function send(answers: Answers): void {
-  if (answers.publishes.length > 0) answers.node.downstream.published(answers.publishes);
+  return new PendingAppend(message, noQueues, lane, undefined, undefined);
 }
 
 function nameOf(inbound: InboundId): string {

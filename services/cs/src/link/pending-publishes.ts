@@ -5,7 +5,7 @@ import type { Publish } from '@lmqtt/proto/link';
 import { WireError } from '@lmqtt/proto/wire/wire-error';
 import { Fifo } from '../fifo.ts';
 
-/** Publishes of one call, numbered one after another; undefined: answered out of turn. */
+/** Publishes of one call, numbered one after another; undefined: answered. */
 export interface PublishBatch {
   /** Of the call, among all calls on the link. */
   readonly ticket: number;
@@ -15,89 +15,89 @@ export interface PublishBatch {
 
 interface Batch extends PublishBatch {
   readonly publishes: (Publish | undefined)[];
+  /** How many are not answered. */
+  open: number;
 }
 
 /**
  * Publishes at QoS 1 and 2 that ds has not answered, in the order of their numbers. Answers come in
- * that order too, so what is left is always the newest; a number that was passed over is the
- * publish of a session that is fenced: it ends with 0x8E, so that nothing waits for it.
+ * the order of each session's publishes, and in any order otherwise.
  */
 export class PendingPublishes {
   private readonly batches: Fifo<Batch> = new Fifo();
   private lastNumber = 0;
-  /** Where a message was found last. */
+  private open = 0;
+  /** Where a number was found last. */
   private looked: Batch | undefined = undefined;
-  /** The number that is answered next. */
-  private next = 1;
 
   /** Publishes without an answer. */
   get count(): number {
-    return this.lastNumber + 1 - this.next;
+    return this.open;
   }
 
   /** Keeps the batch, all of QoS 1 or 2, and answers the number of its first. */
   add(ticket: number, publishes: Publish[]): number {
     const first = this.lastNumber + 1;
-    if (publishes.length === 0) return first;
-    this.lastNumber += publishes.length;
-    this.batches.push({ ticket, first, publishes });
+    const { length } = publishes;
+    if (length === 0) return first;
+    this.lastNumber += length;
+    this.open += length;
+    this.batches.push({ ticket, first, publishes, open: length });
     return first;
   }
 
   /** Of a publish without an answer. Asked for in the order of the numbers, more or less. */
   message(number: number): Message | undefined {
-    let batch = this.looked;
-    if (batch === undefined || number < batch.first || number >= endOf(batch)) {
-      batch = this.batchOf(number);
-      if (batch === undefined) return undefined;
-      this.looked = batch;
-    }
-    return number < this.next ? undefined : batch.publishes[number - batch.first]?.message;
+    const batch = this.batchOf(number);
+    return batch?.publishes[number - batch.first]?.message;
   }
 
+  /** Undefined: all of it was answered, or it was never sent. */
   private batchOf(number: number): Batch | undefined {
-    for (let index = 0; ; index++) {
-      const batch = this.batches.at(index);
-      if (batch === undefined || batch.first > number) return undefined;
-      if (number < endOf(batch)) return batch;
+    const { batches, looked } = this;
+    if (looked !== undefined && number >= looked.first && number < endOf(looked)) return looked;
+    let low = 0;
+    let high = batches.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (endOf(batches.at(middle)!) <= number) low = middle + 1;
+      else high = middle;
     }
+    const batch = batches.at(low);
+    if (batch === undefined || number < batch.first) return undefined;
+    this.looked = batch;
+    return batch;
   }
 
   /** Adds what ended to `ended`, with its reason code set, in order. */
   answered(first: number, reasonCodes: Uint8Array, ended: Publish[]): void {
     const end = first + reasonCodes.length;
-    if (end > this.lastNumber + 1) throw new WireError('answers to publishes that were not sent');
-    for (let batch = this.batches.at(0); batch !== undefined; batch = this.batches.at(0)) {
-      const { publishes } = batch;
-      const batchEnd = endOf(batch);
-      const stop = Math.min(end, batchEnd);
-      for (; this.next < stop; this.next++) {
-        const publish = publishes[this.next - batch.first];
-        if (publish === undefined) continue;
-        publish.reasonCode =
-          this.next < first ? ReasonCode.sessionTakenOver : (reasonCodes[this.next - first] ?? 0);
-        ended.push(publish);
-      }
-      if (this.next < batchEnd) return;
-      if (this.looked === batch) this.looked = undefined;
-      this.batches.shift();
+    if (first < 1 || end > this.lastNumber + 1)
+      throw new WireError('answers to publishes that were not sent');
+    for (let number = first; number < end; number++) {
+      const batch = this.batchOf(number);
+      const publish = batch && this.take(batch, number - batch.first);
+      if (publish === undefined) continue;
+      publish.reasonCode = reasonCodes[number - first]!;
+      ended.push(publish);
     }
+    this.shift();
   }
 
   /** Sessions whose publishes handed over before the ticket will not be answered any more. */
   fenced(sessions: ReadonlySet<SessionHandle>, ticket: number, ended: Publish[]): void {
     for (let index = 0; ; index++) {
       const batch = this.batches.at(index);
-      if (batch === undefined || batch.ticket >= ticket) return;
-      const { publishes } = batch;
-      for (let at = Math.max(0, this.next - batch.first); at < publishes.length; at++) {
-        const publish = publishes[at];
+      if (batch === undefined || batch.ticket >= ticket) break;
+      for (let at = 0; at < batch.publishes.length; at++) {
+        const publish = batch.publishes[at];
         if (publish === undefined || !sessions.has(publish.session)) continue;
-        publishes[at] = undefined;
+        this.take(batch, at);
         publish.reasonCode = ReasonCode.sessionTakenOver;
         ended.push(publish);
       }
     }
+    this.shift();
   }
 
   /** All that is not answered, under its numbers. */
@@ -105,9 +105,24 @@ export class PendingPublishes {
     for (let index = 0; ; index++) {
       const batch = this.batches.at(index);
       if (batch === undefined) return;
-      const { ticket, publishes } = batch;
-      const from = Math.max(0, this.next - batch.first);
-      yield { ticket, first: batch.first + from, publishes: publishes.slice(from) };
+      if (batch.open > 0) yield batch;
+    }
+  }
+
+  private take(batch: Batch, at: number): Publish | undefined {
+    const publish = batch.publishes[at];
+    if (publish === undefined) return undefined;
+    batch.publishes[at] = undefined;
+    batch.open -= 1;
+    this.open -= 1;
+    return publish;
+  }
+
+  /** The oldest go when they are answered, and those after them that were answered before. */
+  private shift(): void {
+    for (let batch = this.batches.at(0); batch?.open === 0; batch = this.batches.at(0)) {
+      if (this.looked === batch) this.looked = undefined;
+      this.batches.shift();
     }
   }
 }

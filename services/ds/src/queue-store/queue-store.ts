@@ -6,12 +6,11 @@ import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
  * Where messages are stored, once each, and indexed in every queue that they are for.
  *
  * Promises
- * - append: `done` is called once for each batch, in a later turn, with all appends of the batch
- *   answered. `reasonCode` 0: the message is durable, with its place in every queue named. Any
+ * - append: `done` is called in later turns with appends of the batch that are answered, each once,
+ *   until all are; a store that commits whole batches calls it once. `reasonCode` 0: the message is durable, with its place in every queue named. Any
  *   other: the publisher must be told of a failure; the message is then not stored, or (rarely,
- *   with some stores) it is stored later. Batches are answered in the order of the calls as far
- *   as they share a lane; messages of one lane are stored in the order of their appends. An
- *   append that names no queue and no inbound id is not stored, but is answered in its turn.
+ *   with some stores) it is stored later. Appends of one lane are stored and answered in their
+ *   order. An append that names no queue and no inbound id is not stored, but is answered in its turn.
  * - Where an append names an inbound id (QoS 2), id and message become durable together.
  * - order keys: set in every append that succeeded. Of two messages of one topic that were
  *   appended one after the other's answer, the later has the greater key.
@@ -40,7 +39,7 @@ import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
  *   then the oldest go and `onLost` is told.
  */
 export interface QueueStore {
-  append(batch: Append[], done: (batch: Append[]) => void): void;
+  append(batch: Append[], done: (answered: Append[]) => void): void;
   outcome(clientId: ClientId, epoch: Epoch, packetId: number): Promise<Outcome>;
   read(request: ReadRequest): Promise<ReadAnswer>;
   ends(queue: QueueId): Promise<PartitionEnd[]>;
