@@ -1,9 +1,9 @@
 import type { ClientId, Epoch, SessionHandle } from '@lmqtt/common/ids';
 import type { ConnectRequest, Peer } from '@lmqtt/proto/link';
+import type { Answer } from './answer.ts';
 import type { Principal } from './auth/auth-provider.ts';
 import type { EnhancedAuthExchange } from './auth/enhanced-auth.ts';
 import type { Outlet } from './outlet.ts';
-import type { Answer } from './publish.ts';
 import type { Route } from './routes.ts';
 import type { StoredSession } from './session-store/stored-session.ts';
 

@@ -2,6 +2,7 @@ import type { NodeId, QueueId } from '@lmqtt/common/ids';
 import type { Message, OrderKey } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { Publish } from '@lmqtt/proto/link';
+import type { Answer } from './answer.ts';
 import type { AccessControl } from './auth/auth-provider.ts';
 import type { CsNode } from './cs-node.ts';
 import type { Outlet } from './outlet.ts';
@@ -43,12 +44,7 @@ class PendingAppend implements Append {
   }
 }
 
-/** What a client waits for. */
-export interface Answer {
-  readonly node: CsNode;
-  readonly session: LiveSession;
-  readonly publish: Publish;
-  /** How many stores have not answered. */
+/** How many stores have not answered. */
   waiting: number;
 }
 
@@ -69,7 +65,7 @@ export class Publisher {
   readonly #everything: boolean;
   readonly #retainedMax: number;
   /** Answers of this turn. */
-  readonly #outgoing = new Map<CsNode, Publish[]>();
+  readonly #outgoing = new Map<Outlet, Publish[]>();
   readonly #openInbound = new Map<string, PendingAppend>();
 
   constructor(
@@ -265,7 +261,7 @@ export class Publisher {
         this.#events.publishNotStored(reasonCode);
       } else {
         append.message.orderKey ??= append.orderKey;
-        if (inbound !== undefined) answer?.session.stored.addInbound(inbound.packetId);
+        if (inbound !== undefined) answer?.stored.addInbound(inbound.packetId);
         if (append.message.retain && !append.retained) this.#retain(append);
       }
       if (answer !== undefined) this.#answered(answer);
@@ -280,14 +276,14 @@ export class Publisher {
 
   #answered(answer: Answer): void {
     answer.waiting -= 1;
-    const { unanswered } = answer.session;
+    const { unanswered } = answer;
     while (unanswered.length > 0 && unanswered[0]!.waiting === 0) {
       const { node, publish } = unanswered.shift()!;
       this.#send(node, publish);
     }
   }
 
-  #send(node: CsNode, publish: Publish): void {
+  #send(node: Outlet, publish: Publish): void {
     const outgoing = this.#outgoing.get(node);
     if (outgoing === undefined) this.#outgoing.set(node, [publish]);
     else outgoing.push(publish);
@@ -306,8 +302,9 @@ export class Publisher {
 }
 
 function expect(node: CsNode, session: LiveSession, publish: Publish): Answer {
-  const answer = { node, session, publish, waiting: 1 };
-  session.unanswered.push(answer);
+  const { stored, unanswered } = session;
+  const answer = { node, stored, unanswered, publish, waiting: 1 };
+  unanswered.push(answer);
   return answer;
 }
 
