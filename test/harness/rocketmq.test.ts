@@ -15,7 +15,7 @@ const brokerConfig = 26;
 /** To the first queue of a topic that the broker makes. */
 const message = { a: 'test', b: 'place', c: 'TBW102', d: '8', e: '0', f: '0', h: '0', j: '0' };
 
-test('a broker keeps port and store through kill -9 and a stop in order', needed, async (t) => {
+test('a broker keeps port and store through kill -9, its name server returns', needed, async (t) => {
   const cluster = await startRocketmq({ brokers: [{ openFilesMax: 5000 }] });
   t.after(() => cluster.close());
   const broker = cluster.broker();
@@ -36,9 +36,6 @@ test('a broker keeps port and store through kill -9 and a stop in order', needed
   await broker.kill9();
   await broker.start();
   assert.equal(await stored(), '1');
-  await send();
-  await broker.restart();
-  assert.equal(await stored(), '2');
 
   await cluster.namesrv.kill9();
   await cluster.namesrv.start();
