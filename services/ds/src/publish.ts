@@ -44,10 +44,6 @@ class PendingAppend implements Append {
   }
 }
 
-/** How many stores have not answered. */
-  waiting: number;
-}
-
 /**
  * PUBLISH: who may, where to, stored, answered. The hot path: no promise, closure or await for a
  * message. The answers of one session leave in the order of its publishes [MQTT-4.6.0-2], whatever
