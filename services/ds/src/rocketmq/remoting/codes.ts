@@ -43,7 +43,7 @@ export const answerCodes = {
   subscriptionNotExist: 24,
   subscriptionNotLatest: 25,
   subscriptionGroupNotExist: 26,
-  illegalOperation: 29,
+  invalidParameter: 29,
   lmqQuotaExceeded: 2017,
 } as const;
 

@@ -303,6 +303,7 @@ export class Connection {
     const outstanding = this.#outstanding;
     this.#outstanding = new Map();
     this.#unwritten = [];
+    this.#deadlines.stop();
     for (const each of outstanding.values()) {
       if (!each.over) fail(each, 'lost', reason);
     }

@@ -125,6 +125,7 @@ const refusals: ReadonlySet<number> = new Set([
   answerCodes.serviceNotAvailable,
   answerCodes.noPermission,
   answerCodes.topicNotExist,
+  answerCodes.invalidParameter,
   answerCodes.lmqQuotaExceeded,
 ]);
 
@@ -137,6 +138,7 @@ const refusingRemarks = [
   'create mapped file failed',
   '[LMQ_CONSUME_QUEUE_NUM_EXCEEDED]',
   'request queueId[',
+  'broker unable to service',
   'timer message',
   'accurate timer message',
   'No accessKey is configured',
