@@ -1,0 +1,301 @@
+import { randomUUID } from 'node:crypto';
+import { type Clock, systemClock } from '@lmqtt/common/clock';
+import { type ClientId, csOfLane, type NodeId, nodeId, type QueueName } from '@lmqtt/common/ids';
+import type { Logs } from '@lmqtt/common/log';
+import type { Metrics } from '@lmqtt/common/metrics';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import type { Settings } from '@lmqtt/common/settings/row';
+import { Arrivals } from './arrivals.ts';
+import { ClientLocks } from './client-locks.ts';
+import { clientLine, type ClientLine, type ClientsPorts, listClients } from './clients.ts';
+import { ClusterAdmission, type ClusterAdmissionPorts } from './cluster-admission.ts';
+import { ClusterHoldings } from './cluster-holdings.ts';
+import { ClusterOwedQueues } from './cluster-owed-queues.ts';
+import { ClusterWork } from './cluster-work.ts';
+import { kick } from './connect.ts';
+import type { CsNode } from './cs-node.ts';
+import { stopGraceMs } from './disconnect.ts';
+import type { DsEvents } from './events.ts';
+import type { Groups } from './groups.ts';
+import type { LiveSession } from './live-session.ts';
+import { openAuth } from './open-auth.ts';
+import type { Outlet } from './outlet.ts';
+import { Publisher } from './publish.ts';
+import { QueueEnds } from './queue-ends.ts';
+import type { QueueStore } from './queue-store/queue-store.ts';
+import type { ClusterRegistry } from './registry/cluster-registry.ts';
+import type { NodeLine } from './registry/nodes.ts';
+import type { RetainedStore } from './retained-store/retained-store.ts';
+import { Routes } from './routes.ts';
+import type { ClusterSessionStore } from './session-store/session-store.ts';
+import type { StoredSession } from './session-store/stored-session.ts';
+import { SysTopics } from './sys-topics.ts';
+import { sysFigures } from './sys-figures.ts';
+import { Timers } from './timers.ts';
+
+/** The stores of a cluster, opened and checked. */
+export interface ClusterStores {
+  readonly registry: ClusterRegistry;
+  readonly sessionStore: ClusterSessionStore;
+  readonly retained: RetainedStore & { readonly count: number; readonly bytes: number };
+  readonly queueStore: QueueStore;
+  /** The store's own name for a queue that is opened now. */
+  placeOf(name: QueueName): string;
+  /** Reads what arrives from now on; after the registry has started. */
+  start(): Promise<void>;
+  dropPlace(place: string): Promise<void>;
+  groups(ports: GroupsPorts): Groups;
+  /** What keeps it from working; null: nothing. */
+  readonly failure: string | null;
+  close(): Promise<void>;
+}
+
+/** What shared groups need of the rest. */
+export interface GroupsPorts {
+  readonly holdings: ClusterHoldings;
+  readonly routes: Routes;
+  readonly live: ReadonlyMap<ClientId, LiveSession>;
+  /** By cs: where its assignments go. */
+  readonly outlets: ReadonlyMap<NodeId, Outlet>;
+  readonly nodes: ReadonlyMap<NodeId, CsNode>;
+}
+
+export interface ClusterDsOptions {
+  readonly settings: Settings;
+  readonly logs: Logs;
+  readonly metrics: Metrics;
+  readonly version: string;
+  readonly clock?: Clock;
+  readonly events: DsEvents;
+  /** Stores on the routes of this ds. */
+  openStores(routes: Routes): Promise<ClusterStores>;
+  /** Figures of cs for `$SYS`, by the rest of the topic: `messages/received`. */
+  readonly counters?: () => Record<string, number>;
+}
+
+export interface ClusterDsService {
+  readonly admission: ClusterAdmission;
+  /** Joins the cluster: cs nodes reach it at this address. */
+  join(address: string): Promise<void>;
+  readonly failure: string | null;
+  /** Those of this ds. */
+  clients(after: ClientId | null, clientsMax: number): Promise<ClientLine[]>;
+  /** Of the whole cluster; null: there is no session of that id. */
+  client(id: ClientId): Promise<ClientLine | null>;
+  readonly sessionCount: number;
+  nodes(): Promise<NodeLine[]>;
+  disconnect(id: ClientId): boolean;
+  prepareStop(): void;
+  stop(): Promise<void>;
+}
+
+/** A connection that is displaced: past the lease of its node, to be judged and to be stored. */
+const takeoverMarginMs = 4000;
+const sweepMs = 1000;
+
+/** The composition root of one of several ds, over whatever stores. */
+export async function startClusterDs(options: ClusterDsOptions): Promise<ClusterDsService> {
+  const { settings, metrics, events } = options;
+  const clock = options.clock ?? systemClock;
+  const startedMs = clock.monotonicMs();
+  const self = nodeId(settings.nodeId);
+  const auth = await openAuth(settings, (outcome) => events.authFile(outcome));
+  const outlets = new Map<NodeId, Outlet>();
+  const nodes = new Map<NodeId, CsNode>();
+  const live = new Map<ClientId, LiveSession>();
+  const routes = new Routes(outlets);
+  let stores: ClusterStores;
+  try {
+    stores = await options.openStores(routes);
+  } catch (error) {
+    auth.close();
+    throw error;
+  }
+  const { registry, sessionStore, retained, queueStore } = stores;
+  const holdings = new ClusterHoldings(routes, registry.routeLog, (name) => stores.placeOf(name));
+  const owed = new ClusterOwedQueues(holdings);
+  const groups = stores.groups({ holdings, routes, live, outlets, nodes });
+  const publisher = new Publisher(
+    nodes,
+    auth.provider,
+    routes,
+    queueStore,
+    retained,
+    events,
+    settings.queueQos0,
+    settings.maxRetainedMessages,
+    true,
+  );
+  let connectedMax = 0;
+  const sys = new SysTopics(nodes, routes, () =>
+    sysFigures({
+      version: options.version,
+      uptimeS: (clock.monotonicMs() - startedMs) / 1000,
+      connected: live.size,
+      connectedMax: (connectedMax = Math.max(connectedMax, live.size)),
+      sessions: live.size,
+      queues: routes.queueCount,
+      groups: groups.count,
+      subscriptions: subscriptionsOf(live.values()),
+      retained: retained.count,
+      retainedBytes: retained.bytes,
+      counters: options.counters?.() ?? {},
+    }),
+  );
+  const ends = new QueueEnds(routes);
+  const ports: ClusterAdmissionPorts = {
+    sessionStore,
+    holdings,
+    owed,
+    groups,
+    events,
+    live,
+    nodes,
+    outlets,
+    self,
+    registeredNodes: registry.nodes,
+    routes,
+    retained,
+    queueStore,
+    publisher,
+    sys,
+    limits: {
+      queueStore,
+      sessionStore,
+      events,
+      messagesMax: settings.maxQueuedMessages,
+      bytesMax: settings.maxQueuedBytes,
+      messageBytesMax: settings.maxPacketSize,
+      moved: () => {},
+    },
+    access: auth.provider,
+    authenticator: auth.provider,
+    enhancedAuth: auth.enhanced,
+    locks: new ClientLocks(),
+    sessionExpirySMax: settings.sessionExpirySMax,
+    willDelaySMax: settings.willDelaySMax,
+    subscriptionsMax: settings.maxSubscriptionsPerSession,
+    takeoverMs: 2 * settings.leaseMs + takeoverMarginMs,
+    kickAt: (held) => admission.kickAt(csOfLane(held.node), held.handle),
+    graceMs: 0,
+    isDropped: (queue) => routes.queue(queue) === undefined,
+    // The interest of its cs holds it.
+    hold: () => {},
+    tellEnds: (cs) => ends.tell(cs),
+  };
+  const admission: ClusterAdmission = new ClusterAdmission(ports);
+  const arrivals = new Arrivals(nodes, routes);
+  queueStore.onArrivals((messages) => {
+    ends.take(messages);
+    arrivals.take(messages);
+  });
+  queueStore.onLost((loss) => {
+    if (loss.messages > 0) events.retentionReached(loss.queue, loss.messages);
+  });
+  watch(metrics, { live, routes, groups, retained });
+  const timers = new Timers((where, error) => events.unexpected(where, error));
+  const work = new ClusterWork({
+    ...ports,
+    sessionStore,
+    access: auth.provider,
+    clock,
+    publisher,
+    ownership: registry.ownership,
+    routeLog: registry.routeLog,
+    drop: (place) => stores.dropPlace(place),
+  });
+  const clientPorts: ClientsPorts = {
+    sessionStore: {
+      get sessions() {
+        return storedOf(live.values());
+      },
+    },
+    queueStore,
+    live,
+  };
+
+  return {
+    admission,
+    async join(address) {
+      const record = {
+        id: self,
+        role: 'ds' as const,
+        instance: randomUUID(),
+        version: options.version,
+        address,
+        startedAtMs: clock.nowMs(),
+      };
+      await registry.nodes.start(record);
+      await registry.routeLog.start((change) => {
+        if (change.kind === 'close') ends.forget(change.queue);
+        routes.apply(change);
+      });
+      await stores.start();
+      work.start(timers);
+      timers.every('retained', sweepMs, () => {
+        connectedMax = Math.max(connectedMax, live.size);
+      });
+      if (settings.sysIntervalS > 0)
+        timers.every('$SYS', settings.sysIntervalS * 1000, () => sys.send());
+    },
+    get failure() {
+      return stores.failure;
+    },
+    clients: (after, clientsMax) => listClients(clientPorts, after, clientsMax),
+    async client(id) {
+      const stored = live.get(id)?.stored ?? (await sessionStore.look(id));
+      return stored === undefined ? null : clientLine(clientPorts, stored);
+    },
+    get sessionCount() {
+      return live.size;
+    },
+    nodes: () => registry.nodes.list(),
+    disconnect(id) {
+      const session = live.get(id);
+      if (session === undefined) return false;
+      kick(ports, session, ReasonCode.administrativeAction);
+      return true;
+    },
+    prepareStop() {
+      ports.graceMs = stopGraceMs;
+    },
+    async stop() {
+      await timers.stop();
+      await work.stop();
+      await new Promise<void>((resolve) => {
+        sessionStore.commit(resolve);
+        setTimeout(resolve, stopWaitMs).unref();
+      });
+      await registry.nodes.stop();
+      await stores.close();
+      auth.close();
+    },
+  };
+}
+
+const stopWaitMs = 2000;
+
+function* storedOf(sessions: Iterable<LiveSession>): Iterable<StoredSession> {
+  for (const { stored } of sessions) yield stored;
+}
+
+function subscriptionsOf(sessions: Iterable<LiveSession>): number {
+  let count = 0;
+  for (const { stored } of sessions) count += stored.subscriptions.length;
+  return count;
+}
+
+interface Watched {
+  readonly live: ReadonlyMap<ClientId, LiveSession>;
+  readonly routes: Routes;
+  readonly groups: Groups;
+  readonly retained: { readonly count: number; readonly bytes: number };
+}
+
+function watch(metrics: Metrics, { live, routes, groups, retained }: Watched): void {
+  metrics.gauge('lmqtt_sessions_connected', 'Connected sessions', () => live.size);
+  metrics.gauge('lmqtt_queues', 'Queues that somebody holds', () => routes.queueCount);
+  metrics.gauge('lmqtt_shared_groups', 'Shared groups', () => groups.count);
+  metrics.gauge('lmqtt_retained_messages', 'Retained messages', () => retained.count);
+  metrics.gauge('lmqtt_retained_bytes', 'Bytes of retained messages', () => retained.bytes);
+}

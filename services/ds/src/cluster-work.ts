@@ -1,0 +1,99 @@
+import type { NodeId } from '@lmqtt/common/ids';
+import { stopGraceMs } from './disconnect.ts';
+import { type DuePorts, workDue } from './due.ts';
+import type { EndedNode, Nodes } from './registry/nodes.ts';
+import type { Ownership } from './registry/ownership.ts';
+import type { RouteLog } from './registry/route-log.ts';
+import type { ClusterSessionStore } from './session-store/session-store.ts';
+import type { Timers } from './timers.ts';
+
+export interface ClusterWorkPorts extends DuePorts {
+  readonly sessionStore: ClusterSessionStore;
+  readonly registeredNodes: Nodes;
+  readonly ownership: Ownership;
+  readonly routeLog: RouteLog;
+  readonly self: NodeId;
+  /** Deletes a queue from the store. */
+  drop(place: string): Promise<void>;
+}
+
+/** Wills, expiry, sweeping. */
+const timersThing = 'timers';
+const acquireMs = 1000;
+const dueMs = 200;
+const endedMs = 250;
+/** Until then the lanes of its cs nodes have presented their sessions elsewhere. */
+const forgetDsMs = 10_000;
+const sweepMs = 60_000;
+const unheldMs = 600_000;
+const sweptAtOnce = 1000;
+
+/**
+ * What some ds has to do for all: sessions of a cs that ended, the routes of a ds that ended, wills
+ * and expiry, queues that nobody holds.
+ */
+export class ClusterWork {
+  readonly #ports: ClusterWorkPorts;
+  readonly #forgetting = new Set<NodeJS.Timeout>();
+  #hasTimers = false;
+
+  constructor(ports: ClusterWorkPorts) {
+    this.#ports = ports;
+    ports.registeredNodes.onEnded((ended) => {
+      if (ended.role === 'ds' && ended.id !== ports.self) this.#forgetLater(ended.id);
+    });
+    ports.registeredNodes.onLease((held) => {
+      if (!held) this.#hasTimers = false;
+    });
+  }
+
+  start(timers: Timers): void {
+    timers.every('timers of the cluster', acquireMs, () => this.#acquire());
+    timers.every('ended nodes', endedMs, () => this.#endNodes());
+    timers.every('due times', dueMs, () => (this.#hasTimers ? workDue(this.#ports) : undefined));
+    timers.every('sweep', sweepMs, () => (this.#hasTimers ? this.#sweep() : undefined));
+  }
+
+  async stop(): Promise<void> {
+    for (const timer of this.#forgetting) clearTimeout(timer);
+    if (!this.#hasTimers) return;
+    this.#hasTimers = false;
+    await this.#ports.ownership.release([timersThing]).catch(() => {});
+  }
+
+  async #acquire(): Promise<void> {
+    const [owned] = await this.#ports.ownership.acquire([timersThing]);
+    this.#hasTimers = owned?.owner === this.#ports.self;
+  }
+
+  async #endNodes(): Promise<void> {
+    for (const ended of await this.#ports.registeredNodes.takeEnded())
+      if (ended.role === 'cs') await this.#endNode(ended);
+  }
+
+  async #endNode(ended: EndedNode): Promise<void> {
+    const { sessionStore, routeLog, registeredNodes } = this.#ports;
+    await sessionStore.endNode(ended.id, ended.left ? stopGraceMs : 0);
+    await routeLog.forget(ended.id, 'cs');
+    await registeredNodes.settled(ended);
+  }
+
+  #forgetLater(ds: NodeId): void {
+    const { routeLog, registeredNodes, events } = this.#ports;
+    const timer = setTimeout(() => {
+      this.#forgetting.delete(timer);
+      // Another process of that name is there.
+      if (registeredNodes.ds.some(({ id }) => id === ds)) return;
+      routeLog.forget(ds, 'ds').catch((error: unknown) => events.unexpected('routes', error));
+    }, forgetDsMs);
+    this.#forgetting.add(timer);
+  }
+
+  async #sweep(): Promise<void> {
+    const { routeLog, drop } = this.#ports;
+    for (const { queue, place } of await routeLog.sweep(unheldMs, sweptAtOnce)) {
+      await drop(place);
+      await routeLog.swept(queue);
+    }
+  }
+}
