@@ -71,10 +71,15 @@ const areas = [
   { name: 'ds/redis', at: 'services/ds/src/redis/', may: ['common'] },
   { name: 'ds/rpc', at: 'services/ds/src/rpc/', may: ['common', 'proto', 'proto/stream'] },
   { name: 'ds/remoting', at: 'services/ds/src/rocketmq/remoting/', may: ['common'] },
+  // Names, mapping and stored messages, and what a RocketMQ is checked for.
+  { name: 'ds/rocketmq', at: 'services/ds/src/rocketmq/', may: ['common', 'ds/remoting'] },
   ...portFolders.map((port) => ({
     name: `ds/${port}`,
     at: `services/ds/src/${port}/`,
-    may: ['common', 'proto', 'ds/journal', 'ds/redis', 'ds/remoting', 'ds/top', 'ds/ports'],
+    may: [
+      ...['common', 'proto', 'ds/journal', 'ds/redis', 'ds/remoting', 'ds/rocketmq'],
+      ...['ds/top', 'ds/ports'],
+    ],
   })),
   {
     name: 'ds/top',
@@ -96,16 +101,23 @@ const areas = [
   },
 ];
 
+/** Ports that share a folder with another. */
+const furtherPorts = [
+  'queue-store/intents',
+  ...['nodes', 'route-log', 'ownership', 'inbox', 'records'].map((name) => `registry/${name}`),
+];
+
 /** Files with a rule of their own: who may import them, and in `only`, what they import. */
 const isPort = (path) =>
+  furtherPorts.some((port) => path === `services/ds/src/${port}.ts`) ||
   portFolders.some((port) => path === `services/ds/src/${port}/${port}.ts`) ||
   path === 'services/cs/src/link/directory.ts' ||
   /^services\/ds\/src\/auth\/(auth-provider|enhanced-auth)\.ts$/.test(path);
 
 const isAdapter = (path) =>
   portFolders.some((port) =>
-    [`services/ds/src/${port}/embedded`, `services/ds/src/${port}/redis.ts`].some((at) =>
-      path.startsWith(at),
+    ['embedded', 'redis.ts', 'rocketmq.ts'].some((adapter) =>
+      path.startsWith(`services/ds/src/${port}/${adapter}`),
     ),
   ) ||
   path === 'services/cs/src/link/fixed-directory.ts' ||

@@ -1,0 +1,210 @@
+import type { Clock } from '@lmqtt/common/clock';
+import type { Logs } from '@lmqtt/common/log';
+import type { Metrics, PlainCounters } from '@lmqtt/common/metrics';
+
+const sendResults = ['stored', 'stored late', 'refused', 'unknown', 'not sent'] as const;
+const failures = [
+  'limit',
+  'broker away',
+  'broker refuses',
+  'outcome unknown',
+  'not storable',
+  'taken over',
+] as const;
+const tailEvents = [
+  'taken',
+  'released',
+  'lost',
+  'moved back',
+  'moved on',
+  'unindexed',
+  'second copy',
+] as const;
+const lineEachMs = 5000;
+
+export type SendResult = (typeof sendResults)[number];
+export type AppendFailure = (typeof failures)[number];
+export type TailEvent = (typeof tailEvents)[number];
+
+/** Of the queue store on RocketMQ: a counter and a log line each. */
+export class RocketmqStoreEvents {
+  readonly sends: PlainCounters<SendResult>;
+  readonly #logs: Logs;
+  readonly #metrics: Metrics;
+  readonly #clock: Clock;
+  readonly #failures: PlainCounters<AppendFailure>;
+  readonly #tails: PlainCounters<TailEvent>;
+  readonly #reads: PlainCounters<'pulls' | 'messages'>;
+  readonly #arrived: { value: number };
+  readonly #dropped: { value: number };
+  readonly #lost: { value: number };
+  readonly #saidAtMs = new Map<string, number>();
+
+  constructor(logs: Logs, metrics: Metrics, clock: Clock) {
+    this.#logs = logs;
+    this.#metrics = metrics;
+    this.#clock = clock;
+    this.sends = metrics.counters(
+      'lmqtt_rocketmq_sends_total',
+      'Sends to RocketMQ by what became of them',
+      'result',
+      sendResults,
+    );
+    this.#failures = metrics.counters(
+      'lmqtt_rocketmq_appends_failed_total',
+      'Messages whose publisher was told of a failure',
+      'reason',
+      failures,
+    );
+    this.#tails = metrics.counters(
+      'lmqtt_rocketmq_tail_events_total',
+      'What happens to the reading of ordinary queues',
+      'event',
+      tailEvents,
+    );
+    this.#reads = metrics.counters('lmqtt_rocketmq_reads_total', 'Reads of light queues', 'of', [
+      'pulls',
+      'messages',
+    ]);
+    this.#arrived = metrics.counter(
+      'lmqtt_rocketmq_arrived_total',
+      'Messages that arrived from RocketMQ',
+    );
+    this.#dropped = metrics.counter(
+      'lmqtt_rocketmq_qos0_dropped_total',
+      'QoS 0 messages that were not stored: too much waits, or the broker said no',
+    );
+    this.#lost = metrics.counter(
+      'lmqtt_rocketmq_messages_lost_total',
+      'Messages that RocketMQ removed before they were read',
+    );
+  }
+
+  /** Gauges of what the store keeps; called once. */
+  watch(state: {
+    pendingBytes(): number;
+    lags(): Iterable<readonly [string, number]>;
+    openIntents(): number;
+  }): void {
+    const metrics = this.#metrics;
+    metrics.gauge('lmqtt_rocketmq_pending_bytes', 'Bytes of messages that wait for a broker', () =>
+      state.pendingBytes(),
+    );
+    metrics.gauges(
+      'lmqtt_rocketmq_tail_lag_messages',
+      'Messages of an ordinary queue that this node has yet to read',
+      'queue',
+      () => state.lags(),
+    );
+    metrics.gauge(
+      'lmqtt_rocketmq_open_intents',
+      'QoS 2 messages whose outcome is being found out',
+      () => state.openIntents(),
+    );
+  }
+
+  appendFailed(why: AppendFailure, topic: string, detail: string): void {
+    this.#failures[why] += 1;
+    if (why === 'limit') this.#metrics.limits.PENDING_APPEND_BYTES_MAX += 1;
+    this.#warn(`append ${why}`, { why, topic, detail }, 'message not stored by RocketMQ');
+  }
+
+  qos0Dropped(): void {
+    this.#dropped.value += 1;
+  }
+
+  storedLate(broker: string, code: number): void {
+    this.#warn(`late ${broker}`, { broker, code }, 'RocketMQ stored a message, but flushed late');
+  }
+
+  busy(broker: string, code: number, remark: string): void {
+    this.#warn(`busy ${broker}`, { broker, code, remark }, 'RocketMQ refuses messages');
+  }
+
+  outcomeSought(broker: string, reason: string): void {
+    this.#warn(`sought ${broker}`, { broker, reason }, 'QoS 2: finding out what RocketMQ stored');
+  }
+
+  outcomeFound(topic: string, stored: boolean): void {
+    this.#logs.store.info({ topic, stored }, 'QoS 2: found out what RocketMQ stored');
+  }
+
+  arrived(messages: number): void {
+    this.#arrived.value += messages;
+  }
+
+  read(pulls: number, messages: number): void {
+    this.#reads.pulls += pulls;
+    this.#reads.messages += messages;
+  }
+
+  lost(lmq: string, broker: string, messages: number): void {
+    this.#lost.value += messages;
+    this.#warn(`lost ${lmq}`, { lmq, broker, messages }, 'messages gone before they were read');
+  }
+
+  tail(event: 'taken' | 'released' | 'lost', queue: string, position: number): void {
+    this.#tails[event] += 1;
+    this.#logs.store.info({ queue, position }, `tail ${event}`);
+  }
+
+  /** The broker has lost what it had not flushed, or has removed what was not read. */
+  tailMoved(event: 'moved back' | 'moved on', queue: string, from: number, to: number): void {
+    this.#tails[event] += 1;
+    this.#logs.store.error({ queue, from, to }, `tail ${event}: RocketMQ has other offsets`);
+  }
+
+  tailFailed(queue: string, reason: string): void {
+    this.#warn(`tail ${queue}`, { queue, reason }, 'ordinary queue cannot be read');
+  }
+
+  unindexed(broker: string, messages: number): void {
+    this.#tails.unindexed += messages;
+    const text =
+      'RocketMQ does not index light queues: set enableLmq=true, enableMultiDispatch=true';
+    this.#error(`unindexed ${broker}`, { broker, messages }, text);
+  }
+
+  secondCopy(topic: string): void {
+    this.#tails['second copy'] += 1;
+    this.#logs.store.warn({ topic }, 'second copy of a QoS 2 message passed over');
+  }
+
+  unreadable(broker: string, counts: object): void {
+    this.#warn(`unreadable ${broker}`, { broker, ...counts }, 'messages that devices do not get');
+  }
+
+  placed(topic: string, placement: number, brokers: readonly string[]): void {
+    this.#logs.store.info({ topic, placement, brokers }, 'RocketMQ topic placed');
+  }
+
+  brokersUnknown(reason: string): void {
+    this.#warn('brokers', { reason }, 'the name servers do not say which brokers there are');
+  }
+
+  registryFailed(what: string, reason: string): void {
+    this.#warn(`registry ${what}`, { what, reason }, 'the registry does not answer');
+  }
+
+  topicNotCreated(topic: string, broker: string, reason: string): void {
+    this.#warn(`create ${topic} ${broker}`, { topic, broker, reason }, 'topic not created');
+  }
+
+  #warn(key: string, fields: object, text: string): void {
+    if (this.#isDue(key)) this.#logs.store.warn(fields, text);
+  }
+
+  #error(key: string, fields: object, text: string): void {
+    if (this.#isDue(key)) this.#logs.store.error(fields, text);
+  }
+
+  /** What happens again and again is one line in this time. */
+  #isDue(key: string): boolean {
+    const nowMs = this.#clock.monotonicMs();
+    const saidAtMs = this.#saidAtMs.get(key);
+    if (saidAtMs !== undefined && nowMs - saidAtMs < lineEachMs) return false;
+    if (this.#saidAtMs.size > 1000) this.#saidAtMs.clear();
+    this.#saidAtMs.set(key, nowMs);
+    return true;
+  }
+}

@@ -1,0 +1,77 @@
+import type { Clock } from '@lmqtt/common/clock';
+import type { NodeId, QueueId } from '@lmqtt/common/ids';
+import type { Message } from '@lmqtt/common/message';
+import type { Ownership } from '../../registry/ownership.ts';
+import type { Records } from '../../registry/records.ts';
+import type { TopicMappingSettings } from '../../rocketmq/mapping/topic-mapping.ts';
+import type { RocketmqClient } from '../../rocketmq/remoting/client.ts';
+import type { Intents } from '../intents.ts';
+import type { RocketmqStoreEvents } from './events.ts';
+
+/** What the route log knows: the LMQ of each queue that is open. */
+export interface QueuePlaces {
+  placeOf(queue: QueueId): string | undefined;
+  /** All queues that share it. */
+  atPlace(lmqName: string): readonly QueueId[];
+}
+
+/** Of the port `Nodes`, for sharing the tails. */
+export interface LiveNodes {
+  readonly ds: readonly { readonly id: NodeId }[];
+  onChange(listener: () => void): void;
+  onLease(listener: (held: boolean) => void): void;
+}
+
+export interface RocketmqStoreSettings extends TopicMappingSettings {
+  /** Queues of a topic that is created, on each broker. */
+  readonly topicQueues: number;
+  /** Sends of one lane that are ahead of the answer, where the broker has one send thread. */
+  readonly pipelineMax: number;
+  /** How long a message waits for its broker. */
+  readonly appendWaitMs: number;
+  /** Of all messages that wait for a broker. */
+  readonly pendingBytesMax: number;
+  /** How long a broker is missed before its topics are placed elsewhere. */
+  readonly brokerGoneMs: number;
+  readonly refreshMs: number;
+  readonly tailPullsMax: number;
+  readonly tailSuspendMs: number;
+  readonly positionSaveMs: number;
+  /** Pulls of readers that are under way at one broker. */
+  readonly readPullsMax: number;
+  /** Stored, but flushed late or without a slave (codes 10 to 12): a failure. */
+  readonly strict: boolean;
+}
+
+export const defaultStoreSettings: RocketmqStoreSettings = {
+  defaultTopic: 'lmqtt',
+  topicRules: '',
+  topicCreate: '',
+  topicQueues: 4,
+  pipelineMax: 64,
+  appendWaitMs: 20_000,
+  pendingBytesMax: 64 << 20,
+  brokerGoneMs: 30_000,
+  refreshMs: 10_000,
+  tailPullsMax: 8,
+  tailSuspendMs: 15_000,
+  positionSaveMs: 500,
+  readPullsMax: 64,
+  strict: false,
+};
+
+export interface RocketmqStoreOptions {
+  /** With a `mayWrite` that asks for this ds's lease. */
+  readonly client: RocketmqClient;
+  readonly self: NodeId;
+  readonly nodes: LiveNodes;
+  readonly ownership: Ownership;
+  readonly records: Records;
+  readonly intents: Intents;
+  readonly queues: QueuePlaces;
+  readonly settings: RocketmqStoreSettings;
+  readonly clock: Clock;
+  readonly events: RocketmqStoreEvents;
+  /** What was published with RETAIN, from the tails: what a crash left out is put after all. */
+  readonly onRetained?: (messages: Message[]) => void;
+}
