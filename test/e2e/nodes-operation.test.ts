@@ -18,8 +18,9 @@ const lasting = { clean: false, properties: { sessionExpiryInterval: 600 } } as 
 const eventuallyMs = 10_000;
 
 interface NodeBody {
-  readonly nodeId: string;
-  readonly roles: readonly string[];
+  readonly id: string;
+  readonly role: string;
+  readonly state: string;
   readonly version: string;
   readonly connections: number;
   readonly sessions: number;
@@ -50,18 +51,18 @@ void describe('what ds shows', () => {
     for (const node of [1, 2, 2]) await suite.at(node);
     const counts = async (): Promise<Record<string, number>> => {
       const { nodes } = await rest<{ nodes: NodeBody[] }>('nodes');
-      return Object.fromEntries(nodes.map(({ nodeId, connections }) => [nodeId, connections]));
+      return Object.fromEntries(nodes.map(({ id, connections }) => [id, connections]));
     };
     await eventually('the counts', async () => {
       const found = await counts();
       return (found['cs-2'] ?? 0) >= 2 && (found['cs-1'] ?? 0) >= 1;
     });
     const { nodes } = await rest<{ nodes: NodeBody[] }>('nodes');
-    assert.deepEqual(nodes.map(({ nodeId }) => nodeId).sort(), ['cs-1', 'cs-2', 'ds-1']);
-    const rolesOf = (id: string): readonly string[] | undefined =>
-      nodes.find(({ nodeId }) => nodeId === id)?.roles;
-    assert.deepEqual(rolesOf('cs-1'), ['cs']);
-    assert.ok(rolesOf('ds-1')?.includes('ds'));
+    assert.deepEqual(nodes.map((node) => node.id).sort(), ['cs-1', 'cs-2', 'ds-1']);
+    const { role, state } = await rest<NodeBody>('nodes/cs-1');
+    assert.deepEqual([role, state], ['cs', 'alive']);
+    assert.equal(nodes.find(({ id }) => id === 'ds-1')?.role, 'ds');
+    assert.equal((await suite.cluster.ds.fetch('/api/v1/nodes/nobody')).status, 404);
   });
 
   void test('clients of both nodes, and their end by REST', async () => {

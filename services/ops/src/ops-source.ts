@@ -1,16 +1,21 @@
 // What the ops role can ask about nodes and clients, and the one thing that it can do to them.
 import type { ClientId, NodeId } from '@lmqtt/common/ids';
 
+/** `null`: the node that is asked does not know it. */
 export interface NodeStatus {
-  readonly nodeId: NodeId;
-  readonly roles: readonly ('cs' | 'ds' | 'ops')[];
-  /** `null`: the node that is asked does not know it. */
+  readonly id: NodeId;
+  readonly role: 'cs' | 'ds' | 'standalone';
+  /** `gone`: its lease has ended within the last hour. */
+  readonly state: 'alive' | 'draining' | 'gone';
   readonly version: string | null;
-  /** `null`: the node that is asked does not know it. */
+  /** Of ds: where cs nodes reach it. Of cs: where clients do. */
+  readonly address: string | null;
+  /** Wall clock. */
   readonly startedAtMs: number | null;
+  /** Since its lease was renewed. */
+  readonly leaseAgeMs: number | null;
+  /** Of clients. */
   readonly connections: number;
-  /** Sessions, connected or not, that this node keeps. */
-  readonly sessions: number;
 }
 
 export interface ClientStatus {
@@ -43,6 +48,11 @@ export interface Page {
   readonly limit: number;
 }
 
+/** What every node of a cluster can say. */
+export interface NodesSource {
+  nodes(): Promise<readonly NodeStatus[]>;
+}
+
 /**
  * - `clients` gives those whose id is greater than `after`, in one fixed order of ids, at most
  *   `limit` of them; fewer only at the end. Sessions without a connection are among them.
@@ -50,8 +60,7 @@ export interface Page {
  * - `disconnect` ends the connection (v5: DISCONNECT 0x98); the session stays as its expiry says.
  *   It resolves to false where the client is not connected.
  */
-export interface OpsSource {
-  nodes(): Promise<readonly NodeStatus[]>;
+export interface OpsSource extends NodesSource {
   clients(page: Page): Promise<readonly ClientStatus[]>;
   client(id: ClientId): Promise<ClientStatus | null>;
   disconnect(id: ClientId): Promise<boolean>;

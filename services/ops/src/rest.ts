@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 
 import type { Access } from './access.ts';
 import type { OpsEvents } from './events.ts';
-import type { OpsSource } from './ops-source.ts';
+import type { NodesSource, OpsSource } from './ops-source.ts';
 
 const pageMax = 1000;
 
@@ -23,15 +23,39 @@ interface PageQuery {
   Querystring: { limit: number; after?: string };
 }
 
-interface OneClient {
+interface One {
   Params: { id: string };
 }
 
+const nodeSchema = {
+  type: 'object',
+  required: ['id', 'role', 'state', 'connections'],
+  properties: {
+    id: { type: 'string' },
+    role: { enum: ['cs', 'ds', 'standalone'] },
+    state: { enum: ['alive', 'draining', 'gone'] },
+    version: { type: ['string', 'null'] },
+    address: { type: ['string', 'null'] },
+    startedAtMs: { type: ['number', 'null'] },
+    leaseAgeMs: { type: ['number', 'null'] },
+    connections: { type: 'integer' },
+  },
+} as const;
+
+const nodesSchema = {
+  response: {
+    200: { type: 'object', properties: { nodes: { type: 'array', items: nodeSchema } } },
+  },
+} as const;
+
+const oneNodeSchema = { response: { 200: nodeSchema } } as const;
+
+const noNode = { error: 'there is no such node' };
 const noClient = { error: 'there is no such client' };
 
 export function addRest(
   server: FastifyInstance,
-  source: OpsSource,
+  source: NodesSource | OpsSource,
   access: Access,
   events: OpsEvents,
 ): void {
@@ -41,8 +65,17 @@ export function addRest(
     await reply.code(401).header('www-authenticate', 'Bearer').send({ error: 'needs OPS_TOKEN' });
   });
 
-  server.get('/nodes', async () => ({ nodes: await source.nodes() }));
+  server.get('/nodes', { schema: nodesSchema }, async () => ({ nodes: await source.nodes() }));
 
+  server.get<One>('/nodes/:id', { schema: oneNodeSchema }, async (request, reply) => {
+    const node = (await source.nodes()).find(({ id }) => id === request.params.id);
+    return node ?? reply.code(404).send(noNode);
+  });
+
+  if ('clients' in source) addClients(server, source, events);
+}
+
+function addClients(server: FastifyInstance, source: OpsSource, events: OpsEvents): void {
   server.get<PageQuery>('/clients', { schema: pageSchema }, async (request) => {
     const { limit, after } = request.query;
     const page = { limit, after: after === undefined ? null : clientId(after) };
@@ -51,12 +84,12 @@ export function addRest(
     return { clients, next: last?.clientId ?? null };
   });
 
-  server.get<OneClient>('/clients/:id', async (request, reply) => {
+  server.get<One>('/clients/:id', async (request, reply) => {
     const client = await source.client(clientId(request.params.id));
     return client ?? reply.code(404).send(noClient);
   });
 
-  server.delete<OneClient>('/clients/:id', async (request, reply) => {
+  server.delete<One>('/clients/:id', async (request, reply) => {
     const id = clientId(request.params.id);
     const found = await source.disconnect(id);
     events.disconnectAsked(id, found);

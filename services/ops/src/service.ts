@@ -1,4 +1,5 @@
-// The HTTP side of a node: `/metrics`, `/healthz` and `/readyz` for every role, REST where ds is.
+// The HTTP side of a node: `/metrics`, `/healthz` and `/readyz` for every role, REST of all nodes
+// where they are known, of clients where ds is.
 import type { AddressInfo } from 'node:net';
 
 import type { Readiness } from '@lmqtt/common/lifecycle';
@@ -8,7 +9,7 @@ import { fastify, type FastifyInstance } from 'fastify';
 
 import { restAccess } from './access.ts';
 import { opsEvents, type OpsEvents } from './events.ts';
-import type { OpsSource } from './ops-source.ts';
+import type { NodesSource, OpsSource } from './ops-source.ts';
 import { addRest } from './rest.ts';
 
 export interface OpsOptions {
@@ -20,7 +21,7 @@ export interface OpsOptions {
   readonly readiness: Readiness;
   readonly metrics: Metrics;
   /** Absent where there is nothing to ask about: then there is no REST interface. */
-  readonly source?: OpsSource | undefined;
+  readonly source?: NodesSource | OpsSource | undefined;
   readonly log: Logger;
 }
 

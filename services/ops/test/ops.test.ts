@@ -36,12 +36,14 @@ function sourceOf(ids: readonly string[]): OpsSource {
     nodes: () =>
       Promise.resolve([
         {
-          nodeId: nodeId('n1'),
-          roles: ['cs', 'ds', 'ops'],
-          version: '1',
+          id: nodeId('n1'),
+          role: 'standalone',
+          state: 'alive',
+          version: '1.2.3',
+          address: null,
           startedAtMs: 1,
-          connections: clients.size,
-          sessions: clients.size,
+          leaseAgeMs: null,
+          connections: 1,
         },
       ]),
     clients: ({ after, limit }) =>
@@ -158,6 +160,8 @@ test('nodes are listed', async () => {
   const { url } = await start(['a']);
   const { nodes } = (await (await fetch(`${url}/api/v1/nodes`)).json()) as { nodes: unknown[] };
   assert.equal(nodes.length, 1);
+  assert.deepEqual(await (await fetch(`${url}/api/v1/nodes/n1`)).json(), nodes[0]);
+  assert.equal((await fetch(`${url}/api/v1/nodes/n2`)).status, 404);
 });
 
 test('a failure inside is answered without its cause', async () => {

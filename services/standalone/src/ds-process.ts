@@ -5,7 +5,7 @@ import { RpcEvents } from '@lmqtt/ds/rpc/rpc-events';
 import { type RpcServer, startRpc } from '@lmqtt/ds/rpc/rpc-server';
 import { startDs } from '@lmqtt/ds/service';
 
-import { clusterOpsSource } from './ops-source.ts';
+import { splitOpsSource } from './ops-source.ts';
 import { type RunningProgram, serveOps, startProgram } from './program.ts';
 
 /** Rejects where a port is in use or the store cannot be opened; then nothing is left running. */
@@ -33,7 +33,7 @@ export function startDsProcess(
     });
     lifecycle.needs(() => (isGathered ? null : 'gathering'));
     const nodes = (): ReturnType<RpcServer['nodes']> => rpc?.nodes() ?? [];
-    const ops = await serveOps(program, clusterOpsSource(settings, ds, nodes, startedAtMs));
+    const ops = await serveOps(program, splitOpsSource(settings, ds, nodes, startedAtMs));
     const events = new RpcEvents(logs, metrics, clock);
     const running = await startRpc({ settings, admission: ds.link, events, clock });
     rpc = running;

@@ -5,6 +5,7 @@ import type { Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
 import type { CsService } from '@lmqtt/cs/service';
 import type { ClientLine } from '@lmqtt/ds/clients';
+import type { ClusterDsService } from '@lmqtt/ds/cluster-service';
 import type { DsService } from '@lmqtt/ds/service';
 import type { ClientStatus, NodeStatus, OpsSource } from '@lmqtt/ops/ops-source';
 
@@ -30,13 +31,16 @@ function statusOf({ id, connection, ...line }: ClientLine): ClientStatus {
   };
 }
 
+/** What a ds of any form can be asked. */
+type Clients = Pick<DsService, 'clients' | 'client' | 'disconnect'>;
+
 function sourceOf(
-  ds: DsService,
-  nodes: () => NodeStatus[],
+  ds: Clients,
+  nodes: () => NodeStatus[] | Promise<NodeStatus[]>,
   status: (line: ClientLine) => ClientStatus,
 ): OpsSource {
   return {
-    nodes: () => Promise.resolve(nodes()),
+    nodes: async () => nodes(),
     clients: async ({ after, limit }) => (await ds.clients(after, limit)).map(status),
     client: async (id: ClientId) => {
       const line = await ds.client(id);
@@ -55,12 +59,14 @@ export function opsSource(
 ): OpsSource {
   const nodes = (): NodeStatus[] => [
     {
-      nodeId: nodeId(settings.nodeId),
-      roles: ['cs', 'ds', 'ops'],
+      id: nodeId(settings.nodeId),
+      role: 'standalone',
+      state: 'alive',
       version,
+      address: null,
       startedAtMs,
+      leaseAgeMs: null,
       connections: cs.node.connections.sessionCount,
-      sessions: ds.sessionCount,
     },
   ];
   return sourceOf(ds, nodes, (line) => {
@@ -76,10 +82,11 @@ export function opsSource(
 export interface AttachedNode {
   readonly node: NodeId;
   readonly connections: number;
+  readonly address: string;
 }
 
-/** Of a ds and whatever cs nodes are attached to it. */
-export function clusterOpsSource(
+/** Of a ds that has its own stores, and whatever cs nodes are attached to it. */
+export function splitOpsSource(
   settings: Settings,
   ds: DsService,
   attached: () => readonly AttachedNode[],
@@ -87,21 +94,36 @@ export function clusterOpsSource(
 ): OpsSource {
   const nodes = (): NodeStatus[] => [
     {
-      nodeId: nodeId(settings.nodeId),
-      roles: ['ds', 'ops'],
+      id: nodeId(settings.nodeId),
+      role: 'ds',
+      state: 'alive',
       version,
+      address: null,
       startedAtMs,
+      leaseAgeMs: null,
       connections: 0,
-      sessions: ds.sessionCount,
     },
-    ...attached().map(({ node, connections }): NodeStatus => ({
-      nodeId: node,
-      roles: ['cs'],
+    ...attached().map(({ node, connections, address }): NodeStatus => ({
+      id: node,
+      role: 'cs',
+      state: 'alive',
       version: null,
+      address,
       startedAtMs: null,
+      leaseAgeMs: null,
       connections,
-      sessions: 0,
     })),
   ];
+  return sourceOf(ds, nodes, statusOf);
+}
+
+/** Of one of several ds: all nodes, and its own clients. */
+export function clusterOpsSource(ds: ClusterDsService): OpsSource {
+  const nodes = async (): Promise<NodeStatus[]> =>
+    (await ds.nodes()).map(({ instance: _, version: named, address, ...line }) => ({
+      ...line,
+      version: named === '' ? null : named,
+      address: address === '' ? null : address,
+    }));
   return sourceOf(ds, nodes, statusOf);
 }

@@ -5,7 +5,7 @@ import { type Logs, openLogs } from '@lmqtt/common/log';
 import { Metrics } from '@lmqtt/common/metrics';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
-import type { OpsSource } from '@lmqtt/ops/ops-source';
+import type { NodesSource, OpsSource } from '@lmqtt/ops/ops-source';
 import { startOps } from '@lmqtt/ops/service';
 
 export type ListenerName = 'rpc' | 'mqtt' | 'mqtts' | 'ws' | 'wss' | 'ops';
@@ -69,7 +69,10 @@ export async function startProgram(
 }
 
 /** Metrics and health; with a source the REST interface too. */
-export async function serveOps(program: Program, source?: OpsSource): Promise<{ ops?: number }> {
+export async function serveOps(
+  program: Program,
+  source?: NodesSource | OpsSource,
+): Promise<{ ops?: number }> {
   const { settings, metrics, lifecycle, logs } = program;
   if (settings.opsPort === null) return {};
   const ops = await startOps({
