@@ -2,7 +2,7 @@ import { answerCodes } from './codes.ts';
 import { type Answer, Connection } from './connection.ts';
 import type { ConnectionOptions } from './connection-options.ts';
 import { RemotingError } from './errors.ts';
-import type { Failure } from './outstanding.ts';
+import { Outstanding } from './outstanding.ts';
 import type { RemotingRequest } from './request.ts';
 import { brokerConfigRequest, settingsOf } from './requests/broker-config.ts';
 import { createTopicRequest, type NewTopic } from './requests/create-topic.ts';
@@ -61,29 +61,33 @@ export class BrokerConnection {
   send(request: SendRequest, done: (answer: SendAnswer) => void): void {
     const connection = this.#connection;
     const opaque = connection.nextOpaque();
-    connection.exchange({
-      name: 'sendMessage',
-      opaque,
-      header: sendHeader(request, opaque, connection.signer),
-      body: request.body,
-      timeoutMs: request.timeoutMs ?? connection.requestTimeoutMs,
-      answered: (header) => done(sendAnswer(header)),
-      failed: ({ written, reason }) => done({ kind: written ? 'unknown' : 'not sent', reason }),
-    });
+    connection.exchange(
+      new Outstanding(
+        'sendMessage',
+        opaque,
+        request.timeoutMs ?? connection.requestTimeoutMs,
+        sendHeader(request, opaque, connection.signer),
+        request.body,
+        (header) => done(sendAnswer(header)),
+        ({ written, reason }) => done({ kind: written ? 'unknown' : 'not sent', reason }),
+      ),
+    );
   }
 
   pull(request: PullRequest, done: (answer: PullAnswer) => void): void {
     const connection = this.#connection;
     const opaque = connection.nextOpaque();
-    connection.exchange({
-      name: 'pullMessage',
-      opaque,
-      header: pullHeader(request, opaque, connection.signer),
-      body: undefined,
-      timeoutMs: request.suspendMs + (request.timeoutMs ?? connection.requestTimeoutMs),
-      answered: (header, body) => done(pullAnswer(header, body)),
-      failed: ({ reason }: Failure) => done({ kind: 'failed', code: undefined, reason }),
-    });
+    connection.exchange(
+      new Outstanding(
+        'pullMessage',
+        opaque,
+        request.suspendMs + (request.timeoutMs ?? connection.requestTimeoutMs),
+        pullHeader(request, opaque, connection.signer),
+        undefined,
+        (header, body) => done(pullAnswer(header, body)),
+        ({ reason }) => done({ kind: 'failed', code: undefined, reason }),
+      ),
+    );
   }
 
   /** One past the last message. */

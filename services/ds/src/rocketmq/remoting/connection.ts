@@ -12,7 +12,7 @@ import type { ConnectionOptions } from './connection-options.ts';
 import { DeadlineTimer } from './deadline-timer.ts';
 import { ConnectionLost, RequestTimeout } from './errors.ts';
 import { frameHeadBytes, FrameReader, writeFrame } from './frame.ts';
-import type { Exchange, Failure, Outstanding } from './outstanding.ts';
+import { type Failure, Outstanding } from './outstanding.ts';
 import { isAddress, RemotingSocket } from './remoting-socket.ts';
 import { headerOf, type RemotingRequest } from './request.ts';
 import { Signer } from './signer.ts';
@@ -92,20 +92,19 @@ export class Connection {
   }
 
   /** Its functions are not called before this returns. */
-  exchange(exchange: Exchange): void {
+  exchange(request: Outstanding): void {
     const { events, clock } = this.#options;
     if (this.#closed || this.#outstanding.size >= this.#outstandingMax) {
-      if (!this.#closed) events.tooManyOutstanding(this.address, exchange.name);
+      if (!this.#closed) events.tooManyOutstanding(this.address, request.name);
       const reason = this.#closed ? 'closed' : 'too many requests are outstanding';
-      queueMicrotask(() => exchange.failed({ kind: 'lost', reason, written: false }));
+      queueMicrotask(() => request.fail('lost', reason));
       return;
     }
     const nowMs = clock.monotonicMs();
-    const deadlineMs = nowMs + exchange.timeoutMs;
-    const outstanding = { ...exchange, deadlineMs, writtenAtMs: undefined, over: false };
-    this.#outstanding.set(exchange.opaque, outstanding);
-    this.#unwritten.push(outstanding);
-    this.#deadlines.add(deadlineMs, nowMs);
+    request.deadlineMs = nowMs + request.timeoutMs;
+    this.#outstanding.set(request.opaque, request);
+    this.#unwritten.push(request);
+    this.#deadlines.add(request.deadlineMs, nowMs);
     if (this.#up) this.#flushSoon();
     else this.#connectSoon();
   }
@@ -116,11 +115,12 @@ export class Connection {
     const opaque = this.nextOpaque();
     const header = headerOf(request, opaque, this.signer);
     return new Promise((resolve, reject) => {
-      this.exchange({
-        ...{ name, opaque, header, body: request.body, timeoutMs },
-        answered: (answer, body) => resolve({ header: answer, body }),
-        failed: (failure) => reject(this.#errorOf(name, failure)),
-      });
+      const answered = (answer: AnswerHeader, body: Buffer): void =>
+        resolve({ header: answer, body });
+      const failed = (failure: Failure): void => reject(this.#errorOf(name, failure));
+      this.exchange(
+        new Outstanding(name, opaque, timeoutMs, header, request.body, answered, failed),
+      );
     });
   }
 
@@ -202,7 +202,7 @@ export class Connection {
     // What a broker asks of consumers that have told it of themselves.
     if (!header.isAnswer) return;
     const outstanding = this.#outstanding.get(header.opaque);
-    if (outstanding === undefined || outstanding.writtenAtMs === undefined) {
+    if (outstanding === undefined || !outstanding.written) {
       this.#options.events.answeredLate(this.address);
       return;
     }
@@ -210,7 +210,7 @@ export class Connection {
     try {
       outstanding.answered(header, body);
     } catch (error) {
-      if (error instanceof GarbageReceived) fail(outstanding, 'lost', error.message);
+      if (error instanceof GarbageReceived) outstanding.fail('lost', error.message);
       throw error;
     }
   }
@@ -267,13 +267,12 @@ export class Connection {
     let silent = false;
     for (const each of due) {
       if (each.over) continue;
-      const { writtenAtMs } = each;
-      const written = writtenAtMs !== undefined;
+      const { written, writtenAtMs } = each;
       silent ||= written && writtenAtMs > this.#receivedAtMs;
       this.#outstanding.delete(each.opaque);
       this.#options.events.timedOut(this.address, each.name, written);
       const why = written ? 'no answer' : `not written: ${this.#lastFailure}`;
-      fail(each, 'timed out', `${why} in ${each.timeoutMs} ms`);
+      each.fail('timed out', `${why} in ${each.timeoutMs} ms`);
     }
     this.#unwritten = this.#unwritten.filter((each) => !each.over);
     // Not a byte since then: the peer or the way to it is gone, and nobody will say so.
@@ -305,7 +304,7 @@ export class Connection {
     this.#unwritten = [];
     this.#deadlines.stop();
     for (const each of outstanding.values()) {
-      if (!each.over) fail(each, 'lost', reason);
+      if (!each.over) each.fail('lost', reason);
     }
   }
 
@@ -319,11 +318,6 @@ export class Connection {
     const up = this.#up;
     for (const listener of [...this.#listeners]) listener(up);
   }
-}
-
-function fail(outstanding: Outstanding, kind: Failure['kind'], reason: string): void {
-  outstanding.over = true;
-  outstanding.failed({ kind, reason, written: outstanding.writtenAtMs !== undefined });
 }
 
 function framesOf(batch: readonly Outstanding[]): Buffer {

@@ -9,23 +9,51 @@ export interface Failure {
   readonly written: boolean;
 }
 
-/** What a connection is asked to carry. Exactly one of the two functions is called, once. */
-export interface Exchange {
+/** May throw `GarbageReceived` before it has told anybody: then `failed` is called after all. */
+type Answered = (header: AnswerHeader, body: Buffer) => void;
+
+/** Earlier than any moment of a clock, and a number as these are. */
+const notWritten = -1;
+
+/** A request under way. Exactly one of its two functions is called, once. */
+export class Outstanding {
   readonly name: RequestName;
   readonly opaque: number;
   /** JSON. */
   readonly header: string;
   readonly body: Buffer | undefined;
   readonly timeoutMs: number;
-  /** May throw `GarbageReceived` before it has told anybody: then `failed` is called after all. */
-  readonly answered: (header: AnswerHeader, body: Buffer) => void;
+  readonly answered: Answered;
   readonly failed: (failure: Failure) => void;
-}
+  deadlineMs = 0;
+  /** It waits for the connection, or for the next write, until it is `written`. */
+  writtenAtMs = notWritten;
+  over = false;
 
-/** An exchange that is under way. */
-export interface Outstanding extends Exchange {
-  readonly deadlineMs: number;
-  /** Undefined: it waits for the connection, or for the next write. */
-  writtenAtMs: number | undefined;
-  over: boolean;
+  constructor(
+    name: RequestName,
+    opaque: number,
+    timeoutMs: number,
+    header: string,
+    body: Buffer | undefined,
+    answered: Answered,
+    failed: (failure: Failure) => void,
+  ) {
+    this.name = name;
+    this.opaque = opaque;
+    this.header = header;
+    this.body = body;
+    this.timeoutMs = timeoutMs;
+    this.answered = answered;
+    this.failed = failed;
+  }
+
+  get written(): boolean {
+    return this.writtenAtMs !== notWritten;
+  }
+
+  fail(kind: Failure['kind'], reason: string): void {
+    this.over = true;
+    this.failed({ kind, reason, written: this.written });
+  }
 }
