@@ -19,6 +19,12 @@ export interface Command {
 const stopMs = 30_000;
 const shownCharacters = 2000;
 
+/** The guards see the end of this process a moment later; a folder may be removed before. */
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 export class GuardedProcess {
   /** For messages: `the broker`, `cs-1`. */
   readonly name: string;
@@ -88,7 +94,7 @@ export class GuardedProcess {
     this.#stderr = '';
     this.#exited = once(child, 'exit').then(([code]) => code as number | null);
     this.#exited.catch(() => {});
-    process.on('exit', this.#killNow);
+    running.add(child);
     this.#watch(child.pid ?? 0);
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr += text;
@@ -119,10 +125,6 @@ export class GuardedProcess {
     return within(Promise.race([found, died]), timeoutMs, late);
   }
 
-  readonly #killNow = (): void => {
-    this.#child?.kill('SIGKILL');
-  };
-
   #watch(pid: number): void {
     const script = 'read _; kill -9 "$1"; [ -z "$2" ] || { sleep 0.1; rm -rf "$2"; }';
     this.#guard = spawn('sh', ['-c', script, 'guard', String(pid), this.#folder], {
@@ -142,8 +144,8 @@ export class GuardedProcess {
     const code = await within(this.#exited, timeoutMs, late);
     this.#guard?.kill('SIGKILL');
     this.#guard = undefined;
+    if (this.#child !== undefined) running.delete(this.#child);
     this.#child = undefined;
-    process.off('exit', this.#killNow);
     return code;
   }
 
