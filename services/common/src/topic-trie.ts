@@ -282,9 +282,10 @@ export class TopicTree<T> {
 
 /**
  * For a topic that the filter does not match: a place with no match between the topic and it. The topic itself means that
- * nothing can be skipped, undefined that no match follows.
+ * nothing can be skipped, undefined that no match follows. The order is that of code units, or of bytes where the strings
+ * have one for each unit.
  */
-function nextCandidate(filter: readonly string[], topic: string): string | undefined {
+export function nextCandidate(filter: readonly string[], topic: string): string | undefined {
   const first = filter[0]!;
   // [MQTT-4.7.2-1] past all that begins with $
   if (topic.startsWith('$') && (first === '+' || first === '#')) return '%';

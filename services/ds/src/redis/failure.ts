@@ -1,13 +1,16 @@
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import { StoreFailure } from '@lmqtt/common/store-failure';
+
 /** What became of a command that failed; `unknown`: it was sent, and nobody has said. */
 export type Outcome = 'not done' | 'unknown';
 
 /** Redis cannot serve at present: away, silent, full, no master, or too much waits for it. */
-export class RedisUnavailable extends Error {
+export class RedisUnavailable extends StoreFailure {
   override readonly name = 'RedisUnavailable';
   readonly outcome: Outcome;
 
   constructor(reason: string, outcome: Outcome) {
-    super(reason);
+    super(reason, ReasonCode.implementationSpecificError);
     this.outcome = outcome;
   }
 }
