@@ -19,13 +19,19 @@ import type { AuthenticationStep } from './calls/connect.ts';
 import { retainedAnswer, retainedRequest } from './calls/retained.ts';
 import {
   disconnectRequest,
+  leaveRequest,
   presented,
   reasonCodes,
   subscribeAnswers,
   subscribeRequest,
   unsubscribeRequest,
 } from './calls/session.ts';
-import type { DisconnectRequest, SubscribeRequest, UnsubscribeRequest } from './calls/session.ts';
+import type {
+  DisconnectRequest,
+  LeaveRequest,
+  SubscribeRequest,
+  UnsubscribeRequest,
+} from './calls/session.ts';
 
 export type { CallType, Codec } from './calls/codec.ts';
 export type { AuthenticationStep } from './calls/connect.ts';
@@ -40,7 +46,7 @@ export interface Calls {
   readonly unsubscribe: CallType<UnsubscribeRequest, number[]>;
   readonly readRetained: CallType<RetainedRequest, RetainedAnswer>;
   /** A planned stop. */
-  readonly leave: CallType<void, void>;
+  readonly leave: CallType<LeaveRequest, void>;
 }
 
 export const calls: Calls = {
@@ -51,7 +57,7 @@ export const calls: Calls = {
   subscribe: callType('Subscribe', subscribeRequest, subscribeAnswers),
   unsubscribe: callType('Unsubscribe', unsubscribeRequest, reasonCodes),
   readRetained: callType('ReadRetained', retainedRequest, retainedAnswer),
-  leave: callType('Leave', emptyShape, emptyShape),
+  leave: callType('Leave', leaveRequest, emptyShape),
 };
 
 /** A session as it is presented; not a call of its own. */

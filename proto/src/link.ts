@@ -83,10 +83,13 @@ export interface Downstream {
 
 /** A cs node and what its link asks of it. In one process ds is never another one. */
 export interface LinkedNode extends Downstream {
-  /** Every session of this node, for a ds that does not know them. */
-  present(): PresentedSession[];
-  /** The answer: these are closed with the reason code (5.0), all others go on. */
-  presented(refusals: Refusal[]): void;
+  /**
+   * Every session of this node, for a ds that does not know them; with `of` only those of which it
+   * is true: the others live at another ds, and are left as they are.
+   */
+  present(of?: (session: SessionHandle) => boolean): PresentedSession[];
+  /** The answer, for those sessions: these are closed with the reason code (5.0), all others go on. */
+  presented(refusals: Refusal[], of?: (session: SessionHandle) => boolean): void;
   /** `up` has changed, or the lease has ended or begun again. */
   linkChanged(): void;
 }

@@ -160,7 +160,9 @@ async function take(pair: Pair, step: Step): Promise<void> {
       mock.timers.tick(10);
       break;
     case 'pulse':
-      pair.ends[step.from].exchange.pulse({ renewed: { number: 1, timeMs: 1 } });
+      pair.ends[step.from].exchange.pulse({
+        renewed: { number: 1, timeMs: 1, unconfirmed: false },
+      });
       break;
     case 'lose':
       pair.ends[step.from].way.shift();

@@ -158,7 +158,11 @@ const renew = fc.record({
     .map((entries): Record<string, number> => Object.fromEntries(entries)),
   connections: u32,
 });
-const renewed = fc.record({ number: u32, timeMs: fc.double({ noNaN: true }) });
+const renewed = fc.record({
+  number: u32,
+  timeMs: fc.double({ noNaN: true }),
+  unconfirmed: fc.boolean(),
+});
 const pulses: fc.Arbitrary<Pulse> = fc.record({
   welcome: fc.option(welcome, { nil: undefined }),
   renew: fc.option(renew, { nil: undefined }),

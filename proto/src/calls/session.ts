@@ -19,6 +19,11 @@ export interface DisconnectRequest {
   readonly end: ConnectionEnd;
 }
 
+export interface LeaveRequest {
+  /** Only this attachment ends: its node goes on with others, here or at another ds. */
+  readonly goesOn: boolean;
+}
+
 export interface SubscribeRequest {
   readonly session: SessionHandle;
   readonly subscriptions: SubscribeEntry[];
@@ -86,6 +91,12 @@ export const disconnectRequest: Shape<DisconnectRequest, PlainDisconnect> = {
     session: sessionHandle(plain.session),
     end: endOf(required(plain.end, 'end of a connection')),
   }),
+};
+
+/** What is sent of it is what it is. */
+export const leaveRequest: Shape<LeaveRequest, LeaveRequest> = {
+  plainOf: (request) => request,
+  valueOf: ({ goesOn }) => ({ goesOn }),
 };
 
 export const subscribeRequest: Shape<SubscribeRequest, PlainSubscribe> = {

@@ -32,6 +32,8 @@ export interface Renewed {
   readonly number: number;
   /** The wall clock of ds. */
   readonly timeMs: number;
+  /** ds is there, but could not ask the registry: the lease does not go on. */
+  readonly unconfirmed: boolean;
 }
 
 const doubleBytes = 8;
@@ -123,19 +125,22 @@ export function writeRenewed(writer: WireWriter, tag: number, renewed: Renewed):
   writer.buffer[writer.at] = 0x11;
   writer.buffer.writeDoubleLE(renewed.timeMs, writer.at + 1);
   writer.at += 1 + doubleBytes;
+  writer.flag(0x18, renewed.unconfirmed);
   writer.close(opened);
 }
 
 export function readRenewed(reader: WireReader): Renewed {
   let number = 0;
   let timeMs = 0;
+  let unconfirmed = false;
   const outer = reader.enter(reader.end());
   while (reader.at < reader.limit) {
     const tag = reader.varint();
     if (tag === 0x08) number = reader.uint32();
     else if (tag === 0x11) timeMs = reader.double();
+    else if (tag === 0x18) unconfirmed = reader.varint() !== 0;
     else reader.skip(tag);
   }
   reader.leave(outer);
-  return { number, timeMs };
+  return { number, timeMs, unconfirmed };
 }

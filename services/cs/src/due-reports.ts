@@ -1,3 +1,4 @@
+import type { SessionHandle } from '@lmqtt/common/ids';
 import type { Link } from '@lmqtt/proto/link';
 import type { Cursor } from './session/cursor.ts';
 import type { OutboundSession } from './session/outbound-session.ts';
@@ -40,8 +41,8 @@ export class DueReports {
   }
 
   /** Totals of before mean nothing to another ds. */
-  dropCredits(): void {
-    this.credits.clear();
+  dropCredits(of: (session: SessionHandle) => boolean): void {
+    for (const session of this.credits) if (of(session.handle)) this.credits.delete(session);
   }
 
   forget(session: OutboundSession): void {

@@ -37,6 +37,9 @@ import { mark, Turn } from './turn.ts';
 import { TurnTime } from './turn-time.ts';
 import { Wheel } from './wheel.ts';
 
+type OfSessions = (session: SessionHandle) => boolean;
+const ofAll: OfSessions = () => true;
+
 const tickMs = 250;
 const slowTickMs = 1000;
 /** Cursors that ask the store each second whether they missed something. */
@@ -131,7 +134,11 @@ export class CsNode implements LinkedNode, ClientNode {
     this.backlog.forget(connection);
     this.leaseGate.forget(connection.outbox);
     const { session, handle } = connection;
-    if (session === undefined) return Promise.resolve();
+    if (session === undefined) {
+      // ds may wait for the next step of its authentication.
+      if (connection.authenticationMethod !== undefined) this.disown(connection, end);
+      return Promise.resolve();
+    }
     for (const publish of connection.inbound.takeHeld()) this.turn.publish(publish);
     session.end();
     this.reports.forget(session);
@@ -214,21 +221,24 @@ export class CsNode implements LinkedNode, ClientNode {
 
   // Another ds, or none
 
-  present(): PresentedSession[] {
+  present(of: OfSessions = ofAll): PresentedSession[] {
     // What was gathered is in what is presented, or waits for the new ds.
-    this.reports.dropCredits();
+    this.reports.dropCredits(of);
     this.turn.flush();
-    for (const session of this.connections.sessions()) session.presented();
-    return this.presentation.present(this.connections.all());
+    for (const session of this.connections.sessions()) {
+      if (of(session.handle)) session.presented();
+    }
+    return this.presentation.present(this.connections.all(), of);
   }
 
-  presented(refusals: Refusal[]): void {
-    const presented = this.connections.sessionCount;
+  presented(refusals: Refusal[], of: OfSessions = ofAll): void {
+    let presented = 0;
+    for (const { handle } of this.connections.sessions()) if (of(handle)) presented += 1;
     for (const { session, reasonCode } of refusals) {
       this.presentation.settled(session);
       this.connections.get(session)?.fence(reasonCode);
     }
-    for (const session of this.connections.sessions()) session.goOn();
+    for (const session of this.connections.sessions()) if (of(session.handle)) session.goOn();
     this.leaseGate.look();
     if (presented > 0) this.events.presented(presented, refusals.length);
   }

@@ -21,10 +21,11 @@ export class Presentation {
     this.ending.delete(session);
   }
 
-  present(clients: Iterable<Client>): PresentedSession[] {
+  present(clients: Iterable<Client>, of: (session: SessionHandle) => boolean): PresentedSession[] {
     const sessions: PresentedSession[] = [];
-    for (const { client, end } of this.ending.values()) add(sessions, client, end);
-    for (const client of clients) add(sessions, client, undefined);
+    for (const { client, end } of this.ending.values())
+      if (of(client.handle)) add(sessions, client, end);
+    for (const client of clients) if (of(client.handle)) add(sessions, client, undefined);
     return sessions;
   }
 }

@@ -14,7 +14,7 @@ import {
   writeQueueEnds,
   writeReadAnswer,
 } from '@lmqtt/proto/wire/downstream-writer';
-import { LinkRefused } from '../src/link/remote-link.ts';
+import { LinkRefused } from '../src/link/first-attachment.ts';
 import { CertificateAuthority, needsOpenssl } from './certificate-authority.ts';
 import { FakeDs, mutualTls } from './link-fake-ds.ts';
 import { linkTo, metric, presentedOf, publishOf } from './link-fixture.ts';

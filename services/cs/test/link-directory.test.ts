@@ -15,14 +15,23 @@ const good: [string, string, number][] = [
 for (const [text, host, port] of good) {
   test(`DS ${text}`, () => {
     const [address] = new FixedDirectory(text).nodes();
-    assert.deepEqual(address, { host, port });
+    assert.deepEqual(address, { id: text.trim(), host, port, draining: false });
     assert.equal(addressText({ host, port }), text.trim());
   });
 }
 
+test('DS with several', () => {
+  const nodes = new FixedDirectory('a:1, [::1]:2,').nodes();
+  assert.deepEqual(
+    nodes.map(({ id }) => id),
+    ['a:1', '[::1]:2'],
+  );
+});
+
 const bad = [
-  ['', /one host:port, not 0/],
-  ['a:1,b:2', /one host:port, not 2/],
+  ['', /is empty/],
+  ['a:1,b:2,a:1', /a:1 twice/],
+  ['a:1,b', /host:port/],
   ['127.0.0.1', /host:port/],
   ['127.0.0.1:0', /host:port/],
   ['127.0.0.1:65536', /host:port/],

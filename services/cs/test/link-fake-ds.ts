@@ -19,7 +19,7 @@ import {
   type UpstreamHandler,
 } from '@lmqtt/proto/wire/upstream';
 import type { WireReader } from '@lmqtt/proto/wire/wire-reader';
-import type { Directory, DsAddress } from '../src/link/directory.ts';
+import type { Directory, DsNode } from '../src/link/directory.ts';
 import { Watched } from './link-fixture.ts';
 
 /** What is answered at once unless a test holds it back. */
@@ -38,6 +38,7 @@ const host = '127.0.0.1';
  * them. It forgets attachments when it is told to; until then streams take them up again.
  */
 export class FakeDs extends Watched implements Directory {
+  readonly id: string;
   /** In order: what arrived. */
   readonly log: string[] = [];
   readonly publishes: NumberedPublish[] = [];
@@ -56,6 +57,8 @@ export class FakeDs extends Watched implements Directory {
   up: (frame: Buffer) => Buffer[] = (frame) => [frame];
   down: (frame: Buffer) => Buffer[] = (frame) => [frame];
   wallAheadMs = 0;
+  /** Renewals are heard, and confirmed by nobody. */
+  unconfirmed = false;
   streams = 0;
   exchange: Exchange;
   readonly #leaseMs: number;
@@ -67,24 +70,29 @@ export class FakeDs extends Watched implements Directory {
 
   static async start(
     t: TestContext,
-    options: { leaseMs?: number; credentials?: ServerCredentials } = {},
+    options: { leaseMs?: number; credentials?: ServerCredentials; id?: string } = {},
   ): Promise<FakeDs> {
-    const ds = new FakeDs(options.leaseMs ?? 3000);
+    const ds = new FakeDs(options.id ?? 'ds-1', options.leaseMs ?? 3000);
     await ds.#listen(options.credentials ?? ServerCredentials.createInsecure());
     t.after(() => ds.#server.forceShutdown());
     return ds;
   }
 
-  private constructor(leaseMs: number) {
+  private constructor(id: string, leaseMs: number) {
     super();
+    this.id = id;
     this.#leaseMs = leaseMs;
     this.exchange = this.#newExchange();
     for (const type of [calls.disconnect, calls.leave])
       this.answerOf.set(type.method, () => type.answer.encode(undefined));
   }
 
-  nodes(): readonly DsAddress[] {
-    return [{ host, port: this.#port }];
+  nodes(): readonly DsNode[] {
+    return [this.dsNode];
+  }
+
+  get dsNode(): DsNode {
+    return { id: this.id, host, port: this.#port, draining: false };
   }
 
   onChange(): () => void {
@@ -207,7 +215,9 @@ export class FakeDs extends Watched implements Directory {
     this.renewals.push(renew);
     if (this.held.has('renewals')) return;
     const timeMs = Date.now() + this.wallAheadMs;
-    this.exchange.pulse({ renewed: { number: renew.number, timeMs } });
+    this.exchange.pulse({
+      renewed: { number: renew.number, timeMs, unconfirmed: this.unconfirmed },
+    });
   }
 
   #handler(): UpstreamHandler {

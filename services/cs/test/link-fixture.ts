@@ -17,8 +17,9 @@ import type {
   Refusal,
 } from '@lmqtt/proto/link';
 import type { Directory } from '../src/link/directory.ts';
-import { LinkEvents } from '../src/link/link-events.ts';
-import { type LinkSettings, RemoteLinkServer } from '../src/link/remote-link.ts';
+import { LinkCounters, LinkEvents } from '../src/link/link-events.ts';
+import type { LinkSettings } from '../src/link/link-end.ts';
+import { RemoteLinkServer } from '../src/link/remote-link.ts';
 
 const untilMs = 8000;
 
@@ -158,7 +159,7 @@ export function linkTo(
     settings: linkSettings(settings),
     directory,
     clock,
-    events: new LinkEvents(silentLogs().broker, metrics),
+    events: new LinkEvents(silentLogs().broker, new LinkCounters(metrics)),
     counters: () => ({ 'messages/received': 7 }),
     connections: () => 3,
   });

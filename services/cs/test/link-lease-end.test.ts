@@ -39,7 +39,9 @@ test('a lease that ended before any timer ran has ended; what comes late renews 
   await server.whenAttached;
   await ds.until('a renewal', () => ds.renewals.length === 1);
   // As after SIGSTOP and SIGCONT: its answer is in the socket's buffer.
-  ds.exchange.pulse({ renewed: { number: ds.renewals[0]!.number, timeMs: Date.now() } });
+  ds.exchange.pulse({
+    renewed: { number: ds.renewals[0]!.number, timeMs: Date.now(), unconfirmed: false },
+  });
   clock.shiftMs += 10_000;
   assert.ok(link.leaseEndsMs < clock.monotonicMs());
   await node.until('frozen', () => node.changes.some(({ leased }) => !leased));

@@ -77,13 +77,24 @@ test('an answer stands for all questions before it; the oldest open one says how
   assert.equal(lease.silentSinceMs, undefined);
 });
 
-test('a stream that is taken up again renews; the lease never goes back', () => {
+test('a stream that is taken up again renews nothing until a question is answered', () => {
   const { lease, clock } = attached();
   clock.ms = 1200;
   lease.opening();
   clock.ms = 1250;
   lease.welcomed(300, true);
-  assert.equal(lease.endsMs, 1500);
+  assert.equal(lease.endsMs, 1300);
+  lease.answer(lease.ask());
+  assert.equal(lease.endsMs, 1550);
+});
+
+test('an answer that does not confirm the lease says that ds is there, and renews nothing', () => {
+  const { lease, clock } = attached();
+  clock.ms = 1200;
+  const asked = lease.ask();
+  assert.equal(lease.answer(asked, false), 1200);
+  assert.equal(lease.silentSinceMs, undefined);
+  assert.equal(lease.endsMs, 1300);
 });
 
 test('with another ds the old lease runs out unless what is presented is answered', () => {

@@ -1,11 +1,10 @@
 // Streams that break, stall, lose and repeat: the conversation goes on, and neither end sees it.
 import assert from 'node:assert/strict';
-import { connect, createServer, type Socket } from 'node:net';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { sessionHandle } from '@lmqtt/common/ids';
-import type { Directory } from '../src/link/directory.ts';
 import { FakeDs } from './link-fake-ds.ts';
 import { linkTo, metric, presentedOf, publishOf } from './link-fixture.ts';
+import { stallingProxy } from './link-stalling-proxy.ts';
 
 const sequenceTag = 0x09;
 const release = { kind: 'inbound-done', session: sessionHandle(1), packetId: 3 } as const;
@@ -154,42 +153,6 @@ test('garbage in a frame that was begun: the sessions are presented again', asyn
   await node.until('up again', () => link.up);
   assert.deepEqual(ds.log, ['presents 0 last', 'presents 0 last']);
 });
-
-/** Before ds: connections through it stop when they are told to. */
-async function stallingProxy(t: TestContext, ds: FakeDs): Promise<Directory & { stall: boolean }> {
-  const sockets = new Set<Socket>();
-  const proxy = {
-    stall: false,
-    nodes: () => [{ host: '127.0.0.1', port }],
-    onChange: () => () => {},
-  };
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    if (proxy.stall) return;
-    const { host, port: behind } = ds.nodes()[0]!;
-    const upstream = connect(behind, host);
-    sockets.add(upstream);
-    upstream.on('error', () => socket.destroy());
-    for (const [from, to] of [
-      [socket, upstream],
-      [upstream, socket],
-    ] as const) {
-      from.on('data', (bytes) => {
-        if (!proxy.stall) to.write(bytes);
-      });
-      from.on('close', () => to.destroy());
-    }
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return proxy;
-}
 
 test('a black hole is noticed, also by what connects into it', async (t) => {
   const ds = await FakeDs.start(t, { leaseMs: 600 });

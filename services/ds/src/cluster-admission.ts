@@ -99,8 +99,8 @@ export class ClusterAdmission {
     return this.#ports.registeredNodes.renew(csOfLane(node), instance, connections);
   }
 
-  /** A planned stop of the lane; of its cs, where it has no other here. */
-  async detach(id: NodeId): Promise<void> {
+  /** A planned stop of the lane; of its cs, where that does not go on and has no other here. */
+  async detach(id: NodeId, goesOn: boolean = false): Promise<void> {
     const node = this.#ports.nodes.get(id);
     if (node === undefined) return;
     const instance = this.#instances.get(id)!;
@@ -113,7 +113,7 @@ export class ClusterAdmission {
     );
     this.#drop(id);
     const cs = csOfLane(id);
-    if (![...this.#ports.nodes.keys()].some((lane) => csOfLane(lane) === cs))
+    if (!goesOn && ![...this.#ports.nodes.keys()].some((lane) => csOfLane(lane) === cs))
       await this.#ports.registeredNodes.leave(cs, instance);
   }
 

@@ -268,7 +268,7 @@ test('a node that leaves is answered, and its name is free at once', () =>
   withDs({}, async (broker) => {
     const peer = await RpcPeer.attached({ port: broker.port });
     await connect(peer, 'a');
-    await peer.call(calls.leave, undefined);
+    await peer.call(calls.leave, { goesOn: false });
     await until(() => peer.ended !== undefined, 'the end of the stream');
     assert.equal(peer.ended?.code, status.OK);
     const next = await RpcPeer.attached({ port: broker.port });

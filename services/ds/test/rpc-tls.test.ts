@@ -99,7 +99,7 @@ void describe('the RPC port with TLS', { skip: hasOpenssl ? false : 'no openssl'
       port: mutual.port,
       credentials: trusting(authority, certificate(authority)),
     });
-    await peer.call(calls.leave, undefined);
+    await peer.call(calls.leave, { goesOn: false });
     peer.cut();
   });
 

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { Counters } from '@lmqtt/cs/counters';
 import { FixedDirectory } from '@lmqtt/cs/link/fixed-directory';
-import { LinkEvents } from '@lmqtt/cs/link/link-events';
+import { LinkCounters, LinkEvents } from '@lmqtt/cs/link/link-events';
 import { RemoteLinkServer } from '@lmqtt/cs/link/remote-link';
 import { clockOfLink } from '@lmqtt/cs/link/wall-offset';
 import { type CsService, startCs } from '@lmqtt/cs/service';
@@ -31,7 +31,7 @@ export function startCsProcess(
       settings,
       directory: new FixedDirectory(settings.ds),
       clock,
-      events: new LinkEvents(logs.broker, metrics),
+      events: new LinkEvents(logs.broker, new LinkCounters(metrics)),
       counters: () => sysCounters(counters),
       connections: () => cs?.node.connections.sessionCount ?? 0,
     });

@@ -5,6 +5,7 @@ import type { ExchangeLimits, FrameTaker } from '@lmqtt/proto/wire/exchange';
 import type { Pulse, Welcome } from '@lmqtt/proto/wire/pulse';
 import { WireError } from '@lmqtt/proto/wire/wire-error';
 import type { WireReader } from '@lmqtt/proto/wire/wire-reader';
+import { sameAddress } from './directory.ts';
 import type { Directory, DsAddress } from './directory.ts';
 import { DsStream } from './ds-stream.ts';
 import type { StreamEnd, StreamTls } from './ds-stream.ts';
@@ -225,8 +226,10 @@ export class Attachment implements FrameTaker {
   private directoryChanged(): void {
     const { address } = this;
     const nodes = this.options.directory.nodes();
-    const stays = nodes.some(({ host, port }) => host === address?.host && port === address.port);
-    if (this.stream !== undefined && !stays) this.broken('the directory has another ds');
+    if (address !== undefined && nodes.some((node) => sameAddress(node, address))) return;
+    this.backoffMs = backoffMsMin;
+    if (this.stream !== undefined) this.broken('the directory has another ds');
+    else if (this.retryTimer !== undefined) this.retry();
   }
 
   // What arrives

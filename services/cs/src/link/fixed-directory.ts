@@ -1,29 +1,34 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { SettingsError } from '@lmqtt/common/settings/parse';
-import type { Directory, DsAddress } from './directory.ts';
+import { addressText } from './directory.ts';
+import type { Directory, DsAddress, DsNode } from './directory.ts';
 
 const hostName = /^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?$/;
 
-/** The one ds of the setting DS: embedded stores belong to one process. */
+/** The ds nodes of the setting DS, each named by its address. */
 export class FixedDirectory implements Directory {
-  private readonly addresses: readonly DsAddress[];
+  private readonly all: readonly DsNode[];
 
-  /** `host:port`, `address:port` or `[IPv6 address]:port`; throws {@link SettingsError}. */
+  /**
+   * `host:port`, `address:port` or `[IPv6 address]:port`, several with commas; throws
+   * {@link SettingsError}.
+   */
   constructor(setting: string) {
     const entries = setting
       .split(',')
       .map((entry) => entry.trim())
       .filter((entry) => entry !== '');
-    if (entries.length !== 1) {
-      throw new SettingsError(
-        `DS must be one host:port, not ${entries.length}: a ds with embedded stores stands alone`,
-      );
-    }
-    this.addresses = entries.map(addressOf);
+    if (entries.length === 0) throw new SettingsError('DS must be host:port, and is empty');
+    this.all = entries.map((entry) => {
+      const address = addressOf(entry);
+      return { id: addressText(address), ...address, draining: false };
+    });
+    const twice = this.all.find(({ id }, index) => this.all.findIndex((o) => o.id === id) < index);
+    if (twice !== undefined) throw new SettingsError(`DS names ${twice.id} twice`);
   }
 
-  nodes(): readonly DsAddress[] {
-    return this.addresses;
+  nodes(): readonly DsNode[] {
+    return this.all;
   }
 
   onChange(): () => void {

@@ -44,10 +44,8 @@ export class Lease {
   /** ds answered that; `resumed`: it is the one that we are attached to. */
   welcomed(leaseMs: number, resumed: boolean): void {
     this.leaseMs = leaseMs;
-    if (resumed) {
-      this.answered(this.openedMs);
-      return;
-    }
+    // Nobody has asked whether the lease still goes on.
+    if (resumed) return;
     this.presented = false;
     this.answeredMs = this.openedMs;
   }
@@ -65,14 +63,17 @@ export class Lease {
     return this.lastNumber;
   }
 
-  /** When the question was asked; undefined: it is none of this stream's. */
-  answer(number: number): number | undefined {
+  /**
+   * When the question was asked; undefined: it is none of this stream's. Where the answer does not
+   * confirm the lease, it says only that ds is there.
+   */
+  answer(number: number, confirmed: boolean = true): number | undefined {
     const index = this.unanswered.findIndex((question) => question.number === number);
     const question = this.unanswered[index];
     if (question === undefined) return undefined;
     // The earlier ones, or their answers, were lost.
     this.unanswered.splice(0, index + 1);
-    this.answered(question.askedMs);
+    if (confirmed) this.answered(question.askedMs);
     return question.askedMs;
   }
 

@@ -16,18 +16,14 @@ export interface LinkFigures {
 const dropReasons = ['link down', 'link behind'] as const;
 type DropReason = (typeof dropReasons)[number];
 
-/** What happens to the link: a counter and a log line each. */
-export class LinkEvents {
-  private readonly log: Logger;
-  private readonly metrics: Metrics;
-  private readonly streams: PlainCounters<'attached' | 'resumed' | 'broken' | 'refused'>;
-  private readonly leasesEnded: PlainCounter;
-  private readonly dropped: PlainCounters<DropReason>;
-  /** What was logged last of streams that did not come about. */
-  private failure = '';
+/** Of all streams of a node, to one ds or to several. */
+export class LinkCounters {
+  readonly metrics: Metrics;
+  readonly streams: PlainCounters<'attached' | 'resumed' | 'broken' | 'refused'>;
+  readonly leasesEnded: PlainCounter;
+  readonly dropped: PlainCounters<DropReason>;
 
-  constructor(log: Logger, metrics: Metrics) {
-    this.log = log;
+  constructor(metrics: Metrics) {
     this.metrics = metrics;
     this.streams = metrics.counters(
       'lmqtt_link_streams_total',
@@ -43,9 +39,22 @@ export class LinkEvents {
       dropReasons,
     );
   }
+}
+
+/** What happens to the link: a counter and a log line each. */
+export class LinkEvents {
+  protected readonly log: Logger;
+  private readonly counters: LinkCounters;
+  /** What was logged last of streams that did not come about. */
+  private failure = '';
+
+  constructor(log: Logger, counters: LinkCounters) {
+    this.log = log;
+    this.counters = counters;
+  }
 
   watch(link: LinkFigures): void {
-    const { metrics } = this;
+    const { metrics } = this.counters;
     metrics.gauge('lmqtt_link_up', 'Whether calls reach ds', () => (link.up ? 1 : 0));
     metrics.gauge(
       'lmqtt_link_waiting_bytes',
@@ -75,27 +84,27 @@ export class LinkEvents {
   }
 
   attached(sessions: number, refused: number): void {
-    this.streams.attached += 1;
+    this.counters.streams.attached += 1;
     this.failure = '';
     const level = refused > 0 ? 'warn' : 'info';
     this.log[level]({ sessions, refused }, 'attached to ds');
   }
 
   resumed(address: DsAddress): void {
-    this.streams.resumed += 1;
+    this.counters.streams.resumed += 1;
     this.failure = '';
     this.log.info({ ds: addressText(address) }, 'stream to ds taken up again');
   }
 
   /** An open stream. */
   broken({ reason }: StreamEnd): void {
-    this.streams.broken += 1;
+    this.counters.streams.broken += 1;
     this.log.warn({ reason }, 'stream to ds broken');
   }
 
   /** One that did not come about: logged once for each change of the reason. */
   failed({ refusal, reason }: StreamEnd): void {
-    this.streams[refusal === undefined ? 'broken' : 'refused'] += 1;
+    this.counters.streams[refusal === undefined ? 'broken' : 'refused'] += 1;
     const failure = `${refusal ?? ''} ${withoutTime(reason)}`;
     if (failure === this.failure) return;
     this.failure = failure;
@@ -104,7 +113,7 @@ export class LinkEvents {
   }
 
   leaseEnded(): void {
-    this.leasesEnded.value += 1;
+    this.counters.leasesEnded.value += 1;
     this.log.warn('lease ended: nothing is sent to clients until ds answers');
   }
 
@@ -113,8 +122,8 @@ export class LinkEvents {
   }
 
   qos0Dropped(reason: DropReason, count: number): void {
-    this.dropped[reason] += count;
-    if (reason === 'link behind') this.metrics.limits.LINK_BUFFER_BYTES_MAX += 1;
+    this.counters.dropped[reason] += count;
+    if (reason === 'link behind') this.counters.metrics.limits.LINK_BUFFER_BYTES_MAX += 1;
   }
 }
 

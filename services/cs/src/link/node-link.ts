@@ -110,9 +110,9 @@ export class NodeLink implements Link {
     return this.call('again', undefined, calls.readRetained, request);
   }
 
-  /** A planned stop. */
-  leave(): Promise<void> {
-    return this.call('again', undefined, calls.leave, undefined);
+  /** A planned stop, of the node or, where that goes on, of this link alone. */
+  leave(goesOn: boolean): Promise<void> {
+    return this.call('again', undefined, calls.leave, { goesOn });
   }
 
   /** `session`: that a claim would bring about. */
@@ -174,16 +174,17 @@ export class NodeLink implements Link {
     return true;
   }
 
-  write(batch: SessionWrite[], durable?: () => void): boolean {
+  /** `fenced` comes where `durable` never will. */
+  write(batch: SessionWrite[], durable?: () => void, fenced?: () => void): boolean {
     const { attachment, pending } = this;
     if (this.closed) return false;
     if (attachment.presented) {
-      writeWrites(attachment.exchange, pending.writes.number(durable), batch);
+      writeWrites(attachment.exchange, pending.writes.number(durable, fenced), batch);
       return true;
     }
     // Nothing to write, and nobody there to say that all before is durable.
     if (batch.length === 0) return false;
-    pending.holdWrites(batch, durable);
+    pending.holdWrites(batch, durable, fenced);
     return true;
   }
 

@@ -8,42 +8,54 @@ export interface HeldWrites {
   readonly batch: readonly SessionWrite[];
 }
 
+interface Waiting {
+  readonly durable: () => void;
+  /** Instead of `durable`: no session of the batch is known. */
+  readonly fenced: (() => void) | undefined;
+}
+
 /**
  * Who asked when writes of session state are durable. The writes themselves are not kept: what is
  * presented to another ds has them, except for those made after it was presented.
  */
 export class PendingWrites {
   private lastNumber = 0;
-  private readonly waiting: Map<number, () => void> = new Map();
+  private readonly waiting: Map<number, Waiting> = new Map();
   /** What is presented has their writes. */
   private covered: (() => void)[] = [];
   private held: HeldWrites[] = [];
 
   /** Of a batch that is sent; 0: nobody asks. */
-  number(durable: (() => void) | undefined): number {
+  number(durable: (() => void) | undefined, fenced?: () => void): number {
     if (durable === undefined) return 0;
     this.lastNumber += 1;
-    this.waiting.set(this.lastNumber, durable);
+    this.waiting.set(this.lastNumber, { durable, fenced });
     return this.lastNumber;
   }
 
-  hold(ticket: number, batch: readonly SessionWrite[], durable: (() => void) | undefined): void {
-    this.held.push({ ticket, number: this.number(durable), batch });
+  hold(
+    ticket: number,
+    batch: readonly SessionWrite[],
+    durable: (() => void) | undefined,
+    fenced?: () => void,
+  ): void {
+    this.held.push({ ticket, number: this.number(durable, fenced), batch });
   }
 
   durable(numbers: readonly number[], fenced: readonly number[]): void {
-    for (const number of fenced) this.waiting.delete(number);
-    for (const number of numbers) {
-      const durable = this.waiting.get(number);
-      if (durable === undefined) continue;
-      this.waiting.delete(number);
-      durable();
-    }
+    for (const number of fenced) this.take(number)?.fenced?.();
+    for (const number of numbers) this.take(number)?.durable();
+  }
+
+  private take(number: number): Waiting | undefined {
+    const waiting = this.waiting.get(number);
+    this.waiting.delete(number);
+    return waiting;
   }
 
   /** Sessions are about to be presented as they are after all writes so far. */
   cover(): void {
-    for (const durable of this.waiting.values()) this.covered.push(durable);
+    for (const { durable } of this.waiting.values()) this.covered.push(durable);
     this.waiting.clear();
     this.held = [];
   }

@@ -32,8 +32,12 @@ export class Pending {
     return this.lastId;
   }
 
-  holdWrites(batch: readonly SessionWrite[], durable: (() => void) | undefined): void {
-    this.writes.hold(this.ticket(), batch, durable);
+  holdWrites(
+    batch: readonly SessionWrite[],
+    durable: (() => void) | undefined,
+    fenced?: () => void,
+  ): void {
+    this.writes.hold(this.ticket(), batch, durable, fenced);
   }
 
   holdCredit(session: SessionHandle, messagesTotal: number): void {

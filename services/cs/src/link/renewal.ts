@@ -47,8 +47,8 @@ export class Renewal {
     this.stallTimer = undefined;
   }
 
-  renewed({ number, timeMs }: Renewed): void {
-    const askedMs = this.lease.answer(number);
+  renewed({ number, timeMs, unconfirmed }: Renewed): void {
+    const askedMs = this.lease.answer(number, !unconfirmed);
     if (askedMs === undefined) return;
     this.wallOffset.add(timeMs, this.clock.nowMs(), this.clock.monotonicMs() - askedMs);
   }

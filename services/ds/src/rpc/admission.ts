@@ -14,10 +14,13 @@ export interface Admission {
     instance: string,
     sessions: PresentedSession[],
   ): Promise<{ readonly link: Link; readonly refusals: Refusal[] }>;
-  /** False: its lease was judged. */
-  renew(node: NodeId): boolean;
-  /** A planned stop of the node. */
-  detach(node: NodeId): Promise<void>;
+  /**
+   * False: its lease was judged. Rejects where that cannot be learnt now: then nothing is renewed.
+   * `connections`: those of its cs.
+   */
+  renew(node: NodeId, connections: number): Promise<boolean> | boolean;
+  /** A planned stop of the node; `goesOn`: only of this attachment of it. */
+  detach(node: NodeId, goesOn: boolean): Promise<void>;
   /** The lease of a node was judged, or the node has left. */
   onNodeEnded(listener: (node: NodeId) => void): void;
   clientOf(node: NodeId, session: SessionHandle): ClientId | undefined;

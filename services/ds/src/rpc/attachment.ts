@@ -133,12 +133,35 @@ export class Attachment implements FrameTaker {
     this.#lastRenew = renew;
     this.#ports.figures.told(this.instance, renew.counters);
     // Before it is admitted, the lease under its name may be that of the process before.
-    if (this.#phase === 'admitted' && !this.#ports.admission.renew(this.node)) {
-      this.close(status.ABORTED, leaseEnded);
+    if (this.#phase !== 'admitted') {
+      this.#renewed(renew, false);
       return;
     }
+    const { admission, events } = this.#ports;
+    const held = admission.renew(this.node, renew.connections);
+    if (typeof held === 'boolean') {
+      this.#judged(renew, held);
+      return;
+    }
+    held.then(
+      (answer) => this.#judged(renew, answer),
+      (error: unknown) => {
+        if (this.#phase === 'closed') return;
+        events.notRenewed(this.node, error);
+        this.#renewed(renew, true);
+      },
+    );
+  }
+
+  #judged(renew: Renew, held: boolean): void {
+    if (this.#phase === 'closed') return;
+    if (held) this.#renewed(renew, false);
+    else if (this.#phase === 'admitted') this.close(status.ABORTED, leaseEnded);
+  }
+
+  #renewed({ number }: Renew, unconfirmed: boolean): void {
     this.#exchange.pulse({
-      renewed: { number: renew.number, timeMs: this.#ports.clock.nowMs() },
+      renewed: { number, timeMs: this.#ports.clock.nowMs(), unconfirmed },
     });
   }
 
@@ -214,7 +237,7 @@ export class Attachment implements FrameTaker {
     const { admission, events } = this.#ports;
     this.#phase = 'admitted';
     const down = this.#down;
-    const leave = (id: number): void => this.#leave(id);
+    const leave = (id: number, goesOn: boolean): void => this.#leave(id, goesOn);
     this.#upstream = new UpstreamItems({ link, node: this.node, admission, down, events, leave });
     down.origin = this.#upstream;
     down.presented(refusals);
@@ -238,10 +261,10 @@ export class Attachment implements FrameTaker {
   }
 
   /** What came before is done or under way; `detach` ends the sessions after it. */
-  #leave(id: number): void {
+  #leave(id: number, goesOn: boolean): void {
     this.#phase = 'leaving';
     const { admission, events } = this.#ports;
-    admission.detach(this.node).then(
+    admission.detach(this.node, goesOn).then(
       () => {
         this.#down.answer(id, calls.leave.answer.encode());
         // The answer goes out at the end of this turn.

@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import type { NodeId } from '@lmqtt/common/ids';
+import { csOfLane, type NodeId } from '@lmqtt/common/ids';
 import { Attachment, type AttachmentPorts, nodeIdInUse } from './attachment.ts';
 import type { Greeting } from './handshake.ts';
 import { NodeFigures } from './node-figures.ts';
@@ -7,7 +7,7 @@ import type { RpcStream } from './rpc-stream.ts';
 
 export type AttachmentsPorts = Omit<AttachmentPorts, 'figures' | 'onClosed'>;
 
-/** A node that is attached. */
+/** A cs that is attached, by one lane or several. */
 export interface NodeLine {
   readonly node: NodeId;
   readonly connections: number;
@@ -61,13 +61,15 @@ export class Attachments {
   }
 
   nodes(): NodeLine[] {
-    return [...this.#byId.values()]
-      .filter((attachment) => attachment.admitted)
-      .map(({ node, lastRenew, address }) => ({
-        node,
-        connections: lastRenew?.connections ?? 0,
-        address,
-      }));
+    const lines = new Map<NodeId, NodeLine>();
+    for (const { admitted, node: lane, lastRenew, address } of this.#byId.values()) {
+      if (!admitted) continue;
+      const node = csOfLane(lane);
+      // Each lane tells those of the whole cs; one that lives elsewhere now tells nothing any more.
+      const connections = Math.max(lastRenew?.connections ?? 0, lines.get(node)?.connections ?? 0);
+      lines.set(node, { node, connections, address });
+    }
+    return [...lines.values()];
   }
 
   get count(): number {

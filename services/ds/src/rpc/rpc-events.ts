@@ -39,6 +39,8 @@ export class RpcEvents {
   readonly #streams: PlainCounters<'new' | 'resumed' | 'broken'>;
   readonly #dropped: PlainCounters<'stored' | 'not stored'>;
   readonly #failedCalls: PlainCounter;
+  readonly #notRenewed: PlainCounter;
+  #notRenewedLineMs = -Infinity;
 
   constructor(logs: Logs, metrics: Metrics, clock: Clock) {
     this.#logs = logs;
@@ -68,6 +70,10 @@ export class RpcEvents {
       'Messages that were not pushed because a node is slow; those that are stored are read later',
       'kind',
       ['stored', 'not stored'],
+    );
+    this.#notRenewed = metrics.counter(
+      'lmqtt_rpc_renewals_failed_total',
+      'Renewals of cs nodes that the registry did not answer',
     );
     this.#failedCalls = metrics.counter('lmqtt_rpc_calls_failed_total', 'Calls of cs that failed');
   }
@@ -154,6 +160,15 @@ export class RpcEvents {
 
   catchesUp(node: string, queues: number): void {
     this.#logs.broker.info({ node, queues }, 'node has room again: it reads what was dropped');
+  }
+
+  /** Told now and then, while it lasts. */
+  notRenewed(node: string, error: unknown): void {
+    this.#notRenewed.value += 1;
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#notRenewedLineMs < lineEachMs) return;
+    this.#notRenewedLineMs = nowMs;
+    this.#logs.broker.warn({ node, err: error }, 'lease of a node not renewed: no answer');
   }
 
   callFailed(node: string, error: unknown): void {

@@ -15,7 +15,7 @@ export interface UpstreamPorts {
   readonly down: DownstreamItems;
   readonly events: RpcEvents;
   /** The node leaves: what it asked for by this call is answered by its attachment. */
-  readonly leave: (id: number) => void;
+  readonly leave: (id: number, goesOn: boolean) => void;
 }
 
 /** What an admitted cs says: each item is a call of its link, made in the order of the items. */
@@ -46,7 +46,7 @@ export class UpstreamItems implements UpstreamHandler {
 
   call(id: number, method: number, body: Buffer): void {
     if (method === calls.leave.method) {
-      this.#ports.leave(id);
+      this.#ports.leave(id, goesOnOf(body));
       return;
     }
     const run = upstreamCalls.get(method);
@@ -71,5 +71,13 @@ export class UpstreamItems implements UpstreamHandler {
   #failed(id: number, error: unknown): void {
     this.#ports.events.callFailed(this.#ports.node, error);
     this.#ports.down.failed(id, error instanceof Error ? error.message : String(error));
+  }
+}
+
+function goesOnOf(body: Buffer): boolean {
+  try {
+    return calls.leave.request.decode(body).goesOn;
+  } catch (error) {
+    throw new WireError('the body of a call cannot be read', { cause: error });
   }
 }

@@ -1,0 +1,110 @@
+import { randomUUID } from 'node:crypto';
+import { csOfLane } from '@lmqtt/common/ids';
+import { SettingsError } from '@lmqtt/common/settings/parse';
+import type { Link, LinkedNode, LinkServer } from '@lmqtt/proto/link';
+import { FirstAttachment } from './first-attachment.ts';
+import type { ClusterEvents } from './lane-events.ts';
+import { LaneRouter } from './lane-router.ts';
+import { Lanes } from './lanes.ts';
+import { checkHeader } from './link-end.ts';
+import type { LinkEndOptions } from './link-end.ts';
+
+/** A ds that is away for longer, though the directory has it, loses its sessions to others. */
+const awayMsUnlessTold = 5000;
+/** How long the first ds waits for the others, so that clients find all of them. */
+const othersMs = 1000;
+
+export interface ClusterLinkOptions extends Omit<LinkEndOptions, 'instance' | 'first' | 'events'> {
+  readonly events: ClusterEvents;
+  readonly awayMs?: number;
+}
+
+/**
+ * The link of one node to every ds of a cluster. The lease is the node's, renewed through any of
+ * them: it ends when the last one has ended.
+ */
+export class ClusterLinkServer implements LinkServer {
+  /**
+   * Resolves when a ds has taken this node in, and the others have or had a second for it. Rejects
+   * with LinkRefused where one refused it before any took it in.
+   */
+  readonly whenAttached: Promise<void>;
+  private readonly options: ClusterLinkOptions;
+  private readonly first: FirstAttachment;
+  private readonly instance: string = randomUUID();
+  private lanes: Lanes | undefined = undefined;
+  private link: Link | undefined = undefined;
+  private onComplete: () => void = () => {};
+  private toldUp = false;
+  private toldLeased = false;
+
+  /** Throws SettingsError where the secret cannot be sent. */
+  constructor(options: ClusterLinkOptions) {
+    checkHeader('CLUSTER_SECRET', options.settings.clusterSecret ?? '');
+    this.options = options;
+    this.first = new FirstAttachment(options.clock, options.settings.leaseMs);
+    this.whenAttached = this.first.came.then(() => this.others());
+    // Whoever does not wait for it is not to fall over it.
+    this.whenAttached.catch(() => {});
+  }
+
+  /** How far the wall clock of ds is ahead of ours; 0 until one has said. They differ by little. */
+  get wallOffsetMs(): number {
+    return this.lanes?.usable[0]?.wallOffsetMs ?? 0;
+  }
+
+  /** Begins to connect when the current turn has ended. */
+  attach(node: LinkedNode): Link {
+    if (this.lanes !== undefined) throw new Error('a link is for one node');
+    if (csOfLane(node.node) !== node.node) throw new SettingsError('NODE_ID must be without an @');
+    const { settings, directory, clock, events, counters, connections, awayMs } = this.options;
+    const { instance, first } = this;
+    const lanes = new Lanes(
+      {
+        directory,
+        events,
+        end: { settings, clock, counters, connections, instance, first },
+        awayMs: awayMs ?? awayMsUnlessTold,
+        onChange: () => this.changed(node),
+      },
+      node,
+    );
+    const link = new LaneRouter(lanes, (batch) => node.published(batch));
+    this.lanes = lanes;
+    this.link = link;
+    return link;
+  }
+
+  async detach(): Promise<void> {
+    this.onComplete();
+    await this.lanes?.stop();
+  }
+
+  /** Tells what has changed of all lanes together, and no more than that. */
+  private changed(node: LinkedNode): void {
+    const { lanes, link } = this;
+    if (lanes === undefined || link === undefined) return;
+    if (lanes.complete) this.onComplete();
+    const { events, clock } = this.options;
+    const { up } = link;
+    const leased = clock.monotonicMs() < link.leaseEndsMs;
+    if (up === this.toldUp && leased === this.toldLeased) return;
+    const before = this.toldLeased;
+    this.toldUp = up;
+    this.toldLeased = leased;
+    if (before && !leased) events.leaseEnded();
+    if (!before && leased) events.leaseBegan();
+    node.linkChanged();
+  }
+
+  private others(): Promise<void> {
+    if (this.lanes?.complete === true) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, othersMs);
+      this.onComplete = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}

@@ -1,0 +1,31 @@
+import type { Directory, DsNode } from './directory.ts';
+
+/** What one lane sees of the directory: the ds that it is to be attached to. */
+export class LaneDirectory implements Directory {
+  private node: DsNode;
+  private listener: () => void = () => {};
+
+  constructor(node: DsNode) {
+    this.node = node;
+  }
+
+  get at(): DsNode {
+    return this.node;
+  }
+
+  nodes(): readonly DsNode[] {
+    return [this.node];
+  }
+
+  onChange(listener: () => void): () => void {
+    this.listener = listener;
+    return () => {
+      this.listener = () => {};
+    };
+  }
+
+  turnTo(node: DsNode): void {
+    this.node = node;
+    this.listener();
+  }
+}

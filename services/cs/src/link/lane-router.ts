@@ -1,0 +1,184 @@
+import type { SessionHandle } from '@lmqtt/common/ids';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import type {
+  ConnectAnswer,
+  ConnectionEnd,
+  ConnectRequest,
+  Link,
+  Publish,
+  ReadAnswer,
+  ReadRequest,
+  ReauthenticateAnswer,
+  RetainedAnswer,
+  RetainedRequest,
+  SessionWrite,
+  SubscribeAnswer,
+  SubscribeEntry,
+} from '@lmqtt/proto/link';
+import { laneOfAll, partsOf, SharedDurable } from './lane-batch.ts';
+import type { Lane } from './lane.ts';
+import type { Lanes } from './lanes.ts';
+
+/**
+ * The link of a node to several ds: what is about a session goes by the session's lane, from its
+ * CONNECT until the end of its connection was answered; reads go by any.
+ */
+export class LaneRouter implements Link {
+  private readonly lanes: Lanes;
+  private readonly onPublished: (batch: Publish[]) => void;
+
+  constructor(lanes: Lanes, onPublished: (batch: Publish[]) => void) {
+    this.lanes = lanes;
+    this.onPublished = onPublished;
+  }
+
+  get leaseEndsMs(): number {
+    return this.lanes.leaseEndsMs;
+  }
+
+  get up(): boolean {
+    return this.lanes.usable.length > 0;
+  }
+
+  // Claims
+
+  connect(request: ConnectRequest): Promise<ConnectAnswer> {
+    const { session, clientId } = request;
+    const lane = this.lanes.forClient(clientId);
+    if (lane === undefined) return Promise.reject(new Error('no ds can be reached'));
+    this.lanes.put(session, lane);
+    return this.claim(session, lane.link.connect(request));
+  }
+
+  continueConnect(
+    session: SessionHandle,
+    authenticationData: Buffer | undefined,
+  ): Promise<ConnectAnswer> {
+    const lane = this.laneOf(session);
+    if (lane === undefined) return gone();
+    return this.claim(session, lane.link.continueConnect(session, authenticationData));
+  }
+
+  private async claim(
+    session: SessionHandle,
+    answer: Promise<ConnectAnswer>,
+  ): Promise<ConnectAnswer> {
+    let lives = false;
+    try {
+      const answered = await answer;
+      lives = answered.kind !== 'refused';
+      return answered;
+    } finally {
+      if (!lives) this.lanes.forget(session);
+    }
+  }
+
+  // Calls of a session
+
+  reauthenticate(
+    session: SessionHandle,
+    authenticationData: Buffer | undefined,
+    start: boolean,
+  ): Promise<ReauthenticateAnswer> {
+    const lane = this.laneOf(session);
+    return lane?.link.reauthenticate(session, authenticationData, start) ?? gone();
+  }
+
+  async disconnect(session: SessionHandle, end: ConnectionEnd): Promise<void> {
+    // Without a lane it was never claimed, or ds said that it is over.
+    const lane = this.laneOf(session);
+    try {
+      await lane?.link.disconnect(session, end);
+    } finally {
+      this.lanes.forget(session);
+    }
+  }
+
+  subscribe(session: SessionHandle, subscriptions: SubscribeEntry[]): Promise<SubscribeAnswer[]> {
+    return this.laneOf(session)?.link.subscribe(session, subscriptions) ?? gone();
+  }
+
+  unsubscribe(session: SessionHandle, filters: string[]): Promise<number[]> {
+    return this.laneOf(session)?.link.unsubscribe(session, filters) ?? gone();
+  }
+
+  readRetained(request: RetainedRequest): Promise<RetainedAnswer> {
+    return this.laneOf(request.session)?.link.readRetained(request) ?? gone();
+  }
+
+  credit(session: SessionHandle, messagesTotal: number): void {
+    this.laneOf(session)?.link.credit(session, messagesTotal);
+  }
+
+  private laneOf(session: SessionHandle): Lane | undefined {
+    return this.lanes.bySession.get(session);
+  }
+
+  // Reads
+
+  /** All readers of a queue ask the same ds, as long as it answers. */
+  async read(request: ReadRequest): Promise<ReadAnswer> {
+    const usable = [...this.lanes.usable];
+    const { length } = usable;
+    if (length === 0) return this.readLater(request);
+    for (let tried = 0; ; tried++) {
+      const lane = usable[(request.queue + tried) % length]!;
+      try {
+        return await lane.link.read(request);
+      } catch (error) {
+        if (tried + 1 === length) throw error;
+      }
+    }
+  }
+
+  /** It waits for one of them, until another one is there. */
+  private readLater(request: ReadRequest): Promise<ReadAnswer> {
+    for (const lane of this.lanes) return lane.link.read(request);
+    return Promise.reject(new Error('no ds is known'));
+  }
+
+  // Batches
+
+  publish(batch: Publish[]): void {
+    const { bySession } = this.lanes;
+    const only = laneOfAll(batch, bySession);
+    if (only !== undefined) {
+      only.link.publish(batch);
+      return;
+    }
+    for (const [lane, part] of partsOf(batch, bySession))
+      if (lane === undefined) this.passedOver(part);
+      else lane.link.publish(part);
+  }
+
+  /** Of sessions that are over: nothing is to wait for them. */
+  private passedOver(batch: Publish[]): void {
+    const ended = batch.filter(({ message }) => message.qos > 0);
+    for (const publish of ended) publish.reasonCode = ReasonCode.sessionTakenOver;
+    if (ended.length > 0) this.onPublished(ended);
+  }
+
+  write(batch: SessionWrite[], durable?: () => void): boolean {
+    const { bySession } = this.lanes;
+    const only = laneOfAll(batch, bySession);
+    if (only !== undefined) return only.link.write(batch, durable);
+    const parts = batch.length === 0 ? this.emptyParts() : partsOf(batch, bySession);
+    parts.delete(undefined);
+    const all = durable === undefined ? undefined : new SharedDurable(parts.size, durable);
+    let known = false;
+    for (const [lane, part] of parts) {
+      if (lane!.link.write(part, all?.durable, all?.fenced)) known = true;
+      else all?.fenced();
+    }
+    return known;
+  }
+
+  /** Asks each lane whether all that was written before is durable. */
+  private emptyParts(): Map<Lane | undefined, SessionWrite[]> {
+    return new Map([...this.lanes].map((lane) => [lane, []]));
+  }
+}
+
+function gone(): Promise<never> {
+  return Promise.reject(new Error('the session is not known to any ds'));
+}

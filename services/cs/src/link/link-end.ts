@@ -1,0 +1,161 @@
+import type { Clock } from '@lmqtt/common/clock';
+import { SettingsError } from '@lmqtt/common/settings/parse';
+import type { Settings } from '@lmqtt/common/settings/row';
+import { frameBytesMax, metadataNames, protocolVersion } from '@lmqtt/proto/dispatch';
+import type { LinkedNode } from '@lmqtt/proto/link';
+import { readDownstream } from '@lmqtt/proto/wire/downstream-reader';
+import { Attachment } from './attachment.ts';
+import type { Directory } from './directory.ts';
+import type { FirstAttachment } from './first-attachment.ts';
+import { LinkArrivals } from './link-arrivals.ts';
+import type { LinkEvents, LinkFigures } from './link-events.ts';
+import { NodeLink } from './node-link.ts';
+import { Pending } from './pending.ts';
+import { Presenting } from './presenting.ts';
+
+/** How long a planned stop waits for ds. */
+const leaveTimeoutMs = 3000;
+
+/** What the link reads of the settings. */
+export type LinkSettings = Pick<
+  Settings,
+  | 'clusterSecret'
+  | 'leaseMs'
+  | 'linkBufferBytesMax'
+  | 'linkWindowFrames'
+  | 'rpcTlsCa'
+  | 'rpcTlsCert'
+  | 'rpcTlsKey'
+>;
+
+export interface LinkEndOptions {
+  readonly settings: LinkSettings;
+  readonly directory: Directory;
+  /** The system's: what ds's clock is compared with. */
+  readonly clock: Clock;
+  readonly events: LinkEvents;
+  /** Figures since the start for `$SYS`, by the rest of their topic. */
+  readonly counters: () => Readonly<Record<string, number>>;
+  readonly connections: () => number;
+  /** Of this process. */
+  readonly instance: string;
+  readonly first: FirstAttachment;
+}
+
+/**
+ * This end of the link to one ds at a time: the conversation, what waits in it, and how the node's
+ * sessions are presented. Throws {@link SettingsError} where a header cannot be sent.
+ */
+export class LinkEnd implements LinkFigures {
+  readonly attachment: Attachment;
+  readonly pending: Pending = new Pending();
+  readonly link: NodeLink;
+  private onDown: () => void = () => {};
+
+  constructor(options: LinkEndOptions, node: LinkedNode) {
+    const { settings, directory, clock, events, counters, connections, instance, first } = options;
+    const { pending } = this;
+    checkHeader('CLUSTER_SECRET', settings.clusterSecret ?? '');
+    checkHeader('NODE_ID', node.node);
+    const attachment = new Attachment(
+      {
+        directory,
+        clock,
+        events,
+        limits: { windowFrames: settings.linkWindowFrames, frameBytesMax },
+        tls: {
+          certificate: settings.rpcTlsCert,
+          key: settings.rpcTlsKey,
+          authorities: settings.rpcTlsCa,
+        },
+        metadata: {
+          [metadataNames.protocol]: String(protocolVersion),
+          [metadataNames.secret]: settings.clusterSecret ?? '',
+          [metadataNames.node]: node.node,
+          [metadataNames.instance]: instance,
+        },
+        counters,
+        connections,
+      },
+      {
+        begin: (address) => presenting.begin(address),
+        item: (reader, field, end) => readDownstream(arrivals, reader, field, end),
+        leaseEnded: () => link.leaseEnded(),
+        changed: () => {
+          if (!attachment.up) this.onDown();
+          node.linkChanged();
+        },
+        refused: (end) => first.refused(end),
+      },
+    );
+    const presenting = new Presenting(node, attachment, pending, events);
+    const arrivals = new LinkArrivals(node, pending, (refusals) => {
+      presenting.answered(refusals);
+      first.succeeded();
+    });
+    const link = new NodeLink(attachment, pending, events, settings.linkBufferBytesMax, (batch) =>
+      node.published(batch),
+    );
+    this.attachment = attachment;
+    this.link = link;
+  }
+
+  get up(): boolean {
+    return this.attachment.up;
+  }
+
+  get waitingBytes(): number {
+    return this.attachment.exchange.waitingBytes;
+  }
+
+  get unacknowledgedFrames(): number {
+    return this.attachment.exchange.unacknowledgedFrames;
+  }
+
+  get unansweredCalls(): number {
+    return this.pending.calls.count + this.pending.reads.count;
+  }
+
+  get unansweredPublishes(): number {
+    return this.pending.publishes.count;
+  }
+
+  start(): void {
+    this.attachment.start();
+  }
+
+  /**
+   * Tells ds, waits a little for its answer while there is a stream, and closes it. `goesOn`: the
+   * node does, with other links.
+   */
+  async leave(goesOn: boolean): Promise<void> {
+    if (this.attachment.up) await this.sayGoodbye(goesOn);
+    this.close();
+  }
+
+  close(): void {
+    this.attachment.stop();
+    this.link.close();
+  }
+
+  /** Where ds does not hear of it, the lease tells it in the end. */
+  private sayGoodbye(goesOn: boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, leaveTimeoutMs);
+      this.onDown = resolve;
+      void this.link
+        .leave(goesOn)
+        .catch(() => {})
+        .finally(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+    });
+  }
+}
+
+/** What is sent with a stream is sent as a header of HTTP. */
+export function checkHeader(setting: string, value: string): void {
+  if (value === '' || /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(value)) return;
+  throw new SettingsError(`${setting} must be printable ASCII, without spaces at its ends`);
+}
