@@ -27,7 +27,7 @@ export class Outstanding {
   readonly failed: (failure: Failure) => void;
   deadlineMs = 0;
   /** It waits for the connection, or for the next write, until it is `written`. */
-  writtenAtMs = notWritten;
+  writtenAtMs: number = notWritten;
   over = false;
 
   constructor(
