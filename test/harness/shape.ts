@@ -1,10 +1,22 @@
-// Which shape the tests run against: one process, or a ds with two cs.
+// Which shape the tests run against: one process, a ds with two cs, or two of each on Redis and
+// RocketMQ.
 import type { Broker, BrokerOptions } from './broker.ts';
 import { SplitBroker } from './split-broker.ts';
+import { StoreCluster } from './store-cluster.ts';
 import { StandaloneBroker } from './standalone-broker.ts';
 
+const shape = process.env['LMQTT_TEST_SHAPE'];
+
+/** On Redis and RocketMQ: LMQTT_TEST_REDIS_URL and LMQTT_TEST_NAMESRV say where. */
+export const isCluster: boolean = shape === 'cluster';
+
 /** ds and cs apart, instead of one process. */
-export const isSplit: boolean = process.env['LMQTT_TEST_SHAPE'] === 'split';
+export const isSplit: boolean = shape === 'split' || isCluster;
+
+/** Options of a test that only embedded stores can pass, and why. */
+export function embeddedOnly(reason: string): { skip: string | false } {
+  return { skip: isCluster ? `embedded stores only: ${reason}` : false };
+}
 
 /** Options of a test that only a broker of one process can pass, and why. */
 export function standaloneOnly(reason: string): { skip: string | false } {
@@ -12,12 +24,18 @@ export function standaloneOnly(reason: string): { skip: string | false } {
 }
 
 function brokerOf(options: BrokerOptions, external: string | undefined): Broker {
+  if (external === undefined && isCluster) {
+    const { LMQTT_TEST_REDIS_URL: redisUrl, LMQTT_TEST_NAMESRV: namesrv } = process.env;
+    if (redisUrl === undefined || namesrv === undefined) throw new Error('no Redis or RocketMQ');
+    return new StoreCluster({ ...options, redisUrl, namesrv });
+  }
   if (external === undefined && isSplit) return new SplitBroker(options);
   return new StandaloneBroker(options, external);
 }
 
 /**
- * A running broker. With LMQTT_TEST_SHAPE=split in the environment it is a ds and two cs. With
+ * A running broker. With LMQTT_TEST_SHAPE=split in the environment it is a ds and two cs, with
+ * `cluster` two of each on Redis and RocketMQ. With
  * LMQTT_TEST_BROKER=host:port[,ws=host:port] it is that one instead, settings and all; what needs
  * restart or metrics fails there.
  */
