@@ -90,9 +90,9 @@ export class ClusterWork {
   }
 
   async #sweep(): Promise<void> {
-    const { routeLog, drop } = this.#ports;
+    const { routeLog } = this.#ports;
     for (const { queue, place } of await routeLog.sweep(unheldMs, sweptAtOnce)) {
-      await drop(place);
+      await this.#ports.drop(place);
       await routeLog.swept(queue);
     }
   }
