@@ -1,9 +1,10 @@
 // Runs the tests under node's own runner, then those of the broker as a whole again with cs and ds
-// apart. The list is made from the sources, so that nothing runs whose source is gone. Without
-// flags: all that is quick. --fault: the long runs. --shape standalone, --shape split: one of the
-// two passes. Further arguments keep only the files whose path holds one of them:
+// apart, and with CI=true once more on a real Redis and RocketMQ. The list is made from the sources,
+// so that nothing runs whose source is gone. Without flags: all that is quick. --fault: the long
+// runs. --shape standalone, split or cluster: one of the passes. Further arguments keep only the
+// files whose path holds one of them:
 // npm test -- --shape split session
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,9 +16,11 @@ const { values: flags, positionals: wanted } = parseArgs({
   allowPositionals: true,
   options: { fault: { type: 'boolean', default: false }, shape: { type: 'string' } },
 });
-const shapes = ['standalone', 'split'].filter((shape) => (flags.shape ?? shape) === shape);
+const known = ['standalone', 'split', 'cluster'];
+const byDefault = process.env.CI === 'true' ? known : known.slice(0, 2);
+const shapes = flags.shape === undefined ? byDefault : known.filter((one) => one === flags.shape);
 if (shapes.length === 0) {
-  console.error('--shape is standalone or split');
+  console.error(`--shape is one of ${known.join(', ')}`);
   process.exit(2);
 }
 
@@ -38,7 +41,8 @@ const suites = (...names) => names.flatMap((name) => testsIn(`test/${name}`, '.t
 
 /** What is the same in both shapes runs once. */
 function quickTests(shape) {
-  if (shape === 'split') return suites('conformance', 'e2e').filter((path) => !isOfSplit(path));
+  if (shape !== 'standalone')
+    return suites('conformance', 'e2e').filter((path) => !isOfOneForm(path));
   const services = readdirSync(join(root, 'services')).map((name) => `services/${name}/test`);
   return [
     ...['proto/test', ...services].flatMap((folder) => testsIn(folder, '.test.ts')),
@@ -47,16 +51,40 @@ function quickTests(shape) {
   ];
 }
 
-/** These start a cluster by themselves, in whatever shape the others run. */
-function isOfSplit(path) {
-  return /^test\/e2e\/(nodes|rpc-)/.test(path);
+/** These start what they need by themselves, in whatever shape the others run. */
+function isOfOneForm(path) {
+  return /^test\/e2e\/(nodes|rpc-|deployment|cluster-)/.test(path);
+}
+
+/** A Redis and a RocketMQ for a whole pass; the tests tell their clusters apart by their ids. */
+async function startServers() {
+  const load = (file) => import(join(root, 'test/dist/harness', file));
+  const { startRedis } = await load('redis/redis-server.js');
+  const { startRocketmq } = await load('rocketmq/rocketmq-cluster.js');
+  const [redis, rocketmq] = await Promise.all([
+    startRedis(),
+    startRocketmq({ brokers: [{ sendThreads: 1, openFilesMax: 60_000, heapMb: 1024 }] }),
+  ]);
+  return {
+    env: { LMQTT_TEST_REDIS_URL: redis.url, LMQTT_TEST_NAMESRV: rocketmq.namesrv.address },
+    close: () => Promise.all([redis.close(), rocketmq.close()]),
+  };
 }
 
 /** Runs the files; what the tally reporter says of them. */
-function run(shape, files) {
+async function run(shape, files) {
+  const servers = shape === 'cluster' ? await startServers() : undefined;
+  try {
+    return await runFiles(shape, files, servers?.env);
+  } finally {
+    await servers?.close();
+  }
+}
+
+async function runFiles(shape, files, servers) {
   const folder = mkdtempSync(join(tmpdir(), 'lmqtt-tests-'));
   const tallyFile = join(folder, 'tally');
-  const { status } = spawnSync(
+  const child = spawn(
     process.execPath,
     [
       '--enable-source-maps',
@@ -73,9 +101,11 @@ function run(shape, files) {
     {
       cwd: root,
       stdio: 'inherit',
-      env: { ...process.env, LMQTT_TEST_SHAPE: shape },
+      env: { ...process.env, ...servers, LMQTT_TEST_SHAPE: shape },
     },
   );
+  // Not in the way of servers that run in this process's care.
+  const status = await new Promise((resolve) => child.once('close', resolve));
   try {
     return { shape, status, ...JSON.parse(readFileSync(tallyFile, 'utf8')) };
   } catch {
@@ -106,7 +136,7 @@ for (const { shape, files } of passes) {
   const chosen = files.filter(
     (path) => wanted.length === 0 || wanted.some((part) => path.includes(part)),
   );
-  if (chosen.length > 0) results.push(run(shape, chosen));
+  if (chosen.length > 0) results.push(await run(shape, chosen));
 }
 if (results.length === 0) {
   console.error('no test file matches');
