@@ -342,6 +342,7 @@ export class RedisConnection {
   #probe(): void {
     if (this.#probing || this.#closed) return;
     if (this.#client instanceof Redis) {
+      this.#setState(false, this.#reason);
       leave(this.#client);
       return;
     }

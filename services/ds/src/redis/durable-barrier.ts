@@ -117,7 +117,7 @@ export class DurableBarrier {
 
   #note(node: Redis, text: string): void {
     const id = /master_replid:(\w+)/.exec(text)?.[1] ?? '';
-    const connected = Number(/connected_slaves:(\d+)/.exec(text)?.[1] ?? 0);
+    const connected = text.match(/^slave\d+:.*state=online/gm)?.length ?? 0;
     const before = this.#servers.get(node);
     const seen = before?.id === id ? Math.max(before.seen, connected) : connected;
     this.#servers.set(node, { id, seen, connected });

@@ -1,0 +1,333 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { parseRedisUrl } from '@lmqtt/ds/redis/address';
+import { checkRedis, refusalOf } from '@lmqtt/ds/redis/checks';
+import { openRedis, type RedisConnection } from '@lmqtt/ds/redis/connection';
+import { RedisRefused, RedisUnavailable } from '@lmqtt/ds/redis/failure';
+import { RedisKeys, sessionTags } from '@lmqtt/ds/redis/keys';
+import type { Script } from '@lmqtt/ds/redis/script';
+import { startRedisCluster } from '../harness/redis/redis-cluster.ts';
+import { startRedisSentinel } from '../harness/redis/redis-sentinel.ts';
+import { type RedisOptions, type RedisServer, startRedis } from '../harness/redis/redis-server.ts';
+import { until } from '../harness/redis/until.ts';
+import { requirePrograms, requireRedis } from '../harness/require.ts';
+
+const needed = requireRedis();
+const timeoutMs = 1000;
+
+function scriptOf(source: string): Script {
+  return { name: 'test', source, sha1: createHash('sha1').update(source).digest('hex') };
+}
+
+const increment = scriptOf("return { redis.call('INCR', KEYS[1]), ARGV[1] }");
+
+async function opened(t: TestContext, url: string): Promise<RedisConnection> {
+  const connection = await openRedis({ url, commandTimeoutMs: timeoutMs });
+  t.after(() => connection.close());
+  return connection;
+}
+
+async function onRedis(
+  t: TestContext,
+  options: RedisOptions = {},
+): Promise<{ server: RedisServer; connection: RedisConnection }> {
+  const server = await startRedis(options);
+  t.after(() => server.close());
+  return { server, connection: await opened(t, server.url) };
+}
+
+/** How it ended, and after how many milliseconds. */
+async function ended(work: Promise<unknown>): Promise<{ outcome: string; ms: number }> {
+  const startMs = performance.now();
+  const outcome = await work.then(
+    () => 'done',
+    (error: unknown) => (error instanceof RedisUnavailable ? error.outcome : String(error)),
+  );
+  return { outcome, ms: performance.now() - startMs };
+}
+
+void test('addresses', () => {
+  const single = parseRedisUrl('rediss://me:p%40ss@host:1/2');
+  assert.deepEqual(
+    [single.kind, single.tls, single.username, single.password, single.database],
+    ['single', true, 'me', 'p@ss', 2],
+  );
+  assert.deepEqual(single.hosts, [{ host: 'host', port: 1 }]);
+  assert.equal(parseRedisUrl('redis://:secret@[::1]').password, 'secret');
+  assert.equal(parseRedisUrl('redis://a:1,b:2').kind, 'cluster');
+  assert.equal(parseRedisUrl('redis-cluster://a:1').kind, 'cluster');
+  const sentinel = parseRedisUrl('redis-sentinel://a,b:2/main');
+  assert.deepEqual([sentinel.kind, sentinel.masterName], ['sentinel', 'main']);
+  assert.deepEqual(sentinel.hosts[0], { host: 'a', port: 26_379 });
+  for (const url of [
+    'http://a',
+    'redis://',
+    'redis://a:99999',
+    'redis-sentinel://a',
+    'redis://a/x',
+  ]) {
+    assert.throws(() => parseRedisUrl(url), /REDIS_URL/, url);
+  }
+});
+
+void test('keys of a client share a tag, and the tags are used alike', () => {
+  const keys = new RedisKeys('c1');
+  assert.match(keys.session('client', 'state'), /^lmqtt:c1:\{s[0-9a-f]+\}:state$/);
+  assert.equal(keys.retained('x'), 'lmqtt:c1:{ret}:x');
+  assert.throws(() => new RedisKeys('a{b'), /CLUSTER_ID/);
+  const used = new Map<string, number>();
+  for (let index = 0; index < sessionTags * 16; index += 1) {
+    const key = keys.session(`device-${index}`, '');
+    used.set(key, (used.get(key) ?? 0) + 1);
+  }
+  assert.equal(used.size, sessionTags);
+  assert.ok(Math.max(...used.values()) < 64);
+});
+
+void test('scripts, binary answers, errors, time, one write for a turn', needed, async (t) => {
+  const { connection } = await onRedis(t, { password: 'secret' });
+  assert.deepEqual(await connection.call(increment, ['k'], ['ä']), [1, 'ä']);
+  const bytes = Buffer.from([0, 255, 10, 13]);
+  assert.deepEqual(await connection.callBuffer(increment, ['k'], [bytes]), [2, bytes]);
+  await connection.command('SCRIPT', 'FLUSH');
+  assert.deepEqual(await connection.call(increment, ['k'], ['x']), [3, 'x']);
+  await assert.rejects(connection.command('HGET', 'k', 'f'), RedisRefused);
+  const many = Array.from({ length: 1000 }, () => connection.call(increment, ['n'], ['']));
+  const answers = (await Promise.all(many)).map((reply) => (Array.isArray(reply) ? reply[0] : 0));
+  assert.deepEqual(
+    answers,
+    Array.from({ length: 1000 }, (_, index) => index + 1),
+  );
+  const sent = Number(
+    /total_net_input_bytes/.exec(String(await connection.command('INFO')))?.index,
+  );
+  assert.ok(sent > 0);
+  await connection.measureTime();
+  assert.ok(Math.abs(connection.timeMs() - Date.now()) < 100);
+});
+
+void test('a paused Redis: commands end in time, and go on when it does', needed, async (t) => {
+  const { server, connection } = await onRedis(t);
+  const blocking = await connection.openBlocking(100);
+  t.after(() => blocking.close());
+  server.pause();
+  const sent = await ended(connection.call(increment, ['k'], ['']));
+  assert.equal(sent.outcome, 'unknown');
+  assert.ok(sent.ms < timeoutMs * 1.5, `${sent.ms} ms`);
+  assert.equal(connection.up, false);
+  const waited = await ended(connection.call(increment, ['k'], ['']));
+  assert.equal(waited.outcome, 'not done');
+  assert.ok(waited.ms < timeoutMs * 1.5, `${waited.ms} ms`);
+  assert.equal(
+    (await ended(blocking.command('XREAD', 'BLOCK', 100, 'STREAMS', 's', '$'))).outcome,
+    'unknown',
+  );
+  const late = connection.call(increment, ['k'], ['late']);
+  server.resume();
+  const [count, text] = (await late) as [number, string];
+  assert.equal(text, 'late');
+  // What was sent to the paused server may have been done, what waited here was not.
+  assert.ok(count === 1 || count === 2, `${count}`);
+  assert.equal(await blocking.command('XREAD', 'BLOCK', 50, 'STREAMS', 's', '$'), null);
+});
+
+void test('more than may wait fails at once', needed, async (t) => {
+  const server = await startRedis();
+  t.after(() => server.close());
+  const options = { url: server.url, commandTimeoutMs: timeoutMs, waitingMax: 10 };
+  const connection = await openRedis(options);
+  t.after(() => connection.close());
+  await server.kill9();
+  await until(() => Promise.resolve(!connection.up), 5000, 'down');
+  const all = Array.from({ length: 12 }, () => ended(connection.command('PING')));
+  const over = await Promise.all(all.slice(10));
+  assert.ok(over.every(({ outcome, ms }) => outcome === 'not done' && ms < timeoutMs / 2));
+  await server.start();
+  assert.ok((await Promise.all(all.slice(0, 10))).every(({ outcome }) => outcome === 'done'));
+});
+
+void test(
+  'kill -9 and restart: nothing is sent twice, scripts are known again',
+  needed,
+  async (t) => {
+    const { server, connection } = await onRedis(t);
+    const subscriber = await connection.openSubscriber();
+    t.after(() => subscriber.close());
+    const heard: string[] = [];
+    await subscriber.subscribe('channel', (message) => heard.push(message));
+    const gap = new Promise<void>((resolve) => {
+      subscriber.onGap(resolve);
+    });
+    const states: boolean[] = [];
+    connection.onState((up) => states.push(up));
+    await connection.call(increment, ['k'], ['']);
+    const work = Array.from({ length: 500 }, () => ended(connection.call(increment, ['k'], [''])));
+    await server.kill9();
+    const restartedMs = performance.now();
+    await server.start();
+    await connection.command('PING');
+    t.diagnostic(
+      `again after ${Math.round(performance.now() - restartedMs)} ms, the start included`,
+    );
+    const results = await Promise.all(work);
+    const count = (outcome: string): number =>
+      results.filter((result) => result.outcome === outcome).length;
+    assert.equal(count('done') + count('unknown') + count('not done'), 500);
+    const stored = Number(await connection.command('GET', 'k'));
+    assert.ok(stored >= 1 + count('done') && stored <= 1 + count('done') + count('unknown'));
+    assert.deepEqual(await connection.call(increment, ['k'], ['x']), [stored + 1, 'x']);
+    assert.deepEqual(states, [false, true]);
+    await gap;
+    await connection.command('PUBLISH', 'channel', 'hello');
+    await until(() => Promise.resolve(heard.length === 1), 5000, 'heard');
+  },
+);
+
+void test('a wrong password, and nobody at the port, are said', needed, async (t) => {
+  const server = await startRedis({ user: 'me', password: 'secret' });
+  t.after(() => server.close());
+  const url = server.url.replace('secret', 'wrong');
+  await assert.rejects(openRedis({ url }), (error: Error) => {
+    assert.match(error.message, /WRONGPASS/);
+    assert.ok(!error.message.includes('wrong@'));
+    return true;
+  });
+  await server.kill9();
+  await assert.rejects(openRedis({ url, openTimeoutMs: 300 }), /ECONNREFUSED/);
+});
+
+void test('checks', needed, async (t) => {
+  const { server, connection } = await onRedis(t, { conf: ['appendfsync everysec'] });
+  const findings = await checkRedis(connection, { strict: true });
+  const refusal = refusalOf(connection.where, findings);
+  assert.match(refusal ?? '', /appendfsync is everysec: set `appendfsync always`/);
+  const relaxed = await checkRedis(connection, { strict: false });
+  assert.equal(refusalOf(connection.where, relaxed), undefined);
+  await server.command('config', 'set', 'appendfsync', 'always');
+  const good = await checkRedis(connection, { strict: true });
+  assert.ok(good.every(({ state }) => state === 'ok'));
+  await server.command('acl', 'setuser', 'few', 'on', '>few', '~*', '+@all', '-config', '-info');
+  const few = await opened(t, server.url.replace('//', '//few:few@'));
+  const unknown = await checkRedis(few, { strict: true });
+  assert.ok(
+    unknown.some(({ state, fix }) => state === 'warn' && fix.includes('permit CONFIG GET')),
+  );
+});
+
+void test(
+  'TLS, with a certificate of our own',
+  requirePrograms('redis-server', 'openssl'),
+  async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'lmqtt-redis-tls-'));
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
+    const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+    const names = ['-subj', '/CN=redis', '-addext', 'subjectAltName=IP:127.0.0.1'];
+    spawnSync('openssl', ['req', '-x509', ...curve, ...names, '-keyout', key, '-out', cert]);
+    const tls = { cert, key, ca: cert, clientCerts: true };
+    const server = await startRedis({ tls, user: 'me', password: 'a:b' }).catch(
+      (error: unknown) => {
+        t.diagnostic(String(error));
+      },
+    );
+    if (server === undefined) return;
+    t.after(() => server.close());
+    const url = server.url.replace('a:b', 'a%3Ab');
+    const files = { tlsCa: cert, tlsCert: cert, tlsKey: key };
+    const connection = await openRedis({ url, ...files, commandTimeoutMs: timeoutMs });
+    t.after(() => connection.close());
+    assert.equal(await connection.command('SET', 'a', 'x'.repeat(100_000)), 'OK');
+    await assert.rejects(openRedis({ url, openTimeoutMs: 500 }), RedisUnavailable);
+  },
+);
+
+void test(
+  'Redis Cluster: keys of many tags, a node that goes and comes back',
+  needed,
+  async (t) => {
+    const cluster = await startRedisCluster();
+    t.after(() => cluster.close());
+    const connection = await opened(t, cluster.url);
+    const keys = new RedisKeys('test');
+    const work = Array.from({ length: 300 }, (_, index) =>
+      connection.callDurable(increment, [keys.session(`c${index}`, 'n')], ['']),
+    );
+    for (const reply of await Promise.all(work)) assert.equal(Array.isArray(reply) && reply[1], '');
+    const [node] = cluster.nodes;
+    await node!.kill9();
+    const during = await Promise.all(
+      Array.from({ length: 300 }, (_, index) =>
+        ended(connection.call(increment, [keys.session(`c${index}`, 'n')], [''])),
+      ),
+    );
+    assert.ok(during.some(({ outcome }) => outcome === 'done'));
+    assert.ok(during.every(({ ms }) => ms < timeoutMs * 1.5));
+    await node!.start();
+    await cluster.untilWhole();
+    const startMs = performance.now();
+    for (let index = 0; index < 300; index += 1) {
+      const key = keys.session(`c${index}`, 'n');
+      const call = async (): Promise<boolean> =>
+        (await ended(connection.call(increment, [key], ['']))).outcome === 'done';
+      await until(call, 10_000, key);
+    }
+    t.diagnostic(`all again after ${Math.round(performance.now() - startMs)} ms`);
+    node!.pause();
+    const paused = await Promise.all(
+      Array.from({ length: 30 }, (_, index) =>
+        ended(connection.call(increment, [keys.session(`c${index}`, 'n')], [''])),
+      ),
+    );
+    node!.resume();
+    assert.ok(paused.every(({ ms }) => ms < timeoutMs * 1.5));
+    await cluster.untilWhole();
+    for (let index = 0; index < 30; index += 1) {
+      const key = keys.session(`c${index}`, 'n');
+      const call = async (): Promise<boolean> =>
+        (await ended(connection.call(increment, [key], ['']))).outcome === 'done';
+      await until(call, 10_000, key);
+    }
+  },
+);
+
+void test(
+  'Sentinel: a failover keeps what was confirmed, and goes on within seconds',
+  needed,
+  async (t) => {
+    const redis = await startRedisSentinel();
+    t.after(() => redis.close());
+    const connection = await opened(t, redis.url);
+    assert.equal(connection.replicas, 1);
+    let confirmed = 0;
+    for (let index = 0; index < 50; index += 1) {
+      const reply = await connection.callDurable(increment, ['k'], ['']);
+      confirmed = Array.isArray(reply) ? Number(reply[0]) : 0;
+    }
+    assert.equal(confirmed, 50);
+    redis.replica.pause();
+    assert.equal((await ended(connection.callDurable(increment, ['k'], ['']))).outcome, 'unknown');
+    redis.replica.resume();
+    await redis.master.kill9();
+    const startMs = performance.now();
+    let reply: unknown;
+    await until(
+      async () => {
+        reply = await connection.callDurable(increment, ['k'], ['']).catch(() => undefined);
+        return reply !== undefined;
+      },
+      20_000,
+      'a write after the failover',
+    );
+    t.diagnostic(`again after ${Math.round(performance.now() - startMs)} ms`);
+    assert.ok(Number(Array.isArray(reply) ? reply[0] : 0) > confirmed);
+    // The old master comes back as a replica, and writes wait for it.
+    await redis.master.start();
+    await until(() => Promise.resolve(connection.replicas === 1), 20_000, 'a replica again');
+    await connection.callDurable(increment, ['k'], ['']);
+  },
+);
