@@ -154,4 +154,16 @@ export interface DueWill {
   readonly kind: 'will';
   readonly number: number;
   readonly will: StoredWill;
+  /** Of a store from which several ds may take it, one after another. */
+  readonly sending?: WillSending;
+}
+
+/** How whoever takes a will after another finds out whether that one has sent it. */
+export interface WillSending {
+  /** Of its message; the same for each taker. */
+  readonly key: string;
+  /** The store's time at which it was taken first. */
+  readonly sinceMs: number;
+  /** Another has taken it before, and has not said that it was sent. */
+  readonly again: boolean;
 }

@@ -8,6 +8,7 @@ import type {
   Will,
 } from '@lmqtt/proto/link';
 import { type Cursor, cursorOf } from '@lmqtt/common/cursor';
+import type { Intent } from '../queue-store/intents.ts';
 
 /** The expiry that means "never". */
 export const neverS = 0xffff_ffff;
@@ -32,6 +33,7 @@ export interface StoredWill {
 }
 
 const noSubscriptions: StoredSubscription[] = [];
+const noIntents: readonly Intent[] = [];
 const indexedMin = 16;
 
 /**
@@ -62,6 +64,8 @@ export class StoredSession {
   lost = 0;
   /** Set by the store when the session is no more. */
   removed = false;
+  /** Inbound QoS 2 publishes of which it is not known whether they were stored. */
+  intents: readonly Intent[] = noIntents;
   #subscriptions: StoredSubscription[] = noSubscriptions;
   #byFilter: Map<string, StoredSubscription> | undefined = undefined;
   #outbound: Map<number, OutboundState> | undefined = undefined;

@@ -1,0 +1,92 @@
+-- A connection takes the session of its client.
+-- KEYS  1 session  2 wills of the client  3 last epoch of the slot  4 end of a node (redis-end-connection)
+-- ARGV  1 ds  2 node  3 its cs  4 handle  5 clean start (0, 1)  6 expiry, s  7 noted at, ms (redis-note)
+--       8 how long that holds, ms  9 due time noted (0, 1)  10 will: record, or ''  11 its delay, s
+-- Out   'late'                      the note may be gone: note again
+--       'due first'                 a will becomes due by this: note the due time, then again
+--       'held', epoch, node, handle the connection is at another ds, which tells this one its end
+--       'claimed', epoch, version, 1 goes on | 0 new, record, record of the one that ended, waiting
+-- A will that waits is cancelled if the session goes on; any other becomes due.
+local session, wills = KEYS[1], KEYS[2]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local noted = tonumber(ARGV[7])
+if now > noted + tonumber(ARGV[8]) then return { 'late' } end
+local ended = redis.call('GET', KEYS[4])
+if ended then
+  local bound, cs = ended:match('^(%S+) (.*)$')
+  if cs == ARGV[3] and noted <= tonumber(bound) then return { 'late' } end
+end
+
+local head = redis.call('HMGET', session, 'E', 'H', 'N', 'I', 'C', 'X', 'T', 'W', 'Q', 'V')
+local known, connected = head[1], head[5] == '1'
+if known and connected and head[2] ~= ARGV[1] then
+  local waiting = head[9] or ''
+  if not (',' .. waiting .. ','):find(',' .. ARGV[1] .. ',', 1, true) then
+    redis.call('HSET', session, 'Q', waiting == '' and ARGV[1] or waiting .. ',' .. ARGV[1])
+  end
+  return { 'held', head[1], head[3], head[4] }
+end
+
+local function hasEnded()
+  if connected then return head[6] == '0' end
+  local at = tonumber(head[7] or '0')
+  return at ~= 0 and at <= now
+end
+local continues = known and ARGV[5] == '0' and not hasEnded()
+
+local graced = {}
+for number in (redis.call('HGET', wills, 'g') or ''):gmatch('[^,]+') do graced[number] = true end
+
+local due = known and head[8] and not graced[head[8]] and redis.call('HGET', wills, 'd' .. head[8])
+local judged
+if due then
+  due = tonumber(due)
+  local waits = due > now
+  if due == 0 then waits = tonumber(redis.call('HGET', wills, 'y' .. head[8]) or '0') > 0 end
+  if continues and waits then
+    judged = 'cancelled'
+  elseif due == 0 or waits then
+    judged = 'due'
+    if ARGV[9] == '0' then return { 'due first' } end
+  end
+end
+
+local function removeWill(number)
+  for _, field in ipairs({ 'r', 'd', 'y', 't', 'k', 'a' }) do
+    redis.call('HDEL', wills, field .. number)
+  end
+end
+for number in pairs(graced) do removeWill(number) end
+if next(graced) then redis.call('HDEL', wills, 'g') end
+if judged == 'cancelled' then removeWill(head[8]) end
+if judged == 'due' then redis.call('HSET', wills, 'd' .. head[8], string.format('%.0f', now)) end
+
+local epoch = math.max(
+  now,
+  tonumber(redis.call('GET', KEYS[3]) or '0') + 1,
+  tonumber(known or '0') + 1
+)
+local epochText = string.format('%.0f', epoch)
+redis.call('SET', KEYS[3], epochText)
+local version = math.max(time[1] * 1000000 + time[2], tonumber(head[10] or '0') + 1)
+local versionText = string.format('%.0f', version)
+
+local endedRecord = {}
+if known and not continues then
+  endedRecord = redis.call('HGETALL', session)
+  redis.call('DEL', session)
+end
+if not continues then redis.call('HSET', session, 'M', epochText) end
+redis.call('HSET', session, 'E', epochText, 'H', ARGV[1], 'N', ARGV[2], 'I', ARGV[4], 'C', '1')
+redis.call('HSET', session, 'X', ARGV[6], 'V', versionText, 'S', ARGV[7])
+redis.call('HDEL', session, 'T', 'Q', 'W')
+if ARGV[10] ~= '' then
+  redis.call('HSET', session, 'W', epochText)
+  redis.call('HSET', wills, 'r' .. epochText, ARGV[10], 'd' .. epochText, '0')
+  redis.call('HSET', wills, 'y' .. epochText, ARGV[11])
+end
+local record = continues and redis.call('HGETALL', session) or {}
+return {
+  'claimed', epochText, versionText, continues and 1 or 0, record, endedRecord, head[9] or '',
+}

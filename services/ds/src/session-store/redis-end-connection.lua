@@ -1,0 +1,30 @@
+-- The node of a connection ended: the session ends or is absent, as after a lost connection.
+-- KEYS  1 session  2 wills of the client  3 end of a node
+-- ARGV  1 cs  2 judged at, ms: what was noted later is of another instance  3 ended at, ms  4 grace, ms
+--       5 a claim may be under way (0, 1)  6 for how long, ms
+-- Out   1 ended | 0 not connected there, waiting
+-- The due time was noted before. A claim under way finds the end of its node in key 3.
+local session, wills = KEYS[1], KEYS[2]
+if ARGV[5] == '1' then redis.call('SET', KEYS[3], ARGV[2] .. ' ' .. ARGV[1], 'PX', ARGV[6]) end
+local head = redis.call('HMGET', session, 'S', 'N', 'C', 'X', 'W', 'Q')
+if not head[1] or head[3] ~= '1' or tonumber(head[1]) > tonumber(ARGV[2]) then return { 0, '' } end
+if head[2] ~= ARGV[1] and head[2]:sub(1, #ARGV[1] + 1) ~= ARGV[1] .. '@' then return { 0, '' } end
+local ended, graceMs = tonumber(ARGV[3]), tonumber(ARGV[4])
+local expiryS, will = tonumber(head[4]), head[5]
+if will and redis.call('HEXISTS', wills, 'd' .. will) == 1 then
+  local delayS = math.min(tonumber(redis.call('HGET', wills, 'y' .. will)), expiryS)
+  local due = ended + math.max(delayS * 1000, graceMs)
+  redis.call('HSET', wills, 'd' .. will, string.format('%.0f', due))
+  if graceMs > 0 then
+    local graced = redis.call('HGET', wills, 'g')
+    redis.call('HSET', wills, 'g', graced and graced .. ',' .. will or will)
+  end
+end
+if expiryS == 0 then
+  redis.call('DEL', session)
+else
+  local expires = expiryS == 4294967295 and '0' or string.format('%.0f', ended + expiryS * 1000)
+  redis.call('HSET', session, 'C', '0', 'T', expires)
+  redis.call('HDEL', session, 'Q')
+end
+return { 1, head[6] or '' }

@@ -1,0 +1,62 @@
+import { clientId as clientIdOf, csOfLane, type NodeId } from '@lmqtt/common/ids';
+import type { RedisConnection } from '../redis/connection.ts';
+import { list, text } from './redis-fields.ts';
+import type { HeldSessions } from './redis-held.ts';
+import type { SessionKeys } from './redis-keys.ts';
+import { noteHoldsMs, type SessionNotes } from './redis-notes.ts';
+import { scripts } from './redis-scripts.ts';
+
+const pageEntries = 500;
+
+/** When a node was judged, by the clock of Redis. */
+export interface Judgement {
+  /** What was noted later is of another instance of that name. */
+  readonly atMs: number;
+  /** From then on its clients count as disconnected. */
+  readonly leaseEndedAtMs: number;
+}
+
+/**
+ * The connections of a node that ended. An entry of the node's list goes when its session was
+ * seen to, so that whoever begins anew has the rest before him.
+ */
+export async function endConnections(
+  redis: RedisConnection,
+  keys: SessionKeys,
+  notes: SessionNotes,
+  held: HeldSessions,
+  node: NodeId,
+  graceMs: number,
+  judgement: Judgement | undefined,
+): Promise<void> {
+  const cs = csOfLane(node);
+  const sessionsKey = keys.sessionsOf(cs);
+  const time = list(await redis.command('TIME'));
+  const nowMs = Number(time[0]) * 1000 + Math.floor(Number(time[1]) / 1000);
+  const { atMs, leaseEndedAtMs } = judgement ?? { atMs: nowMs, leaseEndedAtMs: nowMs };
+  for (;;) {
+    const limit = ['WITHSCORES', 'LIMIT', 0, pageEntries] as const;
+    const page = list(
+      await redis.command('ZRANGEBYSCORE', sessionsKey, '-inf', String(atMs), ...limit),
+    );
+    if (page.length === 0) return;
+    const seen: { client: string; score: string }[] = [];
+    for (let at = 0; at < page.length; at += 2)
+      seen.push({ client: text(page[at]), score: text(page[at + 1]) });
+    await notes.noteDue(seen.map(({ client }) => clientIdOf(client)));
+    await Promise.all(
+      seen.map(async ({ client, score }) => {
+        const id = clientIdOf(client);
+        const underWay = Number(score) > nowMs - noteHoldsMs ? 1 : 0;
+        const reply = await redis.callDurable(
+          scripts.endConnection,
+          [keys.session(id), keys.wills(id), keys.nodeEnd(id)],
+          [cs, atMs, leaseEndedAtMs, graceMs, underWay, 2 * noteHoldsMs],
+        );
+        held.tell(id, text(list(reply)[1]));
+      }),
+    );
+    const args = seen.flatMap(({ client, score }) => [1, client, score]);
+    await redis.callDurable(scripts.unnote, [sessionsKey], args);
+  }
+}

@@ -1,0 +1,442 @@
+import {
+  type ClientId,
+  csOfLane,
+  type Epoch,
+  epoch as epochOf,
+  type NodeId,
+} from '@lmqtt/common/ids';
+import { StoreFailure } from '@lmqtt/common/store-failure';
+import type { SessionWrite } from '@lmqtt/proto/link';
+import type { Intents } from '../queue-store/intents.ts';
+import type { RedisConnection, Reply } from '../redis/connection.ts';
+import { RedisUnavailable } from '../redis/failure.ts';
+import type { RedisKeys } from '../redis/keys.ts';
+import type { Inbox } from '../registry/inbox.ts';
+import { Attempts, unavailable } from './redis-attempts.ts';
+import { DueSessions } from './redis-due.ts';
+import { SessionEntries } from './redis-entries.ts';
+import { SessionEntry } from './redis-entry.ts';
+import { list, sessionOfRecord, text } from './redis-fields.ts';
+import { HeldSessions } from './redis-held.ts';
+import { RedisIntents } from './redis-intents.ts';
+import { SessionKeys } from './redis-keys.ts';
+import { endConnections, type Judgement } from './redis-node-end.ts';
+import { type Note, noteHoldsMs, SessionNotes } from './redis-notes.ts';
+import { releaseSession } from './redis-release.ts';
+import { scripts } from './redis-scripts.ts';
+import { SessionWrites } from './redis-writes.ts';
+import { willRecord } from './session-record.ts';
+import type {
+  Claim,
+  Claimed,
+  ClusterSessionStore,
+  Due,
+  DueWill,
+  Held,
+  Presentation,
+  Presented,
+  Release,
+  Released,
+} from './session-store.ts';
+import { neverS, StoredSession, type StoredSubscription } from './stored-session.ts';
+import { applyWrite } from './write-record.ts';
+
+export interface RedisSessionStoreOptions {
+  readonly redis: RedisConnection;
+  readonly keys: RedisKeys;
+  readonly ds: NodeId;
+  readonly inbox: Inbox;
+  /** How long `subscribe`, `unsubscribe` and `remove` wait for Redis; a claim about twice that. */
+  readonly waitMs?: number;
+}
+
+const waitMsDefault = 5000;
+/** A note that came too late, and a due time that had to be noted first. */
+const triesMax = 4;
+
+/**
+ * Sessions in Redis, for any number of ds: a hash for each in a slot of its client, which is the
+ * truth, and lists in the registry's slot, which are written before it. In memory are only the
+ * sessions that this ds writes for.
+ *
+ * What is not known to be stored is sent again for as long as it takes; only claims are given up,
+ * and undone in the background. Every script fences by epoch and ds.
+ */
+export class RedisSessionStore implements ClusterSessionStore {
+  readonly intents: Intents;
+  readonly #redis: RedisConnection;
+  readonly #keys: SessionKeys;
+  readonly #ds: NodeId;
+  readonly #waitMs: number;
+  readonly #entries = new SessionEntries();
+  readonly #attempts = new Attempts();
+  readonly #writes: SessionWrites;
+  readonly #notes: SessionNotes;
+  readonly #held: HeldSessions;
+  readonly #due: DueSessions;
+  readonly #listeners: ((session: StoredSession) => void)[] = [];
+
+  constructor(options: RedisSessionStoreOptions) {
+    const { redis, ds, inbox } = options;
+    this.#redis = redis;
+    this.#keys = new SessionKeys(options.keys);
+    this.#ds = ds;
+    this.#waitMs = options.waitMs ?? waitMsDefault;
+    this.#writes = new SessionWrites(redis, this.#keys, ds, (entry) => this.#fenced(entry));
+    this.#notes = new SessionNotes(redis, this.#keys);
+    this.#held = new HeldSessions(redis, this.#keys, ds, inbox);
+    this.#due = new DueSessions(redis, this.#keys, this.#notes, this.#attempts, (record, waiting) =>
+      this.#ended(record, waiting),
+    );
+    this.intents = new RedisIntents(redis, this.#keys, this.#entries, this.#writes);
+  }
+
+  /** Those that this ds writes for. */
+  get sessions(): Iterable<StoredSession> {
+    return [...this.#entries.all].map((entry) => entry.session);
+  }
+
+  get count(): number {
+    return this.#entries.count;
+  }
+
+  async claim(claim: Claim): Promise<Claimed | Held> {
+    const { clientId } = claim;
+    const releasing = this.#entries.of(clientId)?.releasing;
+    if (releasing !== undefined) await this.#within(releasing);
+    const cs = csOfLane(claim.node);
+    const [note, reply] = await this.#noted(
+      clientId,
+      cs,
+      (noted, due) => this.#sendClaim(claim, cs, noted, due),
+      (noted) => this.#undoClaim(claim, noted),
+    );
+    if (reply[0] === 'held') {
+      this.#notes.unnote(clientId, cs, note.score);
+      const [epoch, node, handle] = [Number(reply[1]), text(reply[2]), Number(reply[3])];
+      return {
+        kind: 'held',
+        clientId,
+        epoch: epochOf(epoch),
+        node: node as Held['node'],
+        handle: handle as Held['handle'],
+      };
+    }
+    return this.#claimed(claim, cs, note, reply);
+  }
+
+  freed(held: Held, waitMs: number): Promise<boolean> {
+    return this.#held.freed(held, waitMs);
+  }
+
+  release(session: StoredSession, epoch: Epoch, release: Release): Promise<Released | false> {
+    const entry = this.#entries.open(session, epoch);
+    if (entry === undefined || !session.connected) return Promise.resolve(false);
+    entry.closing = true;
+    session.connected = false;
+    if (release.sessionExpiryS !== undefined) session.sessionExpiryS = release.sessionExpiryS;
+    if (!session.persistent) session.removed = true;
+    const released = releaseSession(
+      {
+        redis: this.#redis,
+        keys: this.#keys,
+        ds: this.#ds,
+        writes: this.#writes,
+        notes: this.#notes,
+        attempts: this.#attempts,
+      },
+      entry,
+      release,
+    ).then((answer) => {
+      this.#forget(entry);
+      if (answer === undefined) return false;
+      session.expiresAtMs = answer.expiresAtMs;
+      this.#held.tell(session.clientId, answer.waiting);
+      return { ended: !session.persistent };
+    });
+    entry.releasing = released;
+    return released;
+  }
+
+  async remove(session: StoredSession): Promise<void> {
+    if (session.removed) return;
+    const { clientId, epoch } = session;
+    session.removed = true;
+    session.connected = false;
+    const entry = this.#entries.of(clientId);
+    if (entry?.session === session) this.#forget(entry);
+    const keys = [this.#keys.session(clientId), this.#keys.wills(clientId)];
+    const removed = this.#attempts.until(async () => {
+      const { atMs } = await this.#notes.note(clientId, undefined, 0);
+      const args = [String(epoch), atMs, noteHoldsMs];
+      const reply = list(await this.#redis.callDurable(scripts.remove, keys, args));
+      return reply[0] === 'late' ? undefined : reply;
+    });
+    const reply = await this.#within(removed);
+    this.#held.tell(clientId, text(reply[1]));
+  }
+
+  async subscribe(
+    session: StoredSession,
+    epoch: Epoch,
+    put: StoredSubscription[],
+  ): Promise<boolean> {
+    const entry = this.#entries.open(session, epoch);
+    if (entry === undefined) return false;
+    for (const subscription of put) {
+      session.putSubscription(subscription);
+      if (session.persistent) entry.markSubscription(subscription.filter);
+    }
+    return this.#stored(entry);
+  }
+
+  async unsubscribe(session: StoredSession, epoch: Epoch, filters: string[]): Promise<boolean> {
+    const entry = this.#entries.open(session, epoch);
+    if (entry === undefined) return false;
+    for (const filter of filters) {
+      session.removeSubscription(filter);
+      if (session.persistent) entry.markSubscription(filter);
+    }
+    return this.#stored(entry);
+  }
+
+  write(session: StoredSession, epoch: Epoch, write: SessionWrite): void {
+    const entry = this.#entries.open(session, epoch);
+    if (entry === undefined) return;
+    entry.mark(write);
+    applyWrite(session, write);
+    if (entry.dirty !== undefined) this.#writes.touch(entry);
+  }
+
+  commit(durable?: () => void): void {
+    if (durable !== undefined) this.#writes.commit(durable);
+  }
+
+  async present(presentation: Presentation): Promise<Presented> {
+    const { clientId, epoch, node, handle, sessionExpiryS } = presentation;
+    const cs = csOfLane(node);
+    const live = this.#entries.of(clientId);
+    const isHere = live?.session.epoch === epoch && !live.closing && !live.fenced;
+    const inbound = sessionExpiryS > 0 ? [] : presentation.inbound;
+    const keys = [this.#keys.session(clientId), this.#keys.wills(clientId)];
+    const [note, reply] = await this.#noted(clientId, cs, (noted, due) => {
+      const head = [this.#ds, node, handle, String(epoch), sessionExpiryS, noted, noteHoldsMs];
+      const args = [...head, due ? 1 : 0, isHere ? 1 : 0, ...inbound];
+      return this.#redis.callDurable(scripts.present, keys, args);
+    });
+    const [kind, version, record, endedRecord] = reply;
+    if (kind === 'claimed') return { kind };
+    if (kind === 'ended') return { kind };
+    const ended = this.#endedOf(clientId, list(endedRecord));
+    const before = this.#entries.of(clientId);
+    if (before !== undefined) this.#forget(before);
+    const session = sessionOfRecord(clientId, list(record))!;
+    if (sessionExpiryS === 0) {
+      for (const subscription of presentation.subscriptions) session.putSubscription(subscription);
+    }
+    this.#entries.add(new SessionEntry(session, cs, note.score, Number(version)));
+    return { kind: 'taken up', session, ended };
+  }
+
+  onFenced(listener: (session: StoredSession) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async endNode(node: NodeId, graceMs: number, judgement?: Judgement): Promise<void> {
+    try {
+      await endConnections(
+        this.#redis,
+        this.#keys,
+        this.#notes,
+        this.#held,
+        node,
+        graceMs,
+        judgement,
+      );
+    } catch (error) {
+      throw failureOf(error);
+    }
+  }
+
+  async look(clientId: ClientId): Promise<StoredSession | undefined> {
+    try {
+      const record = await this.#redis.command('HGETALL', this.#keys.session(clientId));
+      return sessionOfRecord(clientId, list(record));
+    } catch (error) {
+      throw failureOf(error);
+    }
+  }
+
+  takeDue(itemsMax: number): Promise<Due[]> {
+    return this.#due.take(itemsMax);
+  }
+
+  /** That it was taken is stored with its key. */
+  willSending(_will: DueWill): void {
+    // Nothing is to be done.
+  }
+
+  willSent(will: DueWill): void {
+    this.#due.sent(will);
+  }
+
+  willDelayed(will: DueWill): void {
+    this.#due.delayed(will);
+  }
+
+  /** Its connection is no longer of this ds, whose node or lane is gone: nothing is written for it. */
+  drop(session: StoredSession): void {
+    const entry = this.#entries.of(session.clientId);
+    if (entry?.session === session) this.#forget(entry);
+  }
+
+  /** Work in the background is given up. */
+  close(): void {
+    this.#attempts.close();
+    this.#writes.close();
+    this.#notes.close();
+  }
+
+  /** Notes where it may be, then changes it; again where a due time has to be noted first. */
+  async #noted(
+    clientId: ClientId,
+    cs: NodeId,
+    change: (noted: number, due: boolean) => Promise<Reply>,
+    undo?: (note: Note) => void,
+  ): Promise<[Note, Reply[]]> {
+    let due = false;
+    for (let tries = 1; ; tries += 1) {
+      let note: Note | undefined;
+      try {
+        note = await this.#notes.note(clientId, cs, due ? 0 : undefined);
+        const reply = list(await change(note.atMs, due));
+        if (reply[0] === 'due first') due = true;
+        else if (reply[0] !== 'late') return [note, reply];
+      } catch (error) {
+        const unknown = error instanceof RedisUnavailable && error.outcome === 'unknown';
+        if (note !== undefined && unknown) undo?.(note);
+        throw failureOf(error);
+      }
+      if (tries === triesMax) throw unavailable('the session cannot be claimed in time');
+    }
+  }
+
+  #sendClaim(claim: Claim, cs: NodeId, noted: number, due: boolean): Promise<Reply> {
+    const { clientId, will } = claim;
+    const live = this.#entries.of(clientId);
+    if (live !== undefined) this.#writes.push(live);
+    const record = will === undefined ? '' : JSON.stringify(willRecord(0, 0, will, 0, false));
+    return this.#redis.callDurable(
+      scripts.claim,
+      [
+        this.#keys.session(clientId),
+        this.#keys.wills(clientId),
+        this.#keys.lastEpoch(clientId),
+        this.#keys.nodeEnd(clientId),
+      ],
+      [
+        ...[this.#ds, claim.node, cs, claim.handle, claim.cleanStart ? 1 : 0],
+        ...[claim.sessionExpiryS, noted, noteHoldsMs, due ? 1 : 0],
+        ...[record, will?.will.delayS ?? 0],
+      ],
+    );
+  }
+
+  #claimed(claim: Claim, cs: NodeId, note: Note, reply: Reply[]): Claimed {
+    const { clientId } = claim;
+    const [, epochText, version, goesOn, record, endedRecord, waiting] = reply;
+    const epoch = epochOf(Number(epochText));
+    const ended = this.#endedOf(clientId, list(endedRecord));
+    const before = this.#entries.of(clientId);
+    if (before !== undefined) {
+      before.session.connected = false;
+      this.#forget(before);
+    }
+    const present = goesOn === 1;
+    let session = present ? sessionOfRecord(clientId, list(record)) : undefined;
+    if (session === undefined) {
+      session = new StoredSession(0, clientId, epoch, claim.sessionExpiryS);
+      session.connected = true;
+      session.stored = true;
+      if (claim.will !== undefined) session.will = epoch;
+    }
+    this.#entries.add(new SessionEntry(session, cs, note.score, Number(version)));
+    this.#held.tell(clientId, text(waiting));
+    return { kind: 'claimed', session, epoch, present, ended };
+  }
+
+  /** The client was told that it is not connected; the claim may yet be done. */
+  #undoClaim({ clientId, node, handle, sessionExpiryS }: Claim, note: Note): void {
+    const keys = [this.#keys.session(clientId), this.#keys.wills(clientId)];
+    const dueMs =
+      sessionExpiryS === 0 || sessionExpiryS === neverS ? undefined : sessionExpiryS * 1000;
+    this.#attempts
+      .until(async () => {
+        if (dueMs !== undefined) await this.#notes.note(clientId, undefined, dueMs);
+        const reply = list(
+          await this.#redis.callDurable(scripts.undoClaim, keys, [this.#ds, node, handle]),
+        );
+        this.#held.tell(clientId, text(reply[1]));
+        const leftMs = note.atMs + noteHoldsMs - Number(reply[0]);
+        if (leftMs < 0) return true;
+        await this.#attempts.pause(leftMs + 1);
+        return undefined;
+      })
+      .then(
+        () => this.#notes.unnote(clientId, csOfLane(node), note.score),
+        () => undefined,
+      );
+  }
+
+  async #stored(entry: SessionEntry): Promise<boolean> {
+    await this.#within(this.#writes.stored(entry));
+    return !entry.fenced;
+  }
+
+  /** What is not done in time goes on, and its caller is told that it is not known. */
+  async #within<T>(work: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(unavailable('Redis does not answer')), this.#waitMs);
+    });
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #fenced(entry: SessionEntry): void {
+    const { session } = entry;
+    session.connected = false;
+    this.#forget(entry);
+    for (const listener of this.#listeners) listener(session);
+  }
+
+  #endedOf(clientId: ClientId, record: Reply[]): StoredSession | undefined {
+    const ended = sessionOfRecord(clientId, record);
+    return ended && this.#ended(ended, '');
+  }
+
+  /** It is no more: as whoever has it knows it. */
+  #ended(record: StoredSession, waiting: string): StoredSession {
+    const session = this.#entries.known(record);
+    session.removed = true;
+    session.connected = false;
+    const entry = this.#entries.of(session.clientId);
+    if (entry?.session === session) this.#forget(entry);
+    this.#held.tell(session.clientId, waiting);
+    return session;
+  }
+
+  #forget(entry: SessionEntry): void {
+    this.#writes.drop(entry);
+    this.#entries.remove(entry);
+    this.#notes.unnote(entry.session.clientId, entry.cs, entry.noted);
+  }
+}
+
+function failureOf(error: unknown): unknown {
+  if (error instanceof StoreFailure || !(error instanceof Error)) return error;
+  return unavailable(error.message, error);
+}
