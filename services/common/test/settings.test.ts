@@ -252,3 +252,46 @@ test('every row: its default passes its own check, and it is described', () => {
     assert.ok(limit.refusal.length > 10);
   }
 });
+
+test('files of a Java installation are taken as they are', () => {
+  const service = file(
+    'service.conf',
+    [
+      'username=mq',
+      'secretKey=shh',
+      'NAMESRV_ADDR=127.0.0.1:9876',
+      'eventNotifyRetryTopic=events',
+      'clientRetryTopic=retry',
+      'metaAddr=127.0.0.1:25000',
+    ].join('\n'),
+  );
+  const connect = file(
+    'connect.conf',
+    'mqttPort=2883\nmqttTlsPort=8883\nmaxConn=10\nlowWater=16384',
+  );
+  const args = ['--config', service, '--config', connect];
+  const settings = read(args, { REDIS_URL: 'redis://127.0.0.1:6379' }, 'ds');
+  assert.equal(settings.hmacUsername, 'mq');
+  assert.equal(settings.hmacSecretKey, 'shh');
+  assert.equal(settings.namesrvAddr, '127.0.0.1:9876');
+  assert.equal(settings.eventNotifyRetryTopic, 'events');
+  assert.equal(settings.clientRetryTopic, 'retry');
+  assert.equal(settings.mqttPort, 2883);
+  assert.equal(settings.mqttTlsPort, null);
+  assert.equal(settings.maxConnections, 10);
+  assert.deepEqual(
+    settings.notes.map((note) => /line \d+: (\w+) is/.exec(note)?.[1]),
+    ['metaAddr', 'lowWater', 'mqttTlsPort'],
+  );
+});
+
+test('name servers and Redis are known by their plain names, and go together', () => {
+  const both = { NAMESRV_ADDR: 'a:9876', REDIS_URL: 'redis://b' };
+  const settings = read([], { ...both, LMQTT_REDIS_URL: 'redis://c' }, 'ds');
+  assert.equal(settings.namesrvAddr, 'a:9876');
+  assert.equal(settings.redisUrl, 'redis://c');
+  assert.match(settings.nodeId, /^ds-[0-9a-f]{8}$/);
+  assert.match(refusal([], { NAMESRV_ADDR: 'a:9876' }, 'ds'), /NAMESRV_ADDR .*REDIS_URL is not/);
+  assert.match(refusal([], { REDIS_URL: 'redis://b' }, 'ds'), /REDIS_URL .*NAMESRV_ADDR is not/);
+  assert.match(refusal(['--node-id', 'a@b']), /NODE_ID/);
+});

@@ -41,6 +41,7 @@ export async function startProgram(
 ): Promise<RunningProgram> {
   const startedAtMs = Date.now();
   const logs = await openLogs({ level: settings.logLevel });
+  for (const note of settings.notes) logs.broker.warn(note);
   const metrics = new Metrics();
   const lifecycle = new Lifecycle((name, err) => logs.broker.error({ name, err }, 'stop failed'));
   metrics.watchProcess();

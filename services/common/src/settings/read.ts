@@ -2,6 +2,7 @@
 // one source the later one counts. A name that the table does not have is an error in each.
 import { readFileSync } from 'node:fs';
 
+import { javaKey } from './java-keys.ts';
 import { parseValue, SettingsError } from './parse.ts';
 import { resolveSettings } from './resolve.ts';
 import {
@@ -11,11 +12,14 @@ import {
   type RawSettings,
   rows,
   type Row,
+  type SettingName,
   type Settings,
   type Value,
 } from './row.ts';
 
 const environmentPrefix = 'LMQTT_';
+/** Known by these names wherever RocketMQ and Redis are, so without the prefix too. */
+const plainNames: readonly SettingName[] = ['NAMESRV_ADDR', 'REDIS_URL', 'ROCKETMQ_PROXY'];
 /** What the tests say to each other. */
 const testPrefix = 'LMQTT_TEST_';
 
@@ -38,13 +42,14 @@ function unknownName(source: string): never {
   throw new SettingsError(`${source}: there is no such setting (see --help)`);
 }
 
-function readFile(path: string, given: GivenByName): void {
+function readFile(path: string, given: GivenByName, notes: string[]): void {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     throw new SettingsError(`--config ${path}: cannot be read`, { cause: error });
   }
+  let tlsPort: Given | undefined;
   for (const [index, line] of text.split(/\r?\n/).entries()) {
     const trimmed = line.trim();
     if (trimmed === '' || trimmed.startsWith('#')) continue;
@@ -53,13 +58,30 @@ function readFile(path: string, given: GivenByName): void {
     if (equals < 1) throw new SettingsError(`${place}: must be key=value`);
     const key = trimmed.slice(0, equals).trim();
     const source = `${place}: ${key}`;
-    const name = canonicalName(key);
+    const value = { text: trimmed.slice(equals + 1).trim(), source };
+    const theirs = javaKey(key);
+    if (theirs !== undefined && 'why' in theirs) {
+      notes.push(`${source} is not used: ${theirs.why}`);
+      continue;
+    }
+    if (theirs !== undefined && 'flag' in theirs) {
+      tlsPort = value;
+      continue;
+    }
+    const name = theirs?.setting ?? canonicalName(key);
     if (!rowByName.has(name)) unknownName(source);
-    given.set(name, { text: trimmed.slice(equals + 1).trim(), source });
+    given.set(name, value);
   }
+  // Java nodes have a port for it, and no certificate, whether or not TLS is on.
+  if (tlsPort !== undefined && given.has('TLS_CERT')) given.set('MQTT_TLS_PORT', tlsPort);
+  else if (tlsPort !== undefined) notes.push(`${tlsPort.source} is not used without TLS_CERT`);
 }
 
 function readEnvironment(environment: Sources['environment'], given: GivenByName): void {
+  for (const name of plainNames) {
+    const text = environment[name];
+    if (text !== undefined && text !== '') given.set(name, { text, source: name });
+  }
   for (const [variable, text] of Object.entries(environment)) {
     if (text === undefined || !variable.startsWith(environmentPrefix)) continue;
     if (variable.startsWith(testPrefix)) continue;
@@ -112,12 +134,12 @@ function valueOf(row: Row, given: Given | undefined): Value {
   }
 }
 
-function build(given: GivenByName, program: ProgramName): Settings {
+function build(given: GivenByName, program: ProgramName, notes: readonly string[] = []): Settings {
   const values = Object.fromEntries(
     rows.map((row) => [camelCase(row.name), valueOf(row, given.get(row.name))]),
   );
   // The rows that made `values` are the rows that the type is read off.
-  return resolveSettings(values as RawSettings, program);
+  return resolveSettings(values as RawSettings, program, notes);
 }
 
 /** Throws `SettingsError`: its message is one line for the person who started the program. */
@@ -127,10 +149,11 @@ export function readSettings(
 ): Settings {
   const flags = readFlags(args);
   const given: GivenByName = new Map();
-  for (const file of flags.files) readFile(file, given);
+  const notes: string[] = [];
+  for (const file of flags.files) readFile(file, given, notes);
   readEnvironment(environment, given);
   for (const [name, value] of flags.given) given.set(name, value);
-  return build(given, program);
+  return build(given, program, notes);
 }
 
 /** The defaults with some settings replaced, for programs that start a broker within themselves. */

@@ -6,7 +6,11 @@ import { SettingsError } from './parse.ts';
 import type { AnonymousClients, ProgramName, RawSettings, Settings } from './row.ts';
 
 /** Throws `SettingsError`. What only another program reads is not looked at. */
-export function resolveSettings(raw: RawSettings, program: ProgramName): Settings {
+export function resolveSettings(
+  raw: RawSettings,
+  program: ProgramName,
+  notes: readonly string[] = [],
+): Settings {
   if (program !== 'ds') checkListeners(raw);
   if (program !== 'cs') checkAuthentication(raw);
   if (program !== 'standalone') checkLink(raw, program);
@@ -14,6 +18,7 @@ export function resolveSettings(raw: RawSettings, program: ProgramName): Setting
   if (raw.nodeId?.includes('@') === true) throw new SettingsError('NODE_ID cannot have an @');
   return {
     ...raw,
+    notes,
     nodeId: raw.nodeId ?? nodeIdOf(raw, program),
     allowAnonymous: resolveAnonymous(raw, program),
   };

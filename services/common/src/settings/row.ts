@@ -71,6 +71,8 @@ export type RawSettings = {
 export type Settings = Omit<RawSettings, 'allowAnonymous' | 'nodeId'> & {
   readonly allowAnonymous: AnonymousClients;
   readonly nodeId: string;
+  /** A line for the log for each key of a file that is accepted and not used. */
+  readonly notes: readonly string[];
 };
 
 /** Who is let in without a user name; `loopback`: whoever connects from the machine of its cs. */

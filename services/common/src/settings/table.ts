@@ -606,6 +606,24 @@ export const table = {
     about:
       'First levels for which a RocketMQ topic is made, with commas between; `*` stands for any text',
   },
+  EVENT_NOTIFY_RETRY_TOPIC: {
+    kind: 'text',
+    default: null,
+    roles: ['ds'],
+    about: 'Topic of events that could not be delivered, of Java nodes; never a topic of devices',
+  },
+  CLIENT_RETRY_TOPIC: {
+    kind: 'text',
+    default: null,
+    roles: ['ds'],
+    about: 'Topic of messages that a device did not acknowledge; never a topic of devices',
+  },
+  CLIENT_P2P_TOPIC: {
+    kind: 'text',
+    default: null,
+    roles: ['ds'],
+    about: 'Topic of messages to one client, of Java nodes; unset: CLIENT_RETRY_TOPIC',
+  },
   APPEND_WAIT_MS: {
     kind: 'milliseconds',
     default: 20_000,
