@@ -1,0 +1,77 @@
+import type { NodeId } from '@lmqtt/common/ids';
+import { failureOf } from './membership.ts';
+
+export interface AskedRenewal {
+  readonly cs: NodeId;
+  readonly instance: string;
+  readonly connections: number;
+  readonly untilMs: number;
+  readonly resolve: (renewed: boolean) => void;
+  readonly reject: (error: Error) => void;
+}
+
+const againMs = 20;
+
+/** Renewals of cs nodes, gathered for one request a turn. */
+export class CsRenewals {
+  readonly #send: () => void;
+  readonly #patienceMs: number;
+  #asked: AskedRenewal[] = [];
+  #scheduled = false;
+  #stopped = false;
+
+  /** `patienceMs`: how long one is asked again while this ds is no member. */
+  constructor(patienceMs: number, send: () => void) {
+    this.#patienceMs = patienceMs;
+    this.#send = send;
+  }
+
+  soon(): void {
+    if (this.#scheduled || this.#stopped) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (!this.#stopped) this.#send();
+    });
+  }
+
+  renew(cs: NodeId, instance: string, connections: number): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const untilMs = performance.now() + this.#patienceMs;
+      this.#asked.push({ cs, instance, connections, untilMs, resolve, reject });
+      this.soon();
+    });
+  }
+
+  take(): AskedRenewal[] {
+    const asked = this.#asked;
+    this.#asked = [];
+    return asked;
+  }
+
+  /** A digit for each. */
+  answer(asked: readonly AskedRenewal[], results: string): void {
+    asked.forEach(({ resolve }, index) => resolve(results[index] === '1'));
+  }
+
+  again(asked: readonly AskedRenewal[], error: unknown): void {
+    const nowMs = performance.now();
+    this.fail(
+      asked.filter(({ untilMs }) => untilMs <= nowMs),
+      error,
+    );
+    const rest = asked.filter(({ untilMs }) => untilMs > nowMs);
+    if (rest.length === 0) return;
+    this.#asked.unshift(...rest);
+    setTimeout(() => this.soon(), againMs).unref();
+  }
+
+  fail(asked: readonly AskedRenewal[], error: unknown): void {
+    for (const { reject } of asked) reject(failureOf(error));
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.fail(this.take(), new Error('stopped'));
+  }
+}
