@@ -75,7 +75,8 @@ function openCluster(
 ): Cluster {
   return new Cluster([...hosts], {
     redisOptions,
-    enableOfflineQueue: false,
+    // For servers that are being connected to; a lost one fails what waits for it.
+    enableOfflineQueue: true,
     clusterRetryStrategy: backOff,
     slotsRefreshInterval: slotsRefreshMs,
     slotsRefreshTimeout: 1000,

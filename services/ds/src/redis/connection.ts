@@ -234,8 +234,10 @@ export class RedisConnection {
     node.script('LOAD', script.source).catch(() => undefined);
   }
 
-  /** A new server of a Redis Cluster. */
+  /** A new server of a Redis Cluster: connected to before the first command. */
   #teach(node: Redis): void {
+    if (node.options.readOnly === true) return;
+    if (node.status === 'wait') node.connect().catch(() => undefined);
     node.once('ready', () => {
       for (const script of this.#scripts.values()) this.#load(node, script);
     });
