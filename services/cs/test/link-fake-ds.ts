@@ -11,7 +11,7 @@ import {
   writePresented,
   writePublished,
 } from '@lmqtt/proto/wire/downstream-writer';
-import { Exchange } from '@lmqtt/proto/wire/exchange';
+import { Exchange, type ExchangeLimits, type FrameTaker } from '@lmqtt/proto/wire/exchange';
 import type { Pulse, Renew } from '@lmqtt/proto/wire/pulse';
 import {
   type NumberedPublish,
@@ -31,11 +31,19 @@ export interface Call {
   readonly body: Buffer;
 }
 
+interface Lane {
+  attachment: string;
+  exchange: Exchange;
+  stream: ServerDuplexStream<Buffer, Buffer> | undefined;
+}
+
 const host = '127.0.0.1';
+const limits: ExchangeLimits = { windowFrames: 8, frameBytesMax };
+const nothing: FrameTaker = { pulse() {}, item() {} };
 
 /**
  * A ds that stores nothing: the real server, exchange and codecs, with answers as a test wants
- * them. It forgets attachments when it is told to; until then streams take them up again.
+ * them; one attachment for each node. It forgets attachments when it is told to; until then streams take them up again.
  */
 export class FakeDs extends Watched implements Directory {
   readonly id: string;
@@ -60,11 +68,11 @@ export class FakeDs extends Watched implements Directory {
   /** Renewals are heard, and confirmed by nobody. */
   unconfirmed = false;
   streams = 0;
-  exchange: Exchange;
   readonly #leaseMs: number;
   readonly #server: Server = new Server();
-  #stream: ServerDuplexStream<Buffer, Buffer> | undefined = undefined;
-  #attachment = '';
+  readonly #lanes: Map<string, Lane> = new Map();
+  /** The one that was heard last. */
+  #lane: Lane;
   #attachments = 0;
   #port = 0;
 
@@ -82,7 +90,7 @@ export class FakeDs extends Watched implements Directory {
     super();
     this.id = id;
     this.#leaseMs = leaseMs;
-    this.exchange = this.#newExchange();
+    this.#lane = this.#newLane();
     for (const type of [calls.disconnect, calls.leave])
       this.answerOf.set(type.method, () => type.answer.encode(undefined));
   }
@@ -101,46 +109,72 @@ export class FakeDs extends Watched implements Directory {
 
   // What a test does
 
-  /** The stream breaks; the attachment stays. */
-  cut(): void {
-    const stream = this.#stream;
-    this.#stream = undefined;
-    this.exchange.unbind();
-    stream?.emit('error', { code: status.UNAVAILABLE, details: 'cut by the test' });
+  /** Of the lane that was heard last. */
+  get exchange(): Exchange {
+    return this.#lane.exchange;
   }
 
-  /** As if this were another process: nothing is known of who was attached. */
-  forget(): void {
-    this.#attachment = '';
-    this.exchange.unbind();
-    this.exchange = this.#newExchange();
+  /** The streams break, or that of one node; the attachments stay. */
+  cut(node?: string): void {
+    for (const [of, lane] of this.#lanes) {
+      const { stream } = lane;
+      if (node !== undefined && node !== of) continue;
+      lane.stream = undefined;
+      lane.exchange.unbind();
+      stream?.emit('error', { code: status.UNAVAILABLE, details: 'cut by the test' });
+    }
   }
 
-  answerPublishes(batch: readonly NumberedPublish[], reasonCode = 0): void {
+  /** As if this were another process: nothing is known of who was attached, or of one node. */
+  forget(node?: string): void {
+    for (const [of, lane] of this.#lanes) {
+      if (node !== undefined && node !== of) continue;
+      lane.attachment = '';
+      lane.exchange.unbind();
+      lane.exchange = this.#newExchange(lane);
+    }
+  }
+
+  answerPublishes(
+    batch: readonly NumberedPublish[],
+    reasonCode = 0,
+    exchange: Exchange = this.exchange,
+  ): void {
     for (const publish of batch) publish.reasonCode = reasonCode;
-    writePublished(this.exchange, batch);
+    writePublished(exchange, batch);
   }
 
-  answerPresents(): void {
-    writePresented(this.exchange, this.refusals);
+  answerPresents(exchange: Exchange = this.exchange): void {
+    writePresented(exchange, this.refusals);
   }
 
   send(frame: Buffer): void {
-    for (const each of this.down(frame)) this.#stream?.write(each);
+    this.#send(this.#lane, frame);
+  }
+
+  #send(lane: Lane, frame: Buffer): void {
+    for (const each of this.down(frame)) lane.stream?.write(each);
   }
 
   // The server
 
-  #newExchange(): Exchange {
-    const handler = this.#handler();
-    return new Exchange(
-      { windowFrames: 8, frameBytesMax },
-      {
-        pulse: (pulse) => this.#pulse(pulse),
-        item: (reader: WireReader, field: number, end: number) =>
-          readUpstream(handler, reader, field, end),
-      },
-    );
+  #newLane(): Lane {
+    const lane: Lane = {
+      attachment: '',
+      exchange: new Exchange(limits, nothing),
+      stream: undefined,
+    };
+    lane.exchange = this.#newExchange(lane);
+    return lane;
+  }
+
+  #newExchange(lane: Lane): Exchange {
+    const handler = this.#handler(lane);
+    return new Exchange(limits, {
+      pulse: (pulse) => this.#pulse(lane, pulse),
+      item: (reader: WireReader, field: number, end: number) =>
+        readUpstream(handler, reader, field, end),
+    });
   }
 
   async #listen(credentials: ServerCredentials): Promise<void> {
@@ -170,57 +204,55 @@ export class FakeDs extends Watched implements Directory {
       this.happened();
       return;
     }
-    this.#stream = stream;
-    stream.on('data', (frame: Buffer) => this.#arrived(stream, frame));
+    const node = metadata['lmqtt-node'] ?? '';
+    const lane = this.#lanes.get(node) ?? this.#newLane();
+    this.#lanes.set(node, lane);
+    this.#lane = lane;
+    lane.stream = stream;
+    stream.on('data', (frame: Buffer) => this.#arrived(lane, stream, frame));
     stream.on('cancelled', () => {
-      if (this.#stream === stream) this.exchange.unbind();
+      if (lane.stream === stream) lane.exchange.unbind();
       this.happened();
     });
-    if (!this.held.has('welcome')) this.#welcome(metadata);
+    if (!this.held.has('welcome')) this.#welcome(lane, metadata);
     this.happened();
   }
 
-  #welcome(metadata: Record<string, string>): void {
-    const resumed = this.#attachment !== '' && metadata['lmqtt-attachment'] === this.#attachment;
+  #welcome(lane: Lane, metadata: Record<string, string>): void {
+    const resumed = lane.attachment !== '' && metadata['lmqtt-attachment'] === lane.attachment;
     if (!resumed) {
-      this.exchange = this.#newExchange();
+      lane.exchange = this.#newExchange(lane);
       this.#attachments += 1;
-      this.#attachment = `a${this.#attachments}`;
+      lane.attachment = `${this.id}/a${this.#attachments}`;
     }
-    const { exchange } = this;
-    exchange.bind((frame) => this.send(frame));
-    exchange.pulse({
-      welcome: {
-        attachment: this.#attachment,
-        resumed,
-        received: exchange.received,
-        leaseMs: this.#leaseMs,
-      },
-    });
+    const { exchange, attachment } = lane;
+    const { received } = exchange;
+    exchange.bind((frame) => this.#send(lane, frame));
+    exchange.pulse({ welcome: { attachment, resumed, received, leaseMs: this.#leaseMs } });
     exchange.resume(resumed ? Number(metadata['lmqtt-received']) : 0);
   }
 
-  #arrived(stream: ServerDuplexStream<Buffer, Buffer>, frame: Buffer): void {
-    if (this.#stream !== stream) return;
+  #arrived(lane: Lane, stream: ServerDuplexStream<Buffer, Buffer>, frame: Buffer): void {
+    if (lane.stream !== stream) return;
+    this.#lane = lane;
     for (const each of this.up(frame)) {
-      if (this.exchange.receive(each)) continue;
+      if (lane.exchange.receive(each)) continue;
       this.cut();
       break;
     }
     this.happened();
   }
 
-  #pulse({ renew }: Pulse): void {
+  #pulse(lane: Lane, { renew }: Pulse): void {
     if (renew === undefined) return;
     this.renewals.push(renew);
     if (this.held.has('renewals')) return;
     const timeMs = Date.now() + this.wallAheadMs;
-    this.exchange.pulse({
-      renewed: { number: renew.number, timeMs, unconfirmed: this.unconfirmed },
-    });
+    const { unconfirmed } = this;
+    lane.exchange.pulse({ renewed: { number: renew.number, timeMs, unconfirmed } });
   }
 
-  #handler(): UpstreamHandler {
+  #handler(lane: Lane): UpstreamHandler {
     return {
       clientOf: (session) => `client-${session}`,
       publishes: (batch) => {
@@ -228,12 +260,12 @@ export class FakeDs extends Watched implements Directory {
         for (const { message } of batch) this.log.push(`publish ${message.payload.toString()}`);
         if (this.held.has('publishes')) return;
         const answered = batch.filter(({ number }) => number > 0);
-        if (answered.length > 0) this.answerPublishes(answered);
+        if (answered.length > 0) this.answerPublishes(answered, 0, lane.exchange);
       },
       writes: (number, batch) => {
         this.writes.push({ number, batch });
         this.log.push(`writes ${batch.map(({ kind }) => kind).join(' ')}`.trim());
-        if (number > 0 && !this.held.has('writes')) writeDurable(this.exchange, [number], []);
+        if (number > 0 && !this.held.has('writes')) writeDurable(lane.exchange, [number], []);
       },
       credit: (session, total) => {
         this.credits.push({ session, total });
@@ -244,7 +276,7 @@ export class FakeDs extends Watched implements Directory {
         this.log.push(`call ${nameOf(method)}`);
         const answer = this.answerOf.get(method);
         if (answer === undefined || this.held.has('calls')) return;
-        writeAnswer(this.exchange, id, answer(body));
+        writeAnswer(lane.exchange, id, answer(body));
       },
       read: (id, request) => {
         this.reads.push({ id, request });
@@ -253,7 +285,7 @@ export class FakeDs extends Watched implements Directory {
       presents: (sessions, last) => {
         this.presented.push(...sessions);
         this.log.push(`presents ${sessions.length}${last ? ' last' : ''}`);
-        if (last && !this.held.has('presents')) this.answerPresents();
+        if (last && !this.held.has('presents')) this.answerPresents(lane.exchange);
       },
     };
   }

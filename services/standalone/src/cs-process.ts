@@ -3,7 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Settings } from '@lmqtt/common/settings/row';
 import { Counters } from '@lmqtt/cs/counters';
+import { ClusterLinkServer } from '@lmqtt/cs/link/cluster-link';
+import { addressText } from '@lmqtt/cs/link/directory';
 import { FixedDirectory } from '@lmqtt/cs/link/fixed-directory';
+import { ClusterEvents } from '@lmqtt/cs/link/lane-events';
 import { LinkCounters, LinkEvents } from '@lmqtt/cs/link/link-events';
 import { RemoteLinkServer } from '@lmqtt/cs/link/remote-link';
 import { clockOfLink } from '@lmqtt/cs/link/wall-offset';
@@ -27,16 +30,22 @@ export function startCsProcess(
     const { clock, logs, metrics, lifecycle, stopping, fail } = program;
     const counters = new Counters();
     let cs: CsService | undefined;
-    const server = new RemoteLinkServer({
+    const directory = new FixedDirectory(settings.ds);
+    const link = {
       settings,
-      directory: new FixedDirectory(settings.ds),
+      directory,
       clock,
-      events: new LinkEvents(logs.broker, new LinkCounters(metrics)),
       counters: () => sysCounters(counters),
       connections: () => cs?.node.connections.sessionCount ?? 0,
-    });
+    };
+    const linkCounters = new LinkCounters(metrics);
+    const isCluster = settings.redisUrl !== null || directory.nodes().length > 1;
+    const server = isCluster
+      ? new ClusterLinkServer({ ...link, events: new ClusterEvents(logs.broker, linkCounters) })
+      : new RemoteLinkServer({ ...link, events: new LinkEvents(logs.broker, linkCounters) });
     const isUp = (): boolean => cs?.node.link.up === true;
-    lifecycle.needs(() => (isUp() ? null : `no link to ds at ${settings.ds}`));
+    const places = (): string => directory.nodes().map(addressText).join(', ');
+    lifecycle.needs(() => (isUp() ? null : `no link to ds at ${places()}`));
     const ops = await serveOps(program);
     const firstLink = async (): Promise<void> => {
       const late = new AbortController();
