@@ -78,6 +78,8 @@ export class Routes {
   readonly #trie = new TopicTrie<Queue>();
   readonly #byId = new Map<QueueId, Queue>();
   readonly #byName = new Map<QueueName, Queue>();
+  /** Queues may share a place. */
+  readonly #byPlace = new Map<string, QueueId[]>();
   readonly #cached = new Map<string, Route>();
   readonly #nodes: ReadonlyMap<NodeId, Outlet>;
   #version = 0;
@@ -100,6 +102,11 @@ export class Routes {
 
   named(name: QueueName): Queue | undefined {
     return this.#byName.get(name);
+  }
+
+  /** The queues that the store has under this name. */
+  placed(place: string): readonly QueueId[] {
+    return this.#byPlace.get(place) ?? none;
   }
 
   /** A position in it has moved: there may be something to trim. */
@@ -132,6 +139,7 @@ export class Routes {
       const queue = new Queue(change.queue, change.name, place);
       this.#byId.set(queue.id, queue);
       this.#byName.set(queue.name, queue);
+      if (place !== '') this.#byPlace.set(place, [...this.placed(place), queue.id]);
       this.#trie.add(queue.name, queue);
       this.changed(queue);
       return;
@@ -141,6 +149,7 @@ export class Routes {
     if (change.kind === 'close') {
       queue.closed = true;
       this.#byId.delete(queue.id);
+      this.#displace(queue);
       if (this.#byName.get(queue.name) === queue) this.#byName.delete(queue.name);
       this.#trie.remove(queue.name, queue);
     } else if ('ds' in change) {
@@ -165,6 +174,12 @@ export class Routes {
       this.#wantedBy(queue);
       this.changed(queue);
     }
+  }
+
+  #displace(queue: Queue): void {
+    const others = this.placed(queue.place).filter((id) => id !== queue.id);
+    if (others.length > 0) this.#byPlace.set(queue.place, others);
+    else this.#byPlace.delete(queue.place);
   }
 
   #wantedBy(queue: Queue): void {

@@ -587,10 +587,10 @@ export const table = {
   },
   DEFAULT_TOPIC: {
     kind: 'text',
-    default: 'lmqtt',
+    default: null,
     roles: ['ds'],
     about:
-      'RocketMQ topic of all MQTT topics whose first level is none, made where it is not there',
+      'RocketMQ topic of all MQTT topics whose first level is none, made where it is not there; unset: lmqtt, or lmqtt- and CLUSTER_ID',
   },
   TOPIC_RULES: {
     kind: 'text',

@@ -1,0 +1,28 @@
+import { createHash } from 'node:crypto';
+import type { QueueName } from '@lmqtt/common/ids';
+import { lmqNameOf } from './lmq-name.ts';
+
+/** The cluster whose names are those of the Java nodes. */
+export const plainCluster = 'lmqtt';
+
+const prefix = '%LMQ%';
+/** Of UTF-8: it is the name of a folder. */
+const nameBytesMax = 255;
+
+/**
+ * The LMQ of a queue. Clusters that share a RocketMQ have names of their own, with `##{cluster}%`
+ * in front, which no filter begins with; the cluster `lmqtt` has those that Java nodes know.
+ */
+export function clusterLmqName(clusterId: string, filter: QueueName): string {
+  const plain = lmqNameOf(filter);
+  if (clusterId === plainCluster) return plain;
+  const mark = `${prefix}##${clusterId}%`;
+  const name = mark + plain.slice(prefix.length);
+  if (Buffer.byteLength(name) <= nameBytesMax) return name;
+  return `${mark}##${createHash('sha256').update(plain).digest('hex')}`;
+}
+
+/** The RocketMQ topic for all that has none of its own. */
+export function clusterDefaultTopic(clusterId: string): string {
+  return clusterId === plainCluster ? plainCluster : `${plainCluster}-${clusterId}`;
+}
