@@ -5,6 +5,7 @@ import { systemClock } from '@lmqtt/common/clock';
 import { openLogs } from '@lmqtt/common/log';
 import { Metrics } from '@lmqtt/common/metrics';
 import { readSettings } from '@lmqtt/common/settings/read';
+import type { Admission } from '../src/rpc/admission.ts';
 import { RpcEvents } from '../src/rpc/rpc-events.ts';
 import { type RpcServer, startRpc } from '../src/rpc/rpc-server.ts';
 import { type DsService, startDs } from '../src/service.ts';
@@ -26,6 +27,7 @@ export interface RpcDs {
 export async function startRpcDs(
   settings: Record<string, string | number> = {},
   directory?: string,
+  admissionOf: (link: Admission) => Admission = (link) => link,
 ): Promise<RpcDs> {
   const folder = directory ?? (await mkdtemp(join(tmpdir(), 'lmqtt-rpc-')));
   const given: Record<string, string | number> = {
@@ -52,7 +54,7 @@ export async function startRpcDs(
   });
   const rpc = await startRpc({
     settings: read,
-    admission: ds.link,
+    admission: admissionOf(ds.link),
     events: new RpcEvents(logs, metrics, systemClock),
     clock: systemClock,
   });
@@ -69,7 +71,7 @@ export async function startRpcDs(
     metrics: () => metrics.registry.metrics(),
     async restart() {
       await end();
-      return startRpcDs({ ...settings, 'rpc-port': rpc.port }, folder);
+      return startRpcDs({ ...settings, 'rpc-port': rpc.port }, folder, admissionOf);
     },
     async stop() {
       await end();

@@ -71,6 +71,8 @@ export class RpcPeer implements DownstreamHandler, FrameTaker {
   readonly durableWrites: number[] = [];
   readonly fencedWrites: number[] = [];
   readonly renewedNumbers: number[] = [];
+  /** Among them: heard, and not confirmed. */
+  readonly unconfirmedNumbers: number[] = [];
   readonly reads: ReadAnswer[] = [];
   refusals: Refusal[] | undefined = undefined;
   #client: Client | undefined = undefined;
@@ -92,6 +94,10 @@ export class RpcPeer implements DownstreamHandler, FrameTaker {
     const peer = new RpcPeer(options);
     await peer.attach(sessions);
     return peer;
+  }
+
+  get isOpen(): boolean {
+    return this.ended === undefined;
   }
 
   async attach(sessions: PresentedSession[] = []): Promise<void> {
@@ -184,8 +190,9 @@ export class RpcPeer implements DownstreamHandler, FrameTaker {
   }
 
   pulse(pulse: Pulse): void {
-    if (pulse.renewed !== undefined) this.renewedNumbers.push(pulse.renewed.number);
-    const { welcome } = pulse;
+    const { welcome, renewed } = pulse;
+    if (renewed !== undefined) this.renewedNumbers.push(renewed.number);
+    if (renewed?.unconfirmed === true) this.unconfirmedNumbers.push(renewed.number);
     if (welcome === undefined) return;
     this.welcome = welcome;
     if (!welcome.resumed) this.exchange.reset();
