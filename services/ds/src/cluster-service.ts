@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '@lmqtt/common/clock';
 import { type ClientId, csOfLane, type NodeId, nodeId, type QueueName } from '@lmqtt/common/ids';
-import type { Logs } from '@lmqtt/common/log';
 import type { Metrics } from '@lmqtt/common/metrics';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { Settings } from '@lmqtt/common/settings/row';
@@ -44,6 +43,8 @@ export interface ClusterStores {
   /** Reads what arrives from now on; after the registry has started. */
   start(): Promise<void>;
   dropPlace(place: string): Promise<void>;
+  /** Each second: what is old goes, figures are read again. */
+  sweepRetained(): Promise<void>;
   groups(ports: GroupsPorts): Groups;
   /** What keeps it from working; null: nothing. */
   readonly failure: string | null;
@@ -62,7 +63,6 @@ export interface GroupsPorts {
 
 export interface ClusterDsOptions {
   readonly settings: Settings;
-  readonly logs: Logs;
   readonly metrics: Metrics;
   readonly version: string;
   readonly clock?: Clock;
@@ -234,6 +234,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       work.start(timers);
       timers.every('retained', sweepMs, () => {
         connectedMax = Math.max(connectedMax, live.size);
+        return stores.sweepRetained();
       });
       if (settings.sysIntervalS > 0)
         timers.every('$SYS', settings.sysIntervalS * 1000, () => sys.send());

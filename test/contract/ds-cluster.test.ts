@@ -1,0 +1,232 @@
+// Two ds on one Redis, over a queue store in memory that makes use of all that its port does not
+// promise, and two cs with a lane to each.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { systemClock } from '@lmqtt/common/clock';
+import { nodeId } from '@lmqtt/common/ids';
+import { silentLogs } from '@lmqtt/common/log';
+import { Metrics } from '@lmqtt/common/metrics';
+import { readSettings } from '@lmqtt/common/settings/read';
+import type { Message } from '@lmqtt/common/message';
+import { type ClusterDsService, startClusterDs } from '@lmqtt/ds/cluster-service';
+import { DsEvents } from '@lmqtt/ds/events';
+import { openRedis } from '@lmqtt/ds/redis/connection';
+import { RedisKeys } from '@lmqtt/ds/redis/keys';
+import { openRedisRegistry } from '@lmqtt/ds/registry/redis-registry';
+import { RegistryEvents } from '@lmqtt/ds/registry/registry-events';
+import { RedisRetainedStore } from '@lmqtt/ds/retained-store/redis';
+import { RpcEvents } from '@lmqtt/ds/rpc/rpc-events';
+import { type RpcServer, startRpc } from '@lmqtt/ds/rpc/rpc-server';
+import { RedisSessionStore } from '@lmqtt/ds/session-store/redis';
+import { startCsProcess } from '@lmqtt/standalone/cs-process';
+import type { RunningProgram } from '@lmqtt/standalone/program';
+import { connectAsync, type MqttClient } from 'mqtt';
+import { type RedisServer, startRedis } from '../harness/redis/redis-server.ts';
+import { requireRedis } from '../harness/require.ts';
+import { AwkwardQueueStore } from './awkward-queue-store.ts';
+
+interface Ds {
+  readonly service: ClusterDsService;
+  readonly rpc: RpcServer;
+  stop(): Promise<void>;
+}
+
+const leaseMs = 1000;
+
+void describe('two ds and two cs', requireRedis(), () => {
+  let redis: RedisServer;
+  const store = new AwkwardQueueStore(7);
+  const listeners: ((messages: Message[]) => void)[] = [];
+  store.onArrivals((messages) => listeners[0]?.(messages));
+  let nodes: Ds[] = [];
+  let cs: RunningProgram[] = [];
+  const clients: MqttClient[] = [];
+
+  async function startDs(id: string): Promise<Ds> {
+    const args = ['--node-id', id, '--lease-ms', String(leaseMs), '--sys-interval-s', '0'];
+    const more = ['--allow-anonymous', 'true', '--rpc-port', '0'];
+    const environment = { REDIS_URL: redis.url, NAMESRV_ADDR: 'none:1' };
+    const settings = readSettings({ args: [...args, ...more], environment }, 'ds');
+    const logs = silentLogs();
+    const metrics = new Metrics();
+    const service = await startClusterDs({
+      settings,
+      events: new DsEvents(logs, metrics),
+      metrics,
+      version: 'test',
+      openStores: async () => {
+        const connection = await openRedis({ url: redis.url });
+        const keys = new RedisKeys('cluster');
+        const events = new RegistryEvents(logs, metrics);
+        const clock = systemClock;
+        const registry = await openRedisRegistry({
+          redis: connection,
+          keys,
+          clock,
+          leaseMs,
+          events,
+        });
+        const sessionStore = new RedisSessionStore({
+          redis: connection,
+          keys,
+          ds: nodeId(id),
+          inbox: registry.inbox,
+        });
+        const limits = { messagesMax: 1000, bytesMax: 1e7 };
+        return {
+          registry,
+          sessionStore,
+          retained: await RedisRetainedStore.open(connection, keys, limits),
+          queueStore: Object.assign(Object.create(store) as AwkwardQueueStore, {
+            append: store.append.bind(store),
+            read: store.read.bind(store),
+            ends: store.ends.bind(store),
+            drop: store.drop.bind(store),
+            outcome: store.outcome.bind(store),
+            onLost: () => {},
+            trim: () => {},
+            onArrivals: (listener: (messages: Message[]) => void) => listeners.push(listener),
+          }),
+          placeOf: (name) => name,
+          start: () => Promise.resolve(),
+          dropPlace: () => Promise.resolve(),
+          sweepRetained: () => Promise.resolve(),
+          groups: () => ({
+            count: 0,
+            open: () => Promise.reject(new Error('none')),
+            unpin: () => {},
+            has: () => false,
+            join: () => {},
+            restoreOut: () => {},
+            disconnect: () => {},
+            leave: () => {},
+            write: () => {},
+            credit: () => {},
+          }),
+          failure: null,
+          close: () => {
+            registry.close();
+            connection.close();
+            return Promise.resolve();
+          },
+        };
+      },
+    });
+    const rpcEvents = new RpcEvents(logs, metrics, systemClock);
+    const rpc = await startRpc({
+      settings,
+      admission: service.admission,
+      events: rpcEvents,
+      clock: systemClock,
+    });
+    await service.join(`127.0.0.1:${rpc.port}`);
+    return {
+      service,
+      rpc,
+      stop: async () => {
+        await rpc.stop();
+        await service.stop();
+      },
+    };
+  }
+
+  before(async () => {
+    redis = await startRedis();
+    nodes = [await startDs('ds-1'), await startDs('ds-2')];
+    const ds = nodes.map(({ rpc }) => `127.0.0.1:${rpc.port}`).join(',');
+    const start = (id: string): Promise<RunningProgram> => {
+      const args = ['--node-id', id, '--ds', ds, '--mqtt-port', '0', '--ws-port', 'off'];
+      const rest = ['--ops-port', 'off', '--log-level', 'fatal'];
+      return startCsProcess(readSettings({ args: [...args, ...rest], environment: {} }, 'cs'));
+    };
+    cs = [await start('cs-1'), await start('cs-2')];
+  });
+
+  after(async () => {
+    for (const client of clients) client.end(true);
+    for (const program of cs) await program.stop();
+    for (const node of nodes) await node.stop();
+    await redis.close();
+  });
+
+  async function connected(node: number, clientId: string, clean = true): Promise<MqttClient> {
+    const client = await connectAsync(`mqtt://127.0.0.1:${cs[node]?.ports.mqtt}`, {
+      clientId,
+      clean,
+      protocolVersion: 5,
+      reconnectPeriod: 0,
+      properties: { sessionExpiryInterval: clean ? 0 : 3600 },
+    });
+    client.on('error', () => undefined);
+    clients.push(client);
+    return client;
+  }
+
+  void test('messages go from every client to every other', async () => {
+    const ids = Array.from({ length: 8 }, (_, index) => `client-${index}`);
+    const all = await Promise.all(ids.map((id, index) => connected(index % 2, id)));
+    const came = new Map<string, string[]>(ids.map((id) => [id, []]));
+    for (const [index, client] of all.entries()) {
+      client.on('message', (_topic, payload) => came.get(ids[index]!)!.push(payload.toString()));
+      await client.subscribeAsync('all/+', { qos: 1 });
+    }
+    const shares = nodes.map(({ service }) => service.sessionCount);
+    assert.equal(shares[0]! + shares[1]!, ids.length);
+    assert.ok(
+      shares.every((count) => count > 0),
+      `one ds has all: ${shares.join()}`,
+    );
+    for (const qos of [0, 1, 2] as const)
+      await Promise.all(
+        all.map((client, index) => client.publishAsync(`all/${index}`, `${index} ${qos}`, { qos })),
+      );
+    const wanted = ids.flatMap((_, index) => [0, 1, 2].map((qos) => `${index} ${qos}`)).sort();
+    await eventually(() => {
+      for (const messages of came.values()) assert.deepEqual([...messages].sort(), wanted);
+    });
+  });
+
+  void test('a client that comes by another cs takes its session over', async () => {
+    const first = await connected(0, 'wanderer', false);
+    await first.subscribeAsync('wanderer/in', { qos: 1 });
+    const gone = new Promise((resolve) => first.once('disconnect', resolve));
+    const second = await connected(1, 'wanderer', false);
+    await gone;
+    const came: string[] = [];
+    second.on('message', (_topic, payload) => came.push(payload.toString()));
+    const publisher = await connected(0, 'publisher');
+    await publisher.publishAsync('wanderer/in', 'hello', { qos: 1 });
+    await eventually(() => assert.deepEqual(came, ['hello']));
+  });
+
+  void test('what comes while a session is away waits for it', async () => {
+    const first = await connected(0, 'sleeper', false);
+    await first.subscribeAsync('sleeper/in', { qos: 2 });
+    await first.endAsync();
+    const publisher = await connected(1, 'waker');
+    for (let n = 0; n < 20; n += 1)
+      await publisher.publishAsync('sleeper/in', `${n}`, { qos: n % 2 === 0 ? 1 : 2 });
+    const came: string[] = [];
+    const second = await connectAsync(`mqtt://127.0.0.1:${cs[1]?.ports.mqtt}`, {
+      clientId: 'sleeper',
+      clean: false,
+      protocolVersion: 4,
+      reconnectPeriod: 0,
+    });
+    clients.push(second);
+    second.on('message', (_topic, payload) => came.push(payload.toString()));
+    await eventually(() => assert.equal(came.length, 20));
+  });
+});
+
+async function eventually(check: () => void): Promise<void> {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      check();
+      return;
+    } catch (error) {
+      if (tries > 400) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+  }
+}
