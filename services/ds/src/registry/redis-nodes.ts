@@ -295,8 +295,10 @@ export class RedisNodes implements Nodes {
   /** Joins anew, then has everything told again that this ds holds. */
   #repair(why: 'lost' | 'ended'): Promise<void> {
     if (this.#stopped || this.#self === undefined) return Promise.resolve();
+    // What calls hear while this ds joins anew is of before.
+    if (this.#repairing !== undefined) return this.#repairing;
     if (why === 'ended') this.#loseLease('judged by another ds');
-    this.#repairing ??= this.#joinAnew(why).finally(() => {
+    this.#repairing = this.#joinAnew(why).finally(() => {
       this.#repairing = undefined;
       this.#renewals.soon();
     });
@@ -319,6 +321,7 @@ export class RedisNodes implements Nodes {
       } catch (error) {
         if (error instanceof NodeIdInUse) events.nameTaken(id);
         if (error instanceof NotMember) why = error.why;
+        if (error instanceof NotMember && why === 'ended') this.#loseLease('judged by another ds');
       }
       await delay(this.leaseMs / renewalsPerLease / 2);
     }

@@ -56,8 +56,8 @@ export class RedisRouteLog implements RouteLog, Restorer {
     this.#others = others;
     this.#barrier = new RouteBarrier(member, (number) => this.#seen(number));
     this.#requests = new RouteRequests(member, (entry, alive) => {
+      this.#barrier.alive(alive, entry.number);
       this.#receive(entry);
-      this.#barrier.alive(alive);
     });
   }
 
@@ -138,8 +138,8 @@ export class RedisRouteLog implements RouteLog, Restorer {
     try {
       const reply = await this.#member.call(scripts.sweep, unheldMs, queuesMax);
       const entry = entryIn(reply);
+      this.#barrier.alive(aliveOf(reply[4]), entry.number);
       this.#receive(entry);
-      this.#barrier.alive(aliveOf(reply[4]));
       const closing = listOf(reply[5]).map(textOf);
       if (closing.length === 0) return [];
       await this.#barrier.wait(entry.number, untilMs);

@@ -25,6 +25,8 @@ export class RouteBarrier {
   #others = new Map<string, number>();
   /** Told the last number of the log. */
   readonly #seen: (number: number) => void;
+  /** Who joined after this number has not been seen, and had all of it. */
+  #listed = 0;
   #passed = 0;
   #looks = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -51,8 +53,9 @@ export class RouteBarrier {
     this.check();
   }
 
-  /** An answer of Redis; the calls that wait must be of before it. */
-  alive(list: readonly AliveDs[]): void {
+  /** An answer of Redis, and the last number of the log when it was given. */
+  alive(list: readonly AliveDs[], last: number): void {
+    this.#listed = last;
     const others = new Map<string, number>();
     for (const { id, applied } of list) {
       if (id === this.#member.id || applied === undefined) continue;
@@ -73,7 +76,7 @@ export class RouteBarrier {
 
   /** This ds has applied more. */
   check(): void {
-    let passed = this.#member.applied;
+    let passed = Math.min(this.#member.applied, this.#listed);
     for (const number of this.#others.values()) passed = Math.min(passed, number);
     this.#passed = Math.max(this.#passed, passed);
     if (this.#waiting.size === 0) return;
@@ -116,8 +119,8 @@ export class RouteBarrier {
       this.#member.read(scripts.alive).then(
         ([, last, alive]) => {
           asking = false;
+          this.alive(aliveOf(alive), Number(textOf(last)));
           this.#seen(Number(textOf(last)));
-          this.alive(aliveOf(alive));
         },
         () => {
           asking = false;

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { nodeId } from '@lmqtt/common/ids';
+import { startRedis } from '../harness/redis/redis-server.ts';
+import { requireRedis } from '../harness/require.ts';
+import { nodesContract } from './nodes.ts';
+import { registryUnderTest } from './redis-registry.ts';
+import { eventually, leaseMs } from './registry-ds.ts';
+
+if (requireRedis().skip === false) {
+  const redis = await startRedis();
+  after(() => redis.close());
+  nodesContract('redis', (t) => registryUnderTest(t, redis));
+
+  for (const [how, goAway, comeBack] of [
+    ['paused', () => redis.pause(), () => redis.resume()],
+    ['killed', () => redis.kill9(), () => redis.start()],
+  ] as const) {
+    test(`redis ${how} for ten leases: nobody is judged`, async (t) => {
+      const under = registryUnderTest(t, redis);
+      const [a, b] = [await (await under.ds('a')).start(), await (await under.ds('b')).start()];
+      await a.joinCs('cs');
+      const renewing = setInterval(() => {
+        for (const ds of [a, b]) ds.registry.nodes.renew(nodeId('cs'), 'one', 1).catch(() => {});
+      }, leaseMs / 3);
+      t.after(() => clearInterval(renewing));
+      await delay(3 * leaseMs);
+      await goAway();
+      await delay(10 * leaseMs);
+      assert.deepEqual([a.leases.at(-1), b.leases.at(-1)], [false, false]);
+      await comeBack();
+      const back = (): boolean => a.leases.at(-1) === true && b.leases.at(-1) === true;
+      await eventually(back, 'leases again');
+      await delay(4 * leaseMs);
+      assert.deepEqual([a.ended, b.ended], [[], []]);
+    });
+  }
+
+  test('an emptied Redis: said loudly, and all are members again, nobody is judged', async (t) => {
+    const under = registryUnderTest(t, redis);
+    const [a, b] = [await (await under.ds('a')).start(), await (await under.ds('b')).start()];
+    await a.joinCs('cs');
+    const renewing = setInterval(() => {
+      a.registry.nodes.renew(nodeId('cs'), 'one', 1).catch(() => {});
+    }, leaseMs / 3);
+    t.after(() => clearInterval(renewing));
+    await a.registry.records.remember('topic', 'x', 'y');
+    await redis.command('flushall');
+    await eventually(() => under.lines.some((line) => line.includes('EMPTY')), 'said');
+    await delay(3 * leaseMs);
+    const states = (await b.registry.nodes.list()).map(({ id, state }) => `${id} ${state}`);
+    assert.deepEqual(states.sort(), ['a alive', 'b alive', 'cs alive']);
+    assert.deepEqual([a.ended, b.ended, a.leases, b.leases], [[], [], [true], [true]]);
+    assert.equal(await b.registry.records.remember('topic', 'x', 'z'), 'y');
+  });
+}
