@@ -217,6 +217,30 @@ void describe('two ds and two cs', requireRedis(), () => {
     second.on('message', (_topic, payload) => came.push(payload.toString()));
     await eventually(() => assert.equal(came.length, 20));
   });
+
+  void test('sessions of a ds that stops go on at the other', async () => {
+    const ids = Array.from({ length: 8 }, (_, index) => `moved-${index}`);
+    const all = await Promise.all(ids.map((id, index) => connected(index % 2, id, index < 4)));
+    const came: string[] = [];
+    for (const client of all) {
+      client.on('close', () => came.push('closed'));
+      client.on('message', (_topic, payload) => came.push(payload.toString()));
+      await client.subscribeAsync('moved/+', { qos: 2 });
+    }
+    const first = nodes.shift()!;
+    await first.stop();
+    const publishes = all.map((client, index) =>
+      client.publishAsync(`moved/${index}`, `${index}`, {
+        qos: (index % 2 === 0 ? 1 : 2) as 1 | 2,
+      }),
+    );
+    await Promise.all(publishes);
+    await eventually(() => assert.equal(came.length, ids.length ** 2));
+    assert.deepEqual(
+      came.toSorted(),
+      ids.flatMap((_, index) => ids.map(() => `${index}`)),
+    );
+  });
 });
 
 async function eventually(check: () => void): Promise<void> {
