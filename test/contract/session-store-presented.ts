@@ -74,7 +74,7 @@ export function presentedSessionsContract(name: string, make: MakeSessionStore):
       [gone.session.clientId],
     );
     await pause(300);
-    assert.deepEqual(bench.store.takeDue(10), []);
+    assert.deepEqual(await bench.store.takeDue(10), []);
   });
 
   check('one that ends with its connection is made of what is presented', async (bench) => {
@@ -147,7 +147,7 @@ export function presentedSessionsContract(name: string, make: MakeSessionStore):
     await bench.crash();
     const due = await bench.due();
     assert.deepEqual(due.map(topicOf), ['will']);
-    assert.deepEqual(bench.store.takeDue(10), []);
+    assert.deepEqual(await bench.store.takeDue(10), []);
   });
 }
 
