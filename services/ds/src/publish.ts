@@ -8,7 +8,7 @@ import type { CsNode } from './cs-node.ts';
 import type { Outlet } from './outlet.ts';
 import type { DsEvents } from './events.ts';
 import type { LiveSession } from './live-session.ts';
-import type { Append, InboundId, QueueStore } from './queue-store/queue-store.ts';
+import type { Append, InboundId, Outcome, QueueStore } from './queue-store/queue-store.ts';
 import type { RetainedStore } from './retained-store/retained-store.ts';
 import type { Route, Routes } from './routes.ts';
 
@@ -119,6 +119,8 @@ export class Publisher {
           this.#answerNow(node, session, publish);
           continue;
         }
+        if (session.stored.intents.length > 0 && this.#seeksOutcome(node, session, publish, route))
+          continue;
         const open = this.#openInbound.get(nameOf(inbound));
         if (open !== undefined) {
           (open.repeats ??= []).push(expect(node, session, publish));
@@ -234,7 +236,9 @@ export class Publisher {
     if (answer !== undefined) answer.waiting += 1;
     this.#retained.put(append.message, append.orderKey, (reasonCode) => {
       if (answer === undefined) return;
-      if (reasonCode !== 0) answer.publish.reasonCode = reasonCode;
+      // 3.1.1 has no answer for it: delivered, not retained.
+      const said = reasonCode === ReasonCode.quotaExceeded && answer.protocolVersion !== 5;
+      if (reasonCode !== 0 && !said) answer.publish.reasonCode = reasonCode;
       this.#answered(answer);
       this.#sendAll();
     });
@@ -242,6 +246,38 @@ export class Publisher {
 
   #flush(): void {
     for (const node of this.#nodes.values()) node.flush();
+  }
+
+  /** Another ds may have stored it, and nobody knows: the store is asked first. */
+  #seeksOutcome(node: CsNode, session: LiveSession, publish: Publish, route: Route): boolean {
+    const { packetId } = publish;
+    const { stored, clientId, epoch } = session;
+    if (!stored.intents.some((intent) => intent.packetId === packetId)) return false;
+    const answer = expect(node, session, publish);
+    const settle = (outcome: Outcome): void => {
+      stored.intents = stored.intents.filter((intent) => intent.packetId !== packetId);
+      if (outcome === 'not stored') {
+        const inbound = { clientId, epoch, packetId };
+        const { message } = publish;
+        const append = new PendingAppend(message, route.queueIds, session.lane, inbound, answer);
+        this.#openInbound.set(nameOf(inbound), append);
+        this.#queueStore.append([append], (answered) =>
+          this.#appended(answered as PendingAppend[]),
+        );
+        return;
+      }
+      if (outcome === 'stored') stored.addInbound(packetId);
+      else publish.reasonCode = ReasonCode.unspecifiedError;
+      this.#answered(answer);
+      this.#sendAll();
+    };
+    this.#queueStore.outcome(clientId, epoch, packetId).then(settle, (error: unknown) => {
+      this.#events.unexpected('outcome of a publish', error);
+      publish.reasonCode = ReasonCode.unspecifiedError;
+      this.#answered(answer);
+      this.#sendAll();
+    });
+    return true;
   }
 
   #appended(appends: PendingAppend[]): void {
@@ -298,8 +334,8 @@ export class Publisher {
 }
 
 function expect(node: CsNode, session: LiveSession, publish: Publish): Answer {
-  const { stored, unanswered } = session;
-  const answer = { node, stored, unanswered, publish, waiting: 1 };
+  const { stored, unanswered, protocolVersion } = session;
+  const answer = { node, stored, unanswered, publish, protocolVersion, waiting: 1 };
   unanswered.push(answer);
   return answer;
 }
