@@ -54,7 +54,7 @@ function sendWill(ports: DuePorts, due: DueWill): Promise<void> {
   const message = ofNow(will.message, will.messageExpiryS, clientId, ports.clock.nowMs());
   return new Promise((resolve) => {
     const accepted = (): void => sessionStore.willSending(due);
-    ports.publisher.publishOwn(message, `${clientId}\0${topic}`, accepted, (reasonCode) => {
+    const answered = (reasonCode: number): void => {
       if (reasonCode >= 0x80) {
         // It stays in the store and is taken again at the next start, or when that has recovered.
         events.willNotSent(clientId, topic, reasonCode);
@@ -64,7 +64,9 @@ function sendWill(ports: DuePorts, due: DueWill): Promise<void> {
         events.willSent(clientId, topic);
       }
       resolve();
-    });
+    };
+    const lane = `${clientId}\0${topic}`;
+    ports.publisher.publishOwn(message, lane, accepted, answered, due.sending);
   });
 }
 

@@ -8,7 +8,7 @@ import type { CsNode } from './cs-node.ts';
 import type { Outlet } from './outlet.ts';
 import type { DsEvents } from './events.ts';
 import type { LiveSession } from './live-session.ts';
-import type { Append, InboundId, Outcome, QueueStore } from './queue-store/queue-store.ts';
+import type { Append, InboundId, Once, Outcome, QueueStore } from './queue-store/queue-store.ts';
 import type { RetainedStore } from './retained-store/retained-store.ts';
 import type { Route, Routes } from './routes.ts';
 
@@ -28,6 +28,8 @@ class PendingAppend implements Append {
   retained = false;
   /** The same QoS 2 publish, sent again before this one was stored: they share the answer. */
   repeats: Answer[] | undefined = undefined;
+  /** Of a will. */
+  once: Once | undefined = undefined;
 
   constructor(
     message: Message,
@@ -150,16 +152,23 @@ export class Publisher {
     lane: string,
     accepted: () => void,
     answered: (reasonCode: number) => void,
+    once?: Once,
   ): void {
     const route = this.#routes.of(message.topic);
     if (message.qos === 0 && !this.#queueQos0) {
       this.#passOn(message, route);
       this.#flush();
-      if (this.#everything) this.#appendOwn(passedOn(message, lane), answered);
-      else answered(0);
+      if (!this.#everything) {
+        answered(0);
+        return;
+      }
+      const append = passedOn(message, lane);
+      append.once = once;
+      this.#appendOwn(append, answered);
       return;
     }
     const append = new PendingAppend(message, route.queueIds, lane, undefined, undefined);
+    append.once = once;
     this.#appendOwn(append, answered);
     if (append.orderKey === undefined) return;
     accepted();

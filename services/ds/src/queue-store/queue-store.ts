@@ -57,10 +57,22 @@ export interface Append {
   readonly lane: string;
   /** Of a QoS 2 publish: stored with the message in one record. */
   readonly inbound: InboundId | undefined;
+  /** The broker's own (a will): stored once, whoever tries again. */
+  readonly once?: Once | undefined;
   /** Set by the store: 0, or the failure for the publisher. */
   reasonCode: number;
   /** Set by the store. */
   orderKey: OrderKey | undefined;
+}
+
+/** Only of a store that several ds share. */
+export interface Once {
+  /** Of the message, unique. */
+  readonly key: string;
+  /** Nobody tried before, ms since 1970 by the clock of the session store. */
+  readonly sinceMs: number;
+  /** Somebody may have tried: it is looked for first. */
+  readonly again: boolean;
 }
 
 export interface InboundId {
