@@ -135,8 +135,8 @@ export class CsNode implements LinkedNode, ClientNode {
     this.leaseGate.forget(connection.outbox);
     const { session, handle } = connection;
     if (session === undefined) {
-      // ds may wait for the next step of its authentication.
-      if (connection.authenticationMethod !== undefined) this.disown(connection, end);
+      // ds waits for the next step of its authentication.
+      if (connection.authenticating) this.disown(connection, end);
       return Promise.resolve();
     }
     for (const publish of connection.inbound.takeHeld()) this.turn.publish(publish);

@@ -1,4 +1,4 @@
-import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
+import { type ClientId, csOfLane, type SessionHandle } from '@lmqtt/common/ids';
 import type { LiveSession } from './live-session.ts';
 import { queuedOf } from './queue-limits.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
@@ -63,7 +63,7 @@ export async function clientLine(ports: ClientsPorts, session: StoredSession): P
         ? null
         : {
             session: live.handle,
-            node: live.node.id,
+            node: csOfLane(live.node.id),
             address: live.peer.address,
             protocolVersion: live.protocolVersion,
             user: live.principal.user ?? null,

@@ -74,6 +74,8 @@ export interface Client {
   readonly receiveMaximum: number;
   readonly maximumPacketSize: number | undefined;
   readonly authenticationMethod: string | undefined;
+  /** Before CONNACK, and it owes its next AUTH: ds waits for it. */
+  authenticating: boolean;
   reauthenticating: boolean;
   /** As ds gave it. */
   principal: string;

@@ -49,6 +49,7 @@ export class Connection implements Client, Timed {
   receiveMaximum = 0xffff;
   maximumPacketSize: number | undefined = undefined;
   authenticationMethod: string | undefined = undefined;
+  authenticating = false;
   reauthenticating = false;
   principal = '';
   sessionExpiryS = 0;

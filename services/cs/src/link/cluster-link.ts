@@ -35,6 +35,7 @@ export class ClusterLinkServer implements LinkServer {
   private lanes: Lanes | undefined = undefined;
   private link: Link | undefined = undefined;
   private onComplete: () => void = () => {};
+  private lastOffsetMs = 0;
   private toldUp = false;
   private toldLeased = false;
 
@@ -50,7 +51,12 @@ export class ClusterLinkServer implements LinkServer {
 
   /** How far the wall clock of ds is ahead of ours; 0 until one has said. They differ by little. */
   get wallOffsetMs(): number {
-    return this.lanes?.usable[0]?.wallOffsetMs ?? 0;
+    for (const { wallOffsetMs } of this.lanes?.usable ?? []) {
+      if (wallOffsetMs === undefined) continue;
+      this.lastOffsetMs = wallOffsetMs;
+      break;
+    }
+    return this.lastOffsetMs;
   }
 
   /** Begins to connect when the current turn has ended. */

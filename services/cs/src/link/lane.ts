@@ -74,8 +74,10 @@ export class Lane implements LaneFigures {
     return this.end.attachment.lease.endsMs;
   }
 
-  get wallOffsetMs(): number {
-    return this.end.attachment.wallOffset.offsetMs;
+  /** How far its ds's wall clock is ahead of ours; undefined: it has not said. */
+  get wallOffsetMs(): number | undefined {
+    const { known, offsetMs } = this.end.attachment.wallOffset;
+    return known ? offsetMs : undefined;
   }
 
   /** Nothing lives on it, and nothing waits in it that another ds could answer. */

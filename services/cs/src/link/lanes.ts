@@ -54,10 +54,6 @@ export class Lanes implements LaneOwner {
     options.events.watchLanes(() => this.figures());
   }
 
-  get count(): number {
-    return this.all.size;
-  }
-
   [Symbol.iterator](): IterableIterator<Lane> {
     return this.all.values();
   }
@@ -118,6 +114,7 @@ export class Lanes implements LaneOwner {
     clearImmediate(this.looking);
     clearTimeout(this.againTimer);
     await Promise.all([...this.all].map((lane) => lane.leave(false)));
+    this.usable = [];
   }
 
   private *figures(): Iterable<readonly [string, LaneFigures]> {

@@ -17,6 +17,11 @@ export class WallOffset {
   private samples: Sample[] = [];
   private best: Sample = { offsetMs: 0, roundTripMs: Infinity };
 
+  /** It was measured. */
+  get known(): boolean {
+    return this.samples.length > 0;
+  }
+
   get offsetMs(): number {
     return this.best.offsetMs;
   }

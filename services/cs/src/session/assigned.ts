@@ -1,5 +1,6 @@
 import { lowerQos } from '@lmqtt/common/qos';
-import type { Assignment, Place } from '@lmqtt/proto/link';
+import type { GroupId } from '@lmqtt/common/ids';
+import { type Assignment, fencePartition, type Place } from '@lmqtt/proto/link';
 import type { OutboundSession } from './outbound-session.ts';
 import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
 
@@ -14,6 +15,8 @@ export class Assigned {
   private given = 0;
   private announced = 0;
   private announcedAnew = false;
+  /** By group: what a lesser epoch gives is not taken. */
+  private epochs: Map<GroupId, number> | undefined = undefined;
 
   constructor(session: OutboundSession) {
     this.session = session;
@@ -24,8 +27,28 @@ export class Assigned {
   }
 
   push(assignment: Assignment): void {
+    const { group, partition, epoch = 0 } = assignment;
+    if (epoch < (this.epochs?.get(group) ?? 0)) return;
+    if (partition >= fencePartition) {
+      this.fence(assignment, epoch);
+      return;
+    }
     if (assignment.offset >= 0) this.given += 1;
     this.waiting.push(assignment);
+  }
+
+  /** The group is to know exactly what went out, and what not. */
+  private fence({ group, partition }: Assignment, epoch: number): void {
+    (this.epochs ??= new Map()).set(group, epoch);
+    let stored = 0;
+    this.waiting = this.waiting.filter((one) => {
+      if (one.group !== group) return true;
+      if (one.offset >= 0) stored += 1;
+      return false;
+    });
+    const { handle: session, node } = this.session;
+    node.journal.write({ kind: 'assigned-done', session, group, partition, offset: stored });
+    node.credit(this.session);
   }
 
   /** The total to tell ds; undefined where it has not grown since it was told. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
 import type { Clock } from '@lmqtt/common/clock';
-import type { NodeId } from '@lmqtt/common/ids';
+import { csOfLane, type NodeId } from '@lmqtt/common/ids';
 import { calls } from '@lmqtt/proto/calls';
 import type { Link, PresentedSession, Refusal } from '@lmqtt/proto/link';
 import { Exchange, type ExchangeLimits, type FrameTaker } from '@lmqtt/proto/wire/exchange';
@@ -281,5 +281,5 @@ export class Attachment implements FrameTaker {
 const leaseEnded = 'the lease of this node has ended';
 
 export function nodeIdInUse(node: NodeId): string {
-  return `the node id ${node} is in use by another cs (NODE_ID)`;
+  return `the node id ${csOfLane(node)} is in use by another cs (NODE_ID)`;
 }

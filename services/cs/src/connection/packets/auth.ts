@@ -24,6 +24,7 @@ export function onAuth(connection: Client, packet: Auth): void {
       connection.fail(ReasonCode.protocolError, 're-authentication before CONNACK');
       return;
     }
+    connection.authenticating = false;
     connection.stopPackets();
     node.link
       .continueConnect(handle, packet.authenticationData)

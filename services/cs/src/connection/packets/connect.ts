@@ -116,11 +116,12 @@ export function connectAnswered(connection: Client, answer: ConnectAnswer): void
     return;
   }
   if (connection.ended) {
-    // The client went away meanwhile; ds must not believe that it is here.
-    if (answer.kind === 'accepted') connection.disown();
+    // The client went away meanwhile; ds must not believe that it is here, nor wait for it.
+    connection.disown();
     return;
   }
   if (answer.kind === 'continue') {
+    connection.authenticating = true;
     sendAuth(connection, ReasonCode.continueAuthentication, answer.authenticationData);
     connection.resumePackets();
     return;
