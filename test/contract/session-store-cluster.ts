@@ -13,6 +13,7 @@ import { handle, kept, pause, sent, subscription, will } from './session-store.t
 const cs = nodeId('cs');
 const lane = laneNode(cs, 'ds-1');
 const timeoutMs = 500;
+const patientMs = 10_000;
 const killsCount = 5;
 const manySessions = 10_000;
 
@@ -38,8 +39,14 @@ class TwoDs {
     return both;
   }
 
-  async ds(name: string): Promise<OpenStore> {
-    const open = await openStore(this.#at.url, this.clusterId, name, this.inboxes, timeoutMs);
+  async ds(name: string, commandTimeoutMs: number = timeoutMs): Promise<OpenStore> {
+    const open = await openStore(
+      this.#at.url,
+      this.clusterId,
+      name,
+      this.inboxes,
+      commandTimeoutMs,
+    );
     this.#t.after(() => open.close());
     return open;
   }
@@ -309,6 +316,50 @@ export function clusterSessionsContract(name: string, at: SessionRedis): void {
     assert.equal(again.present, false);
   });
 
+  check('what was claimed after a node was judged is of its next instance', async (both) => {
+    const before = await claimed(both.one, 'before');
+    await pause(5);
+    const judgedMs = Date.now();
+    await pause(5);
+    await claimed(both.one, 'after');
+    const leaseEndedAtMs = judgedMs - 1000;
+    await both.two.endNode(cs, 0, { atMs: judgedMs, leaseEndedAtMs });
+    assert.equal((await both.two.look(clientId('after')))?.connected, true);
+    const seen = await both.two.look(before.session.clientId);
+    assert.equal(seen?.connected, false);
+    assert.equal(seen.expiresAtMs, leaseEndedAtMs + 3_600_000);
+    await both.two.endNode(cs, 0);
+    assert.equal((await both.two.look(clientId('after')))?.connected, false);
+  });
+
+  check('a session that was dropped can be presented to the same ds again', async (both) => {
+    const first = await claimed(both.one, 'a', { sessionExpiryS: 0 });
+    both.one.drop(first.session);
+    const answer = await both.one.present(presentationOf(first));
+    assert.equal(answer.kind, 'taken up');
+    both.one.drop(first.session);
+    assert.deepEqual(await both.one.present(presentationOf(first)), { kind: 'ended' });
+  });
+
+  check('a release that Redis did not hear comes before the next claim', async (both) => {
+    const first = await claimed(both.one, 'a', { will: will(0) });
+    both.one.write(first.session, first.epoch, sent(1, 2));
+    for (const server of at.servers) server.pause();
+    const released = both.one.release(first.session, first.epoch, kept);
+    await assert.rejects(both.one.claim(claimOf('a')), StoreFailure);
+    await assert.rejects(both.two.claim(claimOf('a')), StoreFailure);
+    for (const server of at.servers) server.resume();
+    assert.deepEqual(await released, { ended: false });
+    let again: Claimed | undefined;
+    for (let tries = 0; tries < 100 && again === undefined; tries += 1) {
+      const answer = await both.two.claim(claimOf('a')).catch(() => undefined);
+      if (answer?.kind === 'claimed') again = answer;
+      else await pause(50);
+    }
+    assert.equal(again?.session.outboundCount, 1);
+    assert.deepEqual(await both.two.takeDue(10), [], 'DISCONNECT has removed the will');
+  });
+
   check('while Redis is silent nothing is called durable, and then all is', async (both) => {
     const first = await claimed(both.one, 'a');
     await both.one.subscribe(first.session, first.epoch, [subscription('t')]);
@@ -393,7 +444,8 @@ export function clusterSessionsContract(name: string, at: SessionRedis): void {
   });
 
   check('the end of a node with 10,000 sessions, and what one costs', async (both, t) => {
-    const third = await both.ds('ds-3');
+    const third = await both.ds('ds-3', patientMs);
+    const fourth = await both.ds('ds-4', patientMs);
     const { redis, store } = third;
     const ids = Array.from({ length: manySessions }, (_, n) => `device-${n}`);
     const before = redis.commandCount;
@@ -409,16 +461,16 @@ export function clusterSessionsContract(name: string, at: SessionRedis): void {
     const connectMs = performance.now() - startMs;
     const perConnect = (redis.commandCount - before) / ids.length;
     const endMs = performance.now();
-    await both.two.endNode(cs, 0);
+    await fourth.store.endNode(cs, 0);
     t.diagnostic(
       `${ids.length} claimed and subscribed in ${connectMs.toFixed(0)} ms, ${perConnect} commands ` +
         `each; ended in ${(performance.now() - endMs).toFixed(0)} ms`,
     );
     for (const id of ids.slice(0, 100)) {
-      assert.equal((await both.two.look(clientId(id)))?.connected, false);
+      assert.equal((await fourth.store.look(clientId(id)))?.connected, false);
     }
     third.close();
     const [id] = ids;
-    assert.equal((await claimed(both.two, id!)).present, true);
+    assert.equal((await claimed(fourth.store, id!)).present, true);
   });
 }

@@ -194,6 +194,7 @@ export class ClusterAdmission {
   /** The store has given it to another, or will end it. */
   #forget(session: LiveSession): void {
     if (session.closing) return;
+    this.#ports.sessionStore.drop(session.stored);
     takeOffNode(this.#ports, session);
     if (this.#ports.live.get(session.clientId) === session)
       this.#ports.live.delete(session.clientId);

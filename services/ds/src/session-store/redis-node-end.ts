@@ -5,16 +5,9 @@ import type { HeldSessions } from './redis-held.ts';
 import type { SessionKeys } from './redis-keys.ts';
 import { noteHoldsMs, type SessionNotes } from './redis-notes.ts';
 import { scripts } from './redis-scripts.ts';
+import type { Judgement } from './session-store.ts';
 
 const pageEntries = 500;
-
-/** When a node was judged, by the clock of Redis. */
-export interface Judgement {
-  /** What was noted later is of another instance of that name. */
-  readonly atMs: number;
-  /** From then on its clients count as disconnected. */
-  readonly leaseEndedAtMs: number;
-}
 
 /**
  * The connections of a node that ended. An entry of the node's list goes when its session was

@@ -20,7 +20,7 @@ import { list, sessionOfRecord, text } from './redis-fields.ts';
 import { HeldSessions } from './redis-held.ts';
 import { RedisIntents } from './redis-intents.ts';
 import { SessionKeys } from './redis-keys.ts';
-import { endConnections, type Judgement } from './redis-node-end.ts';
+import { endConnections } from './redis-node-end.ts';
 import { type Note, noteHoldsMs, SessionNotes } from './redis-notes.ts';
 import { releaseSession } from './redis-release.ts';
 import { scripts } from './redis-scripts.ts';
@@ -33,6 +33,7 @@ import type {
   Due,
   DueWill,
   Held,
+  Judgement,
   Presentation,
   Presented,
   Release,
@@ -284,7 +285,6 @@ export class RedisSessionStore implements ClusterSessionStore {
     this.#due.delayed(will);
   }
 
-  /** Its connection is no longer of this ds, whose node or lane is gone: nothing is written for it. */
   drop(session: StoredSession): void {
     const entry = this.#entries.of(session.clientId);
     if (entry?.session === session) this.#forget(entry);

@@ -75,10 +75,21 @@ export interface ClusterSessionStore extends SessionStore, DueStore {
   /**
    * Every session that the store has connected at this cs, by an epoch of that instance or before,
    * ends as after a lost connection. May be called again where it failed, and by several ds.
+   * Without `judgement` now counts: also of sessions that another instance has claimed meanwhile.
    */
-  endNode(node: NodeId, graceMs: number): Promise<void>;
+  endNode(node: NodeId, graceMs: number, judgement?: Judgement): Promise<void>;
+  /** Its connection is no longer at this ds, which writes nothing more for it. */
+  drop(session: StoredSession): void;
   /** A stored session, connected or not, as of now: for operators. Not to be written to. */
   look(clientId: ClientId): Promise<StoredSession | undefined>;
+}
+
+/** When a node was judged, by the registry's clock. */
+export interface Judgement {
+  /** What was claimed or presented later is of another instance of that name. */
+  readonly atMs: number;
+  /** From then on its clients count as disconnected. */
+  readonly leaseEndedAtMs: number;
 }
 
 export interface Claim {
