@@ -306,7 +306,16 @@ export interface Assignment {
   readonly partition: number;
   readonly offset: number;
   readonly message: Message;
+  /** Grows with each owner of the group, where one may follow another. */
+  readonly epoch?: number;
 }
+
+/**
+ * An assignment at a partition from here on is a fence: the session lets go of what the group gave
+ * it and what did not go out, takes nothing more of a lesser epoch, and says `assigned-done` at
+ * that partition, behind its writes so far. The offset is how many stored messages it let go of.
+ */
+export const fencePartition: number = 2 ** 30;
 
 /** Every write is fenced by the epoch of the session's claim. */
 export type SessionWrite =

@@ -183,6 +183,7 @@ function readAssignment(reader: WireReader): Assignment {
   let queue = 0;
   let partition = 0;
   let offset = -1;
+  let epoch = 0;
   let message: Message | undefined;
   while (reader.at < reader.limit) {
     const tag = reader.varint();
@@ -196,6 +197,7 @@ function readAssignment(reader: WireReader): Assignment {
     else if (tag === 0x28) partition = reader.varint();
     else if (tag === 0x30) offset = reader.varint() - 1;
     else if (tag === 0x3a) message = readMessage(reader);
+    else if (tag === 0x40) epoch = reader.varint();
     else reader.skip(tag);
   }
   reader.leave(outer);
@@ -208,6 +210,7 @@ function readAssignment(reader: WireReader): Assignment {
     partition,
     offset,
     message,
+    epoch,
   };
 }
 

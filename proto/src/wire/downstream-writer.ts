@@ -79,6 +79,7 @@ export function writeAssignments(exchange: Exchange, batch: readonly Assignment[
     writer.number(0x20, assignment.queue);
     writer.number(0x28, assignment.partition);
     writer.number(0x30, assignment.offset + 1);
+    writer.number(0x40, assignment.epoch ?? 0);
     writeMessage(writer, 0x3a, assignment.message, true);
     writer.close(opened);
   }
