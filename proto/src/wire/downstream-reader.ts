@@ -210,7 +210,7 @@ function readAssignment(reader: WireReader): Assignment {
     partition,
     offset,
     message,
-    epoch,
+    ...(epoch === 0 ? {} : { epoch }),
   };
 }
 
