@@ -146,7 +146,7 @@ export function nodesContract(name: string, make: (t: TestContext) => RegistryUn
     await a.joinCs('cs');
     await a.registry.nodes.leave(cs, 'one');
     const taken = await Promise.all([a, b].map((ds) => ds.registry.nodes.takeEnded()));
-    assert.deepEqual(taken.map((list) => list.length).sort(), [0, 1]);
+    assert.deepEqual(taken.flat().length, 1);
     const [taker, other] = taken[0]!.length === 1 ? [a, b] : [b, a];
     assert.deepEqual(await taker.registry.nodes.takeEnded(), []);
     taker.registry.close();

@@ -16,6 +16,8 @@ export interface RedisRegistryUnderTest extends RegistryUnderTest {
   readonly redis: RedisServer;
   readonly keys: RedisKeys;
   connectionOf(ds: TestDs): RedisConnection;
+  /** What is on its way to this ds is lost with its connections. */
+  cut(ds: TestDs): void;
   /** Log lines of all ds nodes. */
   readonly lines: readonly string[];
 }
@@ -62,6 +64,7 @@ export function registryUnderTest(
       });
       return ds;
     },
+    cut: (ds) => proxies.get(ds)!.cut(),
     partition: (ds) => proxies.get(ds)!.partition(),
     heal: (ds) => proxies.get(ds)!.heal(),
   };

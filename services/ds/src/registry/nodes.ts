@@ -39,15 +39,18 @@ export interface EndedNode {
  *   clock from the moment at which the renewal was asked for, so that it ends here first.
  * - A ds judges others only after it has renewed its own lease for two leases without a break.
  * - A node that was judged stays ended: its renewals are refused until it joins anew. Another
- *   instance of a node with a lease is refused with NodeIdInUse; one that joins after the node left
- *   or was judged is another node of the same name.
+ *   instance of a node whose lease has not ended is refused with NodeIdInUse; one that joins later
+ *   is another node of the same name, and ends the earlier one where nobody has judged it.
+ * - A ds whose lease ended joins anew by itself. Its lease begins again when it has applied all
+ *   routes of that moment, and told again what it holds where it was judged or the registry has
+ *   lost something.
  * - `onEnded` tells each end once to every ds that is alive. `takeEnded` gives each ended cs to one
  *   ds at a time, again where that ds ended before it said `settled`.
  * - Where the registry does not answer, calls reject within a bounded time; nothing is judged.
  */
 export interface Nodes {
   readonly leaseMs: number;
-  /** This ds joins, and renews itself from now on. */
+  /** This ds joins, within two leases of an earlier process, and renews itself from now on. */
   start(self: NodeRecord): Promise<void>;
   /** Of this ds, by the monotonic clock, ms; 0: it has none. */
   readonly leaseEndsMs: number;

@@ -13,7 +13,8 @@ export interface Owned {
  * - A thing has one owner, for as long as that ds's lease; another may have it when that was judged
  *   or it was released. `acquire` answers the owner after the call, which may be another.
  * - `save` keeps a small text for a thing, refused (false) unless the caller owns it with that
- *   epoch. Saves of one turn are one request. `load` reads it, whoever owns the thing.
+ *   epoch; an empty one is none. Saves of one turn are one request. `load` reads it, whoever owns
+ *   the thing.
  * - Calls reject within a bounded time where the registry does not answer.
  */
 export interface Ownership {

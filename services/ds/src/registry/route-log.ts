@@ -46,7 +46,7 @@ export type ClusterRouteChange =
  * - `forget` takes the interest of a cs that ended, or of a ds that ended (all its triples).
  */
 export interface RouteLog {
-  /** Resolves when all that is stored has been told. */
+  /** After `Nodes.start`. Resolves when all that is stored has been told. */
   start(listener: (change: ClusterRouteChange) => void): Promise<void>;
   /** What this ds holds now, to be told again after a loss. */
   held(source: () => Iterable<RouteOpening & { readonly queue: QueueId }>): void;
@@ -59,7 +59,8 @@ export interface RouteLog {
   settled(): Promise<void>;
   /**
    * Queues that are to be deleted: nobody held them for `unheldMs`. They are closed on every ds
-   * when this resolves, and given to this ds alone to be deleted from the store; `swept` then.
+   * when this resolves, and given to this ds alone to be deleted from the store; `swept` then, or
+   * they are given again. Openings of their names wait until then, and are refused in the end.
    */
   sweep(unheldMs: number, queuesMax: number): Promise<{ queue: QueueId; place: string }[]>;
   swept(queue: QueueId): Promise<void>;

@@ -14,6 +14,30 @@ local closing = redis.call('HLEN', base .. 'closing') > 0
 local given = false
 local pairOf = {}
 local queues = {}
+local idOf = {}
+
+-- What is written of queues that are new in this call, all at once.
+local fresh, ids, stored, holders, counts, pairSets = {}, {}, {}, {}, {}, {}
+
+local function writeAll(command, key, list)
+  for first = 1, #list, 4000 do
+    redis.call(command, base .. key, unpack(list, first, math.min(first + 3999, #list)))
+  end
+end
+
+local function flush()
+  if not next(fresh) then
+    return
+  end
+  writeAll('HSET', 'ids', ids)
+  writeAll('HSET', 'queues', stored)
+  writeAll('SADD', 'holders', holders)
+  writeAll('HSET', 'held', counts)
+  for key, list in pairs(pairSets) do
+    writeAll('SADD', key, list)
+  end
+  fresh, ids, stored, holders, counts, pairSets = {}, {}, {}, {}, {}, {}
+end
 
 local function pairWith(cs)
   local pair = pairOf[cs]
@@ -22,7 +46,7 @@ local function pairWith(cs)
     redis.call('SADD', base .. 'pairs', pair)
     pairOf[cs] = pair
   end
-  return base .. 'i:' .. pair
+  return 'i:' .. pair
 end
 
 -- The queue of that name where one is being closed; '0' where it cannot be taken back.
@@ -40,7 +64,7 @@ local function revived(name)
 end
 
 local function open(known, name, place)
-  local queue = redis.call('HGET', base .. 'ids', name)
+  local queue = idOf[name]
   if queue then
     return queue
   end
@@ -57,47 +81,99 @@ local function open(known, name, place)
     given = (given or tonumber(redis.call('GET', base .. 'queue'))) + 1
     queue = digits(given)
   end
-  redis.call('HSET', base .. 'ids', name, queue)
-  redis.call('HSET', base .. 'queues', queue, name .. '\0' .. place)
+  idOf[name] = queue
+  fresh[queue] = true
+  ids[#ids + 1] = name
+  ids[#ids + 1] = queue
+  stored[#stored + 1] = queue
+  stored[#stored + 1] = name .. '\0' .. place
   change('o', queue, name, place)
   return queue, true
 end
 
+local function holdFresh(queue, holder, cs)
+  local count = 0
+  if holder ~= '' then
+    holders[#holders + 1] = queue .. '\0' .. holder
+    count = 1
+  end
+  if cs ~= '' then
+    local key = pairWith(cs)
+    local list = pairSets[key] or {}
+    pairSets[key] = list
+    list[#list + 1] = queue
+    count = count + 1
+    change('i', queue, cs, ds)
+  end
+  if count > 0 then
+    counts[#counts + 1] = queue
+    counts[#counts + 1] = count
+  else
+    redis.call('ZADD', base .. 'unheld', nowMs, queue)
+  end
+end
+
+local function holdKnown(queue, holder, cs)
+  local added = 0
+  if holder ~= '' then
+    added = redis.call('SADD', base .. 'holders', queue .. '\0' .. holder)
+  end
+  if cs ~= '' and redis.call('SADD', base .. pairWith(cs), queue) == 1 then
+    added = added + 1
+    change('i', queue, cs, ds)
+  end
+  if added > 0 then
+    hold(queue, added)
+  end
+end
+
+-- Names are looked up a thousand at a time.
+local function lookUp(first)
+  local names = {}
+  for at = first, math.min(first + 5999, #ARGV), 6 do
+    names[#names + 1] = ARGV[at + 2]
+  end
+  for index, queue in ipairs(redis.call('HMGET', base .. 'ids', unpack(names))) do
+    if queue then
+      idOf[names[index]] = queue
+    end
+  end
+end
+
 for at = 4, #ARGV, 6 do
-  local op, queue, holder, cs = ARGV[at], ARGV[at + 1], ARGV[at + 4], ARGV[at + 5]
+  if (at - 4) % 6000 == 0 then
+    lookUp(at)
+  end
+  local op, queue, name = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local holder, cs = ARGV[at + 4], ARGV[at + 5]
   if op == 'o' then
     local isNew
-    queue, isNew = open(queue, ARGV[at + 2], ARGV[at + 3])
+    queue, isNew = open(queue, name, ARGV[at + 3])
     queues[#queues + 1] = queue
-    if queue ~= '0' then
-      local added = 0
-      if holder ~= '' then
-        added = redis.call('SADD', base .. 'holders', queue .. '\0' .. holder)
+    if isNew then
+      holdFresh(queue, holder, cs)
+    elseif queue ~= '0' then
+      if fresh[queue] then
+        flush()
       end
-      if cs ~= '' and redis.call('SADD', pairWith(cs), queue) == 1 then
-        added = added + 1
-        change('i', queue, cs, ds)
-      end
-      if added > 0 then
-        hold(queue, added)
-      elseif isNew then
-        redis.call('ZADD', base .. 'unheld', nowMs, queue)
-      end
-    end
-  elseif op == 'r' then
-    if redis.call('SREM', base .. 'holders', queue .. '\0' .. holder) == 1 then
-      hold(queue, -1)
+      holdKnown(queue, holder, cs)
     end
   else
+    flush()
     if queue == '' then
-      queue = redis.call('HGET', base .. 'ids', ARGV[at + 2]) or ''
+      queue = idOf[name] or ''
     end
-    if redis.call('SREM', pairWith(cs), queue) == 1 then
+    if op == 'r' then
+      if redis.call('SREM', base .. 'holders', queue .. '\0' .. holder) == 1 then
+        hold(queue, -1)
+      end
+    elseif redis.call('SREM', base .. pairWith(cs), queue) == 1 then
       change('n', queue, cs, ds)
       hold(queue, -1)
     end
   end
 end
+flush()
 if given then
   redis.call('SET', base .. 'queue', digits(given))
 end
