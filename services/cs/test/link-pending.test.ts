@@ -87,7 +87,7 @@ test('what is not answered keeps its numbers and tickets', () => {
     texts: batch.map((publish) => publish?.message.payload.toString()),
   }));
   assert.deepEqual(left, [
-    { ticket: 1, first: 2, texts: ['b'] },
+    { ticket: 1, first: 1, texts: [undefined, 'b'] },
     { ticket: 2, first: 3, texts: ['c'] },
     { ticket: 3, first: 4, texts: ['d', 'e'] },
   ]);
