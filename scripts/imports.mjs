@@ -82,6 +82,11 @@ const areas = [
     ],
   })),
   {
+    name: 'ds/cluster-groups',
+    at: 'services/ds/src/cluster-groups/',
+    may: ['common', 'proto', 'ds/top', 'ds/ports'],
+  },
+  {
     name: 'ds/top',
     at: 'services/ds/src/',
     may: ['common', 'proto', 'ds/auth', 'ds/journal', ...portFolders.map((port) => `ds/${port}`)],
@@ -104,6 +109,8 @@ const areas = [
 /** Ports that share a folder with another. */
 const furtherPorts = [
   'queue-store/intents',
+  'group-store/cluster-group-store',
+  'group-store/absent-members',
   ...['nodes', 'route-log', 'ownership', 'inbox', 'records'].map((name) => `registry/${name}`),
 ];
 

@@ -1,8 +1,9 @@
+import { cursorsText } from '@lmqtt/common/cursor-text';
 import type { NodeId } from '@lmqtt/common/ids';
 import type { SessionWrite } from '@lmqtt/proto/link';
 import type { Intent } from '../queue-store/intents.ts';
 import type { Argument } from '../redis/connection.ts';
-import { cursorsText, intentText, outboundText, subscriptionText } from './redis-fields.ts';
+import { intentText, outboundText, subscriptionText } from './redis-fields.ts';
 import type { StoredSession } from './stored-session.ts';
 import type { WriteBatch } from './redis-write-batch.ts';
 

@@ -8,11 +8,11 @@
 // All others are opaque to scripts, with numbers in base 36:
 //
 //     s<filter>  QoS, flags, subscription identifier, queue, group, `-` or `+` and a topic: retained
-//     c<filter>  for each partition: number, start, position, done as gap or gap*run, from the position
+//     c<filter>  cursors, as text
 //     o<id>      QoS, r released or s sent, sequence, place, then NUL, filter
 //                place: q queue partition offset | g … group | r placement offset NUL topic
 //     i<id>      inbound, nothing more        j<id>  an intent, as JSON
-import { Cursor } from '@lmqtt/common/cursor';
+import { cursorsOf } from '@lmqtt/common/cursor-text';
 import { type ClientId, epoch, groupId, queueId } from '@lmqtt/common/ids';
 import type { OutboundState, Place } from '@lmqtt/proto/link';
 import type { Intent } from '../queue-store/intents.ts';
@@ -65,42 +65,6 @@ export function subscriptionOf(filter: string, text: string): StoredSubscription
     retainedAfter: retained === none ? undefined : retained.slice(1),
     live: false,
   };
-}
-
-export function cursorsText(cursors: readonly Cursor[]): string {
-  return cursors.map(cursorText).join(';');
-}
-
-function cursorText({ partition, start, position, done }: Cursor): string {
-  let text = `${digits(partition)} ${digits(start)} ${digits(position)}`;
-  let next = position;
-  for (let at = 0; at < done.length;) {
-    const first = done[at]!;
-    let run = 1;
-    while (done[at + run] === first + run) run += 1;
-    text += ` ${digits(first - next)}${run === 1 ? '' : `*${digits(run)}`}`;
-    next = first + run;
-    at += run;
-  }
-  return text;
-}
-
-export function cursorsOf(text: string): Cursor[] {
-  if (text === '') return [];
-  return text.split(';').map((one) => {
-    const [partition, start, position, ...runs] = one.split(' ');
-    const done: number[] = [];
-    let next = number(position);
-    for (const part of runs) {
-      const [gap, run] = part.split('*', 2);
-      next += number(gap);
-      for (let left = run === undefined ? 1 : number(run); left > 0; left -= 1) {
-        done.push(next);
-        next += 1;
-      }
-    }
-    return new Cursor(number(partition), number(start), number(position), done);
-  });
 }
 
 export function outboundText({ qos, state, sequence, place, filter }: OutboundState): string {

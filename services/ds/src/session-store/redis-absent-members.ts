@@ -1,0 +1,48 @@
+import type { ClientId, Epoch, GroupId } from '@lmqtt/common/ids';
+import type { AbsentMembers, MemberOut, MemberState } from '../group-store/absent-members.ts';
+import type { RedisConnection } from '../redis/connection.ts';
+import type { RedisKeys } from '../redis/keys.ts';
+import { loadScript } from '../redis/script.ts';
+import { unavailable } from './redis-attempts.ts';
+import { list, sessionOfRecord } from './redis-fields.ts';
+import { SessionKeys } from './redis-keys.ts';
+
+const takeOut = loadScript(import.meta.dirname, 'redis-take-out');
+
+/** Members as their sessions are stored in Redis. */
+export class RedisAbsentMembers implements AbsentMembers {
+  readonly #redis: RedisConnection;
+  readonly #keys: SessionKeys;
+
+  constructor(redis: RedisConnection, keys: RedisKeys) {
+    this.#redis = redis;
+    this.#keys = new SessionKeys(keys);
+  }
+
+  async look(member: ClientId, group: GroupId): Promise<MemberState | undefined> {
+    const key = this.#keys.session(member);
+    const reply = await this.#redis.command('HGETALL', key).catch((error: unknown) => {
+      throw unavailable('a member of a group cannot be read', error);
+    });
+    const session = sessionOfRecord(member, list(reply));
+    if (session === undefined) return undefined;
+    const outs: MemberOut[] = [];
+    for (const { packetId, qos, place } of session.outbound) {
+      if (place.kind !== 'group' || place.group !== group) continue;
+      outs.push({ packetId, qos, partition: place.partition, offset: place.offset });
+    }
+    const { epoch, connected, persistent, subscriptions } = session;
+    const subscribed = !persistent || subscriptions.some((one) => one.group === group);
+    return { epoch, connected, subscribed, outs };
+  }
+
+  async takeOut(member: ClientId, epoch: Epoch, packetIds: readonly number[]): Promise<boolean> {
+    const args = [String(epoch), ...packetIds.map((packetId) => `o${packetId}`)];
+    try {
+      const key = this.#keys.session(member);
+      return (await this.#redis.callDurable(takeOut, [key], args)) === 1;
+    } catch (error) {
+      throw unavailable('a member of a group cannot be written', error);
+    }
+  }
+}
