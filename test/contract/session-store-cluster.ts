@@ -401,6 +401,46 @@ export function clusterSessionsContract(name: string, at: SessionRedis): void {
     await claimed(both.two, 'b');
   });
 
+  check('after writes that were given up the store has what memory has', async (both) => {
+    const sessions = await Promise.all(
+      Array.from({ length: 20 }, async (_, n) => {
+        const one = await claimed(both.one, `device ${n}`);
+        await both.one.subscribe(one.session, one.epoch, [subscription('t')]);
+        return { ...one, inFlight: [] as number[], next: n };
+      }),
+    );
+    const order: number[] = [];
+    let commits = 0;
+    for (let turn = 0; turn < 1500; turn += 1) {
+      for (const one of sessions) {
+        const sends = one.inFlight.length < 30 && (turn * 7 + one.next) % 5 < 3;
+        one.next += 1;
+        const packetId = sends ? one.next : one.inFlight.splice(turn % 13, 1)[0];
+        if (packetId === undefined) continue;
+        if (sends) one.inFlight.push(packetId);
+        const done = { kind: 'done', session: handle, packetId, failed: false } as const;
+        both.one.write(one.session, one.epoch, sends ? sent(packetId, 2) : done);
+      }
+      const now = (commits += 1);
+      both.one.commit(() => order.push(now));
+      // Longer than a command's time-out: what is in the connection then comes late, or never.
+      if (turn % 300 === 100) for (const server of at.servers) server.pause();
+      if (turn % 300 === 299) for (const server of at.servers) server.resume();
+      await pause(2);
+    }
+    await durable(both.one);
+    assert.deepEqual(
+      order,
+      Array.from({ length: commits }, (_, n) => n + 1),
+    );
+    for (const { session } of sessions) {
+      let seen: StoredSession | undefined;
+      for (let tries = 0; tries < 50 && seen === undefined; tries += 1)
+        seen = await both.two.look(session.clientId).catch(() => undefined);
+      assert.deepEqual(seen?.state(), session.state());
+    }
+  });
+
   check('what was told as durable is there when Redis was killed', async (both, t) => {
     t.diagnostic('kill -9, several times');
     const stop = { now: false };

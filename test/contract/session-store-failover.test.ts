@@ -10,8 +10,9 @@ import { handle, pause, subscription } from './session-store.ts';
 test('what was told as durable is there after a failover', requireRedis(), async (t) => {
   const redis = await startRedisSentinel({ sentinels: 3 });
   t.after(() => redis.close());
-  const { store, close } = await openStore(redis.url, 'c', 'ds');
-  t.after(close);
+  const open = await openStore(redis.url, 'c', 'ds');
+  t.after(() => open.close());
+  const { store } = open;
   const claimed = await store.claim({
     clientId: clientId('a'),
     node: nodeId('cs'),

@@ -47,15 +47,15 @@ export class SessionEntry {
   /** Batches that wait for what is dirty. */
   waiting: WriteBatch[] = [];
   readonly intents: Map<number, Intent> = new Map();
-  /** Identifiers that the store may have. */
-  #storedOutbound: Set<number> | undefined = undefined;
+  /** Identifiers that the store may have, with the version of the last write that set them. */
+  #storedOutbound: Map<number, number> | undefined = undefined;
 
   constructor(session: StoredSession, cs: NodeId, noted: string, version: number) {
     this.session = session;
     this.cs = cs;
     this.noted = noted;
     this.version = version;
-    for (const { packetId } of session.outbound) this.#noteOutbound(packetId);
+    for (const { packetId } of session.outbound) this.#noteOutbound(packetId, version);
     for (const intent of session.intents) this.intents.set(intent.packetId, intent);
   }
 
@@ -106,18 +106,16 @@ export class SessionEntry {
     this.#fields.add(fields);
   }
 
-  /** `outbound` that a write has removed. */
-  written(fields: DirtyFields): void {
+  /** The write of that version is stored: what it removed is not there, unless it was set later. */
+  written(fields: DirtyFields, version: number): void {
     const stored = this.#storedOutbound;
     if (stored === undefined) return;
-    const again = this.dirty?.outbound;
     for (const packetId of fields.outbound)
-      if (this.session.outboundOf(packetId) === undefined && again?.has(packetId) !== true)
-        stored.delete(packetId);
+      if ((stored.get(packetId) ?? version) < version) stored.delete(packetId);
   }
 
-  /** Count of values, then field and value in turn, then the fields that go. */
-  values(fields: DirtyFields): Argument[] {
+  /** For the write of that version: count of values, field and value in turn, the fields that go. */
+  values(fields: DirtyFields, version: number): Argument[] {
     const { session } = this;
     const set: string[] = [];
     const gone: string[] = [];
@@ -136,7 +134,7 @@ export class SessionEntry {
       const state = session.outboundOf(packetId);
       if (state !== undefined) {
         set.push(`o${packetId}`, outboundText(state));
-        this.#noteOutbound(packetId);
+        this.#noteOutbound(packetId, version);
       } else if (this.#storedOutbound?.has(packetId) === true) gone.push(`o${packetId}`);
     }
     for (const packetId of fields.inbound) {
@@ -161,7 +159,7 @@ export class SessionEntry {
         this.#fields.cursors.add(subscription.filter);
   }
 
-  #noteOutbound(packetId: number): void {
-    (this.#storedOutbound ??= new Set()).add(packetId);
+  #noteOutbound(packetId: number, version: number): void {
+    (this.#storedOutbound ??= new Map()).set(packetId, version);
   }
 }

@@ -157,7 +157,7 @@ export class SessionWrites {
       .callDurable(
         scripts.write,
         [this.#keys.session(session.clientId)],
-        [...args, ...entry.values(fields)],
+        [...args, ...entry.values(fields, versions.version)],
       )
       .then(
         (reply) => {
@@ -165,7 +165,13 @@ export class SessionWrites {
           // Another process of this ds's name.
           const displaced = broken && versions.before === '';
           if (broken && !displaced) this.#failed(entry, fields, waiting);
-          else this.#answered(entry, fields, waiting, reply === answers.written);
+          else
+            this.#answered(
+              entry,
+              fields,
+              waiting,
+              reply === answers.written ? versions.version : undefined,
+            );
         },
         () => this.#failed(entry, fields, waiting),
       );
@@ -175,10 +181,10 @@ export class SessionWrites {
     entry: SessionEntry,
     fields: DirtyFields,
     waiting: WriteBatch[],
-    written: boolean,
+    version: number | undefined,
   ): void {
     entry.inFlight -= 1;
-    if (written) entry.written(fields);
+    if (version !== undefined) entry.written(fields, version);
     else if (!entry.fenced) {
       const { closing } = entry;
       this.drop(entry);
