@@ -117,6 +117,11 @@ export class ClusterAdmission {
       await this.#ports.registeredNodes.leave(cs, instance);
   }
 
+  /** A lane that is not heard any more, of a cs that may live on by others. */
+  abandoned(id: NodeId): void {
+    this.#drop(id);
+  }
+
   /** Its lease was judged, or it has left: told before its sessions end. */
   onNodeEnded(listener: (node: NodeId) => void): void {
     this.#listeners.push(listener);
@@ -201,17 +206,27 @@ export class ClusterAdmission {
     session.end();
   }
 
-  /** The lane that was made for this ds stays longest. */
+  /** The lane that was made last for this ds: those before it have gone elsewhere. */
   #chooseOutlet(cs: NodeId): void {
     const { nodes, outlets, routes, self } = this.#ports;
     let best: CsNode | undefined;
+    let bestNumber = -1;
     for (const node of nodes.values()) {
       if (csOfLane(node.id) !== cs || node.over) continue;
-      if (best === undefined || laneName(node.id) === self) best = node;
+      const number = homeNumber(laneName(node.id), self);
+      if (best !== undefined && number < bestNumber) continue;
+      best = node;
+      bestNumber = number;
     }
     if (outlets.get(cs) === best) return;
     if (best === undefined) outlets.delete(cs);
     else outlets.set(cs, best);
     routes.nodeChanged(cs);
   }
+}
+
+/** Of the lanes that a cs made for the ds, 1 for the first; 0: it was made for another one. */
+function homeNumber(lane: string, ds: NodeId): number {
+  if (lane === ds) return 1;
+  return lane.startsWith(`${ds}~`) ? Number(lane.slice(ds.length + 1)) : 0;
 }

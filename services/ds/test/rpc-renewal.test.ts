@@ -109,3 +109,31 @@ test('lanes of a cs are one node to operators; one of them leaves, and the other
     await broker.stop();
   }
 });
+
+test('a lane that went elsewhere is let go; one that is only cut goes on', async () => {
+  const abandoned: string[] = [];
+  const broker = await startRpcDs({ 'lease-ms': 30_000 }, undefined, (link) => ({
+    ...slowly([], [])(link),
+    leaseMs: 300,
+    abandoned: (node) => void abandoned.push(node),
+  }));
+  try {
+    const peers: RpcPeer[] = [];
+    for (const name of ['ds-1', 'ds-2']) {
+      peers.push(await RpcPeer.attached({ port: broker.port, node: `a@${name}`, instance: 'one' }));
+    }
+    const [stays, goes] = peers;
+    for (const peer of peers) peer.cut();
+    await stays!.open();
+    assert.equal(stays!.welcome?.resumed, true);
+    await until(() => abandoned.length === 1, 'the end of the other one');
+    assert.deepEqual(abandoned, ['a@ds-2']);
+    // Its own process may begin anew under the name.
+    await goes!.attach();
+    assert.equal(goes!.welcome?.resumed, false);
+    assert.equal(stays!.isOpen, true);
+    for (const peer of peers) peer.cut();
+  } finally {
+    await broker.stop();
+  }
+});

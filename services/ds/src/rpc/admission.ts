@@ -21,6 +21,12 @@ export interface Admission {
   renew(node: NodeId, connections: number): Promise<boolean> | boolean;
   /** A planned stop of the node; `goesOn`: only of this attachment of it. */
   detach(node: NodeId, goesOn: boolean): Promise<void>;
+  /**
+   * Where a lease is not this node's alone: nothing was heard of it for two leases, or it cannot go
+   * on. Its sessions live elsewhere, or will be presented again: it is let go without a word to the
+   * store.
+   */
+  abandoned?(node: NodeId): void;
   /** The lease of a node was judged, or the node has left. */
   onNodeEnded(listener: (node: NodeId) => void): void;
   clientOf(node: NodeId, session: SessionHandle): ClientId | undefined;

@@ -51,6 +51,7 @@ export class Attachment implements FrameTaker {
   #phase: 'presenting' | 'admitting' | 'admitted' | 'leaving' | 'closed' = 'presenting';
   #address = '';
   #lastRenew: Renew | undefined = undefined;
+  #silence: NodeJS.Timeout | undefined = undefined;
 
   constructor(node: NodeId, instance: string, ports: AttachmentPorts) {
     this.node = node;
@@ -89,6 +90,7 @@ export class Attachment implements FrameTaker {
   /** Its first stream, or one that replaces the last; `received` frames of ds are at the cs. */
   open(stream: RpcStream, resumed: boolean, received: number): void {
     this.#endStream(status.ABORTED, 'this attachment goes on over another stream');
+    clearTimeout(this.#silence);
     this.#stream = stream;
     this.#address = stream.address;
     this.#ports.events.streamOpened(this.node, stream.address, resumed);
@@ -116,10 +118,14 @@ export class Attachment implements FrameTaker {
   close(code: status, why: string, leased = false): void {
     if (this.#phase === 'closed') return;
     this.#phase = 'closed';
+    clearTimeout(this.#silence);
     this.#down.close();
     this.#endStream(code, why);
     this.#exchange.reset();
-    this.#ports.onClosed(this, leased);
+    const { admission, onClosed } = this.#ports;
+    const abandons = leased && admission.abandoned !== undefined;
+    onClosed(this, leased && !abandons);
+    if (abandons) admission.abandoned?.(this.node);
   }
 
   /** ds has judged the lease of the node, or has seen it leave. */
@@ -214,6 +220,15 @@ export class Attachment implements FrameTaker {
 
   #withoutStream(): void {
     if (this.#phase === 'presenting') this.close(status.ABORTED, 'its stream broke');
+    const { admission } = this.#ports;
+    if (this.#phase !== 'admitted' || admission.abandoned === undefined) return;
+    // A lane that went to another ds does not come back, and its cs is alive.
+    const silent = 'nothing was heard of it for two leases';
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(
+      () => this.close(status.ABORTED, silent, true),
+      2 * admission.leaseMs,
+    ).unref();
   }
 
   #endStream(code: status, why: string): void {
