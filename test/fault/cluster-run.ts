@@ -255,7 +255,7 @@ export class ClusterRun<P extends LinkProxy = LinkProxy> {
     await settleSubscribers(ledger, wills, deadlineMs);
     const retained = await checkRetained(ledger, this.#retainers, this.port());
     await this.stop();
-    return { ...ledger.figures(), wills: wills.owed.size, retained };
+    return { ...ledger.figures(), wills: wills.settled, retained };
   }
 
   /** Everybody leaves. */

@@ -71,7 +71,7 @@ export async function killRun(victim: Victim, options: KillOptions): Promise<Kil
   await settleSubscribers(ledger, wills, deadlineMs);
   const retained = await checkRetained(ledger, retainers, victim.mqttPort);
   for (const party of [...parties, ...offline]) party.leave();
-  return { ...ledger.figures(), kills, wills: wills.owed.size, retained };
+  return { ...ledger.figures(), kills, wills: wills.settled, retained };
 }
 
 /** Publishing, clients that drop and come back, wills: until it is stopped. */

@@ -100,7 +100,8 @@ export async function openLedgerConnection(
     if (packet.type === 'connack') answered?.(packet);
     else onPacket(packet, connection);
   });
-  connection.send(packets.connect(fields));
+  // Who only listens says nothing for a long time.
+  connection.send(packets.connect({ keepAliveS: 0, ...fields }));
   try {
     const answer = await connack;
     if (answer.reason !== 0) throw new ConnectRefused(answer.reason);

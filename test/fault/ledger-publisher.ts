@@ -62,7 +62,7 @@ export class LedgerPublisher {
     const { clientId, version, clean = false, wills } = this.options;
     if (clean) this.#inflight.clear();
     const will = wills?.make();
-    const { connack } = await this.seat.take(
+    const { connection, connack } = await this.seat.take(
       port,
       {
         clientId,
@@ -73,7 +73,7 @@ export class LedgerPublisher {
       },
       connectMs,
     );
-    will?.owe();
+    will?.owe(connection);
     if (connack.sessionPresent !== (this.#hasSession && !clean)) {
       this.#note(connack.sessionPresent ? 'a session that it did not have' : 'its session is lost');
     }
@@ -90,19 +90,21 @@ export class LedgerPublisher {
     this.seat.leave();
   }
 
-  /** As many new ones as the window takes; at QoS 0 one. */
-  publish(): void {
+  /** As many new ones as the window takes, or fewer; at QoS 0 one. How many. */
+  publish(most: number = Infinity): number {
     const { topics, window, retain = false } = this.options;
-    while (this.isConnected && this.#inflight.size < window) {
+    let count = 0;
+    while (count < most && this.isConnected && this.#inflight.size < window) {
       const topic = topics[this.#turn++ % topics.length];
-      if (topic === undefined) return;
+      if (topic === undefined) return count;
+      count += 1;
       topic.sent += 1;
       const number = topic.sent;
       const payload = this.options.payload?.(topic, number) ?? String(number);
       if (topic.qos === 0) {
         const { version } = this.options;
         this.seat.send(packets.publish({ version, topic: topic.name, qos: 0, payload }));
-        return;
+        return count;
       }
       do this.#packetId = (this.#packetId % 0xffff) + 1;
       while (this.#inflight.has(this.#packetId));
@@ -117,6 +119,7 @@ export class LedgerPublisher {
       this.#inflight.set(this.#packetId, sent);
       this.#send(this.#packetId, sent, false);
     }
+    return count;
   }
 
   #send(packetId: number, { topic, payload, retain }: Sent, dup: boolean): void {

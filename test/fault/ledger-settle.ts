@@ -3,11 +3,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { LedgerPublisher } from './ledger-publisher.ts';
 import { LedgerSubscriber } from './ledger-subscriber.ts';
 import type { LedgerWills } from './ledger-wills.ts';
-import type { Ledger } from './ledger.ts';
+import type { Ledger, LedgerTopic } from './ledger.ts';
 
 /** What comes twice comes late. */
 const quietMs = 300;
 const lookMs = 50;
+const retainedMs = 3000;
 
 async function until(isDone: () => boolean, deadlineMs: number): Promise<void> {
   while (!isDone() && performance.now() < deadlineMs) await delay(lookMs);
@@ -52,21 +53,30 @@ export async function checkRetained(
     clientId: 'retained-reader',
     version: 5,
     filters: [{ filter: 'kept/#', qos: 1 }],
+    clean: true,
     arrived: (topic, payload) => found.set(topic, payload),
   });
+  const kept = retainers.flatMap(({ options }) =>
+    options.topics.map((topic) => ({
+      name: topic.name,
+      wanted: lastOf(topic).map((number) => options.payload?.(topic, number) ?? ''),
+    })),
+  );
+  const wrong = (): typeof kept =>
+    kept.filter(({ name, wanted }) => !wanted.includes(found.get(name) ?? ''));
   await reader.come(port);
   await delay(quietMs);
+  await until(() => wrong().length === 0, performance.now() + retainedMs);
   reader.leave();
-  let count = 0;
-  for (const { options } of retainers) {
-    for (const topic of options.topics) {
-      count += 1;
-      const wanted = options.payload?.(topic, topic.sent) ?? '';
-      const got = found.get(topic.name) ?? '';
-      if (got !== wanted) {
-        ledger.problems.push(`${topic.name}: retained is "${got}", not "${wanted}"`);
-      }
-    }
+  for (const { name, wanted } of wrong()) {
+    ledger.problems.push(`${name}: retained is "${found.get(name) ?? ''}", not "${wanted.join()}"`);
   }
-  return count;
+  return kept.length;
+}
+
+/** The last that was acknowledged, and those after it: a refusal does not say that it was not. */
+function lastOf({ sent, acknowledged }: LedgerTopic): number[] {
+  if (acknowledged.size === 0) return [sent];
+  const first = Math.max(...acknowledged);
+  return Array.from({ length: sent - first + 1 }, (_, index) => first + index);
 }

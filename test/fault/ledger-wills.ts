@@ -6,18 +6,21 @@ import type { Random } from './random.ts';
 
 export interface LedgerWill {
   readonly fields: WillFields;
-  /** CONNACK came. */
-  owe(): void;
+  /** CONNACK came: it is owed when the connection has ended. */
+  owe(connection: LedgerConnection): void;
 }
 
 export class LedgerWills {
   readonly #ledger: Ledger;
   readonly #random: Random;
-  readonly #open = new Set<LedgerConnection>();
-  /** CONNACK came, so that the will is owed. */
-  readonly owed: Set<number> = new Set();
+  /** Of clients that are nothing but a will, with its number. */
+  readonly #open = new Map<LedgerConnection, number>();
+  /** By number: CONNACK came on this connection. */
+  readonly #owed = new Map<number, LedgerConnection>();
   /** How often each came. */
   readonly came: Map<number, number> = new Map();
+  /** How many were owed and have been accounted for. */
+  settled = 0;
   #last = 0;
 
   constructor(ledger: Ledger, random: Random) {
@@ -30,7 +33,7 @@ export class LedgerWills {
     const number = (this.#last += 1);
     return {
       fields: { topic: `wills/${number}`, payload: String(number), qos: 2 },
-      owe: () => this.owed.add(number),
+      owe: (connection) => this.#owed.set(number, connection),
     };
   }
 
@@ -45,8 +48,8 @@ export class LedgerWills {
       () => {},
       connectMs,
     );
-    will.owe();
-    this.#open.add(connection);
+    will.owe(connection);
+    this.#open.set(connection, number);
     if (this.#random.chance(0.5)) {
       setTimeout(() => connection.destroy(), this.#random.below(300)).unref();
     }
@@ -58,22 +61,39 @@ export class LedgerWills {
   }
 
   leave(): void {
-    for (const connection of this.#open) connection.destroy();
+    for (const connection of this.#open.keys()) connection.destroy();
     this.#open.clear();
   }
 
-  get missing(): number {
-    return [...this.owed].filter((number) => !this.came.has(number)).length;
+  /** Of connections that are open, and whose wills have come all the same. */
+  get early(): number[] {
+    return [...this.#owed]
+      .filter(([number, connection]) => !connection.closed && this.came.has(number))
+      .map(([number]) => number);
   }
 
-  /** Into the ledger's problems. */
+  /** Their connections have ended. */
+  #due(): number[] {
+    return [...this.#owed].filter(([, { closed }]) => closed).map(([number]) => number);
+  }
+
+  get missing(): number {
+    return this.#due().filter((number) => !this.came.has(number)).length;
+  }
+
+  /** Into the ledger's problems; of those that came one may still come again. */
   settle(): void {
-    for (const number of this.owed) {
+    const due = this.#due();
+    for (const number of due) {
       if (!this.came.has(number)) this.#ledger.problems.push(`will ${number} did not come`);
     }
     for (const [number, times] of this.came) {
       if (times > 1) this.#ledger.problems.push(`will ${number} came ${times} times`);
       if (number > this.#last) this.#ledger.problems.push(`will ${number} was never made`);
+      if (number > this.#last) this.came.delete(number);
+      else this.came.set(number, 1);
     }
+    this.settled += due.length;
+    for (const number of due) this.#owed.delete(number);
   }
 }

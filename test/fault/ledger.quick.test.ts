@@ -1,6 +1,8 @@
 // A ledger that is fed with a lie says so: otherwise the runs prove nothing.
 import assert from 'node:assert/strict';
+import { Socket } from 'node:net';
 import { test } from 'node:test';
+import { LedgerConnection } from './ledger-connection.ts';
 import { LedgerWills } from './ledger-wills.ts';
 import { Ledger, type LedgerAccount, type LedgerFigures, type LedgerTopic } from './ledger.ts';
 import { Random } from './random.ts';
@@ -123,9 +125,15 @@ void test('a session that began later, and one that ended, are owed what lies be
 void test('wills that stay away, come twice, or were never made', () => {
   const ledger = new Ledger();
   const wills = new LedgerWills(ledger, new Random(1));
-  for (let number = 1; number <= 3; number += 1) wills.make().owe();
-  for (const payload of ['1', '3', '3', '7']) wills.arrived(payload);
+  const ended = new LedgerConnection(new Socket(), 4, () => {});
+  const open = new LedgerConnection(new Socket(), 4, () => {});
+  for (let number = 1; number <= 3; number += 1) wills.make().owe(ended);
+  wills.make().owe(open);
+  wills.make().owe(open);
+  ended.destroy();
+  for (const payload of ['1', '3', '3', '4', '7']) wills.arrived(payload);
   assert.equal(wills.missing, 1);
+  assert.deepEqual(wills.early, [4]);
   wills.settle();
   assert.deepEqual(ledger.problems, [
     'will 2 did not come',
@@ -133,3 +141,26 @@ void test('wills that stay away, come twice, or were never made', () => {
     'will 7 was never made',
   ]);
 });
+
+void test('what is settled is forgotten, but for what comes of it once more', () => {
+  const ledger = new Ledger();
+  const topic = ledger.topic('t', 2);
+  const account = ledger.account('subscriber', () => 2);
+  publish(topic);
+  topic.acknowledged.delete(3);
+  for (const number of [1, 2, 4]) account.arrived('t', number);
+  assert.deepEqual(pick(ledger.settle()), { acknowledged: 4, lost: 1, doubled: 0 });
+  topic.sent = 6;
+  topic.acknowledged.add(6);
+  account.arrived('t', 6);
+  assert.deepEqual(pick(ledger.settle()), { acknowledged: 5, lost: 1, doubled: 0 });
+  account.arrived('t', 3);
+  account.arrived('t', 4);
+  const figures = ledger.figures();
+  assert.deepEqual(pick(figures), { acknowledged: 5, lost: 1, doubled: 1 });
+  assert.equal(figures.problems.length, 3, 'lost, doubled, and 3 after 6');
+});
+
+function pick({ acknowledged, lost, doubled }: LedgerFigures): Partial<LedgerFigures> {
+  return { acknowledged, lost, doubled };
+}

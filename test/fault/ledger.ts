@@ -20,10 +20,16 @@ export class LedgerAccount {
   readonly ordered: boolean;
   readonly #arrivals = new Map<string, Map<number, number>>();
   readonly #last = new Map<string, number>();
+  readonly #highest = new Map<string, number>();
+  /** By topic: all up to it is settled, and in the set is what had not arrived by then. */
+  readonly #settled = new Map<string, { readonly upTo: number; readonly absent: Set<number> }>();
+  readonly #grants = new Map<string, Qos>();
   /** Of a session that began later than the publishers; undefined: with them. */
   #starts: ReadonlyMap<string, number> | undefined;
   #ended = false;
   readonly problems: string[] = [];
+  /** Came once more after they had been settled. */
+  readonly again: [topic: string, number: number][] = [];
   count = 0;
 
   constructor(name: string, granted: (topic: string) => Qos | undefined, ordered: boolean) {
@@ -47,8 +53,23 @@ export class LedgerAccount {
     this.#ended = true;
   }
 
+  /** Granted QoS, or 0 where it does not match. */
+  #grant(topic: string): Qos {
+    let grant = this.#grants.get(topic);
+    if (grant === undefined) {
+      grant = this.granted(topic) ?? 0;
+      this.#grants.set(topic, grant);
+    }
+    return grant;
+  }
+
+  /** Some of its messages may be owed. */
+  wants(topic: string): boolean {
+    return this.#grant(topic) > 0;
+  }
+
   owes(topic: string, number: number): boolean {
-    if ((this.granted(topic) ?? 0) === 0) return false;
+    if (!this.wants(topic)) return false;
     return this.#isPast(topic, number) && (!this.#ended || number < (this.#last.get(topic) ?? 0));
   }
 
@@ -57,8 +78,18 @@ export class LedgerAccount {
     return this.#starts === undefined || number >= (this.#starts.get(topic) ?? Infinity);
   }
 
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   arrived(topic: string, number: number): void {
     this.count += 1;
+    if (number > this.highest(topic)) this.#highest.set(topic, number);
+    const settled = this.#settled.get(topic);
+    if (settled !== undefined && number <= settled.upTo && !settled.absent.delete(number)) {
+      this.again.push([topic, number]);
+      return;
+    }
     let numbers = this.#arrivals.get(topic);
     if (numbers === undefined) {
       numbers = new Map();
@@ -70,6 +101,26 @@ export class LedgerAccount {
     const last = this.#last.get(topic) ?? 0;
     if (number < last) this.problems.push(`${this.name}: ${topic} ${number} after ${last}`);
     this.#last.set(topic, number);
+  }
+
+  /** The highest number that came; 0: none. */
+  highest(topic: string): number {
+    return this.#highest.get(topic) ?? 0;
+  }
+
+  /** All that was sent so far need not be remembered any more. */
+  settle(topics: Iterable<LedgerTopic>): void {
+    for (const { name, sent } of topics) {
+      if (this.granted(name) === undefined) continue;
+      const before = this.#settled.get(name);
+      const arrivals = this.#arrivals.get(name);
+      const absent = new Set(before?.absent);
+      for (let number = (before?.upTo ?? 0) + 1; number <= sent; number += 1) {
+        if (arrivals?.has(number) !== true) absent.add(number);
+      }
+      this.#settled.set(name, { upTo: sent, absent });
+      this.#arrivals.delete(name);
+    }
   }
 
   times(topic: string, number: number): number {
@@ -100,9 +151,11 @@ const problemsMax = 20;
 
 export class Ledger {
   readonly topics: Map<string, LedgerTopic> = new Map();
-  readonly accounts: LedgerAccount[] = [];
+  accounts: LedgerAccount[] = [];
   /** Sessions that should have been there and other things that clients notice by themselves. */
   readonly problems: string[] = [];
+  /** Of what was settled and forgotten. */
+  readonly #settled = { acknowledged: 0, arrivals: 0, lost: 0, doubled: 0, repeated: 0 };
 
   topic(name: string, qos: Qos): LedgerTopic {
     const topic: LedgerTopic = { name, qos, sent: 0, acknowledged: new Set() };
@@ -125,6 +178,7 @@ export class Ledger {
     let owed = 0;
     for (const account of by) {
       for (const topic of this.topics.values()) {
+        if (!account.wants(topic.name)) continue;
         for (const number of topic.acknowledged) {
           if (!account.owes(topic.name, number)) continue;
           if (account.times(topic.name, number) > 0) continue;
@@ -136,18 +190,49 @@ export class Ledger {
     return owed;
   }
 
+  /**
+   * Nothing is on its way: the figures so far, whose numbers need not be remembered any more. What
+   * comes again later still counts.
+   */
+  settle(): LedgerFigures {
+    const figures = this.figures();
+    this.#settled.acknowledged = figures.acknowledged;
+    this.#settled.lost = figures.lost;
+    this.#settled.doubled = figures.doubled;
+    this.#settled.repeated = figures.repeated;
+    this.problems.splice(0, Infinity, ...figures.problems);
+    for (const { ended, count } of this.accounts) if (ended) this.#settled.arrivals += count;
+    this.accounts = this.accounts.filter(({ ended }) => !ended);
+    for (const account of this.accounts) {
+      account.settle(this.topics.values());
+      account.problems.length = 0;
+      account.again.length = 0;
+    }
+    for (const topic of this.topics.values()) topic.acknowledged.clear();
+    return figures;
+  }
+
   figures(): LedgerFigures {
     const problems = [...this.problems];
     const note = (line: string): void => {
       if (problems.length < problemsMax) problems.push(line);
     };
-    const lost = this.owed(note);
-    let arrivals = 0;
-    let doubled = 0;
-    let repeated = 0;
+    const lost = this.#settled.lost + this.owed(note);
+    let { arrivals, doubled, repeated } = this.#settled;
+    const mayRepeat = (account: LedgerAccount, topic: LedgerTopic): boolean =>
+      topic.qos === 1 || (topic.qos === 2 && account.granted(topic.name) === 1);
     for (const account of this.accounts) {
       arrivals += account.count;
       for (const problem of account.problems) note(problem);
+      for (const [name, number] of account.again) {
+        const topic = this.topics.get(name);
+        if (topic !== undefined && mayRepeat(account, topic)) {
+          repeated += 1;
+          continue;
+        }
+        doubled += 1;
+        note(`${account.name}: ${name} ${number} came again, late`);
+      }
       for (const [name, number, times] of account.all()) {
         const topic = this.topics.get(name);
         if (topic === undefined || number > topic.sent || number < 1) {
@@ -155,7 +240,7 @@ export class Ledger {
           continue;
         }
         if (times < 2) continue;
-        if (topic.qos === 1 || (topic.qos === 2 && account.granted(name) === 1)) {
+        if (mayRepeat(account, topic)) {
           repeated += times - 1;
           continue;
         }
@@ -164,7 +249,7 @@ export class Ledger {
       }
     }
     let sent = 0;
-    let acknowledged = 0;
+    let { acknowledged } = this.#settled;
     for (const topic of this.topics.values()) {
       sent += topic.sent;
       acknowledged += topic.acknowledged.size;
