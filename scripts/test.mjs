@@ -63,7 +63,7 @@ async function startServers() {
   const { startRocketmq } = await load('rocketmq/rocketmq-cluster.js');
   const [redis, rocketmq] = await Promise.all([
     startRedis(),
-    startRocketmq({ brokers: [{ sendThreads: 1, openFilesMax: 60_000, heapMb: 1024 }] }),
+    startRocketmq({ brokers: [{ sendThreads: 1, heapMb: 1024 }] }),
   ]);
   return {
     env: { LMQTT_TEST_REDIS_URL: redis.url, LMQTT_TEST_NAMESRV: rocketmq.namesrv.address },

@@ -1,44 +1,96 @@
-// The composition root of the ds process: a ds on embedded stores, gRPC for its cs nodes, and ops.
+// The composition root of the ds process: a ds on embedded stores, or one of several on RocketMQ and
+// Redis; gRPC for its cs nodes, and ops.
+import { hostname, networkInterfaces } from 'node:os';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
+import { startClusterDs } from '@lmqtt/ds/cluster-service';
+import { openClusterStores } from '@lmqtt/ds/cluster-stores';
+import { DsEvents } from '@lmqtt/ds/events';
 import { RpcEvents } from '@lmqtt/ds/rpc/rpc-events';
 import { type RpcServer, startRpc } from '@lmqtt/ds/rpc/rpc-server';
 import { startDs } from '@lmqtt/ds/service';
 
-import { splitOpsSource } from './ops-source.ts';
-import { type RunningProgram, serveOps, startProgram } from './program.ts';
+import { clusterOpsSource, splitOpsSource } from './ops-source.ts';
+import {
+  type Ports,
+  type Program,
+  type RunningProgram,
+  serveOps,
+  startProgram,
+} from './program.ts';
 
 /** Rejects where a port is in use or the store cannot be opened; then nothing is left running. */
 export function startDsProcess(
   settings: Settings,
   stopping?: AbortSignal,
 ): Promise<RunningProgram> {
-  return startProgram(settings, stopping, async (program) => {
-    const { clock, logs, metrics, lifecycle, startedAtMs } = program;
-    let rpc: RpcServer | undefined;
-    const ds = await startDs({
-      settings,
-      logs,
-      metrics,
-      version,
-      clock,
-      csOutlives: true,
-      counters: () => rpc?.counters() ?? {},
-    });
-    lifecycle.onStop('ds', () => ds.stop());
-    lifecycle.needs(() => ds.failure);
-    let isGathered = false;
-    void ds.gathered.then(() => {
-      isGathered = true;
-    });
-    lifecycle.needs(() => (isGathered ? null : 'gathering'));
-    const nodes = (): ReturnType<RpcServer['nodes']> => rpc?.nodes() ?? [];
-    const ops = await serveOps(program, splitOpsSource(settings, ds, nodes, startedAtMs));
-    const events = new RpcEvents(logs, metrics, clock);
-    const running = await startRpc({ settings, admission: ds.link, events, clock });
-    rpc = running;
-    // Before ds: no cs may be answered by one that stops.
-    lifecycle.onStop('rpc', () => running.stop());
-    return { rpc: running.port, ...ops };
+  const start = settings.redisUrl === null ? startAlone : startInCluster;
+  return startProgram(settings, stopping, start);
+}
+
+async function startAlone(program: Program): Promise<Ports> {
+  const { settings, clock, logs, metrics, lifecycle, startedAtMs } = program;
+  let rpc: RpcServer | undefined;
+  const ds = await startDs({
+    settings,
+    logs,
+    metrics,
+    version,
+    clock,
+    csOutlives: true,
+    counters: () => rpc?.counters() ?? {},
   });
+  lifecycle.onStop('ds', () => ds.stop());
+  lifecycle.needs(() => ds.failure);
+  let isGathered = false;
+  void ds.gathered.then(() => {
+    isGathered = true;
+  });
+  lifecycle.needs(() => (isGathered ? null : 'gathering'));
+  const nodes = (): ReturnType<RpcServer['nodes']> => rpc?.nodes() ?? [];
+  const ops = await serveOps(program, splitOpsSource(settings, ds, nodes, startedAtMs));
+  const events = new RpcEvents(logs, metrics, clock);
+  const running = await startRpc({ settings, admission: ds.link, events, clock });
+  rpc = running;
+  // Before ds: no cs may be answered by one that stops.
+  lifecycle.onStop('rpc', () => running.stop());
+  return { rpc: running.port, ...ops };
+}
+
+/** Waits for Redis and RocketMQ: the processes of a cluster start in any order. */
+async function startInCluster(program: Program): Promise<Ports> {
+  const { settings, clock, logs, metrics, lifecycle, stopping } = program;
+  let rpc: RpcServer | undefined;
+  const ds = await startClusterDs({
+    settings,
+    events: new DsEvents(logs, metrics),
+    metrics,
+    version,
+    clock,
+    openStores: (routes) => openClusterStores({ settings, logs, metrics, clock, stopping }, routes),
+    counters: () => rpc?.counters() ?? {},
+  });
+  lifecycle.onStop('ds', () => ds.stop());
+  lifecycle.needs(() => ds.failure);
+  const ops = await serveOps(program, clusterOpsSource(ds));
+  const events = new RpcEvents(logs, metrics, clock);
+  const running = await startRpc({ settings, admission: ds.admission, events, clock });
+  rpc = running;
+  lifecycle.onStop('rpc', () => running.stop());
+  await ds.join(settings.rpcAdvertise ?? addressOf(settings.rpcBind, running.port));
+  return { rpc: running.port, ...ops };
+}
+
+/** Where others find this machine, when it listens on every address of it. */
+function addressOf(bind: string, port: number): string {
+  const own = bind === '0.0.0.0' || bind === '::' ? ownAddress(bind === '::') : bind;
+  return own.includes(':') ? `[${own}]:${port}` : `${own}:${port}`;
+}
+
+function ownAddress(six: boolean): string {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const outer = all.filter(({ internal, scopeid }) => !internal && !scopeid);
+  const four = outer.find(({ family }) => family === 'IPv4');
+  const found = four ?? (six ? outer.find(({ family }) => family === 'IPv6') : undefined);
+  return found?.address ?? hostname();
 }

@@ -1,0 +1,233 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Clock } from '@lmqtt/common/clock';
+import { nodeId } from '@lmqtt/common/ids';
+import type { Logs } from '@lmqtt/common/log';
+import type { Metrics } from '@lmqtt/common/metrics';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import { StoreFailure } from '@lmqtt/common/store-failure';
+import { SettingsError } from '@lmqtt/common/settings/parse';
+import type { Settings } from '@lmqtt/common/settings/row';
+import type { ClusterStores } from './cluster-service.ts';
+import type { Groups } from './groups.ts';
+import { defaultStoreSettings } from './queue-store/rocketmq/options.ts';
+import { RocketmqStoreEvents } from './queue-store/rocketmq/events.ts';
+import { RocketmqQueueStore } from './queue-store/rocketmq.ts';
+import { checkRedis, refusalOf } from './redis/checks.ts';
+import { openRedis, type RedisConnection } from './redis/connection.ts';
+import { RedisUnavailable } from './redis/failure.ts';
+import { RedisKeys } from './redis/keys.ts';
+import { openRedisRegistry } from './registry/redis-registry.ts';
+import { RegistryEvents } from './registry/registry-events.ts';
+import { RedisRetainedStore } from './retained-store/redis.ts';
+import { clusterDefaultTopic, clusterLmqName } from './rocketmq/names/cluster-names.ts';
+import { RocketmqClient } from './rocketmq/remoting/client.ts';
+import { RecordedRemotingEvents } from './rocketmq/remoting/recorded-events.ts';
+import type { Routes } from './routes.ts';
+import { RedisSessionStore } from './session-store/redis.ts';
+
+export interface ClusterStoresOptions {
+  readonly settings: Settings;
+  readonly logs: Logs;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  /** Aborted when it is to stop before everything is there. */
+  readonly stopping: AbortSignal;
+}
+
+/** Until groups have a home in a cluster. */
+class NoGroups implements Groups {
+  readonly count = 0;
+
+  open(): Promise<never> {
+    const reasonCode = ReasonCode.sharedSubscriptionsNotSupported;
+    return Promise.reject(new StoreFailure('shared subscriptions are not there yet', reasonCode));
+  }
+
+  unpin(): void {}
+
+  has(): boolean {
+    return false;
+  }
+
+  join(): void {}
+
+  restoreOut(): void {}
+
+  disconnect(): void {}
+
+  leave(): void {}
+
+  write(): void {}
+
+  credit(): void {}
+}
+
+/** Wrong settings of a server are not waited for. */
+const retryMs = 500;
+const sayMs = 5000;
+const requestTimeoutMs = 5000;
+
+/**
+ * Redis and RocketMQ as the settings say, waited for where they are not there yet: the processes of
+ * a cluster start in any order. Throws SettingsError where a server is there and is not fit.
+ */
+export async function openClusterStores(
+  options: ClusterStoresOptions,
+  routes: Routes,
+): Promise<ClusterStores> {
+  const { settings, logs, metrics, clock } = options;
+  const self = nodeId(settings.nodeId);
+  const keys = new RedisKeys(settings.clusterId);
+  const redis = await openCheckedRedis(options);
+  const closing: (() => void | Promise<void>)[] = [() => redis.close()];
+  const close = async (): Promise<void> => {
+    for (let one = closing.pop(); one !== undefined; one = closing.pop()) await one();
+  };
+  try {
+    const registry = await openRedisRegistry({
+      redis,
+      keys,
+      clock,
+      leaseMs: settings.leaseMs,
+      events: new RegistryEvents(logs, metrics),
+    });
+    closing.push(() => registry.close());
+    const { nodes, inbox } = registry;
+    const sessionStore = new RedisSessionStore({ redis, keys, ds: self, inbox });
+    const retained = await RedisRetainedStore.open(redis, keys, {
+      messagesMax: settings.maxRetainedMessages,
+      bytesMax: settings.maxRetainedBytes,
+    });
+    const client = new RocketmqClient({
+      nameServers: nameServersOf(settings),
+      credentials: credentialsOf(settings),
+      tls: tlsOf(settings),
+      clock,
+      events: new RecordedRemotingEvents(logs, metrics, clock),
+      requestTimeoutMs,
+      mayWrite: () => clock.monotonicMs() < nodes.leaseEndsMs,
+    });
+    closing.push(() => client.close());
+    const queueStore = new RocketmqQueueStore({
+      client,
+      self,
+      nodes,
+      ownership: registry.ownership,
+      records: registry.records,
+      intents: sessionStore.intents,
+      queues: {
+        placeOf: (queue) => routes.queue(queue)?.place,
+        atPlace: (lmqName) => routes.placed(lmqName),
+      },
+      settings: {
+        ...defaultStoreSettings,
+        defaultTopic: settings.defaultTopic ?? clusterDefaultTopic(settings.clusterId),
+        topicRules: settings.topicRules,
+        topicCreate: settings.topicCreate,
+        pipelineMax: settings.laneWindow,
+        appendWaitMs: settings.appendWaitMs,
+        pendingBytesMax: settings.pendingAppendBytesMax,
+      },
+      clock,
+      events: new RocketmqStoreEvents(logs, metrics, clock),
+      onRetained: (messages) => {
+        for (const message of messages) retained.put(message, message.orderKey);
+      },
+    });
+    closing.push(() => queueStore.close());
+    return {
+      registry,
+      sessionStore,
+      retained,
+      queueStore,
+      placeOf: (name) => clusterLmqName(settings.clusterId, name),
+      start: () => queueStore.start(),
+      dropPlace: (place) => queueStore.dropPlace(place),
+      sweepRetained: async () => retained.sweep(),
+      groups: () => new NoGroups(),
+      get failure() {
+        if (!redis.up) return `no Redis: ${redis.reason}`;
+        if (clock.monotonicMs() >= nodes.leaseEndsMs) return 'the lease of this ds has ended';
+        return queueStore.failure;
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function openCheckedRedis(options: ClusterStoresOptions): Promise<RedisConnection> {
+  const { settings, logs } = options;
+  const redis = await waitFor(options, 'Redis', () =>
+    openRedis({
+      url: settings.redisUrl ?? '',
+      tlsCa: settings.redisTlsCa,
+      tlsCert: settings.redisTlsCert,
+      tlsKey: settings.redisTlsKey,
+      commandTimeoutMs: settings.redisCommandTimeoutMs,
+      name: settings.nodeId,
+      openTimeoutMs: sayMs,
+    }),
+  );
+  try {
+    const strict = settings.redisDurability === 'strict';
+    const findings = await checkRedis(redis, { strict });
+    const refusal = refusalOf(redis.where, findings);
+    if (refusal !== undefined) throw new SettingsError(refusal);
+    for (const { name, state, found, fix } of findings)
+      if (state === 'warn')
+        logs.broker.warn({ name, found, fix }, 'Redis keeps less than it should');
+    return redis;
+  } catch (error) {
+    redis.close();
+    throw error;
+  }
+}
+
+/** Tries until it is there or the process is to stop; says so now and then. */
+async function waitFor<T>(
+  { logs, stopping, clock }: ClusterStoresOptions,
+  what: string,
+  open: () => Promise<T>,
+): Promise<T> {
+  let saidMs = -Infinity;
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      if (!(error instanceof RedisUnavailable)) throw error;
+      stopping.throwIfAborted();
+      if (clock.monotonicMs() - saidMs >= sayMs) {
+        saidMs = clock.monotonicMs();
+        logs.broker.warn({ reason: error.message }, `waiting for ${what}`);
+      }
+      await delay(retryMs, undefined, { signal: stopping });
+    }
+  }
+}
+
+function nameServersOf({ namesrvAddr }: Settings): string[] {
+  const addresses = (namesrvAddr ?? '')
+    .split(/[;,]/)
+    .map((address) => address.trim())
+    .filter((address) => address !== '');
+  const wrong = addresses.find((address) => !/^.+:\d{1,5}$/.test(address));
+  if (addresses.length === 0 || wrong !== undefined)
+    throw new SettingsError(`NAMESRV_ADDR must be host:port;host:port, not "${namesrvAddr}"`);
+  return addresses;
+}
+
+function credentialsOf(
+  settings: Settings,
+): { readonly accessKey: string; readonly secretKey: string } | undefined {
+  const { rocketmqAccessKey: accessKey, rocketmqSecretKey: secretKey } = settings;
+  return accessKey === null || secretKey === null ? undefined : { accessKey, secretKey };
+}
+
+function tlsOf({ rocketmqTls, rocketmqTlsCa }: Settings): { readonly ca?: Buffer } | undefined {
+  if (!rocketmqTls) return undefined;
+  return rocketmqTlsCa === null ? {} : { ca: readFileSync(rocketmqTlsCa) };
+}
