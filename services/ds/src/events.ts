@@ -11,7 +11,7 @@ import type { ConnectRequest } from '@lmqtt/proto/link';
 import type { FileOutcome } from './auth/reloaded-file.ts';
 import type { JournalEvent } from './journal/journal.ts';
 import type { LiveSession } from './live-session.ts';
-import type { SharedGroup } from './shared-group.ts';
+import type { StoredGroup } from './group-store/group-store.ts';
 
 const dropReasons = [
   'not authorized',
@@ -177,8 +177,8 @@ export class DsEvents {
     this.#logs.shared.info({ group }, 'QoS 2 message of a lost member given up');
   }
 
-  groupReadFailed(group: SharedGroup, error: unknown): void {
-    this.#logs.shared.error({ group: group.stored.name, err: error }, 'queue not read');
+  groupReadFailed(group: StoredGroup, error: unknown): void {
+    this.#logs.shared.error({ group: group.name, err: error }, 'queue not read');
   }
 
   willSent(clientId: ClientId, topic: string): void {

@@ -10,13 +10,32 @@ import type { Queue } from './routes.ts';
 import { Cursor } from '@lmqtt/common/cursor';
 import type { SessionStore } from './session-store/session-store.ts';
 import type { StoredSession, StoredSubscription } from './session-store/stored-session.ts';
-import { type GroupPorts, type Member, SharedGroup } from './shared-group.ts';
+import { type GroupMember, type GroupPorts, SharedGroup } from './shared-group.ts';
 
 /** A write that no connection makes. */
 const noHandle = sessionHandle(0);
 
+class Member implements GroupMember<StoredSession> {
+  readonly key: StoredSession;
+  subscription: StoredSubscription;
+  /** undefined: absent. */
+  seat: LiveSession | undefined = undefined;
+  inFlight = 0;
+
+  constructor(key: StoredSession, subscription: StoredSubscription) {
+    this.key = key;
+    this.subscription = subscription;
+  }
+
+  get filter(): string {
+    return this.subscription.filter;
+  }
+}
+
+type LocalGroup = SharedGroup<StoredSession, Member>;
+
 interface OpenGroup {
-  readonly group: SharedGroup;
+  readonly group: LocalGroup;
   readonly queue: Queue;
   /** Subscribes under way. */
   pins: number;
@@ -42,7 +61,7 @@ export class LocalGroups implements Groups {
   readonly #byName = new Map<string, OpenGroup>();
   readonly #byId = new Map<GroupId, OpenGroup>();
   /** Of connected sessions. */
-  readonly #memberships = new Map<LiveSession, Map<SharedGroup, Member>>();
+  readonly #memberships = new Map<LiveSession, Map<LocalGroup, Member>>();
   readonly #opening = new Map<string, Promise<OpenGroup>>();
   /** Not at start, when not all members may be known yet. */
   #settled = false;
@@ -59,7 +78,7 @@ export class LocalGroups implements Groups {
     return this.#byId.size;
   }
 
-  async open(groupName: string, queue: Queue): Promise<SharedGroup> {
+  async open(groupName: string, queue: Queue): Promise<LocalGroup> {
     const name = `${groupName}/${queue.name}`;
     let open = this.#byName.get(name);
     if (open === undefined) {
@@ -87,7 +106,7 @@ export class LocalGroups implements Groups {
   restoreMember(session: StoredSession, subscription: StoredSubscription): void {
     const open = this.#byId.get(subscription.group!);
     if (open === undefined) return;
-    const member = { stored: session, subscription, live: undefined, inFlight: 0 };
+    const member = new Member(session, subscription);
     open.group.members.set(session, member);
     for (const { place } of session.outbound)
       if (place.kind === 'group' && place.group === open.group.id)
@@ -127,11 +146,11 @@ export class LocalGroups implements Groups {
     const { group } = open;
     let member = group.members.get(session.stored);
     if (member === undefined) {
-      member = { stored: session.stored, subscription, live: session, inFlight: 0 };
+      member = new Member(session.stored, subscription);
       group.members.set(session.stored, member);
     }
     member.subscription = subscription;
-    member.live = session;
+    member.seat = session;
     const memberships = this.#memberships.get(session);
     if (memberships === undefined) this.#memberships.set(session, new Map([[group, member]]));
     else memberships.set(group, member);
@@ -145,7 +164,7 @@ export class LocalGroups implements Groups {
     if (memberships === undefined) return;
     this.#memberships.delete(session);
     for (const [group, member] of memberships) {
-      member.live = undefined;
+      member.seat = undefined;
       const sent = new Set<string>();
       for (const { place } of session.stored.outbound)
         if (place.kind === 'group' && place.group === group.id)
@@ -164,7 +183,7 @@ export class LocalGroups implements Groups {
     if (open === undefined || member === undefined) return;
     const { group } = open;
     group.members.delete(session);
-    if (member.live !== undefined) this.#memberships.get(member.live)?.delete(group);
+    if (member.seat !== undefined) this.#memberships.get(member.seat)?.delete(group);
     for (const { place, qos } of session.outbound) {
       if (place.kind !== 'group' || place.group !== group.id) continue;
       // A session that goes on completes what it has begun [MQTT-3.10.4-3]; what one that ended
@@ -225,16 +244,16 @@ export class LocalGroups implements Groups {
   }
 
   /** QoS 1 that absent members have, if somebody else is there to take it. */
-  #takeBackFromAbsent(group: SharedGroup): void {
+  #takeBackFromAbsent(group: LocalGroup): void {
     if (!this.#settled) return;
     const members = [...group.members.values()];
-    if (!members.some((member) => member.live !== undefined)) return;
+    if (!members.some((member) => member.seat !== undefined)) return;
     for (const member of members)
-      if (member.live === undefined && member.inFlight > 0) this.#takeBack(group, member);
+      if (member.seat === undefined && member.inFlight > 0) this.#takeBack(group, member);
   }
 
-  #takeBack(group: SharedGroup, member: Member): void {
-    const { stored } = member;
+  #takeBack(group: LocalGroup, member: Member): void {
+    const stored = member.key;
     for (const { place, packetId, qos } of [...stored.outbound]) {
       if (place.kind !== 'group' || place.group !== group.id || qos !== 1) continue;
       const write = { kind: 'done', session: noHandle, packetId, failed: false } as const;
@@ -245,7 +264,8 @@ export class LocalGroups implements Groups {
   }
 
   #add(stored: StoredGroup, queue: Queue): OpenGroup {
-    const open = { group: new SharedGroup(stored, queue.name, this.#group), queue, pins: 0 };
+    const group: LocalGroup = new SharedGroup(stored, queue.name, this.#group);
+    const open = { group, queue, pins: 0 };
     this.#byName.set(stored.name, open);
     this.#byId.set(stored.id, open);
     this.#ports.holdings.addGroup(queue, open.group);

@@ -1,23 +1,31 @@
-import type { GroupId } from '@lmqtt/common/ids';
+import type { GroupId, SessionHandle } from '@lmqtt/common/ids';
 import type { Message, QueueEntry } from '@lmqtt/common/message';
 import type { StoredGroup } from './group-store/group-store.ts';
-import type { LiveSession } from './live-session.ts';
+import type { Outlet } from './outlet.ts';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
 import { cursorOf } from '@lmqtt/common/cursor';
 import { matches } from '@lmqtt/common/topic';
-import type { StoredSession, StoredSubscription } from './session-store/stored-session.ts';
+
+/** Where the messages of a member go, how many it was given and how many it may have been given. */
+export interface Seat {
+  given: number;
+  readonly givenMax: number;
+  readonly handle: SessionHandle;
+  readonly node: Outlet;
+}
 
 /** A session in a group. */
-export interface Member {
-  readonly stored: StoredSession;
-  subscription: StoredSubscription;
-  /** undefined: absent. */
-  live: LiveSession | undefined;
+export interface GroupMember<Key> {
+  readonly key: Key;
+  /** Filter of the subscription as the client sent it. */
+  readonly filter: string;
+  /** undefined: nothing can be given to it now. */
+  readonly seat: Seat | undefined;
   inFlight: number;
 }
 
 /** A message that a member has. */
-interface Out {
+interface Out<Member> {
   readonly member: Member;
   readonly partition: number;
   readonly offset: number;
@@ -44,10 +52,12 @@ export interface GroupPorts {
   read(request: ReadRequest): Promise<ReadAnswer>;
   /** The messages assigned in this call go out. */
   flush(): void;
-  failed(group: SharedGroup, error: unknown): void;
+  failed(group: StoredGroup, error: unknown): void;
   /** Of the group's queue, but not of its filter: nobody is to get it. */
-  skip(group: SharedGroup, partition: number, offset: number): void;
+  skip(group: StoredGroup, partition: number, offset: number): void;
   readonly readMessages: number;
+  /** False: nothing is to be given out now. */
+  mayGive?(): boolean;
 }
 
 const readBytesMax = 1024 * 1024;
@@ -59,21 +69,24 @@ const retryMs = 1000;
  * (the stored cursor says so), out (with one member), waiting in memory, or at or past its
  * reader's `next`. What is taken back winds the reader back, so it is given out in order.
  */
-export class SharedGroup {
+export class SharedGroup<Key, Member extends GroupMember<Key>> {
   readonly stored: StoredGroup;
-  readonly members: Map<StoredSession, Member> = new Map();
+  readonly members: Map<Key, Member> = new Map();
   readonly #filter: string;
   readonly #ports: GroupPorts;
-  readonly #out = new Map<string, Out>();
+  readonly #epoch: number | undefined;
+  readonly #out = new Map<string, Out<Member>>();
   readonly #readers: Reader[] = [];
   #waiting: Waiting[] = [];
   #reading = false;
   closed = false;
 
-  constructor(stored: StoredGroup, filter: string, ports: GroupPorts) {
+  /** `epoch`: of the owner, where another may follow. */
+  constructor(stored: StoredGroup, filter: string, ports: GroupPorts, epoch?: number) {
     this.stored = stored;
     this.#filter = filter;
     this.#ports = ports;
+    this.#epoch = epoch;
   }
 
   get id(): GroupId {
@@ -82,7 +95,19 @@ export class SharedGroup {
 
   /** The cursors are known: read from there. */
   start(): void {
-    for (const cursor of this.stored.cursors) this.#reader(cursor.partition).behind = true;
+    for (const cursor of this.stored.cursors) this.look(cursor.partition);
+  }
+
+  /** There may be something past what was looked at; `pump` then. */
+  look(partition: number): void {
+    const reader = this.#reader(partition);
+    reader.behind = true;
+    reader.again = true;
+  }
+
+  /** The lowest offset that was not looked at, by partition. */
+  get nexts(): { readonly partition: number; readonly next: number }[] {
+    return this.#readers.map(({ partition, next }) => ({ partition, next }));
   }
 
   /** A message that is not stored (QoS 0): to one member that is connected, if there is one. */
@@ -105,7 +130,7 @@ export class SharedGroup {
     }
     reader.next = entry.offset + 1;
     if (!matches(this.#filter, message.topic)) {
-      this.#ports.skip(this, entry.partition, entry.offset);
+      this.#ports.skip(this.stored, entry.partition, entry.offset);
       return;
     }
     const { partition, offset } = entry;
@@ -133,6 +158,14 @@ export class SharedGroup {
     if (this.#out.has(`${partition} ${offset}`)) return;
     this.#out.set(`${partition} ${offset}`, { member, partition, offset });
     member.inFlight += 1;
+    this.#waiting = this.#waiting.filter(
+      (one) => one.partition !== partition || one.offset !== offset,
+    );
+  }
+
+  /** Who has it. */
+  holderOf(partition: number, offset: number): Member | undefined {
+    return this.#out.get(`${partition} ${offset}`)?.member;
   }
 
   /** It is out no more. False: it was not. */
@@ -168,30 +201,32 @@ export class SharedGroup {
   }
 
   #assign(member: Member, message: Message, partition: number, offset: number): void {
-    const live = member.live!;
-    if (offset >= 0) live.given += 1;
-    live.node.assign({
-      session: live.handle,
+    const seat = member.seat!;
+    if (offset >= 0) seat.given += 1;
+    seat.node.assign({
+      session: seat.handle,
       group: this.stored.id,
-      filter: member.subscription.filter,
+      filter: member.filter,
       queue: this.stored.queue,
       partition,
       offset,
       message,
+      ...(this.#epoch === undefined ? {} : { epoch: this.#epoch }),
     });
   }
 
   #freest(withCredit: boolean): Member | undefined {
+    if (this.#ports.mayGive?.() === false) return undefined;
     let best: Member | undefined;
     for (const member of this.members.values()) {
-      const { live } = member;
-      if (live === undefined || (withCredit && live.given >= live.givenMax)) continue;
+      const { seat } = member;
+      if (seat === undefined || (withCredit && seat.given >= seat.givenMax)) continue;
       if (best === undefined || member.inFlight < best.inFlight) best = member;
     }
     // Equal ones take turns.
     if (best !== undefined && this.members.size > 1) {
-      this.members.delete(best.stored);
-      this.members.set(best.stored, best);
+      this.members.delete(best.key);
+      this.members.set(best.key, best);
     }
     return best;
   }
@@ -211,7 +246,7 @@ export class SharedGroup {
       // Wound back meanwhile: what was read comes again, in order.
       if (reader.next === from) this.#take(reader, answer);
     } catch (error) {
-      this.#ports.failed(this, error);
+      this.#ports.failed(this.stored, error);
       setTimeout(() => this.#goOn(), retryMs).unref();
       return;
     }
@@ -235,7 +270,7 @@ export class SharedGroup {
       const { offset } = entry;
       if (cursor.isDone(offset) || this.#out.has(`${partition} ${offset}`)) continue;
       if (!matches(this.#filter, message.topic)) {
-        this.#ports.skip(this, partition, offset);
+        this.#ports.skip(this.stored, partition, offset);
         continue;
       }
       this.#waiting.push({ partition, offset, message });
