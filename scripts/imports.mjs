@@ -61,7 +61,7 @@ const areas = [
     ],
   },
 
-  ...['service', 'cluster-service', 'open-auth'].map((file) => ({
+  ...['service', 'cluster-service', 'cluster-stores', 'open-auth'].map((file) => ({
     name: 'ds/root',
     at: `services/ds/src/${file}.ts`,
     may: everything,
@@ -127,7 +127,7 @@ const isAdapter = (path) =>
       path.startsWith(`services/ds/src/${port}/${adapter}`),
     ),
   ) ||
-  path === 'services/cs/src/link/fixed-directory.ts' ||
+  /^services\/cs\/src\/link\/(fixed|redis)-directory\.ts$/.test(path) ||
   authAdapters.some((name) => path === `services/ds/src/auth/${name}.ts`);
 
 /** What a port may speak of: the vocabulary, the link's frames, and its own records. */

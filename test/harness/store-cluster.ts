@@ -21,6 +21,9 @@ export interface StoreClusterOptions extends BrokerOptions {
   /** Of one process, by its name. */
   readonly nodeSettings?: Readonly<Record<string, Settings>>;
   readonly clusterId?: string;
+  /** Options of Node itself, of one kind of process instead of `nodeArgs`. */
+  readonly dsNodeArgs?: readonly string[];
+  readonly csNodeArgs?: readonly string[];
 }
 
 export class StoreCluster implements Broker {
@@ -52,7 +55,7 @@ export class StoreCluster implements Broker {
         name,
         cwd: join(this.#folder, name),
         folder: this.#folder,
-        nodeArgs: options.nodeArgs ?? [],
+        nodeArgs: options[`${command}NodeArgs`] ?? options.nodeArgs ?? [],
         settings: { ...shared, ...own, ...options.nodeSettings?.[name] },
       });
     };
@@ -119,7 +122,12 @@ export class StoreCluster implements Broker {
 
   /** In any order: they find one another. */
   async start(): Promise<void> {
-    await Promise.all(this.nodes.map((node) => node.start(this.#settings)));
+    const ports = await Promise.all(this.ds.map((node) => node.portOf('RPC_PORT')));
+    const ds = { DS: ports.map((port) => `127.0.0.1:${port}`).join(',') };
+    await Promise.all([
+      ...this.ds.map((node) => node.start(this.#settings)),
+      ...this.cs.map((node) => node.start({ ...ds, ...this.#settings })),
+    ]);
     await this.untilReady();
   }
 

@@ -95,6 +95,7 @@ export async function openClusterStores(
     closing.push(() => registry.close());
     const { nodes, inbox } = registry;
     const sessionStore = new RedisSessionStore({ redis, keys, ds: self, inbox });
+    closing.push(() => sessionStore.close());
     const retained = await RedisRetainedStore.open(redis, keys, {
       messagesMax: settings.maxRetainedMessages,
       bytesMax: settings.maxRetainedBytes,
