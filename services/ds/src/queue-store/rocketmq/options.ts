@@ -6,6 +6,7 @@ import type { Records } from '../../registry/records.ts';
 import type { TopicMappingSettings } from '../../rocketmq/mapping/topic-mapping.ts';
 import type { RocketmqClient } from '../../rocketmq/remoting/client.ts';
 import type { Intents } from '../intents.ts';
+import type { InboundId } from '../queue-store.ts';
 import type { RocketmqStoreEvents } from './events.ts';
 
 /** What the route log knows: the LMQ of each queue that is open. */
@@ -72,6 +73,8 @@ export interface RocketmqStoreOptions {
   readonly settings: RocketmqStoreSettings;
   readonly clock: Clock;
   readonly events: RocketmqStoreEvents;
+  /** The identifier is durable and not free yet. */
+  readonly isStored?: (id: InboundId) => boolean;
   /** What was published with RETAIN, from the tails: what a crash left out is put after all. */
   readonly onRetained?: (messages: Message[]) => void;
 }

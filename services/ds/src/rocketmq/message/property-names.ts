@@ -39,6 +39,8 @@ export const own = {
   expiresAt: 'lmqttExpiresAt',
   /** Which properties of MQTT 5.0 were there, a letter each, in their order. */
   layout: 'lmqttLayout',
+  /** Sent a second time, after the outcome of the first was unknown: the lowest offset that can have. */
+  again: 'lmqttAgain',
 } as const;
 
 /** What is published over MQTT. */

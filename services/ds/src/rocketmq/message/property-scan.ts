@@ -23,6 +23,7 @@ const scanned: readonly string[] = [
   own.retain,
   own.expiresAt,
   own.layout,
+  own.again,
 ];
 
 interface Wanted {

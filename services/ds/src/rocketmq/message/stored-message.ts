@@ -18,6 +18,11 @@ export class StoredMessage {
   /** In the order of the names; empty where the broker has not indexed it. */
   readonly lmqOffsets: readonly number[];
   readonly message: Message;
+  /**
+   * Set: it was sent a second time. Then the first, if it is stored after all, is in the same
+   * ordinary queue, at this offset or a higher one; −1: it was sent once.
+   */
+  readonly againFrom: number;
   readonly #buffer: Buffer;
   readonly #propertiesStart: number;
   readonly #propertiesEnd: number;
@@ -37,7 +42,9 @@ export class StoredMessage {
     lmqOffsets: readonly number[],
     message: Message,
     buffer: Buffer,
+    againFrom = -1,
   ) {
+    this.againFrom = againFrom;
     this.topic = topic;
     this.queueId = place.queueId;
     this.queueOffset = place.queueOffset;

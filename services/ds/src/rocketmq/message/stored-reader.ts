@@ -62,6 +62,7 @@ const at = {
   retain: fieldOf(own.retain),
   expiresAt: fieldOf(own.expiresAt),
   layout: fieldOf(own.layout),
+  again: fieldOf(own.again),
 } as const;
 
 const publishFields: ReadonlyMap<string, number> = new Map(
@@ -196,7 +197,8 @@ export class StoredReader {
       placement: source.placementOf(topic, layout.queueId),
       offset: layout.queueOffset,
     };
-    return new StoredMessage(layout, rocketTopic, names, offsets, message, body);
+    const again = scan.has(at.again) ? scan.number(body, at.again) : -1;
+    return new StoredMessage(layout, rocketTopic, names, offsets, message, body, again);
   }
 
   #names(body: Buffer): NameList {

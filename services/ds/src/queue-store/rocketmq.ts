@@ -1,0 +1,220 @@
+import type { ClientId, Epoch, QueueId } from '@lmqtt/common/ids';
+import type { Message } from '@lmqtt/common/message';
+import { firstLevel } from '../rocketmq/mapping/topic-mapping.ts';
+import { StoredReader } from '../rocketmq/message/stored-reader.ts';
+import type { StoredMessage } from '../rocketmq/message/stored-message.ts';
+import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
+import type { Append, Loss, Outcome, PartitionEnd, QueueStore } from './queue-store.ts';
+import { BrokerReader } from './rocketmq/broker-reader.ts';
+import { Brokers } from './rocketmq/brokers.ts';
+import { Copies } from './rocketmq/copies.ts';
+import { messageOfError } from './rocketmq/error-text.ts';
+import { LightQueues } from './rocketmq/light-queues.ts';
+import { OpenIntents } from './rocketmq/open-intents.ts';
+import type { RocketmqStoreOptions } from './rocketmq/options.ts';
+import { Outcomes } from './rocketmq/outcomes.ts';
+import { Sender } from './rocketmq/sender.ts';
+import { Tails } from './rocketmq/tails.ts';
+import { Targets } from './rocketmq/targets.ts';
+import { UsedTopics } from './rocketmq/used-topics.ts';
+
+const readEachMs = 1000;
+const startWithinMs = 60_000;
+const startAgainMs = 500;
+
+/**
+ * The queue store on RocketMQ. A publish is one message of an ordinary topic that names the light
+ * queues (LMQ) it is for; a partition of a queue is a broker. Offsets are in the stored message
+ * only: they come by the tails, which read the ordinary queues. Everything is stored, also what no
+ * queue is for.
+ */
+export class RocketmqQueueStore implements QueueStore {
+  readonly #options: RocketmqStoreOptions;
+  readonly #brokers: Brokers;
+  readonly #topics: UsedTopics;
+  readonly #targets: Targets;
+  readonly #outcomes: Outcomes;
+  readonly #sender: Sender;
+  readonly #intents: OpenIntents;
+  readonly #tails: Tails;
+  readonly #lightQueues: LightQueues;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #arrived: (messages: Message[]) => void = () => undefined;
+  #arriving: Message[] = [];
+  #retained: Message[] = [];
+  #isTelling = false;
+  #isClosed = false;
+
+  constructor(options: RocketmqStoreOptions) {
+    this.#options = options;
+    this.#brokers = new Brokers(options);
+    this.#topics = new UsedTopics(options, this.#brokers);
+    this.#targets = new Targets(options, this.#brokers, this.#topics);
+    this.#outcomes = new Outcomes(options, new StoredReader());
+    this.#sender = new Sender(options, this.#targets, this.#outcomes);
+    this.#intents = new OpenIntents(options, this.#brokers, this.#outcomes);
+    const reader = new BrokerReader(options, this.#targets);
+    const copies = new Copies(options, this.#outcomes);
+    const arrived = (messages: readonly StoredMessage[]): void => this.#arrive(messages);
+    this.#tails = new Tails(options, this.#topics, { options, reader, copies, arrived });
+    this.#lightQueues = new LightQueues(options, this.#brokers, this.#topics, reader, copies);
+    this.#topics.onChange(() => {
+      this.#targets.changed();
+      this.#tails.share();
+    });
+  }
+
+  /** Resolves when the default topic is there and the tails begin; rejects where it is not. */
+  async start(): Promise<void> {
+    const { settings, clock, events } = this.#options;
+    events.watch({
+      pendingBytes: () => this.#sender.pendingBytes,
+      lags: () => this.#tails.lags(),
+      openIntents: () => this.#outcomes.seeking,
+    });
+    const endMs = clock.monotonicMs() + startWithinMs;
+    for (;;) {
+      await this.#brokers.refresh();
+      try {
+        await this.#topics.read();
+        await this.#topics.use(settings.defaultTopic, true);
+        break;
+      } catch (error) {
+        if (this.#isClosed || clock.monotonicMs() > endMs) throw error;
+        events.registryFailed('topics', messageOfError(error));
+        await new Promise((resolve) => setTimeout(resolve, startAgainMs));
+      }
+    }
+    this.#tails.start();
+    this.#every(readEachMs, async () => {
+      await this.#topics.read();
+      this.#heedPlacements();
+    });
+    this.#every(settings.refreshMs, () => this.#follow());
+  }
+
+  append(batch: Append[], done: (answered: Append[]) => void): void {
+    this.#sender.append(batch, done);
+  }
+
+  /**
+   * Of an intent that was found open: to be asked when the ds that made it can send no more, and
+   * again while it is unknown.
+   */
+  async outcome(clientId: ClientId, epoch: Epoch, packetId: number): Promise<Outcome> {
+    if (this.#sender.isOpen({ clientId, packetId })) return 'unknown';
+    return this.#intents.outcome({ clientId, epoch, packetId });
+  }
+
+  async read(request: ReadRequest): Promise<ReadAnswer> {
+    const lmq = this.#options.queues.placeOf(request.queue);
+    if (lmq === undefined) return { messages: [], next: request.from, end: 0 };
+    return this.#lightQueues.read(lmq, request);
+  }
+
+  async ends(queue: QueueId): Promise<PartitionEnd[]> {
+    const lmq = this.#options.queues.placeOf(queue);
+    if (lmq === undefined) return [];
+    return this.#lightQueues.ends(lmq);
+  }
+
+  /** Where filters begin with the name of a RocketMQ topic, others may store there, too. */
+  async opened(filter: string): Promise<void> {
+    await this.#targets.read(firstLevel(filter));
+  }
+
+  onArrivals(listener: (messages: Message[]) => void): void {
+    this.#arrived = listener;
+  }
+
+  onLost(listener: (loss: Loss) => void): void {
+    this.#lightQueues.onLost(listener);
+  }
+
+  /** RocketMQ removes by age. */
+  trim(): void {}
+
+  async drop(queue: QueueId): Promise<void> {
+    const { queues } = this.#options;
+    const lmq = queues.placeOf(queue);
+    if (lmq === undefined) return;
+    if (queues.atPlace(lmq).some((other) => other !== queue)) return;
+    await this.#lightQueues.delete(lmq);
+  }
+
+  /** Of a queue that is closed. Not where others share it. */
+  async dropPlace(lmq: string): Promise<void> {
+    if (this.#options.queues.atPlace(lmq).length > 0) return;
+    await this.#lightQueues.delete(lmq);
+  }
+
+  /** Why it cannot store anything now; null: it can. */
+  get failure(): string | null {
+    const brokers = [...this.#brokers.all];
+    if (brokers.length === 0) return 'no broker of RocketMQ is known';
+    if (brokers.some(({ answers }) => answers)) return null;
+    return `RocketMQ does not answer: ${brokers.map(({ name }) => name).join(', ')}`;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    await this.#tails.stop();
+    this.#outcomes.close();
+    this.#sender.close();
+    this.#brokers.close();
+  }
+
+  async #follow(): Promise<void> {
+    await this.#brokers.refresh();
+    await this.#topics.follow();
+    this.#heedPlacements();
+  }
+
+  /** A placement takes effect at its time. */
+  #heedPlacements(): void {
+    const { nextMs } = this.#topics.placements;
+    if (nextMs === undefined || this.#isClosed) return;
+    const leftMs = nextMs - this.#options.clock.nowMs();
+    if (leftMs < readEachMs)
+      this.#timers.push(setTimeout(() => this.#targets.changed(), leftMs + 1));
+  }
+
+  /** One run behind the other, as long as the store is open. */
+  #every(ms: number, work: () => Promise<void>): void {
+    const run = async (): Promise<void> => {
+      try {
+        await work();
+      } catch (error) {
+        this.#options.events.registryFailed('topics', messageOfError(error));
+      }
+      if (this.#isClosed) return;
+      timer = setTimeout(() => void run(), ms);
+      this.#timers[index] = timer;
+    };
+    let timer = setTimeout(() => void run(), ms);
+    const index = this.#timers.push(timer) - 1;
+  }
+
+  #arrive(messages: readonly StoredMessage[]): void {
+    this.#options.events.arrived(messages.length);
+    const wantsRetained = this.#options.onRetained !== undefined;
+    for (const { message } of messages) {
+      if (message.entries.length > 0) this.#arriving.push(message);
+      if (message.retain && wantsRetained) this.#retained.push(message);
+    }
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    queueMicrotask(() => this.#tell());
+  }
+
+  /** Once a turn. */
+  #tell(): void {
+    this.#isTelling = false;
+    const [arriving, retained] = [this.#arriving, this.#retained];
+    this.#arriving = [];
+    this.#retained = [];
+    if (arriving.length > 0) this.#arrived(arriving);
+    if (retained.length > 0) this.#options.onRetained?.(retained);
+  }
+}

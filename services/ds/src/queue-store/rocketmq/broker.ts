@@ -1,0 +1,108 @@
+import type { Clock } from '@lmqtt/common/clock';
+import type { BrokerConnection } from '../../rocketmq/remoting/broker-connection.ts';
+import type { RocketmqClient } from '../../rocketmq/remoting/client.ts';
+
+const sendQueueWaitMs = 5000;
+const askAgainMs = 1000;
+
+/** A broker by its name: its master, wherever that is, and what it says of itself. */
+export class Broker {
+  readonly name: string;
+  /** Its number: the partition of every queue that is there. */
+  readonly partition: number;
+  /** It stores what one connection sends in the order of the sends. */
+  pipelines = false;
+  /** How long a send may wait at the broker before it is refused. */
+  sendQueueWaitMs: number = sendQueueWaitMs;
+  readonly #client: RocketmqClient;
+  readonly #clock: Clock;
+  readonly #listeners: ((answers: boolean) => void)[] = [];
+  #address: string | undefined;
+  #connection: BrokerConnection | undefined;
+  #leave: () => void = () => undefined;
+  #missingSinceMs: number | undefined;
+  #answers = false;
+  #asking = false;
+
+  constructor(name: string, partition: number, client: RocketmqClient, clock: Clock) {
+    this.name = name;
+    this.partition = partition;
+    this.#client = client;
+    this.#clock = clock;
+  }
+
+  /** undefined: the name servers have not named its master since this ds started. */
+  get connection(): BrokerConnection | undefined {
+    return this.#connection;
+  }
+
+  /** It is connected, and has answered since. */
+  get answers(): boolean {
+    return this.#answers;
+  }
+
+  /** For so long no name server has named a master of it. */
+  get missingMs(): number {
+    const since = this.#missingSinceMs;
+    return since === undefined ? 0 : this.#clock.monotonicMs() - since;
+  }
+
+  /** It has answered for the first time since it was connected, or the connection is lost. */
+  onAnswers(listener: (answers: boolean) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** `master`: where it is now; undefined: the name servers do not say. */
+  located(master: string | undefined): void {
+    if (master === undefined) {
+      this.#missingSinceMs ??= this.#clock.monotonicMs();
+      return;
+    }
+    this.#missingSinceMs = undefined;
+    if (master === this.#address) return;
+    this.#leave();
+    this.#tell(false);
+    this.#address = master;
+    const connection = this.#client.broker(master);
+    this.#connection = connection;
+    this.#leave = connection.onState((up) => {
+      if (up) void this.#ask(connection);
+      else this.#tell(false);
+    });
+    if (connection.up) void this.#ask(connection);
+  }
+
+  close(): void {
+    this.#leave();
+    this.#leave = () => undefined;
+  }
+
+  /** What it is set to decides how much may be sent ahead, and when a lost send is over. */
+  async #ask(connection: BrokerConnection): Promise<void> {
+    if (this.#asking) return;
+    this.#asking = true;
+    try {
+      const config = await connection.brokerConfig();
+      if (connection !== this.#connection || !connection.up) return;
+      this.pipelines = config.get('sendMessageThreadPoolNums') === '1';
+      const waitMs = Number(config.get('waitTimeMillsInSendQueue') ?? sendQueueWaitMs);
+      this.sendQueueWaitMs = Number.isFinite(waitMs) ? waitMs : sendQueueWaitMs;
+      this.#tell(true);
+    } catch {
+      // It does not say while it starts or stops.
+      setTimeout(() => {
+        if (connection === this.#connection && connection.up && !this.#answers) {
+          void this.#ask(connection);
+        }
+      }, askAgainMs).unref();
+    } finally {
+      this.#asking = false;
+    }
+  }
+
+  #tell(answers: boolean): void {
+    if (answers === this.#answers) return;
+    this.#answers = answers;
+    for (const listener of this.#listeners) listener(answers);
+  }
+}

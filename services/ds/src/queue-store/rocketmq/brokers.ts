@@ -1,0 +1,81 @@
+import { messageOfError } from './error-text.ts';
+import { Broker } from './broker.ts';
+import type { RocketmqStoreOptions } from './options.ts';
+
+const recordKind = 'rocketmq-broker';
+
+/**
+ * The brokers that there are or were, by name and by number. Numbers are the registry's, so that
+ * all ds nodes have the same. What the name servers say is asked again and again.
+ */
+export class Brokers {
+  readonly #options: RocketmqStoreOptions;
+  readonly #byName = new Map<string, Broker>();
+  readonly #byPartition = new Map<number, Broker>();
+  readonly #listeners: ((broker: Broker) => void)[] = [];
+  #clusterNames: ReadonlySet<string> = new Set();
+  #refreshing: Promise<void> | undefined;
+
+  constructor(options: RocketmqStoreOptions) {
+    this.#options = options;
+  }
+
+  /** Each broker, when it is first known. */
+  onBroker(listener: (broker: Broker) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  named(name: string): Broker | undefined {
+    return this.#byName.get(name);
+  }
+
+  numbered(partition: number): Broker | undefined {
+    return this.#byPartition.get(partition);
+  }
+
+  get all(): Iterable<Broker> {
+    return this.#byName.values();
+  }
+
+  /** Names of clusters and brokers are topics of RocketMQ's own. */
+  isName(text: string): boolean {
+    return this.#byName.has(text) || this.#clusterNames.has(text);
+  }
+
+  /** Never rejects; calls meanwhile share the answer. */
+  refresh(): Promise<void> {
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = undefined;
+    });
+    return this.#refreshing;
+  }
+
+  close(): void {
+    for (const broker of this.#byName.values()) broker.close();
+  }
+
+  async #refresh(): Promise<void> {
+    const { client, records, events } = this.#options;
+    try {
+      const { brokers } = await client.clusterInfo();
+      this.#clusterNames = new Set(brokers.map(({ cluster }) => cluster));
+      const there = new Map(brokers.map(({ name, master }) => [name, master]));
+      for (const name of there.keys()) {
+        if (!this.#byName.has(name)) this.#know(name, await records.numberOf(recordKind, name));
+      }
+      for (const [name, number] of await records.all(recordKind)) this.#know(name, Number(number));
+      for (const broker of this.#byName.values()) broker.located(there.get(broker.name));
+    } catch (error) {
+      events.brokersUnknown(messageOfError(error));
+    }
+  }
+
+  #know(name: string, partition: number): void {
+    if (this.#byName.has(name)) return;
+    const { client, clock } = this.#options;
+    const broker = new Broker(name, partition, client, clock);
+    this.#byName.set(name, broker);
+    this.#byPartition.set(partition, broker);
+    for (const listener of this.#listeners) listener(broker);
+  }
+}

@@ -1,0 +1,240 @@
+// Light queues as readers see them: what is stored between two offsets, and where they begin and
+// end. One is on every broker; its partition is the broker's number. An answer of the broker brings
+// 32 messages at most, so that more are asked for in ranges at once.
+import type { QueueId } from '@lmqtt/common/ids';
+import type { Message } from '@lmqtt/common/message';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import { StoreFailure } from '@lmqtt/common/store-failure';
+import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
+import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
+import type { PullAnswer } from '../../rocketmq/remoting/requests/pull-message.ts';
+import type { Loss, PartitionEnd } from '../queue-store.ts';
+import type { Broker } from './broker.ts';
+import type { BrokerReader } from './broker-reader.ts';
+import type { Brokers } from './brokers.ts';
+import type { Copies } from './copies.ts';
+import { messageOfError } from './error-text.ts';
+import type { RocketmqStoreOptions } from './options.ts';
+import { PullSlots } from './pull-slots.ts';
+import { readGroup } from './read-group.ts';
+import type { UsedTopics } from './used-topics.ts';
+
+const pullMessages = 32;
+const endsKeptMax = 20_000;
+
+type Pulled = Exclude<PullAnswer, { kind: 'failed' }>;
+
+interface Reached {
+  readonly answers: readonly Pulled[];
+  /** All of what was asked for is there. */
+  readonly isWhole: boolean;
+}
+
+export class LightQueues {
+  readonly #options: RocketmqStoreOptions;
+  readonly #brokers: Brokers;
+  readonly #topics: UsedTopics;
+  readonly #reader: BrokerReader;
+  readonly #copies: Copies;
+  readonly #slots: PullSlots;
+  /** Where a queue ended when it was read last, to ask for so much at once. */
+  readonly #ends = new Map<string, number>();
+  #lost: (loss: Loss) => void = () => undefined;
+
+  constructor(
+    options: RocketmqStoreOptions,
+    brokers: Brokers,
+    topics: UsedTopics,
+    reader: BrokerReader,
+    copies: Copies,
+  ) {
+    this.#options = options;
+    this.#brokers = brokers;
+    this.#topics = topics;
+    this.#reader = reader;
+    this.#copies = copies;
+    this.#slots = new PullSlots(options.settings.readPullsMax);
+  }
+
+  onLost(listener: (loss: Loss) => void): void {
+    this.#lost = listener;
+  }
+
+  /** `lmq`: the name of the queue that `request` names by its number. */
+  async read(lmq: string, request: ReadRequest): Promise<ReadAnswer> {
+    const broker = this.#brokers.numbered(request.partition);
+    if (broker === undefined) return { messages: [], next: request.from, end: 0 };
+    const wanted = Math.max(1, request.messagesMax);
+    const { from } = request;
+    const key = `${broker.name} ${lmq}`;
+    const answers: Pulled[] = [];
+    let end = this.#ends.get(key) ?? 0;
+    let pulls = 0;
+    if (end <= from + pullMessages || wanted <= pullMessages) {
+      const first = await this.#pull(broker, lmq, from, Math.min(wanted, pullMessages));
+      pulls += 1;
+      answers.push(first);
+      end = first.max;
+    }
+    const reached = Math.max(from, answers[0]?.next ?? from);
+    const until = Math.min(end, from + wanted);
+    if (reached < until && mayGoOn(answers, request.bytesMax)) {
+      const ranges: Promise<Reached>[] = [];
+      for (let at = reached; at < until; at += pullMessages) {
+        ranges.push(this.#range(broker, lmq, at, Math.min(until, at + pullMessages)));
+      }
+      pulls += ranges.length;
+      for (const range of await Promise.all(ranges)) {
+        answers.push(...range.answers);
+        // What is behind it would leave a gap.
+        if (!range.isWhole) break;
+      }
+    }
+    const first = answers[0]!;
+    end = Math.max(0, ...answers.map(({ max }) => max));
+    this.#keepEnd(key, end);
+    if (first.min > from && first.max > from) {
+      this.#removed(request, lmq, broker, first.min);
+      return this.read(lmq, { ...request, from: first.min });
+    }
+    const answer = await this.#answerOf(broker, request, answers, end);
+    this.#options.events.read(pulls, answer.messages.length);
+    return answer;
+  }
+
+  async ends(lmq: string): Promise<PartitionEnd[]> {
+    const brokers = this.#holders();
+    if (brokers.length === 0) throw unavailable('no broker of RocketMQ is known');
+    return Promise.all(
+      brokers.map(async (broker) => {
+        const { connection } = broker;
+        if (connection === undefined) throw unavailable(`broker ${broker.name} is not there`);
+        const place = { topic: lmq, queueId: 0 };
+        try {
+          const [end, first] = await Promise.all([
+            connection.maxOffset(place),
+            connection.minOffset(place),
+          ]);
+          const { partition } = broker;
+          return { partition, first: Math.min(Math.max(0, first), end), end };
+        } catch (error) {
+          throw unavailable(`broker ${broker.name}: ${messageOfError(error)}`, error);
+        }
+      }),
+    );
+  }
+
+  /** DELETE_TOPIC_IN_BROKER, 215. A consumer offset may stay there, and would be past what comes. */
+  async delete(lmq: string): Promise<void> {
+    await Promise.all(
+      this.#holders().map(async ({ name, connection }) => {
+        if (connection === undefined) throw unavailable(`broker ${name} is not there`);
+        try {
+          await connection.deleteTopic(lmq);
+          await connection.updateConsumerOffset(readGroup, { topic: lmq, queueId: 0 }, 0);
+        } catch (error) {
+          throw unavailable(`broker ${name}: ${messageOfError(error)}`, error);
+        }
+      }),
+    );
+  }
+
+  /** Those that may have something of any queue; what has left for good has not. */
+  #holders(): Broker[] {
+    const { brokerGoneMs } = this.#options.settings;
+    const placed = new Set<string>();
+    for (const { name } of this.#topics.all) {
+      const latest = this.#topics.placements.of(name).at(-1);
+      for (const broker of Object.keys(latest?.queues ?? {})) placed.add(broker);
+    }
+    return [...this.#brokers.all].filter(
+      (broker) => placed.has(broker.name) || (broker.missingMs < brokerGoneMs && broker.connection),
+    );
+  }
+
+  async #range(broker: Broker, lmq: string, from: number, until: number): Promise<Reached> {
+    const answers: Pulled[] = [];
+    let next = from;
+    while (next < until) {
+      const answer = await this.#pull(broker, lmq, next, until - next);
+      answers.push(answer);
+      if (answer.next <= next || answer.next > answer.max) break;
+      ({ next } = answer);
+    }
+    return { answers, isWhole: next >= until };
+  }
+
+  async #pull(broker: Broker, lmq: string, offset: number, messagesMax: number): Promise<Pulled> {
+    const { connection } = broker;
+    if (connection === undefined) throw unavailable(`broker ${broker.name} is not there`);
+    await this.#slots.take(broker);
+    const answer = await new Promise<PullAnswer>((resolve) => {
+      const fields = { group: readGroup, topic: lmq, queueId: 0, offset, messagesMax };
+      connection.pull({ ...fields, suspendMs: 0, subscription: '*' }, resolve);
+    });
+    this.#slots.give(broker);
+    if (answer.kind === 'failed') throw unavailable(`broker ${broker.name}: ${answer.reason}`);
+    return answer;
+  }
+
+  async #answerOf(
+    broker: Broker,
+    { queue, bytesMax, messagesMax, from }: ReadRequest,
+    answers: readonly Pulled[],
+    end: number,
+  ): Promise<ReadAnswer> {
+    const messages: Message[] = [];
+    let next = from;
+    let bytes = 0;
+    for (const answer of answers) {
+      if (answer.kind === 'found') {
+        let stored: StoredMessage[] = this.#reader.read(answer.body, broker);
+        if (this.#copies.isSuspect(stored)) stored = await this.#copies.without(stored, broker);
+        for (const { message } of stored) {
+          const offset = offsetIn(message, queue, broker.partition);
+          if (offset < next) continue;
+          bytes += message.payloadBytes + message.topic.length;
+          const isFull = messages.length >= messagesMax || bytes > bytesMax;
+          if (isFull && messages.length > 0) return { messages, next, end };
+          messages.push(message);
+          next = offset + 1;
+        }
+      }
+      // Past a hole; code 21 beyond the end names another place, which is none to go on from.
+      if (answer.next > next && answer.next <= end) ({ next } = answer);
+    }
+    return { messages, next, end };
+  }
+
+  #removed(
+    { queue, partition, from }: ReadRequest,
+    lmq: string,
+    broker: Broker,
+    min: number,
+  ): void {
+    this.#options.events.lost(lmq, broker.name, min - from);
+    this.#lost({ queue, partition, first: min, messages: min - from });
+  }
+
+  #keepEnd(key: string, end: number): void {
+    if (this.#ends.size >= endsKeptMax) this.#ends.clear();
+    this.#ends.set(key, end);
+  }
+}
+
+function mayGoOn(answers: readonly Pulled[], bytesMax: number): boolean {
+  let bytes = 0;
+  for (const answer of answers) if (answer.kind === 'found') bytes += answer.body.length;
+  return bytes < bytesMax;
+}
+
+/** −1: it is not in this queue. */
+function offsetIn({ entries }: Message, queue: QueueId, partition: number): number {
+  for (const entry of entries)
+    if (entry.queue === queue && entry.partition === partition) return entry.offset;
+  return -1;
+}
+
+function unavailable(reason: string, cause?: unknown): StoreFailure {
+  return new StoreFailure(`RocketMQ: ${reason}`, ReasonCode.serverUnavailable, cause);
+}

@@ -1,0 +1,52 @@
+import type { InboundId, Outcome } from '../queue-store.ts';
+import type { Intent } from '../intents.ts';
+import type { Brokers } from './brokers.ts';
+import type { RocketmqStoreOptions } from './options.ts';
+import type { Outcomes } from './outcomes.ts';
+
+/** Nobody waits for them for long. */
+const knownMax = 10_000;
+
+/** What became of intents that were found open. */
+export class OpenIntents {
+  readonly #options: RocketmqStoreOptions;
+  readonly #brokers: Brokers;
+  readonly #outcomes: Outcomes;
+  /** By the key of the message. */
+  readonly #known = new Map<string, boolean>();
+
+  constructor(options: RocketmqStoreOptions, brokers: Brokers, outcomes: Outcomes) {
+    this.#options = options;
+    this.#brokers = brokers;
+    this.#outcomes = outcomes;
+  }
+
+  async outcome(id: InboundId): Promise<Outcome> {
+    const { intents } = this.#options;
+    const open = await intents.open(id.clientId);
+    const intent = open.find(({ packetId }) => packetId === id.packetId);
+    // No intent: the identifier was made durable, or nothing was sent.
+    if (intent === undefined)
+      return this.#options.isStored?.(id) === true ? 'stored' : 'not stored';
+    const stored = this.#known.get(intent.key) ?? (await this.#look(intent));
+    if (stored === undefined) return 'unknown';
+    if (!stored) intents.dropped([id]);
+    else await new Promise<void>((resolve) => intents.stored([id], resolve));
+    return stored ? 'stored' : 'not stored';
+  }
+
+  /** What can be said at once; the search goes on. */
+  async #look({ key, place, from }: Intent): Promise<boolean | undefined> {
+    const broker = this.#brokers.named(place.broker);
+    if (broker === undefined) return undefined;
+    const sought = { key, queue: { topic: place.topic, broker, queueId: place.queueId }, from };
+    const offset = await this.#outcomes.look(sought).catch(() => -1);
+    if (offset >= 0) return true;
+    void this.#outcomes.seek(sought).then((found) => {
+      if (found === undefined) return;
+      if (this.#known.size >= knownMax) this.#known.clear();
+      this.#known.set(key, found >= 0);
+    });
+    return undefined;
+  }
+}

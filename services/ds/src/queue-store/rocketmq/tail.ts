@@ -1,0 +1,225 @@
+// One ordinary queue, read as it grows. Where there is nothing one long poll waits at the broker.
+// Where it lags, ranges of offsets ahead are asked for at once, since an answer brings 32 messages at
+// most; their answers are taken in the order of the offsets. The position is the offset below which
+// everything was told.
+import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
+import { mqttTag, producerTag } from '../../rocketmq/message/property-names.ts';
+import type { PullAnswer } from '../../rocketmq/remoting/requests/pull-message.ts';
+import type { BrokerReader } from './broker-reader.ts';
+import type { Copies } from './copies.ts';
+import { messageOfError } from './error-text.ts';
+import type { RocketmqStoreOptions } from './options.ts';
+import type { OrdinaryQueue } from './ordinary-queue.ts';
+import { readGroup } from './read-group.ts';
+
+const pullMessages = 32;
+const failedWaitMs = 200;
+/** What was stored shortly before the broker was last heard of may be what it lost. */
+const lostMarginMs = 60_000;
+const subscription = `${mqttTag} || ${producerTag}`;
+
+export interface TailPorts {
+  readonly options: RocketmqStoreOptions;
+  readonly reader: BrokerReader;
+  readonly copies: Copies;
+  /** In the order of the queue; told once a turn with those of other tails. */
+  readonly arrived: (messages: readonly StoredMessage[]) => void;
+}
+
+/** Offsets that are asked for, and what came. */
+interface Range {
+  /** Asked for from here. */
+  next: number;
+  /** What the next range begins with. */
+  until: number;
+  readonly bodies: Buffer[];
+  isDone: boolean;
+}
+
+export class Tail {
+  readonly queue: OrdinaryQueue;
+  readonly epoch: number;
+  readonly #ports: TailPorts;
+  #position: number;
+  #max = 0;
+  #heardAtMs: number;
+  #ranges: Range[] = [];
+  /** Something is found out before the next is told. */
+  #isBusy = false;
+  #isStopped = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(queue: OrdinaryQueue, epoch: number, position: number, ports: TailPorts) {
+    this.queue = queue;
+    this.epoch = epoch;
+    this.#position = position;
+    this.#ports = ports;
+    this.#heardAtMs = ports.options.clock.nowMs();
+    this.#ask();
+  }
+
+  get position(): number {
+    return this.#position;
+  }
+
+  get lag(): number {
+    return Math.max(0, this.#max - this.#position);
+  }
+
+  /** At once: nothing that is under way is told. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#ranges = [];
+    clearTimeout(this.#timer);
+  }
+
+  #ask(): void {
+    const { tailPullsMax } = this.#ports.options.settings;
+    while (!this.#isStopped && this.#ranges.length < tailPullsMax) {
+      const next = this.#ranges.at(-1)?.until ?? this.#position;
+      // Ahead only of what is there for certain: the one that waits is alone.
+      if (this.#ranges.length > 0 && next >= this.#max) return;
+      const range = { next, until: next + pullMessages, bodies: [], isDone: false };
+      this.#ranges.push(range);
+      this.#pull(range);
+    }
+  }
+
+  #pull(range: Range): void {
+    const { connection } = this.queue.broker;
+    if (connection === undefined) {
+      this.#failed('no name server names its broker');
+      return;
+    }
+    const { topic, queueId } = this.queue;
+    connection.pull(
+      {
+        group: readGroup,
+        topic,
+        queueId,
+        offset: range.next,
+        messagesMax: Math.max(1, range.until - range.next),
+        suspendMs: range.next < this.#max ? 0 : this.#ports.options.settings.tailSuspendMs,
+        subscription,
+      },
+      (answer) => {
+        // Not those that were given up.
+        if (this.#ranges.includes(range)) this.#take(range, answer);
+      },
+    );
+  }
+
+  #take(range: Range, answer: PullAnswer): void {
+    if (answer.kind === 'failed') {
+      this.#failed(answer.reason);
+      return;
+    }
+    this.#heardAtMs = this.#ports.options.clock.nowMs();
+    this.#max = answer.max;
+    const isMoved = answer.max < range.next || answer.min > range.next;
+    if (isMoved) {
+      // The head decides, with what it is answered then.
+      if (range === this.#ranges[0] && !this.#isBusy) void this.#move(answer.min, answer.max);
+      else this.#again(failedWaitMs);
+      return;
+    }
+    const hasMoved = answer.next > range.next;
+    if (answer.kind === 'found') range.bodies.push(answer.body);
+    range.next = Math.max(range.next, answer.next);
+    const isLast = range === this.#ranges.at(-1);
+    if (isLast && (range.next >= answer.max || range.next > range.until)) range.until = range.next;
+    if (range.next >= range.until) range.isDone = true;
+    else if (hasMoved) this.#pull(range);
+    else {
+      this.#failed('nothing where something must be');
+      return;
+    }
+    if (!this.#isBusy) this.#deliver();
+  }
+
+  #deliver(): void {
+    for (;;) {
+      const range = this.#ranges[0];
+      if (range === undefined || !range.isDone) break;
+      const messages = this.#messagesOf(range);
+      if (this.#ports.copies.isSuspect(messages)) {
+        void this.#deliverSuspects(range, messages);
+        return;
+      }
+      this.#tell(range, messages);
+    }
+    this.#ask();
+  }
+
+  #messagesOf({ bodies, until }: Range): StoredMessage[] {
+    const { reader } = this.#ports;
+    const { broker } = this.queue;
+    const [first] = bodies;
+    if (first === undefined) return [];
+    const messages = reader.read(first, broker);
+    for (const body of bodies.slice(1)) messages.push(...reader.read(body, broker));
+    // A broker that filters looks past what it was asked for: the next range has those.
+    const last = messages.at(-1);
+    if (last === undefined || last.queueOffset < until) return messages;
+    return messages.filter(({ queueOffset }) => queueOffset < until);
+  }
+
+  #tell(range: Range, messages: readonly StoredMessage[]): void {
+    this.#ranges.shift();
+    this.#position = range.until;
+    if (messages.length > 0) this.#ports.arrived(messages);
+  }
+
+  async #deliverSuspects(range: Range, messages: readonly StoredMessage[]): Promise<void> {
+    this.#isBusy = true;
+    try {
+      const kept = await this.#ports.copies.without(messages, this.queue.broker);
+      this.#isBusy = false;
+      if (this.#isStopped || this.#ranges[0] !== range) return;
+      this.#tell(range, kept);
+      this.#deliver();
+    } catch (error) {
+      this.#isBusy = false;
+      this.#failed(messageOfError(error));
+    }
+  }
+
+  /**
+   * The broker came back without what it had not written to its disk, or has removed what was not
+   * read. What came in since then is told, what is told twice does no harm.
+   */
+  async #move(min: number, max: number): Promise<void> {
+    const from = this.#position;
+    this.#isBusy = true;
+    this.#ranges = [];
+    let to = min;
+    if (max < from) {
+      const sinceMs = this.#heardAtMs - lostMarginMs;
+      const found = await this.queue.broker.connection
+        ?.searchOffset(this.queue, sinceMs)
+        .catch(() => min);
+      to = Math.max(min, Math.min(found ?? min, max));
+    }
+    this.#isBusy = false;
+    if (this.#isStopped) return;
+    const { events } = this.#ports.options;
+    events.tailMoved(max < from ? 'moved back' : 'moved on', this.queue.name, from, to);
+    this.#position = to;
+    this.#ask();
+  }
+
+  #failed(reason: string): void {
+    if (!this.#isStopped) this.#ports.options.events.tailFailed(this.queue.name, reason);
+    this.#again(failedWaitMs);
+  }
+
+  /** From the position, with nothing of what was asked for. */
+  #again(waitMs: number): void {
+    this.#ranges = [];
+    clearTimeout(this.#timer);
+    if (this.#isStopped) return;
+    this.#timer = setTimeout(() => {
+      if (!this.#isBusy && this.#ranges.length === 0) this.#ask();
+    }, waitMs);
+  }
+}

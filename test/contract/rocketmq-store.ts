@@ -1,0 +1,94 @@
+import { systemClock } from '@lmqtt/common/clock';
+import { type NodeId, nodeId } from '@lmqtt/common/ids';
+import { silentLogs } from '@lmqtt/common/log';
+import { Metrics } from '@lmqtt/common/metrics';
+import { RocketmqQueueStore } from '@lmqtt/ds/queue-store/rocketmq';
+import { RocketmqStoreEvents } from '@lmqtt/ds/queue-store/rocketmq/events';
+import {
+  defaultStoreSettings,
+  type RocketmqStoreSettings,
+} from '@lmqtt/ds/queue-store/rocketmq/options';
+import type { RocketmqClient } from '@lmqtt/ds/rocketmq/remoting/client';
+import type { RocketmqCluster } from '../harness/rocketmq/rocketmq-cluster.ts';
+import { clientOf } from './rocketmq-client.ts';
+import {
+  IntentsInMemory,
+  NodesInMemory,
+  NumberedQueues,
+  OwnershipInMemory,
+  RecordsInMemory,
+} from './rocketmq-ports.ts';
+
+/** What several stores of one test share, as ds nodes share a registry. */
+export class StoreSurroundings {
+  readonly records: RecordsInMemory = new RecordsInMemory();
+  readonly ownership: OwnershipInMemory = new OwnershipInMemory();
+  readonly intents: IntentsInMemory = new IntentsInMemory();
+  readonly queues: NumberedQueues;
+  readonly topic: string;
+
+  /** `name`: of the RocketMQ topic, and in the names of light queues. */
+  constructor(name: string) {
+    this.topic = name;
+    this.queues = new NumberedQueues(name);
+  }
+}
+
+export interface OpenStore {
+  readonly store: RocketmqQueueStore;
+  readonly nodes: NodesInMemory;
+  readonly metrics: Metrics;
+  readonly client: RocketmqClient;
+  close(): Promise<void>;
+  /** As a process that ends. */
+  crash(): void;
+}
+
+export async function openStore(
+  cluster: RocketmqCluster,
+  around: StoreSurroundings,
+  more: {
+    readonly self?: NodeId;
+    readonly nodes?: NodesInMemory;
+    readonly settings?: Partial<RocketmqStoreSettings>;
+    readonly client?: RocketmqClient;
+  } = {},
+): Promise<OpenStore> {
+  const { self = nodeId('ds-1'), client = clientOf(cluster) } = more;
+  const { nodes = new NodesInMemory(self) } = more;
+  const metrics = new Metrics();
+  const logs = silentLogs();
+  const store = new RocketmqQueueStore({
+    client,
+    self,
+    nodes,
+    ownership: around.ownership.of(self),
+    records: around.records,
+    intents: around.intents,
+    isStored: (id) => around.intents.isStored(id),
+    queues: around.queues,
+    settings: {
+      ...defaultStoreSettings,
+      defaultTopic: around.topic,
+      refreshMs: 1000,
+      ...more.settings,
+    },
+    clock: systemClock,
+    events: new RocketmqStoreEvents(logs, metrics, systemClock),
+  });
+  await store.start();
+  return {
+    store,
+    nodes,
+    metrics,
+    client,
+    close: async () => {
+      await store.close();
+      client.close();
+    },
+    crash: () => {
+      client.close();
+      void store.close();
+    },
+  };
+}
