@@ -1,7 +1,7 @@
 import { csOfLane, type NodeId, type QueueId, type QueueName } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
-import type { Holdings, Opener } from './holdings.ts';
+import type { Holdings, Opener, WantedQueue } from './holdings.ts';
 import type { Outlet } from './outlet.ts';
 import { isOwed } from './owed-queues.ts';
 import type { RouteLog, RouteOpening } from './registry/route-log.ts';
@@ -36,19 +36,24 @@ export class ClusterHoldings implements Holdings {
     log.held(() => this.#held());
   }
 
-  async open(names: readonly QueueName[], { stored, node }: Opener): Promise<Queue[]> {
+  async open(wanted: readonly WantedQueue[], { stored, node }: Opener): Promise<Queue[]> {
     const ids = await this.#log.open(
-      names.map((name) => ({
-        name,
-        place: this.#placeOf(name),
-        holder: stored.persistent ? stored.clientId : undefined,
-        node: csOfLane(node.id),
-      })),
+      wanted.map(({ name, group }): RouteOpening => {
+        const place = this.#placeOf(name);
+        // What a group gets goes to its members by assignment.
+        if (group !== undefined)
+          return { name, place, holder: `$share/${group}/${name}`, node: undefined };
+        const holder = stored.persistent ? stored.clientId : undefined;
+        return { name, place, holder, node: csOfLane(node.id) };
+      }),
     );
     return ids.map((id, index) => {
       const queue = this.#routes.queue(id);
       if (queue === undefined)
-        throw new StoreFailure(`queue ${names[index]} was closed`, ReasonCode.serverUnavailable);
+        throw new StoreFailure(
+          `queue ${wanted[index]!.name} was closed`,
+          ReasonCode.serverUnavailable,
+        );
       queue.pins += 1;
       return queue;
     });

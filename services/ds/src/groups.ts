@@ -11,7 +11,7 @@ import type { StoredSession, StoredSubscription } from './session-store/stored-s
 export interface Groups {
   readonly count: number;
   /** The group of a subscription that is being made; `unpin` it afterwards. */
-  open(groupName: string, queue: Queue): Promise<{ readonly id: GroupId }>;
+  open(groupName: string, queue: Queue, member: StoredSession): Promise<{ readonly id: GroupId }>;
   unpin(group: { readonly id: GroupId }): void;
   has(id: GroupId): boolean;
   /** A member is connected. */

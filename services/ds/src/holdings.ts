@@ -9,6 +9,12 @@ export interface Opener {
   readonly node: Outlet;
 }
 
+/** A queue that is to be subscribed to, by a shared group or not. */
+export interface WantedQueue {
+  readonly name: QueueName;
+  readonly group: string | undefined;
+}
+
 /**
  * Who holds which queue. A queue is there while a session, a group or a pin holds it; its name then
  * stands for another generation. A node is interested in a queue while one of its connected
@@ -16,7 +22,7 @@ export interface Opener {
  */
 export interface Holdings {
   /** The queues of these names, routed on every ds, and pinned: `unpin` each. */
-  open(names: readonly QueueName[], opener: Opener): Promise<Queue[]>;
+  open(wanted: readonly WantedQueue[], opener: Opener): Promise<Queue[]>;
   unpin(queue: Queue): void;
   /** A subscription that is stored holds its queue; shared ones do by their group. */
   add(subscription: StoredSubscription): void;

@@ -1,7 +1,7 @@
 import type { QueueId, QueueName } from '@lmqtt/common/ids';
 import type { Outlet } from './outlet.ts';
 import type { DsEvents } from './events.ts';
-import type { Holdings } from './holdings.ts';
+import type { Holdings, WantedQueue } from './holdings.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
 import type { Registry, RouteChange } from './registry/registry.ts';
 import type { GroupOutlet, Queue, Routes } from './routes.ts';
@@ -23,16 +23,16 @@ export class LocalHoldings implements Holdings {
     this.#events = events;
   }
 
-  async open(names: readonly QueueName[]): Promise<Queue[]> {
+  async open(wanted: readonly WantedQueue[]): Promise<Queue[]> {
     const changes: RouteChange[] = [];
     const opening = new Set<QueueName>();
-    for (const name of names) {
+    for (const { name } of wanted) {
       if (this.#routes.named(name) !== undefined || opening.has(name)) continue;
       opening.add(name);
       changes.push({ kind: 'open', queue: this.#registry.newQueue(), name });
     }
     const told = changes.length > 0 ? this.#registry.change(changes) : undefined;
-    const queues = names.map((name) => this.#routes.named(name)!);
+    const queues = wanted.map(({ name }) => this.#routes.named(name)!);
     for (const queue of queues) queue.pins += 1;
     await told;
     return queues;

@@ -12,7 +12,11 @@ import type { OwedQueues } from './owed-queues.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
 import type { Queue } from './routes.ts';
 import type { SessionStore } from './session-store/session-store.ts';
-import { stateOf, type StoredSubscription } from './session-store/stored-session.ts';
+import {
+  stateOf,
+  type StoredSession,
+  type StoredSubscription,
+} from './session-store/stored-session.ts';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 
 export interface SubscribePorts {
@@ -66,8 +70,8 @@ export async function subscribe(
   const opened: { readonly id: GroupId }[] = [];
   let made: Map<string, StoredSubscription>;
   try {
-    const names = granted.map((plan) => queueName(plan.filter));
-    queues = await ports.holdings.open(names, session);
+    const wanted = granted.map(({ filter, group }) => ({ name: queueName(filter), group }));
+    queues = await ports.holdings.open(wanted, session);
     made = await store(ports, session, granted, queues, opened);
     for (const subscription of made.values()) {
       const { known } = granted.find((plan) => plan.entry.filter === subscription.filter)!;
@@ -115,7 +119,7 @@ async function store(
   opened: { readonly id: GroupId }[],
 ): Promise<Map<string, StoredSubscription>> {
   const { stored, epoch } = session;
-  const made = await prepare(ports, plans, queues, opened);
+  const made = await prepare(ports, stored, plans, queues, opened);
   try {
     const kept = await ports.sessionStore.subscribe(stored, epoch, [...made.values()]);
     if (!kept || stored.removed) throw new Error('the session has ended');
@@ -151,6 +155,7 @@ function detach(
 /** The subscriptions to store; the last of several with one filter counts. */
 async function prepare(
   ports: SubscribePorts,
+  stored: StoredSession,
   plans: Plan[],
   queues: Queue[],
   opened: { readonly id: GroupId }[],
@@ -166,7 +171,7 @@ async function prepare(
   );
   for (const [index, { entry, group, known }] of plans.entries()) {
     const queue = queues[index]!;
-    const shared = group === undefined ? undefined : await ports.groups.open(group, queue);
+    const shared = group === undefined ? undefined : await ports.groups.open(group, queue, stored);
     if (shared !== undefined) opened.push(shared);
     const cursors =
       (known?.queue === queue.id ? known.cursors : made.get(entry.filter)?.cursors) ??
