@@ -21,6 +21,7 @@ export class LedgerWills {
   readonly came: Map<number, number> = new Map();
   /** How many were owed and have been accounted for. */
   settled = 0;
+  wrong = 0;
   #last = 0;
 
   constructor(ledger: Ledger, random: Random) {
@@ -85,15 +86,20 @@ export class LedgerWills {
   settle(): void {
     const due = this.#due();
     for (const number of due) {
-      if (!this.came.has(number)) this.#ledger.problems.push(`will ${number} did not come`);
+      if (!this.came.has(number)) this.#wrong(`will ${number} did not come`);
     }
     for (const [number, times] of this.came) {
-      if (times > 1) this.#ledger.problems.push(`will ${number} came ${times} times`);
-      if (number > this.#last) this.#ledger.problems.push(`will ${number} was never made`);
+      if (times > 1) this.#wrong(`will ${number} came ${times} times`);
+      if (number > this.#last) this.#wrong(`will ${number} was never made`);
       if (number > this.#last) this.came.delete(number);
       else this.came.set(number, 1);
     }
     this.settled += due.length;
     for (const number of due) this.#owed.delete(number);
+  }
+
+  #wrong(problem: string): void {
+    this.wrong += 1;
+    this.#ledger.problems.push(problem);
   }
 }

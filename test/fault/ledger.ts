@@ -31,6 +31,7 @@ export class LedgerAccount {
   /** Came once more after they had been settled. */
   readonly again: [topic: string, number: number][] = [];
   count = 0;
+  disordered = 0;
 
   constructor(name: string, granted: (topic: string) => Qos | undefined, ordered: boolean) {
     this.name = name;
@@ -99,7 +100,10 @@ export class LedgerAccount {
     numbers.set(number, before + 1);
     if (before > 0 || !this.ordered || !this.#isPast(topic, number)) return;
     const last = this.#last.get(topic) ?? 0;
-    if (number < last) this.problems.push(`${this.name}: ${topic} ${number} after ${last}`);
+    if (number < last) {
+      this.disordered += 1;
+      this.problems.push(`${this.name}: ${topic} ${number} after ${last}`);
+    }
     this.#last.set(topic, number);
   }
 
@@ -144,6 +148,8 @@ export interface LedgerFigures {
   readonly doubled: number;
   /** At QoS 1, on one of the ways, arrived more than once, which is allowed. */
   readonly repeated: number;
+  /** Arrived first after one that was sent later. */
+  readonly disordered: number;
   readonly problems: readonly string[];
 }
 
@@ -155,7 +161,14 @@ export class Ledger {
   /** Sessions that should have been there and other things that clients notice by themselves. */
   readonly problems: string[] = [];
   /** Of what was settled and forgotten. */
-  readonly #settled = { acknowledged: 0, arrivals: 0, lost: 0, doubled: 0, repeated: 0 };
+  readonly #settled = {
+    acknowledged: 0,
+    arrivals: 0,
+    disordered: 0,
+    lost: 0,
+    doubled: 0,
+    repeated: 0,
+  };
 
   topic(name: string, qos: Qos): LedgerTopic {
     const topic: LedgerTopic = { name, qos, sent: 0, acknowledged: new Set() };
@@ -201,7 +214,11 @@ export class Ledger {
     this.#settled.doubled = figures.doubled;
     this.#settled.repeated = figures.repeated;
     this.problems.splice(0, Infinity, ...figures.problems);
-    for (const { ended, count } of this.accounts) if (ended) this.#settled.arrivals += count;
+    for (const { ended, count, disordered } of this.accounts) {
+      if (!ended) continue;
+      this.#settled.arrivals += count;
+      this.#settled.disordered += disordered;
+    }
     this.accounts = this.accounts.filter(({ ended }) => !ended);
     for (const account of this.accounts) {
       account.settle(this.topics.values());
@@ -218,11 +235,12 @@ export class Ledger {
       if (problems.length < problemsMax) problems.push(line);
     };
     const lost = this.#settled.lost + this.owed(note);
-    let { arrivals, doubled, repeated } = this.#settled;
+    let { arrivals, disordered, doubled, repeated } = this.#settled;
     const mayRepeat = (account: LedgerAccount, topic: LedgerTopic): boolean =>
       topic.qos === 1 || (topic.qos === 2 && account.granted(topic.name) === 1);
     for (const account of this.accounts) {
       arrivals += account.count;
+      disordered += account.disordered;
       for (const problem of account.problems) note(problem);
       for (const [name, number] of account.again) {
         const topic = this.topics.get(name);
@@ -254,7 +272,7 @@ export class Ledger {
       sent += topic.sent;
       acknowledged += topic.acknowledged.size;
     }
-    return { sent, acknowledged, arrivals, lost, doubled, repeated, problems };
+    return { sent, acknowledged, arrivals, lost, doubled, repeated, disordered, problems };
   }
 }
 

@@ -9,6 +9,8 @@ export interface BrokerOptions extends JavaOptions {
   readonly name?: string;
   /** listenPort; also taken: the one two below and the one above. */
   readonly port?: number;
+  /** The address of the loopback that clients are told, with the same port; default: its own. */
+  readonly announcedHost?: string;
   /** Of the store; default: in the broker's own folder. It is never removed. */
   readonly storeFolder?: string;
   readonly storeType?: 'default' | 'defaultRocksDB';
@@ -46,7 +48,7 @@ export function brokerConf(place: BrokerPlace, options: BrokerOptions): string {
     brokerClusterName: 'DefaultCluster',
     brokerName: place.name,
     brokerId: 0,
-    brokerIP1: '127.0.0.1',
+    brokerIP1: options.announcedHost ?? '127.0.0.1',
     bindAddress: '127.0.0.1',
     listenPort: place.port,
     namesrvAddr: place.namesrvAddress,

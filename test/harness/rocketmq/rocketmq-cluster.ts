@@ -151,7 +151,8 @@ export async function layOutRocketmq(options: RocketmqOptions): Promise<Rocketmq
       readyLine: /boot success/,
       // A test may start a broker while its name server is down.
       untilReady: async () => {
-        if (namesrv.isStarted) await untilRegistered(namesrv.port, `127.0.0.1:${port}`);
+        const { announcedHost = '127.0.0.1' } = broker;
+        if (namesrv.isStarted) await untilRegistered(namesrv.port, `${announcedHost}:${port}`);
       },
     });
   };
