@@ -73,7 +73,7 @@ export class ClusterWork {
 
   async #endNode(ended: EndedNode): Promise<void> {
     const { sessionStore, routeLog, registeredNodes } = this.#ports;
-    await sessionStore.endNode(ended.id, ended.left ? stopGraceMs : 0);
+    await sessionStore.endNode(ended.id, ended.left ? stopGraceMs : 0, ended.judged);
     await routeLog.forget(ended.id, 'cs');
     await registeredNodes.settled(ended);
   }

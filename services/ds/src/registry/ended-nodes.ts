@@ -54,11 +54,12 @@ export class EndedNodes {
     const { join } = this.#member;
     const [, ...reply] = (await this.#member.call(scripts.takeEnded)).map(textOf);
     const fresh: EndedNode[] = [];
-    for (let at = 0; at < reply.length; at += 3) {
+    for (let at = 0; at + 4 < reply.length; at += 5) {
       const [field, instance, left] = [reply[at]!, reply[at + 1]!, reply[at + 2]!];
+      const judged = { atMs: Number(reply[at + 3]), leaseEndedAtMs: Number(reply[at + 4]) };
       if (this.#taken.get(field)?.join === join) continue;
       const id = nodeId(field.slice(0, field.lastIndexOf('\0')));
-      const ended: EndedNode = { id, role: 'cs', instance, left: left === '1' };
+      const ended: EndedNode = { id, role: 'cs', instance, left: left === '1', judged };
       this.#taken.set(field, { ended, join });
       fresh.push(ended);
     }

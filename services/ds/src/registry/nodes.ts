@@ -29,6 +29,8 @@ export interface EndedNode {
   readonly instance: string;
   /** It said so itself: its wills wait for their clients. */
   readonly left: boolean;
+  /** By the registry's clock, ms; of those that `takeEnded` gives. */
+  readonly judged?: { readonly atMs: number; readonly leaseEndedAtMs: number };
 }
 
 /**

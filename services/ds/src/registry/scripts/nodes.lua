@@ -7,6 +7,7 @@ local function finish(member, left)
   local instance = redis.call('HGET', base .. 'instances', member) or ''
   local join = redis.call('HGET', base .. 'joins', member) or '0'
   local record = redis.call('HGET', base .. 'nodes', member) or ''
+  local leaseEnd = tonumber(redis.call('ZSCORE', base .. 'leases', member) or nowMs)
   redis.call('ZREM', base .. 'leases', member)
   for _, name in ipairs({ 'instances', 'joins', 'nodes', 'connections' }) do
     redis.call('HDEL', base .. name, member)
@@ -17,7 +18,8 @@ local function finish(member, left)
       redis.call('HDEL', base .. name, id)
     end
   else
-    local settles = table.concat({ '', '', instance, left }, '\0')
+    local endedAt = digits(math.min(leaseEnd, nowMs))
+    local settles = table.concat({ '', '', instance, left, digits(nowMs), endedAt }, '\0')
     redis.call('HSET', base .. 'unsettled', id .. '\0' .. join, settles)
   end
   local number = math.max(nowUs, tonumber(redis.call('GET', base .. 'endedLast') or '0') + 1)
