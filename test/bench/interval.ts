@@ -36,9 +36,11 @@ export function between(watch: Watch, before: Times, count: number): Interval {
   }));
   const brokerCpuUs = uses.reduce((sum, use) => sum + use.cpuUs, 0);
   const generatorCpuUs = after.generatorUs - before.generatorUs;
+  const seconds = (after.us - before.us) / 1e6;
   return {
     count,
-    seconds: (after.us - before.us) / 1e6,
+    seconds,
+    startedMs: Date.now() - seconds * 1000,
     latency: histogram.latency(),
     processes: uses,
     generatorCpuUs,

@@ -45,12 +45,17 @@ export interface StalledJob extends Timed {
 export interface ConnectsJob extends Timed {
   readonly kind: 'connects';
   readonly atOnce: number;
+  /** Default: clean ones. Persistent ones are new at each connect, or this many take turns. */
+  readonly persistent?: 'new' | number;
 }
 
 export interface IdleJob {
   readonly kind: 'idle';
   readonly connections: number;
   readonly settleMs: number;
+  /** Not counted, before the others; default: a tenth of them more. */
+  readonly firstConnections?: number;
+  readonly persistent?: boolean;
   /** How long the processor time of doing nothing is taken; without it, it is not. */
   readonly idleMs?: number;
 }
@@ -66,8 +71,22 @@ export interface StormJob {
   readonly clients: number;
 }
 
+/** Persistent sessions, each with a topic of its own, that get one message each while offline. */
+export interface SessionsJob {
+  readonly kind: 'sessions';
+  readonly sessions: number;
+}
+
 export type Work =
-  PairsJob | FanOutJob | OpenLoopJob | StalledJob | ConnectsJob | IdleJob | BacklogJob | StormJob;
+  | PairsJob
+  | FanOutJob
+  | OpenLoopJob
+  | StalledJob
+  | ConnectsJob
+  | IdleJob
+  | BacklogJob
+  | StormJob
+  | SessionsJob;
 
 export interface Job {
   readonly work: Work;
@@ -83,10 +102,21 @@ export interface Faults {
   readonly lost: readonly string[];
 }
 
+/** One step of a run that has several. */
+export interface Phase {
+  readonly name: string;
+  readonly count: number;
+  readonly seconds: number;
+  /** The most that was seen of each process of the broker, in their order. */
+  readonly rssMax: readonly number[];
+}
+
 export interface Outcome {
   /** Messages received, or connections made, in the measured time. */
   readonly count: number;
   readonly seconds: number;
+  /** When the measured time began: milliseconds since 1970. */
+  readonly startedMs: number;
   readonly latency: Latency;
   /** Of the broker, each. */
   readonly processes: readonly ProcessUse[];
@@ -96,6 +126,5 @@ export interface Outcome {
   readonly faults: Faults;
   /** How late the generator itself was, where it has a timetable. */
   readonly lateP99Us?: number;
+  readonly phases?: readonly Phase[];
 }
-
-export type Answer = { readonly outcome: Outcome } | { readonly error: string };

@@ -1,11 +1,13 @@
 // The generator's process: one job from its parent, one answer, and it ends.
-import type { Answer, Job, Outcome } from './job.ts';
+import { answerJob } from './generator.ts';
+import type { Job, Outcome } from './job.ts';
 import { runBacklog } from './scenarios/backlog.ts';
 import { runConnects } from './scenarios/connects.ts';
 import { runFanOut } from './scenarios/fan-out.ts';
 import { runIdle } from './scenarios/idle.ts';
 import { runOpenLoop } from './scenarios/open-loop.ts';
 import { runPairs } from './scenarios/pairs.ts';
+import { runSessions } from './scenarios/sessions.ts';
 import { runStalled } from './scenarios/stalled.ts';
 import { runStorm } from './scenarios/storm.ts';
 
@@ -27,17 +29,9 @@ function run({ work, target }: Job): Promise<Outcome> {
       return runBacklog(work, target);
     case 'storm':
       return runStorm(work, target);
+    case 'sessions':
+      return runSessions(work, target);
   }
 }
 
-function answer(what: Answer): void {
-  process.send?.(what, undefined, undefined, () => process.exit('error' in what ? 1 : 0));
-}
-
-process.once('disconnect', () => process.exit(1));
-process.once('message', (job) => {
-  run(job as Job).then(
-    (outcome) => answer({ outcome }),
-    (error: unknown) => answer({ error: String(error) }),
-  );
-});
+answerJob((job) => run(job as Job));

@@ -26,6 +26,7 @@ function outcome(processes: readonly ProcessUse[], count = 1000): Outcome {
   return {
     count,
     seconds: 1,
+    startedMs: 0,
     latency: { p50Us: 100, p99Us: 200, maxUs: 300, meanUs: 120 },
     processes,
     generatorCpuUs: 500,

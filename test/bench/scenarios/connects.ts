@@ -1,11 +1,16 @@
-// Clean sessions that come and go, a fixed number at once: TCP connection, CONNECT, CONNACK,
-// DISCONNECT, close. Latency is from the first step to CONNACK.
+// Sessions that come and go, a fixed number at once: TCP connection, CONNECT, CONNACK, DISCONNECT,
+// close. Latency is from the first step to CONNACK.
 import { measure } from '../interval.ts';
 import type { ConnectsJob, Outcome } from '../job.ts';
 import { Histogram, memoryOf } from '../meter.ts';
 import { nowUs } from '../wire/clock.ts';
 import { Connection, type Receiver, type Target } from '../wire/connection.ts';
-import { disconnectPacket } from '../wire/packets.ts';
+import { type ConnectOptions, disconnectPacket } from '../wire/packets.ts';
+
+function optionsOf({ persistent }: ConnectsJob, number: number): ConnectOptions {
+  const index = typeof persistent === 'number' ? number % persistent : number;
+  return { clientId: `guest-${index}`, clean: persistent === undefined };
+}
 
 export async function runConnects(job: ConnectsJob, target: Target): Promise<Outcome> {
   const rssBefore = memoryOf(target.processes);
@@ -24,7 +29,7 @@ export async function runConnects(job: ConnectsJob, target: Target): Promise<Out
       next += 1;
       const startUs = nowUs();
       try {
-        const connection = await Connection.open(target, { clientId: `guest-${next}` }, receiver);
+        const connection = await Connection.open(target, optionsOf(job, next), receiver);
         histogram.add(nowUs() - startUs);
         count += 1;
         await connection.end(disconnectPacket);

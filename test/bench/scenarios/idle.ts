@@ -1,6 +1,6 @@
 // Connections that hold one subscription each and do nothing: what each costs the broker in memory,
-// and what all of them cost it in processor time while nobody does anything. A tenth of them come
-// first and are not counted, so that what the broker sets up once is not.
+// and what all of them cost it in processor time while nobody does anything. Some come first and
+// are not counted, so that what the broker sets up once is not.
 import { between } from '../interval.ts';
 import type { IdleJob, Outcome } from '../job.ts';
 import { type BrokerProcess, Histogram, memoryOf, times } from '../meter.ts';
@@ -32,12 +32,12 @@ export async function runIdle(job: IdleJob, target: Target): Promise<Outcome> {
   const open = (count: number, name: string): Promise<void> =>
     inBatches(count, connectsAtOnce, async (index) => {
       const startUs = nowUs();
-      const options = { clientId: `${name}-${index}` };
+      const options = { clientId: `${name}-${index}`, clean: job.persistent !== true };
       const connection = await Connection.open(target, options, receiver);
       await connection.subscribe([`devices/${name}/${index}/set`], 1);
       histogram.add(nowUs() - startUs);
     });
-  await open(Math.ceil(job.connections / 10), 'first');
+  await open(job.firstConnections ?? Math.ceil(job.connections / 10), 'first');
   await sleep(job.settleMs);
   const { processes } = target;
   const rssBefore = memoryOf(processes);

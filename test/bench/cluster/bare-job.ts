@@ -1,0 +1,26 @@
+// What is run beside a row without our nodes, and what comes back.
+
+export type BareWork =
+  | {
+      readonly kind: 'loop';
+      readonly senders: { readonly lanes: number } | { readonly pipelineWindow: number };
+      readonly ratePerS?: number;
+    }
+  | { readonly kind: 'pulls'; readonly messages: number; readonly outstanding: number };
+
+export interface BareJob {
+  /** host:port of the broker. */
+  readonly broker: string;
+  readonly work: BareWork;
+  readonly seconds: number;
+}
+
+export interface BareFigures {
+  /** Received at the tails, or pulled. */
+  readonly perS: number;
+  /** A latency of a backlog is not told: 0. */
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly late: number;
+  readonly refused: number;
+}
