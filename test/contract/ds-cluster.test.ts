@@ -31,7 +31,7 @@ interface Ds {
   stop(): Promise<void>;
 }
 
-const leaseMs = 1000;
+const leaseMs = 3000;
 
 void describe('two ds and two cs', requireRedis(), () => {
   let redis: RedisServer;
