@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { parseRedisUrl } from '@lmqtt/ds/redis/address';
+import { parseRedisUrl } from '@lmqtt/common/redis/address';
 import { checkRedis, refusalOf } from '@lmqtt/ds/redis/checks';
 import { openRedis, type RedisConnection } from '@lmqtt/ds/redis/connection';
 import { RedisRefused, RedisUnavailable } from '@lmqtt/ds/redis/failure';

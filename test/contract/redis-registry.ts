@@ -14,6 +14,7 @@ import { leaseMs, type RegistryUnderTest, TestDs } from './registry-ds.ts';
 
 export interface RedisRegistryUnderTest extends RegistryUnderTest {
   readonly redis: RedisServer;
+  readonly clusterId: string;
   readonly keys: RedisKeys;
   connectionOf(ds: TestDs): RedisConnection;
   /** What is on its way to this ds is lost with its connections. */
@@ -30,12 +31,14 @@ export function registryUnderTest(
   leaseOfTestMs: number = leaseMs,
 ): RedisRegistryUnderTest {
   clusters += 1;
-  const keys = new RedisKeys(`test-${clusters}`);
+  const clusterId = `test-${clusters}`;
+  const keys = new RedisKeys(clusterId);
   const proxies = new Map<TestDs, TcpProxy>();
   const connections = new Map<TestDs, RedisConnection>();
   const lines: string[] = [];
   return {
     redis,
+    clusterId,
     keys,
     lines,
     connectionOf: (ds) => connections.get(ds)!,

@@ -1,3 +1,5 @@
+import { clusterPrefix, registryPrefix } from '@lmqtt/common/redis/registry-keys';
+
 /**
  * Names of the keys. All begin with the cluster's own prefix, so that several clusters share one
  * Redis. What a script touches together has one hash tag: a session by its client identifier,
@@ -5,13 +7,12 @@
  */
 export class RedisKeys {
   readonly #prefix: string;
+  readonly #registry: string;
 
   /** A cluster id has letters, digits, `.`, `_` and `-`; anything else throws. */
   constructor(clusterId: string) {
-    if (!/^[A-Za-z0-9._-]{1,64}$/.test(clusterId)) {
-      throw new Error(`CLUSTER_ID: ${clusterId} is not of letters, digits, dot, _ and -`);
-    }
-    this.#prefix = `lmqtt:${clusterId}:`;
+    this.#prefix = clusterPrefix(clusterId);
+    this.#registry = registryPrefix(clusterId);
   }
 
   session(clientId: string, name: string): string {
@@ -24,7 +25,7 @@ export class RedisKeys {
   }
 
   registry(name: string): string {
-    return `${this.#prefix}{reg}:${name}`;
+    return `${this.#registry}${name}`;
   }
 
   retained(name: string): string {

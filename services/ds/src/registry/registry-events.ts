@@ -1,9 +1,13 @@
 import type { Logs } from '@lmqtt/common/log';
 import type { Metrics, PlainCounter } from '@lmqtt/common/metrics';
 
+const lineEachMs = 1000;
+
 /** Business events of the cluster's registry: a counter and a log line each. */
 export class RegistryEvents {
   readonly #logs: Logs;
+  /** When a line was last written, by what failed. */
+  readonly #failedMs = new Map<string, number>();
   readonly #judged: PlainCounter;
   readonly #leasesLost: PlainCounter;
   readonly #losses: PlainCounter;
@@ -69,6 +73,9 @@ export class RegistryEvents {
 
   failed(what: string, error: unknown): void {
     this.#failures.value += 1;
+    const nowMs = performance.now();
+    if (nowMs - (this.#failedMs.get(what) ?? -Infinity) < lineEachMs) return;
+    this.#failedMs.set(what, nowMs);
     this.#logs.store.warn({ what, err: error }, 'the registry does not answer');
   }
 

@@ -1,0 +1,144 @@
+import {
+  type Client,
+  commandTimeoutMsDefault,
+  openClient,
+  type RedisOptions,
+} from '@lmqtt/common/redis/client';
+import {
+  addressOfRecord,
+  dsOfMember,
+  nodeKeys,
+  registryPrefix,
+} from '@lmqtt/common/redis/registry-keys';
+import type { Logger } from '@lmqtt/common/log';
+import type { Directory, DsNode } from './directory.ts';
+
+export interface RedisDirectoryOptions {
+  readonly redis: RedisOptions;
+  readonly clusterId: string;
+  readonly log: Logger;
+  readonly pollMs?: number;
+}
+
+const pollMsDefault = 500;
+/** After a loss in Redis each ds comes back by itself, one after the other. */
+const comeBackMs = 3000;
+
+interface Listed {
+  readonly life: string;
+  readonly nodes: DsNode[];
+}
+
+/**
+ * The ds nodes that the registry has: those with a lease, until another ds has judged that it has
+ * ended. So a Redis that was away takes no ds out of the list.
+ */
+export class RedisDirectory implements Directory {
+  private readonly client: Client;
+  private readonly keys: { readonly [name in keyof typeof nodeKeys]: string };
+  private readonly log: Logger;
+  private readonly timeoutMs: number;
+  private readonly listeners = new Set<() => void>();
+  private readonly timer: NodeJS.Timeout;
+  private known: readonly DsNode[] = [];
+  private text = '';
+  private life = '';
+  /** Until then a ds that is not in the list stays in it. */
+  private keepUntilMs = 0;
+  private asking = false;
+  private away = false;
+
+  /** Throws where the address of Redis or the cluster id is wrong. */
+  constructor({ redis, clusterId, log, pollMs = pollMsDefault }: RedisDirectoryOptions) {
+    const prefix = registryPrefix(clusterId);
+    this.keys = {
+      life: prefix + nodeKeys.life,
+      leases: prefix + nodeKeys.leases,
+      records: prefix + nodeKeys.records,
+      draining: prefix + nodeKeys.draining,
+    };
+    this.log = log;
+    this.timeoutMs = redis.commandTimeoutMs ?? commandTimeoutMsDefault;
+    this.client = openClient(redis).client;
+    this.client.on('error', () => {});
+    this.client.on('ready', () => this.ask());
+    this.timer = setInterval(() => this.ask(), pollMs).unref();
+  }
+
+  nodes(): readonly DsNode[] {
+    return this.known;
+  }
+
+  onChange(listener: () => void): () => void {
+    const own = (): void => listener();
+    this.listeners.add(own);
+    return () => this.listeners.delete(own);
+  }
+
+  close(): void {
+    clearInterval(this.timer);
+    this.client.disconnect();
+  }
+
+  private ask(): void {
+    if (this.asking) return;
+    this.asking = true;
+    const silent = setTimeout(() => this.client.disconnect(true), this.timeoutMs).unref();
+    this.read()
+      .then(
+        (listed) => this.take(listed),
+        (error: unknown) => this.failed(error),
+      )
+      .finally(() => {
+        clearTimeout(silent);
+        this.asking = false;
+      });
+  }
+
+  private async read(): Promise<Listed> {
+    // One transaction: what is emptied in between would look like nodes that have gone.
+    const replies = await this.client
+      .multi()
+      .get(this.keys.life)
+      .zrange(this.keys.leases, 0, -1)
+      .smembers(this.keys.draining)
+      .hgetall(this.keys.records)
+      .exec();
+    const [life, members, draining, records] = (replies ?? []).map(([error, reply]) => {
+      if (error !== null) throw error;
+      return reply;
+    }) as [string | null, string[], string[], Record<string, string>];
+    const nodes = members.flatMap((member) => {
+      const id = dsOfMember(member);
+      const address = addressOfRecord(records[member] ?? '');
+      if (id === undefined || address === undefined) return [];
+      return [{ id, ...address, draining: draining.includes(id) }];
+    });
+    return { life: life ?? '', nodes };
+  }
+
+  private take({ life, nodes }: Listed): void {
+    if (this.away) this.log.info('Redis answers again');
+    this.away = false;
+    if (life !== this.life) {
+      if (this.life !== '') this.keepUntilMs = performance.now() + comeBackMs;
+      this.life = life;
+    }
+    if (performance.now() < this.keepUntilMs) {
+      nodes.push(...this.known.filter(({ id }) => nodes.every((node) => node.id !== id)));
+    }
+    nodes.sort((one, other) => (one.id < other.id ? -1 : 1));
+    const text = JSON.stringify(nodes);
+    if (text === this.text) return;
+    this.text = text;
+    this.known = nodes;
+    this.log.info({ ds: nodes }, 'ds nodes');
+    for (const listener of this.listeners) listener();
+  }
+
+  private failed(error: unknown): void {
+    if (!this.away)
+      this.log.warn({ err: error }, 'Redis does not answer; the last list of ds stays');
+    this.away = true;
+  }
+}
