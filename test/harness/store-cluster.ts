@@ -122,12 +122,7 @@ export class StoreCluster implements Broker {
 
   /** In any order: they find one another. */
   async start(): Promise<void> {
-    const ports = await Promise.all(this.ds.map((node) => node.portOf('RPC_PORT')));
-    const ds = { DS: ports.map((port) => `127.0.0.1:${port}`).join(',') };
-    await Promise.all([
-      ...this.ds.map((node) => node.start(this.#settings)),
-      ...this.cs.map((node) => node.start({ ...ds, ...this.#settings })),
-    ]);
+    await Promise.all(this.nodes.map((node) => node.start(this.#settings)));
     await this.untilReady();
   }
 

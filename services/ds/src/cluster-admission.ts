@@ -96,7 +96,8 @@ export class ClusterAdmission {
   renew(node: NodeId, connections = 0): Promise<boolean> {
     const instance = this.#instances.get(node);
     if (instance === undefined) return Promise.resolve(false);
-    return this.#ports.registeredNodes.renew(csOfLane(node), instance, connections);
+    const renewed = this.#ports.registeredNodes.renew(csOfLane(node), instance, connections);
+    return within(this.leaseMs / 3, renewed);
   }
 
   /** A planned stop of the lane; of its cs, where that does not go on and has no other here. */
@@ -229,4 +230,12 @@ export class ClusterAdmission {
 function homeNumber(lane: string, ds: NodeId): number {
   if (lane === ds) return 1;
   return lane.startsWith(`${ds}~`) ? Number(lane.slice(ds.length + 1)) : 0;
+}
+
+/** A registry that is slow to answer is not to be taken for a stream that broke. */
+function within<T>(waitMs: number, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('the registry does not answer')), waitMs);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }

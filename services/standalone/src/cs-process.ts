@@ -1,11 +1,13 @@
 // The composition root of the cs process: a cs, its link to a ds elsewhere, and ops. No store.
 import { setTimeout as delay } from 'node:timers/promises';
 
+import type { Logs } from '@lmqtt/common/log';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { Counters } from '@lmqtt/cs/counters';
 import { ClusterLinkServer } from '@lmqtt/cs/link/cluster-link';
-import { addressText } from '@lmqtt/cs/link/directory';
+import { addressText, type Directory } from '@lmqtt/cs/link/directory';
 import { FixedDirectory } from '@lmqtt/cs/link/fixed-directory';
+import { RedisDirectory } from '@lmqtt/cs/link/redis-directory';
 import { ClusterEvents } from '@lmqtt/cs/link/lane-events';
 import { LinkCounters, LinkEvents } from '@lmqtt/cs/link/link-events';
 import { RemoteLinkServer } from '@lmqtt/cs/link/remote-link';
@@ -30,7 +32,8 @@ export function startCsProcess(
     const { clock, logs, metrics, lifecycle, stopping, fail } = program;
     const counters = new Counters();
     let cs: CsService | undefined;
-    const directory = new FixedDirectory(settings.ds);
+    const directory = directoryOf(settings, logs);
+    if (directory instanceof RedisDirectory) lifecycle.onStop('directory', () => directory.close());
     const link = {
       settings,
       directory,
@@ -45,7 +48,9 @@ export function startCsProcess(
       : new RemoteLinkServer({ ...link, events: new LinkEvents(logs.broker, linkCounters) });
     const isUp = (): boolean => cs?.node.link.up === true;
     const places = (): string => directory.nodes().map(addressText).join(', ');
-    lifecycle.needs(() => (isUp() ? null : `no link to ds at ${places()}`));
+    const missing = (): string =>
+      directory.nodes().length === 0 ? 'no ds is known' : `no link to ds at ${places()}`;
+    lifecycle.needs(() => (isUp() ? null : missing()));
     const ops = await serveOps(program);
     const firstLink = async (): Promise<void> => {
       const late = new AbortController();
@@ -71,4 +76,13 @@ export function startCsProcess(
     lifecycle.onStop('cs', () => running.stop());
     return { ...running.ports, ...ops };
   });
+}
+
+/** Where the ds nodes of a cluster are is in Redis; otherwise the settings say it. */
+function directoryOf(settings: Settings, logs: Logs): Directory {
+  const { redisUrl: url, redisTlsCa: tlsCa, redisTlsCert: tlsCert, redisTlsKey: tlsKey } = settings;
+  if (url === null) return new FixedDirectory(settings.ds);
+  const { redisCommandTimeoutMs: commandTimeoutMs, clusterId, nodeId: name } = settings;
+  const redis = { url, tlsCa, tlsCert, tlsKey, commandTimeoutMs, name };
+  return new RedisDirectory({ redis, clusterId, log: logs.broker });
 }
