@@ -1,4 +1,4 @@
-import type { NodeId, QueueId, QueueName } from '@lmqtt/common/ids';
+import { type NodeId, type QueueId, queueName, type QueueName } from '@lmqtt/common/ids';
 import type { Message, QueueEntry } from '@lmqtt/common/message';
 import { isWildcardFilter } from '@lmqtt/common/topic';
 import { TopicTrie } from '@lmqtt/common/topic-trie';
@@ -107,6 +107,17 @@ export class Routes {
   /** The queues that the store has under this name. */
   placed(place: string): readonly QueueId[] {
     return this.#byPlace.get(place) ?? none;
+  }
+
+  /** Of those, the one for exactly this topic: where many topics share a name. */
+  placedFor(place: string, topic: string): readonly QueueId[] {
+    const queue = this.#byName.get(queueName(topic));
+    return queue?.place === place ? [queue.id] : none;
+  }
+
+  /** How many names the store has. */
+  get placeCount(): number {
+    return this.#byPlace.size;
   }
 
   /** A position in it has moved: there may be something to trim. */

@@ -633,6 +633,23 @@ export const table = {
     about:
       'How long a publish waits for a broker of RocketMQ that is away or busy; then 0x97, 3.1.1: the connection is closed',
   },
+  LIGHT_QUEUES_MAX: {
+    kind: 'integer',
+    default: null,
+    min: 0,
+    max: 10_000_000,
+    roles: ['ds'],
+    about:
+      'Light queues of the cluster past which topics without wildcards share LIGHT_QUEUE_BUCKETS; unset: 10000 where a broker keeps each in a file, none with storeType=defaultRocksDB',
+  },
+  LIGHT_QUEUE_BUCKETS: {
+    kind: 'integer',
+    default: 1024,
+    min: 1,
+    max: 100_000,
+    roles: ['ds'],
+    about: 'How many light queues they share',
+  },
   LANE_WINDOW: {
     kind: 'integer',
     default: 64,

@@ -148,6 +148,11 @@ export class RocketmqQueueStore implements QueueStore {
     await this.#lightQueues.delete(lmq);
   }
 
+  /** Every broker holds any number of light queues. */
+  get holdsManyQueues(): boolean {
+    return [...this.#brokers.all].every((broker) => broker.holdsManyQueues);
+  }
+
   /** Why it cannot store anything now; null: it can. */
   get failure(): string | null {
     const brokers = [...this.#brokers.all];

@@ -27,7 +27,7 @@ export class BrokerReader {
     const unindexed = counts.unindexed;
     const messages = reader.read(body, {
       partition: broker.partition,
-      queuesOf: (lmqName) => queues.atPlace(lmqName),
+      queuesOf: (lmqName, topic) => queues.atPlace(lmqName, topic),
       placementOf: (mqttTopic, queueId) =>
         this.#targets.placementAt(mqttTopic, broker.name, queueId),
     });

@@ -12,6 +12,8 @@ export class Broker {
   readonly partition: number;
   /** It stores what one connection sends in the order of the sends. */
   pipelines = false;
+  /** `storeType` is defaultRocksDB: any number of light queues; else each is an open file. */
+  holdsManyQueues = false;
   /** How long a send may wait at the broker before it is refused. */
   sendQueueWaitMs: number = sendQueueWaitMs;
   readonly #client: RocketmqClient;
@@ -85,6 +87,7 @@ export class Broker {
       const config = await connection.brokerConfig();
       if (connection !== this.#connection || !connection.up) return;
       this.pipelines = config.get('sendMessageThreadPoolNums') === '1';
+      this.holdsManyQueues = config.get('storeType') === 'defaultRocksDB';
       const waitMs = Number(config.get('waitTimeMillsInSendQueue') ?? sendQueueWaitMs);
       this.sendQueueWaitMs = Number.isFinite(waitMs) ? waitMs : sendQueueWaitMs;
       this.#tell(true);

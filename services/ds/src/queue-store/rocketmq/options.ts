@@ -12,8 +12,8 @@ import type { RocketmqStoreEvents } from './events.ts';
 /** What the route log knows: the LMQ of each queue that is open. */
 export interface QueuePlaces {
   placeOf(queue: QueueId): string | undefined;
-  /** All queues that share it. */
-  atPlace(lmqName: string): readonly QueueId[];
+  /** The queues that share it; where very many do, those that match the topic. */
+  atPlace(lmqName: string, topic?: string): readonly QueueId[];
 }
 
 /** Of the port `Nodes`, for sharing the tails. */

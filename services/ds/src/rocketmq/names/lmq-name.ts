@@ -19,7 +19,8 @@ const nameBytesMax = 255;
 /** How much of a hashed name can be read. */
 const readableBytesMax = 96;
 const escapedComma = '#2C';
-const clusterIdPattern = /^[A-Za-z0-9_-]{1,64}$/;
+const clusterIdPattern = /^[A-Za-z0-9._-]{1,64}$/;
+const bucketPattern = /^%LMQ%##[^%#]+#\d+$/;
 
 export function lmqNameOf(filter: QueueName): string {
   return nameOf(normalised(filter));
@@ -39,6 +40,18 @@ export function lmqRetryName(clientId: ClientId): string {
 export function bucketName(clusterId: string, number: number): string {
   if (!clusterIdPattern.test(clusterId)) throw new Error(`not a cluster id: ${clusterId}`);
   return `${prefix}##${clusterId}#${number}`;
+}
+
+/** FNV-1a over code units: every node chooses the same. */
+export function bucketOf(topic: string, buckets: number): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < topic.length; index += 1)
+    hash = Math.imul(hash ^ topic.charCodeAt(index), 0x01000193);
+  return ((hash ^ (hash >>> 15)) >>> 0) % buckets;
+}
+
+export function isBucketName(name: string): boolean {
+  return bucketPattern.test(name);
 }
 
 export function isLmqName(name: string): boolean {
