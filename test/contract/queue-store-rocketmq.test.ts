@@ -1,33 +1,84 @@
-import { after, before } from 'node:test';
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { queueId } from '@lmqtt/common/ids';
+import { messageOf } from '@lmqtt/common/message';
+import type { Append } from '@lmqtt/ds/queue-store/queue-store';
 import { requireRocketmq } from '../harness/require.ts';
 import { type RocketmqCluster, startRocketmq } from '../harness/rocketmq/rocketmq-cluster.ts';
 import { queueStoreContract, type StoreUnderTest } from './queue-store.ts';
 import { openStore, StoreSurroundings } from './rocketmq-store.ts';
 
 const needed = requireRocketmq();
-let cluster: RocketmqCluster;
+const lanes = 4;
+const messagesEach = 300;
 let stores = 0;
 
-before(async () => {
-  if (needed.skip === false) cluster = await startRocketmq();
-});
+for (const sendThreads of [undefined, 1]) {
+  const name = sendThreads === undefined ? 'RocketMQ' : 'RocketMQ with one send thread';
+  describe(name, needed, () => {
+    let cluster: RocketmqCluster;
 
-after(() => cluster?.close());
+    before(async () => {
+      cluster = await startRocketmq({
+        brokers: [sendThreads === undefined ? {} : { sendThreads }],
+      });
+    });
 
-async function open(around: StoreSurroundings): Promise<StoreUnderTest> {
-  const opened = await openStore(cluster, around);
-  return {
-    store: opened.store,
-    restart: async () => {
-      await opened.close();
-      return open(around);
-    },
-    close: () => opened.close(),
-  };
+    after(() => cluster.close());
+
+    const surroundings = (): StoreSurroundings => {
+      stores += 1;
+      return new StoreSurroundings(`contract${stores}`);
+    };
+
+    const open = async (around: StoreSurroundings): Promise<StoreUnderTest> => {
+      const opened = await openStore(cluster, around);
+      return {
+        store: opened.store,
+        restart: async () => {
+          await opened.close();
+          return open(around);
+        },
+        close: () => opened.close(),
+      };
+    };
+
+    queueStoreContract(name, () => open(surroundings()));
+
+    void test('lanes keep their order whatever is ahead of the answers', async (t) => {
+      const opened = await openStore(cluster, surroundings());
+      t.after(() => opened.close());
+      const { store } = opened;
+      const batch: Append[] = [];
+      for (let n = 0; n < messagesEach; n += 1) {
+        for (let lane = 0; lane < lanes; lane += 1) {
+          const topic = `lane/${lane}`;
+          const payload = Buffer.from(`${n}`);
+          const message = messageOf({ topic, qos: 1, retain: false, payload, publisher: topic });
+          const rest = { inbound: undefined, reasonCode: -1, orderKey: undefined };
+          batch.push({ message, queues: [queueId(1)], lane: topic, ...rest });
+        }
+      }
+      let told = 0;
+      const next = new Map<string, number>();
+      await new Promise<void>((resolve) => {
+        let open = batch.length + batch.length;
+        const count = (done: number): void => {
+          open -= done;
+          if (open === 0) resolve();
+        };
+        store.onArrivals((messages) => {
+          for (const { topic, payload } of messages) {
+            assert.equal(Number(payload.toString()), next.get(topic) ?? 0);
+            next.set(topic, (next.get(topic) ?? 0) + 1);
+          }
+          told += messages.length;
+          count(messages.length);
+        });
+        store.append(batch, (answered) => count(answered.length));
+      });
+      assert.equal(told, lanes * messagesEach);
+      for (const { reasonCode } of batch) assert.equal(reasonCode, 0);
+    });
+  });
 }
-
-queueStoreContract('RocketMQ', (t) => {
-  if (needed.skip !== false) t.skip(needed.skip);
-  stores += 1;
-  return open(new StoreSurroundings(`contract${stores}`));
-});
