@@ -61,7 +61,7 @@ export function nodesContract(name: string, make: (t: TestContext) => RegistryUn
     assert.equal(b.registry.nodes.leaseEndsMs, 0);
     under.heal(b);
     await eventually(() => b.leases.at(-1) === true, 'b is back');
-    assert.deepEqual(b.leases, [true, false, true]);
+    assert.deepEqual(b.leases.slice(-3), [true, false, true]);
     await eventually(() => a.registry.nodes.ds.length === 2, 'both again');
     assert.equal(a.ended.length, 1);
     assert.ok(!saw(b, 'b'), 'nobody is told its own end');

@@ -28,7 +28,8 @@ let clusters = 0;
 export function registryUnderTest(
   t: TestContext,
   redis: RedisServer,
-  leaseOfTestMs: number = leaseMs,
+  /** Otherwise through a proxy to the server. */
+  direct?: string,
 ): RedisRegistryUnderTest {
   clusters += 1;
   const clusterId = `test-${clusters}`;
@@ -44,7 +45,7 @@ export function registryUnderTest(
     connectionOf: (ds) => connections.get(ds)!,
     async ds(id, instance) {
       const proxy = await TcpProxy.start({ host: redis.host, port: redis.port });
-      const url = `redis://127.0.0.1:${proxy.port}`;
+      const url = direct ?? `redis://127.0.0.1:${proxy.port}`;
       const connection = await openRedis({ url, commandTimeoutMs: 2000 });
       const logs = await openLogs({ level: 'info', stream: { write: (line) => lines.push(line) } });
       const events = new RegistryEvents(logs, new Metrics());
@@ -52,7 +53,7 @@ export function registryUnderTest(
         redis: connection,
         keys,
         clock: systemClock,
-        leaseMs: leaseOfTestMs,
+        leaseMs,
         events,
       });
       const ds = new TestDs(id, registry, instance);

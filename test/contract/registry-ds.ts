@@ -7,7 +7,8 @@ import type { EndedNode, NodeRecord } from '@lmqtt/ds/registry/nodes';
 import type { ClusterRouteChange, Holder, RouteOpening } from '@lmqtt/ds/registry/route-log';
 import { until } from '../harness/redis/until.ts';
 
-export const leaseMs = 400;
+/** Longer than what two busy cores hold up an event loop. */
+export const leaseMs = 600;
 
 /** What a ds does with the registry: it keeps the routes that it is told, and holds some. */
 export class TestDs {

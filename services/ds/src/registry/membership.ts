@@ -14,7 +14,7 @@ export class NotMember extends StoreFailure {
   constructor(why: 'lost' | 'ended') {
     const text =
       why === 'lost' ? 'the registry has lost changes' : 'the lease of this ds has ended';
-    super(text, ReasonCode.serverUnavailable);
+    super(text, ReasonCode.implementationSpecificError);
     this.why = why;
   }
 }
@@ -112,5 +112,5 @@ export class Membership {
 export function failureOf(error: unknown): StoreFailure {
   if (error instanceof StoreFailure) return error;
   const text = error instanceof Error ? error.message : String(error);
-  return new StoreFailure(`registry: ${text}`, ReasonCode.serverUnavailable, error);
+  return new StoreFailure(`registry: ${text}`, ReasonCode.implementationSpecificError, error);
 }

@@ -132,6 +132,8 @@ export class RedisNodes implements Nodes {
     const untilMs = this.#member.clock.monotonicMs() + this.leaseMs;
     for (;;) {
       try {
+        // A cs may come while this ds itself is still joining.
+        if (this.#member.join === '') throw new NotMember('ended');
         await this.#joinAs('cs', cs);
         this.#cs.set(cs.id, cs);
         return;

@@ -172,7 +172,11 @@ export class RedisRouteLog implements RouteLog, Restorer {
 
   async caughtUp(number: number): Promise<void> {
     if (this.#listener === undefined) return;
-    while (this.#following && this.#member.applied < number) await this.#catchUp();
+    while (this.#member.applied < number) {
+      // Then a repair is under way, which goes before the lease as well.
+      if (!this.#following && this.#catching === undefined) break;
+      await this.#catchUp();
+    }
     if (this.#following) this.#reportSoon();
   }
 
