@@ -4,9 +4,11 @@ import { firstLevel } from '../rocketmq/mapping/topic-mapping.ts';
 import { StoredReader } from '../rocketmq/message/stored-reader.ts';
 import type { StoredMessage } from '../rocketmq/message/stored-message.ts';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
+import type { PositionMirror } from './position-mirror.ts';
 import type { Append, Loss, Outcome, PartitionEnd, QueueStore } from './queue-store.ts';
 import { BrokerReader } from './rocketmq/broker-reader.ts';
 import { Brokers } from './rocketmq/brokers.ts';
+import { ConsumerOffsets } from './rocketmq/consumer-offsets.ts';
 import { Copies } from './rocketmq/copies.ts';
 import { messageOfError } from './rocketmq/error-text.ts';
 import { LightQueues } from './rocketmq/light-queues.ts';
@@ -19,7 +21,6 @@ import { Targets } from './rocketmq/targets.ts';
 import { UsedTopics } from './rocketmq/used-topics.ts';
 
 const readEachMs = 1000;
-const startWithinMs = 60_000;
 const startAgainMs = 500;
 
 /**
@@ -38,6 +39,7 @@ export class RocketmqQueueStore implements QueueStore {
   readonly #intents: OpenIntents;
   readonly #tails: Tails;
   readonly #lightQueues: LightQueues;
+  readonly #offsets: ConsumerOffsets;
   readonly #timers: NodeJS.Timeout[] = [];
   #arrived: (messages: Message[]) => void = () => undefined;
   #arriving: Message[] = [];
@@ -58,21 +60,21 @@ export class RocketmqQueueStore implements QueueStore {
     const arrived = (messages: readonly StoredMessage[]): void => this.#arrive(messages);
     this.#tails = new Tails(options, this.#topics, { options, reader, copies, arrived });
     this.#lightQueues = new LightQueues(options, this.#brokers, this.#topics, reader, copies);
+    this.#offsets = new ConsumerOffsets(options, this.#brokers);
     this.#topics.onChange(() => {
       this.#targets.changed();
       this.#tails.share();
     });
   }
 
-  /** Resolves when the default topic is there and the tails begin; rejects where it is not. */
+  /** Waits for name servers and brokers. Resolves when the default topic is there and read. */
   async start(): Promise<void> {
-    const { settings, clock, events } = this.#options;
+    const { settings, events } = this.#options;
     events.watch({
       pendingBytes: () => this.#sender.pendingBytes,
       lags: () => this.#tails.lags(),
       openIntents: () => this.#outcomes.seeking,
     });
-    const endMs = clock.monotonicMs() + startWithinMs;
     for (;;) {
       await this.#brokers.refresh();
       try {
@@ -80,8 +82,8 @@ export class RocketmqQueueStore implements QueueStore {
         await this.#topics.use(settings.defaultTopic, true);
         break;
       } catch (error) {
-        if (this.#isClosed || clock.monotonicMs() > endMs) throw error;
-        events.registryFailed('topics', messageOfError(error));
+        if (this.#isClosed) throw error;
+        events.waiting(settings.defaultTopic, messageOfError(error));
         await new Promise((resolve) => setTimeout(resolve, startAgainMs));
       }
     }
@@ -148,6 +150,11 @@ export class RocketmqQueueStore implements QueueStore {
     await this.#lightQueues.delete(lmq);
   }
 
+  /** Positions in RocketMQ's own keeping. */
+  get positions(): PositionMirror {
+    return this.#offsets;
+  }
+
   /** Every broker holds any number of light queues. */
   get holdsManyQueues(): boolean {
     return [...this.#brokers.all].every((broker) => broker.holdsManyQueues);
@@ -165,6 +172,7 @@ export class RocketmqQueueStore implements QueueStore {
     this.#isClosed = true;
     for (const timer of this.#timers) clearTimeout(timer);
     await this.#tails.stop();
+    this.#offsets.close();
     this.#outcomes.close();
     this.#sender.close();
     this.#brokers.close();

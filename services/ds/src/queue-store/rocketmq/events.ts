@@ -182,8 +182,16 @@ export class RocketmqStoreEvents {
     this.#warn('brokers', { reason }, 'the name servers do not say which brokers there are');
   }
 
+  waiting(topic: string, reason: string): void {
+    this.#warn('waiting', { topic, reason }, 'waiting for RocketMQ');
+  }
+
   registryFailed(what: string, reason: string): void {
-    this.#warn(`registry ${what}`, { what, reason }, 'the registry does not answer');
+    this.#warn(
+      `registry ${what}`,
+      { what, reason },
+      'what is shared with other ds nodes is not up to date',
+    );
   }
 
   topicNotCreated(topic: string, broker: string, reason: string): void {

@@ -139,17 +139,14 @@ export class LightQueues {
     );
   }
 
-  /** Those that may have something of any queue; what has left for good has not. */
+  /** Those that hold topics in use; what has left for good has nothing that can be read. */
   #holders(): Broker[] {
-    const { brokerGoneMs } = this.#options.settings;
     const placed = new Set<string>();
     for (const { name } of this.#topics.all) {
       const latest = this.#topics.placements.of(name).at(-1);
       for (const broker of Object.keys(latest?.queues ?? {})) placed.add(broker);
     }
-    return [...this.#brokers.all].filter(
-      (broker) => placed.has(broker.name) || (broker.missingMs < brokerGoneMs && broker.connection),
-    );
+    return [...this.#brokers.all].filter(({ name }) => placed.has(name));
   }
 
   async #range(broker: Broker, lmq: string, from: number, until: number): Promise<Reached> {

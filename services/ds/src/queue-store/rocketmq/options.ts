@@ -65,6 +65,8 @@ export interface RocketmqStoreOptions {
   /** With a `mayWrite` that asks for this ds's lease. */
   readonly client: RocketmqClient;
   readonly self: NodeId;
+  /** For the names of consumer groups; unset: those of Java nodes. */
+  readonly clusterId?: string;
   readonly nodes: LiveNodes;
   readonly ownership: Ownership;
   readonly records: Records;
