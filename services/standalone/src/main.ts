@@ -13,8 +13,9 @@ Commands:
   standalone   run the broker in one process (when no command is given)
   ds           run a dispatch node: it keeps messages and sessions, and cs nodes connect to it
   cs           run a connection node: clients connect to it, and it connects to ds; keeps no files
+  doctor       look at the settings, RocketMQ, Redis and the nodes of a cluster; 1: change something
   passwd       add, change, delete and list the users of a password file (see passwd --help)
-  --help       this text; after ds or cs, the settings that it reads
+  --help       this text; after ds, cs or doctor, the settings that it reads
   --version    the version
 `;
 
@@ -39,20 +40,25 @@ async function dispatch(args: readonly string[]): Promise<number | undefined> {
     const { runPasswd } = await import('@lmqtt/ds/auth/passwd');
     return runPasswd([...rest]);
   }
-  if (!isProgram(command)) {
+  const program = command === 'doctor' ? 'ds' : command;
+  if (!isProgram(program)) {
     throw new SettingsError(`${command}: there is no such command (see --help)`);
   }
   if (rest.includes('--help') || rest.includes('-h')) {
     const head = command === 'standalone' ? usage : `lmqtt ${command} [settings]\n`;
-    process.stdout.write(`${head}\n${settingsHelp}\n${helpText(command)}\n`);
+    process.stdout.write(`${head}\n${settingsHelp}\n${helpText(program)}\n`);
     return 0;
   }
   if (rest.includes('--version')) {
     process.stdout.write(`${version}\n`);
     return 0;
   }
+  if (command === 'doctor') {
+    const { runDoctor } = await import('./doctor.ts');
+    return runDoctor({ args: rest, environment: process.env });
+  }
   const { runProgram } = await import('./run-program.ts');
-  await runProgram(command, { args: rest, environment: process.env });
+  await runProgram(program, { args: rest, environment: process.env });
   return undefined;
 }
 

@@ -1,16 +1,6 @@
+import type { Finding } from '@lmqtt/common/finding';
 import type { RedisConnection } from './connection.ts';
 import { RedisRefused } from './failure.ts';
-
-/** One check of a server: a row of `doctor`, a line of the start. */
-export interface RedisFinding {
-  readonly name: string;
-  /** `warn`: it works, and less is promised or nobody could look. */
-  readonly state: 'ok' | 'warn' | 'wrong';
-  readonly found: string;
-  readonly wanted: string;
-  /** What to change; empty: nothing. */
-  readonly fix: string;
-}
 
 export interface RedisCheckOptions {
   /** REDIS_DURABILITY=strict: what may lose acknowledged writes is wrong, not a warning. */
@@ -40,7 +30,7 @@ const settings: readonly Wanted[] = [
 export async function checkRedis(
   connection: RedisConnection,
   { strict }: RedisCheckOptions,
-): Promise<RedisFinding[]> {
+): Promise<Finding[]> {
   const less = strict ? 'wrong' : 'warn';
   const findings = [await checkVersion(connection)];
   for (const wanted of settings) findings.push(await checkSetting(connection, wanted, less));
@@ -49,7 +39,7 @@ export async function checkRedis(
 }
 
 /** One line for all that is wrong; undefined: nothing is. */
-export function refusalOf(where: string, findings: readonly RedisFinding[]): string | undefined {
+export function refusalOf(where: string, findings: readonly Finding[]): string | undefined {
   const wrong = findings.filter(({ state }) => state === 'wrong');
   if (wrong.length === 0) return undefined;
   const list = wrong.map(({ name, found, fix }) => `${name} is ${found}: ${fix}`);
@@ -58,7 +48,7 @@ export function refusalOf(where: string, findings: readonly RedisFinding[]): str
   return `${where} is not safe for sessions: ${list.join('; ')}${instead}`;
 }
 
-async function checkVersion(connection: RedisConnection): Promise<RedisFinding> {
+async function checkVersion(connection: RedisConnection): Promise<Finding> {
   const name = versionName;
   const wanted = `${versionMin.join('.')} or newer`;
   const text = await asked(connection, 'INFO', 'server');
@@ -74,7 +64,7 @@ async function checkSetting(
   connection: RedisConnection,
   { name, value, why }: Wanted,
   less: 'wrong' | 'warn',
-): Promise<RedisFinding> {
+): Promise<Finding> {
   const reply = await asked(connection, 'CONFIG', 'GET', name);
   const found = Array.isArray(reply) ? reply[1] : undefined;
   if (typeof found !== 'string') return unknown(name, value, 'CONFIG GET');
@@ -83,7 +73,7 @@ async function checkSetting(
   return { name, state: less, found, wanted: value, fix };
 }
 
-function replicas(connection: RedisConnection): RedisFinding {
+function replicas(connection: RedisConnection): Finding {
   const count = connection.replicas;
   const mayFailOver = connection.kind !== 'single';
   const alone = count === 0 && mayFailOver;
@@ -111,7 +101,7 @@ async function asked(
   }
 }
 
-function unknown(name: string, wanted: string, command: string): RedisFinding {
+function unknown(name: string, wanted: string, command: string): Finding {
   const fix = `could not look: permit ${command} for this user, or see to it yourself`;
   return { name, state: 'warn', found: 'unknown', wanted, fix };
 }

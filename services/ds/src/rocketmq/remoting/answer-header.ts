@@ -40,6 +40,12 @@ export class AnswerHeader {
     return typeof remark === 'string' ? remark : undefined;
   }
 
+  /** Of the program that answers, as RocketMQ numbers its releases; 0: it does not say. */
+  get version(): number {
+    const value = this.#parsed === undefined ? this.#scanned('version') : this.#parsed['version'];
+    return typeof value === 'number' && Number.isSafeInteger(value) ? value : 0;
+  }
+
   /** A field of this one request. */
   field(name: string): string | undefined {
     if (this.#parsed === undefined) return this.#quoted(name);

@@ -3,6 +3,7 @@ import { type Answer, Connection } from './connection.ts';
 import type { ConnectionOptions } from './connection-options.ts';
 import { RemotingError } from './errors.ts';
 import { Outstanding } from './outstanding.ts';
+import { releaseOf } from './release.ts';
 import type { RemotingRequest } from './request.ts';
 import { brokerConfigRequest, settingsOf } from './requests/broker-config.ts';
 import { createTopicRequest, type NewTopic } from './requests/create-topic.ts';
@@ -125,6 +126,11 @@ export class BrokerConnection {
 
   async runtimeInfo(): Promise<ReadonlyMap<string, string>> {
     return tableOf((await this.#ask(runtimeInfoRequest)).body);
+  }
+
+  /** `5.5.0`; undefined where it does not say. Any answer tells it, also one that says no. */
+  async release(): Promise<string | undefined> {
+    return releaseOf((await this.#connection.ask(runtimeInfoRequest)).header.version);
   }
 
   async createTopic(topic: NewTopic): Promise<void> {

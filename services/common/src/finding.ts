@@ -1,0 +1,10 @@
+/** One check of what a cluster stands on: a row of `doctor`, a line of the start. */
+export interface Finding {
+  readonly name: string;
+  /** `warn`: it works, and less is promised or nobody could look. */
+  readonly state: 'ok' | 'warn' | 'wrong';
+  readonly found: string;
+  readonly wanted: string;
+  /** What to change; empty: nothing. */
+  readonly fix: string;
+}
