@@ -61,7 +61,7 @@ const areas = [
     ],
   },
 
-  ...['service', 'cluster-service', 'cluster-stores', 'open-auth'].map((file) => ({
+  ...['service', 'cluster-service', 'cluster-stores', 'cluster-checks', 'open-auth'].map((file) => ({
     name: 'ds/root',
     at: `services/ds/src/${file}.ts`,
     may: everything,
