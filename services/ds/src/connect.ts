@@ -146,6 +146,7 @@ async function claim(
   if (claimed.kind === 'held') return claimed;
   const { session: stored, epoch, present } = claimed;
   const session = new LiveSession(node, request.session, epoch, stored, request, principal);
+  session.comesBack = !present && !request.cleanStart;
   if (claimed.ended !== undefined) endSession(ports, claimed.ended);
   if (present) await cutBacklog(ports.limits, stored);
   node.connecting.delete(request.session);

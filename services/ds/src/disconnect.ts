@@ -7,6 +7,7 @@ import type { Holdings } from './holdings.ts';
 import type { LiveSession } from './live-session.ts';
 import type { OwedQueues } from './owed-queues.ts';
 import type { RetainedStore } from './retained-store/retained-store.ts';
+import type { SessionPositions } from './session-positions.ts';
 import type { SessionStore } from './session-store/session-store.ts';
 import type { StoredSession } from './session-store/stored-session.ts';
 
@@ -21,6 +22,8 @@ export interface DisconnectPorts {
   readonly live: Map<ClientId, LiveSession>;
   readonly nodes: Map<NodeId, CsNode>;
   readonly sessionExpirySMax: number;
+  /** Where positions are mirrored elsewhere. */
+  readonly positions?: SessionPositions;
   /** While the broker stops as planned: how long wills wait for their clients. */
   graceMs: number;
 }
@@ -65,10 +68,12 @@ export function takeOffNode(ports: DisconnectPorts, session: LiveSession): void 
     if (subscription.group === undefined) ports.holdings.disconnect(subscription, node);
   ports.groups.disconnect(session);
   ports.owed.disconnected(stored);
+  ports.positions?.disconnected(stored);
 }
 
 /** A session is no more: what it held is let go. */
 export function endSession(ports: DisconnectPorts, stored: StoredSession): void {
+  ports.positions?.ended(stored);
   for (const subscription of stored.subscriptions) {
     if (subscription.group === undefined) ports.holdings.remove(subscription, stored);
     else ports.groups.leave(stored, subscription);

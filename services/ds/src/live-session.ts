@@ -44,6 +44,9 @@ export class LiveSession {
   given = 0;
   givenMax = 0;
 
+  /** Its client says that it goes on, and the session store does not know it. */
+  comesBack = false;
+
   kicked = false;
   /** Its connection has ended; `ended`: and that is in the store. */
   closing = false;

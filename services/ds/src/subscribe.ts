@@ -11,12 +11,9 @@ import type { LiveSession } from './live-session.ts';
 import type { OwedQueues } from './owed-queues.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
 import type { Queue } from './routes.ts';
+import type { SessionPositions } from './session-positions.ts';
 import type { SessionStore } from './session-store/session-store.ts';
-import {
-  stateOf,
-  type StoredSession,
-  type StoredSubscription,
-} from './session-store/stored-session.ts';
+import { stateOf, type StoredSubscription } from './session-store/stored-session.ts';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 
 export interface SubscribePorts {
@@ -27,6 +24,7 @@ export interface SubscribePorts {
   readonly groups: Groups;
   readonly events: DsEvents;
   readonly subscriptionsMax: number;
+  readonly positions?: SessionPositions;
 }
 
 /** A filter that may be subscribed to. */
@@ -119,7 +117,7 @@ async function store(
   opened: { readonly id: GroupId }[],
 ): Promise<Map<string, StoredSubscription>> {
   const { stored, epoch } = session;
-  const made = await prepare(ports, stored, plans, queues, opened);
+  const made = await prepare(ports, session, plans, queues, opened);
   try {
     const kept = await ports.sessionStore.subscribe(stored, epoch, [...made.values()]);
     if (!kept || stored.removed) throw new Error('the session has ended');
@@ -155,27 +153,31 @@ function detach(
 /** The subscriptions to store; the last of several with one filter counts. */
 async function prepare(
   ports: SubscribePorts,
-  stored: StoredSession,
+  session: LiveSession,
   plans: Plan[],
   queues: Queue[],
   opened: { readonly id: GroupId }[],
 ): Promise<Map<string, StoredSubscription>> {
   const made = new Map<string, StoredSubscription>();
   // Together, since the store may wait for the disk before it says where a queue ends.
-  const ends = await Promise.all(
-    plans.map(({ group, known }, index) => {
+  const starts = await Promise.all(
+    plans.map(async ({ group, known }, index) => {
       const { id } = queues[index]!;
-      const starts = group === undefined && known?.queue !== id;
-      return starts ? ports.queueStore.ends(id) : Promise.resolve([]);
+      if (group !== undefined || known?.queue === id) return [];
+      const ends = await ports.queueStore.ends(id);
+      if (known === undefined && ports.positions !== undefined)
+        return ports.positions.startOf(session, id, ends);
+      return ends.map(({ partition, end }) => Cursor.at(partition, end));
     }),
   );
   for (const [index, { entry, group, known }] of plans.entries()) {
     const queue = queues[index]!;
-    const shared = group === undefined ? undefined : await ports.groups.open(group, queue, stored);
+    const shared =
+      group === undefined ? undefined : await ports.groups.open(group, queue, session.stored);
     if (shared !== undefined) opened.push(shared);
     const cursors =
       (known?.queue === queue.id ? known.cursors : made.get(entry.filter)?.cursors) ??
-      ends[index]!.map((one) => Cursor.at(one.partition, one.end));
+      starts[index]!;
     const subscription: StoredSubscription = {
       filter: entry.filter,
       options: entry.options,
@@ -209,6 +211,7 @@ interface UnsubscribePorts {
   readonly groups: Groups;
   readonly owed: OwedQueues;
   readonly events: DsEvents;
+  readonly positions?: SessionPositions;
 }
 
 /** UNSUBSCRIBE, 3.10.4: one reason code for each filter, when stored. */
@@ -230,6 +233,7 @@ export async function unsubscribe(
   const stored = ports.sessionStore.unsubscribe(session.stored, session.epoch, [...removed.keys()]);
   for (const subscription of removed.values()) {
     if (subscription.group !== undefined) ports.groups.leave(session.stored, subscription);
+    ports.positions?.unsubscribed(session.stored, subscription);
     detach(ports, session, subscription);
   }
   try {

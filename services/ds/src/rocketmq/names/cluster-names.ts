@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { QueueName } from '@lmqtt/common/ids';
+import type { ClientId, QueueName } from '@lmqtt/common/ids';
+import { hasSeparator } from '../message/separators.ts';
 import { lmqNameOf } from './lmq-name.ts';
 
 /** The cluster whose names are those of the Java nodes. */
@@ -25,4 +26,12 @@ export function clusterLmqName(clusterId: string, filter: QueueName): string {
 /** The RocketMQ topic for all that has none of its own. */
 export function clusterDefaultTopic(clusterId: string): string {
   return clusterId === plainCluster ? plainCluster : `${plainCluster}-${clusterId}`;
+}
+
+/** The consumer group of a client's positions. Groups of this form need not be created. */
+export function clusterGroupName(clusterId: string, clientId: ClientId): string {
+  const mark = clusterId === plainCluster ? prefix : `${prefix}##${clusterId}%`;
+  const name = mark + clientId;
+  if (Buffer.byteLength(name) <= nameBytesMax && !hasSeparator(name)) return name;
+  return `${mark}##${createHash('sha256').update(clientId).digest('hex')}`;
 }
