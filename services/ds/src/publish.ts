@@ -7,12 +7,15 @@ import type { AccessControl } from './auth/auth-provider.ts';
 import type { CsNode } from './cs-node.ts';
 import type { Outlet } from './outlet.ts';
 import type { DsEvents } from './events.ts';
+import { HeldLanes } from './held-lanes.ts';
 import type { LiveSession } from './live-session.ts';
 import type { Append, InboundId, Once, Outcome, QueueStore } from './queue-store/queue-store.ts';
 import type { RetainedStore } from './retained-store/retained-store.ts';
 import type { Route, Routes } from './routes.ts';
 
 const noQueues: readonly QueueId[] = [];
+/** How often the store is asked what became of a publish. */
+const outcomeAgainMs = 100;
 
 /** A publish on its way through the store. */
 class PendingAppend implements Append {
@@ -28,6 +31,8 @@ class PendingAppend implements Append {
   retained = false;
   /** The same QoS 2 publish, sent again before this one was stored: they share the answer. */
   repeats: Answer[] | undefined = undefined;
+  /** The same of a later connection, which goes to the store itself if this one may not. */
+  onAnswered: ((reasonCode: number) => void) | undefined = undefined;
   /** Of a will. */
   once: Once | undefined = undefined;
 
@@ -65,6 +70,7 @@ export class Publisher {
   /** Answers of this turn. */
   readonly #outgoing = new Map<Outlet, Publish[]>();
   readonly #openInbound = new Map<string, PendingAppend>();
+  readonly #held: HeldLanes<PendingAppend>;
 
   constructor(
     nodes: ReadonlyMap<NodeId, Outlet>,
@@ -86,6 +92,7 @@ export class Publisher {
     this.#queueQos0 = queueQos0;
     this.#retainedMax = retainedMax;
     this.#everything = everything;
+    this.#held = new HeldLanes((appends) => this.#append(appends));
   }
 
   publish(node: CsNode, batch: Publish[]): void {
@@ -121,13 +128,12 @@ export class Publisher {
           this.#answerNow(node, session, publish);
           continue;
         }
-        if (session.stored.intents.length > 0 && this.#seeksOutcome(node, session, publish, route))
-          continue;
         const open = this.#openInbound.get(nameOf(inbound));
-        if (open !== undefined) {
+        if (open?.inbound?.epoch === session.epoch) {
           (open.repeats ??= []).push(expect(node, session, publish));
           continue;
         }
+        if (this.#holds(node, session, publish, route, inbound, open)) continue;
       }
       if (route.queues.length === 0) publish.reasonCode = ReasonCode.noMatchingSubscribers;
       const answer = message.qos === 0 ? undefined : expect(node, session, publish);
@@ -137,7 +143,10 @@ export class Publisher {
     }
     this.#flush();
     this.#sendAll();
-    if (appends.length === 0) return;
+    if (appends.length > 0) this.#append(appends);
+  }
+
+  #append(appends: PendingAppend[]): void {
     this.#queueStore.append(appends, (answered) => this.#appended(answered as PendingAppend[]));
     for (const append of appends)
       if (append.message.retain && append.orderKey !== undefined) this.#retain(append);
@@ -257,42 +266,76 @@ export class Publisher {
     for (const node of this.#nodes.values()) node.flush();
   }
 
-  /** Another ds may have stored it, and nobody knows: the store is asked first. */
-  #seeksOutcome(node: CsNode, session: LiveSession, publish: Publish, route: Route): boolean {
-    const { packetId } = publish;
-    const { stored, clientId, epoch } = session;
-    if (!stored.intents.some((intent) => intent.packetId === packetId)) return false;
+  /**
+   * Whether it waits: an earlier connection of its session, here or at another ds, may have stored
+   * it, or something before it in its lane. `open`: such a one, which is on its way.
+   */
+  #holds(
+    node: CsNode,
+    session: LiveSession,
+    publish: Publish,
+    route: Route,
+    inbound: InboundId,
+    open: PendingAppend | undefined,
+  ): boolean {
+    const { stored, lane } = session;
+    const { packetId, message } = publish;
+    const isIntended = stored.intents.some((intent) => intent.packetId === packetId);
+    if (open === undefined && !isIntended && !this.#held.has(lane)) return false;
+    if (route.queues.length === 0) publish.reasonCode = ReasonCode.noMatchingSubscribers;
     const answer = expect(node, session, publish);
-    const settle = (outcome: Outcome): void => {
-      stored.intents = stored.intents.filter((intent) => intent.packetId !== packetId);
-      if (outcome === 'not stored') {
-        const inbound = { clientId, epoch, packetId };
-        const { message } = publish;
-        const append = new PendingAppend(message, route.queueIds, session.lane, inbound, answer);
-        this.#openInbound.set(nameOf(inbound), append);
-        this.#queueStore.append([append], (answered) =>
-          this.#appended(answered as PendingAppend[]),
-        );
-        return;
-      }
-      if (outcome === 'stored') stored.addInbound(packetId);
-      else publish.reasonCode = ReasonCode.unspecifiedError;
-      this.#answered(answer);
-      this.#sendAll();
-    };
-    this.#queueStore.outcome(clientId, epoch, packetId).then(settle, (error: unknown) => {
-      this.#events.unexpected('outcome of a publish', error);
-      publish.reasonCode = ReasonCode.unspecifiedError;
-      this.#answered(answer);
-      this.#sendAll();
-    });
+    const append = new PendingAppend(message, route.queueIds, lane, inbound, answer);
+    this.#openInbound.set(nameOf(inbound), append);
+    if (open !== undefined) {
+      const settle = this.#held.hold(append);
+      open.onAnswered = (reasonCode) => {
+        const isOurs = reasonCode === ReasonCode.sessionTakenOver;
+        if (!isOurs) this.#settled(append, reasonCode);
+        settle(isOurs ? 'goes' : 'over');
+      };
+    } else if (isIntended) void this.#seekOutcome(node, session, append);
+    else this.#held.follow(append);
     return true;
+  }
+
+  /** Nobody knows what became of it: the store is asked until it does, or nobody waits any more. */
+  async #seekOutcome(node: CsNode, session: LiveSession, append: PendingAppend): Promise<void> {
+    const settle = this.#held.hold(append);
+    const { stored, clientId, epoch } = session;
+    const packetId = append.inbound!.packetId;
+    const isLive = (): boolean => node.sessions.get(session.handle) === session;
+    let outcome: Outcome = 'unknown';
+    while (isLive()) {
+      try {
+        outcome = await this.#queueStore.outcome(clientId, epoch, packetId);
+      } catch (error) {
+        this.#events.unexpected('outcome of a publish', error);
+      }
+      if (outcome !== 'unknown') break;
+      await new Promise((resolve) => setTimeout(resolve, outcomeAgainMs));
+    }
+    if (outcome !== 'unknown')
+      stored.intents = stored.intents.filter((intent) => intent.packetId !== packetId);
+    if (outcome === 'not stored') {
+      settle('goes');
+      return;
+    }
+    this.#settled(append, outcome === 'stored' ? 0 : ReasonCode.sessionTakenOver);
+    settle('over');
+  }
+
+  /** It need not go to the store. */
+  #settled(append: PendingAppend, reasonCode: number): void {
+    append.reasonCode = reasonCode;
+    append.retained = true;
+    this.#appended([append]);
   }
 
   #appended(appends: PendingAppend[]): void {
     for (const append of appends) {
       const { answer, inbound, reasonCode } = append;
-      if (inbound !== undefined) this.#openInbound.delete(nameOf(inbound));
+      if (inbound !== undefined && this.#openInbound.get(nameOf(inbound)) === append)
+        this.#openInbound.delete(nameOf(inbound));
       for (const repeat of append.repeats ?? []) {
         repeat.publish.reasonCode = reasonCode;
         this.#answered(repeat);
@@ -306,6 +349,7 @@ export class Publisher {
         if (append.message.retain && !append.retained) this.#retain(append);
       }
       if (answer !== undefined) this.#answered(answer);
+      append.onAnswered?.(reasonCode);
     }
     this.#sendAll();
   }
