@@ -102,6 +102,7 @@ void describe('two ds and two cs', requireRedis(), () => {
             leave: () => {},
             write: () => {},
             credit: () => {},
+            stop: () => Promise.resolve(),
           }),
           failure: null,
           close: () => {

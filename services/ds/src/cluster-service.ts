@@ -45,7 +45,7 @@ export interface ClusterStores {
   dropPlace(place: string): Promise<void>;
   /** Each second: what is old goes, figures are read again. */
   sweepRetained(): Promise<void>;
-  groups(ports: GroupsPorts): Groups;
+  groups(ports: GroupsPorts): StoppedGroups;
   /** What keeps it from working; null: nothing. */
   readonly failure: string | null;
   close(): Promise<void>;
@@ -59,7 +59,12 @@ export interface GroupsPorts {
   /** By cs: where its assignments go. */
   readonly outlets: ReadonlyMap<NodeId, Outlet>;
   readonly nodes: ReadonlyMap<NodeId, CsNode>;
+  readonly events: DsEvents;
+  readonly clock: Clock;
 }
+
+/** `stop`: while this ds still is one of the cluster. */
+export type StoppedGroups = Groups & { stop(): Promise<void> };
 
 export interface ClusterDsOptions {
   readonly settings: Settings;
@@ -114,7 +119,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
   const { registry, sessionStore, retained, queueStore } = stores;
   const holdings = new ClusterHoldings(routes, registry.routeLog, (name) => stores.placeOf(name));
   const owed = new ClusterOwedQueues(holdings);
-  const groups = stores.groups({ holdings, routes, live, outlets, nodes });
+  const groups = stores.groups({ holdings, routes, live, outlets, nodes, events, clock });
   const publisher = new Publisher(
     nodes,
     auth.provider,
@@ -267,6 +272,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
         sessionStore.commit(resolve);
         setTimeout(resolve, stopWaitMs).unref();
       });
+      await groups.stop();
       await registry.nodes.stop();
       await stores.close();
       auth.close();

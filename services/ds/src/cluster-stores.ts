@@ -4,12 +4,11 @@ import type { Clock } from '@lmqtt/common/clock';
 import { nodeId } from '@lmqtt/common/ids';
 import type { Logs } from '@lmqtt/common/log';
 import type { Metrics } from '@lmqtt/common/metrics';
-import { ReasonCode } from '@lmqtt/common/reason-code';
-import { StoreFailure } from '@lmqtt/common/store-failure';
 import { SettingsError } from '@lmqtt/common/settings/parse';
 import type { Settings } from '@lmqtt/common/settings/row';
 import type { ClusterStores } from './cluster-service.ts';
-import type { Groups } from './groups.ts';
+import { ClusterGroups } from './cluster-groups/cluster-groups.ts';
+import { RedisGroupStore } from './group-store/redis.ts';
 import { defaultStoreSettings } from './queue-store/rocketmq/options.ts';
 import { RocketmqStoreEvents } from './queue-store/rocketmq/events.ts';
 import { RocketmqQueueStore } from './queue-store/rocketmq.ts';
@@ -24,6 +23,7 @@ import { clusterDefaultTopic, clusterLmqName } from './rocketmq/names/cluster-na
 import { RocketmqClient } from './rocketmq/remoting/client.ts';
 import { RecordedRemotingEvents } from './rocketmq/remoting/recorded-events.ts';
 import type { Routes } from './routes.ts';
+import { RedisAbsentMembers } from './session-store/redis-absent-members.ts';
 import { RedisSessionStore } from './session-store/redis.ts';
 
 export interface ClusterStoresOptions {
@@ -33,34 +33,6 @@ export interface ClusterStoresOptions {
   readonly clock: Clock;
   /** Aborted when it is to stop before everything is there. */
   readonly stopping: AbortSignal;
-}
-
-/** Until groups have a home in a cluster. */
-class NoGroups implements Groups {
-  readonly count = 0;
-
-  open(): Promise<never> {
-    const reasonCode = ReasonCode.sharedSubscriptionsNotSupported;
-    return Promise.reject(new StoreFailure('shared subscriptions are not there yet', reasonCode));
-  }
-
-  unpin(): void {}
-
-  has(): boolean {
-    return false;
-  }
-
-  join(): void {}
-
-  restoreOut(): void {}
-
-  disconnect(): void {}
-
-  leave(): void {}
-
-  write(): void {}
-
-  credit(): void {}
 }
 
 /** Wrong settings of a server are not waited for. */
@@ -146,7 +118,19 @@ export async function openClusterStores(
       start: () => queueStore.start(),
       dropPlace: (place) => queueStore.dropPlace(place),
       sweepRetained: async () => retained.sweep(),
-      groups: () => new NoGroups(),
+      groups: (ports) =>
+        new ClusterGroups({
+          ...ports,
+          self,
+          groupStore: new RedisGroupStore(redis, keys),
+          absentMembers: new RedisAbsentMembers(redis, keys),
+          ownership: registry.ownership,
+          inbox,
+          nodes,
+          routeLog: registry.routeLog,
+          queueStore,
+          readMessages: settings.readBatch,
+        }),
       get failure() {
         if (!redis.up) return `no Redis: ${redis.reason}`;
         if (clock.monotonicMs() >= nodes.leaseEndsMs) return 'the lease of this ds has ended';

@@ -177,6 +177,12 @@ export class DsEvents {
     this.#logs.shared.info({ group }, 'QoS 2 message of a lost member given up');
   }
 
+  /** QoS 0, on its way to the ds that owns the group: too many wait. */
+  groupMessageDropped(group: string): void {
+    this.#dropped['queue limit'] += 1;
+    this.#logs.shared.debug({ group }, 'QoS 0 message dropped');
+  }
+
   groupReadFailed(group: StoredGroup, error: unknown): void {
     this.#logs.shared.error({ group: group.name, err: error }, 'queue not read');
   }

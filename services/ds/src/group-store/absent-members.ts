@@ -1,4 +1,4 @@
-import type { ClientId, Epoch, GroupId } from '@lmqtt/common/ids';
+import type { ClientId, Epoch, GroupId, NodeId } from '@lmqtt/common/ids';
 
 /** What a member has sent and not completed. */
 export interface MemberOut {
@@ -12,6 +12,8 @@ export interface MemberOut {
 export interface MemberState {
   readonly epoch: Epoch;
   readonly connected: boolean;
+  /** The ds where it is or was connected. */
+  readonly home: NodeId | undefined;
   /** It is stored with a subscription of the group; of one that ends with its connection: it may. */
   readonly subscribed: boolean;
   readonly outs: readonly MemberOut[];

@@ -37,6 +37,11 @@ export interface Entry {
   readonly cursors: readonly Cursor[] | undefined;
 }
 
+/** What a group is called where it is owned; how far it has come is its text. */
+export function groupThing(group: GroupId): string {
+  return `group ${group}`;
+}
+
 /**
  * Shared groups of a cluster: which there are, who is a member, what of them is done.
  *

@@ -5,12 +5,13 @@ import { StoreFailure } from '@lmqtt/common/store-failure';
 import type { RedisConnection, Reply } from '../redis/connection.ts';
 import type { RedisKeys } from '../redis/keys.ts';
 import { loadScript, type Script } from '../redis/script.ts';
-import type {
-  ClusterGroupStore,
-  Entered,
-  Entry,
-  GroupPlace,
-  LoadedGroup,
+import {
+  type ClusterGroupStore,
+  type Entered,
+  type Entry,
+  type GroupPlace,
+  groupThing,
+  type LoadedGroup,
 } from './cluster-group-store.ts';
 
 const retryMs = 200;
@@ -22,11 +23,6 @@ const scripts = {
   done: load('done'),
   load: load('load'),
 } as const;
-
-/** What a group is called where it is owned. */
-export function thingOf(group: GroupId): string {
-  return `group ${group}`;
-}
 
 /**
  * Groups in the registry's slot: a hash of identifiers by name, for each group a hash, a hash of
@@ -67,7 +63,7 @@ export class RedisGroupStore implements ClusterGroupStore {
       this.#keys.registry('owners'),
       this.#keys.registry('texts'),
     ];
-    const args = [String(group), member, epoch, thingOf(group)];
+    const args = [String(group), member, epoch, groupThing(group)];
     return (await this.#call(this.#redis.callDurable(scripts.leave, keys, args))) === 1;
   }
 

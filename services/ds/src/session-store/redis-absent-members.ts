@@ -1,13 +1,20 @@
-import type { ClientId, Epoch, GroupId } from '@lmqtt/common/ids';
+import { type ClientId, type Epoch, type GroupId, type NodeId, nodeId } from '@lmqtt/common/ids';
 import type { AbsentMembers, MemberOut, MemberState } from '../group-store/absent-members.ts';
-import type { RedisConnection } from '../redis/connection.ts';
+import type { RedisConnection, Reply } from '../redis/connection.ts';
 import type { RedisKeys } from '../redis/keys.ts';
 import { loadScript } from '../redis/script.ts';
 import { unavailable } from './redis-attempts.ts';
-import { list, sessionOfRecord } from './redis-fields.ts';
+import { list, sessionOfRecord, text } from './redis-fields.ts';
 import { SessionKeys } from './redis-keys.ts';
 
 const takeOut = loadScript(import.meta.dirname, 'redis-take-out');
+
+/** The ds whose writes are taken. */
+function homeOf(record: Reply[]): NodeId | undefined {
+  for (let at = 0; at < record.length; at += 2)
+    if (record[at] === 'H') return nodeId(text(record[at + 1]));
+  return undefined;
+}
 
 /** Members as their sessions are stored in Redis. */
 export class RedisAbsentMembers implements AbsentMembers {
@@ -24,7 +31,8 @@ export class RedisAbsentMembers implements AbsentMembers {
     const reply = await this.#redis.command('HGETALL', key).catch((error: unknown) => {
       throw unavailable('a member of a group cannot be read', error);
     });
-    const session = sessionOfRecord(member, list(reply));
+    const record = list(reply);
+    const session = sessionOfRecord(member, record);
     if (session === undefined) return undefined;
     const outs: MemberOut[] = [];
     for (const { packetId, qos, place } of session.outbound) {
@@ -33,7 +41,7 @@ export class RedisAbsentMembers implements AbsentMembers {
     }
     const { epoch, connected, persistent, subscriptions } = session;
     const subscribed = !persistent || subscriptions.some((one) => one.group === group);
-    return { epoch, connected, subscribed, outs };
+    return { epoch, connected, home: homeOf(record), subscribed, outs };
   }
 
   async takeOut(member: ClientId, epoch: Epoch, packetIds: readonly number[]): Promise<boolean> {
