@@ -60,6 +60,11 @@ export interface Link {
    */
   write(batch: SessionWrite[], durable?: () => void): boolean;
   /**
+   * Of a link to several ds: a batch by where its sessions live. Written one by one, none waits for
+   * a ds that is not its own, and each session hears of its writes in their order.
+   */
+  split?(batch: SessionWrite[]): SessionWrite[][];
+  /**
    * How many stored messages of shared groups the session takes, counted since it was claimed or
    * presented: those that it was given and how many more it takes now. Never less than before.
    */

@@ -108,6 +108,7 @@ export class CsNode implements LinkedNode, ClientNode {
     this.turn = new Turn({
       publish: (batch) => link.publish(batch),
       write: (batch, durable) => link.write(batch, durable),
+      split: (batch) => link.split?.(batch) ?? [batch],
       beforeWrites: () => this.reports.beforeWrites(),
       beforeOutput: () => leaseGate.look(),
       ended: () => this.feeds.release(),

@@ -1,4 +1,5 @@
 import type { Message } from '@lmqtt/common/message';
+import type { SessionHandle } from '@lmqtt/common/ids';
 import type { Publish, SessionWrite } from '@lmqtt/proto/link';
 import type { OutboundSession } from './session/outbound-session.ts';
 
@@ -10,12 +11,19 @@ export interface Flushed {
 export interface TurnTargets {
   publish(batch: Publish[]): void;
   write(batch: SessionWrite[], durable?: () => void): void;
+  /** Parts of a batch that become durable one without the other, each with all of its sessions. */
+  split(batch: SessionWrite[]): SessionWrite[][];
   /** Before writes leave: last chance to add to them. */
   beforeWrites(): void;
   /** Before bytes leave: last look at whether they may. */
   beforeOutput(): void;
   /** Everything was sent. */
   ended(): void;
+}
+
+interface Waiting {
+  readonly session: SessionHandle;
+  readonly stored: () => void;
 }
 
 /**
@@ -32,7 +40,7 @@ export class Turn {
   private readonly targets: TurnTargets;
   private publishes: Publish[] = [];
   private writes: SessionWrite[] = [];
-  private waiting: (() => void)[] = [];
+  private waiting: Waiting[] = [];
   private sessions: OutboundSession[] = [];
   private outputs: Flushed[] = [];
   private scheduled = false;
@@ -55,7 +63,7 @@ export class Turn {
 
   writeDurably(write: SessionWrite, then: () => void): void {
     this.writes.push(write);
-    this.waiting.push(then);
+    this.waiting.push({ session: write.session, stored: then });
     if (!this.scheduled) this.begin();
   }
 
@@ -93,8 +101,24 @@ export class Turn {
       return;
     }
     this.waiting = [];
+    const parts = this.targets.split(writes);
+    if (parts.length === 1) this.writeDurablyNow(writes, waiting);
+    else {
+      for (const part of parts) {
+        const sessions = new Set(part.map(({ session }) => session));
+        const own = waiting.filter(({ session }) => sessions.has(session));
+        this.writeDurablyNow(part, own);
+      }
+    }
+  }
+
+  private writeDurablyNow(writes: SessionWrite[], waiting: readonly Waiting[]): void {
+    if (waiting.length === 0) {
+      this.targets.write(writes);
+      return;
+    }
     this.targets.write(writes, () => {
-      for (const then of waiting) then();
+      for (const { stored } of waiting) stored();
     });
   }
 

@@ -126,6 +126,10 @@ test('a batch with sessions of two lanes: each part in its order, durable when b
   writeDurable(two.exchange, [1, 2], [3]);
   await linked.link.subscribe(b, []);
   assert.deepEqual(came, ['both', 'one fenced']);
+
+  const parts = link.split?.([releaseOf(b), releaseOf(a), releaseOf(b)]);
+  assert.deepEqual(parts, [[releaseOf(b), releaseOf(b)], [releaseOf(a)]]);
+  assert.equal(link.split?.([releaseOf(a), releaseOf(a)]).length, 1);
 });
 
 test('pushes come from any ds', async (t) => {

@@ -210,6 +210,20 @@ test('QoS 2 of a stored session: nothing is sent before its identifier is durabl
   assert.equal(session.cursorOf(queueId(1), 0)?.position, 1);
 });
 
+test('[MQTT-4.6.0-1] QoS 1 behind a QoS 2 that is being stored waits for it, and for itself', async () => {
+  const messages = ([1, 2, 1, 1] as const).map((qos, n) => stored(String(n), qos, [[1, n, n - 1]]));
+  const { session, sent, durable, run } = setUp({ messages, persistent: true });
+  session.subscribe(subscription('t', 1, 2));
+  await run();
+  const texts = (): string[] => sent.map(({ text }) => text);
+  assert.deepEqual(texts(), ['0']);
+  assert.equal(durable.length, 3);
+  assert.equal(puback(session, 3, false), 'wrong');
+  for (const stored of durable.splice(0)) stored();
+  assert.deepEqual(texts(), ['0', '1', '2', '3']);
+  assert.equal(puback(session, 3, false), 'ok');
+});
+
 test('[MQTT-4.4.0-1] after a reconnect: original identifiers, DUP, in order, then what is new', async () => {
   const messages = [0, 1, 2, 3, 4].map((n) => stored(String(n), 1, [[1, n, n - 1]]));
   const { session, sent, run } = setUp({ messages, persistent: true });

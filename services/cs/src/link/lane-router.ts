@@ -158,6 +158,12 @@ export class LaneRouter implements Link {
     if (ended.length > 0) this.onPublished(ended);
   }
 
+  split(batch: SessionWrite[]): SessionWrite[][] {
+    const { bySession } = this.lanes;
+    if (laneOfAll(batch, bySession) !== undefined) return [batch];
+    return [...partsOf(batch, bySession).values()];
+  }
+
   write(batch: SessionWrite[], durable?: () => void): boolean {
     const { bySession } = this.lanes;
     const only = laneOfAll(batch, bySession);

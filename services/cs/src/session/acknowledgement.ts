@@ -8,7 +8,7 @@ export type Fit = 'ok' | 'unknown' | 'wrong';
 export function puback(session: OutboundSession, packetId: number, failed: boolean): Fit {
   const inflight = session.window.get(packetId);
   if (inflight === undefined) return 'unknown';
-  if (inflight.qos !== 1) return 'wrong';
+  if (inflight.qos !== 1 || inflight.state === 'storing') return 'wrong';
   complete(session, inflight, failed);
   return 'ok';
 }

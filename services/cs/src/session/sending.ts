@@ -11,7 +11,8 @@ import type { Origin } from './window.ts';
  * Invariants
  * - At most `window.size` messages are in flight: `putInFlight` only where there `hasRoom`.
  * - QoS 2 of a persistent session: identifier and place are durable before the first PUBLISH, so
- *   that neither is ever sent twice with another meaning.
+ *   that neither is ever sent twice with another meaning. QoS 1 behind it waits with it: what goes
+ *   out again is in the order of the first sending.
  */
 
 /** Whether one more message may be in flight; where it may not, that is counted. */
@@ -54,13 +55,13 @@ export function putInFlight(
   const { window } = session;
   const packetId = window.nextPacketId();
   const sequence = window.nextSequence();
-  const state = qos === 2 && session.persistent ? 'storing' : 'sent';
+  const state = session.persistent && (qos === 2 || window.storing > 0) ? 'storing' : 'sent';
   const inflight = new Inflight(packetId, qos, sequence, place, offset, origin, filter, state);
   window.add(inflight);
   return inflight;
 }
 
-/** Stores the identifier and sends; at QoS 2 in this order, at QoS 1 without waiting. */
+/** Stores the identifier and sends; at QoS 2 in this order, at QoS 1 without waiting for that. */
 export function send(
   session: OutboundSession,
   inflight: Inflight,
@@ -69,7 +70,7 @@ export function send(
   identifiers: readonly number[] | undefined,
 ): void {
   const { packetId, qos, sequence, place, filter } = inflight;
-  const { handle, persistent, node } = session;
+  const { handle, persistent, node, window } = session;
   if (place === undefined || (!persistent && place.kind !== 'group')) {
     transmit(session, inflight, message, false, retain, identifiers);
     return;
@@ -83,12 +84,14 @@ export function send(
     place,
     filter,
   } as const;
-  if (qos === 1 || !persistent) {
+  if (inflight.state !== 'storing') {
     node.journal.write(write);
     transmit(session, inflight, message, false, retain, identifiers);
     return;
   }
+  window.storing += 1;
   node.journal.writeDurably(write, () => {
+    window.storing -= 1;
     if (session.closed) return;
     inflight.state = 'sent';
     transmit(session, inflight, message, false, retain, identifiers);

@@ -63,6 +63,8 @@ const slotsMin = 8;
 export class Window {
   /** The client's receive maximum or ours, whichever is less. */
   readonly size: number;
+  /** Of those in flight, how many wait until their identifiers are stored. */
+  storing = 0;
   private slots: (Inflight | undefined)[] | undefined = undefined;
   /** Of the table that was let go last: a client that takes bursts needs as many again. */
   private slotsBefore = slotsMin;
