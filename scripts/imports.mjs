@@ -61,11 +61,13 @@ const areas = [
     ],
   },
 
-  ...['service', 'cluster-service', 'cluster-stores', 'cluster-checks', 'open-auth'].map((file) => ({
-    name: 'ds/root',
-    at: `services/ds/src/${file}.ts`,
-    may: everything,
-  })),
+  ...['service', 'cluster-service', 'cluster-stores', 'cluster-checks', 'open-auth'].map(
+    (file) => ({
+      name: 'ds/root',
+      at: `services/ds/src/${file}.ts`,
+      may: everything,
+    }),
+  ),
   { name: 'ds/journal', at: 'services/ds/src/journal/', may: ['common'] },
   { name: 'ds/auth', at: 'services/ds/src/auth/', may: ['common', 'proto'] },
   { name: 'ds/redis', at: 'services/ds/src/redis/', may: ['common'] },
@@ -84,7 +86,7 @@ const areas = [
   {
     name: 'ds/cluster-groups',
     at: 'services/ds/src/cluster-groups/',
-    may: ['common', 'proto', 'ds/top', 'ds/ports'],
+    may: ['common', 'proto', 'ds/top', 'ds/group-store', 'ds/session-store', 'ds/ports'],
   },
   {
     name: 'ds/top',
