@@ -27,6 +27,11 @@ describe('command line of the bench of the cluster', () => {
     assert.equal(options.seconds, 2);
   });
 
+  it('takes settings of the nodes', () => {
+    const options = readClusterOptions(['--set', 'LANE_WINDOW=8', '--set', 'A=b=c'], names);
+    assert.deepEqual(options.settings, { LANE_WINDOW: '8', A: 'b=c' });
+  });
+
   for (const args of [
     ['--row', 'pairs'],
     ['--threads', '2'],
@@ -35,6 +40,7 @@ describe('command line of the bench of the cluster', () => {
     ['--profile', 'broker'],
     ['--seconds', '0'],
     ['--sessions', '2000000'],
+    ['--set', 'LANE_WINDOW'],
   ]) {
     it(`refuses ${args.join(' ')}`, () => {
       assert.throws(() => readClusterOptions(args, names), UsageError);

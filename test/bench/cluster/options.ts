@@ -24,6 +24,8 @@ export interface ClusterOptions {
   readonly rounds: number;
   readonly sessions: number;
   readonly shape: ClusterShape;
+  /** Of our nodes, over those of the row. */
+  readonly settings: Readonly<Record<string, string>>;
   readonly profile: ProfiledNode | undefined;
   readonly json: string | undefined;
   readonly help: boolean;
@@ -38,6 +40,7 @@ export const usage = `npm run bench:cluster -- [options]
   --rounds N      runs of a row; the median is judged (1)
   --sessions N    of the row sessions-100k (100000)
   --shape S       cluster; or split: a ds on its own disk, without RocketMQ and Redis (cluster)
+  --set NAME=V    a setting of our nodes; may be given several times
   --profile P     a processor profile of cs or ds; it slows that process
   --json FILE     all figures of all runs`;
 
@@ -55,6 +58,12 @@ function oneOf<T extends string>(text: string, flag: string, choices: readonly T
   throw new UsageError(`--${flag} ${text}: must be ${choices.join(' or ')}`);
 }
 
+function settingOf(text: string): readonly [string, string] {
+  const [, name = '', value = ''] = /^([A-Z_0-9]+)=(.*)$/.exec(text) ?? [];
+  if (name === '') throw new UsageError(`--set ${text}: must be NAME=VALUE`);
+  return [name, value];
+}
+
 export function readClusterOptions(
   args: readonly string[],
   rowNames: readonly string[],
@@ -70,6 +79,7 @@ export function readClusterOptions(
       rounds: { type: 'string', default: '1' },
       sessions: { type: 'string', default: '100000' },
       shape: { type: 'string', default: 'cluster' },
+      set: { type: 'string', multiple: true, default: [] },
       profile: { type: 'string' },
       json: { type: 'string' },
       help: { type: 'boolean', default: false },
@@ -94,6 +104,7 @@ export function readClusterOptions(
     rounds: Math.round(numberOf(values.rounds, 'rounds')),
     sessions: Math.round(numberOf(values.sessions, 'sessions')),
     shape: oneOf(values.shape, 'shape', shapes),
+    settings: Object.fromEntries(values.set.map(settingOf)),
     profile: profile === undefined ? undefined : oneOf(profile, 'profile', profiledNodes),
     json: values.json,
     help: values.help,

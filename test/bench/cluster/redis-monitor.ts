@@ -1,17 +1,19 @@
 // Which commands Redis gets, as MONITOR tells them: one line each with its time and its first
 // arguments. What scripts do inside is told as well and left out. Redis is slower meanwhile, so
 // this is for runs in which commands are counted and nothing is timed.
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
 
 import { scripts as registryScripts } from '@lmqtt/ds/registry/registry-scripts';
-import { scripts as sessionScripts } from '@lmqtt/ds/session-store/redis-scripts';
 
 export interface RedisCounts {
   /** Without the renewals of leases. */
   readonly commands: number;
   readonly leases: number;
-  /** `session write`, `registry change`, `PING`: the most frequent first. */
+  /** `session-store/redis-write`, `registry/change`, `PING`: the most frequent first. */
   readonly byName: Readonly<Record<string, number>>;
 }
 
@@ -24,13 +26,24 @@ interface Seen {
 const line = /^\+(\d+\.\d+) \[\d+ (\S+)\] "(\w+)"(?: "([^"]*)")?/;
 const scriptCalls: ReadonlySet<string> = new Set(['EVALSHA', 'FCALL']);
 
+const sources = join(import.meta.dirname, '../../../../services/ds/src');
+
+/** Of those that are sent as they are: `session-store/redis-write`. The registry's are composed. */
+function scriptFiles(): (readonly [string, string])[] {
+  const files = readdirSync(sources, { recursive: true, encoding: 'utf8' });
+  return files
+    .filter((file) => file.endsWith('.lua'))
+    .map((file) => {
+      const sha1 = createHash('sha1').update(readFileSync(join(sources, file)));
+      return [sha1.digest('hex'), file.slice(0, -'.lua'.length)] as const;
+    });
+}
+
 const nameBySha = new Map<string, string>([
-  ...Object.values(registryScripts).map(({ name, sha1 }) => [sha1, `registry ${name}`] as const),
-  ...Object.values(sessionScripts).map(
-    ({ name, sha1 }) => [sha1, name.replace('redis-', 'session ')] as const,
-  ),
+  ...scriptFiles(),
+  ...Object.values(registryScripts).map(({ name, sha1 }) => [sha1, `registry/${name}`] as const),
 ]);
-const leaseName = 'registry renew';
+const leaseName = 'registry/renew';
 
 function nameOf(command: string, argument: string): string {
   const name = command.toUpperCase();

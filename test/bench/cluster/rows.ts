@@ -70,6 +70,7 @@ function openLoop(perSecond: number): Row {
 }
 
 const connectsAtOnce = 64;
+const untimedLimitMs = 300_000;
 const backlogMessages = 200_000;
 const manyQueued = { MAX_QUEUED_MESSAGES: '2000000', MAX_QUEUED_BYTES: '2g' };
 
@@ -136,6 +137,7 @@ export function rowsWith(sessions: number): readonly Row[] {
       title: '10,000 clients dropped and back at once',
       unit: 'connects/s',
       openFiles: 12_000,
+      limitMs: untimedLimitMs,
       work: () => ({ kind: 'storm', clients: 10_000 }),
       goals: allInWithin(10),
     },
@@ -144,6 +146,7 @@ export function rowsWith(sessions: number): readonly Row[] {
       title: 'memory, fresh and with 5,000 connections and subscriptions',
       unit: 'set-ups/s',
       openFiles: 7000,
+      limitMs: untimedLimitMs,
       work: () => ({ kind: 'idle', connections: 5000, firstConnections: 0, settleMs: 5000 }),
       goals: memoryAtMost(180, 250),
     },
@@ -151,6 +154,7 @@ export function rowsWith(sessions: number): readonly Row[] {
       name: 'idle',
       title: '1,000 idle connections with one subscription each',
       unit: 'set-ups/s',
+      limitMs: untimedLimitMs,
       work: () => ({ kind: 'idle', connections: 1000, settleMs: 10_000, idleMs: 10_000 }),
       goals: [idleAtMost(0.03)],
     },
@@ -159,7 +163,7 @@ export function rowsWith(sessions: number): readonly Row[] {
       title: 'backlog of 200,000 messages of one session',
       unit: 'msg/s',
       settings: manyQueued,
-      limitMs: 300_000,
+      limitMs: untimedLimitMs,
       work: () => ({ kind: 'backlog', messages: backlogMessages, receiveMaximum: 1000 }),
       bare: () => ({ kind: 'pulls', messages: backlogMessages, outstanding: 4 }),
       goals: [ofBareAtLeast(0.6), inOrder],
@@ -169,6 +173,7 @@ export function rowsWith(sessions: number): readonly Row[] {
       title: 'Redis commands per new persistent session with one subscription',
       unit: 'set-ups/s',
       countsRedis: true,
+      limitMs: untimedLimitMs,
       work: () => ({ kind: 'idle', connections: 1000, persistent: true, settleMs: 2000 }),
       goals: [redisCommandsAtMost(10, 1, 'session')],
     },

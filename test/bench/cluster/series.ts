@@ -9,6 +9,7 @@ import { ask, generate } from '../generator.ts';
 import type { Outcome } from '../job.ts';
 import { profileText } from '../profile.ts';
 import { write } from '../report.ts';
+import { faultText } from '../results.ts';
 import type { BareFigures, BareJob, BareWork } from './bare-job.ts';
 import type { Condition } from './condition.ts';
 import { type Nodes, startNodes } from './nodes.ts';
@@ -95,8 +96,9 @@ export class ClusterSeries {
   async #ours(
     stores: Stores | undefined,
   ): Promise<{ readonly outcome: Outcome; readonly redis: RedisCounts | undefined }> {
-    const { cs = 1, settings = {}, limitMs = runLimitMs, countsRedis = false } = this.#row;
+    const { cs = 1, limitMs = runLimitMs, countsRedis = false } = this.#row;
     const { profile, seconds } = this.#options;
+    const settings = { ...this.#row.settings, ...this.#options.settings };
     const dir = mkdtempSync(join(tmpdir(), 'lmqtt-profile-'));
     const beginMs = performance.now();
     const nodes = await startNodes({
@@ -111,6 +113,7 @@ export class ClusterSeries {
       const work = this.#row.work({ warmMs, measureMs });
       const job = { work, target: nodes.target };
       const outcome = await this.#withLogs(nodes, generate(job, limitMs + measureMs));
+      if (faultText(outcome) !== undefined) write(nodes.logs());
       const { startedMs } = outcome;
       const redis = monitor?.between(startedMs, startedMs + outcome.seconds * 1000);
       return { outcome, redis };
