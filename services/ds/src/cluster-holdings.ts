@@ -1,12 +1,27 @@
-import { csOfLane, type NodeId, type QueueId, type QueueName } from '@lmqtt/common/ids';
+import {
+  type ClientId,
+  csOfLane,
+  type NodeId,
+  type QueueId,
+  type QueueName,
+} from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 import type { Holdings, Opener, WantedQueue } from './holdings.ts';
+import type { LiveSession } from './live-session.ts';
 import type { Outlet } from './outlet.ts';
 import { isOwed } from './owed-queues.ts';
 import type { RouteLog, RouteOpening } from './registry/route-log.ts';
 import type { GroupOutlet, Queue, Routes } from './routes.ts';
 import type { StoredSession, StoredSubscription } from './session-store/stored-session.ts';
+
+export interface ClusterHoldingsPorts {
+  readonly routes: Routes;
+  readonly log: RouteLog;
+  readonly placeOf: (name: QueueName) => string;
+  readonly self: NodeId;
+  readonly live: ReadonlyMap<ClientId, LiveSession>;
+}
 
 /** How many connected sessions of a cs subscribe to a queue, here. */
 interface Interest {
@@ -27,13 +42,17 @@ export class ClusterHoldings implements Holdings {
   readonly #log: RouteLog;
   readonly #placeOf: (name: QueueName) => string;
   readonly #interests = new Map<QueueId, Interest[]>();
+  readonly #self: NodeId;
+  /** Queues in which a cs lost interest while they were pinned: somebody may be about to have it. */
+  readonly #doubtful = new Set<Queue>();
   #settling: Promise<unknown>[] = [];
 
-  constructor(routes: Routes, log: RouteLog, placeOf: (name: QueueName) => string) {
+  constructor({ routes, log, placeOf, self, live }: ClusterHoldingsPorts) {
     this.#routes = routes;
     this.#log = log;
     this.#placeOf = placeOf;
-    log.held(() => this.#held());
+    this.#self = self;
+    log.held(() => this.#held(live));
   }
 
   async open(wanted: readonly WantedQueue[], { stored, node }: Opener): Promise<Queue[]> {
@@ -61,6 +80,14 @@ export class ClusterHoldings implements Holdings {
 
   unpin(queue: Queue): void {
     queue.pins -= 1;
+    if (queue.pins > 0 || !this.#doubtful.delete(queue)) return;
+    for (const { node, ds } of queue.wanted)
+      if (ds === this.#self && this.#interestOf(queue.id, node) === undefined)
+        this.#log.uninterested(queue.id, node);
+  }
+
+  #interestOf(queue: QueueId, node: NodeId): Interest | undefined {
+    return this.#interests.get(queue)?.find((one) => one.node === node);
   }
 
   /** It was opened for this session. */
@@ -120,7 +147,9 @@ export class ClusterHoldings implements Holdings {
     if (known.sessions > 0) return;
     if (interests.length === 1) this.#interests.delete(subscription.queue);
     else interests.splice(interests.indexOf(known), 1);
-    this.#log.uninterested(subscription.queue, node);
+    const queue = this.#routes.queue(subscription.queue);
+    if (queue !== undefined && queue.pins > 0) this.#doubtful.add(queue);
+    else this.#log.uninterested(subscription.queue, node);
   }
 
   settled(): Promise<void> | undefined {
@@ -128,7 +157,18 @@ export class ClusterHoldings implements Holdings {
     return Promise.all(this.#settling.splice(0)).then(() => undefined);
   }
 
-  *#held(): Iterable<RouteOpening & { readonly queue: QueueId }> {
+  *#held(
+    live: ReadonlyMap<ClientId, LiveSession>,
+  ): Iterable<RouteOpening & { readonly queue: QueueId }> {
+    for (const { stored } of live.values()) {
+      if (!stored.persistent) continue;
+      for (const subscription of stored.subscriptions) {
+        const queue = this.#routes.queue(subscription.queue);
+        if (queue === undefined || subscription.group !== undefined) continue;
+        const { id, name, place } = queue;
+        yield { queue: id, name, place, node: undefined, holder: stored.clientId };
+      }
+    }
     for (const interests of this.#interests.values())
       for (const { queue, name, place, node } of interests)
         yield { queue, name, place, node, holder: undefined };

@@ -21,11 +21,13 @@ import { openAuth } from './open-auth.ts';
 import type { Outlet } from './outlet.ts';
 import { Publisher } from './publish.ts';
 import { QueueEnds } from './queue-ends.ts';
+import type { PositionMirror } from './queue-store/position-mirror.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
 import type { ClusterRegistry } from './registry/cluster-registry.ts';
 import type { NodeLine } from './registry/nodes.ts';
 import type { RetainedStore } from './retained-store/retained-store.ts';
 import { Routes } from './routes.ts';
+import { SessionPositions } from './session-positions.ts';
 import type { ClusterSessionStore } from './session-store/session-store.ts';
 import type { StoredSession } from './session-store/stored-session.ts';
 import { SysTopics } from './sys-topics.ts';
@@ -38,6 +40,8 @@ export interface ClusterStores {
   readonly sessionStore: ClusterSessionStore;
   readonly retained: RetainedStore & { readonly count: number; readonly bytes: number };
   readonly queueStore: QueueStore;
+  /** Where positions are kept a second time. */
+  readonly positions?: PositionMirror;
   /** The store's own name for a queue that is opened now. */
   placeOf(name: QueueName): string;
   /** Reads what arrives from now on; after the registry has started. */
@@ -97,6 +101,7 @@ export interface ClusterDsService {
 /** A connection that is displaced: past the lease of its node, to be judged and to be stored. */
 const takeoverMarginMs = 4000;
 const sweepMs = 1000;
+const positionsMs = 5000;
 
 /** The composition root of one of several ds, over whatever stores. */
 export async function startClusterDs(options: ClusterDsOptions): Promise<ClusterDsService> {
@@ -117,7 +122,13 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     throw error;
   }
   const { registry, sessionStore, retained, queueStore } = stores;
-  const holdings = new ClusterHoldings(routes, registry.routeLog, (name) => stores.placeOf(name));
+  const holdings = new ClusterHoldings({
+    routes,
+    log: registry.routeLog,
+    placeOf: (name) => stores.placeOf(name),
+    self,
+    live,
+  });
   const owed = new ClusterOwedQueues(holdings);
   const groups = stores.groups({ holdings, routes, live, outlets, nodes, events, clock });
   const publisher = new Publisher(
@@ -148,7 +159,11 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     }),
   );
   const ends = new QueueEnds(routes);
+  const positions =
+    stores.positions &&
+    new SessionPositions(stores.positions, (error) => events.unexpected('positions', error));
   const ports: ClusterAdmissionPorts = {
+    ...(positions === undefined ? {} : { positions }),
     sessionStore,
     holdings,
     owed,
@@ -241,6 +256,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
         connectedMax = Math.max(connectedMax, live.size);
         return stores.sweepRetained();
       });
+      timers.every('positions', positionsMs, () => positions?.run(live.values()));
       if (settings.sysIntervalS > 0)
         timers.every('$SYS', settings.sysIntervalS * 1000, () => sys.send());
     },

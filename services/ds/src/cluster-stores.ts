@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '@lmqtt/common/clock';
 import { nodeId } from '@lmqtt/common/ids';
 import type { Logs } from '@lmqtt/common/log';
 import type { Metrics } from '@lmqtt/common/metrics';
+import { isWildcardFilter } from '@lmqtt/common/topic';
 import { SettingsError } from '@lmqtt/common/settings/parse';
 import type { Settings } from '@lmqtt/common/settings/row';
 import type { ClusterStores } from './cluster-service.ts';
@@ -19,7 +19,10 @@ import { RedisKeys } from './redis/keys.ts';
 import { openRedisRegistry } from './registry/redis-registry.ts';
 import { RegistryEvents } from './registry/registry-events.ts';
 import { RedisRetainedStore } from './retained-store/redis.ts';
+import { clientSettings } from './rocketmq/client-settings.ts';
+import { untilBrokersAreFit } from './rocketmq/fit-brokers.ts';
 import { clusterDefaultTopic, clusterLmqName } from './rocketmq/names/cluster-names.ts';
+import { bucketName, bucketOf, isBucketName } from './rocketmq/names/lmq-name.ts';
 import { RocketmqClient } from './rocketmq/remoting/client.ts';
 import { RecordedRemotingEvents } from './rocketmq/remoting/recorded-events.ts';
 import type { Routes } from './routes.ts';
@@ -35,6 +38,9 @@ export interface ClusterStoresOptions {
   readonly stopping: AbortSignal;
 }
 
+/** A broker with the file store carries about 20,000, and its own. */
+const fileQueuesMax = 10_000;
+
 /** Wrong settings of a server are not waited for. */
 const retryMs = 500;
 const sayMs = 5000;
@@ -48,7 +54,7 @@ export async function openClusterStores(
   options: ClusterStoresOptions,
   routes: Routes,
 ): Promise<ClusterStores> {
-  const { settings, logs, metrics, clock } = options;
+  const { settings, logs, metrics, clock, stopping } = options;
   const self = nodeId(settings.nodeId);
   const keys = new RedisKeys(settings.clusterId);
   const redis = await openCheckedRedis(options);
@@ -72,30 +78,38 @@ export async function openClusterStores(
       messagesMax: settings.maxRetainedMessages,
       bytesMax: settings.maxRetainedBytes,
     });
-    const client = new RocketmqClient({
-      nameServers: nameServersOf(settings),
-      credentials: credentialsOf(settings),
-      tls: tlsOf(settings),
+    const clientOptions = {
+      ...clientSettings(settings),
       clock,
       events: new RecordedRemotingEvents(logs, metrics, clock),
       requestTimeoutMs,
+    };
+    const defaultTopic = settings.defaultTopic ?? clusterDefaultTopic(settings.clusterId);
+    const checks = { clusterId: settings.clusterId, topic: defaultTopic };
+    await untilBrokersAreFit({ client: clientOptions, checks, logs, clock, stopping });
+    const client = new RocketmqClient({
+      ...clientOptions,
       mayWrite: () => clock.monotonicMs() < nodes.leaseEndsMs,
     });
     closing.push(() => client.close());
     const queueStore = new RocketmqQueueStore({
       client,
       self,
+      clusterId: settings.clusterId,
       nodes,
       ownership: registry.ownership,
       records: registry.records,
       intents: sessionStore.intents,
       queues: {
         placeOf: (queue) => routes.queue(queue)?.place,
-        atPlace: (lmqName) => routes.placed(lmqName),
+        atPlace: (lmqName, topic) =>
+          topic !== undefined && isBucketName(lmqName)
+            ? routes.placedFor(lmqName, topic)
+            : routes.placed(lmqName),
       },
       settings: {
         ...defaultStoreSettings,
-        defaultTopic: settings.defaultTopic ?? clusterDefaultTopic(settings.clusterId),
+        defaultTopic,
         topicRules: settings.topicRules,
         topicCreate: settings.topicCreate,
         pipelineMax: settings.laneWindow,
@@ -114,7 +128,14 @@ export async function openClusterStores(
       sessionStore,
       retained,
       queueStore,
-      placeOf: (name) => clusterLmqName(settings.clusterId, name),
+      positions: queueStore.positions,
+      placeOf: (name) => {
+        const { clusterId, lightQueuesMax, lightQueueBuckets: buckets } = settings;
+        const max = lightQueuesMax ?? (queueStore.holdsManyQueues ? Infinity : fileQueuesMax);
+        if (routes.placeCount < max || isWildcardFilter(name))
+          return clusterLmqName(clusterId, name);
+        return bucketName(clusterId, bucketOf(name, buckets));
+      },
       start: () => queueStore.start(),
       dropPlace: (place) => queueStore.dropPlace(place),
       sweepRetained: async () => retained.sweep(),
@@ -192,27 +213,4 @@ async function waitFor<T>(
       await delay(retryMs, undefined, { signal: stopping });
     }
   }
-}
-
-function nameServersOf({ namesrvAddr }: Settings): string[] {
-  const addresses = (namesrvAddr ?? '')
-    .split(/[;,]/)
-    .map((address) => address.trim())
-    .filter((address) => address !== '');
-  const wrong = addresses.find((address) => !/^.+:\d{1,5}$/.test(address));
-  if (addresses.length === 0 || wrong !== undefined)
-    throw new SettingsError(`NAMESRV_ADDR must be host:port;host:port, not "${namesrvAddr}"`);
-  return addresses;
-}
-
-function credentialsOf(
-  settings: Settings,
-): { readonly accessKey: string; readonly secretKey: string } | undefined {
-  const { rocketmqAccessKey: accessKey, rocketmqSecretKey: secretKey } = settings;
-  return accessKey === null || secretKey === null ? undefined : { accessKey, secretKey };
-}
-
-function tlsOf({ rocketmqTls, rocketmqTlsCa }: Settings): { readonly ca?: Buffer } | undefined {
-  if (!rocketmqTls) return undefined;
-  return rocketmqTlsCa === null ? {} : { ca: readFileSync(rocketmqTlsCa) };
 }
