@@ -10,21 +10,25 @@ import type {
   Refusal,
 } from '@lmqtt/proto/link';
 import type { DownstreamHandler } from '@lmqtt/proto/wire/downstream-reader';
+import type { LinkEvents } from './link-events.ts';
 import type { Pending } from './pending.ts';
 
 /** What ds says: answers go to those who wait for them, the rest to the node. */
 export class LinkArrivals implements DownstreamHandler {
   private readonly downstream: Downstream;
   private readonly pending: Pending;
+  private readonly events: Pick<LinkEvents, 'pushed'>;
   private readonly onPresented: (refusals: Refusal[]) => void;
 
   constructor(
     downstream: Downstream,
     pending: Pending,
+    events: Pick<LinkEvents, 'pushed'>,
     onPresented: (refusals: Refusal[]) => void,
   ) {
     this.downstream = downstream;
     this.pending = pending;
+    this.events = events;
     this.onPresented = onPresented;
   }
 
@@ -43,6 +47,7 @@ export class LinkArrivals implements DownstreamHandler {
   }
 
   push(batch: Message[]): void {
+    this.events.pushed(batch.length);
     this.downstream.push(batch);
   }
 

@@ -89,7 +89,7 @@ export class LinkEnd implements LinkFigures {
       },
     );
     const presenting = new Presenting(node, attachment, pending, events);
-    const arrivals = new LinkArrivals(node, pending, (refusals) => {
+    const arrivals = new LinkArrivals(node, pending, events, (refusals) => {
       presenting.answered(refusals);
       first.succeeded();
     });

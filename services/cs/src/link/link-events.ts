@@ -22,6 +22,7 @@ export class LinkCounters {
   readonly streams: PlainCounters<'attached' | 'resumed' | 'broken' | 'refused'>;
   readonly leasesEnded: PlainCounter;
   readonly dropped: PlainCounters<DropReason>;
+  readonly pushed: PlainCounter;
 
   constructor(metrics: Metrics) {
     this.metrics = metrics;
@@ -32,6 +33,10 @@ export class LinkCounters {
       ['attached', 'resumed', 'broken', 'refused'],
     );
     this.leasesEnded = metrics.counter('lmqtt_link_leases_ended_total', 'Leases that ran out');
+    this.pushed = metrics.counter(
+      'lmqtt_link_pushed_total',
+      'Messages that ds pushed to this node, each once however many sessions want it',
+    );
     this.dropped = metrics.counters(
       'lmqtt_link_dropped_total',
       'QoS 0 publishes that did not go to ds, by reason',
@@ -110,6 +115,10 @@ export class LinkEvents {
     this.failure = failure;
     if (refusal === undefined) this.log.warn({ reason }, 'ds cannot be reached');
     else this.log.error({ refusal, reason }, 'refused by ds');
+  }
+
+  pushed(messages: number): void {
+    this.counters.pushed.value += messages;
   }
 
   leaseEnded(): void {
