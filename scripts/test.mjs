@@ -53,7 +53,7 @@ function quickTests(shape) {
 
 /** These start what they need by themselves, in whatever shape the others run. */
 function isOfOneForm(path) {
-  return /^test\/e2e\/(nodes|rpc-|deployment|cluster-)/.test(path);
+  return /^test\/e2e\/(nodes|rpc-|deployment|cluster-|doctor)/.test(path);
 }
 
 /** A Redis and a RocketMQ for a whole pass; the tests tell their clusters apart by their ids. */

@@ -156,13 +156,16 @@ async function clockFinding(redis: RedisConnection): Promise<Finding> {
 
 function nodeFinding(line: NodeLine): Finding {
   const { role, id, version, address, state, leaseAgeMs, connections } = line;
-  const more = role === 'cs' ? `, ${connections} connections` : '';
-  const found = `${state}, ${version}, ${address}, renewed ${leaseAgeMs} ms ago${more}`;
+  const more = role === 'cs' ? `${connections} connections` : '';
+  const said = [state, version, address, `renewed ${leaseAgeMs} ms ago`, more];
+  const found = said.filter((each) => each !== '').join(', ');
   return { name: `node ${id} (${role})`, state: 'ok', found, wanted: 'any', fix: '' };
 }
 
 function versions(nodes: readonly NodeLine[]): Finding {
-  const found = [...new Set(nodes.map(({ version }) => version))].sort();
+  const found = [...new Set(nodes.map(({ version }) => version))]
+    .filter((each) => each !== '')
+    .sort();
   const several = found.length > 1;
   return {
     name: 'versions of nodes',
