@@ -6,8 +6,11 @@ import { RocketmqQueueStore } from '@lmqtt/ds/queue-store/rocketmq';
 import { RocketmqStoreEvents } from '@lmqtt/ds/queue-store/rocketmq/events';
 import {
   defaultStoreSettings,
+  type LiveNodes,
   type RocketmqStoreSettings,
 } from '@lmqtt/ds/queue-store/rocketmq/options';
+import type { Ownership } from '@lmqtt/ds/registry/ownership';
+import type { Records } from '@lmqtt/ds/registry/records';
 import type { RocketmqClient } from '@lmqtt/ds/rocketmq/remoting/client';
 import type { RocketmqCluster } from '../harness/rocketmq/rocketmq-cluster.ts';
 import { clientOf } from './rocketmq-client.ts';
@@ -34,6 +37,13 @@ export class StoreSurroundings {
   }
 }
 
+/** In place of those in memory. */
+export interface RegistryPorts {
+  readonly nodes: LiveNodes & { readonly leaseEndsMs: number };
+  readonly ownership: Ownership;
+  readonly records: Records;
+}
+
 export interface OpenStore {
   readonly store: RocketmqQueueStore;
   readonly nodes: NodesInMemory;
@@ -52,18 +62,24 @@ export async function openStore(
     readonly nodes?: NodesInMemory;
     readonly settings?: Partial<RocketmqStoreSettings>;
     readonly client?: RocketmqClient;
+    readonly registry?: RegistryPorts;
   } = {},
 ): Promise<OpenStore> {
-  const { self = nodeId('ds-1'), client = clientOf(cluster) } = more;
+  const { self = nodeId('ds-1'), registry } = more;
+  const mayWrite =
+    registry === undefined
+      ? undefined
+      : () => systemClock.monotonicMs() < registry.nodes.leaseEndsMs;
+  const { client = clientOf(cluster, { mayWrite }) } = more;
   const { nodes = new NodesInMemory(self) } = more;
   const metrics = new Metrics();
   const logs = silentLogs();
   const store = new RocketmqQueueStore({
     client,
     self,
-    nodes,
-    ownership: around.ownership.of(self),
-    records: around.records,
+    nodes: registry?.nodes ?? nodes,
+    ownership: registry?.ownership ?? around.ownership.of(self),
+    records: registry?.records ?? around.records,
     intents: around.intents,
     isStored: (id) => around.intents.isStored(id),
     queues: around.queues,

@@ -18,6 +18,8 @@ export class Tails {
   readonly #topics: UsedTopics;
   readonly #ports: TailPorts;
   readonly #tails = new Map<string, Tail>();
+  /** What the registry may still say is ours, though its tail was stopped with our lease. */
+  readonly #perhapsOurs = new Set<string>();
   /** As it was last saved. */
   readonly #saved = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
@@ -93,6 +95,7 @@ export class Tails {
     const places = nodes.ds.map(({ id }) => ({ broker: id, queueId: 0 }));
     const wanted: OrdinaryQueue[] = [];
     const others: Tail[] = [];
+    const left: string[] = [];
     for (const topic of this.#topics.all) {
       for (const queue of topic.queues.values()) {
         const picked = pickPlace(thingOf(queue), places);
@@ -100,11 +103,14 @@ export class Tails {
         const tail = this.#tails.get(queue.name);
         if (isOurs && tail === undefined) wanted.push(queue);
         else if (!isOurs && tail !== undefined) others.push(tail);
+        else if (!isOurs && this.#perhapsOurs.has(thingOf(queue))) left.push(thingOf(queue));
       }
     }
     if (others.length > 0) await this.#give(others);
+    if (left.length > 0) await this.#release(left);
     if (wanted.length === 0) return true;
     const things = wanted.map(thingOf);
+    for (const thing of things) this.#perhapsOurs.add(thing);
     const owned = await ownership.acquire(things);
     const taken = wanted.filter((_, index) => owned[index]?.owner === self);
     const epochs = owned.filter(({ owner }) => owner === self);
@@ -132,7 +138,12 @@ export class Tails {
       this.#options.events.tail('released', queue.name, position);
     }
     await this.#save(tails);
-    await this.#options.ownership.release(tails.map(({ queue }) => thingOf(queue)));
+    await this.#release(tails.map(({ queue }) => thingOf(queue)));
+  }
+
+  async #release(things: readonly string[]): Promise<void> {
+    await this.#options.ownership.release(things);
+    for (const thing of things) this.#perhapsOurs.delete(thing);
   }
 
   #moved(): Tail[] {
