@@ -2,16 +2,15 @@ import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '@lmqtt/common/clock';
 import { type ClientId, csOfLane, type NodeId, nodeId, type QueueName } from '@lmqtt/common/ids';
 import type { Metrics } from '@lmqtt/common/metrics';
-import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { Arrivals } from './arrivals.ts';
 import { ClientLocks } from './client-locks.ts';
-import { clientLine, type ClientLine, type ClientsPorts, listClients } from './clients.ts';
+import type { ClientLine } from './clients.ts';
 import { ClusterAdmission, type ClusterAdmissionPorts } from './cluster-admission.ts';
+import { ClusterClients } from './cluster-clients.ts';
 import { ClusterHoldings } from './cluster-holdings.ts';
 import { ClusterOwedQueues } from './cluster-owed-queues.ts';
 import { ClusterWork } from './cluster-work.ts';
-import { kick } from './connect.ts';
 import type { CsNode } from './cs-node.ts';
 import { stopGraceMs } from './disconnect.ts';
 import type { DsEvents } from './events.ts';
@@ -29,7 +28,6 @@ import type { RetainedStore } from './retained-store/retained-store.ts';
 import { Routes } from './routes.ts';
 import { SessionPositions } from './session-positions.ts';
 import type { ClusterSessionStore } from './session-store/session-store.ts';
-import type { StoredSession } from './session-store/stored-session.ts';
 import { SysTopics } from './sys-topics.ts';
 import { sysFigures } from './sys-figures.ts';
 import { Timers } from './timers.ts';
@@ -80,6 +78,8 @@ export interface ClusterDsOptions {
   openStores(routes: Routes): Promise<ClusterStores>;
   /** Figures of cs for `$SYS`, by the rest of the topic: `messages/received`. */
   readonly counters?: () => Record<string, number>;
+  /** Of all cs, as they have told. */
+  readonly connections?: () => number;
 }
 
 export interface ClusterDsService {
@@ -87,13 +87,13 @@ export interface ClusterDsService {
   /** Joins the cluster: cs nodes reach it at this address. */
   join(address: string): Promise<void>;
   readonly failure: string | null;
-  /** Those of this ds. */
+  /** Those of the whole cluster that are connected. */
   clients(after: ClientId | null, clientsMax: number): Promise<ClientLine[]>;
-  /** Of the whole cluster; null: there is no session of that id. */
+  /** Connected or not; null: there is no session of that id. */
   client(id: ClientId): Promise<ClientLine | null>;
   readonly sessionCount: number;
   nodes(): Promise<NodeLine[]>;
-  disconnect(id: ClientId): boolean;
+  disconnect(id: ClientId): Promise<boolean>;
   prepareStop(): void;
   stop(): Promise<void>;
 }
@@ -143,13 +143,18 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     true,
   );
   let connectedMax = 0;
+  const connected = (): number => {
+    const count = Math.max(live.size, options.connections?.() ?? 0);
+    connectedMax = Math.max(connectedMax, count);
+    return count;
+  };
   const sys = new SysTopics(nodes, routes, () =>
     sysFigures({
       version: options.version,
       uptimeS: (clock.monotonicMs() - startedMs) / 1000,
-      connected: live.size,
-      connectedMax: (connectedMax = Math.max(connectedMax, live.size)),
-      sessions: live.size,
+      connected: connected(),
+      connectedMax,
+      sessions: connected(),
       queues: routes.queueCount,
       groups: groups.count,
       subscriptions: subscriptionsOf(live.values()),
@@ -224,15 +229,10 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     routeLog: registry.routeLog,
     drop: (place) => stores.dropPlace(place),
   });
-  const clientPorts: ClientsPorts = {
-    sessionStore: {
-      get sessions() {
-        return storedOf(live.values());
-      },
-    },
-    queueStore,
-    live,
-  };
+  const { nodes: registeredNodes, inbox } = registry;
+  const clients = new ClusterClients({
+    ...{ live, queueStore, sessionStore, inbox, registeredNodes, self, events },
+  });
 
   return {
     admission,
@@ -253,31 +253,26 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       await stores.start();
       work.start(timers);
       timers.every('retained', sweepMs, () => {
-        connectedMax = Math.max(connectedMax, live.size);
+        connected();
         return stores.sweepRetained();
       });
       timers.every('positions', positionsMs, () => positions?.run(live.values()));
       if (settings.sysIntervalS > 0)
-        timers.every('$SYS', settings.sysIntervalS * 1000, () => sys.send());
+        timers.every('$SYS', settings.sysIntervalS * 1000, () => {
+          // Figures are of the cluster: one ds tells them.
+          if (work.hasTimers) sys.send();
+        });
     },
     get failure() {
       return stores.failure;
     },
-    clients: (after, clientsMax) => listClients(clientPorts, after, clientsMax),
-    async client(id) {
-      const stored = live.get(id)?.stored ?? (await sessionStore.look(id));
-      return stored === undefined ? null : clientLine(clientPorts, stored);
-    },
+    clients: (after, clientsMax) => clients.page(after, clientsMax),
+    client: (id) => clients.one(id),
     get sessionCount() {
       return live.size;
     },
     nodes: () => registry.nodes.list(),
-    disconnect(id) {
-      const session = live.get(id);
-      if (session === undefined) return false;
-      kick(ports, session, ReasonCode.administrativeAction);
-      return true;
-    },
+    disconnect: (id) => clients.end(id),
     prepareStop() {
       ports.graceMs = stopGraceMs;
     },
@@ -297,10 +292,6 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
 }
 
 const stopWaitMs = 2000;
-
-function* storedOf(sessions: Iterable<LiveSession>): Iterable<StoredSession> {
-  for (const { stored } of sessions) yield stored;
-}
 
 function subscriptionsOf(sessions: Iterable<LiveSession>): number {
   let count = 0;

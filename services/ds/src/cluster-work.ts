@@ -47,6 +47,11 @@ export class ClusterWork {
     });
   }
 
+  /** This ds is the one that works for all. */
+  get hasTimers(): boolean {
+    return this.#hasTimers;
+  }
+
   start(timers: Timers): void {
     timers.every('timers of the cluster', acquireMs, () => this.#acquire());
     timers.every('ended nodes', endedMs, () => this.#endNodes());

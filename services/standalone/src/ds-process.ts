@@ -69,6 +69,7 @@ async function startInCluster(program: Program): Promise<Ports> {
     clock,
     openStores: (routes) => openClusterStores({ settings, logs, metrics, clock, stopping }, routes),
     counters: () => rpc?.counters() ?? {},
+    connections: () => (rpc?.nodes() ?? []).reduce((sum, each) => sum + each.connections, 0),
   });
   lifecycle.onStop('ds', () => ds.stop());
   lifecycle.needs(() => ds.failure);

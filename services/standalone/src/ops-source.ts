@@ -3,11 +3,12 @@ import type { ClientId, NodeId } from '@lmqtt/common/ids';
 import { nodeId } from '@lmqtt/common/ids';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
+import type { RedisDirectory } from '@lmqtt/cs/link/redis-directory';
 import type { CsService } from '@lmqtt/cs/service';
 import type { ClientLine } from '@lmqtt/ds/clients';
 import type { ClusterDsService } from '@lmqtt/ds/cluster-service';
 import type { DsService } from '@lmqtt/ds/service';
-import type { ClientStatus, NodeStatus, OpsSource } from '@lmqtt/ops/ops-source';
+import type { ClientStatus, NodesSource, NodeStatus, OpsSource } from '@lmqtt/ops/ops-source';
 
 function statusOf({ id, connection, ...line }: ClientLine): ClientStatus {
   return {
@@ -32,7 +33,9 @@ function statusOf({ id, connection, ...line }: ClientLine): ClientStatus {
 }
 
 /** What a ds of any form can be asked. */
-type Clients = Pick<DsService, 'clients' | 'client' | 'disconnect'>;
+interface Clients extends Pick<DsService, 'clients' | 'client'> {
+  disconnect(id: ClientId): boolean | Promise<boolean>;
+}
 
 function sourceOf(
   ds: Clients,
@@ -46,7 +49,7 @@ function sourceOf(
       const line = await ds.client(id);
       return line === null ? null : status(line);
     },
-    disconnect: (id: ClientId) => Promise.resolve(ds.disconnect(id)),
+    disconnect: async (id: ClientId) => ds.disconnect(id),
   };
 }
 
@@ -117,13 +120,31 @@ export function splitOpsSource(
   return sourceOf(ds, nodes, statusOf);
 }
 
-/** Of one of several ds: all nodes, and its own clients. */
+/** Of a cs: all nodes, as Redis has them. */
+export function nodesSource(directory: RedisDirectory, { leaseMs }: Settings): NodesSource {
+  return {
+    nodes: async () =>
+      (await directory.list(leaseMs)).map(({ version: named, address, startedAtMs, ...line }) => ({
+        ...line,
+        version: named === '' ? null : named,
+        address: address === '' ? null : address,
+        startedAtMs: startedAtMs === 0 ? null : startedAtMs,
+      })),
+  };
+}
+
+/** Of one of several ds: all nodes and clients, but sessions that are not connected by id only. */
 export function clusterOpsSource(ds: ClusterDsService): OpsSource {
   const nodes = async (): Promise<NodeStatus[]> =>
-    (await ds.nodes()).map(({ instance: _, version: named, address, ...line }) => ({
-      ...line,
-      version: named === '' ? null : named,
-      address: address === '' ? null : address,
+    (await ds.nodes()).map((line) => ({
+      id: line.id,
+      role: line.role,
+      state: line.state,
+      version: line.version === '' ? null : line.version,
+      address: line.address === '' ? null : line.address,
+      startedAtMs: line.startedAtMs,
+      leaseAgeMs: line.leaseAgeMs,
+      connections: line.connections,
     }));
   return sourceOf(ds, nodes, statusOf);
 }
