@@ -9,6 +9,10 @@ export const metadataNames = {
   secret: 'lmqtt-secret',
   node: 'lmqtt-node',
   instance: 'lmqtt-instance',
+  /** What operators see of the node. */
+  version: 'lmqtt-version',
+  address: 'lmqtt-address',
+  started: 'lmqtt-started',
   attachment: 'lmqtt-attachment',
   received: 'lmqtt-received',
 } as const;

@@ -83,6 +83,7 @@ export function clusterLinkTo(
     clock,
     events: new ClusterEvents(silentLogs().broker, new LinkCounters(metrics)),
     counters: () => ({}),
+    about: { version: 'test', address: '', startedAtMs: 1 },
     connections: () => 3,
     awayMs: options.awayMs ?? 300,
   });

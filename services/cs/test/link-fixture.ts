@@ -161,6 +161,7 @@ export function linkTo(
     clock,
     events: new LinkEvents(silentLogs().broker, new LinkCounters(metrics)),
     counters: () => ({ 'messages/received': 7 }),
+    about: { version: 'test', address: '', startedAtMs: 1 },
     connections: () => 3,
   });
   const node = new FakeNode(clock);

@@ -14,7 +14,7 @@ import type { LiveSession } from './live-session.ts';
 import { NodeIdInUse } from './node-id-in-use.ts';
 import type { Outlet } from './outlet.ts';
 import { presentationOf, type PresentPorts, takeUp } from './present.ts';
-import type { EndedNode, Nodes } from './registry/nodes.ts';
+import type { EndedNode, NodeRecord, Nodes } from './registry/nodes.ts';
 import type { Routes } from './routes.ts';
 import type { ClusterSessionStore } from './session-store/session-store.ts';
 
@@ -61,6 +61,7 @@ export class ClusterAdmission {
     downstream: Downstream,
     instance: string,
     sessions: PresentedSession[],
+    about: Pick<NodeRecord, 'version' | 'address' | 'startedAtMs'>,
   ): Promise<Admitted> {
     const { nodes, registeredNodes, events } = this.#ports;
     const cs = csOfLane(downstream.node);
@@ -68,14 +69,7 @@ export class ClusterAdmission {
       if (this.#instances.get(downstream.node) !== instance) throw new NodeIdInUse(cs);
       this.#drop(downstream.node);
     }
-    await registeredNodes.join({
-      id: cs,
-      role: 'cs',
-      instance,
-      version: '',
-      address: '',
-      startedAtMs: 0,
-    });
+    await registeredNodes.join({ id: cs, role: 'cs', instance, ...about });
     const node = new CsNode(downstream);
     nodes.set(node.id, node);
     this.#instances.set(node.id, instance);
@@ -162,8 +156,11 @@ export class ClusterAdmission {
     await this.#ports.holdings.settled();
   }
 
-  #durable(): Promise<void> {
-    return new Promise((resolve) => this.#ports.sessionStore.commit(resolve));
+  async #durable(): Promise<void> {
+    const { groups, sessionStore } = this.#ports;
+    const settled = groups.settled();
+    await new Promise<void>((resolve) => sessionStore.commit(resolve));
+    await settled;
   }
 
   /** Another ds ends its stored sessions, or they were ended: nothing of it counts any more. */

@@ -20,7 +20,8 @@ interface Asked {
 function slowly(asked: Asked[], left: [string, boolean][]): (link: Admission) => Admission {
   return (link) => ({
     leaseMs: link.leaseMs,
-    admit: (downstream, instance, sessions) => link.admit(downstream, instance, sessions),
+    admit: (downstream, instance, sessions, about) =>
+      link.admit(downstream, instance, sessions, about),
     renew: (node, connections) =>
       new Promise((resolve, reject) => {
         asked.push({

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Logs } from '@lmqtt/common/log';
 import type { Settings } from '@lmqtt/common/settings/row';
+import { version } from '@lmqtt/common/version';
 import { Counters } from '@lmqtt/cs/counters';
 import { ClusterLinkServer } from '@lmqtt/cs/link/cluster-link';
 import { addressText, type Directory } from '@lmqtt/cs/link/directory';
@@ -14,6 +15,7 @@ import { RemoteLinkServer } from '@lmqtt/cs/link/remote-link';
 import { clockOfLink } from '@lmqtt/cs/link/wall-offset';
 import { type CsService, startCs } from '@lmqtt/cs/service';
 
+import { nodesSource } from './ops-source.ts';
 import { type RunningProgram, serveOps, startProgram } from './program.ts';
 import { sysCounters } from './sys-counters.ts';
 
@@ -29,7 +31,7 @@ export function startCsProcess(
   stopping?: AbortSignal,
 ): Promise<RunningProgram> {
   return startProgram(settings, stopping, async (program) => {
-    const { clock, logs, metrics, lifecycle, stopping, fail } = program;
+    const { clock, logs, metrics, lifecycle, stopping, startedAtMs, fail } = program;
     const counters = new Counters();
     let cs: CsService | undefined;
     const directory = directoryOf(settings, logs);
@@ -40,6 +42,11 @@ export function startCsProcess(
       clock,
       counters: () => sysCounters(counters),
       connections: () => cs?.node.connections.sessionCount ?? 0,
+      about: {
+        version,
+        address: settings.mqttPort ? `${settings.bind}:${settings.mqttPort}` : '',
+        startedAtMs,
+      },
     };
     const linkCounters = new LinkCounters(metrics);
     const isCluster = settings.redisUrl !== null || directory.nodes().length > 1;
@@ -51,7 +58,9 @@ export function startCsProcess(
     const missing = (): string =>
       directory.nodes().length === 0 ? 'no ds is known' : `no link to ds at ${places()}`;
     lifecycle.needs(() => (isUp() ? null : missing()));
-    const ops = await serveOps(program);
+    const nodes =
+      directory instanceof RedisDirectory ? nodesSource(directory, settings) : undefined;
+    const ops = await serveOps(program, nodes);
     const firstLink = async (): Promise<void> => {
       const late = new AbortController();
       const signal = AbortSignal.any([stopping, late.signal]);

@@ -63,13 +63,14 @@ export class ClusterLinkServer implements LinkServer {
   attach(node: LinkedNode): Link {
     if (this.lanes !== undefined) throw new Error('a link is for one node');
     if (csOfLane(node.node) !== node.node) throw new SettingsError('NODE_ID must be without an @');
-    const { settings, directory, clock, events, counters, connections, awayMs } = this.options;
+    const { settings, directory, clock, events, counters, connections, awayMs, about } =
+      this.options;
     const { instance, first } = this;
     const lanes = new Lanes(
       {
         directory,
         events,
-        end: { settings, clock, counters, connections, instance, first },
+        end: { settings, clock, counters, connections, instance, about, first },
         awayMs: awayMs ?? awayMsUnlessTold,
         onChange: () => this.changed(node),
       },

@@ -28,6 +28,14 @@ export type LinkSettings = Pick<
   | 'rpcTlsKey'
 >;
 
+export interface AboutNode {
+  readonly version: string;
+  /** Where clients reach it. */
+  readonly address: string;
+  /** Wall clock. */
+  readonly startedAtMs: number;
+}
+
 export interface LinkEndOptions {
   readonly settings: LinkSettings;
   readonly directory: Directory;
@@ -39,6 +47,8 @@ export interface LinkEndOptions {
   readonly connections: () => number;
   /** Of this process. */
   readonly instance: string;
+  /** For operators. */
+  readonly about: AboutNode;
   readonly first: FirstAttachment;
 }
 
@@ -53,7 +63,8 @@ export class LinkEnd implements LinkFigures {
   private onDown: () => void = () => {};
 
   constructor(options: LinkEndOptions, node: LinkedNode) {
-    const { settings, directory, clock, events, counters, connections, instance, first } = options;
+    const { settings, directory, clock, events, counters, connections } = options;
+    const { instance, about, first } = options;
     const { pending } = this;
     checkHeader('CLUSTER_SECRET', settings.clusterSecret ?? '');
     checkHeader('NODE_ID', node.node);
@@ -73,6 +84,9 @@ export class LinkEnd implements LinkFigures {
           [metadataNames.secret]: settings.clusterSecret ?? '',
           [metadataNames.node]: node.node,
           [metadataNames.instance]: instance,
+          [metadataNames.version]: about.version,
+          [metadataNames.address]: about.address,
+          [metadataNames.started]: String(about.startedAtMs),
         },
         counters,
         connections,

@@ -12,6 +12,12 @@ import {
 } from '@lmqtt/common/redis/registry-keys';
 import type { Logger } from '@lmqtt/common/log';
 import type { Directory, DsNode } from './directory.ts';
+import {
+  type ListedNode,
+  listedNodes,
+  connectionsKey,
+  type NodeReplies,
+} from './redis-node-list.ts';
 
 export interface RedisDirectoryOptions {
   readonly redis: RedisOptions;
@@ -35,7 +41,7 @@ interface Listed {
  */
 export class RedisDirectory implements Directory {
   private readonly client: Client;
-  private readonly keys: { readonly [name in keyof typeof nodeKeys]: string };
+  private readonly keys: { readonly [name in keyof typeof nodeKeys | 'connections']: string };
   private readonly log: Logger;
   private readonly timeoutMs: number;
   private readonly listeners = new Set<() => void>();
@@ -56,13 +62,17 @@ export class RedisDirectory implements Directory {
       leases: prefix + nodeKeys.leases,
       records: prefix + nodeKeys.records,
       draining: prefix + nodeKeys.draining,
+      connections: prefix + connectionsKey,
     };
     this.log = log;
     this.timeoutMs = redis.commandTimeoutMs ?? commandTimeoutMsDefault;
     this.client = openClient(redis).client;
     this.client.on('error', () => {});
     this.client.on('ready', () => this.ask());
-    this.timer = setInterval(() => this.ask(), pollMs).unref();
+    this.timer = setInterval(() => {
+      // The first connection asks when it is there.
+      if (this.client.status !== 'connecting' && this.client.status !== 'wait') this.ask();
+    }, pollMs).unref();
   }
 
   nodes(): readonly DsNode[] {
@@ -73,6 +83,23 @@ export class RedisDirectory implements Directory {
     const own = (): void => listener();
     this.listeners.add(own);
     return () => this.listeners.delete(own);
+  }
+
+  /** All nodes with a lease, cs too. Rejects where Redis does not answer. */
+  async list(leaseMs: number): Promise<ListedNode[]> {
+    const replies = await this.client
+      .multi()
+      .time()
+      .zrange(this.keys.leases, 0, -1, 'WITHSCORES')
+      .hgetall(this.keys.records)
+      .hgetall(this.keys.connections)
+      .smembers(this.keys.draining)
+      .exec();
+    const values = (replies ?? []).map(([error, reply]) => {
+      if (error !== null) throw error;
+      return reply;
+    });
+    return listedNodes(values as unknown[] as NodeReplies & unknown[], leaseMs);
   }
 
   close(): void {

@@ -55,7 +55,8 @@ export function putInFlight(
   const { window } = session;
   const packetId = window.nextPacketId();
   const sequence = window.nextSequence();
-  const state = session.persistent && (qos === 2 || window.storing > 0) ? 'storing' : 'sent';
+  const isStored = session.persistent || place?.kind === 'group';
+  const state = isStored && (qos === 2 || window.storing > 0) ? 'storing' : 'sent';
   const inflight = new Inflight(packetId, qos, sequence, place, offset, origin, filter, state);
   window.add(inflight);
   return inflight;

@@ -1,6 +1,14 @@
 import type { ClientId, NodeId, SessionHandle } from '@lmqtt/common/ids';
 import type { Downstream, Link, PresentedSession, Refusal } from '@lmqtt/proto/link';
 
+/** What operators see of a node; what it does not say is empty or 0. */
+export interface AboutNode {
+  readonly version: string;
+  readonly address: string;
+  /** Wall clock. */
+  readonly startedAtMs: number;
+}
+
 /** What the RPC server asks of ds. */
 export interface Admission {
   /** How long a node may act after a Renew. */
@@ -13,6 +21,7 @@ export interface Admission {
     downstream: Downstream,
     instance: string,
     sessions: PresentedSession[],
+    about: AboutNode,
   ): Promise<{ readonly link: Link; readonly refusals: Refusal[] }>;
   /**
    * False: its lease was judged. Rejects where that cannot be learnt now: then nothing is renewed.

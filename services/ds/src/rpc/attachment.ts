@@ -9,7 +9,7 @@ import type { Pulse, Renew } from '@lmqtt/proto/wire/pulse';
 import { readUpstream, type UpstreamHandler } from '@lmqtt/proto/wire/upstream';
 import { WireError } from '@lmqtt/proto/wire/wire-error';
 import type { WireReader } from '@lmqtt/proto/wire/wire-reader';
-import type { Admission } from './admission.ts';
+import type { AboutNode, Admission } from './admission.ts';
 import { DownstreamItems } from './downstream-items.ts';
 import type { NodeFigures } from './node-figures.ts';
 import { Presenting } from './presenting.ts';
@@ -43,6 +43,7 @@ export class Attachment implements FrameTaker {
   readonly id: string = randomUUID();
   readonly node: NodeId;
   readonly instance: string;
+  readonly #about: AboutNode;
   readonly #ports: AttachmentPorts;
   readonly #exchange: Exchange;
   readonly #down: DownstreamItems;
@@ -53,9 +54,10 @@ export class Attachment implements FrameTaker {
   #lastRenew: Renew | undefined = undefined;
   #silence: NodeJS.Timeout | undefined = undefined;
 
-  constructor(node: NodeId, instance: string, ports: AttachmentPorts) {
+  constructor(node: NodeId, instance: string, about: AboutNode, ports: AttachmentPorts) {
     this.node = node;
     this.instance = instance;
+    this.#about = about;
     this.#ports = ports;
     this.#exchange = new Exchange(ports.limits, this);
     this.#down = new DownstreamItems(node, this.#exchange, ports.waitingBytesMax, ports.events);
@@ -240,7 +242,7 @@ export class Attachment implements FrameTaker {
 
   #admit(sessions: PresentedSession[]): void {
     this.#phase = 'admitting';
-    this.#ports.admission.admit(this.#down, this.instance, sessions).then(
+    this.#ports.admission.admit(this.#down, this.instance, sessions, this.#about).then(
       ({ link, refusals }) => this.#admitted(link, refusals),
       (error: unknown) => this.#notAdmitted(error),
     );

@@ -49,7 +49,7 @@ export class Attachments {
       return;
     }
     holder?.close(status.ABORTED, 'this process has begun anew');
-    const attachment = new Attachment(node, instance, this.#ports);
+    const attachment = new Attachment(node, instance, greeting.about, this.#ports);
     this.#byId.set(attachment.id, attachment);
     this.#byNode.set(node, attachment);
     attachment.open(stream, false, 0);

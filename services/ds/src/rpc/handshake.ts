@@ -3,6 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { type Metadata, status } from '@grpc/grpc-js';
 import { type NodeId, nodeId } from '@lmqtt/common/ids';
 import { metadataNames, protocolVersion } from '@lmqtt/proto/dispatch';
+import type { AboutNode } from './admission.ts';
 import type { RefusalReason } from './rpc-events.ts';
 
 export interface Greeting {
@@ -14,6 +15,7 @@ export interface Greeting {
   readonly attachment: string;
   /** The last sequence that arrived at cs. */
   readonly received: number;
+  readonly about: AboutNode;
 }
 
 export interface Unwelcome {
@@ -46,7 +48,12 @@ export function greetingOf(metadata: Metadata, secret: string | null): Greeting 
     return { kind: 'unwelcome', reason: 'metadata', code: status.INVALID_ARGUMENT, detail };
   }
   const attachment = textOf(metadata, 'attachment');
-  return { kind: 'greeting', node: nodeId(node), instance, attachment, received };
+  const about = {
+    version: textOf(metadata, 'version').slice(0, nameCharactersMax),
+    address: textOf(metadata, 'address').slice(0, nameCharactersMax),
+    startedAtMs: Number(textOf(metadata, 'started')) || 0,
+  };
+  return { kind: 'greeting', node: nodeId(node), instance, attachment, received, about };
 }
 
 function isName(text: string): boolean {
