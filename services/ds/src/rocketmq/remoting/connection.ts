@@ -288,7 +288,7 @@ export class Connection {
     this.#socket = undefined;
     this.#up = false;
     this.#lastFailure = reason;
-    if (attempted) {
+    if (attempted && !this.#closed) {
       if (wasUp) events.lost(this.address, reason);
       else events.notConnected(this.address, reason);
       this.#attemptFromMs = clock.monotonicMs() + this.#nextWaitMs();
