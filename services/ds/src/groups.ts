@@ -24,5 +24,7 @@ export interface Groups {
   leave(session: StoredSession, subscription: StoredSubscription): void;
   /** Before the session's own part of the write is made. */
   write(session: LiveSession, write: SessionWrite): void;
+  /** What was written is stored, beside what sessions store; undefined: it is. Never rejects. */
+  settled(): Promise<void> | undefined;
   credit(session: LiveSession, messagesTotal: number): void;
 }

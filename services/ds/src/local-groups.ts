@@ -216,6 +216,11 @@ export class LocalGroups implements Groups {
     this.#ports.groupStore.spend(open.group.stored, partition, offset);
   }
 
+  /** With the sessions. */
+  settled(): undefined {
+    return undefined;
+  }
+
   credit(session: LiveSession, messagesTotal: number): void {
     if (messagesTotal <= session.givenMax) return;
     session.givenMax = messagesTotal;

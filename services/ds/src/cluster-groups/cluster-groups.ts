@@ -267,6 +267,10 @@ export class ClusterGroups implements Groups {
       this.#ports.groupStore.done(group, [placeOf(write.place)]);
   }
 
+  settled(): Promise<void> | undefined {
+    return this.#ports.groupStore.settled();
+  }
+
   credit(session: LiveSession, messagesTotal: number): void {
     const ours = this.#sessions.get(session);
     if (ours === undefined) {

@@ -62,6 +62,8 @@ export interface ClusterGroupStore {
   leave(group: GroupId, member: ClientId, epoch: number): Promise<boolean>;
   load(group: GroupId): Promise<LoadedGroup | undefined>;
   done(group: GroupId, places: readonly GroupPlace[]): void;
+  /** All that `done` was told is stored; undefined: it is. Never rejects. */
+  settled(): Promise<void> | undefined;
   /** The group's stored position says so by now. */
   forget(group: GroupId, places: readonly GroupPlace[]): Promise<void>;
   close(): void;

@@ -16,6 +16,31 @@ import {
 
 const retryMs = 200;
 
+/** Who waits for several batches, and for how many. */
+interface Waiter {
+  left: number;
+  readonly resolve: () => void;
+}
+
+/** Places to be stored together. */
+class Batch {
+  readonly groups: Map<GroupId, Set<string>> = new Map();
+  readonly waiters: Set<Waiter> = new Set();
+
+  add(group: GroupId, places: Iterable<string>): void {
+    const known = this.groups.get(group);
+    if (known === undefined) this.groups.set(group, new Set(places));
+    else for (const place of places) known.add(place);
+  }
+
+  stored(): void {
+    for (const waiter of this.waiters) {
+      waiter.left -= 1;
+      if (waiter.left === 0) waiter.resolve();
+    }
+  }
+}
+
 const load = (name: string): Script => loadScript(import.meta.dirname, `redis-group-${name}`);
 const scripts = {
   enter: load('enter'),
@@ -31,7 +56,8 @@ const scripts = {
 export class RedisGroupStore implements ClusterGroupStore {
   readonly #redis: RedisConnection;
   readonly #keys: RedisKeys;
-  #done = new Map<GroupId, Set<string>>();
+  #open = new Batch();
+  readonly #sent = new Set<Batch>();
   #flushing = false;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
@@ -85,14 +111,22 @@ export class RedisGroupStore implements ClusterGroupStore {
   }
 
   done(group: GroupId, places: readonly GroupPlace[]): void {
-    let waiting = this.#done.get(group);
-    if (waiting === undefined) this.#done.set(group, (waiting = new Set()));
-    for (const place of places) waiting.add(textOf(place));
+    this.#open.add(group, places.map(textOf));
     if (this.#flushing) return;
     this.#flushing = true;
     queueMicrotask(() => {
       this.#flushing = false;
       this.#flush();
+    });
+  }
+
+  settled(): Promise<void> | undefined {
+    const batches = [...this.#sent];
+    if (this.#open.groups.size > 0) batches.push(this.#open);
+    if (batches.length === 0) return undefined;
+    return new Promise((resolve) => {
+      const waiter = { left: batches.length, resolve };
+      for (const batch of batches) batch.waiters.add(waiter);
     });
   }
 
@@ -109,28 +143,42 @@ export class RedisGroupStore implements ClusterGroupStore {
   }
 
   #flush(): void {
-    if (this.#done.size === 0 || this.#closed || !this.#redis.up) return;
-    const sent = this.#done;
-    this.#done = new Map();
+    if (this.#open.groups.size === 0 || this.#closed || !this.#redis.up) return;
+    const batch = this.#open;
+    this.#open = new Batch();
+    this.#sent.add(batch);
     const keys: string[] = [];
     const args: (string | number)[] = [];
-    for (const [group, places] of sent) {
+    for (const [group, places] of batch.groups) {
       const [record, , done] = this.#keysOf(group);
       keys.push(record!, done!);
       args.push(places.size, ...places);
     }
-    this.#redis.callDurable(scripts.done, keys, args).catch(() => {
-      for (const [group, places] of sent) {
-        const waiting = this.#done.get(group);
-        if (waiting === undefined) this.#done.set(group, places);
-        else for (const place of places) waiting.add(place);
-      }
-      if (this.#closed) return;
-      this.#retry ??= setTimeout(() => {
-        this.#retry = undefined;
-        this.#flush();
-      }, retryMs);
-    });
+    this.#redis.callDurable(scripts.done, keys, args).then(
+      () => {
+        this.#sent.delete(batch);
+        batch.stored();
+      },
+      () => {
+        this.#sent.delete(batch);
+        this.#again(batch);
+      },
+    );
+  }
+
+  #again({ groups, waiters }: Batch): void {
+    const open = this.#open;
+    for (const [group, places] of groups) open.add(group, places);
+    for (const waiter of waiters) {
+      // It may wait for the open one already.
+      if (open.waiters.has(waiter)) waiter.left -= 1;
+      open.waiters.add(waiter);
+    }
+    if (this.#closed) return;
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined;
+      this.#flush();
+    }, retryMs);
   }
 
   /** The group, its members, its done set. */
