@@ -1,6 +1,6 @@
 import type { Clock } from '@lmqtt/common/clock';
 import type { Logs } from '@lmqtt/common/log';
-import type { Metrics, PlainCounters } from '@lmqtt/common/metrics';
+import { latencyBoundsS, type Metrics, type PlainCounters } from '@lmqtt/common/metrics';
 
 const sendResults = ['stored', 'stored late', 'refused', 'unknown', 'not sent'] as const;
 const failures = [
@@ -38,6 +38,7 @@ export class RocketmqStoreEvents {
   readonly #arrived: { value: number };
   readonly #dropped: { value: number };
   readonly #lost: { value: number };
+  readonly #sendSeconds: ReturnType<Metrics['histogram']>;
   readonly #saidAtMs = new Map<string, number>();
 
   constructor(logs: Logs, metrics: Metrics, clock: Clock) {
@@ -49,6 +50,11 @@ export class RocketmqStoreEvents {
       'Sends to RocketMQ by what became of them',
       'result',
       sendResults,
+    );
+    this.#sendSeconds = metrics.histogram(
+      'lmqtt_rocketmq_send_seconds',
+      'Time until RocketMQ has stored a message that was sent',
+      latencyBoundsS,
     );
     this.#failures = metrics.counters(
       'lmqtt_rocketmq_appends_failed_total',
@@ -107,6 +113,11 @@ export class RocketmqStoreEvents {
     this.#failures[why] += 1;
     if (why === 'limit') this.#metrics.limits.PENDING_APPEND_BYTES_MAX += 1;
     this.#warn(`append ${why}`, { why, topic, detail }, 'message not stored by RocketMQ');
+  }
+
+  stored(ms: number): void {
+    this.sends.stored += 1;
+    this.#sendSeconds.record(ms / 1000);
   }
 
   qos0Dropped(): void {

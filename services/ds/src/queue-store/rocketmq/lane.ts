@@ -30,6 +30,8 @@ export class PendingSend {
   /** Monotonic: its publisher is told of a failure then. */
   readonly deadlineMs: number;
   state: SendState = 'waiting';
+  /** Monotonic: of the last try. */
+  sentMs = 0;
   /** Of a QoS 2 publish: whether what has to be durable before, or after, the send is. */
   inbound: 'none' | 'to intend' | 'intending' | 'intended' | 'telling' | 'told';
   /** Where it is sent to; of a QoS 2 publish fixed with its intent. */

@@ -117,7 +117,8 @@ export class Sender {
     }
     const max = this.#options.settings.pendingBytesMax;
     const isPassing = message.qos === 0 && queues.length === 0 && inbound === undefined;
-    if (this.#pendingBytes > (isPassing ? max / 2 : max)) {
+    // A cs holds publishers back past the limit: what is under way from there is taken.
+    if (this.#pendingBytes > (isPassing ? max : 2 * max)) {
       this.#fail(send, ReasonCode.quotaExceeded, 'limit', 'PENDING_APPEND_BYTES_MAX');
     }
   }
@@ -211,7 +212,8 @@ export class Sender {
     send.target = target;
     lane.queue = queue;
     lane.outstanding += 1;
-    const leftMs = send.deadlineMs - clock.monotonicMs();
+    send.sentMs = clock.monotonicMs();
+    const leftMs = send.deadlineMs - send.sentMs;
     connection.send(
       {
         topic: queue.topic,
@@ -241,7 +243,7 @@ export class Sender {
     lane.outstanding -= 1;
     switch (answer.kind) {
       case 'stored':
-        if (answer.code === 0) events.sends.stored += 1;
+        if (answer.code === 0) events.stored(this.#options.clock.monotonicMs() - send.sentMs);
         else if (this.#storedLate(send, target, answer.code)) break;
         this.#stored(send, target, answer.queueOffset);
         break;
