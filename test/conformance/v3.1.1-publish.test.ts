@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Qos } from '../harness/packets.ts';
 import { packet, publish, subscribe, unsubscribe } from '../harness/packets.ts';
+import { clusterOnly, embeddedOnly } from '../harness/shape.ts';
 import { Suite } from '../harness/suite.ts';
 import { unique } from '../harness/wire.ts';
 
@@ -174,7 +175,9 @@ test('[MQTT-4.7.1-3] a + that is not a level of its own closes', async () => {
   }
 });
 
-test('[MQTT-4.7.3-3] topic names and filters of 65,535 bytes', async () => {
+const long = embeddedOnly('RocketMQ stores 32,767 bytes of properties, the topic name among them');
+
+test('[MQTT-4.7.3-3] topic names and filters of 65,535 bytes', long, async () => {
   const client = await suite.client();
   for (const topic of ['t'.repeat(65_535), `${'ü'.repeat(32_767)}t`]) {
     await client.subscribe(topic, 1);
@@ -186,6 +189,42 @@ test('[MQTT-4.7.3-3] topic names and filters of 65,535 bytes', async () => {
     await client.receive({ payload: 'z' });
   }
 });
+
+test(
+  'filters of 65,535 bytes; topic names as long as RocketMQ can store',
+  clusterOnly,
+  async () => {
+    const client = await suite.client({ version: 5 });
+    for (const [letter, length] of [
+      ['t', 30_000],
+      ['ü', 15_000],
+    ] as const) {
+      const topic = letter.repeat(length);
+      await client.subscribe([topic, `${topic}/#`], 1);
+      await client.publish(topic, 'x', { qos: 1 });
+      await client.receive({ topic, payload: 'x' });
+      await client.publish(`${topic}/y`, 'y', { qos: 2 });
+      await client.receive({ payload: 'y', qos: 1 });
+    }
+    const topic = 't'.repeat(65_535);
+    await client.subscribe([topic, `${topic.slice(0, -2)}/#`], 1);
+    client.sendPublish({ topic, qos: 1, packetId: 70 });
+    await client.expect('puback', { packetId: 70, reason: 0x97 });
+    client.sendPublish({ topic, qos: 2, packetId: 71 });
+    await client.expect('pubrec', { packetId: 71, reason: 0x97 });
+    // Nobody is told of QoS 0.
+    client.sendPublish({ topic, payload: 'at most once' });
+    await client.find('publish', { topic, payload: 'at most once' });
+    const metrics = await suite.broker.metrics();
+    const refused = metrics.get('lmqtt_rocketmq_appends_failed_total{reason="not storable"}') ?? 0;
+    assert.ok(refused >= 2, `${refused} were counted`);
+    // 3.1.1 has no other way to say it.
+    const old = await suite.client();
+    await old.subscribe(topic, 1);
+    old.sendPublish({ topic, qos: 1, packetId: 72 });
+    await old.expectClose();
+  },
+);
 
 test('[MQTT-4.7.3-4] names that only look the same are not the same', async () => {
   const client = await suite.client();

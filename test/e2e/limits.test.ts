@@ -4,7 +4,7 @@ import { afterEach, describe, test, type TestContext } from 'node:test';
 import { limits } from '@lmqtt/common/settings/row';
 import type { Broker } from '../harness/broker.ts';
 import { startCluster } from '../harness/cluster.ts';
-import { isSplit, startBroker } from '../harness/shape.ts';
+import { embeddedOnly, isSplit, startBroker } from '../harness/shape.ts';
 import { closeAllClients } from '../harness/wire.ts';
 import { metricRises, provocations } from './limit-provocations.ts';
 
@@ -34,7 +34,8 @@ void describe('limits', () => {
     const provocation = provocations[name];
     const { settings } = provocation;
     const again = provocation.of === 'cluster' && isSplit;
-    const skip = again ? 'a cluster in either shape: once is enough' : false;
+    const own = provocation.embedded !== undefined && embeddedOnly(provocation.embedded).skip;
+    const skip = again ? 'a cluster in either shape: once is enough' : own;
     void test(`${name}: ${refusal}`, { skip }, async (t) => {
       if (provocation.of === 'cluster') {
         await provoked(t, startCluster({ settings }), metric, provocation.provoke);

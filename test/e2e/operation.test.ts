@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Broker } from '../harness/broker.ts';
-import { standaloneOnly, startBroker } from '../harness/shape.ts';
+import { isCluster, standaloneOnly, startBroker } from '../harness/shape.ts';
 import { closeAllClients, connected, unique } from '../harness/wire.ts';
 
 afterEach(closeAllClients);
@@ -82,8 +82,9 @@ void describe('operation', () => {
     for (const reason of ['expired', 'slow_client', 'too_large', 'not_authorized']) {
       assert.ok(metrics.has(`lmqtt_dropped_total{reason="${reason}"}`), reason);
     }
-    assert.ok(rose('lmqtt_store_commit_seconds_count') >= 2);
-    assert.ok((metrics.get('lmqtt_store_commit_seconds_bucket{le="+Inf"}') ?? 0) > 0);
+    const stored = isCluster ? 'lmqtt_rocketmq_send_seconds' : 'lmqtt_store_commit_seconds';
+    assert.ok(rose(`${stored}_count`) >= 2);
+    assert.ok((metrics.get(`${stored}_bucket{le="+Inf"}`) ?? 0) > 0);
     assert.ok(metrics.has('nodejs_eventloop_lag_p99_seconds'));
     assert.ok(metrics.has('process_resident_memory_bytes'));
   });

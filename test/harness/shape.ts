@@ -18,6 +18,11 @@ export function embeddedOnly(reason: string): { skip: string | false } {
   return { skip: isCluster ? `embedded stores only: ${reason}` : false };
 }
 
+/** Options of a test of what only RocketMQ and Redis do. */
+export const clusterOnly: { readonly skip: string | false } = {
+  skip: isCluster ? false : 'of a cluster on RocketMQ and Redis',
+};
+
 /** Options of a test that only a broker of one process can pass, and why. */
 export function standaloneOnly(reason: string): { skip: string | false } {
   return { skip: isSplit ? `one process only: ${reason}` : false };
