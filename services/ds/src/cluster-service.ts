@@ -42,6 +42,8 @@ export interface ClusterStores {
   readonly positions?: PositionMirror;
   /** The store's own name for a queue that is opened now. */
   placeOf(name: QueueName): string;
+  /** A queue is there: others may store for it, too. */
+  opened?(name: QueueName): void;
   /** Reads what arrives from now on; after the registry has started. */
   start(): Promise<void>;
   dropPlace(place: string): Promise<void>;
@@ -248,6 +250,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       await registry.nodes.start(record);
       await registry.routeLog.start((change) => {
         if (change.kind === 'close') ends.forget(change.queue);
+        if (change.kind === 'open') stores.opened?.(change.name);
         routes.apply(change);
       });
       await stores.start();

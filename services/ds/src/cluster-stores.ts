@@ -118,6 +118,7 @@ export async function openClusterStores(
       },
       clock,
       events: new RocketmqStoreEvents(logs, metrics, clock),
+      isStored: ({ clientId, packetId }) => sessionStore.hasInbound(clientId, packetId),
       onRetained: (messages) => {
         for (const message of messages) retained.put(message, message.orderKey);
       },
@@ -135,6 +136,11 @@ export async function openClusterStores(
         if (routes.placeCount < max || isWildcardFilter(name))
           return clusterLmqName(clusterId, name);
         return bucketName(clusterId, bucketOf(name, buckets));
+      },
+      opened: (name) => {
+        queueStore.opened(name).catch(() => {
+          // Read again with the routes of RocketMQ, each few seconds.
+        });
       },
       start: () => queueStore.start(),
       dropPlace: (place) => queueStore.dropPlace(place),

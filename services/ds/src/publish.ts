@@ -342,6 +342,9 @@ export class Publisher {
       }
       if (reasonCode !== 0) {
         if (answer !== undefined) answer.publish.reasonCode = reasonCode;
+        // Before 5.0 the connection is closed, and the client asks again.
+        if (inbound !== undefined && answer?.protocolVersion === 5)
+          this.#queueStore.givenUp?.(inbound);
         this.#events.publishNotStored(reasonCode);
       } else {
         append.message.orderKey ??= append.orderKey;

@@ -3,7 +3,7 @@ import type { ClientId, NodeId } from '@lmqtt/common/ids';
 import { nodeId } from '@lmqtt/common/ids';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
-import type { RedisDirectory } from '@lmqtt/cs/link/redis-directory';
+import type { ListedNode } from '@lmqtt/cs/link/redis-node-list';
 import type { CsService } from '@lmqtt/cs/service';
 import type { ClientLine } from '@lmqtt/ds/clients';
 import type { ClusterDsService } from '@lmqtt/ds/cluster-service';
@@ -120,8 +120,12 @@ export function splitOpsSource(
   return sourceOf(ds, nodes, statusOf);
 }
 
+interface NodeList {
+  list(leaseMs: number): Promise<ListedNode[]>;
+}
+
 /** Of a cs: all nodes, as Redis has them. */
-export function nodesSource(directory: RedisDirectory, { leaseMs }: Settings): NodesSource {
+export function nodesSource(directory: NodeList, { leaseMs }: Settings): NodesSource {
   return {
     nodes: async () =>
       (await directory.list(leaseMs)).map(({ version: named, address, startedAtMs, ...line }) => ({

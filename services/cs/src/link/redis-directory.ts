@@ -95,11 +95,12 @@ export class RedisDirectory implements Directory {
       .hgetall(this.keys.connections)
       .smembers(this.keys.draining)
       .exec();
-    const values = (replies ?? []).map(([error, reply]) => {
+    const values: unknown[] = (replies ?? []).map(([error, reply]) => {
       if (error !== null) throw error;
       return reply;
     });
-    return listedNodes(values as unknown[] as NodeReplies & unknown[], leaseMs);
+    const [time, leases, records, connections, draining] = values as [...NodeReplies];
+    return listedNodes([time, leases, records, connections, draining], leaseMs);
   }
 
   close(): void {

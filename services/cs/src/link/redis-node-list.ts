@@ -40,14 +40,19 @@ export function listedNodes(replies: NodeReplies, leaseMs: number): ListedNode[]
       id: nodeId(id),
       role,
       state: role === 'ds' && draining.includes(id) ? 'draining' : 'alive',
-      version: String(record['version'] ?? ''),
-      address: String(record['address'] ?? ''),
+      version: textIn(record, 'version'),
+      address: textIn(record, 'address'),
       startedAtMs: Number(record['startedAtMs'] ?? 0),
       leaseAgeMs: Math.max(0, Math.round(nowMs + leaseMs - endMs)),
       connections: Number(connections[member] ?? 0),
     });
   }
   return nodes;
+}
+
+function textIn(record: Readonly<Record<string, unknown>>, name: string): string {
+  const value = record[name];
+  return typeof value === 'string' ? value : '';
 }
 
 function recordOf(text: string | undefined): Readonly<Record<string, unknown>> {

@@ -62,6 +62,7 @@ const holdMs = 60_000;
 const pollMs = 100;
 const announcedMsMax = 1000;
 const retryMs = 500;
+const stopMsMax = 2000;
 /** Messages that are not stored, on their way to an owner. */
 const forwardedMax = 1000;
 /** A group of an owner that has not named it for so long is no more. */
@@ -139,11 +140,7 @@ export class ClusterGroups implements Groups {
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#timers.stop();
-    const owned = [...this.#owned.values()];
-    await Promise.all(owned.map((one) => one.save()));
-    const things = owned.map(({ id }) => groupThing(id));
-    for (const one of owned) one.close(false);
-    await this.#ports.ownership.release(things).catch(() => {});
+    await within(this.#release(), stopMsMax);
     this.#ports.groupStore.close();
   }
 
@@ -400,7 +397,7 @@ export class ClusterGroups implements Groups {
     await this.#untilStored(async () => {
       const isGone = await this.#ports.groupStore.leave(home.id, client, epoch);
       if (!isGone) return;
-      this.#release(home);
+      this.#unhold(home);
       this.#tell(home, { kind: 'gone', group: home.id });
     });
   }
@@ -466,7 +463,15 @@ export class ClusterGroups implements Groups {
     }
   }
 
-  #release({ queue, name }: HomeGroup): void {
+  /** What this ds owns another may have, from where it has come to. */
+  async #release(): Promise<void> {
+    const owned = [...this.#owned.values()];
+    await Promise.all(owned.map((one) => one.save()));
+    for (const one of owned) one.close(false);
+    await this.#ports.ownership.release(owned.map(({ id }) => groupThing(id))).catch(() => {});
+  }
+
+  #unhold({ queue, name }: HomeGroup): void {
     this.#ports.routeLog.release(queue, `$share/${name}`);
   }
 
@@ -631,7 +636,7 @@ export class ClusterGroups implements Groups {
       if (home.owner === this.#ports.self) this.#lostOwner(home);
       return;
     }
-    this.#release(home);
+    this.#unhold(home);
     this.#forgetGroup(home.id);
     for (const { id } of this.#ports.nodes.ds)
       if (id !== this.#ports.self) this.#streams.send(id, { kind: 'gone', group: home.id });

@@ -41,6 +41,11 @@ import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
 export interface QueueStore {
   append(batch: Append[], done: (answered: Append[]) => void): void;
   outcome(clientId: ClientId, epoch: Epoch, packetId: number): Promise<Outcome>;
+  /**
+   * The client was told that its publish failed, and uses the identifier for another: nothing is
+   * kept of it. Where failures leave something behind.
+   */
+  givenUp?(inbound: InboundId): void;
   read(request: ReadRequest): Promise<ReadAnswer>;
   ends(queue: QueueId): Promise<PartitionEnd[]>;
   /** One listener for all queues; set before the first append. */

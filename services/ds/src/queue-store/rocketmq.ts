@@ -5,7 +5,7 @@ import { StoredReader } from '../rocketmq/message/stored-reader.ts';
 import type { StoredMessage } from '../rocketmq/message/stored-message.ts';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
 import type { PositionMirror } from './position-mirror.ts';
-import type { Append, Loss, Outcome, PartitionEnd, QueueStore } from './queue-store.ts';
+import type { Append, InboundId, Loss, Outcome, PartitionEnd, QueueStore } from './queue-store.ts';
 import { BrokerReader } from './rocketmq/broker-reader.ts';
 import { Brokers } from './rocketmq/brokers.ts';
 import { ConsumerOffsets } from './rocketmq/consumer-offsets.ts';
@@ -106,6 +106,10 @@ export class RocketmqQueueStore implements QueueStore {
   async outcome(clientId: ClientId, epoch: Epoch, packetId: number): Promise<Outcome> {
     if (this.#sender.isOpen({ clientId, packetId })) return 'unknown';
     return this.#intents.outcome({ clientId, epoch, packetId });
+  }
+
+  givenUp(inbound: InboundId): void {
+    this.#options.intents.dropped([inbound]);
   }
 
   async read(request: ReadRequest): Promise<ReadAnswer> {

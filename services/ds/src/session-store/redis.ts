@@ -101,6 +101,11 @@ export class RedisSessionStore implements ClusterSessionStore {
     return this.#entries.count;
   }
 
+  /** Of a session that this ds writes for. */
+  hasInbound(clientId: ClientId, packetId: number): boolean {
+    return this.#entries.of(clientId)?.session.hasInbound(packetId) === true;
+  }
+
   async claim(claim: Claim): Promise<Claimed | Held> {
     const { clientId } = claim;
     const releasing = this.#entries.of(clientId)?.releasing;
