@@ -3,7 +3,6 @@ import type { ClientId, NodeId } from '@lmqtt/common/ids';
 import { nodeId } from '@lmqtt/common/ids';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
-import type { ListedNode } from '@lmqtt/cs/link/redis-node-list';
 import type { CsService } from '@lmqtt/cs/service';
 import type { ClientLine } from '@lmqtt/ds/clients';
 import type { ClusterDsService } from '@lmqtt/ds/cluster-service';
@@ -118,6 +117,12 @@ export function splitOpsSource(
     })),
   ];
   return sourceOf(ds, nodes, statusOf);
+}
+
+interface ListedNode extends NodeStatus {
+  readonly version: string;
+  readonly address: string;
+  readonly startedAtMs: number;
 }
 
 interface NodeList {
