@@ -12,6 +12,7 @@ import { ConsumerOffsets } from './rocketmq/consumer-offsets.ts';
 import { Copies } from './rocketmq/copies.ts';
 import { messageOfError } from './rocketmq/error-text.ts';
 import { LightQueues } from './rocketmq/light-queues.ts';
+import { OnceAppends } from './rocketmq/once-appends.ts';
 import { OpenIntents } from './rocketmq/open-intents.ts';
 import type { RocketmqStoreOptions } from './rocketmq/options.ts';
 import { Outcomes } from './rocketmq/outcomes.ts';
@@ -36,6 +37,7 @@ export class RocketmqQueueStore implements QueueStore {
   readonly #targets: Targets;
   readonly #outcomes: Outcomes;
   readonly #sender: Sender;
+  readonly #once: OnceAppends;
   readonly #intents: OpenIntents;
   readonly #tails: Tails;
   readonly #lightQueues: LightQueues;
@@ -54,6 +56,9 @@ export class RocketmqQueueStore implements QueueStore {
     this.#targets = new Targets(options, this.#brokers, this.#topics);
     this.#outcomes = new Outcomes(options, new StoredReader());
     this.#sender = new Sender(options, this.#targets, this.#outcomes);
+    this.#once = new OnceAppends(options, this.#targets, this.#outcomes, (append, done) =>
+      this.#sender.append([append], done),
+    );
     this.#intents = new OpenIntents(options, this.#brokers, this.#outcomes);
     const reader = new BrokerReader(options, this.#targets);
     const copies = new Copies(options, this.#outcomes);
@@ -96,7 +101,9 @@ export class RocketmqQueueStore implements QueueStore {
   }
 
   append(batch: Append[], done: (answered: Append[]) => void): void {
-    this.#sender.append(batch, done);
+    const [only] = batch;
+    if (batch.length === 1 && only?.once !== undefined) this.#once.append(only, only.once, done);
+    else this.#sender.append(batch, done);
   }
 
   /**

@@ -50,6 +50,12 @@ export class PendingSend {
     this.bytes = bytes;
     this.deadlineMs = deadlineMs;
     this.inbound = append.inbound === undefined ? 'none' : 'to intend';
+    this.key = append.once?.key ?? '';
+  }
+
+  /** Stored once: where nothing certain came back of a send, it is looked for. */
+  get isExact(): boolean {
+    return this.append.inbound !== undefined || this.append.once !== undefined;
   }
 
   /** Nothing more happens to it. */

@@ -210,6 +210,7 @@ export class Sender {
     }
     send.state = 'sent';
     send.target = target;
+    if (append.once !== undefined && !send.again) send.from = Math.max(0, queue.end);
     lane.queue = queue;
     lane.outstanding += 1;
     send.sentMs = clock.monotonicMs();
@@ -286,7 +287,7 @@ export class Sender {
 
   #bad(send: PendingSend, state: 'refused' | 'unknown', reason: string): void {
     const { append, lane } = send;
-    const isUnsure = state === 'unknown' && append.inbound !== undefined;
+    const isUnsure = state === 'unknown' && send.isExact;
     // At most once, or too late.
     const isOver =
       this.#closed ||
@@ -304,7 +305,7 @@ export class Sender {
   /** What has to be sent again goes back to those that wait, in its order, when nothing is under way. */
   #settleTrouble(lane: Lane): void {
     for (const send of lane.overtaken()) {
-      if (send.state === 'refused' || send.append.inbound === undefined)
+      if (send.state === 'refused' || !send.isExact)
         this.#fail(send, ReasonCode.quotaExceeded, 'broker refuses', 'a later one is stored');
     }
     if (lane.outstanding > 0 || lane.held) return;
@@ -314,8 +315,7 @@ export class Sender {
       return;
     }
     const unsure = lane.sends.find(
-      ({ state, append }, index) =>
-        index < lane.begun && state === 'unknown' && append.inbound !== undefined,
+      ({ state, isExact }, index) => index < lane.begun && state === 'unknown' && isExact,
     );
     if (unsure !== undefined) {
       void this.#findOut(unsure);
