@@ -102,7 +102,8 @@ export class RocketmqQueueStore implements QueueStore {
 
   append(batch: Append[], done: (answered: Append[]) => void): void {
     const [only] = batch;
-    if (batch.length === 1 && only?.once !== undefined) this.#once.append(only, only.once, done);
+    if (batch.length === 1 && only?.once !== undefined)
+      void this.#once.append(only, only.once, done);
     else this.#sender.append(batch, done);
   }
 

@@ -31,16 +31,18 @@ export class OnceAppends {
     this.#append = append;
   }
 
-  append(append: Append, once: Once, done: Done): void {
-    this.#prepare(append, once).then(
-      (isStored) => (isStored ? done([append]) : this.#append(append, done)),
-      (error: unknown) => {
-        const { topic } = append.message;
-        append.reasonCode = ReasonCode.serverUnavailable;
-        this.#options.events.appendFailed('broker away', topic, messageOfError(error));
-        done([append]);
-      },
-    );
+  async append(append: Append, once: Once, done: Done): Promise<void> {
+    try {
+      if (!(await this.#prepare(append, once))) {
+        this.#append(append, done);
+        return;
+      }
+    } catch (error) {
+      append.reasonCode = ReasonCode.serverUnavailable;
+      const { topic } = append.message;
+      this.#options.events.appendFailed('broker away', topic, messageOfError(error));
+    }
+    done([append]);
   }
 
   /** True: it is stored already, and the append is answered. */
