@@ -107,6 +107,8 @@ export interface Phase {
   readonly name: string;
   readonly count: number;
   readonly seconds: number;
+  /** Clients that had to try again. */
+  readonly retries: number;
   /** The most that was seen of each process of the broker, in their order. */
   readonly rssMax: readonly number[];
 }

@@ -98,7 +98,7 @@ export function runLine(row: Row, run: ClusterRun): string {
     );
     const each = whole(phase.count / phase.seconds);
     lines.push(
-      `    ${phase.name}: ${phase.seconds.toFixed(1)} s, ${each}/s, RSS at most ${most.join(', ')} MiB`,
+      `    ${phase.name}: ${phase.seconds.toFixed(1)} s, ${each}/s, ${phase.retries} retries, RSS at most ${most.join(', ')} MiB`,
     );
   }
   if (redis !== undefined) lines.push(`    ${redisText(redis)}`);

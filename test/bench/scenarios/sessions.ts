@@ -13,6 +13,8 @@ const connectsAtOnce = 64;
 const publishers = 10;
 const rssPollMs = 500;
 const messageMs = 30_000;
+const triesMax = 20;
+const retryMs = 500;
 
 function topicOf(session: number): string {
   return `own/${session}/set`;
@@ -21,14 +23,13 @@ function topicOf(session: number): string {
 /** What one session gets. */
 class Mailbox implements Receiver {
   readonly #session: number;
-  readonly #lost: string[];
+  #lostFor: string | undefined;
   count = 0;
   wrong = 0;
   onMessage: () => void = () => {};
 
-  constructor(session: number, lost: string[]) {
+  constructor(session: number) {
     this.#session = session;
-    this.#lost = lost;
   }
 
   message(at: number): void {
@@ -40,11 +41,11 @@ class Mailbox implements Receiver {
   acknowledged(): void {}
 
   lost(reason: string): void {
-    this.#lost.push(`session-${this.#session}: ${reason}`);
+    this.#lostFor = reason;
     this.onMessage();
   }
 
-  /** Resolves with the first message, or when it did not come. */
+  /** Resolves with the first message, or when it did not come; rejects where the connection went. */
   async filled(): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, messageMs);
@@ -52,14 +53,16 @@ class Mailbox implements Receiver {
         clearTimeout(timer);
         resolve();
       };
-      if (this.count > 0) this.onMessage();
+      if (this.count > 0 || this.#lostFor !== undefined) this.onMessage();
     });
+    if (this.count === 0 && this.#lostFor !== undefined) throw new Error(this.#lostFor);
   }
 }
 
 /** Runs one step and notes its time and the memory meanwhile. */
 class Phases {
   readonly done: Phase[] = [];
+  retries = 0;
   readonly #target: Target;
 
   constructor(target: Target) {
@@ -75,11 +78,12 @@ class Phases {
     };
     const timer = setInterval(look, rssPollMs);
     const startUs = nowUs();
+    this.retries = 0;
     await step();
     const seconds = (nowUs() - startUs) / 1e6;
     clearInterval(timer);
     look();
-    this.done.push({ name, count, seconds, rssMax });
+    this.done.push({ name, count, seconds, retries: this.retries, rssMax });
   }
 }
 
@@ -94,18 +98,27 @@ export async function runSessions(job: SessionsJob, target: Target): Promise<Out
     clientId: `session-${index}`,
     clean: false,
   });
+  /** As a client does: what is refused or cut is tried again. */
   const attempt = async (what: string, one: () => Promise<void>): Promise<void> => {
-    try {
-      await one();
-    } catch (error) {
-      lost.push(`${what}: ${String(error)}`);
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await one();
+        return;
+      } catch (error) {
+        phases.retries += 1;
+        if (tries === triesMax) {
+          lost.push(`${what}: ${String(error)}`);
+          return;
+        }
+        await sleep(retryMs);
+      }
     }
   };
 
   await phases.run('connect, subscribe, disconnect', sessions, () =>
     inBatches(sessions, connectsAtOnce, (index) =>
       attempt(`session-${index}`, async () => {
-        const mailbox = new Mailbox(index, lost);
+        const mailbox = new Mailbox(index);
         const connection = await Connection.open(target, options(index), mailbox, index);
         await connection.subscribe([topicOf(index)], 1);
         await connection.end(disconnectPacket);
@@ -133,8 +146,9 @@ export async function runSessions(job: SessionsJob, target: Target): Promise<Out
   for (const sender of senders) refused += sender.refusals;
   const takeOne = async (index: number): Promise<void> => {
     const startUs = nowUs();
-    const mailbox = new Mailbox(index, lost);
+    let mailbox = new Mailbox(index);
     await attempt(`session-${index}`, async () => {
+      mailbox = new Mailbox(index);
       const connection = await Connection.open(target, options(index), mailbox, index);
       await mailbox.filled();
       histogram.add(nowUs() - startUs);
