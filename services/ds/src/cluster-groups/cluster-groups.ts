@@ -60,6 +60,7 @@ const acquireMs = 1000;
 const ownsMs = 5000;
 const holdMs = 60_000;
 const pollMs = 100;
+const hintMs = 5;
 const announcedMsMax = 1000;
 const retryMs = 500;
 const stopMsMax = 2000;
@@ -94,6 +95,10 @@ export class ClusterGroups implements Groups {
   readonly #joins = new Map<NodeId, Set<HomeMember>>();
   readonly #credits = new Map<NodeId, Set<HomeMember>>();
   readonly #heres = new Map<NodeId, Map<GroupId, number>>();
+  /** Those that something was told of, in this turn. */
+  readonly #touched = new Set<OwnedGroup>();
+  /** Partitions in which something arrived. */
+  readonly #hints = new Map<HomeGroup, Set<number>>();
   #acquiring: Promise<void> | undefined;
   #acquireAgain = false;
   #acquireSoon = false;
@@ -446,8 +451,31 @@ export class ClusterGroups implements Groups {
         },
       },
       give: (message) => this.#give(home, message),
-      arrived: (entry, message) => this.#owned.get(home.id)?.arrived(entry, message),
+      arrived: (entry, message) => {
+        const owned = this.#owned.get(home.id);
+        if (owned === undefined) this.#hint(home, entry.partition);
+        else owned.arrived(entry, message);
+      },
     };
+  }
+
+  /** The owner is to read, once for all that arrives in a short while. */
+  #hint(home: HomeGroup, partition: number): void {
+    const hints = this.#hints.get(home);
+    if (hints !== undefined) {
+      hints.add(partition);
+      return;
+    }
+    this.#hints.set(home, new Set([partition]));
+    if (this.#hints.size > 1) return;
+    setTimeout(() => {
+      for (const [{ id: group, owner }, partitions] of this.#hints) {
+        if (owner === undefined || owner === this.#ports.self) continue;
+        for (const one of partitions)
+          this.#streams.send(owner, { kind: 'arrived', group, partition: one });
+      }
+      this.#hints.clear();
+    }, hintMs).unref();
   }
 
   #give(home: HomeGroup, message: Message): void {
@@ -476,6 +504,8 @@ export class ClusterGroups implements Groups {
   }
 
   #take(from: NodeId, item: GroupItem): void {
+    const touched = item.kind === 'owns' ? undefined : this.#owned.get(item.group);
+    if (touched !== undefined) this.#touched.add(touched);
     switch (item.kind) {
       case 'owner':
         this.#heardOwner(from, item);
@@ -492,6 +522,9 @@ export class ClusterGroups implements Groups {
       }
       case 'message':
         this.#owned.get(item.group)?.give(messageOfText(item.message));
+        return;
+      case 'arrived':
+        this.#owned.get(item.group)?.look(item.partition);
         return;
       case 'gone': {
         const owned = this.#owned.get(item.group);
@@ -522,10 +555,11 @@ export class ClusterGroups implements Groups {
   }
 
   #taken(): void {
-    for (const owned of this.#owned.values()) {
+    for (const owned of this.#touched) {
       if (owned.isGiving) owned.pump();
       else owned.tick();
     }
+    this.#touched.clear();
     this.#flush();
   }
 

@@ -67,6 +67,8 @@ export type GroupItem =
     }
   /** All members that live here have been told to the owner of that epoch. */
   | { readonly kind: 'here'; readonly group: GroupId; readonly ownerEpoch: number }
+  /** Something of its queue has arrived there. */
+  | { readonly kind: 'arrived'; readonly group: GroupId; readonly partition: number }
   | { readonly kind: 'message'; readonly group: GroupId; readonly message: MessageText }
   // From the owner to all
   | {

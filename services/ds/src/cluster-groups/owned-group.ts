@@ -50,6 +50,9 @@ const lookSoonMs = 50;
 const lookRarelyMs = 60_000;
 const saveMs = 200;
 const emptyLookMs = 5000;
+const tendMs = 500;
+const pollMsMin = 100;
+const pollMsMax = 2000;
 /** A cs that does not answer does not hold up the others for longer. */
 const gatherMsMax = 15_000;
 
@@ -80,6 +83,11 @@ export class OwnedGroup {
   /** In the store's done set, and not covered by the stored position. */
   #marked = new Map<string, GroupPlace>();
   #emptySinceMs = 0;
+  #tendAtMs = 0;
+  #pollAtMs = 0;
+  #pollEachMs = pollMsMin;
+  /** How far it had been read, at the last poll. */
+  #polledTo = -1;
   /** Before it was loaded. */
   #early: { readonly from: NodeId; readonly item: GroupItem }[] = [];
 
@@ -110,10 +118,22 @@ export class OwnedGroup {
     this.#shared?.arrived(entry, message);
   }
 
-  /** There may be something to read. */
+  /** Something has arrived at another ds. */
+  look(partition: number): void {
+    this.#shared?.look(partition);
+    this.#pollEachMs = pollMsMin;
+  }
+
+  /** From a timer: what nobody has told of is found, the later the longer there was nothing. */
   poll(): void {
     const shared = this.#shared;
-    if (!this.#giving || shared === undefined) return;
+    const nowMs = this.#ports.monotonicMs();
+    if (!this.#giving || shared === undefined || this.#pollAtMs > nowMs) return;
+    const readTo = shared.nexts.reduce((sum, { next }) => sum + next, 0);
+    this.#pollEachMs =
+      readTo === this.#polledTo ? Math.min(2 * this.#pollEachMs, pollMsMax) : pollMsMin;
+    this.#polledTo = readTo;
+    this.#pollAtMs = nowMs + this.#pollEachMs;
     for (const { partition } of shared.stored.cursors) shared.look(partition);
     shared.pump();
   }
@@ -193,7 +213,10 @@ export class OwnedGroup {
   tick(): void {
     if (this.#closed || this.#shared === undefined) return;
     const nowMs = this.#ports.monotonicMs();
-    for (const member of this.#members) this.#tend(member, nowMs);
+    if (!this.#giving || this.#tendAtMs <= nowMs) {
+      this.#tendAtMs = nowMs + tendMs;
+      for (const member of this.#members) this.#tend(member, nowMs);
+    }
     if (!this.#giving) this.#gather(nowMs);
     if (this.#dirty && this.#savedMs + saveMs <= nowMs) void this.save();
     if (this.#shared.members.size > 0) this.#emptySinceMs = 0;
@@ -397,13 +420,13 @@ export class OwnedGroup {
   /** Its connection ended, and this is what it had sent. */
   #left(member: OwnedMember, outs: readonly MemberOut[]): void {
     member.absent(outs);
-    member.lookAtMs = this.#ports.monotonicMs() + lookSoonMs;
+    this.#lookSoon(member);
     void this.#settleOuts(member, outs, () => {});
   }
 
   #doubt(member: OwnedMember): void {
     member.doubt();
-    member.lookAtMs = 0;
+    this.#lookSoon(member);
   }
 
   #tend(member: OwnedMember, nowMs: number): void {
@@ -484,9 +507,13 @@ export class OwnedGroup {
   }
 
   #takeFromAbsent(): void {
+    for (const member of this.#members) if (this.#mayTakeFrom(member)) this.#lookSoon(member);
+  }
+
+  #lookSoon(member: OwnedMember): void {
     const soonMs = this.#ports.monotonicMs() + lookSoonMs;
-    for (const member of this.#members)
-      if (this.#mayTakeFrom(member)) member.lookAtMs = Math.min(member.lookAtMs, soonMs);
+    member.lookAtMs = Math.min(member.lookAtMs, soonMs);
+    this.#tendAtMs = Math.min(this.#tendAtMs, soonMs);
   }
 
   /** Its session is no more. What it has at QoS 2 goes to nobody else [MQTT-4.8.2-5]. */
