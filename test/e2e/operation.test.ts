@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Broker } from '../harness/broker.ts';
-import { isCluster, standaloneOnly, startBroker } from '../harness/shape.ts';
+import { embeddedOnly, isCluster, standaloneOnly, startBroker } from '../harness/shape.ts';
 import { closeAllClients, connected, unique } from '../harness/wire.ts';
 
 afterEach(closeAllClients);
@@ -78,7 +78,8 @@ void describe('operation', () => {
     assert.equal(rose('lmqtt_deliveries_total{qos="0"}'), 1);
     assert.equal(rose('lmqtt_deliveries_total{qos="1"}'), 2);
     assert.equal(metrics.get('lmqtt_inflight'), 2);
-    assert.ok((metrics.get('lmqtt_queue_depth') ?? 0) >= 2, 'queue depth');
+    // What waits in RocketMQ is RocketMQ's to tell.
+    if (!isCluster) assert.ok((metrics.get('lmqtt_queue_depth') ?? 0) >= 2, 'queue depth');
     for (const reason of ['expired', 'slow_client', 'too_large', 'not_authorized']) {
       assert.ok(metrics.has(`lmqtt_dropped_total{reason="${reason}"}`), reason);
     }
@@ -185,24 +186,30 @@ void test('the exit code of a clean stop, and the time of a start', soon, async 
   }
 });
 
-void test('a second broker on the same data: one line, exit code 1, the first goes on', async (t) => {
-  const broker = await startBroker();
-  t.after(() => broker.stop());
-  const ports = ['--mqtt-port', '0', '--ws-port', '0', '--ops-port', '0'];
-  const args = [main, ...ports, '--data-dir', broker.dataDir, '--log-level', 'silent'];
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
-    encoding: 'utf8',
-    timeout: 15_000,
-  });
-  assert.equal(status, 1);
-  assert.equal(stdout, '');
-  assert.match(stderr, /^lmqtt: .*in use by another broker \(process \d+\)\n$/);
-  const client = await connected(broker.mqttPort);
-  await client.publish('t', 'x', { qos: 1, retain: true });
-  await broker.kill();
-  // The kernel has freed the folder; a lock file that is left is no lock.
-  await broker.start();
-});
+const locked = embeddedOnly('a data folder is of one broker');
+
+void test(
+  'a second broker on the same data: one line, exit code 1, the first goes on',
+  locked,
+  async (t) => {
+    const broker = await startBroker();
+    t.after(() => broker.stop());
+    const ports = ['--mqtt-port', '0', '--ws-port', '0', '--ops-port', '0'];
+    const args = [main, ...ports, '--data-dir', broker.dataDir, '--log-level', 'silent'];
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+      encoding: 'utf8',
+      timeout: 15_000,
+    });
+    assert.equal(status, 1);
+    assert.equal(stdout, '');
+    assert.match(stderr, /^lmqtt: .*in use by another broker \(process \d+\)\n$/);
+    const client = await connected(broker.mqttPort);
+    await client.publish('t', 'x', { qos: 1, retain: true });
+    await broker.kill();
+    // The kernel has freed the folder; a lock file that is left is no lock.
+    await broker.start();
+  },
+);
 
 void test('a wider bind without authentication: one line that says how, exit code 2', () => {
   const args = [main, '--bind', '0.0.0.0', '--mqtt-port', '0'];
