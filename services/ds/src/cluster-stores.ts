@@ -120,7 +120,8 @@ export async function openClusterStores(
       events: new RocketmqStoreEvents(logs, metrics, clock),
       isStored: ({ clientId, packetId }) => sessionStore.hasInbound(clientId, packetId),
       onRetained: (messages) => {
-        for (const message of messages) retained.put(message, message.orderKey);
+        for (const message of messages)
+          if (message.orderKey !== undefined) retained.put(message, message.orderKey);
       },
     });
     closing.push(() => queueStore.close());

@@ -97,6 +97,13 @@ test('a message of ours comes back as it was, with its places', () => {
   assert.equal(read.message.topicStart, -1);
 });
 
+test('where another producer has chosen the queue, a message has no order with the others', () => {
+  const elsewhere = { ...source, placementOf: () => -1 };
+  const [read] = new StoredReader().read(sent(message(), ['%LMQ%t%r1%']), elsewhere);
+  assert.equal(read?.message.orderKey, undefined);
+  assert.equal(read?.message.entries.length, 1);
+});
+
 test('an empty payload is stored as text, and that text is a payload, too', () => {
   const bytes = sent(message({ payload: Buffer.alloc(0) }));
   assert.ok(bytes.includes('★\r\n\t☀'));

@@ -23,7 +23,10 @@ export interface StoredSource {
   readonly partition: number;
   /** The queues that share the name; a filter may not match the topic. */
   queuesOf(lmqName: string, topic: string): readonly QueueId[];
-  /** The number of the placement under which this MQTT topic is stored at this broker. */
+  /**
+   * The number of the placement under which this MQTT topic is stored at this broker; −1: another
+   * producer has chosen this queue, where messages have no order with those of the topic's own.
+   */
   placementOf(topic: string, queueId: number): number;
 }
 
@@ -193,10 +196,8 @@ export class StoredReader {
     );
     const offsets = names.length === 0 ? noOffsets : this.#offsets(body, names.length);
     if (offsets.length > 0) message.entries = entriesOf(list, offsets, topic, source);
-    message.orderKey = {
-      placement: source.placementOf(topic, layout.queueId),
-      offset: layout.queueOffset,
-    };
+    const placement = source.placementOf(topic, layout.queueId);
+    if (placement >= 0) message.orderKey = { placement, offset: layout.queueOffset };
     const again = scan.has(at.again) ? scan.number(body, at.again) : -1;
     return new StoredMessage(layout, rocketTopic, names, offsets, message, body, again);
   }
