@@ -65,8 +65,7 @@ export const killCs: StoresFault = {
     run.shunned.add(node);
     await node.kill();
     const back = downtime(run).then(() => startAgain(node));
-    const recovery = await recovered();
-    await back;
+    const [recovery] = await Promise.all([recovered(), back]);
     run.shunned.clear();
     undisturbed('at the cs that goes on');
     return recovery;
@@ -84,8 +83,7 @@ export const killDs: StoresFault = {
     const recovered = run.watch();
     await node.kill();
     const back = downtime(run).then(() => startAgain(node));
-    const recovery = await recovered();
-    await back;
+    const [recovery] = await Promise.all([recovered(), back]);
     undisturbed('when a ds dies');
     return recovery;
   },
@@ -118,10 +116,8 @@ export const killBroker: StoresFault = {
     const killedMs = performance.now();
     await broker.kill9();
     await delay(run.random.below(3000));
-    const started = broker.start();
-    await portOpens(broker.port, bootMs);
-    const recovery = await run.watch()();
-    await started;
+    const opened = portOpens(broker.port, bootMs).then(() => run.watch()());
+    const [recovery] = await Promise.all([opened, broker.start()]);
     if (performance.now() - killedMs < waitMs) undisturbed('by a broker that is away');
     return recovery;
   },
