@@ -20,6 +20,8 @@ import type { Targets } from './targets.ts';
 
 /** What a message costs in memory beside its payload. */
 const overheadBytes = 512;
+/** How many cs may have as much under way as the limit says. */
+const cssAtLimit = 4;
 const attemptMsMin = 1000;
 const attemptMsMax = 5000;
 
@@ -117,8 +119,8 @@ export class Sender {
     }
     const max = this.#options.settings.pendingBytesMax;
     const isPassing = message.qos === 0 && queues.length === 0 && inbound === undefined;
-    // A cs holds publishers back past the limit: what is under way from there is taken.
-    if (this.#pendingBytes > (isPassing ? max : 2 * max)) {
+    // Each cs holds its publishers back past the limit; what is under way from there is taken.
+    if (this.#pendingBytes > (isPassing ? max : cssAtLimit * max)) {
       this.#fail(send, ReasonCode.quotaExceeded, 'limit', 'PENDING_APPEND_BYTES_MAX');
     }
   }
