@@ -31,6 +31,7 @@ export function between(watch: Watch, before: Times, count: number): Interval {
   const uses = processes.map(({ name }, index) => ({
     name,
     cpuUs: (after.brokerUs[index] ?? 0) - (before.brokerUs[index] ?? 0),
+    waitedUs: (after.waitedUs[index] ?? 0) - (before.waitedUs[index] ?? 0),
     rssBefore: rssBefore[index] ?? 0,
     rssAfter: rssAfter[index] ?? 0,
   }));

@@ -70,6 +70,12 @@ export function cpuUsOf(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * tickUs;
 }
 
+/** How long the first thread of a process, where Node runs, was ready to run and had no core. */
+export function waitedUsOf(pid: number): number {
+  const [, waitedNs] = readFileSync(`/proc/${pid}/schedstat`, 'latin1').split(' ');
+  return Number(waitedNs) / 1000;
+}
+
 function statusBytes(pid: number, name: string): number {
   const match = new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(
     readFileSync(`/proc/${pid}/status`, 'latin1'),
@@ -103,6 +109,7 @@ export interface Times {
   readonly generatorUs: number;
   /** In the order of the processes. */
   readonly brokerUs: readonly number[];
+  readonly waitedUs: readonly number[];
 }
 
 export function times(processes: readonly BrokerProcess[]): Times {
@@ -112,6 +119,7 @@ export function times(processes: readonly BrokerProcess[]): Times {
     machineUs: busyUsOfMachine(),
     generatorUs: own.user + own.system,
     brokerUs: processes.map(({ pid }) => cpuUsOf(pid)),
+    waitedUs: processes.map(({ pid }) => waitedUsOf(pid)),
   };
 }
 
@@ -124,6 +132,8 @@ export function memoryOf(processes: readonly BrokerProcess[]): readonly number[]
 export interface ProcessUse {
   readonly name: string;
   readonly cpuUs: number;
+  /** It was ready to run and had no core. */
+  readonly waitedUs?: number;
   readonly rssBefore: number;
   readonly rssAfter: number;
   /** Of a core, over a while in which nothing was asked of it. */

@@ -35,6 +35,9 @@ export const cpuUsPerMessage: Figure = (outcome) =>
   sumOf(({ cpuUs }) => cpuUs, outcome) / outcome.count;
 export const generatorUsPerMessage: Figure = (outcome) => outcome.generatorCpuUs / outcome.count;
 export const generatorShare: Figure = (outcome) => outcome.generatorCpuUs / outcome.seconds / 1e6;
+/** Share of the time in which they were ready to run and had no core. */
+export const waitedShare: Figure = (outcome) =>
+  sumOf((use) => use.waitedUs ?? NaN, outcome) / outcome.seconds / 1e6;
 /** Cores that something else kept busy. */
 export const otherCores: Figure = (outcome) => outcome.otherCpuUs / outcome.seconds / 1e6;
 export const p50Us: Figure = (outcome) => outcome.latency.p50Us;

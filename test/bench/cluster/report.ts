@@ -12,6 +12,7 @@ import {
   ofProcess,
   otherCores,
   rssBytes,
+  waitedShare,
 } from '../results.ts';
 import type { BareFigures } from './bare-job.ts';
 import { type Condition, conditionText } from './condition.ts';
@@ -84,6 +85,7 @@ export function runLine(row: Row, run: ClusterRun): string {
       ...doubtsOf(run),
     ].join('  '),
     `    cs + ds ${cpu} µs each ${parts(run, cpuUsPerMessage, us)}`,
+    `    without a core ${parts(run, waitedShare, (value) => `${(100 * value).toFixed(0)} %`)}`,
     `    RSS ${rss} MiB ${parts(run, rssBytes, (value) => whole(value / mib))}`,
   ];
   if (run.bare.length > 0) lines[0] += `  ${(rate(run) / bareRate(run)).toFixed(2)}x of bare`;
