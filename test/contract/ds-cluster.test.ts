@@ -233,7 +233,7 @@ void describe('two ds and two cs', requireRedis(), () => {
     await first.stop();
     const publishes = all.map((client, index) =>
       client.publishAsync(`moved/${index}`, `${index}`, {
-        qos: (index % 2 === 0 ? 1 : 2) as 1 | 2,
+        qos: index % 2 === 0 ? 1 : 2,
       }),
     );
     await Promise.all(publishes);

@@ -121,8 +121,9 @@ export async function startRocketmqClient(
         await new Promise<void>((resolve, reject) => {
           wake = resolve;
           void exited.then(() => reject(new Error('the RocketMQ client has ended')));
-          signal.onabort = () =>
-            reject(new Error(`not within ${withinMs} ms; ${came.length} others`));
+          signal.addEventListener('abort', () =>
+            reject(new Error(`not within ${withinMs} ms; ${came.length} others`)),
+          );
         });
       }
     },
