@@ -1,5 +1,4 @@
-import { Cursor, cursorOf } from '@lmqtt/common/cursor';
-import { cursorsOf, cursorsText } from '@lmqtt/common/cursor-text';
+import { cursorsOf } from '@lmqtt/common/cursor-text';
 import { type ClientId, epoch as epochOf, type GroupId, type NodeId } from '@lmqtt/common/ids';
 import { type Message, messageOf, type QueueEntry } from '@lmqtt/common/message';
 import { fencePartition } from '@lmqtt/proto/link';
@@ -15,11 +14,11 @@ import type { Outlet } from '../outlet.ts';
 import type { QueueStore } from '../queue-store/queue-store.ts';
 import type { Ownership } from '../registry/ownership.ts';
 import { SharedGroup } from '../shared-group.ts';
+import { GroupProgress } from './group-progress.ts';
 import type { GroupItem, Join } from './messages.ts';
 import { OwnedMember } from './owned-member.ts';
 
 export interface OwnedGroupPorts {
-  readonly self: NodeId;
   readonly groupStore: ClusterGroupStore;
   readonly absentMembers: AbsentMembers;
   readonly ownership: Ownership;
@@ -47,8 +46,9 @@ const announceMs = 1000;
 const refenceMs = 1000;
 const lookMs = 500;
 const lookSoonMs = 50;
+/** Between the store and the join of a session that is presented to another ds. */
+const presentingMs = 500;
 const lookRarelyMs = 60_000;
-const saveMs = 200;
 const emptyLookMs = 5000;
 const tendMs = 500;
 const pollMsMin = 100;
@@ -68,20 +68,16 @@ export class OwnedGroup {
   /** All ds know of it. */
   readonly announced: Promise<void>;
   #isAnnounced: () => void = () => {};
-  #record: LoadedGroup | undefined;
+  #progress: GroupProgress | undefined;
   #shared: SharedGroup<ClientId, OwnedMember> | undefined;
   readonly #ports: OwnedGroupPorts;
   /** Those that have not told of their members. */
   #awaited = new Set<NodeId>();
   #announcedMs = 0;
   readonly #sinceMs: number;
+  #starting = false;
   #giving = false;
   #closed = false;
-  #dirty = false;
-  #savedMs = 0;
-  #saving: Promise<void> | undefined;
-  /** In the store's done set, and not covered by the stored position. */
-  #marked = new Map<string, GroupPlace>();
   #emptySinceMs = 0;
   #tendAtMs = 0;
   #pollAtMs = 0;
@@ -218,7 +214,7 @@ export class OwnedGroup {
       for (const member of this.#members) this.#tend(member, nowMs);
     }
     if (!this.#giving) this.#gather(nowMs);
-    if (this.#dirty && this.#savedMs + saveMs <= nowMs) void this.save();
+    if (this.#progress!.isDue(nowMs)) void this.save();
     if (this.#shared.members.size > 0) this.#emptySinceMs = 0;
     else if (this.#emptySinceMs === 0) this.#emptySinceMs = nowMs;
     else if (this.#emptySinceMs + emptyLookMs <= nowMs) {
@@ -228,11 +224,8 @@ export class OwnedGroup {
   }
 
   /** How far it has come, for whoever owns it next. */
-  save(): Promise<void> {
-    this.#saving ??= this.#save().finally(() => {
-      this.#saving = undefined;
-    });
-    return this.#saving;
+  async save(): Promise<void> {
+    if ((await this.#progress?.save()) === false) this.close(false);
   }
 
   close(isGone: boolean): void {
@@ -277,7 +270,7 @@ export class OwnedGroup {
     const cursors = text === undefined ? record.cursors : cursorsOf(text);
     const stored: StoredGroup = { id, name, queue, cursors };
     const ports = this.#ports;
-    this.#record = record;
+    this.#progress = new GroupProgress(record, this.epoch, cursors, ports);
     this.#shared = new SharedGroup<ClientId, OwnedMember>(
       stored,
       name.slice(name.indexOf('/') + 1),
@@ -315,16 +308,23 @@ export class OwnedGroup {
       return;
     }
     this.#isAnnounced();
-    const isLate = this.#sinceMs + gatherMsMax < nowMs;
-    for (const member of this.#members) {
-      if (member.inDoubt) return;
-      if (member.unfenced && !isLate) return;
-    }
-    void this.#startGiving();
+    if (this.#isGathered && !this.#starting) void this.#startGiving();
+  }
+
+  /** It is known what members have. */
+  get #isGathered(): boolean {
+    const isLate = this.#sinceMs + gatherMsMax < this.#ports.monotonicMs();
+    if (this.#awaited.size > 0) return false;
+    for (const member of this.#members)
+      if (member.inDoubt || (member.unfenced && !isLate)) return false;
+    return true;
   }
 
   async #startGiving(): Promise<void> {
-    if (!(await this.#refreshDone()) || this.#closed || this.#giving) return;
+    this.#starting = true;
+    const isRead = await this.#refreshDone();
+    this.#starting = false;
+    if (!isRead || this.#closed || !this.#isGathered) return;
     this.#giving = true;
     this.#shared!.start();
     this.#takeFromAbsent();
@@ -359,7 +359,7 @@ export class OwnedGroup {
       session: handle,
       group: id,
       filter: member.filter,
-      queue: this.#record!.queue,
+      queue: this.stored!.queue,
       partition: fencePartition + fence,
       offset: -1,
       message: messageOf({ topic: '', qos: 0, retain: false, payload: Buffer.alloc(0) }),
@@ -411,7 +411,7 @@ export class OwnedGroup {
     for (const { partition, offset } of outs) {
       const holder = shared.holderOf(partition, offset);
       if (holder === member) continue;
-      if (cursorOf(shared.stored.cursors, partition).isDone(offset)) continue;
+      if (this.#progress!.isDone({ partition, offset })) continue;
       if (holder !== undefined) shared.settle(partition, offset);
       shared.restoreOut(member, partition, offset);
     }
@@ -451,7 +451,7 @@ export class OwnedGroup {
       const state = await absentMembers.look(key, this.id);
       if (!(await this.#refreshDone())) return;
       if (this.#closed || member.home !== undefined || member.epoch !== epoch) return;
-      const isMember = this.#record!.members.has(key);
+      const isMember = this.#progress!.members.has(key);
       // Of one that is connected it may be on its way to the store.
       const isStored = state !== undefined && (state.connected || state.subscribed);
       if (isMember && isStored) await this.#seen(member, epoch, state);
@@ -477,8 +477,12 @@ export class OwnedGroup {
       // It joins when it has been presented or claimed, or its cs is judged.
       if (!member.inDoubt || state.home === undefined) return;
       this.#restoreOuts(shared, member, state.outs);
-      const isUnknown = !this.#awaited.has(state.home) && this.#ports.isAlive(state.home);
-      if (isUnknown && !this.#giving) member.inDoubt = false;
+      // Its home does not know it: unless it is just being presented there, it has joined nothing.
+      if (this.#giving || this.#awaited.has(state.home) || !this.#ports.isAlive(state.home)) return;
+      const nowMs = this.#ports.monotonicMs();
+      member.unknownSinceMs ??= nowMs;
+      if (!state.subscribed || member.unknownSinceMs + presentingMs <= nowMs)
+        member.inDoubt = false;
       return;
     }
     if (member.inDoubt) {
@@ -532,63 +536,30 @@ export class OwnedGroup {
   }
 
   #done(places: readonly GroupPlace[], isMarked: boolean): void {
-    if (places.length === 0) return;
-    const shared = this.#shared!;
-    for (const { partition, offset } of places) {
-      if (offset < 0) continue;
-      shared.settle(partition, offset);
-      cursorOf(shared.stored.cursors, partition).markDone(offset);
-      if (isMarked) this.#marked.set(`${partition} ${offset}`, { partition, offset });
+    for (const place of places) {
+      if (place.offset < 0) continue;
+      this.#shared!.settle(place.partition, place.offset);
+      this.#progress!.done(place, isMarked);
     }
-    this.#dirty = true;
   }
 
   /** False: the store does not answer. */
   async #refreshDone(): Promise<boolean> {
-    try {
-      const record = await this.#ports.groupStore.load(this.id);
-      if (this.#closed) return false;
-      if (record === undefined) {
-        this.close(true);
-        return false;
-      }
-      this.#record = record;
-      this.#done(record.done, true);
-      return true;
-    } catch (error) {
-      this.#ports.failed('shared group', error);
-      return false;
-    }
+    const read = await this.#progress!.read();
+    if (read === 'gone') this.close(true);
+    if (this.#closed || read === 'gone' || read === 'no answer') return false;
+    this.#done(read, true);
+    return true;
   }
 
   async #lookForMembers(): Promise<void> {
     if (!(await this.#refreshDone())) return;
     const { members } = this.#shared!;
-    for (const [client, epoch] of this.#record!.members) {
+    for (const [client, epoch] of this.#progress!.members) {
       if (members.has(client)) continue;
       const member = new OwnedMember(client, epoch);
       member.inDoubt = true;
       members.set(client, member);
-    }
-  }
-
-  async #save(): Promise<void> {
-    const shared = this.#shared;
-    if (shared === undefined) return;
-    this.#dirty = false;
-    this.#savedMs = this.#ports.monotonicMs();
-    const marked = this.#marked;
-    this.#marked = new Map();
-    const text = cursorsText(shared.stored.cursors.map((cursor) => Cursor.from(cursor)));
-    try {
-      if (!(await this.#ports.ownership.save(groupThing(this.id), this.epoch, text))) {
-        this.close(false);
-        return;
-      }
-      await this.#ports.groupStore.forget(this.id, [...marked.values()]);
-    } catch {
-      for (const [key, place] of marked) this.#marked.set(key, place);
-      this.#dirty = true;
     }
   }
 }

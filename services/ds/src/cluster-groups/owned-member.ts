@@ -33,6 +33,8 @@ export class OwnedMember implements GroupMember<ClientId> {
   sent: readonly MemberOut[] = [];
   /** Its home ended without a word: what it has may be done, or not have been sent. */
   inDoubt = false;
+  /** Since when the store has it connected at a ds that does not know it. */
+  unknownSinceMs: number | undefined = undefined;
   /** When it is to be looked at in the store. */
   lookAtMs = 0;
   /** A fence that is not answered, and when it was sent. */
@@ -126,6 +128,7 @@ export class OwnedMember implements GroupMember<ClientId> {
   doubt(): void {
     this.home = undefined;
     this.inDoubt = true;
+    this.unknownSinceMs = undefined;
     this.stale = false;
     this.fence = 0;
     this.#seat = undefined;
