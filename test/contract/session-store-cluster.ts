@@ -332,6 +332,16 @@ export function clusterSessionsContract(name: string, at: SessionRedis): void {
     assert.equal((await both.two.look(clientId('after')))?.connected, false);
   });
 
+  check('a session that its ds has dropped ends with its node, whoever ends it', async (both) => {
+    const { session } = await claimed(both.one, 'a');
+    both.one.drop(session);
+    // Notes that are no longer needed go a moment later.
+    await pause(400);
+    await both.two.endNode(cs, 0);
+    const answer = await both.two.claim(claimOf('a'));
+    assert.equal(answer.kind, 'claimed');
+  });
+
   check('a session that was dropped can be presented to the same ds again', async (both) => {
     const first = await claimed(both.one, 'a', { sessionExpiryS: 0 });
     both.one.drop(first.session);

@@ -290,9 +290,10 @@ export class RedisSessionStore implements ClusterSessionStore {
     this.#due.delayed(will);
   }
 
+  /** The list of its node keeps it: whoever ends the node finds it there. */
   drop(session: StoredSession): void {
     const entry = this.#entries.of(session.clientId);
-    if (entry?.session === session) this.#forget(entry);
+    if (entry?.session === session) this.#leave(entry);
   }
 
   /** Work in the background is given up. */
@@ -434,9 +435,13 @@ export class RedisSessionStore implements ClusterSessionStore {
     return session;
   }
 
-  #forget(entry: SessionEntry): void {
+  #leave(entry: SessionEntry): void {
     this.#writes.drop(entry);
     this.#entries.remove(entry);
+  }
+
+  #forget(entry: SessionEntry): void {
+    this.#leave(entry);
     this.#notes.unnote(entry.session.clientId, entry.cs, entry.noted);
   }
 }
