@@ -103,7 +103,7 @@ void describe('two ds and two cs', requireRedis(), () => {
             write: () => {},
             credit: () => {},
             stop: () => Promise.resolve(),
-            settled: () => undefined,
+            behindWrites: (durable) => durable,
           }),
           failure: null,
           close: () => {

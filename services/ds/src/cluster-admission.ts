@@ -158,9 +158,7 @@ export class ClusterAdmission {
 
   async #durable(): Promise<void> {
     const { groups, sessionStore } = this.#ports;
-    const settled = groups.settled();
-    await new Promise<void>((resolve) => sessionStore.commit(resolve));
-    await settled;
+    await new Promise<void>((resolve) => sessionStore.commit(groups.behindWrites(resolve)));
   }
 
   /** Another ds ends its stored sessions, or they were ended: nothing of it counts any more. */

@@ -24,7 +24,10 @@ export interface Groups {
   leave(session: StoredSession, subscription: StoredSubscription): void;
   /** Before the session's own part of the write is made. */
   write(session: LiveSession, write: SessionWrite): void;
-  /** What was written is stored, beside what sessions store; undefined: it is. Never rejects. */
-  settled(): Promise<void> | undefined;
+  /**
+   * For the session store's commit: calls `durable` when what was written here is stored as well,
+   * in the order of these calls.
+   */
+  behindWrites(durable: () => void): () => void;
   credit(session: LiveSession, messagesTotal: number): void;
 }

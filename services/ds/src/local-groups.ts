@@ -216,9 +216,9 @@ export class LocalGroups implements Groups {
     this.#ports.groupStore.spend(open.group.stored, partition, offset);
   }
 
-  /** With the sessions. */
-  settled(): undefined {
-    return undefined;
+  /** They are stored with the sessions. */
+  behindWrites(durable: () => void): () => void {
+    return durable;
   }
 
   credit(session: LiveSession, messagesTotal: number): void {

@@ -34,16 +34,11 @@ export function writeSessions(
     known = true;
     writeSession(ports, session, write);
   }
-  if (known) commit(ports, durable);
+  if (known)
+    ports.sessionStore.commit(
+      durable === undefined ? undefined : ports.groups.behindWrites(durable),
+    );
   return known;
-}
-
-function commit(
-  { groups, sessionStore }: SessionWritePorts,
-  durable: (() => void) | undefined,
-): void {
-  const settled = durable === undefined ? undefined : groups.settled();
-  sessionStore.commit(settled === undefined ? durable : () => void settled.then(durable));
 }
 
 /** One of them; the caller commits. */

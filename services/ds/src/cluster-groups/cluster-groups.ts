@@ -52,6 +52,8 @@ export class ClusterGroups implements Groups {
   readonly #timers: Timers;
   /** Those that something was told of, in this turn. */
   readonly #touched = new Set<OwnedGroup>();
+  /** Told in their order, each when two stores have what was before it. */
+  readonly #durables: { left: number; readonly durable: () => void }[] = [];
   #stopped = false;
 
   constructor(ports: ClusterGroupsPorts) {
@@ -223,8 +225,17 @@ export class ClusterGroups implements Groups {
       this.#ports.groupStore.done(group, [placeOf(write.place)]);
   }
 
-  settled(): Promise<void> | undefined {
-    return this.#ports.groupStore.settled();
+  behindWrites(durable: () => void): () => void {
+    const settled = this.#ports.groupStore.settled();
+    if (settled === undefined && this.#durables.length === 0) return durable;
+    const waiting = { left: settled === undefined ? 1 : 2, durable };
+    this.#durables.push(waiting);
+    const one = (): void => {
+      waiting.left -= 1;
+      while (this.#durables[0]?.left === 0) this.#durables.shift()!.durable();
+    };
+    void settled?.then(one);
+    return one;
   }
 
   credit(session: LiveSession, messagesTotal: number): void {
