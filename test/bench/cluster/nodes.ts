@@ -21,12 +21,13 @@ export interface NodesOptions {
 export interface Nodes {
   /** Ours first, then the stores. */
   readonly target: Target;
-  /** The end of what they logged. */
+  /** The end of what they logged, long lines cut. */
   logs(): string;
   stop(): Promise<void>;
 }
 
-const logCharacters = 4000;
+const logLines = 20;
+const lineCharacters = 300;
 
 interface Running {
   readonly cs: readonly ClusterNode[];
@@ -58,7 +59,10 @@ export async function startNodes(options: NodesOptions): Promise<Nodes> {
         ...(stores?.processes ?? []),
       ],
     },
-    logs: () => running.logs().slice(-logCharacters),
+    logs: () => {
+      const lines = running.logs().trimEnd().split('\n').slice(-logLines);
+      return lines.map((line) => `    ${line.slice(0, lineCharacters)}`).join('\n');
+    },
     stop: async () => {
       if (!isProfiled) await running.kill();
       await running.stop();

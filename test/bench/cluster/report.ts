@@ -19,7 +19,7 @@ import { type Condition, conditionText } from './condition.ts';
 import { judge } from './goals.ts';
 import type { RedisCounts } from './redis-monitor.ts';
 import type { Row } from './rows.ts';
-import { bareRate, type ClusterRun, ours, p50Ms, p99Ms, rate } from './run.ts';
+import { bareRate, type ClusterRun, ours, oursOf, p50Ms, p99Ms, rate } from './run.ts';
 
 const mib = 1024 * 1024;
 const namesShown = 8;
@@ -43,12 +43,15 @@ export function bareLine(row: Row, bare: BareFigures): string {
   return parts.join('  ');
 }
 
-/** `(cs-1 20.0, ds-1 31.2, rocketmq 90.1, …)`, the stores included. */
-function parts(run: ClusterRun, figure: Figure, text: (value: number) => string): string {
+/** `(cs-1 20.0, ds-1 31.2, rocketmq 90.1, …)`; the stores included where nothing else is said. */
+function parts(
+  run: ClusterRun,
+  figure: Figure,
+  text: (value: number) => string,
+  names: readonly string[] = run.outcome.processes.map(({ name }) => name),
+): string {
   const { outcome } = run;
-  const each = outcome.processes.map(
-    ({ name }) => `${name} ${text(ofProcess(name, figure)(outcome))}`,
-  );
+  const each = names.map((name) => `${name} ${text(ofProcess(name, figure)(outcome))}`);
   return `(${each.join(', ')})`;
 }
 
@@ -85,7 +88,7 @@ export function runLine(row: Row, run: ClusterRun): string {
       ...doubtsOf(run),
     ].join('  '),
     `    cs + ds ${cpu} µs each ${parts(run, cpuUsPerMessage, us)}`,
-    `    without a core ${parts(run, waitedShare, (value) => `${(100 * value).toFixed(0)} %`)}`,
+    `    without a core ${parts(run, waitedShare, (value) => `${(100 * value).toFixed(0)} %`, oursOf(run))}`,
     `    RSS ${rss} MiB ${parts(run, rssBytes, (value) => whole(value / mib))}`,
   ];
   if (run.bare.length > 0) lines[0] += `  ${(rate(run) / bareRate(run)).toFixed(2)}x of bare`;
