@@ -45,7 +45,6 @@ export class StoreCluster implements Broker {
       CLUSTER_ID: this.clusterId,
       CLUSTER_SECRET: randomBytes(16).toString('hex'),
       OPS_PORT: '0',
-      ALLOW_ANONYMOUS: 'true',
     };
     const node = (command: 'cs' | 'ds', index: number, own: Settings): ClusterNode => {
       const name = `${command}-${index + 1}`;
