@@ -22,7 +22,7 @@ import { startStores, type Stores } from './stores.ts';
 
 /** Programs that compile as they run are slow at first, and several of them longer. */
 const warmMs = 3000;
-const brokerWarmS = 4;
+const brokerWarmS = 10;
 const brokerWarmWork: BareWork = { kind: 'loop', senders: { lanes: 64 } };
 /** For what comes before and after the measured time. */
 const runLimitMs = 60_000;
