@@ -332,6 +332,17 @@ export function clusterSessionsContract(name: string, at: SessionRedis): void {
     assert.equal((await both.two.look(clientId('after')))?.connected, false);
   });
 
+  check('one that ended with its node is not presented by it again', async (both) => {
+    const first = await claimed(both.one, 'a', { sessionExpiryS: 0 });
+    both.one.drop(first.session);
+    await both.two.endNode(cs, 0);
+    assert.deepEqual(await both.two.present(presentationOf(first)), { kind: 'ended' });
+    assert.equal(await both.two.look(first.session.clientId), undefined);
+    const second = await claimed(both.two, 'a', { sessionExpiryS: 0 });
+    both.two.drop(second.session);
+    assert.equal((await both.one.present(presentationOf(second))).kind, 'taken up');
+  });
+
   check('a session that its ds has dropped ends with its node, whoever ends it', async (both) => {
     const { session } = await claimed(both.one, 'a');
     both.one.drop(session);

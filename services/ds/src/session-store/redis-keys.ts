@@ -23,7 +23,7 @@ export class SessionKeys {
     return this.#keys.slot(sessionTag(clientId), 'epoch');
   }
 
-  /** For a short while: the client's node has ended, and a claim by it may be on its way. */
+  /** For a while: the client's node has ended, and a claim or a session by it may be on its way. */
   nodeEnd(clientId: ClientId): string {
     return this.#keys.session(clientId, `node-end:${clientId}`);
   }

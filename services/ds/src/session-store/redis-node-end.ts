@@ -8,6 +8,8 @@ import { scripts } from './redis-scripts.ts';
 import type { Judgement } from './session-store.ts';
 
 const pageEntries = 500;
+/** As long as DS_LOST_MS may be: so long may a cs keep its connections without a lease. */
+const presentMs = 3_600_000;
 
 /**
  * The connections of a node that ended. An entry of the node's list goes when its session was
@@ -44,7 +46,7 @@ export async function endConnections(
         const reply = await redis.callDurable(
           scripts.endConnection,
           [keys.session(id), keys.wills(id), keys.nodeEnd(id)],
-          [cs, atMs, leaseEndedAtMs, graceMs, underWay, 2 * noteHoldsMs],
+          [cs, atMs, leaseEndedAtMs, graceMs, underWay, 2 * noteHoldsMs, presentMs],
         );
         held.tell(id, text(list(reply)[1]));
       }),

@@ -1,12 +1,12 @@
 -- A ds takes over a connected session from the ds that had it.
--- KEYS  1 session  2 wills of the client
+-- KEYS  1 session  2 wills of the client  3 end of a node (redis-end-connection)
 -- ARGV  1 ds  2 node  3 handle  4 epoch  5 expiry, s  6 noted at, ms  7 how long that holds, ms
 --       8 due time noted (0, 1)  9 this ds has it already (0, 1)  10… inbound identifiers
 -- Out   'late' | 'due first'   as redis-claim
 --       'claimed' | 'ended'
 --       'taken up', version, record, record of the one that ended by this
 -- One that outlives its connection must be stored, connected, with that epoch. One that does not
--- may be unknown: it is made here.
+-- may be unknown: it is made here, unless its end was that of its node.
 local session, wills = KEYS[1], KEYS[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -20,6 +20,10 @@ local clean = ARGV[5] == '0'
 if not clean and (not same or head[4] == '0') then return { 'ended' } end
 if clean and same and head[4] ~= '0' then return { 'ended' } end
 if clean and not same and known == ARGV[4] then return { 'ended' } end
+if clean and not known then
+  local bound, cs = (redis.call('GET', KEYS[3]) or ''):match('^(%S+) (.*)$')
+  if bound and cs == ARGV[2]:match('^[^@]+') and epoch <= tonumber(bound) then return { 'ended' } end
+end
 
 local endedRecord = {}
 if known and not same then

@@ -224,7 +224,11 @@ export class RedisSessionStore implements ClusterSessionStore {
     const live = this.#entries.of(clientId);
     const isHere = live?.session.epoch === epoch && !live.closing && !live.fenced;
     const inbound = sessionExpiryS > 0 ? [] : presentation.inbound;
-    const keys = [this.#keys.session(clientId), this.#keys.wills(clientId)];
+    const keys = [
+      this.#keys.session(clientId),
+      this.#keys.wills(clientId),
+      this.#keys.nodeEnd(clientId),
+    ];
     const [note, reply] = await this.#noted(clientId, cs, (noted, due) => {
       const head = [this.#ds, node, handle, String(epoch), sessionExpiryS, noted, noteHoldsMs];
       const args = [...head, due ? 1 : 0, isHere ? 1 : 0, ...inbound];
