@@ -16,8 +16,10 @@ export interface BareJob {
 }
 
 export interface BareFigures {
-  /** Received at the tails, or pulled. */
+  /** Stored, or pulled. */
   readonly perS: number;
+  /** At the tails, which fall behind a full pipeline: each has one pull outstanding. */
+  readonly receivedPerS: number;
   /** A latency of a backlog is not told: 0. */
   readonly p50Ms: number;
   readonly p99Ms: number;

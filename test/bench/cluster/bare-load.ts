@@ -25,13 +25,13 @@ async function run({ broker: address, work, seconds }: BareJob): Promise<BareFig
   await broker.createTopic({ topic, readQueues: queues, writeQueues: queues });
   if (work.kind === 'pulls') {
     const perS = await barePulls({ broker, topic, queues, ...work });
-    return { perS, p50Ms: 0, p99Ms: 0, late: 0, refused: 0 };
+    return { perS, receivedPerS: perS, p50Ms: 0, p99Ms: 0, late: 0, refused: 0 };
   }
   const { senders, ratePerS } = work;
   const rate = ratePerS === undefined ? {} : { ratePerS };
   const result = await bareLoop({ broker, topic, queues, seconds, ...rate, ...senders });
-  const { receivedPerS: perS, p50Ms, p99Ms, late, refused } = result;
-  return { perS, p50Ms, p99Ms, late, refused };
+  const { sentPerS: perS, receivedPerS, p50Ms, p99Ms, late, refused } = result;
+  return { perS, receivedPerS, p50Ms, p99Ms, late, refused };
 }
 
 answerJob((job) => run(job as BareJob));

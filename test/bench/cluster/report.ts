@@ -36,6 +36,7 @@ export function bareLine(row: Row, bare: BareFigures): string {
   const parts = [
     '  bare'.padEnd(8),
     `${whole(bare.perS)} ${row.unit}`.padEnd(22),
+    `tails ${whole(bare.receivedPerS)}/s`,
     latency(bare.p50Ms, bare.p99Ms),
     `${bare.late} late`,
   ];
