@@ -19,7 +19,16 @@ import { type Condition, conditionText } from './condition.ts';
 import { judge } from './goals.ts';
 import type { RedisCounts } from './redis-monitor.ts';
 import type { Row } from './rows.ts';
-import { bareRate, type ClusterRun, ours, oursOf, p50Ms, p99Ms, rate } from './run.ts';
+import {
+  bareTailRate,
+  type ClusterRun,
+  ofBareRate,
+  ours,
+  oursOf,
+  p50Ms,
+  p99Ms,
+  rate,
+} from './run.ts';
 
 const mib = 1024 * 1024;
 const namesShown = 8;
@@ -92,7 +101,10 @@ export function runLine(row: Row, run: ClusterRun): string {
     `    without a core ${parts(run, waitedShare, (value) => `${(100 * value).toFixed(0)} %`, oursOf(run))}`,
     `    RSS ${rss} MiB ${parts(run, rssBytes, (value) => whole(value / mib))}`,
   ];
-  if (run.bare.length > 0) lines[0] += `  ${(rate(run) / bareRate(run)).toFixed(2)}x of bare`;
+  if (run.bare.length > 0) {
+    const ofTails = (rate(run) / bareTailRate(run)).toFixed(2);
+    lines[0] += `  ${ofBareRate(run).toFixed(2)}x of bare, ${ofTails}x of its tails`;
+  }
   const idle = ours(idleShare)(run);
   if (!Number.isNaN(idle)) {
     const percent = (value: number): string => (100 * value).toFixed(2);

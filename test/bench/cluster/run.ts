@@ -40,6 +40,7 @@ export const rate: RunFigure = ({ outcome }) => perSecond(outcome);
 export const p50Ms: RunFigure = ({ outcome }) => outcome.latency.p50Us / 1000;
 export const p99Ms: RunFigure = ({ outcome }) => outcome.latency.p99Us / 1000;
 export const bareRate: RunFigure = bareMean(({ perS }) => perS);
+export const bareTailRate: RunFigure = bareMean(({ receivedPerS }) => receivedPerS);
 export const bareP50Ms: RunFigure = bareMean((bare) => bare.p50Ms);
 export const bareP99Ms: RunFigure = bareMean((bare) => bare.p99Ms);
 export const ofBareRate: RunFigure = (run) => rate(run) / bareRate(run);
