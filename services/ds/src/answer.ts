@@ -9,6 +9,7 @@ export interface Answer {
   /** Of its session, in the order of its publishes. */
   readonly unanswered: Answer[];
   readonly publish: Publish;
+  readonly session: { turnedAway: boolean };
   readonly protocolVersion: number;
   /** How many stores have not answered. */
   waiting: number;

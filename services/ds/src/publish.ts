@@ -119,6 +119,11 @@ export class Publisher {
         if (this.#everything) appends.push(passedOn(message, session.lane));
         continue;
       }
+      if (session.turnedAway && message.qos > 0) {
+        publish.reasonCode = ReasonCode.quotaExceeded;
+        this.#answerNow(node, session, publish);
+        continue;
+      }
       let inbound: InboundId | undefined;
       if (message.qos === 2) {
         const { clientId, epoch } = session;
@@ -342,7 +347,8 @@ export class Publisher {
       }
       if (reasonCode !== 0) {
         if (answer !== undefined) answer.publish.reasonCode = reasonCode;
-        // Before 5.0 the connection is closed, and the client asks again.
+        // Before 5.0 the connection is closed, and the client sends it again with all after it.
+        if (answer !== undefined && answer.protocolVersion !== 5) answer.session.turnedAway = true;
         if (inbound !== undefined && answer?.protocolVersion === 5)
           this.#queueStore.givenUp?.(inbound);
         this.#events.publishNotStored(reasonCode);
@@ -391,7 +397,7 @@ export class Publisher {
 
 function expect(node: CsNode, session: LiveSession, publish: Publish): Answer {
   const { stored, unanswered, protocolVersion } = session;
-  const answer = { node, stored, unanswered, publish, protocolVersion, waiting: 1 };
+  const answer = { node, stored, unanswered, publish, session, protocolVersion, waiting: 1 };
   unanswered.push(answer);
   return answer;
 }

@@ -49,7 +49,10 @@ export class Sender {
     this.#intending = new Intending(options, {
       intended: (send, kept) => {
         send.inbound = 'intended';
-        if (!kept) this.#fail(send, ReasonCode.sessionTakenOver, 'taken over', 'another claim');
+        if (send.state === 'failed') {
+          if (kept) this.#intending.drop(send);
+        } else if (!kept)
+          this.#fail(send, ReasonCode.sessionTakenOver, 'taken over', 'another claim');
         this.#pump(send.lane);
       },
       told: (send) => {
@@ -136,7 +139,7 @@ export class Sender {
         continue;
       }
       if (nowMs >= send.deadlineMs && send.inbound !== 'intending') {
-        this.#fail(send, ReasonCode.quotaExceeded, 'broker away', 'it has waited too long');
+        this.#giveUp(send, 'broker away', 'it has waited too long');
         continue;
       }
       if (lane.resumeAtMs > nowMs) {
@@ -297,7 +300,7 @@ export class Sender {
       this.#options.clock.monotonicMs() >= send.deadlineMs;
     if (isOver && !isUnsure) {
       const why = state === 'unknown' ? 'outcome unknown' : 'broker away';
-      this.#fail(send, ReasonCode.quotaExceeded, why, reason);
+      this.#giveUp(send, why, reason);
       return;
     }
     send.state = state;
@@ -351,7 +354,7 @@ export class Sender {
     const timer = setTimeout(
       () => {
         // Its publisher has waited long enough; the intent stays for whoever asks for the outcome.
-        this.#fail(send, ReasonCode.quotaExceeded, 'outcome unknown', 'the broker is away');
+        this.#giveUp(send, 'outcome unknown', 'the broker is away');
         goOn();
       },
       Math.max(0, send.deadlineMs - clock.monotonicMs()),
@@ -371,6 +374,16 @@ export class Sender {
       send.again = true;
     }
     goOn();
+  }
+
+  /** Those that wait behind it, too: its publisher may send it again, and they would be before it. */
+  #giveUp(send: PendingSend, why: AppendFailure, reason: string): void {
+    const { lane } = send;
+    this.#fail(send, ReasonCode.quotaExceeded, why, reason);
+    for (const later of lane.sends.slice(lane.begun)) {
+      if (later.state !== 'waiting' || later.append.message.qos === 0) continue;
+      this.#fail(later, ReasonCode.quotaExceeded, 'broker away', 'one before it has failed');
+    }
   }
 
   #fail(send: PendingSend, reasonCode: number, why: AppendFailure, detail: string): void {
