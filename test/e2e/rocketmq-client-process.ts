@@ -114,17 +114,24 @@ export async function startRocketmqClient(
       if (report.kind === 'failed') throw new Error(report.reason);
     },
     async receive(wanted, withinMs) {
-      const signal = AbortSignal.timeout(withinMs);
-      for (;;) {
-        const at = came.findIndex(wanted);
-        if (at !== -1) return came.splice(at, 1)[0]!;
-        await new Promise<void>((resolve, reject) => {
-          wake = resolve;
-          void exited.then(() => reject(new Error('the RocketMQ client has ended')));
-          signal.addEventListener('abort', () =>
-            reject(new Error(`not within ${withinMs} ms; ${came.length} others`)),
-          );
-        });
+      const late = new Error(`nothing of that within ${withinMs} ms`);
+      const timer = setTimeout(() => fail(late), withinMs);
+      let fail: (reason: Error) => void = () => {};
+      const failed = new Promise<never>((_, reject) => {
+        fail = reject;
+      });
+      void exited.then(() => fail(new Error('the RocketMQ client has ended')));
+      try {
+        for (;;) {
+          const at = came.findIndex(wanted);
+          if (at !== -1) return came.splice(at, 1)[0]!;
+          const woken = new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+          await Promise.race([woken, failed]);
+        }
+      } finally {
+        clearTimeout(timer);
       }
     },
     async kill() {
