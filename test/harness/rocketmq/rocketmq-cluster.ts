@@ -71,7 +71,7 @@ export class RocketmqCluster {
 
   /** The name server names the broker to clients; after its restart that takes up to 10 s. */
   async untilRegistered(broker: RocketmqServer = this.broker()): Promise<void> {
-    await untilRegistered(this.namesrv.port, broker.address);
+    await untilRegistered(this.namesrv.port, broker.announcedAddress);
   }
 
   /** The name server is up long before a broker wants it. */

@@ -27,6 +27,8 @@ export interface ServerOptions extends JavaOptions {
   /** Text of its settings by the name of the file, under `conf/`. */
   readonly conf: Readonly<Record<string, string>>;
   readonly readyLine: RegExp;
+  /** The address that it tells its clients, where that is not its own. */
+  readonly announcedHost?: string;
   /** What it waits for after that line. */
   readonly untilReady?: () => Promise<void>;
 }
@@ -79,6 +81,11 @@ export class RocketmqServer {
 
   get address(): string {
     return `${this.host}:${this.port}`;
+  }
+
+  /** As a name server knows it. */
+  get announcedAddress(): string {
+    return `${this.#options.announcedHost ?? this.host}:${this.port}`;
   }
 
   get pid(): number {
