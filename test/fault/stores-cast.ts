@@ -93,7 +93,7 @@ export function makeCast(ledger: Ledger, wills: LedgerWills, options: CastOption
     return new LedgerPublisher(ledger, {
       clientId,
       version: versionOf(index),
-      topics: topics(`${index}/clean`, ([0, 1, 2, 2] as const)[index % 4] ?? 1),
+      topics: topics(`${index}/clean`, qosOf(index)),
       window: 2,
       clean: true,
       wills,
