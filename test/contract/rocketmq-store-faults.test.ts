@@ -259,8 +259,8 @@ test(
       return;
     }
     const redis: RedisServer = await startRedis();
-    t.after(() => redis.close());
     const under = registryUnderTest(t, redis);
+    t.after(() => redis.close());
     const around = new StoreSurroundings('fenced');
     const ds = [await under.ds('ds-1'), await under.ds('ds-2')] as const;
     for (const each of ds) await each.start();
@@ -271,35 +271,39 @@ test(
       await openStore(cluster, around, { self: ds[0].id, registry: ds[0].registry }),
       await openStore(cluster, around, { self: ds[1].id, registry: ds[1].registry }),
     ];
-    t.after(() => Promise.all([one.close(), two.close()]));
-    const told = new Set<string>();
-    for (const { store } of [one, two]) {
-      store.onArrivals((messages) => {
-        for (const { payload } of messages) told.add(payload.toString());
+    // Before their registry and its Redis.
+    try {
+      const told = new Set<string>();
+      for (const { store } of [one, two]) {
+        store.onArrivals((messages) => {
+          for (const { payload } of messages) told.add(payload.toString());
+        });
+      }
+      const isolated = new Set<string>();
+      const publishers = new Publishers(two, 10, 1);
+      await until('traffic', 30_000, () => publishers.acknowledged.length > 100);
+      under.partition(ds[0]);
+      await until('its lease has ended', 10_000, () => ds[0].leases.at(-1) === false);
+      one.store.onArrivals((messages) => {
+        for (const { payload } of messages) isolated.add(payload.toString());
       });
+      const late = make('fenced/out', 1, 'late');
+      const answered = append(one, [late]);
+      const before = publishers.acknowledged.length;
+      await until('traffic goes on', 20_000, () => publishers.acknowledged.length > before + 100);
+      await publishers.stop();
+      await until('all arrive', 20_000, () =>
+        publishers.acknowledged.every((text) => told.has(text)),
+      );
+      assert.equal(isolated.size, 0);
+      assert.equal(late.reasonCode, 0);
+      assert.equal((await readAll(two, 1)).includes('late'), false);
+      under.heal(ds[0]);
+      await answered;
+      assert.equal(late.reasonCode, 0);
+      await until('both read again', 20_000, () => told.has('late') || isolated.has('late'));
+    } finally {
+      await Promise.all([one.close(), two.close()]);
     }
-    const isolated = new Set<string>();
-    const publishers = new Publishers(two, 10, 1);
-    await until('traffic', 30_000, () => publishers.acknowledged.length > 100);
-    under.partition(ds[0]);
-    await until('its lease has ended', 10_000, () => ds[0].leases.at(-1) === false);
-    one.store.onArrivals((messages) => {
-      for (const { payload } of messages) isolated.add(payload.toString());
-    });
-    const late = make('fenced/out', 1, 'late');
-    const answered = append(one, [late]);
-    const before = publishers.acknowledged.length;
-    await until('traffic goes on', 20_000, () => publishers.acknowledged.length > before + 100);
-    await publishers.stop();
-    await until('all arrive', 20_000, () =>
-      publishers.acknowledged.every((text) => told.has(text)),
-    );
-    assert.equal(isolated.size, 0);
-    assert.equal(late.reasonCode, 0);
-    assert.equal((await readAll(two, 1)).includes('late'), false);
-    under.heal(ds[0]);
-    await answered;
-    assert.equal(late.reasonCode, 0);
-    await until('both read again', 20_000, () => told.has('late'));
   },
 );
