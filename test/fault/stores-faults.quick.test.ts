@@ -3,5 +3,6 @@ import { test } from 'node:test';
 import { killCs, killDs, killRedis } from './stores-faults.ts';
 import { tryEach } from './stores-trial.ts';
 
-if (process.env['CI'] === 'true') tryEach([killDs, killCs, killRedis], { runs: 1, together: true });
+if (process.env['CI'] === 'true')
+  tryEach([killDs, killCs, killRedis], { runs: 1, together: true, small: true });
 else void test('faults on real stores', { skip: 'with CI=true, or npm run test:fault' });

@@ -62,6 +62,7 @@ export interface SceneOptions {
   readonly rate: number;
   readonly leaseMs: number;
   readonly shared: boolean;
+  readonly zones?: number;
 }
 
 export class Scene {
