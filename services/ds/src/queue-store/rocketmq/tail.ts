@@ -13,6 +13,8 @@ import type { OrdinaryQueue } from './ordinary-queue.ts';
 import { readGroup } from './read-group.ts';
 
 const pullMessages = 32;
+/** What comes between a broker's look and its waiting is told only after seconds. */
+const checkMs = 20;
 const failedWaitMs = 200;
 /** What was stored shortly before the broker was last heard of may be what it lost. */
 const lostMarginMs = 60_000;
@@ -34,6 +36,8 @@ interface Range {
   until: number;
   readonly bodies: Buffer[];
   isDone: boolean;
+  /** Pulls of it that were answered. */
+  answers: number;
 }
 
 export class Tail {
@@ -48,6 +52,7 @@ export class Tail {
   #isBusy = false;
   #isStopped = false;
   #timer: NodeJS.Timeout | undefined;
+  #check: NodeJS.Timeout | undefined;
 
   constructor(queue: OrdinaryQueue, epoch: number, position: number, ports: TailPorts) {
     this.queue = queue;
@@ -71,6 +76,7 @@ export class Tail {
     this.#isStopped = true;
     this.#ranges = [];
     clearTimeout(this.#timer);
+    clearTimeout(this.#check);
   }
 
   #ask(): void {
@@ -79,18 +85,21 @@ export class Tail {
       const next = this.#ranges.at(-1)?.until ?? this.#position;
       // Ahead only of what is there for certain: the one that waits is alone.
       if (this.#ranges.length > 0 && next >= this.#max) return;
-      const range = { next, until: next + pullMessages, bodies: [], isDone: false };
+      const range = { next, until: next + pullMessages, bodies: [], isDone: false, answers: 0 };
       this.#ranges.push(range);
       this.#pull(range);
     }
   }
 
-  #pull(range: Range): void {
+  /** `checks`: beside one that waits, whose answer is wanted only if there is something. */
+  #pull(range: Range, checks = false): void {
     const { connection } = this.queue.broker;
     if (connection === undefined) {
-      this.#failed('no name server names its broker');
+      if (!checks) this.#failed('no name server names its broker');
       return;
     }
+    const waits = !checks && range.next >= this.#max;
+    const { answers } = range;
     const { topic, queueId } = this.queue;
     connection.pull(
       {
@@ -99,14 +108,23 @@ export class Tail {
         queueId,
         offset: range.next,
         messagesMax: Math.max(1, range.until - range.next),
-        suspendMs: range.next < this.#max ? 0 : this.#ports.options.settings.tailSuspendMs,
+        suspendMs: waits ? this.#ports.options.settings.tailSuspendMs : 0,
         subscription,
       },
       (answer) => {
-        // Not those that were given up.
-        if (this.#ranges.includes(range)) this.#take(range, answer);
+        // Not those that were given up, and one of two.
+        if (!this.#ranges.includes(range) || range.answers !== answers) return;
+        if (checks && answer.kind !== 'found') return;
+        range.answers += 1;
+        clearTimeout(this.#check);
+        this.#take(range, answer);
       },
     );
+    if (!waits) return;
+    clearTimeout(this.#check);
+    this.#check = setTimeout(() => {
+      if (this.#ranges.includes(range) && range.answers === answers) this.#pull(range, true);
+    }, checkMs);
   }
 
   #take(range: Range, answer: PullAnswer): void {
