@@ -206,6 +206,8 @@ test('kill -9 amid sends: what is stored is there, what was not sent is not', ne
 
 test('a broker that is stopped: what was written is unknown, and it goes on', needed, async () => {
   cluster.broker().pause();
+  // A signal takes a moment to stop every thread.
+  await delay(200);
   const request = { ...messageTo(topic, 'frozen', ['frozen']), timeoutMs: 500 };
   const answer = await sendOnce(broker, request);
   assert.equal(answer.kind, 'unknown');
