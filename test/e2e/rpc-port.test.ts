@@ -194,9 +194,9 @@ void describe('the RPC port', () => {
       [{ ...hello }, status.UNAUTHENTICATED, /secret/],
       [{ ...hello, [metadataNames.secret]: 'x' }, status.UNAUTHENTICATED, /secret/],
       [
-        { ...hello, ...secret, [metadataNames.protocol]: '2' },
+        { ...hello, ...secret, [metadataNames.protocol]: '1' },
         status.FAILED_PRECONDITION,
-        /version 1.* 2$/,
+        /version 2.* 1$/,
       ],
       [
         { ...hello, ...secret, [metadataNames.protocol]: '' },
