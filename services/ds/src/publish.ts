@@ -260,7 +260,7 @@ export class Publisher {
     this.#retained.put(append.message, append.orderKey, (reasonCode) => {
       if (answer === undefined) return;
       // 3.1.1 has no answer for it: delivered, not retained.
-      const said = reasonCode === ReasonCode.quotaExceeded && answer.protocolVersion !== 5;
+      const said = reasonCode === ReasonCode.quotaExceeded && answer.session.protocolVersion !== 5;
       if (reasonCode !== 0 && !said) answer.publish.reasonCode = reasonCode;
       this.#answered(answer);
       this.#sendAll();
@@ -348,13 +348,13 @@ export class Publisher {
       if (reasonCode !== 0) {
         if (answer !== undefined) answer.publish.reasonCode = reasonCode;
         // Before 5.0 the connection is closed, and the client sends it again with all after it.
-        if (answer !== undefined && answer.protocolVersion !== 5) answer.session.turnedAway = true;
-        if (inbound !== undefined && answer?.protocolVersion === 5)
-          this.#queueStore.givenUp?.(inbound);
+        if (answer !== undefined && answer.session.protocolVersion !== 5)
+          answer.session.turnedAway = true;
+        else if (answer !== undefined && inbound !== undefined) this.#queueStore.givenUp?.(inbound);
         this.#events.publishNotStored(reasonCode);
       } else {
         append.message.orderKey ??= append.orderKey;
-        if (inbound !== undefined) answer?.stored.addInbound(inbound.packetId);
+        if (inbound !== undefined) answer?.session.stored.addInbound(inbound.packetId);
         if (append.message.retain && !append.retained) this.#retain(append);
       }
       if (answer !== undefined) this.#answered(answer);
@@ -370,7 +370,7 @@ export class Publisher {
 
   #answered(answer: Answer): void {
     answer.waiting -= 1;
-    const { unanswered } = answer;
+    const { unanswered } = answer.session;
     while (unanswered.length > 0 && unanswered[0]!.waiting === 0) {
       const { node, publish } = unanswered.shift()!;
       this.#send(node, publish);
@@ -396,9 +396,8 @@ export class Publisher {
 }
 
 function expect(node: CsNode, session: LiveSession, publish: Publish): Answer {
-  const { stored, unanswered, protocolVersion } = session;
-  const answer = { node, stored, unanswered, publish, session, protocolVersion, waiting: 1 };
-  unanswered.push(answer);
+  const answer = { node, session, publish, waiting: 1 };
+  session.unanswered.push(answer);
   return answer;
 }
 
