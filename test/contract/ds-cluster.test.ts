@@ -135,14 +135,15 @@ void describe('two ds and two cs', requireRedis(), () => {
   before(async () => {
     redis = await startRedis();
     nodes = [await startDs('ds-1'), await startDs('ds-2')];
-    const ds = nodes.map(({ rpc }) => `127.0.0.1:${rpc.port}`).join(',');
-    const start = (id: string): Promise<RunningProgram> => {
-      const args = ['--node-id', id, '--ds', ds, '--mqtt-port', '0', '--ws-port', 'off'];
-      const rest = ['--ops-port', 'off', '--log-level', 'fatal'];
-      return startCsProcess(readSettings({ args: [...args, ...rest], environment: {} }, 'cs'));
-    };
-    cs = [await start('cs-1'), await start('cs-2')];
+    cs = [await startCs('cs-1', nodes), await startCs('cs-2', nodes)];
   });
+
+  function startCs(id: string, reached: readonly Ds[]): Promise<RunningProgram> {
+    const ds = reached.map(({ rpc }) => `127.0.0.1:${rpc.port}`).join(',');
+    const args = ['--node-id', id, '--ds', ds, '--mqtt-port', '0', '--ws-port', 'off'];
+    const rest = ['--ops-port', 'off', '--log-level', 'fatal'];
+    return startCsProcess(readSettings({ args: [...args, ...rest], environment: {} }, 'cs'));
+  }
 
   after(async () => {
     for (const client of clients) client.end(true);
@@ -199,6 +200,18 @@ void describe('two ds and two cs', requireRedis(), () => {
     const publisher = await connected(0, 'publisher');
     await publisher.publishAsync('wanderer/in', 'hello', { qos: 1 });
     await eventually(() => assert.deepEqual(came, ['hello']));
+  });
+
+  void test('a session is taken over from a cs that only the other ds reaches', async () => {
+    cs.push(await startCs('cs-3', nodes.slice(1)));
+    const ids = Array.from({ length: 8 }, (_, index) => `apart-${index}`);
+    for (const id of ids) {
+      const first = await connected(2, id, false);
+      const gone = new Promise((resolve) => first.once('disconnect', resolve));
+      await connected(0, id, false);
+      await gone;
+    }
+    for (const id of ids) await connected(2, id, false);
   });
 
   void test('what comes while a session is away waits for it', async () => {

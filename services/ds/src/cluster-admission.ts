@@ -14,6 +14,7 @@ import type { LiveSession } from './live-session.ts';
 import { NodeIdInUse } from './node-id-in-use.ts';
 import type { Outlet } from './outlet.ts';
 import { presentationOf, type PresentPorts, takeUp } from './present.ts';
+import type { Inbox } from './registry/inbox.ts';
 import type { EndedNode, NodeRecord, Nodes } from './registry/nodes.ts';
 import type { Routes } from './routes.ts';
 import type { ClusterSessionStore } from './session-store/session-store.ts';
@@ -21,6 +22,7 @@ import type { ClusterSessionStore } from './session-store/session-store.ts';
 export interface ClusterAdmissionPorts extends UseCasePorts, PresentPorts {
   readonly sessionStore: ClusterSessionStore;
   readonly registeredNodes: Nodes;
+  readonly inbox: Inbox;
   /** Where pushes for a cs go: one of its lanes here. */
   readonly outlets: Map<NodeId, Outlet>;
   readonly routes: Routes;
@@ -30,6 +32,12 @@ export interface ClusterAdmissionPorts extends UseCasePorts, PresentPorts {
   tellEnds(cs: Outlet): void;
 }
 
+interface Kick {
+  readonly cs: NodeId;
+  readonly session: SessionHandle;
+}
+
+const kickUse = 'kick';
 const presentedAtOnce = 500;
 
 /**
@@ -50,6 +58,9 @@ export class ClusterAdmission {
     ports.sessionStore.onFenced((stored) => {
       const session = ports.live.get(stored.clientId);
       if (session?.stored === stored) this.#fenced(session, ReasonCode.sessionTakenOver);
+    });
+    ports.inbox.onMessage((_from, message) => {
+      if (message.kind === 'to' && message.use === kickUse) this.#kick(message.body as Kick);
     });
   }
 
@@ -126,9 +137,20 @@ export class ClusterAdmission {
     return this.#ports.nodes.get(node)?.sessions.get(session)?.clientId;
   }
 
-  /** Asks a connection of another ds to go, by way of our own stream to its cs. */
+  /** Asks a connection of another ds to go: by our own stream to its cs, else by who has one. */
   kickAt(cs: NodeId, session: SessionHandle): void {
-    this.#ports.outlets.get(cs)?.downstream.kick(session, ReasonCode.sessionTakenOver);
+    const body: Kick = { cs, session };
+    if (this.#kick(body)) return;
+    const { registeredNodes, self, inbox } = this.#ports;
+    for (const { id } of registeredNodes.ds)
+      if (id !== self) inbox.send(id, { kind: 'to', use: kickUse, body });
+  }
+
+  /** False: the cs has no lane here. */
+  #kick({ cs, session }: Kick): boolean {
+    const outlet = this.#ports.outlets.get(cs);
+    outlet?.downstream.kick(session, ReasonCode.sessionTakenOver);
+    return outlet !== undefined;
   }
 
   async #takeUp(

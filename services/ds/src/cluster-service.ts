@@ -181,6 +181,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     outlets,
     self,
     registeredNodes: registry.nodes,
+    inbox: registry.inbox,
     routes,
     retained,
     queueStore,

@@ -16,7 +16,7 @@ import type {
 import { type DsService, startDs } from '../src/service.ts';
 import { type Attached, connect, copyOf, FakeCs } from './fake-cs.ts';
 
-export const leaseMs = 600;
+export const leaseMs = 1000;
 
 /** A ds whose nodes are other processes, and a clock that a test moves. */
 export class SplitDs {
