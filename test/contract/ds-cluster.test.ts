@@ -106,6 +106,7 @@ void describe('two ds and two cs', requireRedis(), () => {
             behindWrites: (durable) => durable,
           }),
           failure: null,
+          gatherMs: 0,
           close: () => {
             registry.close();
             connection.close();

@@ -136,6 +136,7 @@ export class MemoryCluster {
               readMessages: 64,
             }),
           failure: null,
+          gatherMs: 0,
           close: () => {
             registry.close();
             redis.close();

@@ -36,6 +36,8 @@ export interface ExchangeLimits {
   readonly windowFrames: number;
   /** A frame that has so much takes no further item. */
   readonly frameBytesMax: number;
+  /** How long a frame may wait for more now: nobody gets on sooner by what it says. */
+  readonly gatherMs?: () => number;
 }
 
 /** Who gets what arrives. */
@@ -170,7 +172,9 @@ export class Exchange {
     if (writer.length >= this.limits.frameBytesMax) this.endFrame();
     if (this.flushing) return;
     this.flushing = true;
-    process.nextTick(this.flushNow);
+    const waitMs = this.limits.gatherMs?.() ?? 0;
+    if (waitMs > 0) setTimeout(this.flushNow, waitMs);
+    else process.nextTick(this.flushNow);
   }
 
   /** Leaves at once; where there is no stream, not at all. */

@@ -28,6 +28,8 @@ export interface ClusterAdmissionPorts extends UseCasePorts, PresentPorts {
   readonly routes: Routes;
   /** Of this ds. */
   readonly self: NodeId;
+  /** How long answers may wait, since the store is busy with what is here. */
+  gatherMs(): number;
   /** Tells a cs how far the queues that it wants have come, as far as this ds has seen. */
   tellEnds(cs: Outlet): void;
 }
@@ -66,6 +68,10 @@ export class ClusterAdmission {
 
   get leaseMs(): number {
     return this.#ports.registeredNodes.leaseMs;
+  }
+
+  get gatherMs(): number {
+    return this.#ports.gatherMs();
   }
 
   async admit(

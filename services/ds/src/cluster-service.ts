@@ -52,6 +52,8 @@ export interface ClusterStores {
   groups(ports: GroupsPorts): StoppedGroups;
   /** What keeps it from working; null: nothing. */
   readonly failure: string | null;
+  /** How long answers may wait, since the store is busy with what is here. */
+  readonly gatherMs: number;
   close(): Promise<void>;
 }
 
@@ -182,6 +184,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     self,
     registeredNodes: registry.nodes,
     inbox: registry.inbox,
+    gatherMs: () => stores.gatherMs,
     routes,
     retained,
     queueStore,

@@ -159,6 +159,9 @@ export async function openClusterStores(
           queueStore,
           readMessages: settings.readBatch,
         }),
+      get gatherMs() {
+        return queueStore.gatherMs;
+      },
       get failure() {
         if (!redis.up) return `no Redis: ${redis.reason}`;
         if (clock.monotonicMs() >= nodes.leaseEndsMs) return 'the lease of this ds has ended';

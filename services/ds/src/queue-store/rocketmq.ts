@@ -63,7 +63,8 @@ export class RocketmqQueueStore implements QueueStore {
     const reader = new BrokerReader(options, this.#targets);
     const copies = new Copies(options, this.#outcomes);
     const arrived = (messages: readonly StoredMessage[]): void => this.#arrive(messages);
-    this.#tails = new Tails(options, this.#topics, { options, reader, copies, arrived });
+    const gatherMs = (): number => this.#sender.gatherMs;
+    this.#tails = new Tails(options, this.#topics, { options, reader, copies, arrived, gatherMs });
     this.#lightQueues = new LightQueues(options, this.#brokers, this.#topics, reader, copies);
     this.#offsets = new ConsumerOffsets(options, this.#brokers);
     this.#topics.onChange(() => {
@@ -170,6 +171,11 @@ export class RocketmqQueueStore implements QueueStore {
   /** Every broker holds any number of light queues. */
   get holdsManyQueues(): boolean {
     return [...this.#brokers.all].every((broker) => broker.holdsManyQueues);
+  }
+
+  /** How long answers and arrivals may gather, since lanes have enough to send meanwhile. */
+  get gatherMs(): number {
+    return this.#sender.gatherMs;
   }
 
   /** Why it cannot store anything now; null: it can. */

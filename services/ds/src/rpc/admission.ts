@@ -13,6 +13,8 @@ export interface AboutNode {
 export interface Admission {
   /** How long a node may act after a Renew. */
   readonly leaseMs: number;
+  /** How long what is told may wait for more; 0 where publishers wait for it. */
+  readonly gatherMs?: number;
   /**
    * A node with its sessions. Resolves when ds is open for business and what was accepted is
    * durable; rejects with an error named `NodeIdInUse` where another instance holds a live lease.

@@ -42,7 +42,11 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
     admission,
     events,
     clock,
-    limits: { windowFrames: settings.linkWindowFrames, frameBytesMax },
+    limits: {
+      windowFrames: settings.linkWindowFrames,
+      frameBytesMax,
+      gatherMs: () => admission.gatherMs ?? 0,
+    },
     waitingBytesMax: settings.linkBufferBytesMax,
   });
   const grpc = new Server({

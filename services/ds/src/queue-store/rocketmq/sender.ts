@@ -22,6 +22,12 @@ import type { Targets } from './targets.ts';
 const overheadBytes = 512;
 /** How many cs may have as much under way as the limit says. */
 const cssAtLimit = 4;
+const gatherMsMax = 8;
+/** Of what waits behind the sends, and of those, what may be answered before anybody is told. */
+const gatheredPart = 0.5;
+const underWayPart = 0.1;
+/** How much one answer changes the average. */
+const averagePart = 0.02;
 const attemptMsMin = 1000;
 const attemptMsMax = 5000;
 
@@ -37,6 +43,10 @@ export class Sender {
   /** QoS 2 publishes that are not answered. */
   readonly #open = new Map<string, PendingSend>();
   #pendingBytes = 0;
+  #unanswered = 0;
+  #outstanding = 0;
+  /** From a send to its answer, on the average. */
+  #answeredInMs = 0;
   /** Within `append`: what is answered now is told in a later turn. */
   #appending = false;
   #closed = false;
@@ -70,6 +80,17 @@ export class Sender {
     return this.#pendingBytes;
   }
 
+  /**
+   * How long nobody misses an answer, since behind each send others wait that keep its lane going:
+   * what is told once in a while costs less than what is told one by one.
+   */
+  get gatherMs(): number {
+    if (this.#outstanding === 0) return 0;
+    const waiting = this.#unanswered / this.#outstanding - 1;
+    const turns = Math.max(waiting * gatheredPart, underWayPart);
+    return Math.min(gatherMsMax, Math.floor(turns * this.#answeredInMs));
+  }
+
   append(appends: readonly Append[], done: (answered: Append[]) => void): void {
     const { settings, clock } = this.#options;
     const batch: Batch = { done, answered: [] };
@@ -87,6 +108,7 @@ export class Sender {
       const bytes = message.payloadBytes + message.topic.length + overheadBytes;
       const send = new PendingSend(append, batch, lane, bytes, deadlineMs);
       this.#pendingBytes += bytes;
+      this.#unanswered += 1;
       if (append.inbound !== undefined) this.#open.set(openName(append.inbound), send);
       lane.sends.push(send);
       this.#admit(send);
@@ -218,6 +240,7 @@ export class Sender {
     if (append.once !== undefined && !send.again) send.from = Math.max(0, queue.end);
     lane.queue = queue;
     lane.outstanding += 1;
+    this.#outstanding += 1;
     send.sentMs = clock.monotonicMs();
     const leftMs = send.deadlineMs - send.sentMs;
     connection.send(
@@ -247,9 +270,10 @@ export class Sender {
     const { events } = this.#options;
     const { lane } = send;
     lane.outstanding -= 1;
+    this.#outstanding -= 1;
     switch (answer.kind) {
       case 'stored':
-        if (answer.code === 0) events.stored(this.#options.clock.monotonicMs() - send.sentMs);
+        if (answer.code === 0) this.#timed(this.#options.clock.monotonicMs() - send.sentMs);
         else if (this.#storedLate(send, target, answer.code)) break;
         this.#stored(send, target, answer.queueOffset);
         break;
@@ -263,6 +287,11 @@ export class Sender {
     }
     if (lane.isTroubled) this.#settleTrouble(lane);
     this.#pump(lane);
+  }
+
+  #timed(tookMs: number): void {
+    this.#answeredInMs += (tookMs - this.#answeredInMs) * averagePart;
+    this.#options.events.stored(tookMs);
   }
 
   #stored(send: PendingSend, target: Target, offset: number): void {
@@ -408,6 +437,7 @@ export class Sender {
       if (send === undefined) break;
       const { append, batch } = send;
       this.#pendingBytes -= send.bytes;
+      this.#unanswered -= 1;
       if (append.inbound !== undefined) {
         const name = openName(append.inbound);
         if (this.#open.get(name) === send) this.#open.delete(name);

@@ -26,6 +26,8 @@ export interface TailPorts {
   readonly copies: Copies;
   /** In the order of the queue; told once a turn with those of other tails. */
   readonly arrived: (messages: readonly StoredMessage[]) => void;
+  /** How long arrivals may gather now. */
+  readonly gatherMs: () => number;
 }
 
 /** Offsets that are asked for, and what came. */
@@ -51,6 +53,8 @@ export class Tail {
   /** Something is found out before the next is told. */
   #isBusy = false;
   #isStopped = false;
+  /** The next pull has waited for messages to gather. */
+  #hasGathered = false;
   #timer: NodeJS.Timeout | undefined;
   #check: NodeJS.Timeout | undefined;
 
@@ -81,6 +85,7 @@ export class Tail {
 
   #ask(): void {
     const { tailPullsMax } = this.#ports.options.settings;
+    if (this.#gathers()) return;
     while (!this.#isStopped && this.#ranges.length < tailPullsMax) {
       const next = this.#ranges.at(-1)?.until ?? this.#position;
       // Ahead only of what is there for certain: the one that waits is alone.
@@ -89,6 +94,15 @@ export class Tail {
       this.#ranges.push(range);
       this.#pull(range);
     }
+  }
+
+  /** Asks a little later, and gets more with one answer: a pull that waits brings one message. */
+  #gathers(): boolean {
+    const isAtEnd = this.#ranges.length === 0 && this.#position >= this.#max;
+    const waitMs = this.#isStopped || !isAtEnd || this.#hasGathered ? 0 : this.#ports.gatherMs();
+    this.#hasGathered = waitMs > 0;
+    if (waitMs > 0) this.#again(waitMs);
+    return waitMs > 0;
   }
 
   /** `checks`: beside one that waits, whose answer is wanted only if there is something. */

@@ -24,6 +24,7 @@ export class RocketmqClient {
   readonly #options: ConnectionOptions;
   readonly #nameServers: NameServers;
   readonly #brokers = new Map<string, BrokerConnection>();
+  #isClosed = false;
 
   constructor(options: RocketmqClientOptions) {
     this.#options = options;
@@ -69,10 +70,12 @@ export class RocketmqClient {
     if (known !== undefined) return known;
     const made = new BrokerConnection(address, this.#options);
     this.#brokers.set(address, made);
+    if (this.#isClosed) made.close();
     return made;
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#nameServers.close();
     for (const broker of this.#brokers.values()) broker.close();
   }
