@@ -221,6 +221,33 @@ export function queueStoreContract(name: string, makeStore: MakeStore): void {
     }
   });
 
+  check('who reads on gets what was told since, too', async (bench) => {
+    let made = 0;
+    const some = (count: number): Append[] =>
+      Array.from({ length: count }, () => bench.make('read/on', [1], { payload: `${made++}` }));
+    await bench.append(some(100));
+    await bench.waitTold(100);
+    const page = { queue: queueId(1), messagesMax: 64, bytesMax: 1e6 };
+    const answers = new Map<number, ReadAnswer>();
+    const found = new Set<string>();
+    const read = async (partition: number, from: number): Promise<void> => {
+      const answer = await bench.store.read({ ...page, partition, from });
+      answers.set(partition, answer);
+      for (const message of answer.messages) found.add(payloadOf(message));
+    };
+    for (const { partition, first } of await bench.store.ends(queueId(1)))
+      await read(partition, first);
+    await bench.append(some(20));
+    await bench.waitTold(120);
+    // As a session does: the end that an answer names is believed.
+    for (const partition of answers.keys()) {
+      do await read(partition, answers.get(partition)!.next);
+      while (answers.get(partition)!.next < answers.get(partition)!.end);
+    }
+    found.delete('foreign');
+    assert.equal(found.size, 120);
+  });
+
   check('a message larger than the page is read', async (bench) => {
     const payload = 'y'.repeat(3_000_000);
     await bench.append([

@@ -104,6 +104,7 @@ export class CsNode implements LinkedNode, ClientNode {
         readBytesMax: config.ringBytes,
       },
       (request) => link.read(request),
+      () => this.time.monotonicMs,
     );
     this.turn = new Turn({
       publish: (batch) => link.publish(batch),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { queueId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
+import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
 import fc from 'fast-check';
 import { QueueFeed } from '../src/queue/feed.ts';
 import { Cursor } from '../src/session/cursor.ts';
@@ -35,9 +36,9 @@ test('a reader gets every stored message once and in order, whatever is pushed',
   await fc.assert(
     fc.asyncProperty(pushes, async ({ holes, order, takeAfter }) => {
       const messages = storeOf(holes);
-      const feed = new QueueFeed(queueId(1), 0, limits, (request) =>
-        Promise.resolve(readFrom(messages, request)),
-      );
+      const read = (request: ReadRequest): Promise<ReadAnswer> =>
+        Promise.resolve(readFrom(messages, request));
+      const feed = new QueueFeed(queueId(1), 0, limits, read, performance.now.bind(performance));
       const taken: string[] = [];
       const owner: CursorOwner = { ready: () => {}, moved: () => {}, deliverQos0: () => {} };
       const options = {
@@ -93,10 +94,11 @@ test('a reader gets every stored message once and in order, whatever is pushed',
 test('readers that wait at one offset share a read', async () => {
   let reads = 0;
   const messages = storeOf([1, 1, 1]);
-  const feed = new QueueFeed(queueId(1), 0, limits, (request) => {
+  const read = (request: ReadRequest): Promise<ReadAnswer> => {
     reads += 1;
     return Promise.resolve(readFrom(messages, request));
-  });
+  };
+  const feed = new QueueFeed(queueId(1), 0, limits, read, () => 0);
   const answers: number[] = [];
   const reader = {
     next: 0,

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { clientId, epoch, queueId, sessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import type { Qos } from '@lmqtt/common/qos';
-import type { SessionWrite, SubscriptionState } from '@lmqtt/proto/link';
+import type { ReadAnswer, ReadRequest, SessionWrite, SubscriptionState } from '@lmqtt/proto/link';
 import { QueueFeed } from '../src/queue/feed.ts';
 import { puback, pubcomp, pubrec } from '../src/session/acknowledgement.ts';
 import { Session } from '../src/session/session.ts';
@@ -54,7 +54,9 @@ function setUp(options: { persistent?: boolean; windowSize?: number; messages?: 
     feed(queue) {
       let feed = feeds.get(queue);
       if (feed === undefined) {
-        feed = new QueueFeed(queue, 0, limits, (r) => Promise.resolve(readFrom(messages, r)));
+        const read = (request: ReadRequest): Promise<ReadAnswer> =>
+          Promise.resolve(readFrom(messages, request));
+        feed = new QueueFeed(queue, 0, limits, read, () => 0);
         feeds.set(queue, feed);
       }
       return feed;

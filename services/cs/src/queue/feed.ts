@@ -29,10 +29,13 @@ export interface Reader {
 export interface FeedLimits {
   readonly ringMessagesMax: number;
   readonly ringBytesMax: number;
+  /** Of one read; of readers that take them at once a few times as many. */
   readonly readMessagesMax: number;
   readonly readBytesMax: number;
 }
 
+/** Monotonic, as of this turn. */
+export type Now = () => number;
 export type ReadQueue = (request: ReadRequest) => Promise<ReadAnswer>;
 
 export class QueueFeed {
@@ -41,6 +44,7 @@ export class QueueFeed {
   readonly readers: Reader[] = [];
   private readonly limits: FeedLimits;
   private readonly readQueue: ReadQueue;
+  readonly nowMs: Now;
   private readonly messages: Fifo<Message> = new Fifo();
   private readonly entries: Fifo<QueueEntry> = new Fifo();
   private bytes = 0;
@@ -51,7 +55,14 @@ export class QueueFeed {
   private agedEnd = 0;
   private pending: Map<number, Reader[]> | undefined = undefined;
 
-  constructor(queue: QueueId, partition: number, limits: FeedLimits, readQueue: ReadQueue) {
+  constructor(
+    queue: QueueId,
+    partition: number,
+    limits: FeedLimits,
+    readQueue: ReadQueue,
+    nowMs: Now,
+  ) {
+    this.nowMs = nowMs;
     this.queue = queue;
     this.partition = partition;
     this.limits = limits;
@@ -128,8 +139,8 @@ export class QueueFeed {
     return entry.previous < next ? message : 'gap';
   }
 
-  /** Reads from the store; readers that wait at one offset share the read. */
-  load(from: number, reader: Reader): void {
+  /** Reads from the store, so many pages; readers that wait at one offset share the read. */
+  load(from: number, reader: Reader, pages: number = 1): void {
     this.pending ??= new Map();
     const waiting = this.pending.get(from);
     if (waiting !== undefined) {
@@ -146,7 +157,7 @@ export class QueueFeed {
       queue: this.queue,
       partition: this.partition,
       from,
-      messagesMax: this.limits.readMessagesMax,
+      messagesMax: pages * this.limits.readMessagesMax,
       bytesMax: this.limits.readBytesMax,
     }).then(settle, () => settle(undefined));
   }

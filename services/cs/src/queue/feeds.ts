@@ -1,7 +1,7 @@
 import type { QueueId } from '@lmqtt/common/ids';
 import type { Message, QueueEntry } from '@lmqtt/common/message';
 import { QueueFeed } from './feed.ts';
-import type { FeedLimits, ReadQueue } from './feed.ts';
+import type { FeedLimits, Now, ReadQueue } from './feed.ts';
 
 const partitionsMax = 1024;
 
@@ -9,12 +9,14 @@ const partitionsMax = 1024;
 export class Feeds {
   private readonly limits: FeedLimits;
   private readonly readQueue: ReadQueue;
+  private readonly nowMs: Now;
   private readonly feeds: Map<number, QueueFeed> = new Map();
   private touched: QueueFeed[] = [];
   private releasable: QueueFeed[] = [];
   private readonly lagging: Set<QueueFeed> = new Set();
 
-  constructor(limits: FeedLimits, readQueue: ReadQueue) {
+  constructor(limits: FeedLimits, readQueue: ReadQueue, nowMs: Now) {
+    this.nowMs = nowMs;
     this.limits = limits;
     this.readQueue = readQueue;
   }
@@ -23,7 +25,7 @@ export class Feeds {
     const key = queue * partitionsMax + partition;
     const present = this.feeds.get(key);
     if (present !== undefined) return present;
-    const feed = new QueueFeed(queue, partition, this.limits, this.readQueue);
+    const feed = new QueueFeed(queue, partition, this.limits, this.readQueue, this.nowMs);
     this.feeds.set(key, feed);
     return feed;
   }

@@ -15,6 +15,10 @@ export interface CursorOwner {
   deliverQos0(cursor: Cursor, message: Message): void;
 }
 
+/** What is taken within this time was taken at once. */
+const soonMs = 50;
+const pagesMax = 8;
+
 /** A subscription as the session keeps it. */
 export interface Subscription {
   readonly filter: string;
@@ -49,6 +53,9 @@ export class Cursor implements Reader, Origin {
   private page: Message[] | undefined = undefined;
   private pageIndex = 0;
   private loading = false;
+  private loadedAtMs = Number.NEGATIVE_INFINITY;
+  /** How many it asks for at once. */
+  private pages = 1;
   /** Past this offset nothing was in the store when it was last asked. */
   private knownEnd = Number.POSITIVE_INFINITY;
   private closed = false;
@@ -126,7 +133,10 @@ export class Cursor implements Reader, Origin {
 
   private load(): void {
     this.loading = true;
-    this.feed.load(this.next, this);
+    // Who takes all at once gets more at once, so that a backlog needs fewer reads.
+    const isFast = this.feed.nowMs() - this.loadedAtMs < soonMs;
+    this.pages = isFast ? Math.min(pagesMax, 2 * this.pages) : 1;
+    this.feed.load(this.next, this, this.pages);
   }
 
   loaded(answer: ReadAnswer | undefined): void {
@@ -135,6 +145,7 @@ export class Cursor implements Reader, Origin {
     if (answer !== undefined) {
       this.knownEnd = answer.end;
       if (answer.messages.length > 0) {
+        this.loadedAtMs = this.feed.nowMs();
         this.page = answer.messages;
         this.pageIndex = 0;
         // Meanwhile it may have moved on, with a message that is in several queues.

@@ -191,6 +191,7 @@ export class RocketmqQueueStore implements QueueStore {
     for (const timer of this.#timers) clearTimeout(timer);
     await this.#tails.stop();
     this.#offsets.close();
+    this.#lightQueues.close();
     this.#outcomes.close();
     this.#sender.close();
     this.#brokers.close();

@@ -16,6 +16,7 @@ import type { Copies } from './copies.ts';
 import { messageOfError } from './error-text.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import { PullSlots } from './pull-slots.ts';
+import { ReadAhead } from './read-ahead.ts';
 import { readGroup } from './read-group.ts';
 import type { UsedTopics } from './used-topics.ts';
 
@@ -30,6 +31,12 @@ interface Reached {
   readonly isWhole: boolean;
 }
 
+/** Answers of one read, in the order of offsets. */
+interface Pulls {
+  readonly answers: readonly Pulled[];
+  readonly count: number;
+}
+
 export class LightQueues {
   readonly #options: RocketmqStoreOptions;
   readonly #brokers: Brokers;
@@ -37,6 +44,7 @@ export class LightQueues {
   readonly #reader: BrokerReader;
   readonly #copies: Copies;
   readonly #slots: PullSlots;
+  readonly #ahead = new ReadAhead<Pulls>();
   /** Where a queue ended when it was read last, to ask for so much at once. */
   readonly #ends = new Map<string, number>();
   #lost: (loss: Loss) => void = () => undefined;
@@ -64,15 +72,50 @@ export class LightQueues {
   async read(lmq: string, request: ReadRequest): Promise<ReadAnswer> {
     const broker = this.#brokers.numbered(request.partition);
     if (broker === undefined) return { messages: [], next: request.from, end: 0 };
-    const wanted = Math.max(1, request.messagesMax);
     const { from } = request;
     const key = `${broker.name} ${lmq}`;
+    const begun = this.#ahead.take(key, from);
+    // This one takes a queue from end to end.
+    if (begun !== undefined) this.#readAhead(broker, lmq, key, begun.until, request);
+    let pulls = await (begun?.found ?? this.#pulls(broker, lmq, key, request));
+    // More may have come since it was begun, of which nobody was told who reads only now.
+    if (begun !== undefined && reachedBy(pulls) < begun.until)
+      pulls = await this.#pulls(broker, lmq, key, request);
+    const { answers, count } = pulls;
+    const first = answers[0]!;
+    const end = Math.max(0, ...answers.map(({ max }) => max));
+    this.#keepEnd(key, end);
+    if (first.min > from && first.max > from) {
+      this.#removed(request, lmq, broker, first.min);
+      return this.read(lmq, { ...request, from: first.min });
+    }
+    const answer = await this.#answerOf(broker, request, answers, end);
+    const isFull = answer.next === from + request.messagesMax;
+    if (begun === undefined && isFull) this.#readAhead(broker, lmq, key, answer.next, request);
+    this.#options.events.read(count, answer.messages.length);
+    return answer;
+  }
+
+  close(): void {
+    this.#ahead.close();
+  }
+
+  /** `like`: the read before it. */
+  #readAhead(broker: Broker, lmq: string, key: string, from: number, like: ReadRequest): void {
+    if ((this.#ends.get(key) ?? 0) <= from) return;
+    const until = from + like.messagesMax;
+    this.#ahead.begin(key, from, until, () => this.#pulls(broker, lmq, key, { ...like, from }));
+  }
+
+  async #pulls(broker: Broker, lmq: string, key: string, request: ReadRequest): Promise<Pulls> {
+    const wanted = Math.max(1, request.messagesMax);
+    const { from } = request;
     const answers: Pulled[] = [];
     let end = this.#ends.get(key) ?? 0;
-    let pulls = 0;
+    let count = 0;
     if (end <= from + pullMessages || wanted <= pullMessages) {
       const first = await this.#pull(broker, lmq, from, Math.min(wanted, pullMessages));
-      pulls += 1;
+      count += 1;
       answers.push(first);
       end = first.max;
     }
@@ -83,23 +126,14 @@ export class LightQueues {
       for (let at = reached; at < until; at += pullMessages) {
         ranges.push(this.#range(broker, lmq, at, Math.min(until, at + pullMessages)));
       }
-      pulls += ranges.length;
+      count += ranges.length;
       for (const range of await Promise.all(ranges)) {
         answers.push(...range.answers);
         // What is behind it would leave a gap.
         if (!range.isWhole) break;
       }
     }
-    const first = answers[0]!;
-    end = Math.max(0, ...answers.map(({ max }) => max));
-    this.#keepEnd(key, end);
-    if (first.min > from && first.max > from) {
-      this.#removed(request, lmq, broker, first.min);
-      return this.read(lmq, { ...request, from: first.min });
-    }
-    const answer = await this.#answerOf(broker, request, answers, end);
-    this.#options.events.read(pulls, answer.messages.length);
-    return answer;
+    return { answers, count };
   }
 
   async ends(lmq: string): Promise<PartitionEnd[]> {
@@ -217,6 +251,10 @@ export class LightQueues {
     if (this.#ends.size >= endsKeptMax) this.#ends.clear();
     this.#ends.set(key, end);
   }
+}
+
+function reachedBy({ answers }: Pulls): number {
+  return Math.max(...answers.map(({ next }) => next));
 }
 
 function mayGoOn(answers: readonly Pulled[], bytesMax: number): boolean {
