@@ -346,7 +346,8 @@ export const table = {
     min: 1,
     max: 65536,
     roles: ['cs', 'ds'],
-    about: 'Messages fetched by one read of a queue; up to 8 times as many for who takes them at once',
+    about:
+      'Messages fetched by one read of a queue; up to 8 times as many for who takes them at once',
   },
 
   // The store
