@@ -22,6 +22,14 @@ const environmentPrefix = 'LMQTT_';
 const plainNames: readonly SettingName[] = ['NAMESRV_ADDR', 'REDIS_URL', 'ROCKETMQ_PROXY'];
 /** What the tests say to each other. */
 const testPrefix = 'LMQTT_TEST_';
+/** Of `npm run dev:cluster` and the tests, for the servers that they start. */
+const serverVariables: ReadonlySet<string> = new Set([
+  'LMQTT_ROCKETMQ_VERSION',
+  'LMQTT_NAMESRV_PORT',
+  'LMQTT_BROKER_PORT',
+  'LMQTT_PROXY_PORT',
+  'LMQTT_REDIS_PORT',
+]);
 
 interface Given {
   readonly text: string;
@@ -84,7 +92,7 @@ function readEnvironment(environment: Sources['environment'], given: GivenByName
   }
   for (const [variable, text] of Object.entries(environment)) {
     if (text === undefined || !variable.startsWith(environmentPrefix)) continue;
-    if (variable.startsWith(testPrefix)) continue;
+    if (variable.startsWith(testPrefix) || serverVariables.has(variable)) continue;
     const name = variable.slice(environmentPrefix.length);
     if (!rowByName.has(name)) unknownName(variable);
     given.set(name, { text, source: variable });
