@@ -1,7 +1,8 @@
 // Runs the tests under node's own runner, then those of the broker as a whole again with cs and ds
 // apart, and with CI=true once more on a real Redis and RocketMQ. The list is made from the sources,
-// so that nothing runs whose source is gone. Without flags: all that is quick. --fault: the long
-// runs. --shape standalone, split or cluster: one of the passes. Further arguments keep only the
+// so that nothing runs whose source is gone; at last the end-to-end suites on a broker that keeps
+// its messages in RocksDB. Without flags: all that is quick. --fault: the long runs. --shape
+// standalone, split, cluster or rocksdb: one of the passes. Further arguments keep only the
 // files whose path holds one of them:
 // npm test -- --shape split session
 import { spawn } from 'node:child_process';
@@ -16,7 +17,8 @@ const { values: flags, positionals: wanted } = parseArgs({
   allowPositionals: true,
   options: { fault: { type: 'boolean', default: false }, shape: { type: 'string' } },
 });
-const known = ['standalone', 'split', 'cluster'];
+const known = ['standalone', 'split', 'cluster', 'rocksdb'];
+const onServers = ['cluster', 'rocksdb'];
 const byDefault = process.env.CI === 'true' ? known : known.slice(0, 2);
 const shapes = flags.shape === undefined ? byDefault : known.filter((one) => one === flags.shape);
 if (shapes.length === 0) {
@@ -41,6 +43,7 @@ const suites = (...names) => names.flatMap((name) => testsIn(`test/${name}`, '.t
 
 /** What is the same in both shapes runs once. */
 function quickTests(shape) {
+  if (shape === 'rocksdb') return suites('e2e').filter((path) => !isOfOneForm(path));
   if (shape !== 'standalone')
     return suites('conformance', 'e2e').filter((path) => !isOfOneForm(path));
   const services = readdirSync(join(root, 'services')).map((name) => `services/${name}/test`);
@@ -56,14 +59,16 @@ function isOfOneForm(path) {
   return /^test\/e2e\/(nodes|rpc-|deployment|cluster-|doctor)/.test(path);
 }
 
+const stores = { rocksdb: { storeType: 'defaultRocksDB' } };
+
 /** A Redis and a RocketMQ for a whole pass; the tests tell their clusters apart by their ids. */
-async function startServers() {
+async function startServers(shape) {
   const load = (file) => import(join(root, 'test/dist/harness', file));
   const { startRedis } = await load('redis/redis-server.js');
   const { startRocketmq } = await load('rocketmq/rocketmq-cluster.js');
   const [redis, rocketmq] = await Promise.all([
     startRedis(),
-    startRocketmq({ brokers: [{ sendThreads: 1, heapMb: 1024 }] }),
+    startRocketmq({ brokers: [{ sendThreads: 1, heapMb: 1024, ...stores[shape] }] }),
   ]);
   return {
     env: { LMQTT_TEST_REDIS_URL: redis.url, LMQTT_TEST_NAMESRV: rocketmq.namesrv.address },
@@ -73,7 +78,7 @@ async function startServers() {
 
 /** Runs the files; what the tally reporter says of them. */
 async function run(shape, files) {
-  const servers = shape === 'cluster' ? await startServers() : undefined;
+  const servers = onServers.includes(shape) ? await startServers(shape) : undefined;
   try {
     return await runFiles(shape, files, servers?.env);
   } finally {
@@ -101,7 +106,7 @@ async function runFiles(shape, files, servers) {
     {
       cwd: root,
       stdio: 'inherit',
-      env: { ...process.env, ...servers, LMQTT_TEST_SHAPE: shape },
+      env: { ...process.env, ...servers, LMQTT_TEST_SHAPE: servers ? 'cluster' : shape },
     },
   );
   // Not in the way of servers that run in this process's care.
