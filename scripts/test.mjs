@@ -92,6 +92,9 @@ async function runFiles(shape, files, servers) {
   const child = spawn(
     process.execPath,
     [
+      // Without helper threads of V8: a process that ends while they compile may wait for them, and
+      // they for it (https://github.com/nodejs/node/issues/54918).
+      '--single-threaded',
       '--enable-source-maps',
       '--test',
       // Runs of a fault suite measure and disturb: one at a time.
