@@ -13,23 +13,27 @@ mock.timers.enable({ apis: ['setTimeout'] });
 /** One end, and the frames on their way from it. Items are numbers with bytes behind them. */
 class End {
   readonly exchange: Exchange;
+  gatherMs = 0;
   readonly arrived: number[] = [];
   readonly renews: number[] = [];
   readonly way: Buffer[] = [];
   private written = 0;
 
   constructor() {
-    this.exchange = new Exchange(limits, {
-      pulse: ({ renew }) => {
-        if (renew !== undefined) this.renews.push(renew.number);
+    this.exchange = new Exchange(
+      { ...limits, gatherMs: () => this.gatherMs },
+      {
+        pulse: ({ renew }) => {
+          if (renew !== undefined) this.renews.push(renew.number);
+        },
+        item: (reader, number, end) => {
+          assert.equal(number, field);
+          assert.equal(reader.varint(), 0x08);
+          this.arrived.push(reader.varint());
+          assert.ok(reader.at <= end);
+        },
       },
-      item: (reader, number, end) => {
-        assert.equal(number, field);
-        assert.equal(reader.varint(), 0x08);
-        this.arrived.push(reader.varint());
-        assert.ok(reader.at <= end);
-      },
-    });
+    );
   }
 
   write(bytes: number): void {
@@ -361,4 +365,27 @@ test('after a reset both ends begin anew', async () => {
   await pair.settle();
   assert.deepEqual(b.arrived, [0, 3]);
   assert.equal(b.exchange.received, 1);
+});
+
+test('what may gather leaves in one frame, at its time or when nothing comes after it', async () => {
+  const pair = new Pair();
+  pair.open();
+  const [a, b] = pair.ends;
+  a.way.length = 0;
+  a.gatherMs = 3;
+  a.write(1);
+  await Promise.resolve();
+  a.write(1);
+  mock.timers.tick(2);
+  assert.equal(a.way.length, 0);
+  mock.timers.tick(1);
+  assert.equal(a.way.length, 1);
+  a.write(1);
+  a.exchange.hurry();
+  assert.equal(a.way.length, 2);
+  mock.timers.tick(3);
+  assert.equal(a.way.length, 2);
+  pair.deliver(0);
+  pair.deliver(0);
+  assert.deepEqual(b.arrived, [0, 1, 2]);
 });

@@ -177,6 +177,11 @@ export class Exchange {
     else process.nextTick(this.flushNow);
   }
 
+  /** What gathers leaves now, for nothing comes after it. */
+  hurry(): void {
+    if (this.flushing) this.flush();
+  }
+
   /** Leaves at once; where there is no stream, not at all. */
   pulse(pulse: Pulse): void {
     if (this.send === undefined) return;

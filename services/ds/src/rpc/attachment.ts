@@ -130,6 +130,12 @@ export class Attachment implements FrameTaker {
     if (abandons) admission.abandoned?.(this.node);
   }
 
+  /** This ds stops; what it has said reaches the cs. */
+  stop(): void {
+    this.#exchange.hurry();
+    this.close(status.UNAVAILABLE, 'ds is stopping');
+  }
+
   /** ds has judged the lease of the node, or has seen it leave. */
   leaseEnded(): void {
     if (this.#phase === 'admitted') this.close(status.ABORTED, leaseEnded);
@@ -284,7 +290,7 @@ export class Attachment implements FrameTaker {
     admission.detach(this.node, goesOn).then(
       () => {
         this.#down.answer(id, calls.leave.answer.encode());
-        // The answer goes out at the end of this turn.
+        this.#exchange.hurry();
         setImmediate(() => this.close(status.OK, ''));
       },
       (error: unknown) => {

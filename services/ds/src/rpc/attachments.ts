@@ -90,8 +90,7 @@ export class Attachments {
 
   /** Their cs come back, to this ds or another. */
   stop(): void {
-    for (const attachment of [...this.#byId.values()])
-      attachment.close(status.UNAVAILABLE, 'ds is stopping');
+    for (const attachment of [...this.#byId.values()]) attachment.stop();
   }
 
   #nodeEnded(node: NodeId): void {
