@@ -16,18 +16,13 @@ import type { Target } from './ordinary-queue.ts';
 import type { Outcomes } from './outcomes.ts';
 import { finalRefusal } from './refusal.ts';
 import { RestingLanes } from './resting-lanes.ts';
+import { SendLoad } from './send-load.ts';
 import type { Targets } from './targets.ts';
 
 /** What a message costs in memory beside its payload. */
 const overheadBytes = 512;
 /** How many cs may have as much under way as the limit says. */
 const cssAtLimit = 4;
-const gatherMsMax = 8;
-/** Of what waits behind the sends, and of those, what may be answered before anybody is told. */
-const gatheredPart = 0.5;
-const underWayPart = 0.1;
-/** How much one answer changes the average. */
-const averagePart = 0.02;
 const attemptMsMin = 1000;
 const attemptMsMax = 5000;
 
@@ -43,10 +38,7 @@ export class Sender {
   /** QoS 2 publishes that are not answered. */
   readonly #open = new Map<string, PendingSend>();
   #pendingBytes = 0;
-  #unanswered = 0;
-  #outstanding = 0;
-  /** From a send to its answer, on the average. */
-  #answeredInMs = 0;
+  readonly #load = new SendLoad();
   /** Within `append`: what is answered now is told in a later turn. */
   #appending = false;
   #closed = false;
@@ -80,15 +72,9 @@ export class Sender {
     return this.#pendingBytes;
   }
 
-  /**
-   * How long nobody misses an answer, since behind each send others wait that keep its lane going:
-   * what is told once in a while costs less than what is told one by one.
-   */
+  /** How long what is answered may wait to be told: 0 where something waits for it. */
   get gatherMs(): number {
-    if (this.#outstanding === 0) return 0;
-    const waiting = this.#unanswered / this.#outstanding - 1;
-    const turns = Math.max(waiting * gatheredPart, underWayPart);
-    return Math.min(gatherMsMax, Math.floor(turns * this.#answeredInMs));
+    return this.#load.gatherMs;
   }
 
   append(appends: readonly Append[], done: (answered: Append[]) => void): void {
@@ -108,7 +94,7 @@ export class Sender {
       const bytes = message.payloadBytes + message.topic.length + overheadBytes;
       const send = new PendingSend(append, batch, lane, bytes, deadlineMs);
       this.#pendingBytes += bytes;
-      this.#unanswered += 1;
+      this.#load.appended();
       if (append.inbound !== undefined) this.#open.set(openName(append.inbound), send);
       lane.sends.push(send);
       this.#admit(send);
@@ -240,7 +226,7 @@ export class Sender {
     if (append.once !== undefined && !send.again) send.from = Math.max(0, queue.end);
     lane.queue = queue;
     lane.outstanding += 1;
-    this.#outstanding += 1;
+    this.#load.sent();
     send.sentMs = clock.monotonicMs();
     const leftMs = send.deadlineMs - send.sentMs;
     connection.send(
@@ -270,11 +256,14 @@ export class Sender {
     const { events } = this.#options;
     const { lane } = send;
     lane.outstanding -= 1;
-    this.#outstanding -= 1;
+    this.#load.answered();
     switch (answer.kind) {
       case 'stored':
-        if (answer.code === 0) this.#timed(this.#options.clock.monotonicMs() - send.sentMs);
-        else if (this.#storedLate(send, target, answer.code)) break;
+        if (answer.code === 0) {
+          const tookMs = this.#options.clock.monotonicMs() - send.sentMs;
+          this.#load.stored(tookMs);
+          events.stored(tookMs);
+        } else if (this.#storedLate(send, target, answer.code)) break;
         this.#stored(send, target, answer.queueOffset);
         break;
       case 'refused':
@@ -287,11 +276,6 @@ export class Sender {
     }
     if (lane.isTroubled) this.#settleTrouble(lane);
     this.#pump(lane);
-  }
-
-  #timed(tookMs: number): void {
-    this.#answeredInMs += (tookMs - this.#answeredInMs) * averagePart;
-    this.#options.events.stored(tookMs);
   }
 
   #stored(send: PendingSend, target: Target, offset: number): void {
@@ -437,7 +421,7 @@ export class Sender {
       if (send === undefined) break;
       const { append, batch } = send;
       this.#pendingBytes -= send.bytes;
-      this.#unanswered -= 1;
+      this.#load.released();
       if (append.inbound !== undefined) {
         const name = openName(append.inbound);
         if (this.#open.get(name) === send) this.#open.delete(name);
