@@ -8,7 +8,7 @@ import type { BrokerOptions } from '../harness/rocketmq/broker.ts';
 import { wantedVersion } from '../harness/rocketmq/jars.ts';
 import { type RocketmqCluster, startRocketmq } from '../harness/rocketmq/rocketmq-cluster.ts';
 import { queueStoreContract, type StoreUnderTest } from './queue-store.ts';
-import { openStore, StoreSurroundings } from './rocketmq-store.ts';
+import { type OpenStore, openStore, StoreSurroundings } from './rocketmq-store.ts';
 
 const needed = requireRocketmq();
 const lanes = 4;
@@ -56,10 +56,8 @@ for (const [name, requirement, broker] of brokers) {
 
     queueStoreContract(name, () => open(surroundings()));
 
-    void test('lanes keep their order whatever is ahead of the answers', async (t) => {
-      const opened = await openStore(cluster, surroundings());
-      t.after(() => opened.close());
-      const { store } = opened;
+    /** Many messages at once in a few lanes: all come, in their order. */
+    async function flood({ store }: OpenStore): Promise<void> {
       const batch: Append[] = [];
       for (let n = 0; n < messagesEach; n += 1) {
         for (let lane = 0; lane < lanes; lane += 1) {
@@ -90,6 +88,19 @@ for (const [name, requirement, broker] of brokers) {
       });
       assert.equal(told, lanes * messagesEach);
       for (const { reasonCode } of batch) assert.equal(reasonCode, 0);
+    }
+
+    void test('lanes keep their order whatever is ahead of the answers', async (t) => {
+      const opened = await openStore(cluster, surroundings());
+      t.after(() => opened.close());
+      await flood(opened);
+    });
+
+    void test('publishers wait for a tail that lags, and lose nothing', async (t) => {
+      const opened = await openStore(cluster, surroundings(), { settings: { tailLagMax: 4 } });
+      t.after(() => opened.close());
+      await flood(opened);
+      assert.match(await opened.metrics.registry.metrics(), /^lmqtt_rocketmq_paced_total [1-9]/m);
     });
   });
 }

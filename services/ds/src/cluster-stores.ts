@@ -100,6 +100,7 @@ export async function openClusterStores(
       ownership: registry.ownership,
       records: registry.records,
       intents: sessionStore.intents,
+      inbox,
       queues: {
         placeOf: (queue) => routes.queue(queue)?.place,
         atPlace: (lmqName, topic) =>
@@ -115,6 +116,7 @@ export async function openClusterStores(
         pipelineMax: settings.laneWindow,
         appendWaitMs: settings.appendWaitMs,
         pendingBytesMax: settings.pendingAppendBytesMax,
+        tailLagMax: settings.tailLagMax,
       },
       clock,
       events: new RocketmqStoreEvents(logs, metrics, clock),

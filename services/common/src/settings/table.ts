@@ -634,6 +634,15 @@ export const table = {
     about:
       'How long a publish waits for a broker of RocketMQ that is away or busy; then 0x97, 3.1.1: the connection is closed',
   },
+  TAIL_LAG_MAX: {
+    kind: 'integer',
+    default: 10_000,
+    min: 100,
+    max: 100_000_000,
+    roles: ['ds'],
+    about:
+      'Messages that a queue of RocketMQ may be ahead of its reading; past it each publish of a client to that queue waits up to 250 ms',
+  },
   LIGHT_QUEUES_MAX: {
     kind: 'integer',
     default: null,

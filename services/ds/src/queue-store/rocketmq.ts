@@ -17,6 +17,7 @@ import { OpenIntents } from './rocketmq/open-intents.ts';
 import type { RocketmqStoreOptions } from './rocketmq/options.ts';
 import { Outcomes } from './rocketmq/outcomes.ts';
 import { Sender } from './rocketmq/sender.ts';
+import { TailPace } from './rocketmq/tail-pace.ts';
 import { Tails } from './rocketmq/tails.ts';
 import { Targets } from './rocketmq/targets.ts';
 import { UsedTopics } from './rocketmq/used-topics.ts';
@@ -40,6 +41,7 @@ export class RocketmqQueueStore implements QueueStore {
   readonly #once: OnceAppends;
   readonly #intents: OpenIntents;
   readonly #tails: Tails;
+  readonly #pace: TailPace;
   readonly #lightQueues: LightQueues;
   readonly #offsets: ConsumerOffsets;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -55,7 +57,9 @@ export class RocketmqQueueStore implements QueueStore {
     this.#topics = new UsedTopics(options, this.#brokers);
     this.#targets = new Targets(options, this.#brokers, this.#topics);
     this.#outcomes = new Outcomes(options, new StoredReader());
-    this.#sender = new Sender(options, this.#targets, this.#outcomes);
+    this.#sender = new Sender(options, this.#targets, this.#outcomes, (queue) =>
+      this.#pace.isAhead(queue),
+    );
     this.#once = new OnceAppends(options, this.#targets, this.#outcomes, (append, done) =>
       this.#sender.append([append], done),
     );
@@ -65,6 +69,7 @@ export class RocketmqQueueStore implements QueueStore {
     const arrived = (messages: readonly StoredMessage[]): void => this.#arrive(messages);
     const gatherMs = (): number => this.#sender.gatherMs;
     this.#tails = new Tails(options, this.#topics, { options, reader, copies, arrived, gatherMs });
+    this.#pace = new TailPace(options, this.#topics, this.#tails);
     this.#lightQueues = new LightQueues(options, this.#brokers, this.#topics, reader, copies);
     this.#offsets = new ConsumerOffsets(options, this.#brokers);
     this.#topics.onChange(() => {
@@ -189,6 +194,7 @@ export class RocketmqQueueStore implements QueueStore {
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const timer of this.#timers) clearTimeout(timer);
+    this.#pace.close();
     await this.#tails.stop();
     this.#offsets.close();
     this.#lightQueues.close();

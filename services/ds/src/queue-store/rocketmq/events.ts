@@ -37,6 +37,7 @@ export class RocketmqStoreEvents {
   readonly #reads: PlainCounters<'pulls' | 'messages'>;
   readonly #arrived: { value: number };
   readonly #dropped: { value: number };
+  readonly #paced: { value: number };
   readonly #lost: { value: number };
   readonly #sendSeconds: ReturnType<Metrics['histogram']>;
   readonly #saidAtMs = new Map<string, number>();
@@ -79,6 +80,10 @@ export class RocketmqStoreEvents {
     this.#dropped = metrics.counter(
       'lmqtt_rocketmq_qos0_dropped_total',
       'QoS 0 messages that were not stored: too much waits, or the broker said no',
+    );
+    this.#paced = metrics.counter(
+      'lmqtt_rocketmq_paced_total',
+      'Times that a publisher waited because its queue was far ahead of its tail',
     );
     this.#lost = metrics.counter(
       'lmqtt_rocketmq_messages_lost_total',
@@ -126,6 +131,10 @@ export class RocketmqStoreEvents {
 
   storedLate(broker: string, code: number): void {
     this.#warn(`late ${broker}`, { broker, code }, 'RocketMQ stored a message, but flushed late');
+  }
+
+  paced(): void {
+    this.#paced.value += 1;
   }
 
   busy(broker: string, code: number, remark: string): void {

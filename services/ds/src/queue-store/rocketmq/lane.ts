@@ -40,6 +40,8 @@ export class PendingSend {
   key = '';
   /** Of a QoS 2 publish: the lowest offset that it can have. */
   from = 0;
+  /** Monotonic: how long it waits for the reading of its queue at the most; 0: it did not. */
+  pacedUntilMs = 0;
   /** It was sent before and may be stored a second time. */
   again = false;
 

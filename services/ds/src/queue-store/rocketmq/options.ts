@@ -1,6 +1,7 @@
 import type { Clock } from '@lmqtt/common/clock';
 import type { NodeId, QueueId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
+import type { Inbox } from '../../registry/inbox.ts';
 import type { Ownership } from '../../registry/ownership.ts';
 import type { Records } from '../../registry/records.ts';
 import type { TopicMappingSettings } from '../../rocketmq/mapping/topic-mapping.ts';
@@ -36,6 +37,8 @@ export interface RocketmqStoreSettings extends TopicMappingSettings {
   readonly brokerGoneMs: number;
   readonly refreshMs: number;
   readonly tailPullsMax: number;
+  /** Messages that a queue may be ahead of its tail, before its publishers wait. */
+  readonly tailLagMax: number;
   readonly tailSuspendMs: number;
   readonly positionSaveMs: number;
   /** Pulls of readers that are under way at one broker. */
@@ -55,6 +58,7 @@ export const defaultStoreSettings: RocketmqStoreSettings = {
   brokerGoneMs: 30_000,
   refreshMs: 10_000,
   tailPullsMax: 8,
+  tailLagMax: 10_000,
   tailSuspendMs: 15_000,
   positionSaveMs: 500,
   readPullsMax: 64,
@@ -72,6 +76,8 @@ export interface RocketmqStoreOptions {
   readonly records: Records;
   readonly intents: Intents;
   readonly queues: QueuePlaces;
+  /** Of several ds: where they tell each other how far their tails have come. */
+  readonly inbox?: Inbox;
   readonly settings: RocketmqStoreSettings;
   readonly clock: Clock;
   readonly events: RocketmqStoreEvents;

@@ -19,6 +19,10 @@ export class OrdinaryQueue implements QueueAt {
    * may have come back without what it had not flushed.
    */
   end = -1;
+  /** Below this all was told, as far as is known here; −1: not known. */
+  tailAt = -1;
+  /** Monotonic: when `tailAt` was heard last to have moved. */
+  tailMovedAtMs = 0;
 
   constructor(topic: string, broker: Broker, queueId: number) {
     this.topic = topic;
@@ -33,6 +37,13 @@ export class OrdinaryQueue implements QueueAt {
   /** The broker has given this offset. */
   given(offset: number): void {
     if (offset >= this.end) this.end = offset + 1;
+  }
+
+  /** Its tail is here, at this ds or another. */
+  tailMoved(position: number, nowMs: number): void {
+    if (position === this.tailAt) return;
+    this.tailAt = position;
+    this.tailMovedAtMs = nowMs;
   }
 }
 

@@ -12,7 +12,7 @@ import type { AppendFailure } from './events.ts';
 import { Intending } from './intending.ts';
 import { Lane, PendingSend } from './lane.ts';
 import type { RocketmqStoreOptions } from './options.ts';
-import type { Target } from './ordinary-queue.ts';
+import type { OrdinaryQueue, Target } from './ordinary-queue.ts';
 import type { Outcomes } from './outcomes.ts';
 import { finalRefusal } from './refusal.ts';
 import { RestingLanes } from './resting-lanes.ts';
@@ -23,6 +23,9 @@ import type { Targets } from './targets.ts';
 const overheadBytes = 512;
 /** How many cs may have as much under way as the limit says. */
 const cssAtLimit = 4;
+/** What its queue's reading costs a message in a lane that is too fast for it. */
+const pacedMs = 250;
+const pacedLookMs = 10;
 const attemptMsMin = 1000;
 const attemptMsMax = 5000;
 
@@ -30,6 +33,7 @@ export class Sender {
   readonly #options: RocketmqStoreOptions;
   readonly #targets: Targets;
   readonly #outcomes: Outcomes;
+  readonly #isAhead: (queue: OrdinaryQueue) => boolean;
   readonly #batches = new Batches();
   readonly #keys = new UniqueKeys();
   readonly #lanes = new Map<string, Lane>();
@@ -43,8 +47,15 @@ export class Sender {
   #appending = false;
   #closed = false;
 
-  constructor(options: RocketmqStoreOptions, targets: Targets, outcomes: Outcomes) {
+  /** `isAhead`: of its tail, so that what is sent to the queue waits. */
+  constructor(
+    options: RocketmqStoreOptions,
+    targets: Targets,
+    outcomes: Outcomes,
+    isAhead: (queue: OrdinaryQueue) => boolean,
+  ) {
     this.#options = options;
+    this.#isAhead = isAhead;
     this.#targets = targets;
     this.#outcomes = outcomes;
     this.#resting = new RestingLanes(options.clock, (lane) => this.#pump(lane));
@@ -160,11 +171,25 @@ export class Sender {
         break;
       }
       if (lane.outstanding > 0 && !this.#mayPipeline(lane, target)) break;
+      if (this.#isAhead(target.queue) && this.#isPaced(send, nowMs)) {
+        lane.resumeAtMs = nowMs + pacedLookMs;
+        if (lane.outstanding === 0) this.#resting.add(lane);
+        break;
+      }
       if (send.inbound === 'to intend') this.#intendAll(lane);
       if (send.inbound === 'intending') break;
       if (this.#send(send, target)) lane.begun += 1;
     }
     this.#release(lane);
+  }
+
+  /** Slower, not for ever: what is read late may be somebody else's doing. */
+  #isPaced(send: PendingSend, nowMs: number): boolean {
+    if (send.pacedUntilMs === 0) {
+      send.pacedUntilMs = nowMs + pacedMs;
+      this.#options.events.paced();
+    }
+    return nowMs < send.pacedUntilMs;
   }
 
   #mayPipeline(lane: Lane, { queue }: Target): boolean {

@@ -199,6 +199,7 @@ export class Tail {
   #tell(range: Range, messages: readonly StoredMessage[]): void {
     this.#ranges.shift();
     this.#position = range.until;
+    this.queue.tailMoved(range.until, this.#ports.options.clock.monotonicMs());
     if (messages.length > 0) this.#ports.arrived(messages);
   }
 

@@ -70,6 +70,10 @@ export class Tails {
       });
   }
 
+  get all(): Iterable<Tail> {
+    return this.#tails.values();
+  }
+
   *lags(): Iterable<readonly [string, number]> {
     for (const [name, tail] of this.#tails) yield [name, tail.lag];
   }
