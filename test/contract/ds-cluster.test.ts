@@ -28,10 +28,23 @@ import { AwkwardQueueStore } from './awkward-queue-store.ts';
 interface Ds {
   readonly service: ClusterDsService;
   readonly rpc: RpcServer;
+  /** It knows its routes. */
+  readonly joined: Promise<void>;
   stop(): Promise<void>;
 }
 
 const leaseMs = 3000;
+
+/** The same object, but for these members. */
+function overriding<T extends object>(object: T, members: Partial<T>): T {
+  return new Proxy(object, {
+    get: (target, name) => {
+      if (name in members) return members[name as keyof T];
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
 
 void describe('two ds and two cs', requireRedis(), () => {
   let redis: RedisServer;
@@ -42,7 +55,8 @@ void describe('two ds and two cs', requireRedis(), () => {
   let cs: RunningProgram[] = [];
   const clients: MqttClient[] = [];
 
-  async function startDs(id: string): Promise<Ds> {
+  /** `mayLoad`: when it is given its routes. */
+  async function startDs(id: string, mayLoad = Promise.resolve()): Promise<Ds> {
     const args = ['--node-id', id, '--lease-ms', String(leaseMs), '--sys-interval-s', '0'];
     const more = ['--allow-anonymous', 'true', '--rpc-port', '0'];
     const environment = { REDIS_URL: redis.url, NAMESRV_ADDR: 'none:1' };
@@ -73,8 +87,14 @@ void describe('two ds and two cs', requireRedis(), () => {
           inbox: registry.inbox,
         });
         const limits = { messagesMax: 1000, bytesMax: 1e7 };
+        const routeLog = overriding(registry.routeLog, {
+          start: async (listener) => {
+            await mayLoad;
+            await registry.routeLog.start(listener);
+          },
+        });
         return {
-          registry,
+          registry: overriding(registry, { routeLog }),
           sessionStore,
           retained: await RedisRetainedStore.open(connection, keys, limits),
           queueStore: Object.assign(Object.create(store) as AwkwardQueueStore, {
@@ -122,10 +142,10 @@ void describe('two ds and two cs', requireRedis(), () => {
       events: rpcEvents,
       clock: systemClock,
     });
-    await service.join(`127.0.0.1:${rpc.port}`);
     return {
       service,
       rpc,
+      joined: service.join(`127.0.0.1:${rpc.port}`),
       stop: async () => {
         await rpc.stop();
         await service.stop();
@@ -136,6 +156,7 @@ void describe('two ds and two cs', requireRedis(), () => {
   before(async () => {
     redis = await startRedis();
     nodes = [await startDs('ds-1'), await startDs('ds-2')];
+    for (const { joined } of nodes) await joined;
     cs = [await startCs('cs-1', nodes), await startCs('cs-2', nodes)];
   });
 
@@ -215,6 +236,39 @@ void describe('two ds and two cs', requireRedis(), () => {
     for (const id of ids) await connected(2, id, false);
   });
 
+  void test('a ds takes nobody in before it knows the routes', async () => {
+    let load: () => void = () => {};
+    const ds = await startDs('ds-3', new Promise((resolve) => (load = resolve)));
+    const subscriber = await connected(0, 'early');
+    const came: string[] = [];
+    subscriber.on('message', (_topic, payload) => came.push(payload.toString()));
+    await subscriber.subscribeAsync('early/in', { qos: 1 });
+    let published = false;
+    const late = startCs('cs-4', [ds]).then(async (program) => {
+      cs.push(program);
+      for (;;) {
+        const publisher = await connected(cs.length - 1, 'late').catch(() => undefined);
+        if (publisher === undefined) continue;
+        await publisher.publishAsync('early/in', 'hello', { qos: 1 });
+        published = true;
+        return;
+      }
+    });
+    // It is a member: only the routes are missing.
+    await eventually(async () => {
+      const lines = await nodes[0]!.service.nodes();
+      assert.ok(lines.some(({ id }) => id === 'ds-3'));
+    });
+    await Promise.race([late, new Promise((resolve) => setTimeout(resolve, 1000))]);
+    assert.equal(published, false);
+    load();
+    await ds.joined;
+    await late;
+    await eventually(() => assert.deepEqual(came, ['hello']));
+    await cs.pop()!.stop();
+    await ds.stop();
+  });
+
   void test('what comes while a session is away waits for it', async () => {
     const first = await connected(0, 'sleeper', false);
     await first.subscribeAsync('sleeper/in', { qos: 2 });
@@ -259,10 +313,10 @@ void describe('two ds and two cs', requireRedis(), () => {
   });
 });
 
-async function eventually(check: () => void): Promise<void> {
+async function eventually(check: () => void | Promise<void>): Promise<void> {
   for (let tries = 0; ; tries += 1) {
     try {
-      check();
+      await check();
       return;
     } catch (error) {
       if (tries > 400) throw error;

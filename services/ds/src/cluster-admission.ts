@@ -51,9 +51,14 @@ export class ClusterAdmission {
   readonly #ports: ClusterAdmissionPorts;
   readonly #instances = new Map<NodeId, string>();
   readonly #listeners: ((node: NodeId) => void)[] = [];
+  readonly #opened: Promise<void>;
+  #open: () => void = () => {};
 
   constructor(ports: ClusterAdmissionPorts) {
     this.#ports = ports;
+    this.#opened = new Promise((resolve) => {
+      this.#open = resolve;
+    });
     ports.registeredNodes.onEnded((ended) => {
       if (ended.role === 'cs') this.#csEnded(ended);
     });
@@ -64,6 +69,11 @@ export class ClusterAdmission {
     ports.inbox.onMessage((_from, message) => {
       if (message.kind === 'to' && message.use === kickUse) this.#kick(message.body as Kick);
     });
+  }
+
+  /** All routes are known: before, what a cs publishes would be stored for nobody. */
+  open(): void {
+    this.#open();
   }
 
   get leaseMs(): number {
@@ -80,6 +90,7 @@ export class ClusterAdmission {
     sessions: PresentedSession[],
     about: Pick<NodeRecord, 'version' | 'address' | 'startedAtMs'>,
   ): Promise<Admitted> {
+    await this.#opened;
     const { nodes, registeredNodes, events } = this.#ports;
     const cs = csOfLane(downstream.node);
     if (nodes.has(downstream.node)) {

@@ -257,6 +257,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
         if (change.kind === 'open') stores.opened?.(change.name);
         routes.apply(change);
       });
+      admission.open();
       await stores.start();
       work.start(timers);
       timers.every('retained', sweepMs, () => {
