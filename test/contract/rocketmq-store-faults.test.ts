@@ -148,6 +148,32 @@ test('kill -9 of the broker: nothing acknowledged is lost, traffic goes on', nee
   );
 });
 
+test('what is appended before the start is stored and told soon after it', needed, async (t) => {
+  const around = new StoreSurroundings('early');
+  const before = await openStore(cluster, around);
+  await append(before, [make('early/one', 1, 'one')]);
+  await before.close();
+  const early = make('early/two', 1, 'two');
+  const arrived = new Set<string>();
+  let isAnswered = false;
+  const opened = await openStore(cluster, around, {
+    settings: { refreshMs: 60_000 },
+    beforeStart: async (store) => {
+      store.onArrivals((messages) => {
+        for (const { payload } of messages) arrived.add(payload.toString());
+      });
+      store.append([early], () => {
+        isAnswered = true;
+      });
+      // It looks for its topic, and knows no broker yet.
+      await delay(500);
+    },
+  });
+  t.after(() => opened.close());
+  await until('stored and told', 5000, () => isAnswered && arrived.has('two'));
+  assert.equal(early.reasonCode, 0);
+});
+
 test('two stores share the tails, and one takes over from the other', needed, async (t) => {
   const around = new StoreSurroundings('shared');
   const [one, two] = [nodeId('ds-1'), nodeId('ds-2')];

@@ -63,6 +63,7 @@ export async function openStore(
     readonly settings?: Partial<RocketmqStoreSettings>;
     readonly client?: RocketmqClient;
     readonly registry?: RegistryPorts;
+    readonly beforeStart?: (store: RocketmqQueueStore) => Promise<void>;
   } = {},
 ): Promise<OpenStore> {
   const { self = nodeId('ds-1'), registry } = more;
@@ -92,6 +93,7 @@ export async function openStore(
     clock: systemClock,
     events: new RocketmqStoreEvents(logs, metrics, systemClock),
   });
+  await more.beforeStart?.(store);
   await store.start();
   return {
     store,

@@ -67,11 +67,19 @@ export class UsedTopics {
   /** What other ds nodes have recorded. */
   async read(): Promise<void> {
     const placed = await this.placements.read();
-    const before = this.#topics.size;
+    let grown = false;
     for (const [topic, text] of await this.#options.records.all(recordKind)) {
-      if (!this.#topics.has(topic)) await this.#know(topic, text);
+      const known = this.#topics.get(topic);
+      if (known === undefined) {
+        await this.#know(topic, text);
+        grown = true;
+      } else if (known.queues.size === 0) {
+        // Met before its brokers were.
+        const route = await this.#options.client.route(topic);
+        if (route !== undefined && this.#takeQueues(known, route)) grown = true;
+      }
     }
-    if (placed || this.#topics.size > before) this.#changed();
+    if (placed || grown) this.#changed();
   }
 
   /** Looks where the topics are now; new placements where that has changed. */
