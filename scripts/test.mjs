@@ -92,9 +92,8 @@ async function runFiles(shape, files, servers) {
   const child = spawn(
     process.execPath,
     [
-      // Without helper threads of V8: a process that ends while they compile may wait for them, and
-      // they for it (https://github.com/nodejs/node/issues/54918).
-      '--single-threaded',
+      '--import',
+      join(root, 'scripts/end-process.mjs'),
       '--enable-source-maps',
       '--test',
       // Runs of a fault suite measure and disturb: one at a time.

@@ -21,7 +21,7 @@ const shownCharacters = 2000;
 
 /** The guards see the end of this process a moment later; a folder may be removed before. */
 const running = new Set<ChildProcess>();
-process.on('exit', () => {
+process.prependListener('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 

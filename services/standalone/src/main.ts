@@ -65,7 +65,7 @@ async function dispatch(args: readonly string[]): Promise<number | undefined> {
 try {
   const code = await dispatch(process.argv.slice(2));
   // Without one the program runs on.
-  if (code !== undefined) process.exitCode = code;
+  if (code !== undefined) process.exit(code);
 } catch (error) {
   if (!(error instanceof SettingsError)) throw error;
   process.stderr.write(`lmqtt: ${error.message}\n`);
