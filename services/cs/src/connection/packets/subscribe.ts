@@ -4,6 +4,7 @@ import type { SubscribeAnswer, SubscribeEntry } from '@lmqtt/proto/link';
 import { suback } from '../../codec/cold.ts';
 import type { FilterRequest, Subscribe } from '../../packet/subscribe.ts';
 import type { Client } from '../client.ts';
+import { codeIn } from './refusal-codes.ts';
 
 /** SUBSCRIBE, 3.8: one answer for all filters [MQTT-3.8.4-6], when routes and positions are stored. */
 export function onSubscribe(connection: Client, packet: Subscribe): void {
@@ -88,7 +89,7 @@ function reasonOf(
   if (reasonCode === ReasonCode.quotaExceeded) {
     connection.node.events.limit('MAX_SUBSCRIPTIONS_PER_SESSION');
   }
-  return reasonCode;
+  return codeIn('suback', reasonCode);
 }
 
 function subscribed(

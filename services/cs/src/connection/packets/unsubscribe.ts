@@ -2,6 +2,7 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import { unsuback } from '../../codec/cold.ts';
 import type { Unsubscribe } from '../../packet/unsubscribe.ts';
 import type { Client } from '../client.ts';
+import { codeIn } from './refusal-codes.ts';
 import { isWellFormed } from './subscribe.ts';
 
 /** UNSUBSCRIBE, 3.10: nothing new is sent for the filters when UNSUBACK has left [MQTT-3.10.4-2]. */
@@ -24,7 +25,9 @@ export function onUnsubscribe(connection: Client, packet: Unsubscribe): void {
       for (const filter of filters) session.unsubscribe(filter);
       let index = 0;
       const reasonCodes = valid.map((ok) =>
-        ok ? (answers[index++] ?? ReasonCode.unspecifiedError) : ReasonCode.topicFilterInvalid,
+        ok
+          ? codeIn('unsuback', answers[index++] ?? ReasonCode.unspecifiedError)
+          : ReasonCode.topicFilterInvalid,
       );
       const { packetId } = packet;
       connection.sendPacket(
