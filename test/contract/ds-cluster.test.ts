@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { systemClock } from '@lmqtt/common/clock';
-import { nodeId } from '@lmqtt/common/ids';
+import { clientId, laneNode, nodeId, type SessionHandle } from '@lmqtt/common/ids';
 import { silentLogs } from '@lmqtt/common/log';
 import { Metrics } from '@lmqtt/common/metrics';
 import { readSettings } from '@lmqtt/common/settings/read';
@@ -286,6 +286,27 @@ void describe('two ds and two cs', requireRedis(), () => {
     clients.push(second);
     second.on('message', (_topic, payload) => came.push(payload.toString()));
     await eventually(() => assert.equal(came.length, 20));
+  });
+
+  void test('a connection that died with its ds before anybody knew of it keeps nobody out', async () => {
+    const connection = await openRedis({ url: redis.url });
+    const store = new RedisSessionStore({
+      redis: connection,
+      keys: new RedisKeys('cluster'),
+      ds: nodeId('ds-9'),
+      inbox: { send: () => {}, onMessage: () => {} },
+    });
+    const claim = await store.claim({
+      clientId: clientId('locked-out'),
+      node: laneNode(nodeId('cs-1'), 'ds-9'),
+      handle: 4_000_000 as SessionHandle,
+      cleanStart: false,
+      sessionExpiryS: 3600,
+      will: undefined,
+    });
+    assert.equal(claim.kind, 'claimed');
+    await connected(1, 'locked-out', false);
+    connection.close();
   });
 
   void test('sessions of a ds that stops go on at the other', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { clientId, groupId, laneNode, nodeId, queueId } from '@lmqtt/common/ids';
+import { clientId, epoch, groupId, laneNode, nodeId, queueId } from '@lmqtt/common/ids';
 import { Cursor } from '@lmqtt/common/cursor';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 import type { Intent } from '@lmqtt/ds/queue-store/intents';
@@ -150,6 +150,23 @@ export function clusterSessionsContract(name: string, at: SessionRedis): void {
     await both.one.endNode(cs, 0);
     assert.equal(await freed, true);
     assert.equal((await claimed(both.two, 'a', { sessionExpiryS: 0 })).present, false);
+  });
+
+  check('a connection that nobody answers for is ended, and nothing but that one', async (both) => {
+    const first = await claimed(both.one, 'a');
+    await both.one.subscribe(first.session, first.epoch, [subscription('t')]);
+    const answer = await held(both.two, 'a');
+    await both.two.endHeld({ ...answer, epoch: epoch(first.epoch + 1) });
+    assert.deepEqual(await held(both.two, 'a'), answer);
+    await both.two.endHeld(answer);
+    const second = await claimed(both.two, 'a');
+    assert.equal(second.present, true);
+    assert.equal(second.session.subscription('t')?.queue, 5);
+    const fenced = new Promise<StoredSession>((resolve) => both.one.onFenced(resolve));
+    both.one.write(first.session, first.epoch, sent(1, 1));
+    assert.equal(await fenced, first.session);
+    await both.two.endHeld(answer);
+    assert.equal((await held(both.one, 'a')).epoch, second.epoch);
   });
 
   check('a presented session is written by its new ds, and no longer by the old', async (both) => {

@@ -196,7 +196,9 @@ async function claimFreed(ports: ConnectPorts, claim: Claim): Promise<Claimed | 
   const first = await ports.sessionStore.claim(claim);
   if (first.kind !== 'held') return first;
   ports.kickAt(first); // [MQTT-3.1.4-3]
-  if (!(await ports.sessionStore.freed(first, ports.takeoverMs))) return first;
+  // A ds may die between a claim and its answer: then nobody knows of that connection.
+  if (!(await ports.sessionStore.freed(first, ports.takeoverMs)))
+    await ports.sessionStore.endHeld(first);
   return ports.sessionStore.claim(claim);
 }
 

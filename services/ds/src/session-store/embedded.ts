@@ -125,6 +125,10 @@ export class EmbeddedSessionStore implements SessionStore, DueStore, LastRunStor
     return Promise.resolve(true);
   }
 
+  endHeld(_held: Held): Promise<void> {
+    return Promise.resolve();
+  }
+
   async release(session: StoredSession, epoch: Epoch, release: Release): Promise<Released | false> {
     if (session.removed || session.epoch !== epoch || !session.connected) return false;
     const since = this.#commits.records;

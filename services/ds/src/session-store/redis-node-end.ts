@@ -5,11 +5,30 @@ import type { HeldSessions } from './redis-held.ts';
 import type { SessionKeys } from './redis-keys.ts';
 import { noteHoldsMs, type SessionNotes } from './redis-notes.ts';
 import { scripts } from './redis-scripts.ts';
-import type { Judgement } from './session-store.ts';
+import type { Held, Judgement } from './session-store.ts';
 
 const pageEntries = 500;
 /** As long as DS_LOST_MS may be: so long may a cs keep its connections without a lease. */
 const presentMs = 3_600_000;
+
+/** A connection that nobody answers for: ended as one that was lost, if it is still that one. */
+export async function endHeldConnection(
+  redis: RedisConnection,
+  keys: SessionKeys,
+  notes: SessionNotes,
+  held: HeldSessions,
+  { clientId, epoch, node }: Held,
+): Promise<void> {
+  const time = list(await redis.command('TIME'));
+  const nowMs = Number(time[0]) * 1000 + Math.ceil(Number(time[1]) / 1000);
+  await notes.noteDue([clientId]);
+  const reply = await redis.callDurable(
+    scripts.endConnection,
+    [keys.session(clientId), keys.wills(clientId), keys.nodeEnd(clientId)],
+    [csOfLane(node), nowMs, nowMs, 0, 0, 2 * noteHoldsMs, presentMs, String(epoch)],
+  );
+  held.tell(clientId, text(list(reply)[1]));
+}
 
 /**
  * The connections of a node that ended. An entry of the node's list goes when its session was
@@ -46,7 +65,7 @@ export async function endConnections(
         const reply = await redis.callDurable(
           scripts.endConnection,
           [keys.session(id), keys.wills(id), keys.nodeEnd(id)],
-          [cs, atMs, leaseEndedAtMs, graceMs, underWay, 2 * noteHoldsMs, presentMs],
+          [cs, atMs, leaseEndedAtMs, graceMs, underWay, 2 * noteHoldsMs, presentMs, ''],
         );
         held.tell(id, text(list(reply)[1]));
       }),

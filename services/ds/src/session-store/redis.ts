@@ -20,7 +20,7 @@ import { list, sessionOfRecord, text } from './redis-fields.ts';
 import { HeldSessions } from './redis-held.ts';
 import { RedisIntents } from './redis-intents.ts';
 import { SessionKeys } from './redis-keys.ts';
-import { endConnections } from './redis-node-end.ts';
+import { endConnections, endHeldConnection } from './redis-node-end.ts';
 import { type Note, noteHoldsMs, SessionNotes } from './redis-notes.ts';
 import { releaseSession } from './redis-release.ts';
 import { scripts } from './redis-scripts.ts';
@@ -133,6 +133,14 @@ export class RedisSessionStore implements ClusterSessionStore {
 
   freed(held: Held, waitMs: number): Promise<boolean> {
     return this.#held.freed(held, waitMs);
+  }
+
+  async endHeld(held: Held): Promise<void> {
+    try {
+      await endHeldConnection(this.#redis, this.#keys, this.#notes, this.#held, held);
+    } catch (error) {
+      throw failureOf(error);
+    }
   }
 
   release(session: StoredSession, epoch: Epoch, release: Release): Promise<Released | false> {

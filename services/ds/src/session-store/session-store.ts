@@ -32,6 +32,11 @@ export interface SessionStore {
   claim(claim: Claim): Promise<Claimed | Held>;
   /** The connection that `held` tells of has ended; false: it has not, within the time. */
   freed(held: Held, waitMs: number): Promise<boolean>;
+  /**
+   * Nobody answers for that connection: it is ended as one that was lost, unless another has come
+   * since. What it writes after that is refused.
+   */
+  endHeld(held: Held): Promise<void>;
   /** The connection of this epoch ended. */
   release(session: StoredSession, epoch: Epoch, release: Release): Promise<Released | false>;
   /** Ends the session now, connected or not; its will becomes due. */
