@@ -252,7 +252,9 @@ export class Tail {
     clearTimeout(this.#timer);
     if (this.#isStopped) return;
     this.#timer = setTimeout(() => {
-      if (!this.#isBusy && this.#ranges.length === 0) this.#ask();
+      // What is being found out ends with nothing, since its range was given up.
+      if (this.#isBusy) this.#again(waitMs);
+      else if (this.#ranges.length === 0) this.#ask();
     }, waitMs);
   }
 }
