@@ -36,6 +36,7 @@ export interface ConnectPorts extends DisconnectPorts {
   readonly limits: QueueLimitsPorts;
 }
 
+const kickEachMs = 1000;
 const newSession: SessionState = { subscriptions: [], outbound: [], inbound: [] };
 
 /**
@@ -196,9 +197,13 @@ async function claimFreed(ports: ConnectPorts, claim: Claim): Promise<Claimed | 
   const first = await ports.sessionStore.claim(claim);
   if (first.kind !== 'held') return first;
   ports.kickAt(first); // [MQTT-3.1.4-3]
+  // Between ds nodes a word may be lost.
+  const again = setInterval(() => ports.kickAt(first), kickEachMs);
+  const isFreed = await ports.sessionStore
+    .freed(first, ports.takeoverMs)
+    .finally(() => clearInterval(again));
   // A ds may die between a claim and its answer: then nobody knows of that connection.
-  if (!(await ports.sessionStore.freed(first, ports.takeoverMs)))
-    await ports.sessionStore.endHeld(first);
+  if (!isFreed) await ports.sessionStore.endHeld(first);
   return ports.sessionStore.claim(claim);
 }
 
