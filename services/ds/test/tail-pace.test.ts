@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import { nodeId } from '@lmqtt/common/ids';
-import type { RocketmqStoreOptions } from '../src/queue-store/rocketmq/options.ts';
 import { OrdinaryQueue } from '../src/queue-store/rocketmq/ordinary-queue.ts';
 import { TailPace } from '../src/queue-store/rocketmq/tail-pace.ts';
 import type { Broker } from '../src/queue-store/rocketmq/broker.ts';
-import type { Tails } from '../src/queue-store/rocketmq/tails.ts';
-import type { UsedTopics } from '../src/queue-store/rocketmq/used-topics.ts';
 import type { DsMessage, Inbox } from '../src/registry/inbox.ts';
 
 mock.timers.enable({ apis: ['setInterval'] });
@@ -34,9 +31,9 @@ function ds(id: string, inbox: Inbox, position?: () => number) {
       nodes: { ds: [{ id: nodeId('one') }, { id: nodeId('two') }] },
       self: nodeId(id),
       inbox,
-    } as unknown as RocketmqStoreOptions,
-    topics as unknown as UsedTopics,
-    tails as unknown as Tails,
+    },
+    topics,
+    tails,
   );
   return { queue, pace };
 }

@@ -1,10 +1,11 @@
 // Brokers store faster than one queue can be read. Where a tail that is at work lags too far behind,
 // publishers to its queue wait: otherwise everybody's messages would come later and later. A tail
 // that stands still holds nobody up.
-import type { RocketmqStoreOptions } from './options.ts';
+import type { Clock } from '@lmqtt/common/clock';
+import type { NodeId } from '@lmqtt/common/ids';
+import type { Inbox } from '../../registry/inbox.ts';
+import type { RocketmqStoreSettings } from './options.ts';
 import type { OrdinaryQueue } from './ordinary-queue.ts';
-import type { Tails } from './tails.ts';
-import type { UsedTopics } from './used-topics.ts';
 
 const use = 'tails';
 const tellMs = 100;
@@ -16,15 +17,35 @@ const toldPart = 0.25;
 /** Topic, broker, queue, position. */
 type Report = readonly [string, string, number, number];
 
+export interface TailPaceOptions {
+  readonly settings: Pick<RocketmqStoreSettings, 'tailLagMax'>;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
+  readonly nodes: { readonly ds: readonly { readonly id: NodeId }[] };
+  readonly self: NodeId;
+  readonly inbox?: Inbox;
+}
+
+interface TailsHere {
+  readonly all: Iterable<{
+    readonly queue: OrdinaryQueue;
+    readonly position: number;
+    readonly lag: number;
+  }>;
+}
+
+interface KnownTopics {
+  named(topic: string): { readonly queues: ReadonlyMap<string, OrdinaryQueue> } | undefined;
+}
+
 export class TailPace {
-  readonly #options: RocketmqStoreOptions;
-  readonly #topics: UsedTopics;
-  readonly #tails: Tails;
+  readonly #options: TailPaceOptions;
+  readonly #topics: KnownTopics;
+  readonly #tails: TailsHere;
   readonly #timer: NodeJS.Timeout;
   /** Those that were told the last time; once more when they do not lag any longer. */
   #told = new Set<OrdinaryQueue>();
 
-  constructor(options: RocketmqStoreOptions, topics: UsedTopics, tails: Tails) {
+  constructor(options: TailPaceOptions, topics: KnownTopics, tails: TailsHere) {
     this.#options = options;
     this.#topics = topics;
     this.#tails = tails;
