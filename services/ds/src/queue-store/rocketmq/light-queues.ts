@@ -165,6 +165,8 @@ export class LightQueues {
         if (connection === undefined) throw unavailable(`broker ${name} is not there`);
         try {
           await connection.deleteTopic(lmq);
+          this.#ahead.forget(`${name} ${lmq}`);
+          this.#ends.delete(`${name} ${lmq}`);
           await connection.updateConsumerOffset(readGroup, { topic: lmq, queueId: 0 }, 0);
         } catch (error) {
           throw unavailable(`broker ${name}: ${messageOfError(error)}`, error);

@@ -27,14 +27,19 @@ export class ReadAhead<Found> {
 
   /** Not where many are ahead already: their readers are served by turns. */
   begin(queue: string, from: number, until: number, read: () => Promise<Found>): void {
-    const before = this.#ahead.get(queue);
-    if (before === undefined && this.#ahead.size >= queuesMax) return;
-    if (before !== undefined) this.#drop(queue, before);
+    if (!this.#ahead.has(queue) && this.#ahead.size >= queuesMax) return;
+    this.forget(queue);
     const found = read();
     // Whoever takes it is told; nobody else has to know.
     found.catch(() => undefined);
     const timer = setTimeout(() => this.#ahead.delete(queue), keptMs);
     this.#ahead.set(queue, { from, until, found, timer });
+  }
+
+  /** What was read of it is of a queue that is no more. */
+  forget(queue: string): void {
+    const ahead = this.#ahead.get(queue);
+    if (ahead !== undefined) this.#drop(queue, ahead);
   }
 
   close(): void {
