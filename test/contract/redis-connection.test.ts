@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -187,6 +189,47 @@ void test(
     await until(() => Promise.resolve(heard.length === 1), 5000, 'heard');
   },
 );
+
+void test('pub/sub: lost again as soon as it is ready', needed, async (t) => {
+  const { server, connection } = await onRedis(t);
+  let losses = 0;
+  // Each connection after the first two ends when Redis has said that it is ready: five times.
+  const front = createServer((near) => {
+    const far = connect(server.port, server.host);
+    t.after(() => far.destroy());
+    for (const socket of [near, far]) socket.on('error', () => undefined);
+    near.pipe(far);
+    far.on('data', (bytes) => {
+      near.write(bytes);
+      if (cuts && losses < 5 && bytes.includes('redis_version')) {
+        losses += 1;
+        near.destroy();
+      }
+    });
+    near.on('close', () => far.destroy());
+    open.add(near);
+  });
+  const open = new Set<Socket>();
+  let cuts = false;
+  front.listen(0, '127.0.0.1');
+  await once(front, 'listening');
+  t.after(() => front.close());
+  const { port } = front.address() as AddressInfo;
+  const far = await opened(t, `redis://127.0.0.1:${port}`);
+  const subscriber = await far.openSubscriber();
+  t.after(() => subscriber.close());
+  const heard: string[] = [];
+  await subscriber.subscribe('channel', (message) => heard.push(message));
+  const gap = new Promise<void>((resolve) => {
+    subscriber.onGap(resolve);
+  });
+  cuts = true;
+  for (const socket of open) socket.destroy();
+  await gap;
+  assert.equal(losses, 5);
+  await connection.command('PUBLISH', 'channel', 'hello');
+  await until(() => Promise.resolve(heard.length === 1), 5000, 'heard');
+});
 
 void test('a wrong password, and nobody at the port, are said', needed, async (t) => {
   const server = await startRedis({ user: 'me', password: 'secret' });

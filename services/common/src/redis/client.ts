@@ -42,6 +42,8 @@ export function openClient(options: RedisOptions): { client: Client; address: Re
     disableClientInfo: true,
     // Whoever has sent it knows whether it may be sent again.
     autoResendUnfulfilledCommands: false,
+    // RedisSubscriber does that; a failure of what ioredis sends by itself is caught by nobody.
+    autoResubscribe: false,
     maxRetriesPerRequest: 0,
     // A master that became a replica.
     reconnectOnError: (error) => error.message.includes('READONLY'),
