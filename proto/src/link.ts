@@ -230,7 +230,15 @@ export type SubscribeAnswer =
       readonly subscription: SubscriptionState;
       /** Retained messages are to be read and sent (retain handling has been applied). */
       readonly retained: boolean;
+      /** Where other options were replaced: what is stored below goes out by those. */
+      readonly replacedAt: readonly PartitionOffset[];
     };
+
+/** A place in a queue. */
+export interface PartitionOffset {
+  readonly partition: number;
+  readonly offset: number;
+}
 
 /** A subscription and how far it has come. */
 export interface SubscriptionState {

@@ -266,7 +266,12 @@ export const subscribeRequest: fc.Arbitrary<{
 export const subscribeAnswers: fc.Arbitrary<SubscribeAnswer[]> = fc.array(
   fc.oneof(
     fc.record({ kind: fc.constant('refused' as const), reasonCode: u16 }),
-    fc.record({ kind: fc.constant('granted' as const), subscription, retained: fc.boolean() }),
+    fc.record({
+      kind: fc.constant('granted' as const),
+      subscription,
+      retained: fc.boolean(),
+      replacedAt: fc.array(fc.record({ partition: u32, offset: u53 }), { maxLength: 4 }),
+    }),
   ),
   { maxLength: 30 },
 );

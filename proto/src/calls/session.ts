@@ -1,6 +1,12 @@
 import { clientId, epoch, sessionHandle } from '@lmqtt/common/ids';
 import type { SessionHandle } from '@lmqtt/common/ids';
-import type { ConnectionEnd, PresentedSession, SubscribeAnswer, SubscribeEntry } from '../link.ts';
+import type {
+  ConnectionEnd,
+  PartitionOffset,
+  PresentedSession,
+  SubscribeAnswer,
+  SubscribeEntry,
+} from '../link.ts';
 import { required } from './codec.ts';
 import type { Shape } from './codec.ts';
 import { peerOf } from './connect.ts';
@@ -58,6 +64,7 @@ interface PlainSubscribeAnswers {
     readonly reasonCode?: number;
     readonly subscription?: PlainSubscription;
     readonly retained?: boolean;
+    readonly replacedAt?: readonly PartitionOffset[];
   }[];
 }
 
@@ -115,14 +122,23 @@ export const subscribeAnswers: Shape<SubscribeAnswer[], PlainSubscribeAnswers> =
     answers: answers.map((answer) =>
       answer.kind === 'refused'
         ? { reasonCode: answer.reasonCode }
-        : { subscription: plainSubscription(answer.subscription), retained: answer.retained },
+        : {
+            subscription: plainSubscription(answer.subscription),
+            retained: answer.retained,
+            replacedAt: answer.replacedAt,
+          },
     ),
   }),
   valueOf: (plain) =>
-    plain.answers.map(({ reasonCode = 0, subscription, retained = false }) =>
+    plain.answers.map(({ reasonCode = 0, subscription, retained = false, replacedAt = [] }) =>
       subscription === undefined
         ? { kind: 'refused', reasonCode }
-        : { kind: 'granted', subscription: subscriptionOf(subscription), retained },
+        : {
+            kind: 'granted',
+            subscription: subscriptionOf(subscription),
+            retained,
+            replacedAt: replacedAt.map(({ partition, offset }) => ({ partition, offset })),
+          },
     ),
 };
 

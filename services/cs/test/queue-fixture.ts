@@ -10,8 +10,9 @@ export function stored(
   qos: Qos,
   places: readonly (readonly [number, number, number])[],
   topic = 't',
+  publisher = '',
 ): Message {
-  const message = messageOf({ topic, qos, retain: false, payload: Buffer.from(text) });
+  const message = messageOf({ topic, qos, retain: false, payload: Buffer.from(text), publisher });
   message.entries = places.map(([queue, offset, previous]): QueueEntry => ({
     queue: queueId(queue),
     partition: 0,

@@ -251,3 +251,20 @@ test('[MQTT-4.4.0-1] after a reconnect: original identifiers, DUP, in order, the
     [5, 9],
   );
 });
+
+test('[MQTT-3.8.4-3] what was stored before options were replaced goes out by the old ones', async () => {
+  const messages = [0, 1, 2, 3].map((n) => stored(String(n), 2, [[1, n, n - 1]], 'a', 'c'));
+  const { session, sent, run } = setUp({ messages });
+  const noLocal = subscription('a', 1, 2, 1);
+  session.subscribe({ ...noLocal, options: { ...noLocal.options, noLocal: true } });
+  session.subscribe(subscription('a', 1, 1, 2), [{ partition: 0, offset: 2 }]);
+  session.subscribe(subscription('a', 1, 0, 3), [{ partition: 0, offset: 3 }]);
+  await run();
+  assert.deepEqual(
+    sent.map(({ text, qos, identifiers }) => ({ text, qos, identifiers })),
+    [
+      { text: '2', qos: 1, identifiers: [2] },
+      { text: '3', qos: 0, identifiers: [3] },
+    ],
+  );
+});

@@ -1,15 +1,16 @@
+import { isDeepStrictEqual } from 'node:util';
 import { Cursor } from '@lmqtt/common/cursor';
 import { type GroupId, queueName } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isValidTopicFilter, parseSharedFilter } from '@lmqtt/common/topic';
-import type { SubscribeAnswer, SubscribeEntry } from '@lmqtt/proto/link';
+import type { PartitionOffset, SubscribeAnswer, SubscribeEntry } from '@lmqtt/proto/link';
 import type { AccessControl } from './auth/auth-provider.ts';
 import type { DsEvents } from './events.ts';
 import type { Groups } from './groups.ts';
 import type { Holdings } from './holdings.ts';
 import type { LiveSession } from './live-session.ts';
 import type { OwedQueues } from './owed-queues.ts';
-import type { QueueStore } from './queue-store/queue-store.ts';
+import type { PartitionEnd, QueueStore } from './queue-store/queue-store.ts';
 import type { Queue } from './routes.ts';
 import type { SessionPositions } from './session-positions.ts';
 import type { SessionStore } from './session-store/session-store.ts';
@@ -66,11 +67,14 @@ export async function subscribe(
   if (granted.length === 0) return plans.map((plan) => refused(plan as number));
   let queues: Queue[] = [];
   const opened: { readonly id: GroupId }[] = [];
+  let ends: PartitionEnd[][];
   let made: Map<string, StoredSubscription>;
   try {
     const wanted = granted.map(({ filter, group }) => ({ name: queueName(filter), group }));
     queues = await ports.holdings.open(wanted, session);
-    made = await store(ports, session, granted, queues, opened);
+    // Together, since the store may wait for the disk before it says where a queue ends.
+    ends = await Promise.all(granted.map((plan, index) => endsFor(ports, plan, queues[index]!)));
+    made = await store(ports, session, granted, queues, ends, opened);
     for (const subscription of made.values()) {
       const { known } = granted.find((plan) => plan.entry.filter === subscription.filter)!;
       ports.holdings.add(subscription);
@@ -90,7 +94,8 @@ export async function subscribe(
     if (typeof plan === 'number') return refused(plan);
     const subscription = made.get(plan.entry.filter)!;
     const retained = wantsRetained(subscription, plan.known === undefined);
-    return { kind: 'granted', subscription: stateOf(subscription), retained };
+    const replacedAt = plan.known === undefined ? [] : offsetsOf(ends[granted.indexOf(plan)]!);
+    return { kind: 'granted', subscription: stateOf(subscription), retained, replacedAt };
   });
 }
 
@@ -114,10 +119,11 @@ async function store(
   session: LiveSession,
   plans: Plan[],
   queues: Queue[],
+  ends: PartitionEnd[][],
   opened: { readonly id: GroupId }[],
 ): Promise<Map<string, StoredSubscription>> {
   const { stored, epoch } = session;
-  const made = await prepare(ports, session, plans, queues, opened);
+  const made = await prepare(ports, session, plans, queues, ends, opened);
   try {
     const kept = await ports.sessionStore.subscribe(stored, epoch, [...made.values()]);
     if (!kept || stored.removed) throw new Error('the session has ended');
@@ -156,18 +162,16 @@ async function prepare(
   session: LiveSession,
   plans: Plan[],
   queues: Queue[],
+  ends: PartitionEnd[][],
   opened: { readonly id: GroupId }[],
 ): Promise<Map<string, StoredSubscription>> {
   const made = new Map<string, StoredSubscription>();
-  // Together, since the store may wait for the disk before it says where a queue ends.
   const starts = await Promise.all(
-    plans.map(async ({ group, known }, index) => {
+    plans.map(async ({ known }, index) => {
       const { id } = queues[index]!;
-      if (group !== undefined || known?.queue === id) return [];
-      const ends = await ports.queueStore.ends(id);
       if (known === undefined && ports.positions !== undefined)
-        return ports.positions.startOf(session, id, ends);
-      return ends.map(({ partition, end }) => Cursor.at(partition, end));
+        return ports.positions.startOf(session, id, ends[index]!);
+      return ends[index]!.map(({ partition, end }) => Cursor.at(partition, end));
     }),
   );
   for (const [index, { entry, group, known }] of plans.entries()) {
@@ -192,6 +196,21 @@ async function prepare(
     made.set(entry.filter, subscription);
   }
   return made;
+}
+
+/** Where the queue ends, for a subscription that begins there or has other options from there on. */
+async function endsFor(
+  { queueStore }: SubscribePorts,
+  { entry, group, known }: Plan,
+  { id }: Queue,
+): Promise<PartitionEnd[]> {
+  if (group !== undefined) return [];
+  if (known?.queue === id && isDeepStrictEqual(known.options, entry.options)) return [];
+  return queueStore.ends(id);
+}
+
+function offsetsOf(ends: readonly PartitionEnd[]): PartitionOffset[] {
+  return ends.map(({ partition, end }) => ({ partition, offset: end }));
 }
 
 /** Retain handling, 3.8.3.1; shared subscriptions get none. */

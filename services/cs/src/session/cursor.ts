@@ -19,16 +19,22 @@ export interface CursorOwner {
 const soonMs = 50;
 const pagesMax = 8;
 
+/** How messages of a subscription go out. */
+export interface Terms {
+  readonly options: SubscriptionOptions;
+  /** The options' subscription identifier as the list that PUBLISH takes. */
+  readonly identifiers: readonly number[] | undefined;
+}
+
 /** A subscription as the session keeps it. */
-export interface Subscription {
+export interface Subscription extends Terms {
   readonly filter: string;
   options: SubscriptionOptions;
+  identifiers: readonly number[] | undefined;
   readonly queue: QueueId;
   /** Present where it is shared; then it has no cursors. */
   readonly group: GroupId | undefined;
   readonly cursors: Cursor[];
-  /** The options' subscription identifier as the list that PUBLISH takes. */
-  identifiers: readonly number[] | undefined;
 }
 
 /**
@@ -50,6 +56,8 @@ export class Cursor implements Reader, Origin {
   private readonly owner: CursorOwner;
   private outstanding: Fifo<Outstanding> | undefined = undefined;
   private done: Set<number> | undefined = undefined;
+  /** Terms that were replaced, and up to where they count; ascending. */
+  private former: { readonly terms: Terms; readonly end: number }[] | undefined = undefined;
   private page: Message[] | undefined = undefined;
   private pageIndex = 0;
   private loading = false;
@@ -100,6 +108,20 @@ export class Cursor implements Reader, Origin {
     done.sort((a, b) => a - b);
     this.writtenPosition = position;
     return { partition: this.feed.partition, start, position, done };
+  }
+
+  /** What was stored below `end` goes out by the terms that counted then [MQTT-3.8.4-3]. */
+  replaced(terms: Terms, end: number): void {
+    if (end > this.next) (this.former ??= []).push({ terms, end });
+  }
+
+  /** What counts for the message at the offset; asked for in the order of offsets. */
+  termsAt(offset: number): Terms {
+    const { former } = this;
+    if (former === undefined) return this.subscription;
+    while (former[0] !== undefined && former[0].end <= offset) former.shift();
+    if (former.length === 0) this.former = undefined;
+    return former[0]?.terms ?? this.subscription;
   }
 
   /** Stored as done by an earlier connection. */

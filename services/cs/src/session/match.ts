@@ -1,16 +1,21 @@
 import type { Message } from '@lmqtt/common/message';
 import { matches } from '@lmqtt/common/topic';
-import type { Cursor } from './cursor.ts';
+import type { Cursor, Terms } from './cursor.ts';
 
 /**
  * Whether the subscription is owed the message: its queue may be shared by other topics, and No
  * Local keeps a client's own messages from it [MQTT-3.8.3-3].
  */
-export function match(cursor: Cursor, message: Message, clientId: string): boolean {
+export function match(
+  cursor: Cursor,
+  { options }: Terms,
+  message: Message,
+  clientId: string,
+): boolean {
   const { subscription } = cursor;
   if (message.topic !== cursor.matchedTopic) {
     if (!matches(subscription.filter, message.topic)) return false;
     cursor.matchedTopic = message.topic;
   }
-  return !(subscription.options.noLocal && message.publisher === clientId);
+  return !(options.noLocal && message.publisher === clientId);
 }

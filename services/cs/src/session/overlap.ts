@@ -1,14 +1,19 @@
 import type { Message } from '@lmqtt/common/message';
 import { lowerQos } from '@lmqtt/common/qos';
 import type { Qos } from '@lmqtt/common/qos';
-import type { Cursor } from './cursor.ts';
+import type { Cursor, Terms } from './cursor.ts';
 import { match } from './match.ts';
 import type { OutboundSession } from './outbound-session.ts';
 import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
 
-/** A cursor that a message is next for, and the message's offset there. */
-interface Owed {
+/** A cursor that a message is for, and the terms that count for it. */
+interface Wanting {
   readonly cursor: Cursor;
+  readonly terms: Terms;
+}
+
+/** A cursor that a message is next for, and the message's offset there. */
+interface Owed extends Wanting {
   readonly offset: number;
 }
 
@@ -42,10 +47,9 @@ function overlapOf(session: OutboundSession, cursor: Cursor, message: Message): 
     }
     if (other.wasDone(entry.offset)) delivered = true;
     else if (entry.previous >= other.next) return 'waits';
-    owed.push({ cursor: other, offset: entry.offset });
+    owed.push({ cursor: other, terms: other.termsAt(entry.offset), offset: entry.offset });
   }
-  const cursors = owed.map((each) => each.cursor);
-  const joined = join(cursors, message, session.clientId);
+  const joined = join(owed, message, session.clientId);
   return {
     owed,
     sends: joined.wanted && !delivered,
@@ -65,14 +69,14 @@ interface Joined {
 }
 
 /** The options of all subscriptions that match, put together [MQTT-3.3.4-2], [MQTT-3.3.4-3]. */
-export function join(cursors: readonly Cursor[], message: Message, clientId: string): Joined {
+export function join(wanting: readonly Wanting[], message: Message, clientId: string): Joined {
   let qos: Qos = 0;
   let retain = false;
   let identifiers: number[] | undefined;
   let filter: string | undefined;
-  for (const cursor of cursors) {
-    const { options, identifiers: own } = cursor.subscription;
-    if (!match(cursor, message, clientId)) continue;
+  for (const { cursor, terms } of wanting) {
+    if (!match(cursor, terms, message, clientId)) continue;
+    const { options, identifiers: own } = terms;
     if (filter === undefined || options.qos > qos) {
       qos = options.qos;
       filter = cursor.subscription.filter;

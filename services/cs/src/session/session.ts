@@ -1,7 +1,12 @@
 import type { ClientId, Epoch, QueueId, SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import { lowerQos } from '@lmqtt/common/qos';
-import type { Assignment, OutboundState, SubscriptionState } from '@lmqtt/proto/link';
+import type {
+  Assignment,
+  OutboundState,
+  PartitionOffset,
+  SubscriptionState,
+} from '@lmqtt/proto/link';
 import { Assigned } from './assigned.ts';
 import { Cursor } from './cursor.ts';
 import type { CursorOwner, Subscription } from './cursor.ts';
@@ -66,12 +71,15 @@ export class Session implements CursorOwner, OutboundSession {
   // Subscriptions
 
   /** Adds a granted subscription, or changes the options of the one with its filter. */
-  subscribe(state: SubscriptionState): Subscription {
+  subscribe(state: SubscriptionState, replacedAt: readonly PartitionOffset[] = []): Subscription {
     const identifier = state.options.subscriptionIdentifier;
     const identifiers = identifier === undefined ? undefined : [identifier];
     const present = this.subscriptions.get(state.filter);
     if (present !== undefined && present.queue === state.queue) {
       // [MQTT-3.8.4-3]: replaced, and its messages go on where they were.
+      const former = { options: present.options, identifiers: present.identifiers };
+      for (const { partition, offset } of replacedAt)
+        this.cursorOf(present.queue, partition)?.replaced(former, offset);
       present.options = state.options;
       present.identifiers = identifiers;
       return present;
@@ -200,8 +208,9 @@ export class Session implements CursorOwner, OutboundSession {
       const own =
         entry !== undefined && entry.queue === cursor.feed.queue ? entry : cursor.entryOf(message);
       if (own === undefined) throw new Error('a message in a queue does not name the queue');
-      const { options } = subscription;
-      if (!match(cursor, message, this.clientId) || cursor.wasDone(own.offset)) {
+      const terms = cursor.termsAt(own.offset);
+      const { options, identifiers } = terms;
+      if (!match(cursor, terms, message, this.clientId) || cursor.wasDone(own.offset)) {
         cursor.pass(own.offset, undefined);
         continue;
       }
@@ -210,13 +219,13 @@ export class Session implements CursorOwner, OutboundSession {
       const retain = options.retainAsPublished && message.retain;
       if (qos === 0 || expired(this, message)) {
         cursor.pass(own.offset, undefined);
-        sendQos0(this, message, retain, subscription.identifiers);
+        sendQos0(this, message, retain, identifiers);
         continue;
       }
       const place = this.persistent ? cursor.placeOf(own.offset) : undefined;
       const inflight = putInFlight(this, qos, place, own.offset, cursor, subscription.filter);
       cursor.pass(own.offset, inflight);
-      send(this, inflight, message, retain, subscription.identifiers);
+      send(this, inflight, message, retain, identifiers);
     }
   }
 
@@ -225,15 +234,18 @@ export class Session implements CursorOwner, OutboundSession {
     const { subscription } = cursor;
     const { entries } = message;
     if (entries.length === 1 || this.subscriptions.size === 1) {
-      if (!match(cursor, message, this.clientId)) return;
+      if (!match(cursor, subscription, message, this.clientId)) return;
       const retain = subscription.options.retainAsPublished && message.retain;
       sendQos0(this, message, retain, subscription.identifiers);
       return;
     }
     if (this.lastMark === message.mark) return;
     this.lastMark = message.mark;
-    const cursors = entries.flatMap((entry) => this.cursorOf(entry.queue, entry.partition) ?? []);
-    const { wanted, retain, identifiers } = join(cursors, message, this.clientId);
+    const wanting = entries.flatMap(({ queue, partition }) => {
+      const own = this.cursorOf(queue, partition);
+      return own === undefined ? [] : { cursor: own, terms: own.subscription };
+    });
+    const { wanted, retain, identifiers } = join(wanting, message, this.clientId);
     if (wanted) sendQos0(this, message, retain, identifiers);
   }
 

@@ -104,7 +104,7 @@ function subscribed(
   answer(connection, packet, reasonCodes);
   for (const each of answers) {
     if (each.kind === 'refused') continue;
-    const subscription = session.subscribe(each.subscription);
+    const subscription = session.subscribe(each.subscription, each.replacedAt);
     if (each.retained) session.sendRetained(subscription, '');
   }
 }
