@@ -90,3 +90,33 @@ test('while the disk is full nothing is promised, and afterwards what was promis
     await last.stop();
   }
 });
+
+test('what waited for the disk is told before what is written when it goes on', async () => {
+  const files = new FullDisk();
+  const broker = await startBroker({}, { files });
+  const awake = setInterval(() => {}, 1000);
+  try {
+    const { session } = await connect(broker, 'a');
+    const { subscription } = await subscribeTo(broker, session, 't');
+    const { queue } = subscription;
+    const told: number[] = [];
+    const write = async (packetId: number): Promise<void> => {
+      const place = { kind: 'queue', queue, partition: 0, offset: packetId } as const;
+      const sent = { packetId, qos: 2, sequence: packetId, place, filter: 't' } as const;
+      await durable(broker, [{ kind: 'sent', session, ...sent }]);
+      told.push(packetId);
+    };
+    files.full = true;
+    const waiting = [write(1), write(2)];
+    while (broker.ds.failure === null) await pause(1);
+    waiting.push(write(3));
+    files.full = false;
+    while (broker.ds.failure !== null) await pause(1);
+    waiting.push(write(4));
+    await Promise.all(waiting);
+    assert.deepEqual(told, [1, 2, 3, 4]);
+  } finally {
+    clearInterval(awake);
+    await broker.stop();
+  }
+});

@@ -1,4 +1,3 @@
-import type { JournalFailure } from '../journal/failure.ts';
 import type { Journal } from '../journal/journal.ts';
 
 const retryMs = 250;
@@ -14,6 +13,9 @@ export class SessionCommits {
   #committed = 0;
   /** Commits whose callbacks are still to come. */
   #underWay = 0;
+  /** Callbacks of those that failed, in their order. */
+  readonly #refused: (() => void)[] = [];
+  #retries = false;
 
   constructor(journal: Journal) {
     this.#journal = journal;
@@ -46,21 +48,44 @@ export class SessionCommits {
     else this.#commit(durable);
   }
 
-  /**
-   * After a failure memory is what the journal makes durable before it goes on, so a commit that
-   * succeeds later covers the writes of one that failed.
-   */
   #commit(durable: () => void): void {
     this.#committed = this.#records;
     this.#underWay += 1;
-    const done = (failure: JournalFailure | undefined): void => {
-      if (failure !== undefined) {
-        setTimeout(() => this.#journal.commit(done), retryMs).unref();
-        return;
+    this.#journal.commit((failure) => {
+      if (failure === undefined) {
+        this.#tellRefused();
+        this.#tell(durable);
+      } else {
+        this.#refused.push(durable);
+        this.#retryLater();
       }
-      this.#underWay -= 1;
-      durable();
-    };
-    this.#journal.commit(done);
+    });
+  }
+
+  /**
+   * After a failure memory is what the journal makes durable before it goes on, so a commit that
+   * succeeds later covers the writes of those that failed. They are told first: what was written
+   * later goes out to the client after them [MQTT-4.6.0-5].
+   */
+  #tellRefused(): void {
+    for (const durable of this.#refused.splice(0)) this.#tell(durable);
+  }
+
+  #tell(durable: () => void): void {
+    this.#underWay -= 1;
+    durable();
+  }
+
+  #retryLater(): void {
+    if (this.#retries) return;
+    this.#retries = true;
+    const timer = setTimeout(() => {
+      this.#retries = false;
+      this.#journal.commit((failure) => {
+        if (failure === undefined) this.#tellRefused();
+        else if (this.#refused.length > 0) this.#retryLater();
+      });
+    }, retryMs);
+    timer.unref();
   }
 }
