@@ -69,6 +69,7 @@ export class Publisher {
   readonly #retainedMax: number;
   /** Answers of this turn. */
   readonly #outgoing = new Map<Outlet, Publish[]>();
+  #sending = false;
   readonly #openInbound = new Map<string, PendingAppend>();
   readonly #held: HeldLanes<PendingAppend>;
 
@@ -383,10 +384,18 @@ export class Publisher {
     else outgoing.push(publish);
   }
 
+  /** A refusal may end its connection, whose last publishes come during the call. */
   #sendAll(): void {
-    if (this.#outgoing.size === 0) return;
-    for (const [node, publishes] of this.#outgoing) node.downstream.published(publishes);
-    this.#outgoing.clear();
+    if (this.#sending || this.#outgoing.size === 0) return;
+    this.#sending = true;
+    try {
+      for (const [node, publishes] of this.#outgoing) {
+        this.#outgoing.delete(node);
+        node.downstream.published(publishes);
+      }
+    } finally {
+      this.#sending = false;
+    }
   }
 
   /** The node is no more: nobody waits for its answers. */

@@ -115,6 +115,23 @@ test('the answers of a session come in the order of its publishes', () =>
     assert.deepEqual(broker.cs.answered, sent);
   }));
 
+test('publishes that come while answers are taken change neither their number nor their order', () =>
+  withBroker({}, async (broker) => {
+    const { cs, link } = broker;
+    const a = await connect(broker, 'a');
+    const b = await connect(broker, 'b');
+    const sent = [a, b, b].map(({ session }, i) => publishOf(session, '$SYS/x', `${i}`, 1));
+    const late = sent.slice(2);
+    cs.published = (batch) => {
+      for (const answer of batch) {
+        cs.answered.push(answer);
+        if (late.length > 0) link.publish(late.splice(0));
+      }
+    };
+    link.publish(sent.slice(0, 2));
+    assert.deepEqual(cs.answered, sent);
+  }));
+
 test('a node that is gone leaves its sessions disconnected', () =>
   withBroker({}, async (broker) => {
     await connect(broker, 'a');
