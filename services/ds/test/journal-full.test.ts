@@ -120,6 +120,7 @@ void test('a crash while the disk is full leaves what was acknowledged', async (
 });
 
 const writer = join(import.meta.dirname, 'journal-writer.js');
+const checkpointWriter = join(import.meta.dirname, 'checkpoint-writer.js');
 
 interface Run {
   readonly acknowledged: number[];
@@ -164,6 +165,19 @@ void test('a limit on the size of files (ulimit -f)', async (t) => {
   assert.ok(failures.length > 0 && failures.every((code) => code === '151'), failures.join());
   assert.ok(acknowledged.length > 2000);
   await check(directory, acknowledged);
+});
+
+void test('a checkpoint that finds no room fails, and the log goes on', async (t) => {
+  const directory = scratchDirectory(t);
+  // 100 KiB a file: more than a segment, less than what the checkpoint writes.
+  const command = `ulimit -f 100; exec '${process.execPath}' '${checkpointWriter}' '${directory}' 3`;
+  const { acknowledged, failures } = await run(command, () => undefined);
+  assert.deepEqual(acknowledged, []);
+  assert.equal(failures.length, 3);
+  const { journal, store } = await openJournal({ directory });
+  assert.deepEqual(new Set(store.content().values()), new Set([2]));
+  await journal.checkpoint();
+  await journal.close();
 });
 
 void test('a small tmpfs runs full, and goes on when there is space', async (t) => {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { JournalRefusal } from './failure.ts';
 import type { EntryKey } from './participant.ts';
+import { proveRoom } from './room.ts';
 
 /** What a checkpoint says of the log. */
 export interface CheckpointMark {
@@ -32,22 +33,41 @@ async function settled(commit: Promise<unknown>): Promise<void> {
   }
 }
 
+const leastBytes = 128 << 10;
+const bytesForEach = 128;
+
+/**
+ * About how much a file grows by such a transaction. A commit that finds no room makes lmdb 3.5.6
+ * write its message past a buffer, which may end the process; so it is to find none only where
+ * another has just taken it.
+ */
+function needOf(changes: readonly Change[]): number {
+  let bytes = leastBytes + changes.length * bytesForEach;
+  for (const { value } of changes) bytes += 2 * (value?.length ?? 0);
+  return bytes;
+}
+
 /** The transaction as a whole tells of it. */
 const ignored = (): undefined => undefined;
 
 /** The entries of the checkpoints: an lmdb environment with a table for each participant. */
 export class CheckpointState {
+  readonly #file: string;
   readonly #root: RootDatabase<Buffer, EntryKey>;
   readonly #mark: Database<string, string>;
   readonly #tables = new Map<string, Database<Buffer, EntryKey>>();
 
   constructor(directory: string) {
+    const path = join(directory, 'state');
+    this.#file = join(path, 'data.mdb');
     this.#root = open<Buffer, EntryKey>({
-      path: join(directory, 'state'),
+      path,
       encoding: 'binary',
       maxDbs: 64,
       // Otherwise `flushed` never settles after a commit that failed.
       overlappingSync: false,
+      // It makes a promise of its own for what one turn writes, which nobody can catch.
+      eventTurnBatching: false,
     });
     this.#mark = this.#root.openDB<string, string>('journal', { encoding: 'string' });
     const found = this.#mark.get('format');
@@ -75,6 +95,7 @@ export class CheckpointState {
 
   /** All or nothing. Durable when it resolves. */
   async write(changes: readonly Change[], mark: CheckpointMark | undefined): Promise<void> {
+    await proveRoom(this.#file, needOf(changes));
     const tables = new Map<string, Database<Buffer, EntryKey>>();
     for (const { table } of changes) {
       if (!tables.has(table)) tables.set(table, this.#table(table));
