@@ -24,9 +24,15 @@ interface Disk {
   makeRoom(broker: StandaloneBroker): void;
 }
 
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+async function until(
+  broker: StandaloneBroker,
+  what: string,
+  isSo: () => boolean | Promise<boolean>,
+): Promise<void> {
   const end = performance.now() + deadlineMs;
-  while (!(await isSo())) {
+  for (;;) {
+    assert.ok(!broker.died, `${what}: ${broker.lastWords}`);
+    if (await isSo()) return;
     assert.ok(performance.now() < end, what);
     await delay(20);
   }
@@ -97,41 +103,52 @@ async function fillsAndGoesOn(t: TestContext, disk: Disk): Promise<void> {
   const publishing = setInterval(() => {
     for (const publisher of publishers) publisher.publish();
   }, 5);
-  let coming = Promise.resolve();
+  // One connection of a client at a time: another would take its session over.
+  const coming = new Map<LedgerPublisher, Promise<void>>();
   const reconnecting = setInterval(() => {
     for (const publisher of publishers) {
-      if (publisher.isConnected) continue;
+      if (publisher.isConnected || coming.has(publisher)) continue;
       closes += 1;
-      coming = publisher.come(broker.mqttPort).catch(() => undefined);
+      const come = publisher.come(broker.mqttPort).catch(() => undefined);
+      coming.set(
+        publisher,
+        come.finally(() => coming.delete(publisher)),
+      );
     }
   }, comeMs);
   try {
     await delay(loadMs);
     disk.makeFull(broker);
-    await until('publishes are refused', () => refusals > 5 && closes > 0);
-    await until('/readyz says 503', async () => (await readyz(broker)) === 503);
+    await until(broker, 'publishes are refused', () => refusals > 5 && closes > 0);
+    await until(broker, '/readyz says 503', async () => (await readyz(broker)) === 503);
     await checkRefusals(broker);
     disk.makeRoom(broker);
-    await until('/readyz says 200', async () => (await readyz(broker)) === 200);
+    await until(broker, '/readyz says 200', async () => (await readyz(broker)) === 200);
     const before = ledger.figures().acknowledged;
-    await until('it acknowledges again', () => ledger.figures().acknowledged > before + 20);
+    await until(broker, 'it acknowledges again', () => ledger.figures().acknowledged > before + 20);
   } finally {
     clearInterval(publishing);
     clearInterval(reconnecting);
   }
-  await coming;
+  await Promise.all(coming.values());
   for (const publisher of publishers) {
     if (!publisher.isConnected) await publisher.come(broker.mqttPort);
   }
-  await until('all handshakes end', () => publishers.every(({ inflight }) => inflight === 0));
+  await until(broker, 'all handshakes end', () =>
+    publishers.every(({ inflight }) => inflight === 0),
+  );
   // Without a new connection, so that what waited for the store goes on by itself.
   const [here] = ledger.accounts;
   assert.ok(here && subscribers[0]?.isConnected);
-  await until('all comes to the one who stayed', () => ledger.owed(undefined, [here]) === 0);
+  await until(
+    broker,
+    'all comes to the one who stayed',
+    () => ledger.owed(undefined, [here]) === 0,
+  );
   await broker.kill();
   await broker.start();
   for (const subscriber of subscribers) await subscriber.come(broker.mqttPort);
-  await until('all arrives', () => ledger.owed() === 0).catch(() => undefined);
+  await until(broker, 'all arrives', () => ledger.owed() === 0).catch(() => undefined);
   await delay(loadMs);
   const figures = ledger.figures();
   t.diagnostic(`${refusals} refused with 0x97, ${closes} closed: ${describeFigures(figures)}`);
