@@ -1,7 +1,8 @@
 // Runs the tests under node's own runner, then those of the broker as a whole again with cs and ds
 // apart, and with CI=true once more on a real Redis and RocketMQ. The list is made from the sources,
 // so that nothing runs whose source is gone; at last the end-to-end suites on a broker that keeps
-// its messages in RocksDB. Without flags: all that is quick. --fault: the long runs. --shape
+// its messages in RocksDB. Without flags: all that is quick, and with CI=true what `.ci.test.ts` have
+// as well: faults of clusters, failovers, secured servers. --fault: the long runs. --shape
 // standalone, split, cluster or rocksdb: one of the passes. Further arguments keep only the
 // files whose path holds one of them:
 // npm test -- --shape split session
@@ -20,6 +21,8 @@ const { values: flags, positionals: wanted } = parseArgs({
 const known = ['standalone', 'split', 'cluster', 'rocksdb'];
 const onServers = ['cluster', 'rocksdb'];
 const byDefault = process.env.CI === 'true' ? known : known.slice(0, 2);
+/** Who names files means those that take long, too. */
+const isWhole = process.env.CI === 'true' || wanted.length > 0;
 const shapes = flags.shape === undefined ? byDefault : known.filter((one) => one === flags.shape);
 if (shapes.length === 0) {
   console.error(`--shape is one of ${known.join(', ')}`);
@@ -51,7 +54,8 @@ function quickTests(shape) {
     ...['proto/test', ...services].flatMap((folder) => testsIn(folder, '.test.ts')),
     ...suites('harness', 'bench', 'contract', 'conformance', 'e2e'),
     ...testsIn('test/fault', '.quick.test.ts'),
-  ];
+    ...testsIn('test/fault', '.ci.test.ts'),
+  ].filter((path) => isWhole || !path.endsWith('.ci.test.ts'));
 }
 
 /** These start what they need by themselves, in whatever shape the others run. */
