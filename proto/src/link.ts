@@ -321,12 +321,15 @@ export interface Assignment {
   readonly message: Message;
   /** Grows with each owner of the group, where one may follow another. */
   readonly epoch?: number;
+  /** Number of the last fence before it, of that epoch; at least 1. */
+  readonly fence?: number;
 }
 
 /**
- * An assignment at a partition from here on is a fence: the session lets go of what the group gave
- * it and what did not go out, takes nothing more of a lesser epoch, and says `assigned-done` at
- * that partition, behind its writes so far. The offset is how many stored messages it let go of.
+ * An assignment at a partition from here on is a fence, its number added: the session lets go of
+ * what the group gave it and what did not go out, takes nothing more of a lesser epoch or from
+ * before the fence, which may have gone another way, and says `assigned-done` at that partition,
+ * behind its writes so far. The offset is how many stored messages it let go of.
  */
 export const fencePartition: number = 2 ** 30;
 

@@ -319,6 +319,11 @@ const assignment: fc.Arbitrary<Assignment> = fc.record({
   offset: fc.oneof(fc.constant(-1), fc.nat({ max: 2 ** 31 - 1 }), fc.constant(2 ** 53 - 2)),
   message: values.message,
 });
+const positive = fc.integer({ min: 1, max: 2 ** 31 - 1 });
+const ofOwner = fc.record({ epoch: positive, fence: positive });
+const ownedAssignment: fc.Arbitrary<Assignment> = fc
+  .tuple(assignment, ofOwner)
+  .map(([one, owner]) => ({ ...one, ...owner }));
 const queueEnd = fc.record({ queue, partition: u32, end: u53 });
 
 /** Answers as they come: runs of numbers, and refused publishes at QoS 0 between them. */
@@ -438,7 +443,7 @@ export const downstreamKinds: readonly ItemKind[] = [
   ),
   kind(
     'assignments',
-    fc.array(assignment, { maxLength: 5 }),
+    fc.array(fc.oneof(assignment, ownedAssignment), { maxLength: 5 }),
     downstream.writeAssignments,
     (batch) => [
       {

@@ -184,6 +184,7 @@ function readAssignment(reader: WireReader): Assignment {
   let partition = 0;
   let offset = -1;
   let epoch = 0;
+  let fence = 0;
   let message: Message | undefined;
   while (reader.at < reader.limit) {
     const tag = reader.varint();
@@ -198,6 +199,7 @@ function readAssignment(reader: WireReader): Assignment {
     else if (tag === 0x30) offset = reader.varint() - 1;
     else if (tag === 0x3a) message = readMessage(reader);
     else if (tag === 0x40) epoch = reader.varint();
+    else if (tag === 0x48) fence = reader.varint();
     else reader.skip(tag);
   }
   reader.leave(outer);
@@ -211,6 +213,7 @@ function readAssignment(reader: WireReader): Assignment {
     offset,
     message,
     ...(epoch === 0 ? {} : { epoch }),
+    ...(fence === 0 ? {} : { fence }),
   };
 }
 

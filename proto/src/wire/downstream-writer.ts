@@ -80,6 +80,7 @@ export function writeAssignments(exchange: Exchange, batch: readonly Assignment[
     writer.number(0x28, assignment.partition);
     writer.number(0x30, assignment.offset + 1);
     writer.number(0x40, assignment.epoch ?? 0);
+    writer.number(0x48, assignment.fence ?? 0);
     writeMessage(writer, 0x3a, assignment.message, true);
     writer.close(opened);
   }

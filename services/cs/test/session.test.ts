@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { clientId, epoch, queueId, sessionHandle } from '@lmqtt/common/ids';
+import { clientId, epoch, groupId, queueId, sessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import type { Qos } from '@lmqtt/common/qos';
+import { fencePartition } from '@lmqtt/proto/link';
 import type { ReadAnswer, ReadRequest, SessionWrite, SubscriptionState } from '@lmqtt/proto/link';
 import { QueueFeed } from '../src/queue/feed.ts';
 import { puback, pubcomp, pubrec } from '../src/session/acknowledgement.ts';
@@ -267,4 +268,36 @@ test('[MQTT-3.8.4-3] what was stored before options were replaced goes out by th
       { text: '3', qos: 0, identifiers: [3] },
     ],
   );
+});
+
+test('[MQTT-4.8.2-5] what a group gave before its fence and by another way is not taken', async () => {
+  const { session, sent, writes, run } = setUp();
+  const filter = '$share/g/a';
+  const group = groupId(9);
+  session.subscribe({ ...subscription(filter, 1, 2), group, positions: [] });
+  const give = (text: string, offset: number, fence: number): void =>
+    session.assign({
+      session: session.handle,
+      group,
+      filter,
+      queue: queueId(1),
+      partition: offset < 0 ? fencePartition + fence : 0,
+      offset,
+      message: stored(text, 1, [[1, offset, offset - 1]], 'a'),
+      epoch: 4,
+      fence,
+    });
+  give('0', 0, 1);
+  await run();
+  give('', -1, 3);
+  give('late', 1, 1);
+  give('', -1, 2);
+  give('1', 1, 3);
+  await run();
+  assert.deepEqual(
+    sent.map(({ text }) => text),
+    ['0', '1'],
+  );
+  const answers = writes.filter(({ kind }) => kind === 'assigned-done');
+  assert.equal(answers.length, 1);
 });

@@ -12,6 +12,8 @@ export interface Seat {
   readonly givenMax: number;
   readonly handle: SessionHandle;
   readonly node: Outlet;
+  /** The last fence before it, where the owner has an epoch. */
+  readonly fence?: number;
 }
 
 /** A session in a group. */
@@ -211,7 +213,7 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
       partition,
       offset,
       message,
-      ...(this.#epoch === undefined ? {} : { epoch: this.#epoch }),
+      ...(this.#epoch === undefined ? {} : { epoch: this.#epoch, fence: seat.fence }),
     });
   }
 

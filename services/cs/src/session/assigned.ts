@@ -4,6 +4,11 @@ import { type Assignment, fencePartition, type Place } from '@lmqtt/proto/link';
 import type { OutboundSession } from './outbound-session.ts';
 import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
 
+interface Fence {
+  readonly epoch: number;
+  readonly number: number;
+}
+
 /**
  * Messages that groups gave to this session and that did not go out yet, bounded by its credit: a
  * running total of the stored ones that it was given and how many more it takes.
@@ -15,8 +20,8 @@ export class Assigned {
   private given = 0;
   private announced = 0;
   private announcedAnew = false;
-  /** By group: what a lesser epoch gives is not taken. */
-  private epochs: Map<GroupId, number> | undefined = undefined;
+  /** By group, the last fence: what was given before it is not taken. */
+  private fences: Map<GroupId, Fence> | undefined = undefined;
 
   constructor(session: OutboundSession) {
     this.session = session;
@@ -27,19 +32,25 @@ export class Assigned {
   }
 
   push(assignment: Assignment): void {
-    const { group, partition, epoch = 0 } = assignment;
-    if (epoch < (this.epochs?.get(group) ?? 0)) return;
-    if (partition >= fencePartition) {
+    const { group, partition, offset, epoch = 0, fence } = assignment;
+    const last = this.fences?.get(group);
+    const isFence = partition >= fencePartition;
+    if (last !== undefined && epoch <= last.epoch) {
+      if (epoch < last.epoch) return;
+      const number = isFence ? partition - fencePartition : (fence ?? last.number);
+      if (number < last.number) return;
+    }
+    if (isFence) {
       this.fence(assignment, epoch);
       return;
     }
-    if (assignment.offset >= 0) this.given += 1;
+    if (offset >= 0) this.given += 1;
     this.waiting.push(assignment);
   }
 
   /** The group is to know exactly what went out, and what not. */
   private fence({ group, partition }: Assignment, epoch: number): void {
-    (this.epochs ??= new Map()).set(group, epoch);
+    (this.fences ??= new Map()).set(group, { epoch, number: partition - fencePartition });
     let stored = 0;
     this.waiting = this.waiting.filter((one) => {
       if (one.group !== group) return true;

@@ -16,7 +16,7 @@ import type { Ownership } from '../registry/ownership.ts';
 import { SharedGroup } from '../shared-group.ts';
 import { GroupProgress } from './group-progress.ts';
 import type { GroupItem, Join } from './messages.ts';
-import { OwnedMember } from './owned-member.ts';
+import { noFence, OwnedMember } from './owned-member.ts';
 
 export interface OwnedGroupPorts {
   readonly groupStore: ClusterGroupStore;
@@ -78,6 +78,8 @@ export class OwnedGroup {
   #starting = false;
   #giving = false;
   #closed = false;
+  /** Numbers all of this epoch. */
+  #lastFence = noFence;
   #emptySinceMs = 0;
   #tendAtMs = 0;
   #pollAtMs = 0;
@@ -352,7 +354,9 @@ export class OwnedGroup {
 
   /** The cs is to say what of that which it was given has gone out. */
   #fence(member: OwnedMember, outlet: Outlet): void {
-    const { fence, handle } = member.nextFence(outlet);
+    this.#lastFence += 1;
+    const fence = this.#lastFence;
+    const handle = member.fenceBy(outlet, fence);
     member.fencedAtMs = this.#ports.monotonicMs();
     const { id, epoch } = this;
     outlet.assign({

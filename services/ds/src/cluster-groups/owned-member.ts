@@ -9,13 +9,18 @@ class MemberSeat implements Seat {
   givenMax: number;
   readonly handle: SessionHandle;
   readonly node: Outlet;
+  readonly fence: number;
 
-  constructor(handle: SessionHandle, node: Outlet, givenMax: number) {
+  constructor(handle: SessionHandle, node: Outlet, givenMax: number, fence: number) {
     this.handle = handle;
     this.node = node;
     this.givenMax = givenMax;
+    this.fence = fence;
   }
 }
+
+/** Less than that of every fence. */
+export const noFence = 1;
 
 /**
  * A member as the owner of its group knows it. It gets messages while it is seated: its cs has
@@ -47,7 +52,7 @@ export class OwnedMember implements GroupMember<ClientId> {
   #join: Join | undefined = undefined;
   #seat: MemberSeat | undefined = undefined;
   #outlet: Outlet | undefined = undefined;
-  #fences = 0;
+  #lastFence = noFence;
 
   constructor(key: ClientId, epoch: number) {
     this.key = key;
@@ -83,7 +88,7 @@ export class OwnedMember implements GroupMember<ClientId> {
   sit(outlet: Outlet, givenMax: number): void {
     this.fence = 0;
     this.#outlet = outlet;
-    this.#seat = new MemberSeat(this.#join!.handle, outlet, givenMax);
+    this.#seat = new MemberSeat(this.#join!.handle, outlet, givenMax, this.#lastFence);
   }
 
   /** Nothing is given to it. */
@@ -98,11 +103,12 @@ export class OwnedMember implements GroupMember<ClientId> {
     return false;
   }
 
-  nextFence(outlet: Outlet): { fence: number; handle: SessionHandle } {
-    this.#fences = (this.#fences % fencesMax) + 1;
-    this.fence = this.#fences;
+  /** A fence with that number goes out; its cs's session. */
+  fenceBy(outlet: Outlet, fence: number): SessionHandle {
+    this.fence = fence;
+    this.#lastFence = fence;
     this.#outlet = outlet;
-    return { fence: this.fence, handle: this.#join!.handle };
+    return this.#join!.handle;
   }
 
   /** The outlet that its last fence went by. */
@@ -134,5 +140,3 @@ export class OwnedMember implements GroupMember<ClientId> {
     this.#seat = undefined;
   }
 }
-
-const fencesMax = 1_000_000;
