@@ -76,6 +76,7 @@ export class ClusterNode {
   async untilReady(timeoutMs: number = readyMs): Promise<void> {
     const endMs = performance.now() + timeoutMs;
     for (;;) {
+      if (this.process.died) throw new Error(this.process.lastWords);
       const answer = await this.fetch('/readyz').catch(() => undefined);
       const said = (await answer?.text())?.trimEnd() ?? 'no answer';
       if (answer?.status === 200) return;

@@ -174,4 +174,5 @@ export class StoreCluster implements Broker {
   };
 }
 
-const readyMs = 20_000;
+/** Several clusters may start at once, on servers that have just started. */
+const readyMs = 60_000;

@@ -149,17 +149,22 @@ export class CsNode implements LinkedNode, ClientNode {
     if (this.stopping) return Promise.resolve();
     const told = this.link
       .disconnect(handle, end)
-      .catch((error: unknown) => this.events.linkFailed(connection, error));
+      .catch((error: unknown) => this.linkFailed(connection, error));
     if (!this.remote) return told;
     this.presentation.ended(connection, end);
     return told.then(() => this.presentation.settled(handle));
+  }
+
+  /** Of a call that was on its way when the node leaves, ds has all it needs. */
+  private linkFailed(connection: Client, error: unknown): void {
+    if (!this.stopping) this.events.linkFailed(connection, error);
   }
 
   /** A session was claimed for a connection that ended meanwhile. */
   disown(connection: Client, end: ConnectionEnd): void {
     this.link
       .disconnect(connection.handle, end)
-      .catch((error: unknown) => this.events.linkFailed(connection, error));
+      .catch((error: unknown) => this.linkFailed(connection, error));
   }
 
   // Publishes
