@@ -43,6 +43,21 @@ async function onRedis(
   return { server, connection: await opened(t, server.url) };
 }
 
+/** What comes on the channel, and when something may have been missed. */
+async function hearing(
+  t: TestContext,
+  connection: RedisConnection,
+): Promise<{ heard: string[]; gap: Promise<void> }> {
+  const subscriber = await connection.openSubscriber();
+  t.after(() => subscriber.close());
+  const heard: string[] = [];
+  await subscriber.subscribe('channel', (message) => heard.push(message));
+  const gap = new Promise<void>((resolve) => {
+    subscriber.onGap(resolve);
+  });
+  return { heard, gap };
+}
+
 /** How it ended, and after how many milliseconds. */
 async function ended(work: Promise<unknown>): Promise<{ outcome: string; ms: number }> {
   const startMs = performance.now();
@@ -158,13 +173,7 @@ void test(
   needed,
   async (t) => {
     const { server, connection } = await onRedis(t);
-    const subscriber = await connection.openSubscriber();
-    t.after(() => subscriber.close());
-    const heard: string[] = [];
-    await subscriber.subscribe('channel', (message) => heard.push(message));
-    const gap = new Promise<void>((resolve) => {
-      subscriber.onGap(resolve);
-    });
+    const { heard, gap } = await hearing(t, connection);
     const states: boolean[] = [];
     connection.onState((up) => states.push(up));
     await connection.call(increment, ['k'], ['']);
@@ -216,13 +225,7 @@ void test('pub/sub: lost again as soon as it is ready', needed, async (t) => {
   t.after(() => front.close());
   const { port } = front.address() as AddressInfo;
   const far = await opened(t, `redis://127.0.0.1:${port}`);
-  const subscriber = await far.openSubscriber();
-  t.after(() => subscriber.close());
-  const heard: string[] = [];
-  await subscriber.subscribe('channel', (message) => heard.push(message));
-  const gap = new Promise<void>((resolve) => {
-    subscriber.onGap(resolve);
-  });
+  const { heard, gap } = await hearing(t, far);
   cuts = true;
   for (const socket of open) socket.destroy();
   await gap;

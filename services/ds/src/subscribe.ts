@@ -167,8 +167,9 @@ async function prepare(
 ): Promise<Map<string, StoredSubscription>> {
   const made = new Map<string, StoredSubscription>();
   const starts = await Promise.all(
-    plans.map(async ({ known }, index) => {
+    plans.map(async ({ group, known }, index) => {
       const { id } = queues[index]!;
+      if (group !== undefined) return [];
       if (known === undefined && ports.positions !== undefined)
         return ports.positions.startOf(session, id, ends[index]!);
       return ends[index]!.map(({ partition, end }) => Cursor.at(partition, end));
