@@ -37,9 +37,9 @@ const leastBytes = 128 << 10;
 const bytesForEach = 128;
 
 /**
- * About how much a file grows by such a transaction. A commit that finds no room makes lmdb 3.5.6
- * write its message past a buffer, which may end the process; so it is to find none only where
- * another has just taken it.
+ * About how much a file grows by such a transaction; changes far apart from each other need more.
+ * A commit that finds no room makes lmdb 3.5.6 write its message past a buffer, which may end the
+ * process; so it is to find none as seldom as possible.
  */
 function needOf(changes: readonly Change[]): number {
   let bytes = leastBytes + changes.length * bytesForEach;
