@@ -1,3 +1,4 @@
+import type { SessionHandle } from '@lmqtt/common/ids';
 import type {
   ConnectAnswer,
   ConnectRequest,
@@ -22,6 +23,7 @@ import {
   leaveRequest,
   presented,
   reasonCodes,
+  settleRequest,
   subscribeAnswers,
   subscribeRequest,
   unsubscribeRequest,
@@ -44,6 +46,7 @@ export interface Calls {
   readonly disconnect: CallType<DisconnectRequest, void>;
   readonly subscribe: CallType<SubscribeRequest, SubscribeAnswer[]>;
   readonly unsubscribe: CallType<UnsubscribeRequest, number[]>;
+  readonly settle: CallType<SessionHandle, void>;
   readonly readRetained: CallType<RetainedRequest, RetainedAnswer>;
   /** A planned stop. */
   readonly leave: CallType<LeaveRequest, void>;
@@ -56,6 +59,7 @@ export const calls: Calls = {
   disconnect: callType('Disconnect', disconnectRequest, emptyShape),
   subscribe: callType('Subscribe', subscribeRequest, subscribeAnswers),
   unsubscribe: callType('Unsubscribe', unsubscribeRequest, reasonCodes),
+  settle: callType('Settle', settleRequest, emptyShape),
   readRetained: callType('ReadRetained', retainedRequest, retainedAnswer),
   leave: callType('Leave', leaveRequest, emptyShape),
 };

@@ -48,6 +48,8 @@ export interface Link {
   subscribe(session: SessionHandle, subscriptions: SubscribeEntry[]): Promise<SubscribeAnswer[]>;
   /** Answers one reason code for each filter, when stored. */
   unsubscribe(session: SessionHandle, filters: string[]): Promise<number[]>;
+  /** Answers when what it published at QoS 0 with RETAIN before is retained, or has failed. */
+  settle(session: SessionHandle): Promise<void>;
   /** Stored messages of a queue from an offset on, in order. */
   read(request: ReadRequest): Promise<ReadAnswer>;
   /** One page of the retained messages that match a subscription of the session. */

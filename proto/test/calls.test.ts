@@ -47,6 +47,9 @@ test('what a call says arrives as it was said', async (t) => {
     assertRoundTrips(calls.unsubscribe.request, values.unsubscribeRequest);
     assertRoundTrips(calls.unsubscribe.answer, values.reasonCodes);
   });
+  await t.test('settle', () => {
+    assertRoundTrips(calls.settle.request, values.session);
+  });
   await t.test('retained messages', () => {
     assertRoundTrips(calls.readRetained.request, values.retainedRequest);
     assertRoundTrips(calls.readRetained.answer, values.retainedAnswer);
@@ -57,7 +60,7 @@ test('what a call says arrives as it was said', async (t) => {
 });
 
 test('answers that say nothing are empty', () => {
-  for (const codec of [calls.disconnect.answer, calls.leave.answer]) {
+  for (const codec of [calls.disconnect.answer, calls.leave.answer, calls.settle.answer]) {
     const body = codec.encode();
     assert.equal(body.length, 0);
     assert.equal(codec.decode(body), undefined);
@@ -66,12 +69,12 @@ test('answers that say nothing are empty', () => {
 
 test('methods are numbered as they stand in the service', () => {
   const { connect, continueConnect, reauthenticate, disconnect } = calls;
-  const { subscribe, unsubscribe, readRetained, leave } = calls;
+  const { subscribe, unsubscribe, readRetained, leave, settle } = calls;
   const numbers = [
     ...[connect, continueConnect, reauthenticate, disconnect],
-    ...[subscribe, unsubscribe, readRetained, leave],
+    ...[subscribe, unsubscribe, readRetained, leave, settle],
   ].map((call) => call.method);
-  assert.deepEqual(numbers, [1, 2, 3, 4, 5, 6, 7, 8]);
+  assert.deepEqual(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 10]);
 });
 
 test('absent and empty are not the same', () => {

@@ -62,6 +62,11 @@ export class AwkwardQueueStore implements QueueStore {
     this.#fail.push(how);
   }
 
+  /** Arrivals of all that was stored were told, and `ends` do not lag. */
+  get hasTold(): boolean {
+    return this.#timers.size === 0;
+  }
+
   close(): void {
     this.#closed = true;
     for (const timer of this.#timers) clearTimeout(timer);

@@ -73,6 +73,10 @@ interface PlainUnsubscribe {
   readonly filters: string[];
 }
 
+interface PlainSettle {
+  readonly session: number;
+}
+
 interface PlainReasonCodes {
   readonly reasonCodes: number[];
 }
@@ -145,6 +149,11 @@ export const subscribeAnswers: Shape<SubscribeAnswer[], PlainSubscribeAnswers> =
 export const unsubscribeRequest: Shape<UnsubscribeRequest, PlainUnsubscribe> = {
   plainOf: (request) => request,
   valueOf: ({ session, filters }) => ({ session: sessionHandle(session), filters }),
+};
+
+export const settleRequest: Shape<SessionHandle, PlainSettle> = {
+  plainOf: (session) => ({ session }),
+  valueOf: ({ session }) => sessionHandle(session),
 };
 
 export const reasonCodes: Shape<number[], PlainReasonCodes> = {

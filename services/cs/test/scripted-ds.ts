@@ -52,6 +52,7 @@ export class ScriptedDs implements LinkServer, Link {
   readonly reads: Waiting<ReadRequest, ReadAnswer>[] = [];
   readonly retainedReads: Waiting<RetainedRequest, RetainedAnswer>[] = [];
   readonly disconnects: Waiting<{ session: SessionHandle; end: ConnectionEnd }, void>[] = [];
+  readonly settles: Waiting<SessionHandle, void>[] = [];
   readonly publishes: Publish[] = [];
   readonly writes: SessionWrite[] = [];
   readonly credits: [SessionHandle, number][] = [];
@@ -139,6 +140,10 @@ export class ScriptedDs implements LinkServer, Link {
 
   unsubscribe(): Promise<number[]> {
     return new Promise(() => {});
+  }
+
+  settle(session: SessionHandle): Promise<void> {
+    return wait(this.settles, session);
   }
 
   read(request: ReadRequest): Promise<ReadAnswer> {

@@ -109,6 +109,10 @@ export class DsLink implements Link {
     return Promise.resolve(filters.map(() => ReasonCode.unspecifiedError));
   }
 
+  settle(session: SessionHandle): Promise<void> {
+    return this.#node.sessions.get(session)?.settling.settled() ?? Promise.resolve();
+  }
+
   read(request: ReadRequest): Promise<ReadAnswer> {
     return this.#ports.queueStore.read(request);
   }

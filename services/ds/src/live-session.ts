@@ -5,6 +5,7 @@ import type { Principal } from './auth/auth-provider.ts';
 import type { EnhancedAuthExchange } from './auth/enhanced-auth.ts';
 import type { Outlet } from './outlet.ts';
 import type { Route } from './routes.ts';
+import { Settling } from './settling.ts';
 import type { StoredSession } from './session-store/stored-session.ts';
 
 /** What is known of its connection, by its CONNECT or as it was presented. */
@@ -36,6 +37,7 @@ export class LiveSession {
   lane = '';
   /** Its publishes that are to be answered, in their order. */
   readonly unanswered: Answer[] = [];
+  #settling: Settling | undefined = undefined;
 
   /**
    * Stored messages of shared groups since the claim: those that it was given, and how many it
@@ -73,6 +75,11 @@ export class LiveSession {
     this.peer = connection.peer;
     this.principal = principal;
     this.authenticationMethod = connection.authenticationMethod;
+  }
+
+  /** Retained messages without an answer, at QoS 0. */
+  get settling(): Settling {
+    return (this.#settling ??= new Settling());
   }
 
   /** Wall clock: epochs are given by it. */

@@ -12,6 +12,7 @@ import type { LiveSession } from './live-session.ts';
 import type { Append, InboundId, Once, Outcome, QueueStore } from './queue-store/queue-store.ts';
 import type { RetainedStore } from './retained-store/retained-store.ts';
 import type { Route, Routes } from './routes.ts';
+import type { Settling } from './settling.ts';
 
 const noQueues: readonly QueueId[] = [];
 /** How often the store is asked what became of a publish. */
@@ -33,6 +34,8 @@ class PendingAppend implements Append {
   repeats: Answer[] | undefined = undefined;
   /** The same of a later connection, which goes to the store itself if this one may not. */
   onAnswered: ((reasonCode: number) => void) | undefined = undefined;
+  /** Of a retained message that nobody waits for: PINGRESP does. */
+  settling: Settling | undefined = undefined;
   /** Of a will. */
   once: Once | undefined = undefined;
 
@@ -117,7 +120,11 @@ export class Publisher {
       }
       if (message.qos === 0 && !this.#queueQos0) {
         this.#passOn(message, route);
-        if (this.#everything) appends.push(passedOn(message, session.lane));
+        if (this.#everything) {
+          const append = passedOn(message, session.lane);
+          if (message.retain) append.settling = session.settling.begin();
+          appends.push(append);
+        }
         continue;
       }
       if (session.turnedAway && message.qos > 0) {
@@ -145,6 +152,7 @@ export class Publisher {
       const answer = message.qos === 0 ? undefined : expect(node, session, publish);
       const append = new PendingAppend(message, route.queueIds, session.lane, inbound, answer);
       if (inbound !== undefined) this.#openInbound.set(nameOf(inbound), append);
+      if (answer === undefined && message.retain) append.settling = session.settling.begin();
       appends.push(append);
     }
     this.#flush();
@@ -255,10 +263,14 @@ export class Publisher {
 
   #retain(append: PendingAppend): void {
     append.retained = true;
-    if (!this.#retained.admits(append.message)) return;
-    const { answer } = append;
+    const { answer, settling } = append;
+    if (!this.#retained.admits(append.message)) {
+      settling?.end();
+      return;
+    }
     if (answer !== undefined) answer.waiting += 1;
     this.#retained.put(append.message, append.orderKey, (reasonCode) => {
+      settling?.end();
       if (answer === undefined) return;
       // 3.1.1 has no answer for it: delivered, not retained.
       const said = reasonCode === ReasonCode.quotaExceeded && answer.session.protocolVersion !== 5;
@@ -352,6 +364,7 @@ export class Publisher {
         if (answer !== undefined && answer.session.protocolVersion !== 5)
           answer.session.turnedAway = true;
         else if (answer !== undefined && inbound !== undefined) this.#queueStore.givenUp?.(inbound);
+        append.settling?.end();
         this.#events.publishNotStored(reasonCode);
       } else {
         append.message.orderKey ??= append.orderKey;

@@ -53,6 +53,8 @@ export interface ClientOutbox extends Outlet, HeldBack {
   acknowledge(type: Acknowledgement, packetId: number, reasonCode: number): void;
   /** PINGREQ: answered when what came before it is. */
   ping(): void;
+  /** Once a turn: what waits, and what is due now. */
+  flushLater(): void;
 }
 
 /** A connection as its packets' handlers and its node know it. */

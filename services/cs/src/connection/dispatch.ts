@@ -14,6 +14,7 @@ import { onConnect } from './packets/connect.ts';
 import { onDisconnect } from './packets/disconnect.ts';
 import { onPublish } from './packets/publish.ts';
 import { onSubscribe } from './packets/subscribe.ts';
+import { onPingreq } from './packets/pingreq.ts';
 import { onUnsubscribe } from './packets/unsubscribe.ts';
 
 /** Packets of one connection to their handlers: counted, and only as long as it takes them. */
@@ -67,7 +68,7 @@ export class PacketDispatch implements PacketSink {
 
   pingreq(): void {
     this.count('pingreq');
-    if (this.ready()) this.client.outbox.ping();
+    if (this.ready()) onPingreq(this.client);
   }
 
   disconnect(packet: Disconnect): void {

@@ -21,6 +21,9 @@ export class Inbound {
   private qos1 = 0;
   /** QoS 2 identifiers that are `stored`: the next step is the client's. */
   private stored = 0;
+  /** A retained message went out at QoS 0, and ds was not asked since whether it is retained. */
+  private unsettled = false;
+  private settling = 0;
   private requests = 0;
   private requestsAnswered = 0;
   private held: Held[] | undefined = undefined;
@@ -41,7 +44,7 @@ export class Inbound {
 
   /** Packets that were received and whose answer is still to come: it needs none of the client. */
   get unanswered(): number {
-    return this.count - this.stored + this.requests;
+    return this.count - this.stored + this.requests + this.settling;
   }
 
   /** SUBSCRIBE and UNSUBSCRIBE that wait for ds. False: no more are to be read for now. */
@@ -91,6 +94,23 @@ export class Inbound {
 
   restore(packetIds: readonly number[]): void {
     for (const packetId of packetIds) this.set2(packetId, 'stored');
+  }
+
+  /** A retained message at QoS 0, which has no answer. */
+  retained0(): void {
+    this.unsettled = true;
+  }
+
+  /** Whether ds is to be asked what became of such messages; then `endSettling` follows. */
+  beginSettling(): boolean {
+    if (!this.unsettled) return false;
+    this.unsettled = false;
+    this.settling += 1;
+    return true;
+  }
+
+  endSettling(): void {
+    this.settling -= 1;
   }
 
   begin1(): void {

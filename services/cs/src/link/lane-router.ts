@@ -102,6 +102,10 @@ export class LaneRouter implements Link {
     return this.laneOf(session)?.link.unsubscribe(session, filters) ?? gone();
   }
 
+  settle(session: SessionHandle): Promise<void> {
+    return this.laneOf(session)?.link.settle(session) ?? gone();
+  }
+
   readRetained(request: RetainedRequest): Promise<RetainedAnswer> {
     return this.laneOf(request.session)?.link.readRetained(request) ?? gone();
   }

@@ -106,6 +106,10 @@ export class NodeLink implements Link {
     return this.call('again', undefined, calls.unsubscribe, { session, filters });
   }
 
+  settle(session: SessionHandle): Promise<void> {
+    return this.call('again', undefined, calls.settle, session);
+  }
+
   readRetained(request: RetainedRequest): Promise<RetainedAnswer> {
     return this.call('again', undefined, calls.readRetained, request);
   }

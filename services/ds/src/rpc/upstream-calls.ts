@@ -35,5 +35,6 @@ export const upstreamCalls: ReadonlyMap<number, RunCall> = new Map([
     link.subscribe(session, subscriptions),
   ),
   runOf(calls.unsubscribe, (link, { session, filters }) => link.unsubscribe(session, filters)),
+  runOf(calls.settle, (link, session) => link.settle(session)),
   runOf(calls.readRetained, (link, request) => link.readRetained(request)),
 ]);

@@ -1,0 +1,16 @@
+import type { Client } from '../client.ts';
+
+/** PINGREQ, 3.12: answered behind what came before it, retained messages at QoS 0 included. */
+export function onPingreq(connection: Client): void {
+  const { node, handle, inbound, outbox } = connection;
+  if (inbound.beginSettling()) {
+    const settled = (): void => {
+      inbound.endSettling();
+      if (!connection.ended) outbox.flushLater();
+    };
+    node.turn.flush();
+    // Where ds cannot say it, the client is not kept waiting.
+    node.link.settle(handle).then(settled, settled);
+  }
+  outbox.ping();
+}
