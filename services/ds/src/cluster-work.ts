@@ -1,7 +1,7 @@
 import type { NodeId } from '@lmqtt/common/ids';
-import { stopGraceMs } from './disconnect.ts';
 import { type DuePorts, workDue } from './due.ts';
-import type { EndedNode, Nodes } from './registry/nodes.ts';
+import { EndedCs } from './ended-cs.ts';
+import type { Nodes } from './registry/nodes.ts';
 import type { Ownership } from './registry/ownership.ts';
 import type { RouteLog } from './registry/route-log.ts';
 import type { ClusterSessionStore } from './session-store/session-store.ts';
@@ -34,11 +34,13 @@ const sweptAtOnce = 1000;
  */
 export class ClusterWork {
   readonly #ports: ClusterWorkPorts;
+  readonly #endedCs: EndedCs;
   readonly #forgetting = new Set<NodeJS.Timeout>();
   #hasTimers = false;
 
   constructor(ports: ClusterWorkPorts) {
     this.#ports = ports;
+    this.#endedCs = new EndedCs(ports);
     ports.registeredNodes.onEnded((ended) => {
       if (ended.role === 'ds' && ended.id !== ports.self) this.#forgetLater(ended.id);
     });
@@ -54,13 +56,14 @@ export class ClusterWork {
 
   start(timers: Timers): void {
     timers.every('timers of the cluster', acquireMs, () => this.#acquire());
-    timers.every('ended nodes', endedMs, () => this.#endNodes());
+    timers.every('ended nodes', endedMs, () => this.#endedCs.take());
     timers.every('due times', dueMs, () => (this.#hasTimers ? workDue(this.#ports) : undefined));
     timers.every('sweep', sweepMs, () => (this.#hasTimers ? this.#sweep() : undefined));
   }
 
   async stop(): Promise<void> {
     for (const timer of this.#forgetting) clearTimeout(timer);
+    this.#endedCs.stop();
     if (!this.#hasTimers) return;
     this.#hasTimers = false;
     await this.#ports.ownership.release([timersThing]).catch(() => {});
@@ -69,18 +72,6 @@ export class ClusterWork {
   async #acquire(): Promise<void> {
     const [owned] = await this.#ports.ownership.acquire([timersThing]);
     this.#hasTimers = owned?.owner === this.#ports.self;
-  }
-
-  async #endNodes(): Promise<void> {
-    for (const ended of await this.#ports.registeredNodes.takeEnded())
-      if (ended.role === 'cs') await this.#endNode(ended);
-  }
-
-  async #endNode(ended: EndedNode): Promise<void> {
-    const { sessionStore, routeLog, registeredNodes } = this.#ports;
-    await sessionStore.endNode(ended.id, ended.left ? stopGraceMs : 0, ended.judged);
-    await routeLog.forget(ended.id, 'cs');
-    await registeredNodes.settled(ended);
   }
 
   #forgetLater(ds: NodeId): void {
