@@ -1,10 +1,10 @@
 // Runs the tests under node's own runner, then those of the broker as a whole again with cs and ds
-// apart, and with CI=true once more on a real Redis and RocketMQ. The list is made from the sources,
-// so that nothing runs whose source is gone; at last the end-to-end suites on a broker that keeps
-// its messages in RocksDB. Without flags: all that is quick, and with CI=true what `.ci.test.ts` have
-// as well: faults of clusters, failovers, secured servers. --fault: the long runs. --shape
-// standalone, split, cluster or rocksdb: one of the passes. Further arguments keep only the
-// files whose path holds one of them:
+// apart (the conformance suites so with CI=true), and with CI=true once more on a real Redis and
+// RocketMQ; at last the end-to-end suites on a broker that keeps its messages in RocksDB. The list
+// is made from the sources, so that nothing runs whose source is gone. Without flags: all that is
+// quick, and with CI=true what `.ci.test.ts` have as well: faults of clusters, failovers, secured
+// servers. --fault: the long runs. --shape standalone, split, cluster or rocksdb: one of the
+// passes. Further arguments keep only the files whose path holds one of them:
 // npm test -- --shape split session
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -46,9 +46,11 @@ const suites = (...names) => names.flatMap((name) => testsIn(`test/${name}`, '.t
 
 /** What is the same in both shapes runs once. */
 function quickTests(shape) {
-  if (shape === 'rocksdb') return suites('e2e').filter((path) => !isOfOneForm(path));
-  if (shape !== 'standalone')
-    return suites('conformance', 'e2e').filter((path) => !isOfOneForm(path));
+  if (shape !== 'standalone') {
+    const isShort = shape === 'rocksdb' || !isWhole;
+    const names = isShort ? ['e2e'] : ['conformance', 'e2e'];
+    return suites(...names).filter((path) => !isOfOneForm(path));
+  }
   const services = readdirSync(join(root, 'services')).map((name) => `services/${name}/test`);
   return [
     ...['proto/test', ...services].flatMap((folder) => testsIn(folder, '.test.ts')),
