@@ -65,7 +65,7 @@ export class Foreground {
 
   /** `lmqtt` with a command; `ready` resolves with its line. */
   start(row, name, command, flags, surroundings) {
-    const child = spawn(process.execPath, ['--enable-source-maps', main, command, ...flags], {
+    const child = spawn(process.execPath, [main, command, ...flags], {
       ...surroundings,
       // A group of its own: Ctrl-C comes to us alone, and we end them in order.
       detached: true,

@@ -65,7 +65,7 @@ export class ServerProcess extends GuardedProcess {
     const { env, nodeArgs = [], cwd } = this.#surroundings;
     this.run({
       program: process.execPath,
-      args: ['--enable-source-maps', ...nodeArgs, programPath, ...args],
+      args: [...nodeArgs, programPath, ...args],
       env: { ...process.env, ...ofHarness, ...env },
       ...(cwd === undefined ? {} : { cwd }),
     });
