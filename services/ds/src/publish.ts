@@ -364,7 +364,7 @@ export class Publisher {
         if (answer !== undefined && answer.session.protocolVersion !== 5)
           answer.session.turnedAway = true;
         else if (answer !== undefined && inbound !== undefined) this.#queueStore.givenUp?.(inbound);
-        append.settling?.end();
+        if (!append.retained) append.settling?.end();
         this.#events.publishNotStored(reasonCode);
       } else {
         append.message.orderKey ??= append.orderKey;
