@@ -29,7 +29,7 @@ const checks = [
   ['types', () => run('node_modules/typescript/bin/tsc', ['-b'])],
   ['lint', () => run('node_modules/oxlint/bin/oxlint', ['--deny-warnings'])],
   ['imports', () => run('scripts/imports.mjs')],
-  ['README', () => run('scripts/readme-settings.mjs', ['--check'])],
+  ['docs', () => run('scripts/docs.mjs', ['--check'])],
   ['version', versionsAgree],
 ];
 

@@ -1,4 +1,4 @@
-// The table for people: `--help` and the README.
+// The table for people: `--help` and docs/settings.md.
 import { limits, type ProgramName, type Row, rows } from './row.ts';
 
 function rangeOf(row: Row): string {

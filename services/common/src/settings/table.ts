@@ -1,5 +1,5 @@
 // The one source of every setting: the file, the environment, the flags, their checks, `--help`,
-// the table in the README, the metric of each limit and the type `Settings` all come from here.
+// the table in docs/settings.md, the metric of each limit and the type `Settings` all come from here.
 //
 // A row is a literal, so that its type can be read off it. `default: null` means "unset": the
 // setting is then `null` unless given. `limit` makes the row a limit: its text is what the client
