@@ -1,6 +1,9 @@
 // Brings a checkout to the point where its programs run: packages installed when the lock has
 // changed, and when a source has changed everything compiled, compiled files of deleted sources
-// removed. What it runs speaks on stderr, so that stdout is the program's own.
+// removed. What it runs speaks on stderr, so that stdout is the program's own. Where nothing is to be
+// done nothing is written, so that a checkout of somebody else's runs too.
+import './node-version.mjs';
+
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -18,21 +21,36 @@ function run(command, args) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-function install() {
-  const pnpm = JSON.parse(read('package.json')).packageManager.split('+')[0];
-  const stamp = join(root, 'node_modules', '.setup-stamp');
-  const hash = createHash('sha256').update(process.version);
+/** Says in one line why this checkout cannot be set up, and ends the process. */
+function fail(line) {
+  console.error(`lmqtt: ${line}`);
+  process.exit(1);
+}
+
+const installStamp = join(root, 'node_modules', '.setup-stamp');
+
+function installKey() {
+  const hash = createHash('sha256');
   for (const file of ['package.json', 'pnpm-lock.yaml', 'pnpm-workspace.yaml']) {
     hash.update(read(file));
   }
-  const key = hash.digest('hex');
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === key) return;
+  return hash.digest('hex');
+}
+
+function isInstalled() {
+  return existsSync(installStamp) && readFileSync(installStamp, 'utf8') === installKey();
+}
+
+function install() {
+  if (isInstalled()) return;
+  const key = installKey();
+  const pnpm = JSON.parse(read('package.json')).packageManager.split('+')[0];
   // A tree that `npm install` has made cannot be shared with pnpm.
   if (existsSync(join(root, 'node_modules', '.package-lock.json'))) {
     rmSync(join(root, 'node_modules'), { recursive: true });
   }
   run('npx', ['--yes', pnpm, 'install', '--frozen-lockfile', '--config.confirmModulesPurge=false']);
-  writeFileSync(stamp, key);
+  writeFileSync(installStamp, key);
 }
 
 /** The compiler leaves the output of a deleted source where it was; a deleted test would still run. */
@@ -81,52 +99,97 @@ function stateOfInputs(packages) {
   return hash.digest('hex');
 }
 
+const buildStamp = (target) =>
+  join(root, 'node_modules', `.build-stamp-${target.replaceAll(/\W/g, '-')}`);
+
 /** The compiler takes 0.3 s or more to find that there is nothing to do; looking at times, 0.02 s. */
-function compile(packages, target) {
-  const stamp = join(root, 'node_modules', `.build-stamp-${target.replaceAll(/\W/g, '-')}`);
-  // Taken before the compiler reads: what is edited meanwhile is compiled the next time.
-  const state = stateOfInputs(packages);
-  const isBuilt = packages.every((folder) => existsSync(join(root, folder, 'dist/.tsbuildinfo')));
-  if (isBuilt && existsSync(stamp) && readFileSync(stamp, 'utf8') === state) return;
-  removeOrphans(packages);
-  run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b', target]);
-  writeFileSync(stamp, state);
+function isCompiled({ packages, target, covers }) {
+  const stamp = buildStamp(target);
+  return (
+    packages.every((folder) => existsSync(join(root, folder, 'dist/.tsbuildinfo'))) &&
+    existsSync(stamp) &&
+    readFileSync(stamp, 'utf8') === stateOfInputs(packages) &&
+    covers.every(isCompiled)
+  );
 }
 
-const programs = [
-  'proto',
-  ...readdirSync(join(root, 'services')).map((name) => `services/${name}`),
-];
+function compile(part) {
+  if (isCompiled(part)) return;
+  // Taken before the compiler reads: what is edited meanwhile is compiled the next time.
+  const states = [part, ...part.covers].map((each) => [each.target, stateOfInputs(each.packages)]);
+  removeOrphans(part.packages);
+  run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b', part.target]);
+  for (const [target, state] of states) writeFileSync(buildStamp(target), state);
+}
+
+/** What the broker needs. */
+const programs = {
+  packages: ['proto', ...readdirSync(join(root, 'services')).map((name) => `services/${name}`)],
+  target: 'services/standalone',
+  covers: [],
+};
+
+/** What the tests, the benchmark and the checks need. */
+const everything = { packages: [...programs.packages, 'test'], target: '.', covers: [programs] };
 
 const lock = join(root, '.setup-lock');
 const lockPollMs = 100;
+/** A set-up that takes no longer than this is not worth a line. */
+const saidAfterMs = 1000;
 
+/** A process of another user may not be signalled, but it runs. */
 function isRunning(pid) {
   try {
     process.kill(pid, 0);
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    return error.code === 'EPERM';
   }
 }
 
-/** Answers whether the lock is ours now; that of a process which has ended goes. */
+/** The process that has the lock: 0 where this one took it, undefined where its file is being written. */
 function takeLock() {
   try {
     writeFileSync(lock, String(process.pid), { flag: 'wx' });
-    return true;
-  } catch {
-    // An empty file is one that is being written.
-    const holder = existsSync(lock) ? readFileSync(lock, 'utf8') : '';
-    if (holder !== '' && !isRunning(Number(holder))) rmSync(lock, { force: true });
-    return false;
+    return 0;
+  } catch (error) {
+    if (error.code !== 'EEXIST') cannotWrite(error);
   }
+  let holder = '';
+  try {
+    holder = readFileSync(lock, 'utf8');
+  } catch (error) {
+    if (error.code !== 'ENOENT') cannotWrite(error);
+  }
+  if (holder === '') return undefined;
+  if (isRunning(Number(holder))) return Number(holder);
+  try {
+    rmSync(lock, { force: true });
+  } catch (error) {
+    cannotWrite(error);
+  }
+  return undefined;
+}
+
+function cannotWrite(error) {
+  fail(
+    `${root} is to be set up, and this user cannot write to it (${error.code}): ` +
+      'run `npm run setup` there as its owner',
+  );
 }
 
 /** One at a time: ds and its cs nodes may be started at once from a fresh checkout. */
 function alone(work) {
   const sleeping = new Int32Array(new SharedArrayBuffer(4));
-  while (!takeLock()) Atomics.wait(sleeping, 0, 0, lockPollMs);
+  const sinceMs = performance.now();
+  let isSaid = false;
+  for (let holder = takeLock(); holder !== 0; holder = takeLock()) {
+    if (!isSaid && holder !== undefined && performance.now() - sinceMs > saidAfterMs) {
+      isSaid = true;
+      console.error(`lmqtt: process ${holder} sets this checkout up; waiting for it (${lock})`);
+    }
+    Atomics.wait(sleeping, 0, 0, lockPollMs);
+  }
   const release = () => rmSync(lock, { force: true });
   // `run` ends the process where a step fails.
   process.on('exit', release);
@@ -135,18 +198,18 @@ function alone(work) {
   release();
 }
 
-/** What the broker needs. */
-export function setUpPrograms() {
+function setUp(part) {
+  if (isInstalled() && isCompiled(part)) return;
   alone(() => {
     install();
-    compile(programs, 'services/standalone');
+    compile(part);
   });
 }
 
-/** What the tests, the benchmark and the checks need. */
+export function setUpPrograms() {
+  setUp(programs);
+}
+
 export function setUpAll() {
-  alone(() => {
-    install();
-    compile([...programs, 'test'], '.');
-  });
+  setUp(everything);
 }

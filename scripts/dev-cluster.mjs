@@ -1,16 +1,4 @@
-// A whole cluster in the foreground, without containers: Redis, RocketMQ with its proxy, two ds and
-// two cs. When all of it serves, stdout gets one line: `ready`, where each listens, and the process
-// ids. What the processes say goes to stderr. Ctrl-C stops all of them, and so does the end of any;
-// pressed again, it kills them (a RocketMQ broker takes 10 to 20 s to stop).
-//
-//   npm run dev:cluster -- [--data-dir data-cluster] [further settings, of all ds and cs]
-//
-// Ports by environment, 0 for any free one:
-//   LMQTT_MQTT_PORT  1883  of cs-1; cs-2 has the next     LMQTT_REDIS_PORT    6380
-//   LMQTT_WS_PORT    8888  likewise                       LMQTT_NAMESRV_PORT  9876
-//   LMQTT_RPC_PORT   7010  of ds-1; ds-2 has the next     LMQTT_BROKER_PORT   10911, and 10909, 10912
-//   LMQTT_OPS_PORT   9091  of ds-1; then ds-2, cs-1, cs-2 LMQTT_PROXY_PORT    8081, and the next
-// LMQTT_ROCKETMQ_VERSION: 5.5.0; releases that have no proxy in the repository run without.
+// A whole cluster in the foreground, without containers.
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -19,6 +7,20 @@ import { setUpAll } from './checkout.mjs';
 import { Foreground } from './foreground.mjs';
 
 const title = 'dev:cluster';
+const usage = `npm run dev:cluster -- [--data-dir data-cluster] [further settings, of all ds and cs]
+
+Redis, RocketMQ with its proxy, two ds and two cs in the foreground, without containers. When all of
+it serves, stdout gets one line: \`ready\`, where each listens, and the process ids. What the processes
+say goes to stderr. Ctrl-C stops all of them, and so does the end of any; pressed again, it kills them
+(a RocketMQ broker takes 10 to 20 s to stop).
+
+Ports by environment, 0 for any free one:
+  LMQTT_MQTT_PORT  1883  of cs-1; cs-2 has the next     LMQTT_REDIS_PORT    6380
+  LMQTT_WS_PORT    8888  likewise                       LMQTT_NAMESRV_PORT  9876
+  LMQTT_RPC_PORT   7010  of ds-1; ds-2 has the next     LMQTT_BROKER_PORT   10911, and 10909, 10912
+  LMQTT_OPS_PORT   9091  of ds-1; then ds-2, cs-1, cs-2 LMQTT_PROXY_PORT    8081, and the next
+LMQTT_ROCKETMQ_VERSION: 5.5.0; releases that have no proxy in the repository run without.
+`;
 const nodes = 2;
 const shownCharacters = 2000;
 
@@ -28,6 +30,10 @@ function fail(line) {
 }
 
 const further = process.argv.slice(2);
+if (further.includes('--help') || further.includes('-h')) {
+  process.stdout.write(usage);
+  process.exit(0);
+}
 let dataDir = 'data-cluster';
 const at = further.findIndex((arg) => /^--data-dir(=|$)/.test(arg));
 if (at !== -1) {

@@ -1,15 +1,17 @@
 // One ds and some cs in the foreground, each line with the name of its process; Ctrl-C stops all of
 // them, and so does the end of any.
-//
-//   npm run dev:split -- [--cs 2] [--rpc-port 7010] [--mqtt-port 1883] [--ws-port 8888]
-//                        [--ops-port 9091] [--data-dir data-split] [further settings, of all]
-//
-// The first cs has the ports that are given, each further one the next; ds has the ops port, and
-// the cs those after it. A port of 0 is any free one.
 import { randomBytes } from 'node:crypto';
 
 import { setUpPrograms } from './checkout.mjs';
 import { Foreground } from './foreground.mjs';
+
+const usage = `npm run dev:split -- [--cs 2] [--rpc-port 7010] [--mqtt-port 1883] [--ws-port 8888]
+                     [--ops-port 9091] [--data-dir data-split] [further settings, of all]
+
+One ds and some cs in the foreground, each line with the name of its process. Ctrl-C stops all of
+them, and so does the end of any. The first cs has the ports that are given, each further one the
+next; ds has the ops port, and the cs those after it. A port of 0 is any free one.
+`;
 
 const given = {
   cs: '2',
@@ -21,6 +23,10 @@ const given = {
 };
 const further = [];
 const args = process.argv.slice(2);
+if (args.includes('--help') || args.includes('-h')) {
+  process.stdout.write(usage);
+  process.exit(0);
+}
 while (args.length > 0) {
   const arg = args.shift();
   const equals = arg.indexOf('=');

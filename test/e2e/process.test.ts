@@ -64,6 +64,31 @@ const mistakes: readonly (readonly [
   ['an unknown flag', ['--mqtt-prot', '1'], {}, /--mqtt-prot: there is no such setting/],
   ['an unknown variable', [], { LMQTT_NOPE: '1' }, /LMQTT_NOPE: there is no such setting/],
   ['an unknown key', configFile('# a', 'NOPE=1'), {}, /line 2: NOPE: there is no such setting/],
+  [
+    'a flag that is nearly one',
+    ['--mqtt-prot', '1'],
+    {},
+    /--mqtt-prot: .*did you mean --mqtt-port\?/,
+  ],
+  [
+    'a variable that is nearly one',
+    [],
+    { LMQTT_PASWORD_FILE: 'x' },
+    /LMQTT_PASWORD_FILE: .*did you mean LMQTT_PASSWORD_FILE\?/,
+  ],
+  [
+    'a key that is nearly one',
+    configFile('MQTTPORT=1'),
+    {},
+    /MQTTPORT: .*did you mean MQTT_PORT\?/,
+  ],
+  ['a command that is nearly one', ['standalnoe'], {}, /did you mean standalone\?/],
+  [
+    'a flag that npm took',
+    [],
+    { npm_lifecycle_event: 'start', npm_config_mqtt_port: '1' },
+    /npm took --mqtt-port for itself.*npm start -- --mqtt-port=1/,
+  ],
   ['a line without =', configFile('MQTT_PORT 1'), {}, /line 1: must be key=value/],
   ['a port that is none', ['--mqtt-port', '65536'], {}, /--mqtt-port .*65535.*"65536"/],
   ['a number that is none', [], { LMQTT_MAX_INFLIGHT: 'x' }, /LMQTT_MAX_INFLIGHT .*"x"/],
@@ -75,7 +100,7 @@ const mistakes: readonly (readonly [
     'a wider bind, no authentication',
     ['--bind', '0.0.0.0'],
     {},
-    /0\.0\.0\.0.*ALLOW_ANONYMOUS=true/,
+    /0\.0\.0\.0.*--allow-anonymous true .*LMQTT_ALLOW_ANONYMOUS=true/,
   ],
 ];
 
@@ -83,8 +108,9 @@ void describe('mistakes are told in one line, exit code 2', { concurrency: 2 }, 
   for (const [what, args, environment, says] of mistakes) {
     void test(what, async () => {
       const dataDir = join(folder, unique('none'));
+      const isCommand = args[0]?.startsWith('-') === false;
       const { code, stdout, stderr } = await lmqtt(
-        [...ports, '--data-dir', dataDir, ...args],
+        isCommand ? args : [...ports, '--data-dir', dataDir, ...args],
         environment,
       );
       assert.match(stderr, /^lmqtt: [^\n]*\n$/);
@@ -115,7 +141,7 @@ void test('flags count more than the environment, the environment more than file
 });
 
 void describe('a planned stop', { concurrency: 2 }, () => {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     void test(`${signal}: clients are told, all is kept, no will of who comes back`, async (t) => {
       const broker = await startBroker();
       t.after(() => broker.stop());

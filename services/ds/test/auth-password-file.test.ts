@@ -196,6 +196,13 @@ describe('passwd', () => {
     assert.doesNotMatch(await readFile(path, 'utf8'), /one|two/);
   });
 
+  it('--help tells how it is called', async () => {
+    const { code, output, errors } = await passwd(['--help']);
+    assert.equal(code, 0);
+    assert.match(output, /^usage: .*passwd --file FILE COMMAND/);
+    assert.equal(errors, '');
+  });
+
   it('asks twice on a terminal, without showing', async (t) => {
     const path = join(await folderFor(t), 'users');
     const asked = await passwd(['--file', path, 'add', 'ann'], ['sexx\x7f\x7fcret\r', 'secret\n']);

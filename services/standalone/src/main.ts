@@ -1,5 +1,6 @@
 // The `lmqtt` command.
 import { helpText } from '@lmqtt/common/settings/describe';
+import { nearest } from '@lmqtt/common/settings/nearest';
 import { SettingsError } from '@lmqtt/common/settings/parse';
 import type { ProgramName } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
@@ -42,7 +43,9 @@ async function dispatch(args: readonly string[]): Promise<number | undefined> {
   }
   const program = command === 'doctor' ? 'ds' : command;
   if (!isProgram(program)) {
-    throw new SettingsError(`${command}: there is no such command (see --help)`);
+    const meant = nearest(command, [...programs, 'doctor', 'passwd']);
+    const hint = meant === undefined ? 'see --help' : `did you mean ${meant}?`;
+    throw new SettingsError(`${command}: there is no such command (${hint})`);
   }
   if (rest.includes('--help') || rest.includes('-h')) {
     const head = command === 'standalone' ? usage : `lmqtt ${command} [settings]\n`;

@@ -21,7 +21,8 @@ const starts: Readonly<Record<ProgramName, () => Promise<Start>>> = {
   cs: async () => (await import('./cs-process.ts')).startCsProcess,
 };
 
-const signalNumbers = { SIGINT: 2, SIGTERM: 15 } as const;
+/** A terminal that is closed sends SIGHUP. */
+const signalNumbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 type StopSignal = keyof typeof signalNumbers;
 
 /** One key press reaches the process twice where a parent passes the signal on. */
@@ -44,6 +45,7 @@ function stopOnSignal(
       process.exit(128 + signalNumbers[signal]);
     }
   };
+  process.on('SIGHUP', onSignal);
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
 }

@@ -1,4 +1,7 @@
 // Why a program could not start, as one line for the person who started it.
+import { statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+
 import type { ProgramName, SettingName, Settings } from '@lmqtt/common/settings/row';
 
 interface ListenError extends Error {
@@ -40,7 +43,41 @@ export function isBug(error: unknown): boolean {
   );
 }
 
+interface FileError extends Error {
+  readonly code: string;
+  readonly path: string;
+}
+
+const refusals: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS']);
+
+function isRefusedFile(error: unknown): error is FileError {
+  if (!(error instanceof Error) || !('code' in error) || !('path' in error)) return false;
+  return typeof error.path === 'string' && refusals.has(String(error.code));
+}
+
+/** The nearest folder that is there: the one whose owner and rights decide. */
+function ownerOf(path: string): string {
+  for (let at = resolve(path); ; at = dirname(at)) {
+    const stats = statSync(at, { throwIfNoEntry: false });
+    if (stats !== undefined) return `${at} belongs to user ${stats.uid}`;
+    if (at === dirname(at)) return 'its owner is not known';
+  }
+}
+
+function refusedFile(settings: Settings, { code, path }: FileError): string {
+  const folder = resolve(settings.dataDir);
+  if (!resolve(path).startsWith(folder)) return `${path} cannot be used (${code})`;
+  if (code === 'EROFS') return `DATA_DIR ${settings.dataDir} is on a file system without writes`;
+  const user = process.getuid?.() ?? '';
+  return (
+    `DATA_DIR ${settings.dataDir} cannot be written by this process (${code}): ` +
+    `it runs as user ${user}, and ${ownerOf(folder)}. Give it the folder ` +
+    `(chown -R ${user} ${folder}; of a container's bind mount: on the host), or name another`
+  );
+}
+
 export function startFailure(program: ProgramName, settings: Settings, error: unknown): string {
+  if (isRefusedFile(error)) return refusedFile(settings, error);
   if (!isListenError(error)) return error instanceof Error ? error.message : String(error);
   const where = `${error.address}:${error.port} (${namesOf(program, settings, error.port)})`;
   if (error.code === 'EADDRINUSE') {

@@ -1,7 +1,7 @@
 // The command as people and scripts meet it: its output, its exit codes, its signals.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,7 +56,7 @@ test('mistakes in the settings: one line on stderr, exit code 2', async () => {
     [['--mqtt-port', 'x'], /^lmqtt: --mqtt-port must be a port .*\n$/],
     [['--nope', '1'], /^lmqtt: --nope: there is no such setting.*\n$/],
     [['nope'], /^lmqtt: nope: there is no such command.*\n$/],
-    [['standalone', '--bind', '0.0.0.0'], /^lmqtt: BIND 0\.0\.0\.0 .*ALLOW_ANONYMOUS=true\n$/],
+    [['standalone', '--bind', '0.0.0.0'], /^lmqtt: BIND 0\.0\.0\.0 .*--allow-anonymous true/],
     [['--config', join(folder, 'absent')], /^lmqtt: --config .*cannot be read\n$/],
   ];
   await Promise.all(
@@ -99,6 +99,26 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     assert.match(lines[2] ?? '', new RegExp(`mosquitto_pub -h 127.0.0.1 -p ${mqttPort} .*npx`));
   });
 }
+
+test('a data folder of somebody else: one line, exit code 1', (t) => {
+  const theirs = join(folder, 'theirs');
+  mkdirSync(theirs, { mode: 0o555 });
+  chmodSync(folder, 0o755);
+  const user = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', timeout: 60_000, ...user });
+  if (run('--version').status !== 0) {
+    t.skip('another user cannot read this checkout');
+    return;
+  }
+  const ports = ['--mqtt-port', '0', '--ws-port', '0', '--ops-port', '0'];
+  for (const path of [theirs, join(theirs, 'data')]) {
+    const { stdout, stderr, status } = run(...ports, '--log-level', 'silent', '--data-dir', path);
+    assert.match(stderr, /^lmqtt: DATA_DIR .* cannot be written .*chown -R \d+ .*\n$/);
+    assert.equal(stdout, '');
+    assert.equal(status, 1);
+  }
+});
 
 test('a port in use: one line, exit code 1', async () => {
   const holder = createServer();

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 
 import { javaKey } from './java-keys.ts';
+import { nearest } from './nearest.ts';
 import { parseValue, SettingsError } from './parse.ts';
 import { resolveSettings } from './resolve.ts';
 import {
@@ -46,8 +47,32 @@ export interface Sources {
 
 const rowByName: ReadonlyMap<string, Row> = new Map(rows.map((row) => [row.name, row]));
 
-function unknownName(source: string): never {
-  throw new SettingsError(`${source}: there is no such setting (see --help)`);
+const flagOf = (name: string): string => `--${name.toLowerCase().replaceAll('_', '-')}`;
+
+/** `shown` writes a setting's name as its source does. */
+function unknownName(source: string, name: string, shown: (name: string) => string): never {
+  const meant = nearest(name, rowByName.keys());
+  const hint = meant === undefined ? 'see --help' : `did you mean ${shown(meant)}?`;
+  throw new SettingsError(`${source}: there is no such setting (${hint})`);
+}
+
+/** Flags that npm takes are passed on as these, and the program would start without them. */
+const npmPrefix = 'npm_config_';
+
+function refuseFlagsOfNpm(environment: Sources['environment']): void {
+  const script = environment['npm_lifecycle_event'];
+  if (script === undefined) return;
+  for (const [variable, text] of Object.entries(environment)) {
+    if (!variable.startsWith(npmPrefix)) continue;
+    const name = canonicalName(variable.slice(npmPrefix.length));
+    if (!rowByName.has(name)) continue;
+    const run = script === 'start' ? 'npm start' : `npm run ${script}`;
+    const value = rowByName.get(name)?.kind === 'secret' ? '...' : text;
+    throw new SettingsError(
+      `npm took ${flagOf(name)} for itself; flags of the program come after a --: ` +
+        `${run} -- ${flagOf(name)}=${value}`,
+    );
+  }
 }
 
 function readFile(path: string, given: GivenByName, notes: string[]): void {
@@ -77,7 +102,7 @@ function readFile(path: string, given: GivenByName, notes: string[]): void {
       continue;
     }
     const name = theirs?.setting ?? canonicalName(key);
-    if (!rowByName.has(name)) unknownName(source);
+    if (!rowByName.has(name)) unknownName(source, name, (meant) => meant);
     given.set(name, value);
   }
   // Java nodes have a port for it, and no certificate, whether or not TLS is on.
@@ -94,7 +119,9 @@ function readEnvironment(environment: Sources['environment'], given: GivenByName
     if (text === undefined || !variable.startsWith(environmentPrefix)) continue;
     if (variable.startsWith(testPrefix) || serverVariables.has(variable)) continue;
     const name = variable.slice(environmentPrefix.length);
-    if (!rowByName.has(name)) unknownName(variable);
+    if (!rowByName.has(name)) {
+      unknownName(variable, name, (meant) => environmentPrefix + meant);
+    }
     given.set(name, { text, source: variable });
   }
 }
@@ -112,7 +139,7 @@ function readFlags(args: readonly string[]): Flags {
     const flag = equals === -1 ? arg : arg.slice(0, equals);
     const name = /^--[a-z]/.test(flag) ? canonicalName(flag.slice(2)) : '';
     const row = rowByName.get(name);
-    if (row === undefined && flag !== '--config') unknownName(flag);
+    if (row === undefined && flag !== '--config') unknownName(flag, name, flagOf);
     let text = equals === -1 ? undefined : arg.slice(equals + 1);
     if (text === undefined) {
       const next = args[index + 1];
@@ -155,6 +182,7 @@ export function readSettings(
   { args, environment }: Sources,
   program: ProgramName = 'standalone',
 ): Settings {
+  refuseFlagsOfNpm(environment);
   const flags = readFlags(args);
   const given: GivenByName = new Map();
   const notes: string[] = [];

@@ -97,6 +97,7 @@ function resolveAnonymous(raw: RawSettings, program: ProgramName): AnonymousClie
   throw new SettingsError(
     `${name} ${bind} is reachable from outside and there is no authentication: ` +
       'give PASSWORD_FILE or HMAC_USERNAME and HMAC_SECRET_KEY, ' +
-      'or allow everyone in with ALLOW_ANONYMOUS=true',
+      'or let everyone in with --allow-anonymous true ' +
+      '(LMQTT_ALLOW_ANONYMOUS=true in the environment)',
   );
 }

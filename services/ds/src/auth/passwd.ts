@@ -31,6 +31,7 @@ const usage = `usage: npm run lmqtt -- passwd --file FILE COMMAND
 
   --file FILE    the password file; add makes it where there is none
   --stdin        the password is the first line of the standard input
+  --help         this text
 `;
 
 const passwordBytesMax = 65_535;
@@ -46,6 +47,10 @@ export async function runPasswd(
   args: string[],
   io: PasswdIo = { input: process.stdin, output: process.stdout, errors: process.stderr },
 ): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) {
+    io.output.write(usage);
+    return 0;
+  }
   const call = parseCall(args);
   if (typeof call === 'string') {
     io.errors.write(`${call}\n\n${usage}`);
