@@ -301,6 +301,8 @@ void describe('two ds and two cs', requireRedis(), () => {
       clientId: clientId('locked-out'),
       node: laneNode(nodeId('cs-1'), 'ds-9'),
       handle: 4_000_000 as SessionHandle,
+      user: null,
+      userChange: 'replace',
       cleanStart: false,
       sessionExpiryS: 3600,
       will: undefined,

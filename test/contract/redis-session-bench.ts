@@ -93,8 +93,11 @@ interface ClusterUnderTest extends SessionStoreUnderTest {
 }
 
 /** A crash of the ds and of all nodes, save the one that presents sessions to the next ds. */
-export async function underTest(t: TestContext, at: SessionRedis): Promise<SessionStoreUnderTest> {
-  const clusterId = at.newClusterId();
+export async function underTest(
+  t: TestContext,
+  at: SessionRedis,
+  clusterId: string = at.newClusterId(),
+): Promise<SessionStoreUnderTest> {
   const nodes = ['cs'];
   const under = async (): Promise<ClusterUnderTest> => {
     const open = await openStore(at.url, clusterId, 'ds');

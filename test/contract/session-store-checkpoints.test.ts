@@ -85,15 +85,23 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
   });
 }
 
-function claim(store: EmbeddedSessionStore, id: string, cleanStart: boolean): Promise<Claimed> {
-  return store.claim({
+async function claim(
+  store: EmbeddedSessionStore,
+  id: string,
+  cleanStart: boolean,
+): Promise<Claimed> {
+  const claimed = await store.claim({
     clientId: clientId(id),
     node: nodeId('cs'),
     handle,
+    user: 'ann',
+    userChange: 'replace',
     cleanStart,
     sessionExpiryS: 3600,
     will: undefined,
   });
+  assert.ok(claimed.kind === 'claimed');
+  return claimed;
 }
 
 async function change(

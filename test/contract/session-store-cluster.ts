@@ -57,6 +57,8 @@ function claimOf(id: string, claim: Partial<Claim> = {}): Claim {
     clientId: clientId(id),
     node: lane,
     handle,
+    user: null,
+    userChange: 'replace',
     cleanStart: false,
     sessionExpiryS: 3600,
     ...claim,
@@ -102,7 +104,8 @@ async function dueOf(store: RedisSessionStore): Promise<Due[]> {
 function presentationOf({ session, epoch }: Claimed): Parameters<RedisSessionStore['present']>[0] {
   const { clientId: id, sessionExpiryS } = session;
   const node = laneNode(cs, 'ds-2');
-  return { clientId: id, epoch, node, handle, sessionExpiryS, subscriptions: [], inbound: [] };
+  const head = { clientId: id, epoch, node, handle, user: null, sessionExpiryS };
+  return { ...head, subscriptions: [], inbound: [] };
 }
 
 function intentOf({ session, epoch }: Claimed, packetId: number): Intent {

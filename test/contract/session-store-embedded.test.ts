@@ -4,6 +4,7 @@ import { onJournal, type OnJournal } from './embedded-journal.ts';
 import type { MakeSessionStore } from './session-store.ts';
 import { sessionStoreContract } from './session-store.ts';
 import { presentedSessionsContract } from './session-store-presented.ts';
+import { olderSessionsContract, sessionUsersContract } from './session-store-users.ts';
 
 function make(csOutlives: boolean): MakeSessionStore {
   return async (t) => {
@@ -32,3 +33,8 @@ function make(csOutlives: boolean): MakeSessionStore {
 sessionStoreContract('embedded', make(false));
 sessionStoreContract('embedded, nodes of their own', make(true));
 presentedSessionsContract('embedded', make(true));
+sessionUsersContract('embedded', make(false));
+sessionUsersContract('embedded, nodes of their own', make(true));
+olderSessionsContract('embedded', make(false), async (session) => {
+  session.user = undefined;
+});

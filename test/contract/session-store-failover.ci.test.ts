@@ -17,6 +17,8 @@ test('what was told as durable is there after a failover', requireRedis(), async
     clientId: clientId('a'),
     node: nodeId('cs'),
     handle,
+    user: null,
+    userChange: 'replace',
     cleanStart: false,
     sessionExpiryS: 3600,
     will: undefined,

@@ -171,6 +171,7 @@ function presentation(id: string, epoch: Epoch): Presentation {
     epoch,
     node: nodeId('cs'),
     handle,
+    user: null,
     sessionExpiryS: 3600,
     subscriptions: [],
     inbound: [],

@@ -289,6 +289,8 @@ export class Bench {
       clientId: clientId(id),
       node: nodeId('cs'),
       handle,
+      user: null,
+      userChange: 'replace',
       cleanStart: false,
       sessionExpiryS: 3600,
       ...claim,

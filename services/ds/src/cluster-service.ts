@@ -203,6 +203,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     authenticator: auth.provider,
     enhancedAuth: auth.enhanced,
     locks: new ClientLocks(),
+    sessionUserChange: settings.sessionUserChange,
     sessionExpirySMax: settings.sessionExpirySMax,
     willDelaySMax: settings.willDelaySMax,
     subscriptionsMax: settings.maxSubscriptionsPerSession,

@@ -13,9 +13,9 @@ import { Connecting } from './connecting.ts';
 import type { CsNode } from './cs-node.ts';
 import { disconnect, endSession, type DisconnectPorts } from './disconnect.ts';
 import { LiveSession } from './live-session.ts';
-import { principalText } from './principal-text.ts';
+import { principalText, userOf } from './principal-text.ts';
 import { cutBacklog, type QueueLimitsPorts } from './queue-limits.ts';
-import type { Claim, Claimed, Held } from './session-store/session-store.ts';
+import type { Claim, Claimed, ClaimRefused, Held } from './session-store/session-store.ts';
 import type { StoredWill } from './session-store/stored-session.ts';
 import { attach } from './subscribe.ts';
 import { StoreFailure } from '@lmqtt/common/store-failure';
@@ -31,6 +31,8 @@ export interface ConnectPorts extends DisconnectPorts {
    * that node's lease ends before.
    */
   readonly takeoverMs: number;
+  /** What becomes of a session that another user claims, connected or not. */
+  readonly sessionUserChange: Claim['userChange'];
   /** Asks a connection that is at another ds to go. */
   kickAt(held: Held): void;
   readonly limits: QueueLimitsPorts;
@@ -107,6 +109,8 @@ async function admit(
   const { clientId } = connecting.request;
   try {
     return await ports.locks.run(clientId, async () => {
+      if (isKept(ports, clientId, principal))
+        return refuseClaim(ports, node, connecting, 'other user');
       if (!(await displaced(ports, clientId))) {
         return refuse(ports, node, connecting, ReasonCode.serverBusy, 'the session is in use');
       }
@@ -125,6 +129,14 @@ async function admit(
   }
 }
 
+/** The connection that this client identifier has here stays with its user. */
+function isKept(ports: ConnectPorts, clientId: ClientId, principal: Principal): boolean {
+  const live = ports.live.get(clientId);
+  // Of one that has ended already the store tells what is left.
+  if (live === undefined || live.closing || ports.sessionUserChange !== 'refuse') return false;
+  return !live.stored.isOf(userOf(principal));
+}
+
 async function claim(
   ports: ConnectPorts,
   node: CsNode,
@@ -133,6 +145,7 @@ async function claim(
   authenticationData: Buffer | undefined,
 ): Promise<ConnectAnswer | Held> {
   const { request } = connecting;
+  const user = userOf(principal);
   const sessionExpiryS = Math.min(request.sessionExpiryS, ports.sessionExpirySMax);
   if (sessionExpiryS < request.sessionExpiryS && request.protocolVersion === 5)
     ports.events.limitReached('SESSION_EXPIRY_S_MAX');
@@ -140,15 +153,20 @@ async function claim(
     clientId: request.clientId,
     node: node.id,
     handle: request.session,
+    user,
+    userChange: ports.sessionUserChange,
     cleanStart: request.cleanStart,
     sessionExpiryS,
     will: willOf(ports, request, principal),
   });
   if (claimed.kind === 'held') return claimed;
+  if (claimed.kind === 'refused') return refuseClaim(ports, node, connecting, claimed.reason);
   const { session: stored, epoch, present } = claimed;
   const session = new LiveSession(node, request.session, epoch, stored, request, principal);
-  session.comesBack = !present && !request.cleanStart;
+  const isOthers = claimed.ended?.isOf(user) === false;
+  session.comesBack = !present && !request.cleanStart && !isOthers;
   if (claimed.ended !== undefined) endSession(ports, claimed.ended);
+  if (isOthers) ports.events.userReplaced(session);
   if (present) await cutBacklog(ports.limits, stored);
   node.connecting.delete(request.session);
   if (connecting.gone !== undefined) {
@@ -193,7 +211,10 @@ async function isSettled(
 }
 
 /** A connection at another ds goes first, as one here does. */
-async function claimFreed(ports: ConnectPorts, claim: Claim): Promise<Claimed | Held> {
+async function claimFreed(
+  ports: ConnectPorts,
+  claim: Claim,
+): Promise<Claimed | Held | ClaimRefused> {
   const first = await ports.sessionStore.claim(claim);
   if (first.kind !== 'held') return first;
   ports.kickAt(first); // [MQTT-3.1.4-3]
@@ -247,6 +268,17 @@ function willOf(
   };
 }
 
+function refuseClaim(
+  ports: ConnectPorts,
+  node: CsNode,
+  connecting: Connecting,
+  reason: ClaimRefused['reason'],
+): ConnectAnswer {
+  ports.events.claimRefused(reason);
+  const reasonCode = ReasonCode.notAuthorized;
+  return refuse(ports, node, connecting, reasonCode, 'the session is that of another user');
+}
+
 function refuse(
   ports: ConnectPorts,
   node: CsNode,
@@ -282,6 +314,9 @@ export async function reauthenticate(
   if (answer.kind === 'failure') {
     return { kind: 'refused', reasonCode: answer.reasonCode };
   }
+  // The session is that of its user, and so is what it is owed.
+  if (!session.stored.isOf(userOf(answer.principal)))
+    return { kind: 'refused', reasonCode: ReasonCode.notAuthorized };
   session.principal = answer.principal;
   session.accessVersion = -1;
   return { kind: 'success', authenticationData: answer.authenticationData };

@@ -12,6 +12,7 @@ import type { FileOutcome } from './auth/reloaded-file.ts';
 import type { JournalEvent } from './journal/journal.ts';
 import type { LiveSession } from './live-session.ts';
 import type { StoredGroup } from './group-store/group-store.ts';
+import type { ClaimRefused } from './session-store/session-store.ts';
 
 const dropReasons = [
   'not authorized',
@@ -40,6 +41,7 @@ export class DsEvents {
   readonly #metrics: Metrics;
   readonly #dropped: PlainCounters<DropReason>;
   readonly #connects: PlainCounters<'new' | 'continued' | 'refused'>;
+  readonly #otherUsers: PlainCounters<'replaced' | 'refused'>;
   readonly #kicked: PlainCounter;
   readonly #subscribes: PlainCounter;
   readonly #unsubscribes: PlainCounter;
@@ -63,6 +65,12 @@ export class DsEvents {
       'continued',
       'refused',
     ]);
+    this.#otherUsers = metrics.counters(
+      'lmqtt_ds_session_user_changes_total',
+      'CONNECTs with the client identifier of the session of another user',
+      'result',
+      ['replaced', 'refused'],
+    );
     this.#kicked = metrics.counter('lmqtt_ds_takeovers_total', 'Connections told to go');
     this.#subscribes = metrics.counter('lmqtt_ds_subscribes_total', 'Filters subscribed to');
     this.#unsubscribes = metrics.counter('lmqtt_ds_unsubscribes_total', 'Filters unsubscribed');
@@ -85,6 +93,17 @@ export class DsEvents {
       { clientId, user, address: peer.address, protocolVersion, present, cleanStart },
       'connected',
     );
+  }
+
+  /** The session of another user ended by it. */
+  userReplaced({ clientId, principal }: LiveSession): void {
+    this.#otherUsers.replaced += 1;
+    const { user } = principal;
+    this.#logs.session.info({ clientId, user }, 'session of another user ended');
+  }
+
+  claimRefused(reason: ClaimRefused['reason']): void {
+    if (reason === 'other user') this.#otherUsers.refused += 1;
   }
 
   refused(request: ConnectRequest, reasonCode: number, reason: string): void {

@@ -6,7 +6,7 @@ import type { PresentedSession, SessionWrite, SubscriptionState } from '@lmqtt/p
 import type { CsNode } from './cs-node.ts';
 import { type DisconnectPorts, endSession, takeOffNode } from './disconnect.ts';
 import { LiveSession } from './live-session.ts';
-import { principalOf } from './principal-text.ts';
+import { principalOf, userOf } from './principal-text.ts';
 import { type SessionWritePorts, writeSession } from './session-write.ts';
 import type { Presentation, Presented } from './session-store/session-store.ts';
 import type { StoredSubscription } from './session-store/stored-session.ts';
@@ -71,13 +71,14 @@ export function takeUp(
 export function presentationOf(
   ports: PresentPorts,
   node: CsNode,
-  { clientId, epoch, session, sessionExpiryS, state }: PresentedSession,
+  { clientId, epoch, session, principal, sessionExpiryS, state }: PresentedSession,
 ): Presentation {
   return {
     clientId,
     epoch,
     node: node.id,
     handle: session,
+    user: userOf(principalOf(principal)),
     sessionExpiryS,
     subscriptions: sessionExpiryS > 0 ? [] : subscriptionsOf(ports, state.subscriptions),
     inbound: state.inbound,

@@ -1,4 +1,10 @@
 import type { Principal } from './auth/auth-provider.ts';
+import type { SessionUser } from './session-store/stored-session.ts';
+
+/** Whose session it is that this principal claims. */
+export function userOf({ user }: Principal): SessionUser {
+  return user ?? null;
+}
 
 /** As a cs keeps it, to present it to another ds; '' for an anonymous client. */
 export function principalText(principal: Principal): string {

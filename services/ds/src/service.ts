@@ -201,6 +201,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     authenticator: auth.provider,
     enhancedAuth: auth.enhanced,
     locks: new ClientLocks(),
+    sessionUserChange: settings.sessionUserChange,
     sessionExpirySMax: settings.sessionExpirySMax,
     willDelaySMax: settings.willDelaySMax,
     subscriptionsMax: settings.maxSubscriptionsPerSession,

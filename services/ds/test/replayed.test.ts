@@ -118,14 +118,18 @@ test('nodes of an earlier run are of no interest where there are no others', asy
 test('inbound identifiers of a session that ends with its connection', async (t) => {
   const directory = scratchDirectory(t);
   const first = await open(directory, true);
-  const { session, epoch } = await first.sessions.claim({
+  const claimed = await first.sessions.claim({
     clientId: clientId('a'),
     node: nodeId('n'),
     handle: sessionHandle(1),
+    user: null,
+    userChange: 'replace',
     cleanStart: true,
     sessionExpiryS: 0,
     will: undefined,
   });
+  assert.ok(claimed.kind === 'claimed');
+  const { session, epoch } = claimed;
   for (const packetId of [1, 2]) {
     const inbound = { clientId: session.clientId, epoch, packetId };
     await append(first.queues, queue, 10, inbound);
@@ -141,6 +145,7 @@ test('inbound identifiers of a session that ends with its connection', async (t)
         epoch,
         node: nodeId('n'),
         handle: sessionHandle(1),
+        user: null,
         sessionExpiryS: 0,
         subscriptions: [],
         inbound: [],
@@ -158,10 +163,12 @@ test('a will that was sent does not come back', async (t) => {
   const directory = scratchDirectory(t);
   const first = await open(directory);
   const message = messageOf({ topic: 'will', qos: 1, retain: false, payload: Buffer.from('x') });
-  const { session, epoch } = await first.sessions.claim({
+  const claimed = await first.sessions.claim({
     clientId: clientId('a'),
     node: nodeId('n'),
     handle: sessionHandle(1),
+    user: null,
+    userChange: 'replace',
     cleanStart: true,
     sessionExpiryS: 0,
     will: {
@@ -170,6 +177,8 @@ test('a will that was sent does not come back', async (t) => {
       will: { message, delayS: 0, messageExpiryS: undefined },
     },
   });
+  assert.ok(claimed.kind === 'claimed');
+  const { session, epoch } = claimed;
   await first.journal.checkpoint();
   const release = { publishWill: true, sessionExpiryS: undefined, graceMs: 0 };
   await first.sessions.release(session, epoch, release);

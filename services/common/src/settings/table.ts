@@ -90,6 +90,14 @@ export const table = {
     roles: ['ds'],
     about: 'Secret key for HMAC_USERNAME',
   },
+  SESSION_USER_CHANGE: {
+    kind: 'choice',
+    choices: ['replace', 'refuse'],
+    default: 'replace',
+    roles: ['ds'],
+    about:
+      'What becomes of a session when another user names its client identifier: replace ends it and begins a new one; refuse answers with CONNACK 0x87 (3.1.1: return code 5)',
+  },
   MAX_USERS: {
     kind: 'integer',
     default: 100_000,

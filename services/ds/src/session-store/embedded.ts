@@ -10,6 +10,7 @@ import { hasEnded, SessionEnds, willDelayS } from './session-ends.ts';
 import type {
   Claim,
   Claimed,
+  ClaimRefused,
   Due,
   DueStore,
   DueWill,
@@ -90,17 +91,22 @@ export class EmbeddedSessionStore implements SessionStore, DueStore, LastRunStor
     this.#lastRun.end(this.#journal.brokerTimeMs());
   }
 
-  async claim(claim: Claim): Promise<Claimed> {
+  async claim(claim: Claim): Promise<Claimed | ClaimRefused> {
     const since = this.#commits.records;
     const nowMs = this.#journal.brokerTimeMs();
     const known = this.#book.of(claim.clientId);
-    const continues = known !== undefined && !claim.cleanStart && !hasEnded(known, nowMs);
-    this.#wills.removeGraced(claim.clientId);
+    const goesOn = known !== undefined && !hasEnded(known, nowMs);
+    const isOwn = known?.isOf(claim.user) === true;
+    if (goesOn && !isOwn && claim.userChange === 'refuse')
+      return { kind: 'refused', reason: 'other user' };
+    const continues = goesOn && isOwn && !claim.cleanStart;
+    if (isOwn || known === undefined) this.#wills.removeGraced(claim.clientId);
     if (known !== undefined && known.will !== 0) this.#ends.judgeWill(known, continues, nowMs);
     if (known !== undefined && !continues) this.#ends.end(known, nowMs);
     const epoch = this.#book.nextEpoch(this.#clock);
     const session = continues ? known : this.#book.begin(claim.clientId, epoch);
     session.epoch = epoch;
+    session.user = claim.user;
     session.sessionExpiryS = claim.sessionExpiryS;
     session.connected = true;
     session.expiresAtMs = 0;

@@ -21,12 +21,13 @@ export class LastRun {
   }
 
   present(presentation: Presentation, nowMs: number): Presented {
-    const { clientId, epoch, sessionExpiryS } = presentation;
+    const { clientId, epoch, user, sessionExpiryS } = presentation;
     const known = this.#book.of(clientId);
     const same = known?.epoch === epoch && known.connected && !this.#presented.has(known);
     if (known !== undefined && known.epoch > epoch) return { kind: 'claimed' };
     if (sessionExpiryS > 0) {
       if (!same || !known.persistent) return { kind: 'ended' };
+      if (known.user === undefined) known.user = user;
       this.#presented.add(known);
       return { kind: 'taken up', session: known, ended: undefined };
     }
@@ -34,6 +35,7 @@ export class LastRun {
     if (known !== undefined && !same) this.#ends.end(known, nowMs);
     const session = same ? known : this.#book.begin(clientId, epoch);
     session.connected = true;
+    if (session.user === undefined) session.user = user;
     for (const { filter } of [...session.subscriptions]) session.removeSubscription(filter);
     for (const { packetId } of [...session.outbound]) session.removeOutbound(packetId);
     for (const subscription of presentation.subscriptions) session.putSubscription(subscription);

@@ -2,8 +2,10 @@
 -- KEYS  1 session  2 wills of the client  3 last epoch of the slot  4 end of a node (redis-end-connection)
 -- ARGV  1 ds  2 node  3 its cs  4 handle  5 clean start (0, 1)  6 expiry, s  7 noted at, ms (redis-note)
 --       8 how long that holds, ms  9 due time noted (0, 1)  10 will: record, or ''  11 its delay, s
+--       12 user (redis-fields)  13 a session of another user: refuse 1, end it 0
 -- Out   'late'                      the note may be gone: note again
 --       'due first'                 a will becomes due by this: note the due time, then again
+--       'refused', node             the session is another user's, connected there, or absent: ''
 --       'held', epoch, node, handle the connection is at another ds, which tells this one its end
 --       'claimed', epoch, version, 1 goes on | 0 new, record, record of the one that ended, waiting
 -- A will that waits is cancelled if the session goes on; any other becomes due.
@@ -18,9 +20,20 @@ if ended then
   if cs == ARGV[3] and noted <= tonumber(bound) then return { 'late' } end
 end
 
-local head = redis.call('HMGET', session, 'E', 'H', 'N', 'I', 'C', 'X', 'T', 'W', 'Q', 'V')
+local head = redis.call('HMGET', session, 'E', 'H', 'N', 'I', 'C', 'X', 'T', 'W', 'Q', 'V', 'U')
 local known, connected = head[1], head[5] == '1'
-if known and connected and head[2] ~= ARGV[1] then
+local function hasEnded()
+  if connected then return head[6] == '0' end
+  local at = tonumber(head[7] or '0')
+  return at ~= 0 and at <= now
+end
+-- One without a user is that of the first who comes.
+local isOther = known and head[11] and head[11] ~= ARGV[12]
+local isElsewhere = known and connected and head[2] ~= ARGV[1]
+if isOther and ARGV[13] == '1' and (isElsewhere or not hasEnded()) then
+  return { 'refused', connected and head[3] or '' }
+end
+if isElsewhere then
   local waiting = head[9] or ''
   if not (',' .. waiting .. ','):find(',' .. ARGV[1] .. ',', 1, true) then
     redis.call('HSET', session, 'Q', waiting == '' and ARGV[1] or waiting .. ',' .. ARGV[1])
@@ -28,15 +41,12 @@ if known and connected and head[2] ~= ARGV[1] then
   return { 'held', head[1], head[3], head[4] }
 end
 
-local function hasEnded()
-  if connected then return head[6] == '0' end
-  local at = tonumber(head[7] or '0')
-  return at ~= 0 and at <= now
-end
-local continues = known and ARGV[5] == '0' and not hasEnded()
+local continues = known and not isOther and ARGV[5] == '0' and not hasEnded()
 
 local graced = {}
-for number in (redis.call('HGET', wills, 'g') or ''):gmatch('[^,]+') do graced[number] = true end
+if not isOther then
+  for number in (redis.call('HGET', wills, 'g') or ''):gmatch('[^,]+') do graced[number] = true end
+end
 
 local due = known and head[8] and not graced[head[8]] and redis.call('HGET', wills, 'd' .. head[8])
 local judged
@@ -58,7 +68,7 @@ local function removeWill(number)
   end
 end
 for number in pairs(graced) do removeWill(number) end
-if next(graced) then redis.call('HDEL', wills, 'g') end
+if isOther or next(graced) then redis.call('HDEL', wills, 'g') end
 if judged == 'cancelled' then removeWill(head[8]) end
 if judged == 'due' then redis.call('HSET', wills, 'd' .. head[8], string.format('%.0f', now)) end
 
@@ -79,7 +89,7 @@ if known and not continues then
 end
 if not continues then redis.call('HSET', session, 'M', epochText) end
 redis.call('HSET', session, 'E', epochText, 'H', ARGV[1], 'N', ARGV[2], 'I', ARGV[4], 'C', '1')
-redis.call('HSET', session, 'X', ARGV[6], 'V', versionText, 'S', ARGV[7])
+redis.call('HSET', session, 'X', ARGV[6], 'V', versionText, 'S', ARGV[7], 'U', ARGV[12])
 redis.call('HDEL', session, 'T', 'Q', 'W')
 if ARGV[10] ~= '' then
   redis.call('HSET', session, 'W', epochText)

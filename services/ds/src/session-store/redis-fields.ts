@@ -4,6 +4,7 @@
 //     N node  I handle   C 1: connected                        X expiry, s
 //     T expires at, ms   W number of the will                  Q ds nodes that wait for its end
 //     V version of the last write            S when its claim was noted, ms
+//     U user: `+` and its name, `-` anonymous; not there: of a version without users
 //
 // All others are opaque to scripts, with numbers in base 36:
 //
@@ -17,7 +18,7 @@ import { type ClientId, epoch, groupId, queueId } from '@lmqtt/common/ids';
 import type { OutboundState, Place } from '@lmqtt/proto/link';
 import type { Intent } from '../queue-store/intents.ts';
 import type { Reply } from '../redis/connection.ts';
-import { StoredSession, type StoredSubscription } from './stored-session.ts';
+import { type SessionUser, StoredSession, type StoredSubscription } from './stored-session.ts';
 
 const none = '-';
 const nul = '\0';
@@ -28,6 +29,15 @@ function digits(number: number): string {
 
 function number(text: string | undefined): number {
   return Number.parseInt(text ?? '', 36);
+}
+
+export function userText(user: SessionUser): string {
+  return user === null ? none : `+${user}`;
+}
+
+function userOf(text: string | undefined): SessionUser | undefined {
+  if (text === undefined) return undefined;
+  return text === none ? null : text.slice(1);
 }
 
 export function subscriptionText({
@@ -140,6 +150,7 @@ export function sessionOfRecord(clientId: ClientId, record: Reply[]): StoredSess
   // Its number is of use to stores that name sessions by it.
   const session = new StoredSession(0, clientId, madeEpoch, Number(fields.get('X')));
   session.epoch = epoch(Number(fields.get('E')));
+  session.user = userOf(fields.get('U'));
   session.connected = fields.get('C') === '1';
   session.expiresAtMs = Number(fields.get('T') ?? 0);
   session.will = Number(fields.get('W') ?? 0);

@@ -1,7 +1,8 @@
 -- A ds takes over a connected session from the ds that had it.
 -- KEYS  1 session  2 wills of the client  3 end of a node (redis-end-connection)
 -- ARGV  1 ds  2 node  3 handle  4 epoch  5 expiry, s  6 noted at, ms  7 how long that holds, ms
---       8 due time noted (0, 1)  9 this ds has it already (0, 1)  10… inbound identifiers
+--       8 due time noted (0, 1)  9 this ds has it already (0, 1)  10 user, where none is stored
+--       11… inbound identifiers
 -- Out   'late' | 'due first'   as redis-claim
 --       'claimed' | 'ended'
 --       'taken up', version, record, record of the one that ended by this
@@ -40,5 +41,6 @@ local versionText = string.format('%.0f', version)
 if not same then redis.call('HSET', session, 'E', ARGV[4], 'M', ARGV[4], 'X', '0', 'C', '1') end
 redis.call('HSET', session, 'H', ARGV[1], 'N', ARGV[2], 'I', ARGV[3])
 redis.call('HSET', session, 'V', versionText, 'S', ARGV[6])
-for at = 10, #ARGV do redis.call('HSET', session, 'i' .. ARGV[at], '') end
+redis.call('HSETNX', session, 'U', ARGV[10])
+for at = 11, #ARGV do redis.call('HSET', session, 'i' .. ARGV[at], '') end
 return { 'taken up', versionText, redis.call('HGETALL', session), endedRecord }

@@ -16,7 +16,7 @@ import { Attempts, unavailable } from './redis-attempts.ts';
 import { DueSessions } from './redis-due.ts';
 import { SessionEntries } from './redis-entries.ts';
 import { SessionEntry } from './redis-entry.ts';
-import { list, sessionOfRecord, text } from './redis-fields.ts';
+import { list, sessionOfRecord, text, userText } from './redis-fields.ts';
 import { HeldSessions } from './redis-held.ts';
 import { RedisIntents } from './redis-intents.ts';
 import { SessionKeys } from './redis-keys.ts';
@@ -29,6 +29,7 @@ import { willRecord } from './session-record.ts';
 import type {
   Claim,
   Claimed,
+  ClaimRefused,
   ClusterSessionStore,
   Due,
   DueWill,
@@ -106,7 +107,7 @@ export class RedisSessionStore implements ClusterSessionStore {
     return this.#entries.of(clientId)?.session.hasInbound(packetId) === true;
   }
 
-  async claim(claim: Claim): Promise<Claimed | Held> {
+  async claim(claim: Claim): Promise<Claimed | Held | ClaimRefused> {
     const { clientId } = claim;
     const releasing = this.#entries.of(clientId)?.releasing;
     if (releasing !== undefined) await this.#within(releasing);
@@ -117,6 +118,12 @@ export class RedisSessionStore implements ClusterSessionStore {
       (noted, due) => this.#sendClaim(claim, cs, noted, due),
       (noted) => this.#undoClaim(claim, noted),
     );
+    if (reply[0] === 'refused') {
+      // The note of a connection there, which stays, has been replaced by that of the claim.
+      const node = text(reply[1]) as NodeId;
+      if (csOfLane(node) !== cs) this.#notes.unnote(clientId, cs, note.score);
+      return { kind: 'refused', reason: 'other user' };
+    }
     if (reply[0] === 'held') {
       this.#notes.unnote(clientId, cs, note.score);
       const [epoch, node, handle] = [Number(reply[1]), text(reply[2]), Number(reply[3])];
@@ -227,7 +234,7 @@ export class RedisSessionStore implements ClusterSessionStore {
   }
 
   async present(presentation: Presentation): Promise<Presented> {
-    const { clientId, epoch, node, handle, sessionExpiryS } = presentation;
+    const { clientId, epoch, node, handle, user, sessionExpiryS } = presentation;
     const cs = csOfLane(node);
     const live = this.#entries.of(clientId);
     const isHere = live?.session.epoch === epoch && !live.closing && !live.fenced;
@@ -239,7 +246,7 @@ export class RedisSessionStore implements ClusterSessionStore {
     ];
     const [note, reply] = await this.#noted(clientId, cs, (noted, due) => {
       const head = [this.#ds, node, handle, String(epoch), sessionExpiryS, noted, noteHoldsMs];
-      const args = [...head, due ? 1 : 0, isHere ? 1 : 0, ...inbound];
+      const args = [...head, due ? 1 : 0, isHere ? 1 : 0, userText(user), ...inbound];
       return this.#redis.callDurable(scripts.present, keys, args);
     });
     const [kind, version, record, endedRecord] = reply;
@@ -356,6 +363,7 @@ export class RedisSessionStore implements ClusterSessionStore {
         ...[this.#ds, claim.node, cs, claim.handle, claim.cleanStart ? 1 : 0],
         ...[claim.sessionExpiryS, noted, noteHoldsMs, due ? 1 : 0],
         ...[record, will?.will.delayS ?? 0],
+        ...[userText(claim.user), claim.userChange === 'refuse' ? 1 : 0],
       ],
     );
   }
@@ -374,6 +382,7 @@ export class RedisSessionStore implements ClusterSessionStore {
     let session = present ? sessionOfRecord(clientId, list(record)) : undefined;
     if (session === undefined) {
       session = new StoredSession(0, clientId, epoch, claim.sessionExpiryS);
+      session.user = claim.user;
       session.connected = true;
       session.stored = true;
       if (claim.will !== undefined) session.will = epoch;

@@ -2,7 +2,12 @@ import { clientId, epoch, groupId, queueId } from '@lmqtt/common/ids';
 import type { OutboundState, SubscriptionOptions } from '@lmqtt/proto/link';
 import { decodeMessage, encodeMessage } from '../single-message.ts';
 import { Cursor } from '@lmqtt/common/cursor';
-import { StoredSession, type StoredSubscription, type StoredWill } from './stored-session.ts';
+import {
+  type SessionUser,
+  StoredSession,
+  type StoredSubscription,
+  type StoredWill,
+} from './stored-session.ts';
 
 /** What a claim or the end of a connection says about a session. */
 export interface SessionHead {
@@ -10,6 +15,8 @@ export interface SessionHead {
   readonly clientId: string;
   readonly madeEpoch: number;
   readonly epoch: number;
+  /** null: anonymous; not there in records of versions without users. */
+  readonly user?: SessionUser | undefined;
   readonly expiryS: number;
   readonly connected: boolean;
   /** While absent; 0: never. */
@@ -51,6 +58,7 @@ export function headOf(session: StoredSession): SessionHead {
     clientId: session.clientId,
     madeEpoch: session.madeEpoch,
     epoch: session.epoch,
+    user: session.user,
     expiryS: session.sessionExpiryS,
     connected: session.connected,
     expiresAtMs: session.expiresAtMs,
@@ -70,6 +78,7 @@ export function sessionOf(head: SessionHead): StoredSession {
 
 export function applyHead(session: StoredSession, head: SessionHead): void {
   session.epoch = epoch(head.epoch);
+  session.user = head.user;
   session.sessionExpiryS = head.expiryS;
   session.connected = head.connected;
   session.expiresAtMs = head.expiresAtMs;

@@ -1,6 +1,11 @@
 import type { ClientId, Epoch, NodeId, SessionHandle } from '@lmqtt/common/ids';
 import type { SessionWrite } from '@lmqtt/proto/link';
-import type { StoredSession, StoredSubscription, StoredWill } from './stored-session.ts';
+import type {
+  SessionUser,
+  StoredSession,
+  StoredSubscription,
+  StoredWill,
+} from './stored-session.ts';
 
 /**
  * Sessions: who has which, what they subscribe to and how far they have come, their packet
@@ -21,15 +26,20 @@ import type { StoredSession, StoredSubscription, StoredWill } from './stored-ses
  * - A session whose connection is at another ds is not claimed: the answer says who has it, and
  *   `freed` tells when that connection has ended, or that it did not within the time. Those at this
  *   ds are claimed: their users have seen to it that the connection before has flushed.
+ * - A session belongs to the user of the claim that made it ({@link StoredSession.user}). A claim
+ *   of another user ends it and makes a new one, as a clean start does; or it is refused, and
+ *   changes nothing, where it says so and the session has not ended. A session that was stored
+ *   without a user belongs to the first who claims or presents it.
  * - Claiming cancels a will that has a delay and is not yet due, only if the session continues;
  *   any other will that was not removed becomes due in the same step. A will that waits because
- *   of a planned stop is cancelled by any claim of its client.
+ *   of a planned stop is cancelled by any claim of its client, save one that ends the session of
+ *   another user.
  * - All times are the store's own, in ms; those of an embedded store stand still while it is down.
  * - `takeDue` gives each due thing to one caller; a will that was not reported as sent (the
  *   taker died) is given again at the next start.
  */
 export interface SessionStore {
-  claim(claim: Claim): Promise<Claimed | Held>;
+  claim(claim: Claim): Promise<Claimed | Held | ClaimRefused>;
   /** The connection that `held` tells of has ended; false: it has not, within the time. */
   freed(held: Held, waitMs: number): Promise<boolean>;
   /**
@@ -101,6 +111,9 @@ export interface Claim {
   readonly clientId: ClientId;
   readonly node: NodeId;
   readonly handle: SessionHandle;
+  readonly user: SessionUser;
+  /** What becomes of a session of another user. */
+  readonly userChange: 'replace' | 'refuse';
   readonly cleanStart: boolean;
   /** As granted. */
   readonly sessionExpiryS: number;
@@ -114,6 +127,13 @@ export interface Claimed {
   readonly present: boolean;
   /** A session of this client that ended by the claim. */
   readonly ended: StoredSession | undefined;
+}
+
+/** Nothing has changed. */
+export interface ClaimRefused {
+  readonly kind: 'refused';
+  /** `other user`: the session is that of another. */
+  readonly reason: 'other user';
 }
 
 /** Somebody is connected with this session. */
@@ -132,6 +152,7 @@ export interface Presentation {
   readonly epoch: Epoch;
   readonly node: NodeId;
   readonly handle: SessionHandle;
+  readonly user: SessionUser;
   /** As granted. */
   readonly sessionExpiryS: number;
   /** Only of a session that ends with its connection. */

@@ -25,6 +25,12 @@ export interface StoredSubscription {
   live: boolean;
 }
 
+/**
+ * Whose a session is: a verified user name; null: anonymous clients, who count as one user of its
+ * own, whatever names they give.
+ */
+export type SessionUser = string | null;
+
 /** A will and who left it; the principal is opaque to the store. */
 export interface StoredWill {
   readonly clientId: ClientId;
@@ -48,6 +54,11 @@ export class StoredSession {
   /** Of the claim that made it. */
   readonly madeEpoch: Epoch;
   epoch: Epoch;
+  /**
+   * The user of the claim that made it, the same for as long as the session is there, connected or
+   * not. undefined: it was stored by a version without users; the next claim's user has it.
+   */
+  user: SessionUser | undefined = undefined;
   /** As granted, in seconds; 0: it ends with its connection. */
   sessionExpiryS: number;
   connected = false;
@@ -77,6 +88,10 @@ export class StoredSession {
     this.madeEpoch = madeEpoch;
     this.epoch = madeEpoch;
     this.sessionExpiryS = sessionExpiryS;
+  }
+
+  isOf(user: SessionUser): boolean {
+    return this.user === undefined || this.user === user;
   }
 
   get persistent(): boolean {
