@@ -17,7 +17,8 @@ This page is made from \`services/common/src/settings/table.ts\` by \`npm run do
 A setting can be a flag (\`--mqtt-port 2883\`), a variable in the environment (\`LMQTT_MQTT_PORT=2883\`) or
 a line in a file (\`MQTT_PORT=2883\`) that \`--config FILE\` names, which may be given several times. Flags
 count more than the environment, the environment more than files. Sizes may be written as \`64k\`, \`1m\`,
-\`2g\`, times as \`10s\`, \`5m\`, \`12h\`, \`7d\`.
+\`2g\`, times as \`10s\`, \`5m\`, \`12h\`, \`7d\`. A secret can be in a file of its own, whose path the
+setting with \`_FILE\` behind its name has: the flags of a process can be read by every user of its machine.
 
 ${settingsMarkdown()}
 `,

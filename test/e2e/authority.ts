@@ -18,6 +18,7 @@ export interface Pair {
 }
 
 const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+const rsa = ['-newkey', 'rsa:2048', '-nodes'];
 
 function openssl(...args: string[]): void {
   const { status, stderr } = spawnSync('openssl', args);
@@ -48,11 +49,12 @@ export class Authority {
   }
 
   /** Trusted for 127.0.0.1, and as a client. */
-  sign(name: string): Pair {
+  sign(name: string, kind: 'ec' | 'rsa' = 'ec'): Pair {
     const pair = this.#pair();
     const request = `${pair.cert}.csr`;
     const extensions = `${pair.cert}.ext`;
-    openssl('req', ...curve, '-subj', `/CN=${name}`, '-keyout', pair.key, '-out', request);
+    const newKey = kind === 'ec' ? curve : rsa;
+    openssl('req', ...newKey, '-subj', `/CN=${name}`, '-keyout', pair.key, '-out', request);
     writeFileSync(extensions, 'subjectAltName=IP:127.0.0.1\n');
     const { cert, key } = this.root;
     const signer = ['-CA', cert, '-CAkey', key, '-set_serial', String(this.#serial), '-days', '2'];

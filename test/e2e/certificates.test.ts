@@ -1,7 +1,9 @@
 // Certificates that are renewed while the broker runs: new connections see the new one, those
 // that are up stay, and files that do not fit together change nothing.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import tls from 'node:tls';
 import { once } from 'node:events';
@@ -11,6 +13,7 @@ import { requirePrograms } from '../harness/require.ts';
 import { closeAllClients, RawClient, unique } from '../harness/wire.ts';
 import { Authority, replaceFile } from './authority.ts';
 
+const main = join(import.meta.dirname, '../../../services/standalone/dist/src/main.js');
 const renewMs = 10_000;
 
 async function secureClient(
@@ -24,6 +27,63 @@ async function secureClient(
   await client.connect({ clientId: unique('c') });
   return { client, name: subject.CN };
 }
+
+void test(
+  'a certificate with a key of another kind is refused at the start',
+  requirePrograms('openssl'),
+  (t) => {
+    const authority = new Authority();
+    t.after(() => authority.remove());
+    const [ec, rsa] = [authority.sign('ec'), authority.sign('rsa', 'rsa')];
+    const cases = [
+      [
+        'standalone',
+        '--mqtt-tls-port',
+        '0',
+        '--mqtt-port',
+        'off',
+        '--tls-cert',
+        ec.cert,
+        '--tls-key',
+        rsa.key,
+      ],
+      [
+        'standalone',
+        '--wss-port',
+        '0',
+        '--mqtt-port',
+        'off',
+        '--tls-cert',
+        rsa.cert,
+        '--tls-key',
+        ec.key,
+      ],
+      ['ds', '--rpc-port', '0', '--rpc-tls-cert', ec.cert, '--rpc-tls-key', rsa.key],
+      [
+        'cs',
+        '--mqtt-port',
+        '0',
+        '--rpc-tls-ca',
+        authority.root.cert,
+        '--rpc-tls-cert',
+        ec.cert,
+        '--rpc-tls-key',
+        rsa.key,
+      ],
+    ];
+    for (const [program = '', ...flags] of cases) {
+      const folder = ['--data-dir', join(authority.folder, unique('data')), '--ops-port', 'off'];
+      const ws = program === 'ds' ? [] : ['--ws-port', 'off'];
+      const { stderr, status } = spawnSync(
+        process.execPath,
+        [main, program, ...flags, ...folder, ...ws, '--log-level', 'silent'],
+        { encoding: 'utf8', timeout: 60_000 },
+      );
+      assert.match(stderr, /^lmqtt: .*the key is not that of the certificate\n$/, program);
+      assert.equal(status, 1);
+    }
+  },
+);
 
 void test('renewed without dropping anyone', requirePrograms('openssl'), async (t) => {
   const authority = new Authority();
@@ -58,15 +118,20 @@ void test('renewed without dropping anyone', requirePrograms('openssl'), async (
 
   // Half of a renewal: the certificate before stays.
   const good = readFileSync(cert);
-  writeFileSync(cert, 'not a certificate');
   const metric = 'lmqtt_transport_events_total{kind="certificates-refused"}';
-  const end = performance.now() + renewMs;
-  while (((await broker.metrics()).get(metric) ?? 0) === 0) {
-    assert.ok(performance.now() < end, 'the refusal is counted');
-    await delay(50);
+  const refused = async (): Promise<number> => (await broker.metrics()).get(metric) ?? 0;
+  const otherKind = authority.sign('other kind', 'rsa');
+  for (const halfWay of ['not a certificate', readFileSync(otherKind.cert)]) {
+    const earlier = await refused();
+    writeFileSync(cert, halfWay);
+    const end = performance.now() + renewMs;
+    while ((await refused()) === earlier) {
+      assert.ok(performance.now() < end, 'the refusal is counted');
+      await delay(50);
+    }
+    assert.match(broker.logs(), /"level":"error"[^\n]*certificates-refused/);
+    assert.equal((await secureClient(port, authority)).name, 'second');
   }
-  assert.match(broker.logs(), /"level":"error"[^\n]*certificates-refused/);
-  assert.equal((await secureClient(port, authority)).name, 'second');
   writeFileSync(cert, good);
   const third = authority.sign('third');
   replaceFile(key, third.key);

@@ -232,6 +232,47 @@ test('a secret is in no message and no table', () => {
   assert.doesNotMatch(dsRefusal('--rpc-tls-ca', folder, '--cluster-secret', secret), /do-not-show/);
 });
 
+test('a secret is read from a file that its setting with _FILE names', () => {
+  const one = file('secret-one', 'first\n');
+  const two = file('secret-two', 'second');
+  assert.equal(read([], { LMQTT_OPS_TOKEN_FILE: one }).opsToken, 'first');
+  assert.equal(read(['--config', file('names-it', `OPS_TOKEN_FILE=${two}\n`)]).opsToken, 'second');
+  const both = read(['--ops-token-file', one], { LMQTT_OPS_TOKEN: 'third' });
+  assert.equal(both.opsToken, 'first');
+  assert.deepEqual(both.notes, []);
+  assert.match(
+    refusal([], { LMQTT_OPS_TOKEN_FILE: one, LMQTT_OPS_TOKEN: 'x' }),
+    /^LMQTT_OPS_TOKEN_FILE and LMQTT_OPS_TOKEN: one of the two$/,
+  );
+  assert.match(refusal(['--ops-token-file', join(folder, 'absent')]), /absent: cannot be read$/);
+  assert.match(refusal(['--tls-key-file', one]), /there is no such setting/);
+  assert.ok(helpText().includes('--ops-token, --ops-token-file FILE'));
+});
+
+test('a secret that is a flag is told with what keeps it from others', () => {
+  const [note, ...more] = read(['--ops-token', 'x']).notes;
+  assert.match(String(note), /^--ops-token: .*LMQTT_OPS_TOKEN or --ops-token-file/);
+  assert.deepEqual(more, []);
+  const cluster = ['--namesrv-addr', 'localhost:9876', '--redis-url'];
+  assert.equal(readDs(...cluster, 'redis://localhost').notes.length, 0);
+  assert.equal(readDs(...cluster, 'redis://:secret@localhost').notes.length, 1);
+});
+
+test('web pages: all, those of this machine where nobody needs a name, those that are listed', () => {
+  assert.equal(read([]).webPages, 'local');
+  assert.equal(read(['--bind', '0.0.0.0', '--allow-anonymous']).webPages, 'any');
+  assert.equal(read(['--hmac-username', 'u', '--hmac-secret-key', 's']).webPages, 'any');
+  assert.equal(readCs().webPages, 'local');
+  assert.equal(readCs('--bind', '0.0.0.0').webPages, 'any');
+  assert.equal(read(['--ws-origins', '*']).webPages, 'any');
+  assert.deepEqual(read(['--ws-origins', 'https://a.example, http://b:81']).webPages, [
+    'https://a.example',
+    'http://b:81',
+  ]);
+  for (const wrong of ['a.example', 'https://a.example/', 'https://a.example/x', 'null'])
+    assert.match(refusal(['--ws-origins', wrong]), /^WS_ORIGINS: .* is no origin/);
+});
+
 test('every row: its default passes its own check, and it is described', () => {
   const settings = defaultSettings();
   for (const row of rows) {

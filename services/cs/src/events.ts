@@ -19,6 +19,12 @@ export interface Who {
 }
 
 /** What happens to connections and their sessions: each event is one counter and one log line. */
+/** What an operator is to see; the rest is `info`. */
+const levels: Partial<Record<TransportEvent['kind'], 'warn' | 'error'>> = {
+  'origin-refused': 'warn',
+  'certificates-refused': 'error',
+};
+
 export class CsEvents implements SessionEvents {
   private readonly log: Logger;
   private readonly metrics: Metrics;
@@ -28,6 +34,7 @@ export class CsEvents implements SessionEvents {
   private readonly transportEvents: Record<TransportEvent['kind'], number> = {
     'accept-failed': 0,
     'handshake-failed': 0,
+    'origin-refused': 0,
     'certificates-read': 0,
     'certificates-refused': 0,
   };
@@ -120,7 +127,7 @@ export class CsEvents implements SessionEvents {
 
   transport(listener: ListenerName, event: TransportEvent): void {
     this.transportEvents[event.kind] += 1;
-    const level = event.kind === 'certificates-refused' ? 'error' : 'info';
+    const level = levels[event.kind] ?? 'info';
     this.log[level]({ listener, ...event }, 'transport');
   }
 

@@ -1,4 +1,5 @@
 import type { Settings } from '@lmqtt/common/settings/row';
+import { tlsTermsOf } from '@lmqtt/common/tls-files';
 import { listenTcp } from './transport/tcp.ts';
 import { listenTls } from './transport/tls.ts';
 import { listenSecureWebSocket, listenWebSocket } from './transport/websocket.ts';
@@ -44,13 +45,16 @@ export async function openListeners(
     // A frame may hold several packets; one that is too large is told so by MQTT (0x95).
     messageBytesMax: settings.maxPacketSize * 2 + (64 << 10),
     handshakeTimeoutMs: settings.connectTimeoutMs,
+    pages: settings.webPages,
   };
   const secure = {
     files: {
-      certificate: settings.tlsCert ?? '',
-      key: settings.tlsKey ?? '',
-      authorities: settings.tlsCa ?? undefined,
+      certificate: settings.tlsCert,
+      key: settings.tlsKey,
+      authorities: settings.tlsCa,
+      revoked: settings.tlsCrl,
     },
+    terms: tlsTermsOf(settings),
     clientCertificates: settings.tlsClientCert,
     handshakeTimeoutMs: settings.connectTimeoutMs,
   };

@@ -36,17 +36,31 @@ export class CertificateAuthority {
   }
 
   /** For 127.0.0.1, and for clients as well. */
-  signed(subject: string): Pair {
+  signed(subject: string, kind: 'ec' | 'rsa' = 'ec'): Pair {
     const pair = this.#pair();
     const request = `${pair.certificate}.csr`;
     const extensions = `${pair.certificate}.ext`;
-    this.#run('req', ...this.#newKey(pair), '-out', request, '-subj', subject);
+    this.#run('req', ...this.#newKey(pair, kind), '-out', request, '-subj', subject);
     writeFileSync(extensions, 'subjectAltName=IP:127.0.0.1\n');
     const { certificate, key } = this.root;
     const signer = ['-CA', certificate, '-CAkey', key, '-set_serial', String(this.#serial)];
     const files = ['-in', request, '-out', pair.certificate, '-extfile', extensions];
     this.#run('x509', '-req', ...signer, '-days', '2', ...files);
     return pair;
+  }
+
+  /** A list that names these; the path of it. */
+  revoked(...pairs: readonly Pair[]): string {
+    const stem = this.#pair().certificate;
+    const config = `${stem}.conf`;
+    const lines = ['[ca]', 'default_ca=it', '[it]', `database=${stem}.index`];
+    writeFileSync(config, [...lines, 'default_md=sha256', 'default_crl_days=2', ''].join('\n'));
+    writeFileSync(`${stem}.index`, '');
+    const { certificate, key } = this.root;
+    const by = ['-config', config, '-keyfile', key, '-cert', certificate];
+    for (const pair of pairs) this.#run('ca', ...by, '-revoke', pair.certificate);
+    this.#run('ca', ...by, '-gencrl', '-out', `${stem}.crl`);
+    return `${stem}.crl`;
   }
 
   remove(): void {
@@ -59,9 +73,10 @@ export class CertificateAuthority {
     return { certificate: `${name}.crt`, key: `${name}.key` };
   }
 
-  #newKey(pair: Pair): string[] {
-    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-    return [...curve, '-keyout', pair.key, '-utf8'];
+  #newKey(pair: Pair, kind: 'ec' | 'rsa' = 'ec'): string[] {
+    const ec = ['ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
+    const algorithm = ['-newkey', ...(kind === 'ec' ? ec : ['rsa:2048']), '-nodes'];
+    return [...algorithm, '-keyout', pair.key, '-utf8'];
   }
 
   #run(...args: string[]): void {

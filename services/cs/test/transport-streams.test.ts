@@ -9,6 +9,8 @@ import { after, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { createWebSocketStream, WebSocket } from 'ws';
+import { defaultSettings } from '@lmqtt/common/settings/read';
+import { tlsTermsOf } from '@lmqtt/common/tls-files';
 import { listenTcp } from '../src/transport/tcp.ts';
 import { listenTls } from '../src/transport/tls.ts';
 import type { ByteStream, Listener, ListenOptions } from '../src/transport/transport.ts';
@@ -30,8 +32,18 @@ interface Transport {
 
 const host = '127.0.0.1';
 const handshakeTimeoutMs = 5000;
-const webSocket = { path: '/mqtt', messageBytesMax: 2 ** 24, handshakeTimeoutMs };
-const secure = { files: server, clientCertificates: 'none', handshakeTimeoutMs } as const;
+const webSocket = {
+  path: '/mqtt',
+  messageBytesMax: 2 ** 24,
+  handshakeTimeoutMs,
+  pages: 'any',
+} as const;
+const secure = {
+  files: server,
+  terms: tlsTermsOf(defaultSettings()),
+  clientCertificates: 'none',
+  handshakeTimeoutMs,
+} as const;
 
 function duplexOf(url: string): Duplex {
   return createWebSocketStream(new WebSocket(url, 'mqtt', { ca }), { allowHalfOpen: false });

@@ -5,7 +5,9 @@ import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect, type TLSSocket } from 'node:tls';
+import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import { defaultSettings } from '@lmqtt/common/settings/read';
+import { type TlsTerms, tlsTermsOf } from '@lmqtt/common/tls-files';
 import type { ClientCertificates } from '../src/transport/certificates.ts';
 import { listenTls } from '../src/transport/tls.ts';
 import type { ByteStream, Listener, TransportEvent } from '../src/transport/transport.ts';
@@ -28,6 +30,7 @@ describe('tls', needsOpenssl, () => {
     files: Pair,
     clientCertificates: ClientCertificates = 'none',
     handshakeTimeoutMs = 5000,
+    { revoked, ...terms }: Partial<TlsTerms> & { readonly revoked?: string } = {},
   ): Promise<Started> {
     const streams: ByteStream[] = [];
     const events: TransportEvent[] = [];
@@ -36,7 +39,8 @@ describe('tls', needsOpenssl, () => {
         host,
         port: 0,
         backlog: 16,
-        files: { ...files, authorities: authority!.root.certificate },
+        files: { ...files, authorities: authority!.root.certificate, revoked },
+        terms: { ...tlsTermsOf(defaultSettings()), ...terms },
         clientCertificates,
         handshakeTimeoutMs,
         report: (event) => events.push(event),
@@ -53,10 +57,15 @@ describe('tls', needsOpenssl, () => {
     return { listener, streams, events };
   }
 
-  function client(t: TestContext, port: number, own?: Pair): TLSSocket {
+  function client(
+    t: TestContext,
+    port: number,
+    own?: Pair,
+    options: ConnectionOptions = {},
+  ): TLSSocket {
     const pair = own && { cert: readFileSync(own.certificate), key: readFileSync(own.key) };
     const ca = readFileSync(authority!.root.certificate);
-    const socket = connect({ host, port, ca, ...pair });
+    const socket = connect({ host, port, ca, ...pair, ...options });
     socket.on('error', () => {});
     t.after(() => socket.destroy());
     return socket;
@@ -114,6 +123,7 @@ describe('tls', needsOpenssl, () => {
     const [first, second, third] = ['one', 'two', 'three'].map((name) =>
       authority!.signed(`/CN=${name}`),
     );
+    const other = authority!.signed('/CN=other kind', 'rsa');
     const files = {
       certificate: join(authority!.folder, 'live.crt'),
       key: join(authority!.folder, 'live.key'),
@@ -144,6 +154,12 @@ describe('tls', needsOpenssl, () => {
     await until(() => events.length > before);
     assert.equal(events.at(-1)?.kind, 'certificates-refused');
     assert.equal(await nameSeen(), 'two');
+    // Keys of different kinds, which OpenSSL takes.
+    copyFileSync(other.certificate, files.certificate);
+    const early = events.length;
+    await until(() => events.length > early);
+    assert.equal(events.at(-1)?.kind, 'certificates-refused');
+    assert.equal(await nameSeen(), 'two');
     install(third!);
     await until(() => events.at(-1)?.kind === 'certificates-read');
     assert.equal(await nameSeen(), 'three');
@@ -162,16 +178,67 @@ describe('tls', needsOpenssl, () => {
       backlog: 1,
       clientCertificates: 'none',
       handshakeTimeoutMs: 1000,
+      terms: tlsTermsOf(defaultSettings()),
     } as const;
     const broken = { certificate: one.certificate, key: other.key };
     await assert.rejects(
       listenTls({ ...options, files: broken }, () => {}),
       /mismatch/,
     );
+    const [ec, rsa] = [one, authority!.signed('/CN=c', 'rsa')];
+    for (const [shown, own] of [
+      [ec, rsa],
+      [rsa, ec],
+    ] as const) {
+      const files = { certificate: shown.certificate, key: own.key };
+      await assert.rejects(
+        listenTls({ ...options, files }, () => {}),
+        /the key is not that of the certificate/,
+      );
+    }
+    await assert.rejects(
+      listenTls({ ...options, files: one, terms: { ...options.terms, ciphers: 'none' } }, () => {}),
+      /TLS_CIPHERS none/,
+    );
     const absent = { certificate: one.certificate, key: '/nonexistent' };
     await assert.rejects(
       listenTls({ ...options, files: absent }, () => {}),
       /ENOENT/,
+    );
+  });
+
+  it('speaks no suite without forward secrecy unless it is told to', async (t) => {
+    const rsa = authority!.signed('/CN=s', 'rsa');
+    const old = { maxVersion: 'TLSv1.2', ciphers: 'AES128-GCM-SHA256' } as const;
+    const { listener } = await start(t, rsa);
+    assert.equal(await isTaken(client(t, listener.address.port, undefined, old)), false);
+    const current = { maxVersion: 'TLSv1.2' } as const;
+    assert.equal(await isTaken(client(t, listener.address.port, undefined, current)), true);
+    const wide = await start(t, rsa, 'none', 5000, { ciphers: 'DEFAULT' });
+    assert.equal(await isTaken(client(t, wide.listener.address.port, undefined, old)), true);
+  });
+
+  it('speaks the oldest version that it is told, and none before', async (t) => {
+    const { listener } = await start(t, authority!.signed('/CN=s'), 'none', 5000, {
+      minVersion: 'TLSv1.3',
+    });
+    const { port } = listener.address;
+    assert.equal(await isTaken(client(t, port, undefined, { maxVersion: 'TLSv1.2' })), false);
+    assert.equal(await isTaken(client(t, port)), true);
+  });
+
+  it('takes no revoked certificate', async (t) => {
+    const [good, bad] = [authority!.signed('/CN=good'), authority!.signed('/CN=bad')];
+    const revoked = authority!.revoked(bad);
+    for (const kind of ['required', 'optional'] as const) {
+      const server = authority!.signed('/CN=s');
+      const { listener } = await start(t, server, kind, 5000, { revoked });
+      assert.equal(await isTaken(client(t, listener.address.port, good)), true, kind);
+      assert.equal(await isTaken(client(t, listener.address.port, bad)), false, kind);
+    }
+    await assert.rejects(
+      start(t, good, 'required', 5000, { revoked: good.certificate }),
+      /no revocation list/,
     );
   });
 

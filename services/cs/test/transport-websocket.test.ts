@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { WebPages } from '@lmqtt/common/settings/row';
 import { WebSocket } from 'ws';
 import type { ByteStream, TransportEvent } from '../src/transport/transport.ts';
 import { listenWebSocket } from '../src/transport/websocket.ts';
@@ -18,7 +19,11 @@ interface Started {
   readonly events: TransportEvent[];
 }
 
-async function start(t: TestContext, handshakeTimeoutMs = 5000): Promise<Started> {
+async function start(
+  t: TestContext,
+  handshakeTimeoutMs = 5000,
+  pages: WebPages = 'any',
+): Promise<Started> {
   const started = {
     streams: [] as ByteStream[],
     chunks: [] as Buffer[],
@@ -33,6 +38,7 @@ async function start(t: TestContext, handshakeTimeoutMs = 5000): Promise<Started
       path: '/mqtt',
       messageBytesMax: 1000,
       handshakeTimeoutMs,
+      pages,
       report: (event) => started.events.push(event),
     },
     (stream) => {
@@ -69,6 +75,50 @@ async function until(holds: () => boolean): Promise<void> {
 }
 
 describe('websocket', () => {
+  it('is opened for pages of the origins that may, and for who is no page', async (t) => {
+    const outcome = (port: number, origin: string | undefined): Promise<string> =>
+      new Promise((resolve) => {
+        const given = origin === undefined ? {} : { headers: { origin } };
+        const socket = new WebSocket(`ws://${host}:${port}/mqtt`, 'mqtt', given);
+        t.after(() => socket.terminate());
+        socket.on('open', () => resolve('open'));
+        socket.on('error', ({ message }) => resolve(message));
+      });
+    const here = [
+      'http://localhost:3000',
+      'https://localhost',
+      'http://127.0.0.1:8080',
+      'http://[::1]:8080',
+      'http://app.localhost',
+    ];
+    const foreign = [
+      'https://example.com',
+      'http://127.example.com',
+      'http://127.0.0.1.example.com',
+      'http://localhost.example.com',
+      'http://192.168.1.5',
+      'null',
+      'file://',
+      'nonsense',
+      '',
+    ];
+    const cases: [WebPages, readonly (string | undefined)[], readonly string[]][] = [
+      ['local', [undefined, ...here], foreign],
+      [['https://example.com'], [undefined, 'https://example.com'], [...here, ...foreign.slice(1)]],
+      ['any', [undefined, ...here, ...foreign], []],
+    ];
+    for (const [pages, taken, refused] of cases) {
+      const { port, events } = await start(t, 5000, pages);
+      for (const origin of taken) assert.equal(await outcome(port, origin), 'open', origin);
+      assert.equal(events.length, 0);
+      for (const origin of refused) assert.match(await outcome(port, origin), /403/, origin);
+      assert.deepEqual(
+        events,
+        refused.map((origin) => ({ kind: 'origin-refused', address: host, origin })),
+      );
+    }
+  });
+
   it('[MQTT-6.0.0-4] chooses the sub-protocol', async (t) => {
     const { port } = await start(t);
     const offers: [string | string[], string][] = [

@@ -127,6 +127,19 @@ void describe('the RPC port with TLS', { skip: hasOpenssl ? false : 'no openssl'
     peer.cut();
   });
 
+  void test('a certificate with the key of another is refused at the start', async () => {
+    const [one, other] = [certificate(authority), certificate(authority)];
+    const rsa = { certificate: join(folder, 'rsa.crt'), key: join(folder, 'rsa.key') };
+    const made = ['-newkey', 'rsa:2048', '-nodes', '-keyout', rsa.key, '-out', rsa.certificate];
+    openssl('req', '-x509', '-subj', '/CN=rsa', ...made);
+    for (const { key } of [other, rsa]) {
+      await assert.rejects(
+        startRpcDs({ 'rpc-tls-cert': one.certificate, 'rpc-tls-key': key }),
+        /mismatch|the key is not that of the certificate/,
+      );
+    }
+  });
+
   void test('certificates are read again when their files change', async () => {
     const node = certificate(authority);
     const broker = await startRpcDs({

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Logs } from '@lmqtt/common/log';
 import type { Settings } from '@lmqtt/common/settings/row';
+import { readTlsFilesNow } from '@lmqtt/common/tls-files';
 import { version } from '@lmqtt/common/version';
 import { Counters } from '@lmqtt/cs/counters';
 import { ClusterLinkServer } from '@lmqtt/cs/link/cluster-link';
@@ -32,6 +33,7 @@ export function startCsProcess(
 ): Promise<RunningProgram> {
   return startProgram(settings, stopping, async (program) => {
     const { clock, logs, metrics, lifecycle, stopping, startedAtMs, fail } = program;
+    checkLinkFiles(settings);
     const counters = new Counters();
     let cs: CsService | undefined;
     const directory = directoryOf(settings, logs);
@@ -85,6 +87,11 @@ export function startCsProcess(
     lifecycle.onStop('cs', () => running.stop());
     return { ...running.ports, ...ops };
   });
+}
+
+/** Throws where certificate and key of the link do not belong together: no stream would ever come about. */
+function checkLinkFiles({ rpcTlsCert, rpcTlsKey, rpcTlsCa }: Settings): void {
+  readTlsFilesNow({ certificate: rpcTlsCert, key: rpcTlsKey, authorities: rpcTlsCa });
 }
 
 /** Where the ds nodes of a cluster are is in Redis; otherwise the settings say it. */

@@ -23,7 +23,9 @@ Commands:
 const settingsHelp = `Settings, each as a flag (--mqtt-port 2883), in the environment (LMQTT_MQTT_PORT=2883) or in a file
 of key=value lines (MQTT_PORT=2883) named by --config FILE, which may be given several times. Flags
 count more than the environment, the environment more than files. One file may serve both ds and cs:
-each reads what it needs.
+each reads what it needs. Secrets have a second form that names a file with the secret in it
+(--ops-token-file, LMQTT_OPS_TOKEN_FILE): the flags of a process can be read by every user of its
+machine, files and the environment cannot.
 `;
 
 const programs: readonly string[] = ['standalone', 'ds', 'cs'] satisfies readonly ProgramName[];

@@ -1,7 +1,7 @@
 // What ioredis is told, for each form of Redis: nothing is sent a second time, nothing waits inside.
-import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import { Cluster, type CommonRedisOptions, Redis } from 'ioredis';
+import { readTlsFilesNow } from '../tls-files.ts';
 import { parseRedisUrl, type RedisAddress } from './address.ts';
 
 export interface RedisOptions {
@@ -90,11 +90,11 @@ function openCluster(
 }
 
 function tlsOptions(options: RedisOptions, address: RedisAddress): ConnectionOptions {
-  const read = (path: string | null | undefined): Buffer | undefined =>
-    path === null || path === undefined ? undefined : readFileSync(path);
-  const ca = read(options.tlsCa);
-  const cert = read(options.tlsCert);
-  const key = read(options.tlsKey);
+  const { ca, cert, key } = readTlsFilesNow({
+    certificate: options.tlsCert ?? null,
+    key: options.tlsKey ?? null,
+    authorities: options.tlsCa,
+  });
   const host = address.hosts[0]!.host;
   const named = address.kind === 'single' && !/^[\d.]+$|:/.test(host);
   return {

@@ -40,7 +40,8 @@ export function helpText(program: ProgramName = 'standalone'): string {
     .map((row) => {
       const flag = `--${row.name.toLowerCase().replaceAll('_', '-')}`;
       const notes = [defaultOf(row) && `default ${defaultOf(row)}`, rangeOf(row)].filter(Boolean);
-      const head = `  ${flag}${notes.length > 0 ? `  [${notes.join('; ')}]` : ''}`;
+      const file = row.kind === 'secret' ? `, ${flag}-file FILE` : '';
+      const head = `  ${flag}${file}${notes.length > 0 ? `  [${notes.join('; ')}]` : ''}`;
       const limit = row.limit === undefined ? '' : `. Past it: ${row.limit}`;
       return `${head}\n${wrap(row.about + limit, 90, '      ')}`;
     })
@@ -57,8 +58,9 @@ export function settingsMarkdown(): string {
     '| --- | --- | --- | --- | --- |',
   ];
   for (const row of rows) {
+    const file = row.kind === 'secret' ? `, ${code(`${row.name}_FILE`)}` : '';
     const cells = [row.roles.join(', '), code(defaultOf(row)), rangeOf(row), row.about].map(cell);
-    lines.push(`| ${[code(row.name), ...cells].join(' | ')} |`);
+    lines.push(`| ${[code(row.name) + file, ...cells].join(' | ')} |`);
   }
   lines.push('', '| Limit | What a client sees past it |', '| --- | --- |');
   for (const limit of limits) lines.push(`| ${code(limit.name)} | ${cell(limit.refusal)} |`);

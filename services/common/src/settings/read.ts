@@ -45,7 +45,9 @@ export interface Sources {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-const rowByName: ReadonlyMap<string, Row> = new Map(rows.map((row) => [row.name, row]));
+const rowByName: ReadonlyMap<string, Row & { readonly name: SettingName }> = new Map(
+  rows.map((row) => [row.name, row]),
+);
 
 const flagOf = (name: string): string => `--${name.toLowerCase().replaceAll('_', '-')}`;
 
@@ -75,6 +77,37 @@ function refuseFlagsOfNpm(environment: Sources['environment']): void {
   }
 }
 
+/** Ends the name of a setting that says which file a secret is in. */
+const fileSuffix = '_FILE';
+
+/** The secret that is in such a file; undefined where the name is not of one. */
+function secretOf(name: string): SettingName | undefined {
+  const secret = name.endsWith(fileSuffix) ? name.slice(0, -fileSuffix.length) : '';
+  const row = rowByName.has(name) ? undefined : rowByName.get(secret);
+  return row?.kind === 'secret' ? row.name : undefined;
+}
+
+function secretIn({ text: path, source }: Given): Given {
+  try {
+    return { text: readFileSync(path, 'utf8').replace(/\r?\n$/, ''), source };
+  } catch (error) {
+    throw new SettingsError(`${source} ${path}: cannot be read`, { cause: error });
+  }
+}
+
+/** Within one source a secret and the file of it exclude each other. */
+function setSecrets(found: GivenByName, given: GivenByName): void {
+  for (const [name, value] of found) {
+    const secret = secretOf(name);
+    if (secret === undefined) given.set(name, value);
+    else if (!found.has(secret)) given.set(secret, secretIn(value));
+    else
+      throw new SettingsError(`${value.source} and ${found.get(secret)?.source}: one of the two`);
+  }
+}
+
+const isKnown = (name: string): boolean => rowByName.has(name) || secretOf(name) !== undefined;
+
 function readFile(path: string, given: GivenByName, notes: string[]): void {
   let text: string;
   try {
@@ -102,7 +135,7 @@ function readFile(path: string, given: GivenByName, notes: string[]): void {
       continue;
     }
     const name = theirs?.setting ?? canonicalName(key);
-    if (!rowByName.has(name)) unknownName(source, name, (meant) => meant);
+    if (!isKnown(name)) unknownName(source, name, (meant) => meant);
     given.set(name, value);
   }
   // Java nodes have a port for it, and no certificate, whether or not TLS is on.
@@ -119,7 +152,7 @@ function readEnvironment(environment: Sources['environment'], given: GivenByName
     if (text === undefined || !variable.startsWith(environmentPrefix)) continue;
     if (variable.startsWith(testPrefix) || serverVariables.has(variable)) continue;
     const name = variable.slice(environmentPrefix.length);
-    if (!rowByName.has(name)) {
+    if (!isKnown(name)) {
       unknownName(variable, name, (meant) => environmentPrefix + meant);
     }
     given.set(name, { text, source: variable });
@@ -139,7 +172,7 @@ function readFlags(args: readonly string[]): Flags {
     const flag = equals === -1 ? arg : arg.slice(0, equals);
     const name = /^--[a-z]/.test(flag) ? canonicalName(flag.slice(2)) : '';
     const row = rowByName.get(name);
-    if (row === undefined && flag !== '--config') unknownName(flag, name, flagOf);
+    if (!isKnown(name) && flag !== '--config') unknownName(flag, name, flagOf);
     let text = equals === -1 ? undefined : arg.slice(equals + 1);
     if (text === undefined) {
       const next = args[index + 1];
@@ -152,7 +185,7 @@ function readFlags(args: readonly string[]): Flags {
         index += 1;
       }
     }
-    if (row === undefined) flags.files.push(text);
+    if (flag === '--config') flags.files.push(text);
     else flags.given.set(name, { text, source: flag });
   }
   return flags;
@@ -186,9 +219,24 @@ export function readSettings(
   const flags = readFlags(args);
   const given: GivenByName = new Map();
   const notes: string[] = [];
-  for (const file of flags.files) readFile(file, given, notes);
-  readEnvironment(environment, given);
-  for (const [name, value] of flags.given) given.set(name, value);
+  for (const file of flags.files) {
+    const found: GivenByName = new Map();
+    readFile(file, found, notes);
+    setSecrets(found, given);
+  }
+  const found: GivenByName = new Map();
+  readEnvironment(environment, found);
+  setSecrets(found, given);
+  setSecrets(flags.given, given);
+  for (const [name, { text, source }] of flags.given) {
+    if (rowByName.get(name)?.kind !== 'secret') continue;
+    // An address of Redis without user and password is no secret.
+    if (name === 'REDIS_URL' && !text.includes('@')) continue;
+    notes.push(
+      `${source}: every user of this machine can read the flags of a process; ` +
+        `${environmentPrefix}${name} or ${source}-file keeps it from them`,
+    );
+  }
   return build(given, program, notes);
 }
 

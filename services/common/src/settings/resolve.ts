@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 
 import { isLoopback } from '../loopback.ts';
 import { SettingsError } from './parse.ts';
-import type { AnonymousClients, ProgramName, RawSettings, Settings } from './row.ts';
+import type { AnonymousClients, ProgramName, RawSettings, Settings, WebPages } from './row.ts';
 
 /** Throws `SettingsError`. What only another program reads is not looked at. */
 export function resolveSettings(
@@ -16,11 +16,14 @@ export function resolveSettings(
   if (program !== 'standalone') checkLink(raw, program);
   if (program === 'ds') checkCluster(raw);
   if (raw.nodeId?.includes('@') === true) throw new SettingsError('NODE_ID cannot have an @');
+  const allowAnonymous = resolveAnonymous(raw, program);
+  const isOpen = program === 'cs' || allowAnonymous !== false;
   return {
     ...raw,
     notes,
     nodeId: raw.nodeId ?? nodeIdOf(raw, program),
-    allowAnonymous: resolveAnonymous(raw, program),
+    allowAnonymous,
+    webPages: resolveWebPages(raw.wsOrigins, isOpen && isLoopback(raw.bind)),
   };
 }
 
@@ -30,6 +33,9 @@ function checkListeners(raw: RawSettings): void {
   }
   if (raw.tlsClientCert !== 'none' && raw.tlsCa === null) {
     throw new SettingsError(`TLS_CLIENT_CERT ${raw.tlsClientCert} needs TLS_CA`);
+  }
+  if (raw.tlsCrl !== null && raw.tlsClientCert === 'none') {
+    throw new SettingsError('TLS_CRL needs TLS_CLIENT_CERT required or optional, and TLS_CA');
   }
   if (!raw.wsPath.startsWith('/')) throw new SettingsError('WS_PATH must begin with /');
 }
@@ -51,6 +57,9 @@ function checkLink(raw: RawSettings, program: 'cs' | 'ds'): void {
     return;
   }
   if (raw.rpcPort === null) throw new SettingsError('RPC_PORT cannot be off: cs nodes come there');
+  if (raw.rpcTlsCrl !== null && raw.rpcTlsCa === null) {
+    throw new SettingsError('RPC_TLS_CRL needs RPC_TLS_CA');
+  }
   if (raw.rpcTlsCa !== null && raw.rpcTlsCert === null) {
     throw new SettingsError('RPC_TLS_CA needs RPC_TLS_CERT and RPC_TLS_KEY');
   }
@@ -83,6 +92,23 @@ function nodeIdOf(raw: RawSettings, program: ProgramName): string {
   if (program === 'cs' || (program === 'ds' && raw.redisUrl !== null))
     return `${program}-${randomBytes(4).toString('hex')}`;
   return program;
+}
+
+/** A page that anybody wrote runs on this machine as well; where a client needs no name, it would be let in. */
+function resolveWebPages(origins: string | null, isOpenHere: boolean): WebPages {
+  if (origins === null) return isOpenHere ? 'local' : 'any';
+  const listed = origins.split(',').map((each) => each.trim());
+  if (listed.includes('*')) return 'any';
+  for (const each of listed) {
+    const origin = URL.canParse(each) ? new URL(each) : undefined;
+    if (origin !== undefined && origin.host !== '' && each === `${origin.protocol}//${origin.host}`)
+      continue;
+    throw new SettingsError(
+      `WS_ORIGINS: "${each}" is no origin: it is written as https://app.example.com, with a port ` +
+        'where it is not the usual one, and nothing behind it',
+    );
+  }
+  return listed;
 }
 
 /** Closed unless somebody said otherwise, or nobody but this machine can come. */

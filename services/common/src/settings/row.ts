@@ -70,6 +70,7 @@ export type RawSettings = {
 /** Everything that a broker is told from outside; numbers in the unit that the name ends with. */
 export type Settings = Omit<RawSettings, 'allowAnonymous' | 'nodeId'> & {
   readonly allowAnonymous: AnonymousClients;
+  readonly webPages: WebPages;
   readonly nodeId: string;
   /** A line for the log for each key of a file that is accepted and not used. */
   readonly notes: readonly string[];
@@ -77,6 +78,9 @@ export type Settings = Omit<RawSettings, 'allowAnonymous' | 'nodeId'> & {
 
 /** Who is let in without a user name; `loopback`: whoever connects from the machine of its cs. */
 export type AnonymousClients = boolean | 'loopback';
+
+/** Web pages that may open a WebSocket: all, those of this machine, or those of these origins. */
+export type WebPages = 'any' | 'local' | readonly string[];
 
 export const rows: readonly (Row & { readonly name: SettingName })[] = Object.entries<Row>(
   table,

@@ -23,6 +23,13 @@ export const table = {
     roles: ['cs'],
     about: 'Path of the WebSocket listeners',
   },
+  WS_ORIGINS: {
+    kind: 'text',
+    default: null,
+    roles: ['cs'],
+    about:
+      'Origins of web pages that may open a WebSocket, with commas between (https://app.example.com), or *; others get 403. Unset: every page, but on a loopback BIND without authentication (of a cs: on any loopback BIND) only pages of this machine',
+  },
   OPS_BIND: {
     kind: 'address',
     default: '127.0.0.1',
@@ -118,6 +125,27 @@ export const table = {
     default: null,
     roles: ['cs'],
     about: 'Authorities that client certificates are checked against, PEM',
+  },
+  TLS_CRL: {
+    kind: 'file',
+    default: null,
+    roles: ['cs'],
+    about:
+      'Revoked client certificates, PEM: a list (CRL) of each authority of TLS_CA; read again when it changes',
+  },
+  TLS_MIN_VERSION: {
+    kind: 'choice',
+    choices: ['1.2', '1.3'],
+    default: '1.2',
+    roles: ['cs', 'ds'],
+    about: 'Oldest version of TLS that is spoken, with clients and on the RPC port',
+  },
+  TLS_CIPHERS: {
+    kind: 'text',
+    default: null,
+    roles: ['cs', 'ds'],
+    about:
+      'Cipher suites in the form of OpenSSL; unset: those with forward secrecy. DEFAULT brings those without, for old clients',
   },
   TLS_CLIENT_CERT: {
     kind: 'choice',
@@ -471,6 +499,12 @@ export const table = {
     default: null,
     roles: ['cs', 'ds'],
     about: 'Authorities that the other end of the link is checked against, PEM: mutual TLS',
+  },
+  RPC_TLS_CRL: {
+    kind: 'file',
+    default: null,
+    roles: ['ds'],
+    about: 'Revoked certificates of cs nodes, PEM: a list (CRL) of each authority of RPC_TLS_CA',
   },
   LEASE_MS: {
     kind: 'milliseconds',

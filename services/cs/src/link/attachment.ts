@@ -8,10 +8,11 @@ import type { WireReader } from '@lmqtt/proto/wire/wire-reader';
 import { sameAddress } from './directory.ts';
 import type { Directory, DsAddress } from './directory.ts';
 import { DsStream } from './ds-stream.ts';
-import type { StreamEnd, StreamTls } from './ds-stream.ts';
+import type { StreamEnd } from './ds-stream.ts';
 import { Lease } from './lease.ts';
 import type { LinkEvents } from './link-events.ts';
 import { Renewal } from './renewal.ts';
+import type { StreamTls } from './stream-credentials.ts';
 import { WallOffset } from './wall-offset.ts';
 
 /** A black hole is noticed after so long. */

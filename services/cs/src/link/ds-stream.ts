@@ -1,17 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
-import { type ChannelCredentials, Client, credentials, Metadata, status } from '@grpc/grpc-js';
+import { Client, Metadata, status } from '@grpc/grpc-js';
 import type { ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
 import { exchangeMethod } from '@lmqtt/proto/dispatch';
 import { addressText } from './directory.ts';
 import type { DsAddress } from './directory.ts';
-
-/** Files of PEM; with one of them the stream is TLS, with key and certificate mutual. */
-export interface StreamTls {
-  readonly certificate: string | null;
-  readonly key: string | null;
-  readonly authorities: string | null;
-}
+import { credentialsOf, type StreamTls } from './stream-credentials.ts';
 
 export interface DsStreamOptions {
   readonly address: DsAddress;
@@ -126,13 +119,6 @@ function targetOf(address: DsAddress): string {
   const { host } = address;
   const scheme = isIPv4(host) ? 'ipv4' : isIPv6(host) ? 'ipv6' : 'dns';
   return `${scheme}:${addressText(address)}`;
-}
-
-/** Read for each stream, so that a new certificate is in force with the next one. */
-function credentialsOf({ certificate, key, authorities }: StreamTls): ChannelCredentials {
-  if (certificate === null && authorities === null) return credentials.createInsecure();
-  const read = (path: string | null) => (path === null ? null : readFileSync(path));
-  return credentials.createSsl(read(authorities), read(key), read(certificate));
 }
 
 function endOf({ code, details }: StatusObject): StreamEnd {

@@ -2,23 +2,16 @@
 // files that do not fit together are reported and those before stay, and the next change is tried again. Connections that
 // are up keep what they have.
 
-import { readFile } from 'node:fs/promises';
-import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import type { SecureContextOptions } from 'node:tls';
+import { readTlsFiles, type TlsFiles, tlsPaths, type TlsTerms } from '@lmqtt/common/tls-files';
 import { WatchedFiles, type WatchOptions } from '@lmqtt/common/watched-files';
 import type { TransportEvent } from './transport.ts';
-
-export interface CertificateFiles {
-  /** PEM: the chain, the server's own certificate first. */
-  readonly certificate: string;
-  readonly key: string;
-  /** PEM: who may have signed the certificates of clients. */
-  readonly authorities?: string | undefined;
-}
 
 export type ClientCertificates = 'none' | 'optional' | 'required';
 
 export class Certificates {
-  readonly #files: CertificateFiles;
+  readonly #files: TlsFiles;
+  readonly #terms: TlsTerms;
   readonly #report: (event: TransportEvent) => void;
   readonly #apply: (context: SecureContextOptions) => void;
   #watched: WatchedFiles | undefined = undefined;
@@ -30,22 +23,20 @@ export class Certificates {
    * read or do not fit together.
    */
   static async open(
-    files: CertificateFiles,
+    files: TlsFiles,
+    terms: TlsTerms,
     apply: (context: SecureContextOptions) => void,
     report: (event: TransportEvent) => void,
     watching: WatchOptions = {},
   ): Promise<{ certificates: Certificates; first: SecureContextOptions }> {
-    const certificates = new Certificates(files, apply, report);
-    const paths = [files.certificate, files.key, files.authorities].filter(
-      (path) => path !== undefined,
-    );
+    const certificates = new Certificates(files, terms, apply, report);
     certificates.#watched = await WatchedFiles.open(
-      paths,
+      tlsPaths(files),
       () => void certificates.#reload(),
       watching,
     );
     try {
-      return { certificates, first: await certificates.#read() };
+      return { certificates, first: await readTlsFiles(files, terms) };
     } catch (error) {
       certificates.close();
       throw error;
@@ -53,33 +44,19 @@ export class Certificates {
   }
 
   private constructor(
-    files: CertificateFiles,
+    files: TlsFiles,
+    terms: TlsTerms,
     apply: (context: SecureContextOptions) => void,
     report: (event: TransportEvent) => void,
   ) {
     this.#files = files;
+    this.#terms = terms;
     this.#apply = apply;
     this.#report = report;
   }
 
   close(): void {
     this.#watched?.close();
-  }
-
-  async #read(): Promise<SecureContextOptions> {
-    const { certificate, key, authorities } = this.#files;
-    const context: SecureContextOptions = {
-      cert: await readFile(certificate),
-      key: await readFile(key),
-      ...(authorities === undefined ? {} : { ca: await readFile(authorities) }),
-      minVersion: 'TLSv1.2',
-    };
-    try {
-      createSecureContext(context);
-    } catch (error) {
-      throw new Error(`${certificate}, ${key}: ${messageOf(error)}`, { cause: error });
-    }
-    return context;
   }
 
   async #reload(): Promise<void> {
@@ -89,7 +66,7 @@ export class Certificates {
     while (this.#changed) {
       this.#changed = false;
       try {
-        this.#apply(await this.#read());
+        this.#apply(await readTlsFiles(this.#files, this.#terms));
         this.#report({ kind: 'certificates-read' });
       } catch (error) {
         this.#report({ kind: 'certificates-refused', reason: messageOf(error) });

@@ -3,11 +3,13 @@
 
 import type { Socket } from 'node:net';
 import type { SecureContextOptions, Server, TlsOptions, TLSSocket } from 'node:tls';
-import { Certificates, type CertificateFiles, type ClientCertificates } from './certificates.ts';
+import type { TlsFiles, TlsTerms } from '@lmqtt/common/tls-files';
+import { Certificates, type ClientCertificates } from './certificates.ts';
 import type { ListenOptions, StreamPeer } from './transport.ts';
 
 export interface SecureListenOptions extends ListenOptions {
-  readonly files: CertificateFiles;
+  readonly files: TlsFiles;
+  readonly terms: TlsTerms;
   readonly clientCertificates: ClientCertificates;
   /** From accepting a socket to the end of its handshake. */
   readonly handshakeTimeoutMs: number;
@@ -25,7 +27,12 @@ export async function withCertificates<S extends Server>(
     if (server === undefined) early = context;
     else server.setSecureContext(context);
   };
-  const { certificates, first } = await Certificates.open(options.files, apply, report);
+  const { certificates, first } = await Certificates.open(
+    options.files,
+    options.terms,
+    apply,
+    report,
+  );
   server = make({
     ...(early ?? first),
     handshakeTimeout: options.handshakeTimeoutMs,

@@ -46,6 +46,8 @@ export type TransportEvent =
   | { readonly kind: 'accept-failed'; readonly reason: string }
   /** TLS or WebSocket: the client is gone or was sent away. */
   | { readonly kind: 'handshake-failed'; readonly address: string; readonly reason: string }
+  /** A web page of an origin that WS_ORIGINS does not have. */
+  | { readonly kind: 'origin-refused'; readonly address: string; readonly origin: string }
   | { readonly kind: 'certificates-read' }
   /** The files are broken; those read before stay in use. */
   | { readonly kind: 'certificates-refused'; readonly reason: string };

@@ -7,10 +7,12 @@ import { createServer as createSecureServer } from 'node:https';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
+import type { WebPages } from '@lmqtt/common/settings/row';
 import { WebSocketServer } from 'ws';
 import { listening, socketOptions } from './listening.ts';
 import { peerOf, withCertificates, type SecureListenOptions } from './secure-server.ts';
 import type { ByteStream, Listener, ListenOptions, StreamPeer } from './transport.ts';
+import { mayOpen } from './web-origins.ts';
 import { WebSocketStream } from './websocket-stream.ts';
 
 export interface WebSocketOptions {
@@ -20,11 +22,15 @@ export interface WebSocketOptions {
   readonly messageBytesMax: number;
   /** From accepting a socket to the end of its upgrade. */
   readonly handshakeTimeoutMs: number;
+  readonly pages: WebPages;
 }
 
 /** The registered one first, then what clients of 3.1 and 3.1.1 offer. */
 const subProtocols = ['mqtt', 'mqttv3.1', 'mqttv3.1.1'];
 const httpCheckMs = 1000;
+const foreignPage = '403 Forbidden';
+/** Characters of a stranger's text that go to the log. */
+const shownMax = 200;
 
 /** Rejects with the error of the socket (`EADDRINUSE`). */
 export function listenWebSocket(
@@ -78,10 +84,13 @@ function serve(
   });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const peer = socket instanceof Socket ? peerOn(socket) : undefined;
-    const refused = peer === undefined ? '403 Forbidden' : refusal(request, options.path);
+    const refused = peer === undefined ? '403 Forbidden' : refusal(request, options);
     if (peer === undefined || refused !== undefined) {
       const address = peer?.address ?? '';
-      options.report?.({ kind: 'handshake-failed', address, reason: String(refused) });
+      const { origin } = request.headers;
+      if (refused === foreignPage && origin !== undefined)
+        options.report?.({ kind: 'origin-refused', address, origin: origin.slice(0, shownMax) });
+      else options.report?.({ kind: 'handshake-failed', address, reason: String(refused) });
       refuse(socket, String(refused));
       return;
     }
@@ -103,9 +112,11 @@ function peerOn(socket: Socket): StreamPeer | undefined {
 }
 
 /** The status to refuse with. */
-function refusal(request: IncomingMessage, path: string): string | undefined {
+function refusal(request: IncomingMessage, options: WebSocketOptions): string | undefined {
+  const { path, pages } = options;
   const [asked] = (request.url ?? '').split('?', 1);
   if (asked !== path) return '404 Not Found';
+  if (!mayOpen(pages, request.headers.origin)) return foreignPage;
   // [MQTT-6.0.0-3] a client has to offer the sub-protocol
   const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',');
   const known = offered.some((name) => subProtocols.includes(name.trim()));

@@ -1,9 +1,12 @@
-import { readFile } from 'node:fs/promises';
-import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import type { SecureContextOptions } from 'node:tls';
 import type { Settings } from '@lmqtt/common/settings/row';
+import { readTlsFiles, type TlsFiles, tlsPaths, tlsTermsOf } from '@lmqtt/common/tls-files';
 import { WatchedFiles } from '@lmqtt/common/watched-files';
 
-export type CertificateSettings = Pick<Settings, 'rpcTlsCert' | 'rpcTlsKey' | 'rpcTlsCa'>;
+export type CertificateSettings = Pick<
+  Settings,
+  'rpcTlsCert' | 'rpcTlsKey' | 'rpcTlsCa' | 'rpcTlsCrl' | 'tlsMinVersion' | 'tlsCiphers'
+>;
 
 /** What became of files that have changed. */
 export interface CertificateTaker {
@@ -27,12 +30,18 @@ export class RpcCertificates {
 
   /** Undefined: the port is without TLS. Rejects where they cannot be used. */
   async open(taker: CertificateTaker): Promise<SecureContextOptions | undefined> {
-    const { rpcTlsCert, rpcTlsKey, rpcTlsCa } = this.#settings;
-    const paths = [rpcTlsCert, rpcTlsKey, rpcTlsCa].filter((path) => path !== null);
+    const { rpcTlsCert, rpcTlsKey, rpcTlsCa, rpcTlsCrl } = this.#settings;
     if (rpcTlsCert === null || rpcTlsKey === null) return undefined;
-    const first = await this.#read(rpcTlsCert, rpcTlsKey);
-    this.#watched = await WatchedFiles.open(paths, () => {
-      this.#read(rpcTlsCert, rpcTlsKey).then(
+    const terms = tlsTermsOf(this.#settings);
+    const files: TlsFiles = {
+      certificate: rpcTlsCert,
+      key: rpcTlsKey,
+      authorities: rpcTlsCa,
+      revoked: rpcTlsCrl,
+    };
+    const first = await readTlsFiles(files, terms);
+    this.#watched = await WatchedFiles.open(tlsPaths(files), () => {
+      readTlsFiles(files, terms).then(
         (context) => taker.read(context),
         (error: unknown) => taker.refused(error),
       );
@@ -42,22 +51,5 @@ export class RpcCertificates {
 
   close(): void {
     this.#watched?.close();
-  }
-
-  async #read(certificate: string, key: string): Promise<SecureContextOptions> {
-    const authorities = this.#settings.rpcTlsCa;
-    const context: SecureContextOptions = {
-      cert: await readFile(certificate),
-      key: await readFile(key),
-      ...(authorities === null ? {} : { ca: await readFile(authorities) }),
-      minVersion: 'TLSv1.2',
-    };
-    try {
-      createSecureContext(context);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new Error(`${certificate}, ${key}: ${reason}`, { cause: error });
-    }
-    return context;
   }
 }
