@@ -419,4 +419,9 @@ export interface RetainedAnswer {
   readonly messages: Message[];
   /** Pass as `after` for the next page; undefined: that was all. */
   readonly next: string | undefined;
+  /**
+   * Where the subscription's queue ended after the page was read: a version of the page that was
+   * stored in the queue lies below.
+   */
+  readonly ends: readonly PartitionOffset[];
 }

@@ -109,7 +109,9 @@ test('absent and empty are not the same', () => {
 test('a message of a call lies as in a PUBLISH, a will in bytes of its own', () => {
   const message = messageOf({ topic: 'tö', qos: 1, retain: true, payload: Buffer.from('pay') });
   const { answer } = calls.readRetained;
-  const [read] = answer.decode(answer.encode({ messages: [message], next: undefined })).messages;
+  const [read] = answer.decode(
+    answer.encode({ messages: [message], next: undefined, ends: [] }),
+  ).messages;
   assert.ok(read !== undefined);
   const body = read.buffer.subarray(read.topicStart, read.payloadEnd);
   assert.equal(body.toString('hex'), `0003${Buffer.from('tö').toString('hex')}0000706179`);

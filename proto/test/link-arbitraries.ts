@@ -16,6 +16,7 @@ import type {
   Position,
   PresentedSession,
   ReauthenticateAnswer,
+  RetainedAnswer,
   RetainedRequest,
   SessionState,
   SubscribeAnswer,
@@ -292,8 +293,11 @@ export const retainedRequest: fc.Arbitrary<RetainedRequest> = fc.record({
   version: orAbsent(fc.record({ topic: text, orderKey })),
 });
 
-export const retainedAnswer: fc.Arbitrary<{ messages: Message[]; next: string | undefined }> =
-  fc.record({ messages: fc.array(message, { maxLength: 10 }), next: orAbsent(text) });
+export const retainedAnswer: fc.Arbitrary<RetainedAnswer> = fc.record({
+  messages: fc.array(message, { maxLength: 10 }),
+  next: orAbsent(text),
+  ends: fc.array(fc.record({ partition: u32, offset: u53 }), { maxLength: 4 }),
+});
 
 export const presentedSession: fc.Arbitrary<PresentedSession> = fc.record({
   session,

@@ -1,6 +1,6 @@
 import { sessionHandle } from '@lmqtt/common/ids';
 import type { OrderKey } from '@lmqtt/common/message';
-import type { RetainedAnswer, RetainedRequest } from '../link.ts';
+import type { PartitionOffset, RetainedAnswer, RetainedRequest } from '../link.ts';
 import { required } from './codec.ts';
 import type { Shape } from './codec.ts';
 import { messageOfPlain, orderKeyOf, plainMessage } from './message.ts';
@@ -23,6 +23,7 @@ interface PlainVersion {
 interface PlainRetainedAnswer {
   readonly messages: readonly PlainMessage[];
   readonly next?: string | undefined;
+  readonly ends: readonly PartitionOffset[];
 }
 
 export const retainedRequest: Shape<RetainedRequest, PlainRetainedRequest> = {
@@ -38,8 +39,12 @@ export const retainedRequest: Shape<RetainedRequest, PlainRetainedRequest> = {
 };
 
 export const retainedAnswer: Shape<RetainedAnswer, PlainRetainedAnswer> = {
-  plainOf: ({ messages, next }) => ({ messages: messages.map(plainMessage), next }),
-  valueOf: ({ messages, next }) => ({ messages: messages.map(messageOfPlain), next }),
+  plainOf: ({ messages, next, ends }) => ({ messages: messages.map(plainMessage), next, ends }),
+  valueOf: ({ messages, next, ends }) => ({
+    messages: messages.map(messageOfPlain),
+    next,
+    ends: ends.map(({ partition, offset }) => ({ partition, offset })),
+  }),
 };
 
 function versionOf({ topic, orderKey }: PlainVersion): RetainedRequest['version'] {

@@ -17,6 +17,13 @@ export interface OrderKey {
   readonly offset: number;
 }
 
+/** Of two versions of one topic, whether the first is the later one. */
+export function isNewer(one: OrderKey, other: OrderKey): boolean {
+  return one.placement === other.placement
+    ? one.offset > other.offset
+    : one.placement > other.placement;
+}
+
 export const noEntries: readonly QueueEntry[] = [];
 
 /** A PUBLISH packet of a message, made once for all clients that get it alike. */

@@ -164,7 +164,7 @@ export class ScriptedDs implements LinkServer, Link {
     );
     const messages = all.slice(0, this.retainedPageMax);
     const more = messages.length < all.length && version === undefined;
-    return { messages, next: more ? messages.at(-1)?.topic : undefined };
+    return { messages, next: more ? messages.at(-1)?.topic : undefined, ends: [] };
   }
 
   publish(batch: Publish[]): void {

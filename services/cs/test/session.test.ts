@@ -63,7 +63,7 @@ function setUp(options: { persistent?: boolean; windowSize?: number; messages?: 
       return feed;
     },
     releaseFeed: none,
-    readRetained: () => Promise.resolve({ messages: [], next: undefined }),
+    readRetained: () => Promise.resolve({ messages: [], next: undefined, ends: [] }),
     readQueue: (request) => Promise.resolve(readFrom(messages, request)),
     schedule: none,
     positionMoved: none,

@@ -118,7 +118,8 @@ export class DsLink implements Link {
   }
 
   readRetained(request: RetainedRequest): Promise<RetainedAnswer> {
-    return readRetained(this.#ports.retained, this.#ports.sys, request);
+    const session = this.#node.sessions.get(request.session);
+    return readRetained(this.#ports, this.#ports.sys, session, request);
   }
 
   publish(batch: Publish[]): void {

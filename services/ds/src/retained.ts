@@ -1,6 +1,7 @@
 import type { RetainedAnswer, RetainedRequest, SubscribeAnswer } from '@lmqtt/proto/link';
 import { parseSharedFilter } from '@lmqtt/common/topic';
 import type { LiveSession } from './live-session.ts';
+import type { QueueStore } from './queue-store/queue-store.ts';
 import type { RetainedStore } from './retained-store/retained-store.ts';
 import type { SessionStore } from './session-store/session-store.ts';
 import type { SysTopics } from './sys-topics.ts';
@@ -8,23 +9,33 @@ import type { SysTopics } from './sys-topics.ts';
 export interface RetainedRunPorts {
   readonly retained: RetainedStore;
   readonly sessionStore: SessionStore;
+  readonly queueStore: QueueStore;
 }
 
-/** Retained messages for a subscription, a page at a time; `$SYS` has its own. */
+/**
+ * Retained messages for a subscription, a page at a time; `$SYS` has its own. The queue's ends are
+ * read behind the page, so that its reader can tell which messages may be older than the page.
+ */
 export async function readRetained(
-  retained: RetainedStore,
+  { retained, queueStore }: RetainedRunPorts,
   sys: SysTopics,
+  session: LiveSession | undefined,
   request: RetainedRequest,
 ): Promise<RetainedAnswer> {
   const { filter, after, messagesMax, bytesMax, version } = request;
+  const last = { next: undefined, ends: [] };
   if (version !== undefined) {
     const message = await retained.version(version.topic, version.orderKey);
-    return { messages: message === undefined ? [] : [message], next: undefined };
+    return { messages: message === undefined ? [] : [message], ...last };
   }
-  if (parseSharedFilter(filter) !== undefined) return { messages: [], next: undefined };
+  if (parseSharedFilter(filter) !== undefined) return { messages: [], ...last };
   // They are few and made anew each time, so they are one page.
-  if (filter.startsWith('$SYS/')) return { messages: sys.match(filter), next: undefined };
-  return retained.match(filter, after, messagesMax, bytesMax);
+  if (filter.startsWith('$SYS/')) return { messages: sys.match(filter), ...last };
+  const page = await retained.match(filter, after, messagesMax, bytesMax);
+  const queue = session?.stored.subscription(filter)?.queue;
+  if (queue === undefined || page.messages.length === 0) return { ...page, ends: [] };
+  const ends = await queueStore.ends(queue);
+  return { ...page, ends: ends.map(({ partition, end }) => ({ partition, offset: end })) };
 }
 
 /**

@@ -19,6 +19,9 @@ import { laneOfAll, partsOf, SharedDurable } from './lane-batch.ts';
 import type { Lane } from './lane.ts';
 import type { Lanes } from './lanes.ts';
 
+/** How long a page of retained messages waits for ds other than the one that read it. */
+const heardMs = 1000;
+
 /**
  * The link of a node to several ds: what is about a session goes by the session's lane, from its
  * CONNECT until the end of its connection was answered; reads go by any.
@@ -106,8 +109,32 @@ export class LaneRouter implements Link {
     return this.laneOf(session)?.link.settle(session) ?? gone();
   }
 
-  readRetained(request: RetainedRequest): Promise<RetainedAnswer> {
-    return this.laneOf(request.session)?.link.readRetained(request) ?? gone();
+  /**
+   * What is retained at QoS 0 was pushed before it was put, by whichever ds. So each of the others
+   * answers before the page is used: what it pushed has come by then.
+   */
+  async readRetained(request: RetainedRequest): Promise<RetainedAnswer> {
+    const { session, version } = request;
+    const lane = this.laneOf(session);
+    if (lane === undefined) return gone();
+    const answer = await lane.link.readRetained(request);
+    if (version !== undefined || answer.messages.length === 0) return answer;
+    const others = this.lanes.usable.filter((other) => other !== lane);
+    if (others.length > 0) await this.heard(others, session);
+    return answer;
+  }
+
+  /** One that does not answer in time may be gone, and what it pushed at QoS 0 with it. */
+  private async heard(lanes: readonly Lane[], session: SessionHandle): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise((resolve) => {
+      timer = setTimeout(resolve, heardMs);
+    });
+    await Promise.race([
+      Promise.allSettled(lanes.map(({ link }) => link.settle(session))),
+      tooLate,
+    ]);
+    clearTimeout(timer);
   }
 
   credit(session: SessionHandle, messagesTotal: number): void {

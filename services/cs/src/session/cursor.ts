@@ -66,7 +66,7 @@ export class Cursor implements Reader, Origin {
   private pages = 1;
   /** Past this offset nothing was in the store when it was last asked. */
   private knownEnd = Number.POSITIVE_INFINITY;
-  private closed = false;
+  closed = false;
   private writtenPosition: number;
 
   constructor(subscription: Subscription, feed: QueueFeed, state: Position, owner: CursorOwner) {
@@ -198,6 +198,13 @@ export class Cursor implements Reader, Origin {
   recheck(): void {
     if (this.loading || this.queued || this.closed) return;
     this.knownEnd = Number.POSITIVE_INFINITY;
+    this.owner.ready(this);
+  }
+
+  /** The queue is known to reach to `end`. */
+  catchUp(end: number): void {
+    if (this.closed || this.next >= end) return;
+    this.feed.behind(end);
     this.owner.ready(this);
   }
 

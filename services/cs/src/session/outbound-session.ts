@@ -1,4 +1,5 @@
 import type { ClientId, QueueId, SessionHandle } from '@lmqtt/common/ids';
+import type { Message } from '@lmqtt/common/message';
 import type { ReadAnswer, ReadRequest, RetainedAnswer, RetainedRequest } from '@lmqtt/proto/link';
 import type { QueueFeed } from '../queue/feed.ts';
 import type { Cursor, Subscription } from './cursor.ts';
@@ -44,4 +45,8 @@ export interface OutboundSession {
   pump(): void;
   /** A message in flight is done with: there is room for another. */
   completed(): void;
+  /** A live message is on its way: older retained ones of its topic are left out. */
+  wentOut(message: Message): void;
+  /** A live message that is not older has left since the retained one was put in flight. */
+  isOutrun(retained: Message): boolean;
 }

@@ -98,7 +98,7 @@ export function advanceOverlapping(
   const { owed, qos, retain, identifiers, filter } = overlap;
   if (!overlap.sends || qos === 0 || expired(session, message)) {
     for (const each of owed) each.cursor.pass(each.offset, undefined);
-    if (overlap.sends) sendQos0(session, message, retain, identifiers);
+    if (overlap.sends && sendQos0(session, message, retain, identifiers)) session.wentOut(message);
     return 'sent';
   }
   if (!hasRoom(session)) return 'waits';
@@ -116,5 +116,6 @@ export function advanceOverlapping(
     (inflight.shadows ??= []).push({ origin: each.cursor, outstanding });
   }
   send(session, inflight, message, retain, identifiers);
+  session.wentOut(message);
   return 'sent';
 }

@@ -26,13 +26,13 @@ export function expired(session: OutboundSession, message: Message): boolean {
   return message.expiresAtMs !== 0 && message.expiresAtMs <= session.node.time.wallMs;
 }
 
-/** Now or never. */
+/** Now or never. Answers whether it was sent. */
 export function sendQos0(
   session: OutboundSession,
   message: Message,
   retain: boolean,
   identifiers: readonly number[] | undefined,
-): void {
+): boolean {
   const { outlet, node } = session;
   if (expired(session, message)) {
     node.events.expired();
@@ -40,7 +40,10 @@ export function sendQos0(
     node.events.droppedSlow();
   } else if (!outlet.sendPublish(message, 0, false, retain, 0, identifiers)) {
     node.events.tooLarge();
+  } else {
+    return true;
   }
+  return false;
 }
 
 /** Takes a packet identifier for a message. */
@@ -94,6 +97,10 @@ export function send(
   node.journal.writeDurably(write, () => {
     window.storing -= 1;
     if (session.closed) return;
+    if (place.kind === 'retained' && session.isOutrun(message)) {
+      complete(session, inflight, false);
+      return;
+    }
     inflight.state = 'sent';
     transmit(session, inflight, message, false, retain, identifiers);
   });

@@ -169,8 +169,11 @@ export class Session implements CursorOwner, OutboundSession {
       this.redelivery = undefined;
     }
     this.assigned?.pump();
-    if (this.retained?.pump() === true) this.retained = undefined;
-    this.pumpCursors();
+    for (;;) {
+      if (this.retained?.pump() === true) this.retained = undefined;
+      this.pumpCursors();
+      if (this.retained?.released !== true) return;
+    }
   }
 
   private pumpCursors(): void {
@@ -219,13 +222,14 @@ export class Session implements CursorOwner, OutboundSession {
       const retain = options.retainAsPublished && message.retain;
       if (qos === 0 || expired(this, message)) {
         cursor.pass(own.offset, undefined);
-        sendQos0(this, message, retain, identifiers);
+        if (sendQos0(this, message, retain, identifiers)) this.wentOut(message);
         continue;
       }
       const place = this.persistent ? cursor.placeOf(own.offset) : undefined;
       const inflight = putInFlight(this, qos, place, own.offset, cursor, subscription.filter);
       cursor.pass(own.offset, inflight);
       send(this, inflight, message, retain, identifiers);
+      this.wentOut(message);
     }
   }
 
@@ -236,7 +240,7 @@ export class Session implements CursorOwner, OutboundSession {
     if (entries.length === 1 || this.subscriptions.size === 1) {
       if (!match(cursor, subscription, message, this.clientId)) return;
       const retain = subscription.options.retainAsPublished && message.retain;
-      sendQos0(this, message, retain, subscription.identifiers);
+      this.passOn(message, retain, subscription.identifiers);
       return;
     }
     if (this.lastMark === message.mark) return;
@@ -246,7 +250,26 @@ export class Session implements CursorOwner, OutboundSession {
       return own === undefined ? [] : { cursor: own, terms: own.subscription };
     });
     const { wanted, retain, identifiers } = join(wanting, message, this.clientId);
-    if (wanted) sendQos0(this, message, retain, identifiers);
+    if (wanted) this.passOn(message, retain, identifiers);
+  }
+
+  private passOn(
+    message: Message,
+    retain: boolean,
+    identifiers: readonly number[] | undefined,
+  ): void {
+    const sent = sendQos0(this, message, retain, identifiers);
+    if (this.retained === undefined) return;
+    if (sent) this.retained.wentOut(message);
+    else this.retained.dropped();
+  }
+
+  wentOut(message: Message): void {
+    this.retained?.wentOut(message);
+  }
+
+  isOutrun(retained: Message): boolean {
+    return this.retained?.isOutrun(retained) === true;
   }
 
   assign(assignment: Assignment): void {

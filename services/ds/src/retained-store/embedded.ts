@@ -1,5 +1,5 @@
 import type { Clock } from '@lmqtt/common/clock';
-import { Message, type OrderKey } from '@lmqtt/common/message';
+import { isNewer, Message, type OrderKey } from '@lmqtt/common/message';
 import { TopicTree } from '@lmqtt/common/topic-trie';
 import { JournalTable } from '../journal-table.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -314,10 +314,6 @@ function hasExpired(message: Message, nowMs: number): boolean {
 
 function sizeOf(message: Message): number {
   return message.topic.length + message.payloadBytes + (message.properties?.length ?? 0);
-}
-
-function isNewer(a: OrderKey, b: OrderKey): boolean {
-  return a.placement === b.placement ? a.offset > b.offset : a.placement > b.placement;
 }
 
 function isSame(a: OrderKey, b: OrderKey): boolean {

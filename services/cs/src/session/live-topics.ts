@@ -1,0 +1,58 @@
+import { isNewer } from '@lmqtt/common/message';
+import type { Message, OrderKey } from '@lmqtt/common/message';
+
+/** Topics that are remembered. */
+const topicsMax = 16_384;
+
+interface Last {
+  /** Of the newest message; undefined: not known, and taken for newer than all. */
+  readonly orderKey: OrderKey | undefined;
+  /** Number of the last run that had begun when it went out. */
+  readonly run: number;
+}
+
+/**
+ * Topics of which a live message went out while retained ones are owed, so that no older version
+ * follows [MQTT-4.6.0-6]. The number of topics is bounded: past it all are forgotten, and pages
+ * that were read before are to be read again.
+ */
+export class LiveTopics {
+  private readonly topics: Map<string, Last> = new Map();
+  private runs = 0;
+
+  /** Number of a run that begins now: what went out before is of no account to it. */
+  beginRun(): number {
+    this.runs += 1;
+    return this.runs;
+  }
+
+  /** False where those before were forgotten. */
+  wentOut(message: Message): boolean {
+    const { topic, orderKey } = message;
+    const before = this.topics.get(topic);
+    const fits = before !== undefined || this.topics.size < topicsMax;
+    if (!fits) this.topics.clear();
+    this.topics.set(topic, { orderKey: newer(before, orderKey), run: this.runs });
+    return fits;
+  }
+
+  /** Whether a live message that is not older went out since the run began. */
+  isOutrun({ topic, orderKey }: Message, run: number = 0): boolean {
+    const last = this.topics.get(topic);
+    if (last === undefined || last.run < run) return false;
+    return last.orderKey === undefined || orderKey === undefined
+      ? true
+      : !isNewer(orderKey, last.orderKey);
+  }
+
+  /** A retained message of the topic, newer than the live ones, is on its way. */
+  retainedSent(topic: string): void {
+    this.topics.delete(topic);
+  }
+}
+
+function newer(before: Last | undefined, orderKey: OrderKey | undefined): OrderKey | undefined {
+  if (before === undefined || orderKey === undefined) return orderKey;
+  const known = before.orderKey;
+  return known !== undefined && isNewer(orderKey, known) ? orderKey : known;
+}
