@@ -1,7 +1,7 @@
 // The one method of the service Dispatch, for both ends of gRPC: frames are bytes, which `wire`
 // writes and reads.
 
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 
 /** Metadata of the stream, from cs. */
 export const metadataNames = {

@@ -84,6 +84,8 @@ export interface Downstream {
   assign(batch: Assignment[]): void;
   /** The session is claimed elsewhere, expired or removed: close with the reason code (5.0). */
   kick(session: SessionHandle, reasonCode: number): void;
+  /** What the session may read from now on, as with its claim. */
+  rights(session: SessionHandle, rights: string | undefined): void;
   /** Pushes of these queues were dropped: what lies below `end` may have to be read. */
   behind(places: QueueEnd[]): void;
 }
@@ -192,6 +194,8 @@ export type ConnectAnswer =
       readonly sessionExpiryS: number;
       /** Who the client is, to be presented with the session; '': an anonymous client. */
       readonly principal: string;
+      /** What it may read, as a text of `common/read-rights`; undefined: everything. */
+      readonly rights: string | undefined;
       readonly authenticationData: Buffer | undefined;
     };
 

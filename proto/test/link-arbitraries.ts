@@ -228,6 +228,7 @@ export const connectAnswer: fc.Arbitrary<ConnectAnswer> = fc.oneof(
     state,
     sessionExpiryS: u32,
     principal: text,
+    rights: orAbsent(text),
     authenticationData: orAbsent(bytes),
   }),
 );

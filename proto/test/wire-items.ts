@@ -107,6 +107,10 @@ export class Listener implements UpstreamHandler, DownstreamHandler {
     this.hear('kick', session, reasonCode);
   }
 
+  rights(session: SessionHandle, rights: string | undefined): void {
+    this.hear('rights', session, rights);
+  }
+
   behind(ends: unknown[]): void {
     this.hear('behind', ends);
   }
@@ -464,6 +468,13 @@ export const downstreamKinds: readonly ItemKind[] = [
     (exchange, { session, reasonCode }) => downstream.writeKick(exchange, session, reasonCode),
     (value) => [{ kick: value }],
     ({ session, reasonCode }) => [['kick', session, reasonCode]],
+  ),
+  kind(
+    'rights',
+    fc.record({ session, rights: values.orAbsent(text) }),
+    (exchange, { session, rights }) => downstream.writeRights(exchange, session, rights),
+    (value) => [{ rights: value }],
+    ({ session, rights }) => [['rights', session, rights]],
   ),
   kind(
     'queue ends',

@@ -124,6 +124,7 @@ void describe('two ds and two cs', requireRedis(), () => {
             write: () => {},
             credit: () => {},
             stop: () => Promise.resolve(),
+            rightsChanged: () => {},
             behindWrites: (durable) => durable,
           }),
           failure: null,

@@ -37,6 +37,8 @@ class NotingCs implements Downstream {
 
   behind(): void {}
 
+  rights(): void {}
+
   kick(): void {
     return undefined;
   }

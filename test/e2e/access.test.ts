@@ -134,7 +134,9 @@ void describe('access', () => {
 
   void test('rules, and rules that change under a connection', async () => {
     const client = await ann();
-    await client.subscribe(['ann/1', 'news/#', 'ben/1', '#'], 1, { reasons: [1, 1, 0x87, 0x87] });
+    await client.subscribe(['ann/1', 'news/#', 'ben/1', 'ben/#'], 1, {
+      reasons: [1, 1, 0x87, 0x87],
+    });
     await client.publish('ann/1', 'own', { qos: 1 });
     await client.receive({ topic: 'ann/1', payload: 'own' });
     client.sendPublish({ topic: 'news/1', qos: 1, packetId: 70 });

@@ -62,6 +62,7 @@ interface PlainAccepted {
   readonly state: PlainSessionState | null;
   readonly sessionExpiryS: number;
   readonly principal: string;
+  readonly rights?: string | undefined;
   readonly authenticationData?: Buffer | undefined;
 }
 
@@ -128,6 +129,7 @@ export const connectAnswer: Shape<ConnectAnswer, PlainConnectAnswer> = {
             state: plainState(answer.state),
             sessionExpiryS: answer.sessionExpiryS,
             principal: answer.principal,
+            rights: answer.rights,
             authenticationData: answer.authenticationData,
           },
         };
@@ -142,6 +144,7 @@ export const connectAnswer: Shape<ConnectAnswer, PlainConnectAnswer> = {
         state: stateOf(required(accepted.state, 'state of a session')),
         sessionExpiryS: accepted.sessionExpiryS,
         principal: accepted.principal,
+        rights: accepted.rights,
         authenticationData: accepted.authenticationData,
       };
     }

@@ -21,6 +21,7 @@ export interface DownstreamHandler {
   push(batch: Message[]): void;
   assign(batch: Assignment[]): void;
   kick(session: SessionHandle, reasonCode: number): void;
+  rights(session: SessionHandle, rights: string | undefined): void;
   behind(ends: QueueEnd[]): void;
   /** Batches of writes by their numbers; `fenced`: they will never be durable. */
   durable(numbers: number[], fenced: number[]): void;
@@ -72,6 +73,9 @@ export function readDownstream(
       handler.kick(sessionHandle(session!), reasonCode!);
       break;
     }
+    case ItemField.rights:
+      readRights(handler, reader);
+      break;
     case ItemField.queueEnds: {
       const ends: QueueEnd[] = [];
       readEach(reader, 0x0a, () => {
@@ -155,6 +159,18 @@ function readEchoes(handler: DownstreamHandler, reader: WireReader): void {
 function readRefused(reader: WireReader): Refusal {
   const [session, reasonCode] = readNumbers(reader, 2);
   return { session: sessionHandle(session!), reasonCode: reasonCode! };
+}
+
+function readRights(handler: DownstreamHandler, reader: WireReader): void {
+  let session = 0;
+  let rights: string | undefined;
+  while (reader.at < reader.limit) {
+    const tag = reader.varint();
+    if (tag === 0x08) session = reader.varint();
+    else if (tag === 0x12) rights = reader.text();
+    else reader.skip(tag);
+  }
+  handler.rights(sessionHandle(session), rights);
 }
 
 function readPublished(handler: DownstreamHandler, reader: WireReader): void {

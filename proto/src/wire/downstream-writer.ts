@@ -95,6 +95,18 @@ export function writeKick(exchange: Exchange, session: SessionHandle, reasonCode
   exchange.close();
 }
 
+export function writeRights(
+  exchange: Exchange,
+  session: SessionHandle,
+  rights: string | undefined,
+): void {
+  const writer = exchange.open(ItemField.rights);
+  writer.reserve(fixedBytesMax);
+  writer.number(0x08, session);
+  if (rights !== undefined) writer.writtenText(0x12, rights);
+  exchange.close();
+}
+
 export function writeQueueEnds(exchange: Exchange, ends: readonly QueueEnd[]): void {
   const writer = exchange.open(ItemField.queueEnds);
   for (const { queue, partition, end } of ends) {

@@ -16,4 +16,5 @@ export const ItemField = {
   readAnswer: 23,
   presented: 24,
   echoes: 25,
+  rights: 26,
 } as const;

@@ -96,6 +96,10 @@ export function covers(outer: string, inner: string): boolean {
 export function overlaps(one: string, other: string): boolean {
   if (startsWithWildcard(one) && other.startsWith('$')) return false; // [MQTT-4.7.2-1]
   if (startsWithWildcard(other) && one.startsWith('$')) return false;
+  if (!startsWithWildcard(one) && !startsWithWildcard(other)) {
+    const [oneEnd, otherEnd] = [levelEnd(one, 0), levelEnd(other, 0)];
+    if (!sameLevel(one, 0, oneEnd, other, 0, otherEnd)) return false;
+  }
   const levels = withoutEmptyTopic(one).split('/');
   const others = withoutEmptyTopic(other).split('/');
   for (let index = 0; ; index += 1) {

@@ -8,6 +8,7 @@ export type CsConfig = Pick<
   | 'responseInformation'
   | 'validatePayloadFormat'
   | 'aclDenyPublish'
+  | 'aclCache'
   | 'maxConnections'
   | 'maxConnectionRate'
   | 'maxPacketSize'

@@ -27,6 +27,11 @@ export function registerMetrics(metrics: Metrics, counters: Counters, node: CsNo
     'Bytes from clients',
     () => counters.bytesReceived,
   );
+  metrics.gauge(
+    'lmqtt_cs_acl_cached',
+    'Answers of the access rules in memory',
+    () => node.rightsTable.answers.count,
+  );
   metrics.counterOf('lmqtt_bytes_sent_total', 'Bytes to clients', () => counters.bytesSent);
   metrics.counterOf(
     'lmqtt_malformed_total',

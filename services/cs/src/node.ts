@@ -1,6 +1,7 @@
 import type { Clock } from '@lmqtt/common/clock';
 import type { NodeId, QueueId, SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
+import { ReadRightsTable } from '@lmqtt/common/read-rights';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type {
   Assignment,
@@ -65,6 +66,7 @@ export class CsNode implements LinkedNode, ClientNode {
   readonly wheel: Wheel;
   readonly link: Link;
   readonly leaseGate: LeaseGate;
+  readonly rightsTable: ReadRightsTable;
   private readonly server: LinkServer;
   readonly feeds: Feeds;
   private readonly presentation: Presentation = new Presentation();
@@ -88,6 +90,7 @@ export class CsNode implements LinkedNode, ClientNode {
     this.backlog = new StoreBacklog(storeBytesMax);
     this.events = events;
     this.counters = counters;
+    this.rightsTable = new ReadRightsTable(config.aclCache);
     this.time = new TurnTime(clock);
     this.wheel = new Wheel(tickMs, this.time.monotonicMs);
     this.connections = new Connections(this);
@@ -218,6 +221,16 @@ export class CsNode implements LinkedNode, ClientNode {
 
   kick(session: SessionHandle, reasonCode: number): void {
     this.connections.get(session)?.kick(reasonCode);
+  }
+
+  rights(handle: SessionHandle, rights: string | undefined): void {
+    const connection = this.connections.get(handle);
+    const session = connection?.session;
+    if (session === undefined) return;
+    const { readsSomething } = session;
+    session.allow(this.rightsTable.of(rights));
+    if (readsSomething && !session.readsSomething && session.subscriptions.size > 0)
+      connection?.kick(ReasonCode.notAuthorized);
   }
 
   behind(places: QueueEnd[]): void {

@@ -104,6 +104,7 @@ export async function startDs(t: TestContext, id: string, leaseMs = 3000): Promi
     state: { subscriptions: [], outbound: [], inbound: [] },
     sessionExpiryS: 100,
     principal: '',
+    rights: undefined,
     authenticationData: undefined,
   };
   ds.answerOf.set(calls.connect.method, () => calls.connect.answer.encode(accepted));

@@ -55,6 +55,7 @@ test('a reader gets every stored message once and in order, whatever is pushed',
         group: undefined,
         cursors: [],
         identifiers: undefined,
+        rights: undefined,
       };
       const start = { partition: 0, start: 0, position: 0, done: [] };
       const cursor = new Cursor(subscription, feed, start, owner);

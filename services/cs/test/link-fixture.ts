@@ -106,6 +106,10 @@ export class FakeNode extends Watched implements LinkedNode {
     this.#note(`kick ${session} ${reasonCode}`);
   }
 
+  rights(session: SessionHandle, rights: string | undefined): void {
+    this.#note(`rights ${session} ${rights}`);
+  }
+
   behind(ends: QueueEnd[]): void {
     this.ends.push(...ends);
     this.#note('behind');

@@ -113,6 +113,7 @@ export class ScriptedDs implements LinkServer, Link {
       state: state ?? noState,
       sessionExpiryS: this.sessionExpiryS ?? request.sessionExpiryS,
       principal: request.userName ?? '',
+      rights: undefined,
       authenticationData: undefined,
     });
   }

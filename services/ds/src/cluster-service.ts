@@ -28,6 +28,7 @@ import type { RetainedStore } from './retained-store/retained-store.ts';
 import { Routes } from './routes.ts';
 import { SessionPositions } from './session-positions.ts';
 import type { ClusterSessionStore } from './session-store/session-store.ts';
+import { aclCachedHelp, SessionRights } from './session-rights.ts';
 import { SysTopics } from './sys-topics.ts';
 import { sysFigures } from './sys-figures.ts';
 import { Timers } from './timers.ts';
@@ -67,6 +68,7 @@ export interface GroupsPorts {
   readonly nodes: ReadonlyMap<NodeId, CsNode>;
   readonly events: DsEvents;
   readonly clock: Clock;
+  readonly rights: SessionRights;
 }
 
 /** `stop`: while this ds still is one of the cluster. */
@@ -126,6 +128,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     throw error;
   }
   const { registry, sessionStore, retained, queueStore } = stores;
+  const rights = new SessionRights(auth.provider, live, settings.aclCache);
   const holdings = new ClusterHoldings({
     routes,
     log: registry.routeLog,
@@ -134,7 +137,8 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     live,
   });
   const owed = new ClusterOwedQueues(holdings);
-  const groups = stores.groups({ holdings, routes, live, outlets, nodes, events, clock });
+  const groups = stores.groups({ holdings, routes, live, outlets, nodes, events, clock, rights });
+  rights.onChanged((session) => groups.rightsChanged(session));
   const publisher = new Publisher(
     nodes,
     auth.provider,
@@ -199,7 +203,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       messageBytesMax: settings.maxPacketSize,
       moved: () => {},
     },
-    access: auth.provider,
+    rights,
     authenticator: auth.provider,
     enhancedAuth: auth.enhanced,
     locks: new ClientLocks(),
@@ -224,6 +228,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
   queueStore.onLost((loss) => {
     if (loss.messages > 0) events.retentionReached(loss.queue, loss.messages);
   });
+  metrics.gauge('lmqtt_ds_acl_cached', aclCachedHelp, () => rights.cached);
   watch(metrics, { live, routes, groups, retained });
   const timers = new Timers((where, error) => events.unexpected(where, error));
   const work = new ClusterWork({

@@ -14,6 +14,7 @@ import type { CsNode } from './cs-node.ts';
 import { disconnect, endSession, type DisconnectPorts } from './disconnect.ts';
 import { LiveSession } from './live-session.ts';
 import { principalText, userOf } from './principal-text.ts';
+import type { SessionRights } from './session-rights.ts';
 import { cutBacklog, type QueueLimitsPorts } from './queue-limits.ts';
 import type { Claim, Claimed, ClaimRefused, Held } from './session-store/session-store.ts';
 import type { StoredWill } from './session-store/stored-session.ts';
@@ -36,6 +37,7 @@ export interface ConnectPorts extends DisconnectPorts {
   /** Asks a connection that is at another ds to go. */
   kickAt(held: Held): void;
   readonly limits: QueueLimitsPorts;
+  readonly rights: SessionRights;
 }
 
 const kickEachMs = 1000;
@@ -190,6 +192,7 @@ async function claim(
     state: present ? stored.state() : newSession,
     sessionExpiryS,
     principal: principalText(principal),
+    rights: ports.rights.claimed(session),
     authenticationData,
   };
 }
@@ -319,5 +322,7 @@ export async function reauthenticate(
     return { kind: 'refused', reasonCode: ReasonCode.notAuthorized };
   session.principal = answer.principal;
   session.accessVersion = -1;
+  session.rightsVersion = -1;
+  ports.rights.due(session);
   return { kind: 'success', authenticationData: answer.authenticationData };
 }

@@ -29,7 +29,7 @@ import type { Registry } from './registry/registry.ts';
 import { endEmptyRuns, readRetained } from './retained.ts';
 import type { SessionWritePorts } from './session-write.ts';
 import { writeSessions } from './session-write.ts';
-import { subscribe, type SubscribePorts, unsubscribe } from './subscribe.ts';
+import { subscribe, type SubscribePorts, unsubscribe, withdrawDenied } from './subscribe.ts';
 import type { SysTopics } from './sys-topics.ts';
 
 export interface UseCasePorts extends ConnectPorts, SubscribePorts, SessionWritePorts {
@@ -96,7 +96,9 @@ export class DsLink implements Link {
     const live = this.#node.sessions.get(session);
     if (live !== undefined) {
       return subscribe(this.#ports, live, subscriptions).then((answers) =>
-        endEmptyRuns(this.#ports, live, answers),
+        endEmptyRuns(this.#ports, live, answers).then((settled) =>
+          withdrawDenied(this.#ports, live, settled),
+        ),
       );
     }
     const refused = { kind: 'refused', reasonCode: ReasonCode.unspecifiedError } as const;

@@ -18,6 +18,8 @@ export interface Groups {
   join(session: LiveSession, subscription: StoredSubscription): void;
   /** A connected member was presented: what it has in flight is out with it. */
   restoreOut(session: LiveSession): void;
+  /** What a connected session may read is another than before. */
+  rightsChanged(session: LiveSession): void;
   /** The session's connection ended. */
   disconnect(session: LiveSession): void;
   /** The session ended, or unsubscribed. */

@@ -1,5 +1,6 @@
 import type { ClientId, Epoch, SessionHandle } from '@lmqtt/common/ids';
 import type { ConnectRequest, Peer } from '@lmqtt/proto/link';
+import type { ReadRights } from '@lmqtt/common/read-rights';
 import type { Answer } from './answer.ts';
 import type { Principal } from './auth/auth-provider.ts';
 import type { EnhancedAuthExchange } from './auth/enhanced-auth.ts';
@@ -35,6 +36,10 @@ export class LiveSession {
   accessVersion = -1;
   route: Route | undefined = undefined;
   lane = '';
+  /** What it may read, by which version of the rules, and what its cs was told; null: nothing yet. */
+  rights: ReadRights | undefined = undefined;
+  rightsVersion = -1;
+  toldRights: string | undefined | null = null;
   /** Its publishes that are to be answered, in their order. */
   readonly unanswered: Answer[] = [];
   #settling: Settling | undefined = undefined;

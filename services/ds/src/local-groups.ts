@@ -8,6 +8,8 @@ import type { LiveSession } from './live-session.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
 import type { Queue } from './routes.ts';
 import { Cursor } from '@lmqtt/common/cursor';
+import type { ReadRights } from '@lmqtt/common/read-rights';
+import type { SessionRights } from './session-rights.ts';
 import type { SessionStore } from './session-store/session-store.ts';
 import type { StoredSession, StoredSubscription } from './session-store/stored-session.ts';
 import { type GroupMember, type GroupPorts, SharedGroup } from './shared-group.ts';
@@ -18,13 +20,30 @@ const noHandle = sessionHandle(0);
 class Member implements GroupMember<StoredSession> {
   readonly key: StoredSession;
   subscription: StoredSubscription;
-  /** undefined: absent. */
-  seat: LiveSession | undefined = undefined;
   inFlight = 0;
+  readonly #rights: SessionRights;
+  #seat: LiveSession | undefined = undefined;
+  /** Its connection, or the one before. */
+  #last: LiveSession | undefined = undefined;
 
-  constructor(key: StoredSession, subscription: StoredSubscription) {
+  constructor(key: StoredSession, subscription: StoredSubscription, rights: SessionRights) {
     this.key = key;
     this.subscription = subscription;
+    this.#rights = rights;
+  }
+
+  /** undefined: absent. */
+  get seat(): LiveSession | undefined {
+    return this.#seat;
+  }
+
+  set seat(session: LiveSession | undefined) {
+    this.#seat = session;
+    this.#last = session ?? this.#last;
+  }
+
+  get rights(): ReadRights | undefined {
+    return this.#last && this.#rights.of(this.#last);
   }
 
   get filter(): string {
@@ -47,6 +66,7 @@ export interface LocalGroupsPorts {
   readonly queueStore: QueueStore;
   readonly holdings: Holdings;
   readonly events: DsEvents;
+  readonly rights: SessionRights;
   readonly group: Omit<GroupPorts, 'skip'>;
 }
 
@@ -106,7 +126,7 @@ export class LocalGroups implements Groups {
   restoreMember(session: StoredSession, subscription: StoredSubscription): void {
     const open = this.#byId.get(subscription.group!);
     if (open === undefined) return;
-    const member = new Member(session, subscription);
+    const member = new Member(session, subscription, this.#ports.rights);
     open.group.members.set(session, member);
     for (const { place } of session.outbound)
       if (place.kind === 'group' && place.group === open.group.id)
@@ -146,7 +166,7 @@ export class LocalGroups implements Groups {
     const { group } = open;
     let member = group.members.get(session.stored);
     if (member === undefined) {
-      member = new Member(session.stored, subscription);
+      member = new Member(session.stored, subscription, this.#ports.rights);
       group.members.set(session.stored, member);
     }
     member.subscription = subscription;
@@ -154,8 +174,17 @@ export class LocalGroups implements Groups {
     const memberships = this.#memberships.get(session);
     if (memberships === undefined) this.#memberships.set(session, new Map([[group, member]]));
     else memberships.set(group, member);
+    group.reconsider();
     this.#takeBackFromAbsent(group);
     group.pump();
+    this.#ports.group.flush();
+  }
+
+  rightsChanged(session: LiveSession): void {
+    for (const group of this.#memberships.get(session)?.keys() ?? []) {
+      group.reconsider();
+      group.pump();
+    }
     this.#ports.group.flush();
   }
 
@@ -195,6 +224,7 @@ export class LocalGroups implements Groups {
     }
     for (const { partition, offset } of group.outOf(member)) group.takeBack(partition, offset);
     this.#closeIfEmpty(open);
+    group.reconsider();
     group.pump();
     this.#ports.group.flush();
   }

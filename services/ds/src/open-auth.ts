@@ -1,7 +1,7 @@
 import type { Settings } from '@lmqtt/common/settings/row';
 import { AccessRules } from './auth/access-rules.ts';
 import { Anonymous } from './auth/anonymous.ts';
-import type { AccessControl, Authenticator, AuthProvider } from './auth/auth-provider.ts';
+import type { Authenticator, AuthProvider } from './auth/auth-provider.ts';
 import { AuthChain } from './auth/chain.ts';
 import type { EnhancedAuth } from './auth/enhanced-auth.ts';
 import { HmacSha1 } from './auth/hmac-sha1.ts';
@@ -21,7 +21,7 @@ export async function openAuth(
   report: ReloadOptions['report'],
 ): Promise<OpenAuth> {
   const authenticators: Authenticator[] = [];
-  const rules: AccessControl[] = [];
+  let rules: AccessRules | undefined;
   const enhanced: EnhancedAuth[] = [];
   const closing: (() => void)[] = [];
   if (settings.passwordFile !== null) {
@@ -39,7 +39,7 @@ export async function openAuth(
   }
   if (settings.aclFile !== null) {
     const file = await AccessRules.open(settings.aclFile, { report });
-    rules.push(file);
+    rules = file;
     closing.push(() => file.close());
   }
   return {

@@ -10,10 +10,12 @@ import { principalOf, userOf } from './principal-text.ts';
 import { type SessionWritePorts, writeSession } from './session-write.ts';
 import type { Presentation, Presented } from './session-store/session-store.ts';
 import type { StoredSubscription } from './session-store/stored-session.ts';
+import type { SessionRights } from './session-rights.ts';
 import { samePlace } from './session-store/write-record.ts';
 import { attach } from './subscribe.ts';
 
 export interface PresentPorts extends DisconnectPorts, SessionWritePorts {
+  readonly rights: SessionRights;
   /** The queue's generation is over. */
   readonly isDropped: (queue: QueueId) => boolean;
   /** A subscription that only its cs knew: its queue is there, and held by it. */
@@ -62,6 +64,7 @@ export function takeUp(
     attach(ports, session, subscription);
   }
   bringUpToDate(ports, session, presented);
+  ports.rights.due(session);
   ports.groups.restoreOut(session);
   ports.owed.restore(stored);
   return { kind: 'taken up', session, displaced };

@@ -34,6 +34,7 @@ import { Routes } from './routes.ts';
 import { RunningTime } from './running-time.ts';
 import { EmbeddedSessionStore } from './session-store/embedded.ts';
 import type { StoredSubscription } from './session-store/stored-session.ts';
+import { aclCachedHelp, SessionRights } from './session-rights.ts';
 import { SysTopics } from './sys-topics.ts';
 import { sysFigures } from './sys-figures.ts';
 import { Timers } from './timers.ts';
@@ -128,6 +129,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   const nodes = new Map<NodeId, CsNode>();
   const live = new Map<ClientId, LiveSession>();
   const routes = new Routes(nodes);
+  const rights = new SessionRights(auth.provider, live, settings.aclCache);
   registry.onRoutes((change) => routes.apply(change));
   const holdings = new LocalHoldings(routes, registry, queueStore, events);
   const owed = new LocalOwedQueues(routes, holdings);
@@ -140,6 +142,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     queueStore,
     holdings,
     events,
+    rights,
     group: {
       read: (request) => queueStore.read(request),
       flush,
@@ -147,6 +150,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       readMessages: settings.readBatch,
     },
   });
+  rights.onChanged((session) => groups.rightsChanged(session));
   const publisher = new Publisher(
     nodes,
     auth.provider,
@@ -197,7 +201,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     publisher,
     sys,
     limits,
-    access: auth.provider,
+    rights,
     authenticator: auth.provider,
     enhancedAuth: auth.enhanced,
     locks: new ClientLocks(),
@@ -218,6 +222,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   restore(sessionStore, groupStore, retained, holdings, groups, owed);
   registry.start();
   metrics.gauge('lmqtt_sessions', 'Sessions, connected or not', () => sessionStore.count);
+  metrics.gauge('lmqtt_ds_acl_cached', aclCachedHelp, () => rights.cached);
   metrics.gauge('lmqtt_sessions_connected', 'Connected sessions', () => live.size);
   metrics.gauge('lmqtt_queues', 'Queues that somebody holds', () => routes.queueCount);
   metrics.gauge(

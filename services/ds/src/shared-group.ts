@@ -1,4 +1,5 @@
 import type { GroupId, SessionHandle } from '@lmqtt/common/ids';
+import type { ReadRights } from '@lmqtt/common/read-rights';
 import type { Message, QueueEntry } from '@lmqtt/common/message';
 import type { StoredGroup } from './group-store/group-store.ts';
 import type { Outlet } from './outlet.ts';
@@ -23,6 +24,8 @@ export interface GroupMember<Key> {
   readonly filter: string;
   /** undefined: nothing can be given to it now. */
   readonly seat: Seat | undefined;
+  /** What it may read, of an absent one as far as that is known; undefined: everything. */
+  readonly rights: ReadRights | undefined;
   inFlight: number;
 }
 
@@ -55,7 +58,7 @@ export interface GroupPorts {
   /** The messages assigned in this call go out. */
   flush(): void;
   failed(group: StoredGroup, error: unknown): void;
-  /** Of the group's queue, but not of its filter: nobody is to get it. */
+  /** Nobody is to get it: it does not match the group's filter, or no member may read it. */
   skip(group: StoredGroup, partition: number, offset: number): void;
   readonly readMessages: number;
   /** False: nothing is to be given out now. */
@@ -67,9 +70,10 @@ const retryMs = 1000;
 
 /**
  * The owner's side of a shared group: it reads the queue itself and gives each message to one
- * member, the one with the least in flight of those that take more. Invariants: an offset is done
- * (the stored cursor says so), out (with one member), waiting in memory, or at or past its
- * reader's `next`. What is taken back winds the reader back, so it is given out in order.
+ * member, the one with the least in flight of those that take more and may read it. Invariants: an
+ * offset is done (the stored cursor says so), out (with one member), waiting in memory, left for an
+ * absent member, or at or past its reader's `next`. What is taken back winds the reader back, so it
+ * is given out in order.
  */
 export class SharedGroup<Key, Member extends GroupMember<Key>> {
   readonly stored: StoredGroup;
@@ -80,6 +84,8 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
   readonly #out = new Map<string, Out<Member>>();
   readonly #readers: Reader[] = [];
   #waiting: Waiting[] = [];
+  /** By partition, the lowest offset that no connected member may read and an absent one may. */
+  readonly #left = new Map<number, number>();
   #reading = false;
   closed = false;
 
@@ -114,7 +120,7 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
 
   /** A message that is not stored (QoS 0): to one member that is connected, if there is one. */
   give(message: Message): void {
-    const member = this.#freest(false);
+    const member = this.#freest(false, message.topic);
     if (member === undefined) return;
     this.#assign(member, message, 0, -1);
   }
@@ -123,33 +129,37 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
     const reader = this.#reader(entry.partition);
     if (entry.offset < reader.next) return;
     const inOrder = entry.previous < reader.next && !reader.behind && this.#waiting.length === 0;
-    const member = inOrder ? this.#freest(true) : undefined;
-    if (member === undefined) {
+    const isOurs = matches(this.#filter, message.topic);
+    const member = inOrder ? this.#freest(true, isOurs ? message.topic : undefined) : undefined;
+    const { partition, offset } = entry;
+    const waiting = { partition, offset, message };
+    if (member === undefined && !(inOrder && isOurs && this.#isForNobodyHere(waiting))) {
       reader.behind = true;
       reader.again = true;
       this.pump();
       return;
     }
-    reader.next = entry.offset + 1;
-    if (!matches(this.#filter, message.topic)) {
-      this.#ports.skip(this.stored, entry.partition, entry.offset);
-      return;
-    }
-    const { partition, offset } = entry;
-    this.#giveOut(member, { partition, offset, message });
+    reader.next = offset + 1;
+    if (member === undefined) this.#passOver(waiting);
+    else if (isOurs) this.#giveOut(member, waiting);
+    else this.#ports.skip(this.stored, partition, offset);
   }
 
   /** Gives out what there is to members that take more. */
   pump(): void {
     if (this.closed) return;
-    let index = 0;
-    while (index < this.#waiting.length) {
-      const member = this.#freest(true);
-      if (member === undefined) break;
-      this.#giveOut(member, this.#waiting[index]!);
-      index += 1;
+    const waiting = this.#waiting;
+    const kept: Waiting[] = [];
+    for (let index = 0; index < waiting.length; index += 1) {
+      const one = waiting[index]!;
+      const member = this.#freest(true, one.message.topic);
+      if (member !== undefined) this.#giveOut(member, one);
+      else if (this.#isForNobodyHere(one)) this.#passOver(one);
+      else if (this.#freest(true) === undefined) {
+        for (; index < waiting.length; index += 1) kept.push(waiting[index]!);
+      } else kept.push(one);
     }
-    if (index > 0) this.#waiting.splice(0, index);
+    this.#waiting = kept;
     if (this.#waiting.length > 0 || this.#reading) return;
     const reader = this.#readers.find((one) => one.behind);
     if (reader !== undefined && this.#freest(true) !== undefined) void this.#read(reader);
@@ -186,13 +196,44 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
 
   /** To be given out again. */
   takeBack(partition: number, offset: number): void {
-    if (!this.settle(partition, offset)) return;
+    if (this.settle(partition, offset)) this.#windBack(partition, offset);
+  }
+
+  #windBack(partition: number, offset: number): void {
     const reader = this.#reader(partition);
     reader.next = Math.min(reader.next, offset);
     reader.behind = true;
     for (const waiting of this.#waiting)
       if (waiting.partition === partition) reader.next = Math.min(reader.next, waiting.offset);
     this.#waiting = this.#waiting.filter((waiting) => waiting.partition !== partition);
+  }
+
+  /** Members have come or gone, or may read something else. */
+  reconsider(): void {
+    for (const [partition, offset] of this.#left) this.#windBack(partition, offset);
+    this.#left.clear();
+  }
+
+  /** No connected member may read it, though there is one. */
+  #isForNobodyHere({ message }: Waiting): boolean {
+    if (this.#ports.mayGive?.() === false) return false;
+    let connected = false;
+    for (const { seat, rights } of this.members.values()) {
+      if (seat === undefined) continue;
+      if (rights === undefined || rights.allows(message.topic)) return false;
+      connected = true;
+    }
+    return connected;
+  }
+
+  /** An absent member finds it when it is back; where there is none that may, it is done with. */
+  #passOver({ partition, offset, message }: Waiting): void {
+    for (const { seat, rights } of this.members.values()) {
+      if (seat !== undefined || rights?.allows(message.topic) === false) continue;
+      this.#left.set(partition, Math.min(offset, this.#left.get(partition) ?? offset));
+      return;
+    }
+    this.#ports.skip(this.stored, partition, offset);
   }
 
   #giveOut(member: Member, { partition, offset, message }: Waiting): void {
@@ -217,12 +258,14 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
     });
   }
 
-  #freest(withCredit: boolean): Member | undefined {
+  /** Of those that may read the topic. */
+  #freest(withCredit: boolean, topic?: string): Member | undefined {
     if (this.#ports.mayGive?.() === false) return undefined;
     let best: Member | undefined;
     for (const member of this.members.values()) {
-      const { seat } = member;
+      const { seat, rights } = member;
       if (seat === undefined || (withCredit && seat.given >= seat.givenMax)) continue;
+      if (topic !== undefined && rights?.allows(topic) === false) continue;
       if (best === undefined || member.inFlight < best.inFlight) best = member;
     }
     // Equal ones take turns.

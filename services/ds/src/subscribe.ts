@@ -4,7 +4,6 @@ import { type GroupId, queueName } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isValidTopicFilter, parseSharedFilter } from '@lmqtt/common/topic';
 import type { PartitionOffset, SubscribeAnswer, SubscribeEntry } from '@lmqtt/proto/link';
-import type { AccessControl } from './auth/auth-provider.ts';
 import type { DsEvents } from './events.ts';
 import type { Groups } from './groups.ts';
 import type { Holdings } from './holdings.ts';
@@ -12,13 +11,14 @@ import type { LiveSession } from './live-session.ts';
 import type { OwedQueues } from './owed-queues.ts';
 import type { PartitionEnd, QueueStore } from './queue-store/queue-store.ts';
 import type { Queue } from './routes.ts';
+import type { SessionRights } from './session-rights.ts';
 import type { SessionPositions } from './session-positions.ts';
 import type { SessionStore } from './session-store/session-store.ts';
 import { stateOf, type StoredSubscription } from './session-store/stored-session.ts';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 
 export interface SubscribePorts {
-  readonly access: AccessControl;
+  readonly rights: SessionRights;
   readonly holdings: Holdings;
   readonly queueStore: QueueStore;
   readonly sessionStore: SessionStore;
@@ -104,8 +104,7 @@ function judge(ports: SubscribePorts, session: LiveSession, entry: SubscribeEntr
   const shared = parseSharedFilter(entry.filter);
   if (shared === 'malformed') return ReasonCode.topicFilterInvalid;
   const filter = shared?.filter ?? entry.filter;
-  const { principal, clientId, peer } = session;
-  if (!ports.access.authorise(principal, clientId, peer.address, 'subscribe', filter)) {
+  if (!ports.rights.admits(session, filter)) {
     ports.events.subscribeDenied(session, filter);
     return ReasonCode.notAuthorized;
   }
@@ -223,6 +222,31 @@ function wantsRetained(subscription: StoredSubscription, isNew: boolean): boolea
 
 function refused(reasonCode: number): SubscribeAnswer {
   return { kind: 'refused', reasonCode };
+}
+
+/**
+ * The rules may have changed while the subscriptions were stored: one by which nothing may be read
+ * any more is taken back. The answer goes out with the rules that it was judged by.
+ */
+export async function withdrawDenied(
+  ports: SubscribePorts & UnsubscribePorts,
+  session: LiveSession,
+  answers: SubscribeAnswer[],
+): Promise<SubscribeAnswer[]> {
+  const isDenied = (answer: SubscribeAnswer): boolean =>
+    answer.kind === 'granted' && !ports.rights.admits(session, answer.subscription.filter);
+  let left = answers;
+  while (left.some(isDenied)) {
+    const denied = new Set<string>();
+    left = left.map((answer) => {
+      if (answer.kind === 'refused' || !isDenied(answer)) return answer;
+      denied.add(answer.subscription.filter);
+      return refused(ReasonCode.notAuthorized);
+    });
+    for (const filter of denied) ports.events.subscribeDenied(session, filter);
+    await unsubscribe(ports, session, [...denied]);
+  }
+  return left;
 }
 
 interface UnsubscribePorts {

@@ -38,6 +38,7 @@ export class FakeCs implements Downstream {
   readonly pushed: Message[] = [];
   readonly assigned: Assignment[] = [];
   readonly kicked: { session: SessionHandle; reasonCode: number }[] = [];
+  readonly told: { session: SessionHandle; rights: string | undefined }[] = [];
   onKick: (session: SessionHandle) => void = () => {};
   onAssign: (assignment: Assignment) => void = () => {};
 
@@ -60,6 +61,10 @@ export class FakeCs implements Downstream {
 
   behind(places: QueueEnd[]): void {
     this.ends.push(...places);
+  }
+
+  rights(session: SessionHandle, rights: string | undefined): void {
+    this.told.push({ session, rights });
   }
 
   kick(session: SessionHandle, reasonCode: number): void {

@@ -67,6 +67,7 @@ export class RpcPeer implements DownstreamHandler, FrameTaker {
   readonly pushed: Message[] = [];
   readonly assigned: Assignment[] = [];
   readonly kicked: { session: SessionHandle; reasonCode: number }[] = [];
+  readonly told: { session: SessionHandle; rights: string | undefined }[] = [];
   readonly ends: QueueEnd[] = [];
   readonly durableWrites: number[] = [];
   readonly fencedWrites: number[] = [];
@@ -224,6 +225,10 @@ export class RpcPeer implements DownstreamHandler, FrameTaker {
 
   assign(batch: Assignment[]): void {
     this.assigned.push(...batch);
+  }
+
+  rights(session: SessionHandle, rights: string | undefined): void {
+    this.told.push({ session, rights });
   }
 
   kick(session: SessionHandle, reasonCode: number): void {

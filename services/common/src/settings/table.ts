@@ -78,6 +78,14 @@ export const table = {
     roles: ['ds'],
     about: 'Access rules; read again when it changes',
   },
+  ACL_CACHE: {
+    kind: 'integer',
+    default: 100_000,
+    min: 100,
+    max: 100_000_000,
+    roles: ['cs', 'ds'],
+    about: 'Answers of the access rules kept in memory, one for each topic and set of rules',
+  },
   ACL_DENY_PUBLISH: {
     kind: 'choice',
     choices: ['drop', 'close'],

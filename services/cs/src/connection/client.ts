@@ -1,4 +1,5 @@
 import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
+import type { ReadRightsTable } from '@lmqtt/common/read-rights';
 import type { ConnectionEnd, Link, Publish } from '@lmqtt/proto/link';
 import type { CsConfig } from '../config.ts';
 import type { Counters } from '../counters.ts';
@@ -37,6 +38,7 @@ export interface ClientNode extends SessionNode {
   readonly wheel: Wheel;
   readonly link: Link;
   readonly leaseGate: LeaseGate;
+  readonly rightsTable: ReadRightsTable;
   readonly time: TurnTime;
   readonly connections: ConnectionCount;
   /** So much waits for the store that publishers are not read. */

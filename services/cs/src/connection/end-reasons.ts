@@ -7,6 +7,8 @@ export function kickReason(reasonCode: number): string {
       return 'taken over';
     case ReasonCode.administrativeAction:
       return 'administrative action';
+    case ReasonCode.notAuthorized:
+      return 'not authorized any more';
     default:
       return 'closed by the server';
   }

@@ -170,6 +170,10 @@ class LaneNode implements LinkedNode {
     this.whole.kick(session, reasonCode);
   }
 
+  rights(session: SessionHandle, rights: string | undefined): void {
+    this.whole.rights(session, rights);
+  }
+
   behind(places: QueueEnd[]): void {
     this.whole.behind(places);
   }

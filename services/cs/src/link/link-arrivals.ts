@@ -59,6 +59,10 @@ export class LinkArrivals implements DownstreamHandler {
     this.downstream.kick(session, reasonCode);
   }
 
+  rights(session: SessionHandle, rights: string | undefined): void {
+    this.downstream.rights(session, rights);
+  }
+
   behind(ends: QueueEnd[]): void {
     this.downstream.behind(ends);
   }

@@ -1,5 +1,6 @@
 import type { OutboundSession } from './outbound-session.ts';
 import { complete } from './sending.ts';
+import type { Inflight } from './window.ts';
 
 /** Whether an acknowledgement fits what is in flight: `wrong` is for another QoS or out of turn. */
 export type Fit = 'ok' | 'unknown' | 'wrong';
@@ -18,9 +19,23 @@ export function pubrec(session: OutboundSession, packetId: number, failed: boole
   const inflight = session.window.get(packetId);
   if (inflight === undefined) return 'unknown';
   if (inflight.qos !== 2 || inflight.state === 'storing') return 'wrong';
-  if (failed) {
-    complete(session, inflight, true);
-  } else if (inflight.state === 'released' || !session.persistent) {
+  if (failed) complete(session, inflight, true);
+  else release(session, inflight);
+  return 'ok';
+}
+
+/**
+ * A message in flight that the client may not read any more is not sent again. It may have come at
+ * QoS 2, so its identifier is released first: used anew before, it would be taken for a repetition.
+ */
+export function withhold(session: OutboundSession, inflight: Inflight): void {
+  if (inflight.qos === 1) complete(session, inflight, false);
+  else release(session, inflight);
+}
+
+function release(session: OutboundSession, inflight: Inflight): void {
+  const { packetId } = inflight;
+  if (inflight.state === 'released' || !session.persistent) {
     inflight.state = 'released';
     session.outlet.sendPubrel(packetId);
   } else if (inflight.state === 'sent') {
@@ -32,7 +47,6 @@ export function pubrec(session: OutboundSession, packetId: number, failed: boole
       session.outlet.sendPubrel(packetId);
     });
   }
-  return 'ok';
 }
 
 export function pubcomp(session: OutboundSession, packetId: number, failed: boolean): Fit {

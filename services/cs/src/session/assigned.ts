@@ -93,10 +93,11 @@ export class Assigned {
       if (assignment === undefined || !session.outlet.writable) break;
       const subscription = session.subscriptions.get(assignment.filter);
       const { message, group, queue, partition, offset } = assignment;
+      const mayRead = subscription?.rights?.allows(message.topic) !== false;
       const qos = lowerQos(message.qos, subscription?.options.qos ?? 0);
-      if (qos > 0 && !hasRoom(session)) break;
+      if (qos > 0 && mayRead && !hasRoom(session)) break;
       const retain = subscription?.options.retainAsPublished === true && message.retain;
-      const sent = subscription !== undefined && !expired(session, message);
+      const sent = subscription !== undefined && mayRead && !expired(session, message);
       if (sent && qos !== 0) {
         const place: Place = { kind: 'group', group, queue, partition, offset };
         const inflight = putInFlight(session, qos, place, offset, undefined, subscription.filter);

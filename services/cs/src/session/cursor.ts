@@ -1,5 +1,6 @@
 import type { QueueEntry, Message } from '@lmqtt/common/message';
 import type { GroupId, QueueId } from '@lmqtt/common/ids';
+import type { ReadRights } from '@lmqtt/common/read-rights';
 import type { Place, Position, ReadAnswer, SubscriptionOptions } from '@lmqtt/proto/link';
 import { Fifo } from '../fifo.ts';
 import type { QueueFeed, Reader } from '../queue/feed.ts';
@@ -35,6 +36,8 @@ export interface Subscription extends Terms {
   /** Present where it is shared; then it has no cursors. */
   readonly group: GroupId | undefined;
   readonly cursors: Cursor[];
+  /** Judges what it matches; undefined: all of that may be read. */
+  rights: ReadRights | undefined;
 }
 
 /**

@@ -3,8 +3,8 @@ import { matches } from '@lmqtt/common/topic';
 import type { Cursor, Terms } from './cursor.ts';
 
 /**
- * Whether the subscription is owed the message: its queue may be shared by other topics, and No
- * Local keeps a client's own messages from it [MQTT-3.8.3-3].
+ * Whether the subscription is owed the message: its queue may be shared by other topics, some of
+ * them the client may not read, and No Local keeps its own messages from it [MQTT-3.8.3-3].
  */
 export function match(
   cursor: Cursor,
@@ -17,5 +17,7 @@ export function match(
     if (!matches(subscription.filter, message.topic)) return false;
     cursor.matchedTopic = message.topic;
   }
+  const { rights } = subscription;
+  if (rights !== undefined && !rights.allows(message.topic)) return false;
   return !(options.noLocal && message.publisher === clientId);
 }

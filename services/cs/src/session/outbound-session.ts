@@ -1,5 +1,6 @@
 import type { ClientId, QueueId, SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
+import type { ReadRights } from '@lmqtt/common/read-rights';
 import type { ReadAnswer, ReadRequest, RetainedAnswer, RetainedRequest } from '@lmqtt/proto/link';
 import type { QueueFeed } from '../queue/feed.ts';
 import type { Cursor, Subscription } from './cursor.ts';
@@ -36,6 +37,8 @@ export interface OutboundSession {
   readonly node: SessionNode;
   readonly outlet: Outlet;
   readonly subscriptions: ReadonlyMap<string, Subscription>;
+  /** What the client may read; undefined: everything. */
+  readonly rights: ReadRights | undefined;
   /** In the list of those that the turn pumps. */
   scheduled: boolean;
   /** How many messages of groups it takes in all; undefined where ds knows. */

@@ -3,6 +3,7 @@ import type { OutboundState } from '@lmqtt/proto/link';
 import type { Cursor } from './cursor.ts';
 import type { OutboundSession } from './outbound-session.ts';
 import { pumpLater } from './retry.ts';
+import { withhold } from './acknowledgement.ts';
 import { complete, resend } from './sending.ts';
 import { Inflight } from './window.ts';
 import type { Origin, Outstanding } from './window.ts';
@@ -85,6 +86,10 @@ export class Redelivery {
         return false;
       }
       this.page.delete(state.sequence);
+      if (session.rights?.allows(message.topic) === false) {
+        withhold(session, inflight);
+        continue;
+      }
       this.open.push(state.packetId);
       this.resend(state, inflight, message);
     }

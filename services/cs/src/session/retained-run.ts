@@ -116,6 +116,7 @@ export class RetainedRun {
     const { session, subscription } = this;
     const { options, identifiers } = subscription;
     const { orderKey } = message;
+    if (subscription.rights?.allows(message.topic) === false) return true;
     if (options.noLocal && message.publisher === session.clientId) return true;
     if (this.liveTopics.isOutrun(message, this.number)) return true;
     const qos = lowerQos(message.qos, options.qos);

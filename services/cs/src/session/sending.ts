@@ -102,6 +102,11 @@ export function send(
       return;
     }
     inflight.state = 'sent';
+    // The rules may have changed meanwhile.
+    if (session.rights?.allows(message.topic) === false) {
+      complete(session, inflight, false);
+      return;
+    }
     transmit(session, inflight, message, false, retain, identifiers);
   });
 }

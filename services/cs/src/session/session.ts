@@ -1,6 +1,7 @@
 import type { ClientId, Epoch, QueueId, SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import { lowerQos } from '@lmqtt/common/qos';
+import type { ReadRights } from '@lmqtt/common/read-rights';
 import type {
   Assignment,
   OutboundState,
@@ -47,6 +48,7 @@ export class Session implements CursorOwner, OutboundSession {
   readonly node: SessionNode;
   readonly outlet: Outlet;
   readonly subscriptions: Map<string, Subscription> = new Map();
+  rights: ReadRights | undefined = undefined;
   /** In the list of those that the turn pumps. */
   scheduled = false;
   /** Mark of the last QoS 0 message that was looked at. */
@@ -92,6 +94,7 @@ export class Session implements CursorOwner, OutboundSession {
       group: state.group,
       cursors: [],
       identifiers,
+      rights: this.rightsFor(state.filter),
     };
     this.subscriptions.set(state.filter, subscription);
     if (subscription.group === undefined) this.byQueue.set(state.queue, subscription);
@@ -106,6 +109,26 @@ export class Session implements CursorOwner, OutboundSession {
       this.node.credit(this);
     }
     return subscription;
+  }
+
+  /** Counts from the next message on, of whatever was stored before. */
+  allow(rights: ReadRights | undefined): void {
+    this.rights = rights;
+    for (const subscription of this.subscriptions.values())
+      subscription.rights = this.rightsFor(subscription.filter);
+  }
+
+  /** Some message that a subscription matches may be read. */
+  get readsSomething(): boolean {
+    const { rights } = this;
+    if (rights === undefined) return true;
+    for (const { filter } of this.subscriptions.values())
+      if (rights.of(filter) !== 'nothing') return true;
+    return false;
+  }
+
+  private rightsFor(filter: string): ReadRights | undefined {
+    return this.rights?.of(filter) === 'all' ? undefined : this.rights;
   }
 
   /** Begins to send the retained messages of a subscription, from after a topic on. */

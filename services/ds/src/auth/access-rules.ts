@@ -17,16 +17,17 @@
 //         filter's beginning) widens nothing: an allow rule does not apply to it, and a deny rule denies from there down.
 //         Without a user name, no rule with %u applies.
 //
-// The first line that fits decides; where none fits: denied. A publish fits where the filter matches the topic. A
-// subscription fits an allow line that covers all of the filter asked for, and a deny line that has any topic in common
-// with it; for `$share/{group}/{filter}` the inner filter counts. Empty lines and lines that begin with # are skipped.
+// The first line whose filter matches a topic decides; where none does: denied. A subscription is granted where any topic that
+// it matches may be read, and gets what may be read; for `$share/{group}/{filter}` the inner filter counts. Empty lines and
+// lines that begin with # are skipped.
 
 import { BlockList, isIP, isIPv4 } from 'node:net';
 import type { ClientId } from '@lmqtt/common/ids';
-import { isValidTopicFilter, parseSharedFilter } from '@lmqtt/common/topic';
+import { type ReadRule, readableBy, type ReadRules } from '@lmqtt/common/read-rights';
+import { isValidTopicFilter, matches, parseSharedFilter } from '@lmqtt/common/topic';
 import type { AccessAction, AccessControl, Principal } from './auth-provider.ts';
 import { LineError, ReloadedFile, type Parsed, type ReloadOptions } from './reloaded-file.ts';
-import { fits, withoutShare } from './rule-verdict.ts';
+import { withoutShare } from './rule-verdict.ts';
 
 type Who =
   | { readonly kind: 'all' }
@@ -71,6 +72,14 @@ export class AccessRules implements AccessControl {
     return judge(this.#file.value, { user: principal.user, clientId, address }, action, asked);
   }
 
+  reading({ user }: Principal, clientId: ClientId, address: string): ReadRules {
+    return readRules(this.#file.value, { user, clientId, address });
+  }
+
+  onChange(listener: () => void): void {
+    this.#file.onChange(listener);
+  }
+
   close(): void {
     this.#file.close();
   }
@@ -88,13 +97,25 @@ export function judge(
   action: AccessAction,
   topicOrFilter: string,
 ): boolean {
+  if (action === 'subscribe')
+    return readableBy(readRules(rules, asker), topicOrFilter) !== 'nothing';
   for (const rule of rules) {
-    if (rule.action !== 'all' && rule.action !== action) continue;
-    if (!isMeant(rule.who, asker)) continue;
+    if (rule.action === 'subscribe' || !isMeant(rule.who, asker)) continue;
     const filter = filled(rule, asker);
-    if (filter !== undefined && fits(rule.allow, filter, action, topicOrFilter)) return rule.allow;
+    if (filter !== undefined && matches(filter, topicOrFilter)) return rule.allow;
   }
   return false;
+}
+
+/** Those that say what the asker may read, as they are for it. */
+export function readRules(rules: readonly AccessRule[], asker: Asker): ReadRules {
+  const own: ReadRule[] = [];
+  for (const rule of rules) {
+    if (rule.action === 'publish' || !isMeant(rule.who, asker)) continue;
+    const filter = filled(rule, asker);
+    if (filter !== undefined) own.push({ allow: rule.allow, filter });
+  }
+  return { rules: own, otherwise: false };
 }
 
 function isMeant(who: Who, asker: Asker): boolean {

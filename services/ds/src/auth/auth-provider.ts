@@ -1,4 +1,5 @@
 import type { ClientId } from '@lmqtt/common/ids';
+import type { ReadRule, ReadRules } from '@lmqtt/common/read-rights';
 import type { ReasonCode } from '@lmqtt/common/reason-code';
 
 /**
@@ -10,7 +11,10 @@ import type { ReasonCode } from '@lmqtt/common/reason-code';
  * - The same CONNECT takes about as long for a user that is known as for one that is not.
  * - `authorise` answers at once and from memory, without side effects. The same question has the same answer for as long as
  *   `version` is the same, so a caller may keep answers beside the version.
- * - For `subscribe` it is given the filter without any `$share/{group}/`, or with it: both have the same answer.
+ * - For `subscribe` it says whether any topic that the filter matches may be read. The filter is given without any
+ *   `$share/{group}/`, or with it: both have the same answer.
+ * - `reading` has the answer for each topic: {@link ReadRules} of the same version.
+ * - A listener of `onChange` is called after each change of `version`.
  *
  * Where rules come from elsewhere (claims of a token, an HTTP answer, a hash in Redis) they come with the principal, at
  * authentication; that is how `authorise` need not wait.
@@ -31,6 +35,9 @@ export interface AccessControl {
     action: AccessAction,
     topicOrFilter: string,
   ): boolean;
+  /** What the client may read; undefined: everything. */
+  reading(principal: Principal, clientId: ClientId, address: string): ReadRules | undefined;
+  onChange(listener: () => void): void;
 }
 
 export type AccessAction = 'publish' | 'subscribe';
@@ -57,11 +64,8 @@ export interface Principal {
   readonly rules?: readonly PrincipalRule[];
 }
 
-export interface PrincipalRule {
-  readonly allow: boolean;
+export interface PrincipalRule extends ReadRule {
   readonly action: AccessAction | 'all';
-  /** A valid topic filter, not shared. */
-  readonly filter: string;
 }
 
 export type AuthDecision =

@@ -1,8 +1,8 @@
-// Several authenticators and several sets of rules as one provider. The first authenticator that does not pass decides, and
-// an action is judged by the rules that came with the identity, else allowed where every set of rules allows it; with no rules
-// at all, everything is.
+// Several authenticators and a set of rules as one provider. The first authenticator that does not pass decides, and an action
+// is judged by the rules that came with the identity, else by the set; with no rules at all, everything is allowed.
 
 import type { ClientId } from '@lmqtt/common/ids';
+import { type ReadRules, readableBy } from '@lmqtt/common/read-rights';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type {
   AccessAction,
@@ -13,22 +13,19 @@ import type {
   AuthRequest,
   Principal,
 } from './auth-provider.ts';
-import { verdictOf, withoutShare } from './rule-verdict.ts';
+import { publishVerdict, readRulesOf, withoutShare } from './rule-verdict.ts';
 
 export class AuthChain implements AuthProvider {
   readonly #authenticators: readonly Authenticator[];
-  readonly #rules: readonly AccessControl[];
+  readonly #rules: AccessControl | undefined;
 
-  constructor(authenticators: readonly Authenticator[], rules: readonly AccessControl[]) {
+  constructor(authenticators: readonly Authenticator[], rules?: AccessControl) {
     this.#authenticators = authenticators;
     this.#rules = rules;
   }
 
   get version(): number {
-    // Each only grows, so the sum changes when any of them does.
-    let sum = 0;
-    for (const rules of this.#rules) sum += rules.version;
-    return sum;
+    return this.#rules?.version ?? 0;
   }
 
   async authenticate(request: AuthRequest): Promise<AuthDecision> {
@@ -52,10 +49,23 @@ export class AuthChain implements AuthProvider {
   ): boolean {
     const asked = withoutShare(action, topicOrFilter);
     if (asked === undefined) return false;
-    const own = principal.rules && verdictOf(principal.rules, action, asked);
+    if (action === 'subscribe') {
+      const rules = this.reading(principal, clientId, address);
+      return rules === undefined || readableBy(rules, asked) !== 'nothing';
+    }
+    const own = principal.rules && publishVerdict(principal.rules, asked);
     if (own !== undefined) return own;
-    return this.#rules.every((rules) =>
-      rules.authorise(principal, clientId, address, action, asked),
-    );
+    return this.#rules?.authorise(principal, clientId, address, action, asked) ?? true;
+  }
+
+  reading(principal: Principal, clientId: ClientId, address: string): ReadRules | undefined {
+    const common = this.#rules?.reading(principal, clientId, address);
+    if (principal.rules === undefined) return common;
+    const rules = [...readRulesOf(principal.rules), ...(common?.rules ?? [])];
+    return { rules, otherwise: common?.otherwise ?? true };
+  }
+
+  onChange(listener: () => void): void {
+    this.#rules?.onChange(listener);
   }
 }

@@ -36,6 +36,7 @@ export class ReloadedFile<T> {
   #reading = false;
   #changed = false;
   #closed = false;
+  readonly #listeners: (() => void)[] = [];
 
   /** Rejects where the file cannot be read or parsed: a start without it would let the wrong ones in. */
   static async open<T>(
@@ -79,6 +80,11 @@ export class ReloadedFile<T> {
     return this.#version;
   }
 
+  /** Called after each new value. */
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
   close(): void {
     this.#closed = true;
     this.#watched?.close();
@@ -96,6 +102,7 @@ export class ReloadedFile<T> {
         this.#value = value;
         this.#version += 1;
         this.#report({ kind: 'read', path: this.#path, entries });
+        for (const listener of this.#listeners) listener();
       } catch (error) {
         this.#report({ kind: 'refused', path: this.#path, reason: messageOf(error) });
       }

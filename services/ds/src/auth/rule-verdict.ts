@@ -1,31 +1,21 @@
-// How one filter of a rule meets one question. Allowing and denying are not mirror images where wildcards are asked for:
-// a subscription is allowed by a rule that covers all of it, and denied by one that touches any of it, or `#` would get
-// around every denial.
+// The rules that came with an identity, and filters that a client asks for.
 
-import { covers, matches, overlaps, parseSharedFilter } from '@lmqtt/common/topic';
+import type { ReadRule } from '@lmqtt/common/read-rights';
+import { matches, parseSharedFilter } from '@lmqtt/common/topic';
 import type { AccessAction, PrincipalRule } from './auth-provider.ts';
 
-export function fits(
-  allow: boolean,
-  filter: string,
-  action: AccessAction,
-  topicOrFilter: string,
-): boolean {
-  if (action === 'publish') return matches(filter, topicOrFilter);
-  return allow ? covers(filter, topicOrFilter) : overlaps(filter, topicOrFilter);
+/** Whether the topic may be published to by these rules; undefined where none of them fits. */
+export function publishVerdict(
+  rules: readonly PrincipalRule[],
+  topic: string,
+): boolean | undefined {
+  for (const { action, allow, filter } of rules)
+    if (action !== 'subscribe' && matches(filter, topic)) return allow;
+  return undefined;
 }
 
-/** The rules that came with an identity; undefined where none of them fits. */
-export function verdictOf(
-  rules: readonly PrincipalRule[],
-  action: AccessAction,
-  topicOrFilter: string,
-): boolean | undefined {
-  for (const rule of rules) {
-    if (rule.action !== 'all' && rule.action !== action) continue;
-    if (fits(rule.allow, rule.filter, action, topicOrFilter)) return rule.allow;
-  }
-  return undefined;
+export function readRulesOf(rules: readonly PrincipalRule[]): ReadRule[] {
+  return rules.filter(({ action }) => action !== 'publish');
 }
 
 /** What is asked for behind `$share/{group}/`; undefined where that is malformed. */

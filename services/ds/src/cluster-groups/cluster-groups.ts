@@ -82,7 +82,7 @@ export class ClusterGroups implements Groups {
       owned: (id) => this.#owners.get(id),
       dropped: ({ name }) => events.groupMessageDropped(name),
     });
-    const reports = new MemberReports((owner) => streams.wake(owner));
+    const reports = new MemberReports(ports.rights, (owner) => streams.wake(owner));
     this.#streams = streams;
     this.#known = known;
     this.#reports = reports;
@@ -169,6 +169,13 @@ export class ClusterGroups implements Groups {
       member.fresh = false;
       this.#joinDue(member);
     }
+  }
+
+  rightsChanged(session: LiveSession): void {
+    const { clientId: client, epoch } = session;
+    const rights = this.#ports.rights.of(session)?.text;
+    for (const { group: home } of this.#reports.session(session)?.members.values() ?? [])
+      this.#tell(home, { kind: 'rights', group: home.id, client, epoch, rights });
   }
 
   disconnect(session: LiveSession): void {

@@ -7,6 +7,7 @@ import type { Outlet } from '../outlet.ts';
 import type { QueueStore } from '../queue-store/queue-store.ts';
 import type { Nodes } from '../registry/nodes.ts';
 import type { Ownership } from '../registry/ownership.ts';
+import type { SessionRights } from '../session-rights.ts';
 import type { RouteLog } from '../registry/route-log.ts';
 import type { Routes } from '../routes.ts';
 import type { GroupStreams } from './group-streams.ts';
@@ -30,6 +31,7 @@ export interface GroupOwnersPorts {
   readonly events: DsEvents;
   readonly clock: Clock;
   readonly readMessages: number;
+  readonly rights: SessionRights;
   readonly streams: GroupStreams;
   readonly known: KnownGroups;
   readonly reports: MemberReports;
@@ -193,6 +195,7 @@ export class GroupOwners {
       queueStore: ports.queueStore,
       outlets: ports.outlets,
       readMessages: ports.readMessages,
+      rights: ports.rights,
       monotonicMs: () => ports.clock.monotonicMs(),
       mayGive: () => ports.clock.monotonicMs() < ports.nodes.leaseEndsMs,
       otherDs: async () => {

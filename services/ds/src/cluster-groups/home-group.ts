@@ -2,6 +2,7 @@ import type { ClientId, GroupId, NodeId, QueueId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import type { MemberOut } from '../group-store/absent-members.ts';
 import type { LiveSession } from '../live-session.ts';
+import type { SessionRights } from '../session-rights.ts';
 import type { GroupItem } from './messages.ts';
 
 /** A connected member that lives here. */
@@ -69,10 +70,10 @@ export class HomeGroup {
     return this.#pending.splice(0);
   }
 
-  /** A message that is not stored, to one of the members here. False: there is none. */
-  give(message: Message): boolean {
+  /** A message that is not stored, to a member here that may read it. False: there is none. */
+  give(message: Message, rights: SessionRights): boolean {
     for (const [client, { session, filter }] of this.members) {
-      if (session.closing) continue;
+      if (session.closing || rights.of(session)?.allows(message.topic) === false) continue;
       session.node.assign({
         session: session.handle,
         group: this.id,

@@ -3,6 +3,7 @@ import type { GroupId, NodeId, QueueId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import type { Holdings } from '../holdings.ts';
 import type { GroupOutlet, Queue, Routes } from '../routes.ts';
+import type { SessionRights } from '../session-rights.ts';
 import type { GroupStreams } from './group-streams.ts';
 import { HomeGroup } from './home-group.ts';
 import { messageText } from './messages.ts';
@@ -13,6 +14,7 @@ export interface KnownGroupsPorts {
   readonly routes: Routes;
   readonly holdings: Pick<Holdings, 'addGroup' | 'removeGroup'>;
   readonly streams: GroupStreams;
+  readonly rights: SessionRights;
   monotonicMs(): number;
   owned(id: GroupId): OwnedGroup | undefined;
   /** A message that is not stored: too many wait for the owner. */
@@ -112,13 +114,13 @@ export class KnownGroups {
 
   /** Not stored: to a member here, or by way of the owner. */
   #give(home: HomeGroup, message: Message): void {
-    const { self, streams } = this.#ports;
+    const { self, streams, rights } = this.#ports;
     const owned = this.#ports.owned(home.id);
     if (owned?.isGiving === true) {
       owned.give(message);
       return;
     }
-    if (home.give(message) || home.owner === undefined || home.owner === self) return;
+    if (home.give(message, rights) || home.owner === undefined || home.owner === self) return;
     if (streams.waiting(home.owner) >= forwardedMax) {
       this.#ports.dropped(home);
       return;

@@ -1,5 +1,6 @@
 import { csOfLane, type GroupId, type NodeId } from '@lmqtt/common/ids';
 import type { LiveSession } from '../live-session.ts';
+import type { SessionRights } from '../session-rights.ts';
 import { type HomeGroup, type HomeMember, HomeSession, outsOf } from './home-group.ts';
 import type { GroupItem } from './messages.ts';
 
@@ -15,7 +16,10 @@ export class MemberReports {
   /** Something is due for that ds. */
   readonly #wake: (owner: NodeId) => void;
 
-  constructor(wake: (owner: NodeId) => void) {
+  readonly #rights: SessionRights;
+
+  constructor(rights: SessionRights, wake: (owner: NodeId) => void) {
+    this.#rights = rights;
     this.#wake = wake;
   }
 
@@ -117,6 +121,7 @@ export class MemberReports {
       cs: csOfLane(node.id),
       handle,
       filter,
+      rights: this.#rights.of(session)?.text,
       fresh,
       credit: this.#sessions.get(session)?.creditOf(member) ?? 0,
       outs: outsOf(stored, group.id),

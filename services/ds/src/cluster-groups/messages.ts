@@ -13,6 +13,8 @@ export interface Join {
   readonly cs: NodeId;
   readonly handle: SessionHandle;
   readonly filter: string;
+  /** What it may read; absent: everything. */
+  readonly rights?: string | undefined;
   /** Nobody has given it anything on this connection. */
   readonly fresh: boolean;
   readonly credit: number;
@@ -54,6 +56,14 @@ export type GroupItem =
       readonly client: ClientId;
       readonly epoch: number;
       readonly total: number;
+    }
+  /** What it may read is another than before. */
+  | {
+      readonly kind: 'rights';
+      readonly group: GroupId;
+      readonly client: ClientId;
+      readonly epoch: number;
+      readonly rights?: string | undefined;
     }
   /** It has answered the owner's fence. */
   | {

@@ -11,6 +11,7 @@ import {
 import type { StoredGroup } from '../group-store/group-store.ts';
 import type { Outlet } from '../outlet.ts';
 import type { QueueStore } from '../queue-store/queue-store.ts';
+import type { SessionRights } from '../session-rights.ts';
 import type { Ownership } from '../registry/ownership.ts';
 import { SharedGroup } from '../shared-group.ts';
 import { AbsentLooks } from './absent-looks.ts';
@@ -27,6 +28,7 @@ export interface OwnedGroupPorts {
   readonly queueStore: QueueStore;
   readonly outlets: ReadonlyMap<NodeId, Outlet>;
   readonly readMessages: number;
+  readonly rights: SessionRights;
   monotonicMs(): number;
   /** This ds has its lease. */
   mayGive(): boolean;
@@ -151,6 +153,14 @@ export class OwnedGroup {
         if (member === undefined || member.epoch > item.epoch) break;
         shared.members.delete(item.client);
         for (const out of shared.outOf(member)) shared.takeBack(out.partition, out.offset);
+        shared.reconsider();
+        break;
+      }
+      case 'rights': {
+        const member = shared.members.get(item.client);
+        if (member === undefined || member.epoch !== item.epoch) break;
+        member.rights = this.#ports.rights.ofText(item.rights);
+        shared.reconsider();
         break;
       }
       case 'done':
@@ -365,6 +375,7 @@ export class OwnedGroup {
       shared.members.set(join.client, member);
     }
     member.joined(from, join);
+    member.rights = this.#ports.rights.ofText(join.rights);
     member.fencedAtMs = this.#ports.monotonicMs();
     const outlet = this.#ports.outlets.get(join.cs);
     if (!join.fresh || outlet === undefined) {
@@ -409,6 +420,7 @@ export class OwnedGroup {
     const settling = this.#outs!.settle(member, outs);
     if (settling !== undefined && !(await settling)) return;
     next();
+    this.#shared!.reconsider();
     this.#absent!.takeBack();
     this.#shared!.pump();
     this.#ports.flush();

@@ -1,3 +1,4 @@
+import type { ReadRights } from '@lmqtt/common/read-rights';
 import type { ClientId, NodeId, SessionHandle } from '@lmqtt/common/ids';
 import type { MemberOut } from '../group-store/absent-members.ts';
 import type { Outlet } from '../outlet.ts';
@@ -34,6 +35,8 @@ export class OwnedMember implements GroupMember<ClientId> {
   /** Where it lives; undefined: it is not known to be connected. */
   home: NodeId | undefined = undefined;
   inFlight = 0;
+  /** As it was told last; undefined: everything, or it has not joined. */
+  rights: ReadRights | undefined = undefined;
   /** What it had sent when it was last connected. */
   sent: readonly MemberOut[] = [];
   /** Its home ended without a word: what it has may be done, or not have been sent. */

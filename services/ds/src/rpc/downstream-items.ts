@@ -19,6 +19,7 @@ import {
   writePushes,
   writeQueueEnds,
   writeReadAnswer,
+  writeRights,
 } from '@lmqtt/proto/wire/downstream-writer';
 import type { Exchange } from '@lmqtt/proto/wire/exchange';
 import type { NumberedPublish } from '@lmqtt/proto/wire/upstream';
@@ -92,6 +93,10 @@ export class DownstreamItems implements Downstream {
 
   kick(session: SessionHandle, reasonCode: number): void {
     if (this.#begin()) writeKick(this.#exchange, session, reasonCode);
+  }
+
+  rights(session: SessionHandle, rights: string | undefined): void {
+    if (this.#begin()) writeRights(this.#exchange, session, rights);
   }
 
   behind(places: QueueEnd[]): void {

@@ -159,6 +159,7 @@ function accept(connection: Client, answer: Extract<ConnectAnswer, { kind: 'acce
   connection.sendPacket('connack', packet);
   // State after CONNACK: positions, then what was in flight, then retained messages still owed.
   const { state } = answer;
+  session.allow(node.rightsTable.of(answer.rights));
   connection.inbound.restore(state.inbound);
   const subscriptions = state.subscriptions.map((each) => session.subscribe(each));
   session.redeliver(state.outbound);

@@ -1,0 +1,201 @@
+// What a client may read: the rules that count for it, with its names put in, in their order. The dispatch node makes them and
+// the connection node judges by them, so that no message waits for an answer.
+//
+// The first rule whose filter matches a topic decides; where none does, `otherwise`. For a subscription that is asked of all
+// topics that its filter matches, without walking them: a wildcard of the filter, and of its common part with each rule, is
+// filled with a level that no rule names. Such a topic is matched by no more rules than any other of that part, so its answer is
+// that of every topic for which the same rule decides.
+
+import { matches, overlaps, parseSharedFilter } from './topic.ts';
+
+export interface ReadRule {
+  readonly allow: boolean;
+  /** A valid topic filter, not shared. */
+  readonly filter: string;
+}
+
+export interface ReadRules {
+  readonly rules: readonly ReadRule[];
+  /** The answer where no rule matches. */
+  readonly otherwise: boolean;
+}
+
+/** How much of what a subscription matches may be read. */
+export type Readable = 'all' | 'some' | 'nothing';
+
+/** No name in a rule has it, and no topic. */
+const unnamed = '\0';
+const separator = '\0';
+
+/** Rules as one line, for the link: equal rules have equal texts. */
+export function textOfRules({ rules, otherwise }: ReadRules): string {
+  let text = otherwise ? '+' : '-';
+  for (const { allow, filter } of rules) text += `${separator}${allow ? '+' : '-'}${filter}`;
+  return text;
+}
+
+export function rulesOfText(text: string): ReadRules {
+  const [otherwise, ...rules] = text.split(separator);
+  return {
+    otherwise: otherwise === '+',
+    rules: rules.map((rule) => ({ allow: rule.startsWith('+'), filter: rule.slice(1) })),
+  };
+}
+
+/** Answers that are kept by all rights of a node; at the limit all of them are made anew. */
+export class ReadAnswers {
+  readonly #answersMax: number;
+  #lists = new Set<Map<string, boolean>>();
+  #count = 0;
+
+  constructor(answersMax: number) {
+    this.#answersMax = answersMax;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** False: the limit was reached. */
+  keep(list: Map<string, boolean>, topic: string, allowed: boolean): boolean {
+    const isFull = this.#count >= this.#answersMax;
+    if (isFull) {
+      for (const full of this.#lists) full.clear();
+      this.#lists = new Set();
+      this.#count = 0;
+    }
+    list.set(topic, allowed);
+    this.#lists.add(list);
+    this.#count += 1;
+    return !isFull;
+  }
+}
+
+const filtersMax = 1000;
+
+/** The rules of one text, shared by all clients that have the same. */
+export class ReadRights implements ReadRules {
+  readonly text: string;
+  readonly rules: readonly ReadRule[];
+  readonly otherwise: boolean;
+  readonly #answers: ReadAnswers;
+  readonly #topics = new Map<string, boolean>();
+  readonly #filters = new Map<string, Readable>();
+
+  constructor(text: string, answers: ReadAnswers) {
+    const { rules, otherwise } = rulesOfText(text);
+    this.text = text;
+    this.rules = rules;
+    this.otherwise = otherwise;
+    this.#answers = answers;
+  }
+
+  /** Whether a message of the topic may be read. */
+  allows(topic: string): boolean {
+    const known = this.#topics.get(topic);
+    if (known !== undefined) return known;
+    const allowed = judge(this.rules, this.otherwise, topic);
+    this.#answers.keep(this.#topics, topic, allowed);
+    return allowed;
+  }
+
+  /** How much of a filter may be read; of `$share/{group}/{filter}` its inner filter counts. */
+  of(filter: string): Readable {
+    const shared = parseSharedFilter(filter);
+    if (shared === 'malformed') return 'nothing';
+    const asked = shared?.filter ?? filter;
+    const known = this.#filters.get(asked);
+    if (known !== undefined) return known;
+    const readable = readableBy(this, asked);
+    if (this.#filters.size >= filtersMax) this.#filters.clear();
+    this.#filters.set(asked, readable);
+    return readable;
+  }
+}
+
+/** All rights that are in use, by their texts. */
+export class ReadRightsTable {
+  readonly answers: ReadAnswers;
+  readonly #rightsMax: number;
+  readonly #byText = new Map<string, ReadRights>();
+
+  constructor(answersMax: number, rightsMax = 4096) {
+    this.answers = new ReadAnswers(answersMax);
+    this.#rightsMax = rightsMax;
+  }
+
+  /** undefined: everything may be read. */
+  of(text: string | undefined): ReadRights | undefined {
+    if (text === undefined) return undefined;
+    const known = this.#byText.get(text);
+    if (known !== undefined) return known;
+    // Clients keep theirs; others that come are given new ones.
+    if (this.#byText.size >= this.#rightsMax) this.#byText.clear();
+    const rights = new ReadRights(text, this.answers);
+    this.#byText.set(text, rights);
+    return rights;
+  }
+}
+
+function judge(rules: readonly ReadRule[], otherwise: boolean, topic: string): boolean {
+  for (const { allow, filter } of rules) if (matches(filter, topic)) return allow;
+  return otherwise;
+}
+
+/** How much of a filter, which is not shared, may be read. */
+export function readableBy({ rules, otherwise }: ReadRules, asked: string): Readable {
+  const near = rules.filter(({ filter }) => overlaps(filter, asked));
+  let levelsMax = levelsOf(asked).length;
+  for (const { filter } of near) levelsMax = Math.max(levelsMax, levelsOf(filter).length);
+  let some = false;
+  let denied = false;
+  const ask = (filter: string): void => {
+    for (const topic of samples(filter, levelsMax)) {
+      if (judge(near, otherwise, topic)) some = true;
+      else denied = true;
+    }
+  };
+  ask(asked);
+  for (const { allow, filter } of near) {
+    if (some && denied) return 'some';
+    // A rule can add no answer but its own, and what earlier rules say is asked with theirs.
+    if (allow ? some : denied) continue;
+    const common = intersection(filter, asked);
+    if (common !== undefined) ask(common);
+  }
+  if (!some) return 'nothing';
+  return denied ? 'some' : 'all';
+}
+
+/** Topics that stand for all that a filter matches: one for each number of levels that counts. */
+function samples(filter: string, levelsMax: number): string[] {
+  const levels = levelsOf(filter).map((level) => (level === '+' ? unnamed : level));
+  if (levels.at(-1) !== '#') return [levels.join('/')];
+  levels.pop();
+  const topics: string[] = [];
+  // `a/#` has `a`, and past the longest rule more levels change nothing; no topic is empty.
+  for (;;) {
+    const topic = levels.join('/');
+    if (topic !== '') topics.push(topic);
+    if (levels.length > levelsMax) return topics;
+    levels.push(unnamed);
+  }
+}
+
+/** The filter that matches what both match; undefined: nothing. */
+export function intersection(one: string, other: string): string | undefined {
+  if (!overlaps(one, other)) return undefined;
+  const [a, b] = [levelsOf(one), levelsOf(other)];
+  const common: string[] = [];
+  for (let index = 0; ; index += 1) {
+    const [levelA, levelB] = [a[index], b[index]];
+    if (levelA === '#') return [...common, ...b.slice(index)].join('/');
+    if (levelB === '#') return [...common, ...a.slice(index)].join('/');
+    if (levelA === undefined || levelB === undefined) return common.join('/');
+    common.push(levelA === '+' ? levelB : levelA);
+  }
+}
+
+function levelsOf(filter: string): string[] {
+  return filter.split('/');
+}

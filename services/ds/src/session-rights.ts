@@ -1,0 +1,100 @@
+import { type ReadRights, ReadRightsTable, textOfRules } from '@lmqtt/common/read-rights';
+import type { ClientId } from '@lmqtt/common/ids';
+import type { AccessControl } from './auth/auth-provider.ts';
+import type { LiveSession } from './live-session.ts';
+
+export const aclCachedHelp = 'Answers of the access rules in memory';
+
+/** How long sessions are looked at before others have their turn. */
+const turnMs = 5;
+
+/**
+ * What clients may read, by the rules as they are now. Their connection nodes judge by it and are
+ * told where it changes: whoever is claimed with the answer, all others in a turn of its own, so
+ * that it never overtakes that answer.
+ */
+export class SessionRights {
+  readonly #access: AccessControl;
+  readonly #live: ReadonlyMap<ClientId, LiveSession>;
+  readonly #table: ReadRightsTable;
+  readonly #listeners: ((session: LiveSession) => void)[] = [];
+  /** Sessions that are to be told of what has changed. */
+  readonly #due = new Set<LiveSession>();
+  #telling = false;
+
+  constructor(access: AccessControl, live: ReadonlyMap<ClientId, LiveSession>, answersMax: number) {
+    this.#access = access;
+    this.#live = live;
+    this.#table = new ReadRightsTable(answersMax);
+    access.onChange(() => {
+      for (const session of live.values()) this.due(session);
+    });
+  }
+
+  /** Answers in memory. */
+  get cached(): number {
+    return this.#table.answers.count;
+  }
+
+  /** Called after the cs of a session was told that its rights have changed. */
+  onChanged(listener: (session: LiveSession) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** As of now; undefined: everything may be read. */
+  of(session: LiveSession): ReadRights | undefined {
+    const { version } = this.#access;
+    if (session.rightsVersion !== version) {
+      const { principal, clientId, peer } = session;
+      const rules = this.#access.reading(principal, clientId, peer.address);
+      session.rights = this.#table.of(rules && textOfRules(rules));
+      session.rightsVersion = version;
+    }
+    return session.rights;
+  }
+
+  /** Rights of a client that is connected elsewhere, as its ds tells them. */
+  ofText(text: string | undefined): ReadRights | undefined {
+    return this.#table.of(text);
+  }
+
+  /** Whether there is anything to read by the filter. */
+  admits(session: LiveSession, filter: string): boolean {
+    return this.of(session)?.of(filter) !== 'nothing';
+  }
+
+  /** For the answer to its CONNECT. */
+  claimed(session: LiveSession): string | undefined {
+    const text = this.of(session)?.text;
+    session.toldRights = text;
+    return text;
+  }
+
+  /** Its rights may be others than its cs has. */
+  due(session: LiveSession): void {
+    this.#due.add(session);
+    if (this.#telling) return;
+    this.#telling = true;
+    setImmediate(() => this.#tell());
+  }
+
+  #tell(): void {
+    const endMs = performance.now() + turnMs;
+    for (const session of this.#due) {
+      this.#due.delete(session);
+      if (this.#live.get(session.clientId) === session) this.#check(session);
+      if (performance.now() >= endMs) break;
+    }
+    this.#telling = this.#due.size > 0;
+    if (this.#telling) setImmediate(() => this.#tell());
+  }
+
+  #check(session: LiveSession): void {
+    if (session.closing || session.kicked) return;
+    const text = this.of(session)?.text;
+    if (session.toldRights === text) return;
+    session.toldRights = text;
+    session.node.downstream.rights(session.handle, text);
+    for (const listener of this.#listeners) listener(session);
+  }
+}
