@@ -4,6 +4,7 @@ import type { LimitName } from '@lmqtt/common/settings/row';
 import type { Broker } from '../harness/broker.ts';
 import type { Cluster } from '../harness/cluster.ts';
 import * as packets from '../harness/packets.ts';
+import { passwordFileOf } from '../harness/password-file.ts';
 import { isCluster } from '../harness/shape.ts';
 import type { RawClient } from '../harness/wire.ts';
 import { connected, connectRaw, unique } from '../harness/wire.ts';
@@ -33,6 +34,33 @@ async function refused(port: number, reason5: number): Promise<void> {
   const four = await connectRaw(port);
   await four.connect({ reason: 3 });
   await four.expectClose();
+}
+
+/** Settings with a password file of these users, the password of each is `right`; with scrypt's cost as 2 to the n. */
+function usersOf(users: Readonly<Record<string, number>>): Record<string, string> {
+  return { ALLOW_ANONYMOUS: 'false', PASSWORD_FILE: passwordFileOf(users) };
+}
+
+const rightOf = (user: string): { username: string; password: string; clientId: string } => ({
+  username: user,
+  password: 'right',
+  clientId: unique('c'),
+});
+
+/** A CONNECT that was sent. */
+async function attempt(
+  port: number,
+  version: 4 | 5,
+  password: string,
+  user = 'ann',
+): Promise<RawClient> {
+  const client = await connectRaw(port, { version });
+  client.send(packets.connect({ version, ...rightOf(user), password }));
+  return client;
+}
+
+async function connackOf(client: RawClient): Promise<number> {
+  return (await client.expect('connack')).reason;
 }
 
 /** A session with this subscription at QoS 1 that goes away. */
@@ -132,6 +160,62 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
         reasons.every((reason) => reason === 0 || reason === 0x9f),
         reasons.join(),
       );
+    },
+  },
+  AUTH_CHECKS_WAITING_MAX: {
+    settings: { ...usersOf({ ann: 14 }), AUTH_CHECKS_WAITING_MAX: '2' },
+    provoke: async ({ mqttPort }) => {
+      const clients = await Promise.all(
+        Array.from({ length: 30 }, (_, index) => attempt(mqttPort, 5, `no ${index}`)),
+      );
+      const reasons = await Promise.all(clients.map(connackOf));
+      assert.ok(reasons.includes(0x89) && reasons.includes(0x86), reasons.join());
+      const old = await Promise.all(
+        Array.from({ length: 30 }, (_, index) => attempt(mqttPort, 4, `no ${index}`)),
+      );
+      const codes = await Promise.all(old.map(connackOf));
+      assert.ok(codes.includes(3) && codes.includes(4), codes.join());
+    },
+  },
+  AUTH_FAILURES_PER_ADDRESS: {
+    settings: { ...usersOf({ ann: 4, ben: 4 }), AUTH_FAILURES_PER_ADDRESS: '4' },
+    provoke: async ({ mqttPort }) => {
+      await connected(mqttPort, { ...rightOf('ann'), clientId: 'known' });
+      for (let count = 0; count < 4; count += 1) {
+        assert.equal(await connackOf(await attempt(mqttPort, 5, 'x', `nobody ${count}`)), 0x86);
+      }
+      assert.equal(await connackOf(await attempt(mqttPort, 5, 'right', 'ben')), 0x89);
+      assert.equal(await connackOf(await attempt(mqttPort, 4, 'right', 'ben')), 3);
+      await connected(mqttPort, { ...rightOf('ann'), clientId: 'known' });
+      const elsewhere = await connectRaw(mqttPort, { localAddress: '127.0.0.2' });
+      await elsewhere.connect(rightOf('ben'));
+    },
+  },
+  AUTH_FAILURES_PER_USER: {
+    settings: { ...usersOf({ ann: 4, ben: 4 }), AUTH_FAILURES_PER_USER: '4' },
+    provoke: async ({ mqttPort }) => {
+      for (let count = 0; count < 4; count += 1) {
+        assert.equal(await connackOf(await attempt(mqttPort, 5, 'x')), 0x86);
+      }
+      assert.equal(await connackOf(await attempt(mqttPort, 5, 'right')), 0x89);
+      assert.equal(await connackOf(await attempt(mqttPort, 4, 'right')), 3);
+      assert.equal(await connackOf(await attempt(mqttPort, 4, 'right', 'ben')), 0);
+      const elsewhere = await connectRaw(mqttPort, { localAddress: '127.0.0.2' });
+      await elsewhere.connect(rightOf('ann'));
+    },
+  },
+  CONNECT_WAIT_MS: {
+    // One check takes longer than that.
+    settings: { ...usersOf({ ann: 18 }), CONNECT_WAIT_MS: '100' },
+    provoke: async ({ mqttPort }) => {
+      for (const [version, code] of [
+        [5, 0x89],
+        [4, 3],
+      ] as const) {
+        const client = await attempt(mqttPort, version, 'right');
+        assert.equal(await connackOf(client), code);
+        await client.expectClose();
+      }
     },
   },
   MAX_PACKET_SIZE: {

@@ -54,6 +54,8 @@ export interface RawOptions {
   readonly host?: string;
   /** For what is sent and received; `connect` may change it. Default 4. */
   readonly version?: Version;
+  /** Of this machine: 127.0.0.2 and the like are other addresses to a broker on loopback. */
+  readonly localAddress?: string;
 }
 
 type Publishing = Omit<PublishFields, 'version' | 'topic' | 'payload' | 'qos'> & {
@@ -336,7 +338,9 @@ function hex(reason: number): string {
 
 /** A TCP connection to the broker; nothing has been sent on it. */
 export async function connectRaw(port: number, options: RawOptions = {}): Promise<RawClient> {
-  const socket = net.connect({ port, host: options.host ?? '127.0.0.1', noDelay: true });
+  const { host = '127.0.0.1', localAddress } = options;
+  const from = localAddress === undefined ? {} : { localAddress };
+  const socket = net.connect({ port, host, noDelay: true, ...from });
   const client = new RawClient(socket, options.version);
   await once(socket, 'connect', { signal: AbortSignal.timeout(deadlineMs) });
   return client;

@@ -4,6 +4,7 @@ import type { Settings } from '@lmqtt/common/settings/row';
 export type CsConfig = Pick<
   Settings,
   | 'connectTimeoutMs'
+  | 'connectWaitMs'
   | 'keepAliveSMax'
   | 'responseInformation'
   | 'validatePayloadFormat'

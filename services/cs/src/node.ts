@@ -140,8 +140,7 @@ export class CsNode implements LinkedNode, ClientNode {
     this.leaseGate.forget(connection.outbox);
     const { session, handle } = connection;
     if (session === undefined) {
-      // ds waits for the next step of its authentication.
-      if (connection.authenticating) this.disown(connection, end);
+      if (connection.atDs) this.disown(connection, end);
       return Promise.resolve();
     }
     for (const publish of connection.inbound.takeHeld()) this.turn.publish(publish);

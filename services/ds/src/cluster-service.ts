@@ -115,7 +115,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
   const clock = options.clock ?? systemClock;
   const startedMs = clock.monotonicMs();
   const self = nodeId(settings.nodeId);
-  const auth = await openAuth(settings, (outcome) => events.authFile(outcome));
+  const auth = await openAuth(settings, metrics, (outcome) => events.authFile(outcome));
   const outlets = new Map<NodeId, Outlet>();
   const nodes = new Map<NodeId, CsNode>();
   const live = new Map<ClientId, LiveSession>();

@@ -64,7 +64,8 @@ export async function connect(
     connecting.exchange = enhanced.start(request);
     return step(ports, node, connecting, request.authenticationData);
   }
-  const decision = await ports.authenticator.authenticate(request);
+  const isWanted = (): boolean => connecting.gone === undefined;
+  const decision = await ports.authenticator.authenticate({ ...request, isWanted });
   if (decision.kind === 'allow') return admit(ports, node, connecting, decision.principal);
   const reasonCode = decision.kind === 'deny' ? decision.reasonCode : ReasonCode.notAuthorized;
   return refuse(ports, node, connecting, reasonCode, 'not authenticated');

@@ -1,9 +1,13 @@
+import { systemClock } from '@lmqtt/common/clock';
+import type { Metrics } from '@lmqtt/common/metrics';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { AccessRules } from './auth/access-rules.ts';
 import { Anonymous } from './auth/anonymous.ts';
 import type { Authenticator, AuthProvider } from './auth/auth-provider.ts';
+import { AuthFailures } from './auth/auth-failures.ts';
 import { AuthChain } from './auth/chain.ts';
 import type { EnhancedAuth } from './auth/enhanced-auth.ts';
+import { type AuthGuard, GuardedAuth, GuardedEnhancedAuth } from './auth/guarded-auth.ts';
 import { HmacSha1 } from './auth/hmac-sha1.ts';
 import { PasswordFile } from './auth/password-file.ts';
 import type { ReloadOptions } from './auth/reloaded-file.ts';
@@ -18,24 +22,41 @@ export interface OpenAuth {
 /** The chain that the settings ask for. */
 export async function openAuth(
   settings: Settings,
+  metrics: Metrics,
   report: ReloadOptions['report'],
 ): Promise<OpenAuth> {
-  const authenticators: Authenticator[] = [];
+  let authenticators: Authenticator[] = [];
   let rules: AccessRules | undefined;
   const enhanced: EnhancedAuth[] = [];
   const closing: (() => void)[] = [];
-  if (settings.passwordFile !== null) {
-    const usersMax = settings.maxUsers;
-    const file = await PasswordFile.open(settings.passwordFile, { usersMax, report });
-    authenticators.push(file);
-    enhanced.push(new ScramSha256(file));
-    closing.push(() => file.close());
-  }
+  const guard = guardOf(settings, metrics);
+  // A wrong password under this name is passed on, and costs what that of an unknown user costs.
   if (settings.hmacUsername !== null && settings.hmacSecretKey !== null)
     authenticators.push(new HmacSha1(settings.hmacUsername, settings.hmacSecretKey));
+  if (settings.passwordFile !== null) {
+    const file = await PasswordFile.open(settings.passwordFile, {
+      usersMax: settings.maxUsers,
+      waitingMax: settings.authChecksWaitingMax,
+      onFull: () => {
+        metrics.limits.AUTH_CHECKS_WAITING_MAX += 1;
+      },
+      report,
+    });
+    metrics.gauge(
+      'lmqtt_auth_checks_waiting',
+      'Passwords that wait to be checked',
+      () => file.waiting,
+    );
+    authenticators.push(file);
+    enhanced.push(new GuardedEnhancedAuth(new ScramSha256(file), guard));
+    closing.push(() => file.close());
+  }
+  const checksNames = authenticators.length > 0;
+  // What a name costs, and whether it is refused, is the same for all of them together.
+  if (checksNames) authenticators = [new GuardedAuth(new AuthChain(authenticators), guard)];
   if (settings.allowAnonymous !== false) {
     const from = settings.allowAnonymous === true ? 'anywhere' : 'loopback';
-    authenticators.push(new Anonymous(authenticators.length === 0, from));
+    authenticators.push(new Anonymous(!checksNames, from));
   }
   if (settings.aclFile !== null) {
     const file = await AccessRules.open(settings.aclFile, { report });
@@ -47,6 +68,20 @@ export async function openAuth(
     enhanced,
     close: () => {
       for (const close of closing) close();
+    },
+  };
+}
+
+function guardOf(settings: Settings, metrics: Metrics): AuthGuard {
+  const limits = {
+    perAddress: settings.authFailuresPerAddress,
+    perUser: settings.authFailuresPerUser,
+  };
+  return {
+    failures: new AuthFailures(limits, systemClock),
+    refused: (limit) => {
+      if (limit === 'user') metrics.limits.AUTH_FAILURES_PER_USER += 1;
+      else metrics.limits.AUTH_FAILURES_PER_ADDRESS += 1;
     },
   };
 }

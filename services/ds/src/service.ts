@@ -90,7 +90,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   const clock = options.clock ?? systemClock;
   const startedMs = clock.monotonicMs();
   const events = new DsEvents(logs, metrics);
-  const auth = await openAuth(settings, (outcome) => events.authFile(outcome));
+  const auth = await openAuth(settings, metrics, (outcome) => events.authFile(outcome));
 
   const journal = new DiskJournal(
     {

@@ -14,8 +14,10 @@ const salt = Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64');
 function usersOf(keys: Record<string, ScramKeys>): ScramUsers {
   return {
     scramKeys: (user) => (Object.hasOwn(keys, user) ? keys[user] : undefined),
-    unknownUsersKey: Buffer.alloc(32, 7),
-    scramIterations: 4096,
+    scramOfNobody: (user) => ({
+      salt: createHash('sha256').update(user).digest().subarray(0, 16),
+      iterations: 4096,
+    }),
   };
 }
 

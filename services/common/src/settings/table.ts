@@ -121,6 +121,36 @@ export const table = {
     roles: ['ds'],
     about: 'Entries of the password file',
   },
+  AUTH_CHECKS_WAITING_MAX: {
+    kind: 'integer',
+    default: 2000,
+    min: 1,
+    max: 1_000_000,
+    roles: ['ds'],
+    about: 'Passwords that wait to be checked; addresses take turns',
+    limit:
+      'CONNACK 0x89 (3.1.1: return code 3) for the newest of the address that has the most waiting',
+  },
+  AUTH_FAILURES_PER_ADDRESS: {
+    kind: 'integer',
+    default: 300,
+    min: 0,
+    max: 1_000_000,
+    roles: ['ds'],
+    about:
+      'Failed authentications a minute from one address (IPv6: from one /64 network), after which user names that have not come in from there before are refused; past half of them answers to failures come late; 0: no limit',
+    limit: 'CONNACK 0x89 (3.1.1: return code 3) without a check',
+  },
+  AUTH_FAILURES_PER_USER: {
+    kind: 'integer',
+    default: 30,
+    min: 0,
+    max: 1_000_000,
+    roles: ['ds'],
+    about:
+      'Failed authentications a minute with one user name from one address, after which that name is refused from there; past half of them answers to failures come late; 0: no limit',
+    limit: 'CONNACK 0x89 (3.1.1: return code 3) without a check',
+  },
   TLS_CERT: {
     kind: 'file',
     default: null,
@@ -170,7 +200,17 @@ export const table = {
     min: 1,
     max: 3_600_000,
     roles: ['cs'],
-    about: 'Time from accepting a connection to its whole CONNECT',
+    about:
+      'Time from accepting a connection to its whole CONNECT, and for each AUTH before CONNACK',
+  },
+  CONNECT_WAIT_MS: {
+    kind: 'milliseconds',
+    default: 60_000,
+    min: 1,
+    max: 3_600_000,
+    roles: ['cs'],
+    about: 'Time that a CONNECT, or an AUTH before CONNACK, may wait for its answer',
+    limit: 'CONNACK 0x89 (3.1.1: return code 3), then closed',
   },
   KEEP_ALIVE_S_MAX: {
     kind: 'seconds',

@@ -21,6 +21,9 @@ import type { InboundAliases } from './topic-aliases.ts';
 export type Acknowledgement = 'puback' | 'pubrec' | 'pubrel' | 'pubcomp';
 export type ColdPacket = 'connack' | 'suback' | 'unsuback' | 'disconnect' | 'auth';
 
+/** The client owes its CONNECT or AUTH, or ds the answer to it. */
+export type Awaited = 'connect' | 'answer' | 'auth';
+
 /** All connections of the node, as each of them knows them. */
 export interface ConnectionCount {
   /** Those without a session among them. */
@@ -78,8 +81,10 @@ export interface Client {
   readonly receiveMaximum: number;
   readonly maximumPacketSize: number | undefined;
   readonly authenticationMethod: string | undefined;
-  /** Before CONNACK, and it owes its next AUTH: ds waits for it. */
-  authenticating: boolean;
+  /** Before CONNACK: what comes next. */
+  readonly awaits: Awaited;
+  /** ds is at work for its CONNECT, or waits for its AUTH. */
+  atDs: boolean;
   reauthenticating: boolean;
   /** As ds gave it. */
   principal: string;
@@ -101,6 +106,8 @@ export interface Client {
   sendPacket(type: ColdPacket, bytes: Uint8Array): void;
   /** Takes over what CONNECT says of the connection itself. */
   begin(packet: Connect, askedSessionExpiryS: number): void;
+  /** Before CONNACK: who has to do something now, each with a time of its own. */
+  await(what: Awaited): void;
   /** CONNACK is about to leave. */
   open(session: Session): void;
   /** No further packet is handled until `resumePackets`. */

@@ -9,7 +9,7 @@ import type { ProtocolVersion } from '../packet/packet-type.ts';
 import type { Session } from '../session/session.ts';
 import type { ByteStream } from '../transport/transport.ts';
 import type { Timed } from '../wheel.ts';
-import type { Client, ClientNode, ColdPacket } from './client.ts';
+import type { Awaited, Client, ClientNode, ColdPacket } from './client.ts';
 import { hasReturnCode, kickReason } from './end-reasons.ts';
 import { Inbound } from './inbound.ts';
 import { PacketDispatch } from './dispatch.ts';
@@ -49,7 +49,8 @@ export class Connection implements Client, Timed {
   receiveMaximum = 0xffff;
   maximumPacketSize: number | undefined = undefined;
   authenticationMethod: string | undefined = undefined;
-  authenticating = false;
+  awaits: Awaited = 'connect';
+  atDs = false;
   reauthenticating = false;
   principal = '';
   sessionExpiryS = 0;
@@ -67,7 +68,8 @@ export class Connection implements Client, Timed {
   private aliases: InboundAliases | undefined = undefined;
   private explains = true;
   private lastPacketMs: number;
-  private readonly acceptedMs: number;
+  /** The wait for what `awaits` says began. */
+  private awaitsSinceMs: number;
   private readingPaused = false;
 
   constructor(node: ClientNode, stream: ByteStream, handle: SessionHandle) {
@@ -78,7 +80,7 @@ export class Connection implements Client, Timed {
     this.packets = new PacketDispatch(this);
     this.reader = new PacketReader({ packetBytesMax: node.config.maxPacketSize });
     this.lastPacketMs = node.time.monotonicMs;
-    this.acceptedMs = node.time.monotonicMs;
+    this.awaitsSinceMs = node.time.monotonicMs;
     stream.onBytes = (chunk) => this.received(chunk);
     stream.onClose = () => this.lost();
     stream.onDrain = () => this.drained();
@@ -169,6 +171,16 @@ export class Connection implements Client, Timed {
     this.keepAliveS = tooLong && packet.protocolVersion === 5 ? maximum : packet.keepAliveS;
   }
 
+  /** Before CONNACK: who has to do something now, each with a time of its own. */
+  await(what: Awaited): void {
+    const { node } = this;
+    const nowMs = node.time.monotonicMs;
+    const waitMs = what === 'answer' ? node.config.connectWaitMs : node.config.connectTimeoutMs;
+    this.awaits = what;
+    this.awaitsSinceMs = nowMs;
+    node.wheel.add(this, waitMs, nowMs);
+  }
+
   /** CONNACK is about to leave. */
   open(session: Session): void {
     const { node, connectPacket: connect } = this;
@@ -196,19 +208,30 @@ export class Connection implements Client, Timed {
   /** The wheel came round: keep alive [MQTT-3.1.2-22], or no CONNECT in time [MQTT-3.1.4-1]. */
   due(nowMs: number): number {
     if (this.ended) return 0;
-    if (this.session === undefined) {
-      const leftMs = this.acceptedMs + this.node.config.connectTimeoutMs - nowMs;
-      if (leftMs > 0) return leftMs;
-      this.node.events.timedOut(this, 'no CONNECT in time');
-      void this.end({ publishWill: true, sessionExpiryS: undefined, reason: 'no CONNECT in time' });
-      this.stream.destroy();
-      return 0;
-    }
+    if (this.session === undefined) return this.dueBeforeSession(nowMs);
     const leftMs = this.lastPacketMs + this.keepAliveS * 1500 - nowMs;
     if (leftMs > 0) return leftMs;
     // What it sent meanwhile was not read.
     if (this.readingPaused) return this.keepAliveS * 1500;
     this.fail(ReasonCode.keepAliveTimeout, 'keep alive timeout');
+    return 0;
+  }
+
+  private dueBeforeSession(nowMs: number): number {
+    const { config, events } = this.node;
+    const { awaits } = this;
+    const waitMs = awaits === 'answer' ? config.connectWaitMs : config.connectTimeoutMs;
+    const leftMs = this.awaitsSinceMs + waitMs - nowMs;
+    if (leftMs > 0) return leftMs;
+    if (awaits === 'answer') {
+      events.limit('CONNECT_WAIT_MS');
+      this.refuse(ReasonCode.serverBusy, 'not served in time');
+      return 0;
+    }
+    const reason = `no ${awaits === 'auth' ? 'AUTH' : 'CONNECT'} in time`;
+    events.timedOut(this, reason);
+    void this.end({ publishWill: true, sessionExpiryS: undefined, reason });
+    this.stream.destroy();
     return 0;
   }
 

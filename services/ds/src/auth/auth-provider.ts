@@ -8,7 +8,8 @@ import type { ReasonCode } from '@lmqtt/common/reason-code';
  * Promises
  * - `authenticate` judges one CONNECT. It never rejects: a source that cannot be asked is a `deny` with 0x88 or 0x89.
  *   `pass` means "not mine": the next provider is asked. The request's password is neither kept nor logged.
- * - The same CONNECT takes about as long for a user that is known as for one that is not.
+ * - The same CONNECT costs as much work for a user that is known as for one that is not, and has the same answer.
+ * - One that nobody waits for any more may be answered with 0x89 instead of a check.
  * - `authorise` answers at once and from memory, without side effects. The same question has the same answer for as long as
  *   `version` is the same, so a caller may keep answers beside the version.
  * - For `subscribe` it says whether any topic that the filter matches may be read. The filter is given without any
@@ -49,6 +50,8 @@ export interface AuthRequest {
   readonly peer: AuthPeer;
   /** 3, 4 or 5. */
   readonly protocolVersion: number;
+  /** False: nobody waits for the decision any more, so that no work need be begun for it. */
+  readonly isWanted?: (() => boolean) | undefined;
 }
 
 export interface AuthPeer {

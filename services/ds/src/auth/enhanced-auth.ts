@@ -26,6 +26,8 @@ export interface EnhancedAuthRequest {
 }
 
 export interface EnhancedAuthExchange {
+  /** The name that the client goes by, not verified; undefined until it has said one. */
+  readonly user: string | undefined;
   step(authenticationData: Buffer | undefined): Promise<EnhancedAuthStep>;
 }
 

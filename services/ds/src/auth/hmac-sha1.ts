@@ -2,7 +2,6 @@
 // of RocketMQ MQTT have it.
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { AuthDecision, Authenticator, AuthRequest } from './auth-provider.ts';
 
 export class HmacSha1 implements Authenticator {
@@ -21,6 +20,7 @@ export class HmacSha1 implements Authenticator {
     const given = request.password;
     if (given?.length === expected.length && timingSafeEqual(given, expected))
       return { kind: 'allow', principal: { user: this.#userName } };
-    return { kind: 'deny', reasonCode: ReasonCode.badUserNameOrPassword };
+    // Those behind it do the work that a wrong password of any other name costs.
+    return { kind: 'pass' };
   }
 }

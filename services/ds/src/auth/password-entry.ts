@@ -10,12 +10,13 @@
 //
 // Empty lines and lines that begin with # are skipped. The order does not matter; a name that comes twice is an error.
 
-import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { LineError, type Parsed } from './reloaded-file.ts';
 import {
   deriveScramKeys,
   scramIterationsMin,
   scramKeyBytes,
+  scramSaltBytes,
   type ScramKeys,
 } from './scram-keys.ts';
 
@@ -37,6 +38,14 @@ export interface PasswordTable {
   /** User name to the rest of its line, which has been checked. */
   readonly lines: ReadonlyMap<string, string>;
   readonly unknownUsersKey: Buffer | undefined;
+  /** What entries cost, for those who have none. */
+  readonly kinds: readonly EntryKind[];
+}
+
+/** Entries whose checks cost the same and show the same to a client. */
+interface EntryKind {
+  readonly sample: PasswordEntry;
+  count: number;
 }
 
 const base64 = String.raw`(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?`;
@@ -57,6 +66,7 @@ const rMax = 8;
 
 export function parsePasswordFile(text: string, usersMax: number): Parsed<PasswordTable> {
   const lines = new Map<string, string>();
+  const kinds = new Map<string, EntryKind>();
   let unknownUsersKey: Buffer | undefined;
   let number = 0;
   for (const whole of text.split('\n')) {
@@ -76,9 +86,24 @@ export function parsePasswordFile(text: string, usersMax: number): Parsed<Passwo
     if (problem !== undefined) throw new LineError(number, problem);
     if (lines.has(name)) throw new LineError(number, 'this user was there before');
     lines.set(name, rest);
+    addKind(kinds, rest);
     if (lines.size > usersMax) throw new LineError(number, `more than ${usersMax} users`);
   }
-  return { value: { lines, unknownUsersKey }, entries: lines.size };
+  return { value: { lines, unknownUsersKey, kinds: [...kinds.values()] }, entries: lines.size };
+}
+
+function addKind(kinds: Map<string, EntryKind>, rest: string): void {
+  const name = rest
+    .split('$')
+    .map((part) => (part.includes('=') && part.includes(',') ? part : String(part.length)))
+    .join('$');
+  const kind = kinds.get(`${name} ${iterationsOf(rest)}`);
+  if (kind !== undefined) kind.count += 1;
+  else kinds.set(`${name} ${iterationsOf(rest)}`, { sample: decodeEntry(rest), count: 1 });
+}
+
+function iterationsOf(rest: string): string {
+  return /\$i=(\d+)\$/.exec(rest)?.[1] ?? '';
 }
 
 /** Where the name of a line ends; -1 where the line is not a user's. */
@@ -142,9 +167,44 @@ export function isUnknownUsersLine(line: string): boolean {
   return unknownUsersPattern.test(line);
 }
 
-/** A hash that no password has, at the usual cost: what an unknown user is checked against. */
-export function makeHashOfNothing(): PasswordHash {
-  return { ...made, salt: randomBytes(saltBytes), hash: randomBytes(hashBytes) };
+/** A hash that no password has, at the cost of other users' hashes: what an unknown user is checked against. */
+export function hashOfNobody(kinds: readonly EntryKind[], key: Buffer, name: string): PasswordHash {
+  const { logN, r, p, salt, hash } = kindOf(kinds, key, name)?.sample.password ?? usual;
+  return {
+    ...{ logN, r, p },
+    salt: pseudoRandom(key, `salt ${name}`, salt.length),
+    hash: pseudoRandom(key, `hash ${name}`, hash.length),
+  };
+}
+
+/** What an unknown user, or one who cannot use SCRAM, is told: the same each time, and as others are. */
+export function scramOfNobody(
+  kinds: readonly EntryKind[],
+  key: Buffer,
+  name: string,
+): Pick<ScramKeys, 'salt' | 'iterations'> {
+  const able = kinds.filter(({ sample }) => sample.scram !== undefined);
+  const like = kindOf(able, key, name)?.sample.scram;
+  const salt = pseudoRandom(key, name, like?.salt.length ?? scramSaltBytes);
+  return { salt, iterations: like?.iterations ?? scramIterationsMin };
+}
+
+const usual = { ...made, salt: Buffer.alloc(saltBytes), hash: Buffer.alloc(hashBytes) };
+
+/** As often as real users have it, and the same for a name each time. */
+function kindOf(kinds: readonly EntryKind[], key: Buffer, name: string): EntryKind | undefined {
+  const total = kinds.reduce((sum, { count }) => sum + count, 0);
+  let left = (pseudoRandom(key, `kind ${name}`, 6).readUIntBE(0, 6) / 2 ** 48) * total;
+  return kinds.find(({ count }) => (left -= count) < 0);
+}
+
+function pseudoRandom(key: Buffer, text: string, bytes: number): Buffer {
+  const blocks: Buffer[] = [];
+  for (let block = 0; block * 32 < bytes; block += 1) {
+    const mac = createHmac('sha256', key);
+    blocks.push(mac.update(block === 0 ? text : `${block} ${text}`).digest());
+  }
+  return Buffer.concat(blocks).subarray(0, bytes);
 }
 
 /** On the thread pool. Rejects where there is no memory for it. */

@@ -1,29 +1,36 @@
 // Users from a file (its format: password-entry.ts) that is read again when it changes. Hides what makes scrypt bearable when
-// many clients come back at once: a bounded number of checks runs on the thread pool, equal ones that run at the same time
-// are one, and a password that was right is remembered for a while, as an HMAC under a key that never leaves this process.
-// What is remembered includes the user's stored hash, so a changed entry is not taken for the one before.
+// many clients come back at once: a bounded number of checks runs on the thread pool, addresses take turns, equal ones of
+// one address that run at the same time are one, and a password that was right is remembered for a while, as an HMAC under a
+// key that never leaves this process. What is remembered includes the user's name and stored hash, so a changed entry is not
+// taken for the one before. A user that does not exist is checked against a hash of his own, at the cost of other users'.
 
 import { createHmac, randomBytes } from 'node:crypto';
+import { addressGroup } from '@lmqtt/common/address-group';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { AuthDecision, Authenticator, AuthRequest } from './auth-provider.ts';
+import { CheckTurns } from './check-turns.ts';
 import {
   decodeEntry,
+  hashOfNobody,
   isPasswordOf,
-  makeHashOfNothing,
   parsePasswordFile,
   type PasswordHash,
   type PasswordTable,
+  scramOfNobody,
 } from './password-entry.ts';
 import { ReloadedFile, type ReloadOptions } from './reloaded-file.ts';
-import { scramIterationsMin, scramKeyBytes, type ScramKeys } from './scram-keys.ts';
+import { scramKeyBytes, type ScramKeys } from './scram-keys.ts';
 import type { ScramUsers } from './scram-sha-256.ts';
 
 export interface PasswordFileOptions extends ReloadOptions {
   readonly usersMax: number;
   /** Checks at one time; each takes a thread of the pool and its memory. */
   readonly checksMax?: number;
-  /** Checks that wait for their turn; beyond it a client is refused with 0x89. */
+  /** Checks that wait for their turn; beyond it one of the address with the most is refused with 0x89. */
   readonly waitingMax?: number;
+  readonly onFull?: () => void;
+  /** In place of scrypt, for tests that count how often it is asked. */
+  readonly isPasswordOf?: typeof isPasswordOf;
   readonly rememberedMax?: number;
   readonly rememberedMs?: number;
 }
@@ -33,15 +40,15 @@ const wrong: AuthDecision = { kind: 'deny', reasonCode: ReasonCode.badUserNameOr
 
 export class PasswordFile implements Authenticator, ScramUsers {
   readonly #file: ReloadedFile<PasswordTable>;
-  readonly #turns: Turns;
+  readonly #turns: CheckTurns;
+  readonly #isPasswordOf: typeof isPasswordOf;
   readonly #rememberedMax: number;
   readonly #rememberedMs: number;
   readonly #processKey = randomBytes(32);
   readonly #unknownUsersKey = randomBytes(scramKeyBytes);
-  readonly #hashOfNothing = makeHashOfNothing();
   /** Right passwords to when they are forgotten; the oldest first. */
   readonly #remembered = new Map<string, number>();
-  readonly #running = new Map<string, Promise<boolean | 'busy'>>();
+  readonly #running = new Map<string, Running>();
 
   /** Rejects where the file cannot be read or has an error. */
   static async open(path: string, options: PasswordFileOptions): Promise<PasswordFile> {
@@ -52,7 +59,12 @@ export class PasswordFile implements Authenticator, ScramUsers {
 
   private constructor(file: ReloadedFile<PasswordTable>, options: PasswordFileOptions) {
     this.#file = file;
-    this.#turns = new Turns(options.checksMax ?? 2, options.waitingMax ?? 2000);
+    this.#turns = new CheckTurns({
+      atOnce: options.checksMax ?? 2,
+      waitingMax: options.waitingMax ?? 2000,
+      ...(options.onFull === undefined ? {} : { onFull: options.onFull }),
+    });
+    this.#isPasswordOf = options.isPasswordOf ?? isPasswordOf;
     this.#rememberedMax = options.rememberedMax ?? 100_000;
     this.#rememberedMs = options.rememberedMs ?? 300_000;
   }
@@ -62,9 +74,9 @@ export class PasswordFile implements Authenticator, ScramUsers {
     if (userName === undefined) return { kind: 'pass' };
     const line = this.#file.value.lines.get(userName);
     if (password === undefined) return line === undefined ? { kind: 'pass' } : wrong;
-    const hash = line === undefined ? this.#hashOfNothing : decodeEntry(line).password;
+    const hash = line === undefined ? this.#hashOfNobody(userName) : decodeEntry(line).password;
     try {
-      const right = await this.#isRight(hash, password);
+      const right = await this.#isRight(request, userName, hash, password);
       if (right === 'busy') return busy;
       // The same work was done as for a user that is known.
       if (line === undefined) return { kind: 'pass' };
@@ -79,39 +91,57 @@ export class PasswordFile implements Authenticator, ScramUsers {
     return line === undefined ? undefined : decodeEntry(line).scram;
   }
 
-  get unknownUsersKey(): Buffer {
-    return this.#file.value.unknownUsersKey ?? this.#unknownUsersKey;
+  scramOfNobody(user: string): Pick<ScramKeys, 'salt' | 'iterations'> {
+    return scramOfNobody(this.#file.value.kinds, this.#keyOfNobody, user);
   }
 
-  get scramIterations(): number {
-    return scramIterationsMin;
+  /** Checks that wait for their turn. */
+  get waiting(): number {
+    return this.#turns.waiting;
   }
 
   close(): void {
     this.#file.close();
   }
 
-  #isRight(hash: PasswordHash, password: Buffer): Promise<boolean | 'busy'> | boolean {
-    const mac = createHmac('sha256', this.#processKey);
-    mac.update(`${hash.salt.length} ${hash.hash.length} `).update(hash.salt).update(hash.hash);
-    const memory = mac.update(password).digest('base64');
-    const until = this.#remembered.get(memory);
-    if (until !== undefined && performance.now() < until) return true;
-    const running = this.#running.get(memory);
-    if (running !== undefined) return running;
-    const check = this.#check(hash, password, memory);
-    this.#running.set(memory, check);
-    return check;
+  #hashOfNobody(user: string): PasswordHash {
+    return hashOfNobody(this.#file.value.kinds, this.#keyOfNobody, user);
   }
 
-  async #check(hash: PasswordHash, password: Buffer, memory: string): Promise<boolean | 'busy'> {
-    try {
-      const right = await this.#turns.take(() => isPasswordOf(hash, password));
+  get #keyOfNobody(): Buffer {
+    return this.#file.value.unknownUsersKey ?? this.#unknownUsersKey;
+  }
+
+  #isRight(
+    request: AuthRequest,
+    user: string,
+    hash: PasswordHash,
+    password: Buffer,
+  ): Promise<boolean | 'busy'> | boolean {
+    const name = Buffer.from(user);
+    const mac = createHmac('sha256', this.#processKey);
+    mac.update(`${name.length} ${hash.salt.length} ${hash.hash.length} `).update(name);
+    const memory = mac.update(hash.salt).update(hash.hash).update(password).digest('base64');
+    const until = this.#remembered.get(memory);
+    if (until !== undefined && performance.now() < until) return true;
+    const address = addressGroup(request.peer.address);
+    const isWanted = request.isWanted ?? always;
+    const key = `${memory} ${address}`;
+    const running = this.#running.get(key);
+    if (running !== undefined) {
+      running.askers.push(isWanted);
+      return running.answer;
+    }
+    const askers = [isWanted];
+    const asker = { address, user, isWanted: () => askers.some((wants) => wants()) };
+    const answer = this.#turns
+      .take(asker, () => this.#isPasswordOf(hash, password))
+      .finally(() => this.#running.delete(key));
+    this.#running.set(key, { answer, askers });
+    return answer.then((right) => {
       if (right === true) this.#remember(memory);
       return right;
-    } finally {
-      this.#running.delete(memory);
-    }
+    });
   }
 
   #remember(memory: string): void {
@@ -125,29 +155,12 @@ export class PasswordFile implements Authenticator, ScramUsers {
   }
 }
 
-/** So many at once, so many waiting, and no more. */
-class Turns {
-  readonly #waiting: (() => void)[] = [];
-  readonly #waitingMax: number;
-  #free: number;
+/** A check that is under way or waits, and who asked for it. */
+interface Running {
+  readonly answer: Promise<boolean | 'busy'>;
+  readonly askers: (() => boolean)[];
+}
 
-  constructor(atOnce: number, waitingMax: number) {
-    this.#free = atOnce;
-    this.#waitingMax = waitingMax;
-  }
-
-  async take<T>(work: () => Promise<T>): Promise<T | 'busy'> {
-    if (this.#free === 0) {
-      if (this.#waiting.length >= this.#waitingMax) return 'busy';
-      // The turn is handed over, not freed and taken.
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    } else this.#free -= 1;
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free += 1;
-      else next();
-    }
-  }
+function always(): boolean {
+  return true;
 }

@@ -8,7 +8,7 @@
 // Hides whether a user exists: one that does not gets a salt that is the same each time, and fails at the end, after the
 // same steps, like one whose password was wrong.
 
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type {
   EnhancedAuth,
@@ -16,22 +16,13 @@ import type {
   EnhancedAuthRequest,
   EnhancedAuthStep,
 } from './enhanced-auth.ts';
-import {
-  hmacSha256,
-  scramIterationsMin,
-  scramKeyBytes,
-  scramSaltBytes,
-  sha256,
-  type ScramKeys,
-} from './scram-keys.ts';
+import { hmacSha256, scramKeyBytes, sha256, type ScramKeys } from './scram-keys.ts';
 
 /** Where the keys of users are. */
 export interface ScramUsers {
   scramKeys(user: string): ScramKeys | undefined;
-  /** What the salts of unknown users are made from: secret, and the same for as long as real salts are. */
-  readonly unknownUsersKey: Buffer;
-  /** What an unknown user is told. */
-  readonly scramIterations: number;
+  /** What an unknown user is told: the same for as long as that of real users is, and as theirs looks. */
+  scramOfNobody(user: string): Pick<ScramKeys, 'salt' | 'iterations'>;
 }
 
 /** A message longer than this is refused before it is looked at. */
@@ -70,6 +61,8 @@ interface Challenge {
 class ScramExchange implements EnhancedAuthExchange {
   readonly #users: ScramUsers;
   readonly #nonce: string;
+  /** As the client names itself. */
+  user: string | undefined = undefined;
   #challenge: Challenge | undefined = undefined;
   #over = false;
 
@@ -94,6 +87,7 @@ class ScramExchange implements EnhancedAuthExchange {
   #first(message: string): EnhancedAuthStep {
     const first = parseClientFirst(message);
     if (first === undefined) return failure;
+    this.user = first.user;
     const found = this.#users.scramKeys(first.user);
     const keys = found ?? fakeKeys(first.user, this.#users);
     const nonce = first.nonce + this.#nonce;
@@ -177,10 +171,8 @@ function unescapeName(name: string): string | undefined {
 }
 
 function fakeKeys(user: string, users: ScramUsers): ScramKeys {
-  const salt = createHmac('sha256', users.unknownUsersKey).update(user).digest();
   return {
-    salt: salt.subarray(0, scramSaltBytes),
-    iterations: Math.max(users.scramIterations, scramIterationsMin),
+    ...users.scramOfNobody(user),
     storedKey: randomBytes(scramKeyBytes),
     serverKey: randomBytes(scramKeyBytes),
   };

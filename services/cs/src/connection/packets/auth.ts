@@ -24,8 +24,8 @@ export function onAuth(connection: Client, packet: Auth): void {
       connection.fail(ReasonCode.protocolError, 're-authentication before CONNACK');
       return;
     }
-    connection.authenticating = false;
     connection.stopPackets();
+    connection.await('answer');
     node.link
       .continueConnect(handle, packet.authenticationData)
       .then((answer) => connectAnswered(connection, answer))

@@ -31,7 +31,9 @@ export function onConnect(connection: Client, packet: Connect): void {
     packet.clientId === '' ? `lmqtt-${randomUUID()}` : packet.clientId,
   );
   connection.stopPackets();
+  connection.await('answer');
   node.turn.flush();
+  connection.atDs = true;
   node.link
     .connect(requestOf(connection, packet))
     .then((answer) => connectAnswered(connection, answer))
@@ -111,6 +113,7 @@ function askedSessionExpiryS(packet: Connect): number {
 
 /** The answer of ds, to CONNECT or to a step of its authentication. */
 export function connectAnswered(connection: Client, answer: ConnectAnswer): void {
+  connection.atDs = answer.kind === 'continue';
   if (answer.kind === 'refused') {
     connection.refuse(answer.reasonCode, answer.reason);
     return;
@@ -121,7 +124,7 @@ export function connectAnswered(connection: Client, answer: ConnectAnswer): void
     return;
   }
   if (answer.kind === 'continue') {
-    connection.authenticating = true;
+    connection.await('auth');
     sendAuth(connection, ReasonCode.continueAuthentication, answer.authenticationData);
     connection.resumePackets();
     return;
