@@ -64,14 +64,14 @@ const ds = start('ds', 'ds', [
   ...['--rpc-port', given['rpc-port'], '--ops-port', port('ops-port', 0)],
   ...['--data-dir', given['data-dir']],
 ]);
-const rpc = /rpc=(\S+)/.exec(await ds.ready)?.[1];
+const rpc = /rpc=(\S+)/.exec(await ds.listening)?.[1];
 const cs = Array.from({ length: nodes }, (_, index) =>
   start('cs', `cs-${index + 1}`, [
     ...['--ds', rpc, '--mqtt-port', port('mqtt-port', index), '--ws-port', port('ws-port', index)],
     ...['--ops-port', port('ops-port', index + 1)],
   ]),
 );
-await Promise.all(cs.map((child) => child.ready));
+await Promise.all([ds, ...cs].map((child) => child.ready));
 if (!foreground.isStopping) {
   console.log(`dev:split: ds and ${nodes} cs run; Ctrl-C stops them`);
 }

@@ -63,7 +63,10 @@ export class Foreground {
     });
   }
 
-  /** `lmqtt` with a command; `ready` resolves with its line. */
+  /**
+   * `lmqtt` with a command; `ready` resolves with its line, `listening` with the one that says where it
+   * listens, ready or not.
+   */
   start(row, name, command, flags, surroundings) {
     const child = spawn(process.execPath, [main, command, ...flags], {
       ...surroundings,
@@ -75,12 +78,14 @@ export class Foreground {
     const label = name.padEnd(this.#nameColumns);
     const ended = new Promise((resolve) => child.once('close', resolve));
     void ended.then(() => guardian.kill('SIGKILL'));
-    const ready = new Promise((resolve) => {
-      createInterface({ input: child.stdout }).on('line', (line) => {
-        this.#write(`${label} | ${line}`);
-        if (line.startsWith('ready ')) resolve(line);
+    const lines = createInterface({ input: child.stdout });
+    lines.on('line', (line) => this.#write(`${label} | ${line}`));
+    const first = (pattern) =>
+      new Promise((resolve) => {
+        lines.on('line', (line) => pattern.test(line) && resolve(line));
       });
-    });
+    const ready = first(/^ready /);
+    const listening = first(/^(ready|listening) /);
     createInterface({ input: child.stderr }).on('line', (line) => {
       console.error(`${label} | ${line}`);
     });
@@ -92,7 +97,7 @@ export class Foreground {
       },
       kill: () => child.kill('SIGKILL'),
     });
-    return { pid: child.pid, ready };
+    return { pid: child.pid, ready, listening };
   }
 
   /** Ends this process as well. */

@@ -118,6 +118,12 @@ void describe('start and stop', { concurrency: 2 }, () => {
     const port = addresses.get('mqtt')?.port ?? 0;
     const opsPort = addresses.get('ops')?.port ?? 0;
     assert.match(await readyz(opsPort), /^503 not ready: ./);
+    assert.match(
+      cs.stdout,
+      new RegExp(`^listening mqtt=${listener} ws=${listener} ops=${listener}\n$`),
+    );
+    assert.match(cs.logs(), /"level":"warn"[^\n]*"reason":"no link to ds at [^\n]*"msg":"waiting"/);
+    assert.doesNotMatch(cs.logs(), /broker ready/);
     const five = await connectRaw(port, { version: 5 });
     await five.connect({ version: 5, reason: 0x88 });
     await five.expectClose();
@@ -125,8 +131,30 @@ void describe('start and stop', { concurrency: 2 }, () => {
     await four.connect({ reason: 3 });
     await four.expectClose();
     await startDs(t, { RPC_PORT: String(rpcPort) });
-    await until('ready', goOnMs, async () => (await readyz(opsPort)) === '200 ready');
+    await cs.printed(/^ready /m, goOnMs);
+    assert.equal(await readyz(opsPort), '200 ready');
     await (await connected(port)).ping();
+  });
+
+  void test('a cs whose Redis is away says so, on /readyz and in REST', async (t) => {
+    const nobody = await freePort();
+    const cs = newProcess(t, 'cs');
+    const flags = [
+      '--redis-url',
+      `redis://127.0.0.1:${nobody}`,
+      '--redis-command-timeout-ms',
+      '500',
+    ];
+    const ports = ['--mqtt-port', '0', '--ws-port', '0', '--ops-port', '0'];
+    cs.spawn(['cs', ...ports, ...flags]);
+    const opsPort = (await cs.ready(firstLinkMs + startMs)).get('ops')?.port ?? 0;
+    assert.match(await readyz(opsPort), /^503 not ready: Redis does not answer: .*ECONNREFUSED/);
+    const answer = await fetch(`http://127.0.0.1:${opsPort}/api/v1/nodes`);
+    assert.equal(answer.status, 503);
+    const body = (await answer.json()) as Record<string, unknown>;
+    assert.match(String(body['error']), /^not ready: Redis does not answer: .*ECONNREFUSED/);
+    assert.match(cs.logs(), /"reason":"Redis does not answer: [^\n]*"msg":"waiting"/);
+    assert.doesNotMatch(cs.stdout, /^ready/m);
   });
 
   void test('SIGTERM ends a cs that waits for its first ds, and one that has lost it', async (t) => {

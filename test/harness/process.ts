@@ -60,7 +60,7 @@ export class ServerProcess extends GuardedProcess {
     this.#surroundings = surroundings;
   }
 
-  /** Without waiting for `ready`: the arguments follow the program's name. */
+  /** Without waiting for its first line: the arguments follow the program's name. */
   spawn(args: readonly string[]): void {
     const { env, nodeArgs = [], cwd } = this.#surroundings;
     this.run({
@@ -71,7 +71,7 @@ export class ServerProcess extends GuardedProcess {
     });
   }
 
-  /** Resolves when it has printed its `ready` line; where that does not come it is killed. */
+  /** Resolves when it has printed where it listens, ready or not; where that does not come it is killed. */
   async start(args: readonly string[]): Promise<Addresses> {
     this.spawn(args);
     try {
@@ -82,9 +82,9 @@ export class ServerProcess extends GuardedProcess {
     }
   }
 
-  /** What the `ready` line says. */
+  /** What its first line says: `ready`, or `listening` where it waits for another program. */
   async ready(timeoutMs: number = startMs): Promise<Addresses> {
-    const [, pairs = ''] = await this.printed(/^ready (.*)\n/m, timeoutMs);
+    const [, pairs = ''] = await this.printed(/^(?:ready|listening) (.*)\n/m, timeoutMs);
     return parseAddresses(pairs);
   }
 }

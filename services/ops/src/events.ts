@@ -8,12 +8,15 @@ export interface OpsEvents {
   listening(address: string, port: number): void;
   restRefused(address: string): void;
   disconnectAsked(clientId: ClientId, found: boolean): void;
+  /** What the answer is made of cannot be reached. */
+  notReady(route: string, missing: string): void;
   requestFailed(route: string, error: Error): void;
 }
 
 export function opsEvents(log: Logger, metrics: Metrics): OpsEvents {
   const requests = metrics.counters('lmqtt_ops_events_total', 'Events of the ops role', 'event', [
     'disconnect_asked',
+    'not_ready',
     'request_failed',
     'rest_refused',
   ]);
@@ -28,6 +31,10 @@ export function opsEvents(log: Logger, metrics: Metrics): OpsEvents {
     disconnectAsked(clientId, found) {
       requests.disconnect_asked += 1;
       log.info({ clientId, found }, 'operator disconnects a client');
+    },
+    notReady(route, reason) {
+      requests.not_ready += 1;
+      log.warn({ route, reason }, 'request cannot be answered');
     },
     requestFailed(route, error) {
       requests.request_failed += 1;

@@ -42,13 +42,17 @@ const nodeSchema = {
   },
 } as const;
 
+const noQuery = { type: 'object', additionalProperties: false } as const;
+
 const nodesSchema = {
+  querystring: noQuery,
   response: {
     200: { type: 'object', properties: { nodes: { type: 'array', items: nodeSchema } } },
   },
 } as const;
 
-const oneNodeSchema = { response: { 200: nodeSchema } } as const;
+const oneNodeSchema = { querystring: noQuery, response: { 200: nodeSchema } } as const;
+const oneClientSchema = { querystring: noQuery } as const;
 
 const noNode = { error: 'there is no such node' };
 const noClient = { error: 'there is no such client' };
@@ -84,15 +88,17 @@ function addClients(server: FastifyInstance, source: OpsSource, events: OpsEvent
     return { clients, next: last?.clientId ?? null };
   });
 
-  server.get<One>('/clients/:id', async (request, reply) => {
+  server.get<One>('/clients/:id', { schema: oneClientSchema }, async (request, reply) => {
     const client = await source.client(clientId(request.params.id));
     return client ?? reply.code(404).send(noClient);
   });
 
-  server.delete<One>('/clients/:id', async (request, reply) => {
+  // Afterwards it is not connected, which a client whose session is all that there is was before.
+  server.delete<One>('/clients/:id', { schema: oneClientSchema }, async (request, reply) => {
     const id = clientId(request.params.id);
-    const found = await source.disconnect(id);
-    events.disconnectAsked(id, found);
+    const isCut = await source.disconnect(id);
+    const found = isCut || (await source.client(id)) !== null;
+    events.disconnectAsked(id, isCut);
     return found ? reply.code(204).send() : reply.code(404).send(noClient);
   });
 }

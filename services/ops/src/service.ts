@@ -1,11 +1,12 @@
 // The HTTP side of a node: `/metrics`, `/healthz` and `/readyz` for every role, REST of all nodes
 // where they are known, of clients where ds is.
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 
 import type { Readiness } from '@lmqtt/common/lifecycle';
 import type { Logger } from '@lmqtt/common/log';
 import type { Metrics } from '@lmqtt/common/metrics';
-import { fastify, type FastifyInstance } from 'fastify';
+import { StoreFailure } from '@lmqtt/common/store-failure';
+import { type ConnectionError, fastify, type FastifyInstance, type FastifyReply } from 'fastify';
 
 import { restAccess } from './access.ts';
 import { opsEvents, type OpsEvents } from './events.ts';
@@ -51,14 +52,47 @@ function addMetrics(server: FastifyInstance, metrics: Metrics): void {
   );
 }
 
-function addErrors(server: FastifyInstance, events: OpsEvents): void {
+/** Every answer that is an error is `{ error }`, a sentence for who asked. */
+function addErrors(server: FastifyInstance, readiness: Readiness, events: OpsEvents): void {
   server.setErrorHandler<Error & { statusCode?: number }>(async (error, request, reply) => {
     const code = error.statusCode ?? 500;
-    if (code >= 500) events.requestFailed(request.routeOptions.url ?? '', error);
+    if (code < 500) return reply.code(code).send({ error: error.message });
+    const route = request.routeOptions.url ?? '';
+    const missing = error instanceof StoreFailure ? error.message : readiness.missing;
+    if (missing !== null) {
+      events.notReady(route, missing);
+      return reply.code(503).send({ error: `not ready: ${missing}` });
+    }
+    events.requestFailed(route, error);
     // What went wrong inside is for the log, not for whoever asks.
-    return reply.code(code).send({ error: code >= 500 ? 'internal error' : error.message });
+    return reply.code(code).send({ error: 'internal error' });
   });
+  server.setNotFoundHandler(async (_request, reply) =>
+    reply.code(404).send({ error: 'there is no such address' }),
+  );
 }
+
+/** Requests that are none, before any route is looked for. */
+function refuseMalformed(error: ConnectionError, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const [status, text] = malformed[error.code] ?? ['400 Bad Request', 'this is no HTTP request'];
+  const body = JSON.stringify({ error: text });
+  const head = [
+    `HTTP/1.1 ${status}`,
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+}
+
+const malformed: Readonly<Record<string, readonly [status: string, text: string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request did not come in time'],
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'the head is too large'],
+};
 
 /** Rejects where it cannot listen, with the error of the socket (`EADDRINUSE`). */
 export async function startOps(options: OpsOptions): Promise<RunningOps> {
@@ -66,9 +100,14 @@ export async function startOps(options: OpsOptions): Promise<RunningOps> {
   const server = fastify({
     forceCloseConnections: true,
     http: { maxHeaderSize: addressBytesMax + 16_384 },
+    clientErrorHandler: refuseMalformed,
+    frameworkErrors: (error, _request, reply: FastifyReply) =>
+      void reply.code(error.statusCode ?? 400).send({ error: error.message }),
+    // What a route does not know is an error, not nothing.
+    ajv: { customOptions: { removeAdditional: false } },
     routerOptions: { maxParamLength: addressBytesMax },
   });
-  addErrors(server, events);
+  addErrors(server, options.readiness, events);
   addHealth(server, options.readiness);
   addMetrics(server, options.metrics);
   const { source } = options;

@@ -1,6 +1,8 @@
 // Real HTTP against a running ops server; behind it a source of clients that is held in memory.
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { afterEach, test } from 'node:test';
 
 import { clientId, nodeId } from '@lmqtt/common/ids';
@@ -113,6 +115,42 @@ test('readyz follows the life of the process; healthz does not', async () => {
   assert.equal(await ready(), '200 ready\n');
   await lifecycle.stop();
   assert.equal(await ready(), '503 stopping\n');
+});
+
+test('errors have one form, whoever finds them', async () => {
+  const { url, lifecycle } = await start(['a']);
+  lifecycle.started();
+  const error = async (path: string, init: RequestInit = {}): Promise<[number, string]> => {
+    const answer = await fetch(`${url}${path}`, init);
+    const body = (await answer.json()) as Record<string, unknown>;
+    assert.deepEqual(Object.keys(body), ['error'], path);
+    return [answer.status, String(body['error'])];
+  };
+  assert.deepEqual(await error('/nowhere'), [404, 'there is no such address']);
+  assert.deepEqual(await error('/api/v1/nowhere'), [404, 'there is no such address']);
+  assert.deepEqual(await error('/api/v1/clients/nobody'), [404, 'there is no such client']);
+  assert.equal((await error('/api/v1/clients/a', { method: 'PUT' }))[0], 404);
+  assert.equal((await error('/api/v1/clients/%zz'))[0], 400);
+  assert.equal((await error('/api/v1/clients?limit=x'))[0], 400);
+  assert.equal((await error('/api/v1/clients/broken'))[1], 'internal error');
+  for (const path of ['nodes', 'nodes/n1', 'clients', 'clients/a'])
+    assert.equal((await error(`/api/v1/${path}?user=fred`))[0], 400, path);
+  let missing: string | null = 'Redis does not answer';
+  lifecycle.needs(() => missing);
+  assert.deepEqual(await error('/api/v1/clients/broken'), [
+    503,
+    'not ready: Redis does not answer',
+  ]);
+  missing = null;
+});
+
+test('a request that is none gets an error of the same form', async () => {
+  const { url } = await start([]);
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  socket.end('no request\r\n\r\n');
+  const answer = await text(socket);
+  assert.match(answer, /^HTTP\/1\.1 400 /);
+  assert.match(answer, /\r\n\r\n\{"error":"[^"]+"\}$/);
 });
 
 test('metrics gives what was counted', async () => {

@@ -1,5 +1,5 @@
 // What a started program says on stdout: one line for programs, then where clients can come two to
-// try for people.
+// try for people. A program that listens and waits for another one says that first.
 import type { Settings } from '@lmqtt/common/settings/row';
 
 import type { ListenerName, Ports } from './program.ts';
@@ -17,10 +17,9 @@ function reachable(bind: string): string {
   return bind === '::' ? '::1' : bind;
 }
 
-export function announcement(
-  settings: Pick<Settings, 'bind' | 'opsBind' | 'rpcBind'>,
-  ports: Ports,
-): string {
+type Binds = Pick<Settings, 'bind' | 'opsBind' | 'rpcBind'>;
+
+function listenersOf(settings: Binds, ports: Ports): string {
   const bindOf = (name: ListenerName): string => {
     if (name === 'rpc') return settings.rpcBind;
     return name === 'ops' ? settings.opsBind : settings.bind;
@@ -29,7 +28,16 @@ export function announcement(
     const port = ports[name];
     return port === undefined ? [] : [`${name}=${bracketed(bindOf(name))}:${port}`];
   });
-  const lines = [`ready ${listeners.join(' ')}`];
+  return listeners.join(' ');
+}
+
+/** Of a program that listens and cannot serve yet. */
+export function listeningLine(settings: Binds, ports: Ports): string {
+  return `listening ${listenersOf(settings, ports)}\n`;
+}
+
+export function announcement(settings: Binds, ports: Ports): string {
+  const lines = [`ready ${listenersOf(settings, ports)}`];
   if (ports.mqtt !== undefined) {
     const at = `-h ${reachable(settings.bind)} -p ${ports.mqtt}`;
     const subscribe = `sub ${at} -t 'hello/#' -q 1 -v`;

@@ -57,8 +57,11 @@ export function startCsProcess(
       : new RemoteLinkServer({ ...link, events: new LinkEvents(logs.broker, linkCounters) });
     const isUp = (): boolean => cs?.node.link.up === true;
     const places = (): string => directory.nodes().map(addressText).join(', ');
-    const missing = (): string =>
-      directory.nodes().length === 0 ? 'no ds is known' : `no link to ds at ${places()}`;
+    const missing = (): string => {
+      if (directory.nodes().length > 0) return `no link to ds at ${places()}`;
+      const problem = directory instanceof RedisDirectory ? directory.problem : null;
+      return problem ?? 'no ds is known';
+    };
     lifecycle.needs(() => (isUp() ? null : missing()));
     const nodes =
       directory instanceof RedisDirectory ? nodesSource(directory, settings) : undefined;

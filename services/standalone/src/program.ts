@@ -28,6 +28,9 @@ export interface Program {
 
 export interface RunningProgram {
   readonly ports: Ports;
+  readonly isReady: () => boolean;
+  /** Resolves when it is ready for the first time; where it stops before, never. */
+  readonly whenReady: Promise<void>;
   /** Resolves where it cannot go on, otherwise never. */
   readonly failure: Promise<Error>;
   stop(): Promise<void>;
@@ -45,6 +48,7 @@ export async function startProgram(
   const metrics = new Metrics();
   const lifecycle = new Lifecycle((name, err) => logs.broker.error({ name, err }, 'stop failed'));
   metrics.watchProcess();
+  const awaited = new Awaited(lifecycle, logs);
   let fail: (error: Error) => void = () => {};
   const failure = new Promise<Error>((resolve) => {
     fail = resolve;
@@ -61,11 +65,50 @@ export async function startProgram(
       fail,
     });
     lifecycle.started();
-    logs.broker.info({ version, node: settings.nodeId, ports }, 'broker ready');
-    return { ports, failure, stop: () => lifecycle.stop() };
+    awaited.look();
+    const about = { version, node: settings.nodeId, ports };
+    const isReady = (): boolean => lifecycle.state === 'ready';
+    if (!isReady()) logs.broker.info(about, 'broker listens');
+    void awaited.ready.then(() => logs.broker.info(about, 'broker ready'));
+    return { ports, failure, isReady, whenReady: awaited.ready, stop: () => lifecycle.stop() };
   } catch (error) {
     await lifecycle.stop();
     throw error;
+  }
+}
+
+const readyPollMs = 50;
+/** What is there sooner is not worth a line. */
+const firstSayMs = 1000;
+const sayMs = 5000;
+
+/** Says every now and then what a program waits for that cannot serve yet. */
+class Awaited {
+  readonly ready: Promise<void>;
+  readonly #lifecycle: Lifecycle;
+  readonly #logs: Logs;
+  readonly #timer: NodeJS.Timeout;
+  #resolve: () => void = () => {};
+  #sayAtMs = performance.now() + firstSayMs;
+
+  constructor(lifecycle: Lifecycle, logs: Logs) {
+    this.#lifecycle = lifecycle;
+    this.#logs = logs;
+    this.ready = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+    this.#timer = setInterval(() => this.look(), readyPollMs).unref();
+  }
+
+  look(): void {
+    const { state, missing } = this.#lifecycle;
+    if (state === 'ready' || state === 'stopping') {
+      clearInterval(this.#timer);
+      if (state === 'ready') this.#resolve();
+    } else if (missing !== null && performance.now() >= this.#sayAtMs) {
+      this.#sayAtMs = performance.now() + sayMs;
+      this.#logs.broker.warn({ reason: missing }, 'waiting');
+    }
   }
 }
 

@@ -5,7 +5,7 @@ import { SettingsError } from '@lmqtt/common/settings/parse';
 import { readSettings, type Sources } from '@lmqtt/common/settings/read';
 import type { ProgramName, Settings } from '@lmqtt/common/settings/row';
 
-import { announcement } from './announcement.ts';
+import { announcement, listeningLine } from './announcement.ts';
 import type { RunningProgram } from './program.ts';
 import { isBug, startFailure } from './start-failure.ts';
 
@@ -71,9 +71,10 @@ export async function runProgram(name: ProgramName, sources: Sources): Promise<v
   const started = starts[name]().then((start) => start(settings, stopping.signal));
   stopOnSignal(started, stopping, settings.stopTimeoutMs);
   try {
-    const { ports, failure } = await started;
+    const { ports, failure, isReady, whenReady } = await started;
     if (stopping.signal.aborted) return;
-    process.stdout.write(announcement(settings, ports));
+    if (!isReady()) process.stdout.write(listeningLine(settings, ports));
+    void whenReady.then(() => process.stdout.write(announcement(settings, ports)));
     void failure.then((error) => {
       process.stderr.write(`lmqtt: ${error.message}\n`);
       return stopAndExit(started, settings.stopTimeoutMs, 1);

@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 import {
   type Client,
   commandTimeoutMsDefault,
@@ -11,6 +13,8 @@ import {
   registryPrefix,
 } from '@lmqtt/common/redis/registry-keys';
 import type { Logger } from '@lmqtt/common/log';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import { StoreFailure } from '@lmqtt/common/store-failure';
 import type { Directory, DsNode } from './directory.ts';
 import {
   type ListedNode,
@@ -53,6 +57,7 @@ export class RedisDirectory implements Directory {
   private keepUntilMs = 0;
   private asking = false;
   private away = false;
+  private lastError = '';
 
   /** Throws where the address of Redis or the cluster id is wrong. */
   constructor({ redis, clusterId, log, pollMs = pollMsDefault }: RedisDirectoryOptions) {
@@ -67,7 +72,9 @@ export class RedisDirectory implements Directory {
     this.log = log;
     this.timeoutMs = redis.commandTimeoutMs ?? commandTimeoutMsDefault;
     this.client = openClient(redis).client;
-    this.client.on('error', () => {});
+    this.client.on('error', (error: Error) => {
+      this.lastError = error.message;
+    });
     this.client.on('ready', () => this.ask());
     this.timer = setInterval(() => {
       // The first connection asks when it is there.
@@ -85,8 +92,32 @@ export class RedisDirectory implements Directory {
     return () => this.listeners.delete(own);
   }
 
-  /** All nodes with a lease, cs too. Rejects where Redis does not answer. */
+  /** Why no ds is known; null: Redis answers. */
+  get problem(): string | null {
+    const isNew = this.life === '' && this.text === '';
+    if (!this.away && !(isNew && this.lastError !== '')) return null;
+    return `Redis does not answer${this.lastError === '' ? '' : `: ${this.lastError}`}`;
+  }
+
+  /** All nodes with a lease, cs too. Rejects with `StoreFailure` where Redis does not answer. */
   async list(leaseMs: number): Promise<ListedNode[]> {
+    const late = new AbortController();
+    try {
+      return await Promise.race([
+        this.readList(leaseMs),
+        delay(this.timeoutMs, undefined, { signal: late.signal, ref: false }).then(() =>
+          Promise.reject(new Error(`no answer within ${this.timeoutMs} ms`)),
+        ),
+      ]);
+    } catch (error) {
+      const why = this.problem ?? `Redis does not answer: ${String(error)}`;
+      throw new StoreFailure(why, ReasonCode.serverUnavailable, error);
+    } finally {
+      late.abort();
+    }
+  }
+
+  private async readList(leaseMs: number): Promise<ListedNode[]> {
     const replies = await this.client
       .multi()
       .time()
@@ -148,6 +179,7 @@ export class RedisDirectory implements Directory {
   private take({ life, nodes }: Listed): void {
     if (this.away) this.log.info('Redis answers again');
     this.away = false;
+    this.lastError = '';
     if (life !== this.life) {
       if (this.life !== '') this.keepUntilMs = performance.now() + comeBackMs;
       this.life = life;
@@ -165,8 +197,8 @@ export class RedisDirectory implements Directory {
   }
 
   private failed(error: unknown): void {
-    if (!this.away)
-      this.log.warn({ err: error }, 'Redis does not answer; the last list of ds stays');
+    const reason = this.lastError === '' ? String(error) : this.lastError;
+    if (!this.away) this.log.warn({ reason }, 'Redis does not answer; the last list of ds stays');
     this.away = true;
   }
 }
