@@ -4,6 +4,7 @@ import { openRedis, type RedisConnection } from '@lmqtt/ds/redis/connection';
 import { RedisKeys } from '@lmqtt/ds/redis/keys';
 import type { DsMessage, Inbox } from '@lmqtt/ds/registry/inbox';
 import { RedisSessionStore } from '@lmqtt/ds/session-store/redis';
+import { noSessionsMax, type SessionsMax } from '@lmqtt/ds/session-store/session-counts';
 import type { Presentation } from '@lmqtt/ds/session-store/session-store';
 import { startRedisCluster } from '../harness/redis/redis-cluster.ts';
 import { type RedisServer, startRedis } from '../harness/redis/redis-server.ts';
@@ -72,6 +73,7 @@ export async function openStore(
   ds: string,
   inboxes: Inboxes = new Inboxes(),
   commandTimeoutMs: number = 2000,
+  sessionsMax: SessionsMax = noSessionsMax,
 ): Promise<OpenStore> {
   const redis = await openRedis({ url, commandTimeoutMs });
   const store = new RedisSessionStore({
@@ -80,6 +82,7 @@ export async function openStore(
     ds: nodeId(ds),
     inbox: inboxes.of(nodeId(ds)),
     waitMs: commandTimeoutMs,
+    sessionsMax,
   });
   const close = (): void => {
     store.close();
@@ -97,10 +100,11 @@ export async function underTest(
   t: TestContext,
   at: SessionRedis,
   clusterId: string = at.newClusterId(),
+  sessionsMax: SessionsMax = noSessionsMax,
 ): Promise<SessionStoreUnderTest> {
   const nodes = ['cs'];
   const under = async (): Promise<ClusterUnderTest> => {
-    const open = await openStore(at.url, clusterId, 'ds');
+    const open = await openStore(at.url, clusterId, 'ds', new Inboxes(), 2000, sessionsMax);
     t.after(() => open.close());
     return {
       store: open.store,

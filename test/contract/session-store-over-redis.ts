@@ -8,6 +8,11 @@ import type { SessionRedis } from './redis-session-bench.ts';
 import { underTest } from './redis-session-bench.ts';
 import { sessionStoreContract } from './session-store.ts';
 import { clusterSessionsContract } from './session-store-cluster.ts';
+import {
+  sessionLimits,
+  sessionLimitsContract,
+  sharedLimitsContract,
+} from './session-store-limits.ts';
 import { presentedSessionsContract } from './session-store-presented.ts';
 import {
   olderSessionsContract,
@@ -35,4 +40,6 @@ export async function sessionsOverRedis(
     connection.close();
   };
   olderSessionsContract(name, (t) => underTest(t, redis, older), without);
+  sessionLimitsContract(name, (t) => underTest(t, redis, redis.newClusterId(), sessionLimits));
+  sharedLimitsContract(name, redis);
 }

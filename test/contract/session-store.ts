@@ -17,7 +17,10 @@ import type { SessionWrite } from '@lmqtt/proto/link';
 
 /** What the suite looks at. */
 export type CheckedStore = SessionStore &
-  DueStore & { present(presentation: Presentation): Presented | Promise<Presented> };
+  DueStore & {
+    readonly storedCount: number;
+    present(presentation: Presentation): Presented | Promise<Presented>;
+  };
 
 /** A store with what the suite needs around it. */
 export interface SessionStoreUnderTest {

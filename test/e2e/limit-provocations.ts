@@ -134,6 +134,27 @@ async function oldestDropped(broker: Broker, name: LimitName, count: number): Pr
 
 const publishBytes = 60_000;
 
+/** Where two sessions may be stored. */
+async function tooManySessions(port: number): Promise<void> {
+  const properties = { sessionExpiryInterval: 600 };
+  const lasting = { version: 5, clean: false, properties } as const;
+  const [first, second] = [unique('c'), unique('c')];
+  await (await connected(port, { version: 4, clientId: first, clean: false })).disconnect();
+  const here = await connected(port, { ...lasting, clientId: second });
+  for (const version of [3, 4, 5] as const) {
+    const client = await connectRaw(port, { version });
+    const more = version === 5 ? lasting : { version, clean: false };
+    await client.connect({ ...more, clientId: unique('c'), reason: version === 5 ? 0x97 : 3 });
+    await client.expectClose();
+  }
+  await here.ping();
+  // Those that are there go on, and clean ones are not stored.
+  await (await connected(port)).ping();
+  const again = { ...lasting, clientId: first, sessionPresent: true };
+  await (await connected(port, again)).disconnect({ properties: { sessionExpiryInterval: 0 } });
+  await connected(port, { ...lasting, clientId: unique('c') });
+}
+
 export const provocations: Readonly<Record<LimitName, Provocation>> = {
   MAX_CONNECTIONS: {
     settings: { MAX_CONNECTIONS: '1' },
@@ -144,6 +165,14 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
       await first.disconnect();
       await (await connected(mqttPort)).ping();
     },
+  },
+  MAX_SESSIONS: {
+    settings: { MAX_SESSIONS: '2' },
+    provoke: ({ mqttPort }) => tooManySessions(mqttPort),
+  },
+  MAX_SESSIONS_PER_USER: {
+    settings: { MAX_SESSIONS_PER_USER: '2' },
+    provoke: ({ mqttPort }) => tooManySessions(mqttPort),
   },
   MAX_CONNECTION_RATE: {
     settings: { MAX_CONNECTION_RATE: '1' },

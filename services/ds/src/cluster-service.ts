@@ -229,7 +229,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     if (loss.messages > 0) events.retentionReached(loss.queue, loss.messages);
   });
   metrics.gauge('lmqtt_ds_acl_cached', aclCachedHelp, () => rights.cached);
-  watch(metrics, { live, routes, groups, retained });
+  watch(metrics, { live, routes, groups, retained, sessionStore });
   const timers = new Timers((where, error) => events.unexpected(where, error));
   const work = new ClusterWork({
     ...ports,
@@ -266,6 +266,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       admission.open();
       await stores.start();
       work.start(timers);
+      timers.every('stored sessions', sweepMs, () => sessionStore.readCount(false));
       timers.every('retained', sweepMs, () => {
         connected();
         return stores.sweepRetained();
@@ -318,9 +319,15 @@ interface Watched {
   readonly routes: Routes;
   readonly groups: Groups;
   readonly retained: { readonly count: number; readonly bytes: number };
+  readonly sessionStore: { readonly storedCount: number };
 }
 
-function watch(metrics: Metrics, { live, routes, groups, retained }: Watched): void {
+function watch(metrics: Metrics, { live, routes, groups, retained, sessionStore }: Watched): void {
+  metrics.gauge(
+    'lmqtt_sessions_stored',
+    'Sessions that outlive their connections, of the whole cluster',
+    () => sessionStore.storedCount,
+  );
   metrics.gauge('lmqtt_sessions_connected', 'Connected sessions', () => live.size);
   metrics.gauge('lmqtt_queues', 'Queues that somebody holds', () => routes.queueCount);
   metrics.gauge('lmqtt_shared_groups', 'Shared groups', () => groups.count);

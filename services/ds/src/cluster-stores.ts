@@ -72,7 +72,8 @@ export async function openClusterStores(
     });
     closing.push(() => registry.close());
     const { nodes, inbox } = registry;
-    const sessionStore = new RedisSessionStore({ redis, keys, ds: self, inbox });
+    const sessionsMax = { total: settings.maxSessions, perUser: settings.maxSessionsPerUser };
+    const sessionStore = new RedisSessionStore({ redis, keys, ds: self, inbox, sessionsMax });
     closing.push(() => sessionStore.close());
     const retained = await RedisRetainedStore.open(redis, keys, {
       messagesMax: settings.maxRetainedMessages,

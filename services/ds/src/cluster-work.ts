@@ -24,6 +24,7 @@ const dueMs = 200;
 const endedMs = 250;
 /** Until then the lanes of its cs nodes have presented their sessions elsewhere. */
 const forgetDsMs = 10_000;
+const countMs = 5000;
 const sweepMs = 60_000;
 const unheldMs = 600_000;
 const sweptAtOnce = 1000;
@@ -58,6 +59,9 @@ export class ClusterWork {
     timers.every('timers of the cluster', acquireMs, () => this.#acquire());
     timers.every('ended nodes', endedMs, () => this.#endedCs.take());
     timers.every('due times', dueMs, () => (this.#hasTimers ? workDue(this.#ports) : undefined));
+    timers.every('count of sessions', countMs, () =>
+      this.#hasTimers ? this.#ports.sessionStore.readCount(true) : undefined,
+    );
     timers.every('sweep', sweepMs, () => (this.#hasTimers ? this.#sweep() : undefined));
   }
 

@@ -279,6 +279,8 @@ function refuseClaim(
   reason: ClaimRefused['reason'],
 ): ConnectAnswer {
   ports.events.claimRefused(reason);
+  if (reason !== 'other user')
+    return refuse(ports, node, connecting, ReasonCode.quotaExceeded, 'too many stored sessions');
   const reasonCode = ReasonCode.notAuthorized;
   return refuse(ports, node, connecting, reasonCode, 'the session is that of another user');
 }

@@ -104,6 +104,7 @@ export class DsEvents {
 
   claimRefused(reason: ClaimRefused['reason']): void {
     if (reason === 'other user') this.#otherUsers.refused += 1;
+    else this.limitReached(reason);
   }
 
   refused(request: ConnectRequest, reasonCode: number, reason: string): void {

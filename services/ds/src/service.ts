@@ -108,7 +108,8 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   const csOutlives = options.csOutlives === true;
   const leaseClock = new RunningTime(clock, leaseMs / 2);
   const registry = new EmbeddedRegistry(journal, leaseClock, { leaseMs, csOutlives });
-  const sessionStore = new EmbeddedSessionStore(journal, clock, { csOutlives });
+  const sessionsMax = { total: settings.maxSessions, perUser: settings.maxSessionsPerUser };
+  const sessionStore = new EmbeddedSessionStore(journal, clock, { csOutlives, sessionsMax });
   const groupStore = new EmbeddedGroupStore(journal, () => sessionStore.noteRecord());
   const retained = new EmbeddedRetainedStore(journal, clock, {
     messagesMax: settings.maxRetainedMessages,
@@ -223,6 +224,11 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   registry.start();
   metrics.gauge('lmqtt_sessions', 'Sessions, connected or not', () => sessionStore.count);
   metrics.gauge('lmqtt_ds_acl_cached', aclCachedHelp, () => rights.cached);
+  metrics.gauge(
+    'lmqtt_sessions_stored',
+    'Sessions that outlive their connections',
+    () => sessionStore.storedCount,
+  );
   metrics.gauge('lmqtt_sessions_connected', 'Connected sessions', () => live.size);
   metrics.gauge('lmqtt_queues', 'Queues that somebody holds', () => routes.queueCount);
   metrics.gauge(

@@ -331,6 +331,27 @@ export const table = {
   },
 
   // Limits of a session
+  MAX_SESSIONS: {
+    kind: 'integer',
+    default: 200_000,
+    min: 1,
+    max: 100_000_000,
+    roles: ['ds'],
+    about:
+      'Sessions that outlive their connections, connected or not, in the whole cluster; a ds that died may leave a few too many in the count for some minutes',
+    limit:
+      'CONNACK 0x97 (3.1.1: return code 3) to whoever needs a new one; those that are there go on',
+  },
+  MAX_SESSIONS_PER_USER: {
+    kind: 'integer',
+    default: 100_000,
+    min: 1,
+    max: 100_000_000,
+    roles: ['ds'],
+    about: 'Those of one user; clients without a user name count as one',
+    limit:
+      'CONNACK 0x97 (3.1.1: return code 3) to whoever needs a new one; those that are there go on',
+  },
   MAX_QUEUED_MESSAGES: {
     kind: 'integer',
     default: 100_000,

@@ -6,6 +6,7 @@ import type { InboundIds } from '../queue-store/queue-store.ts';
 import { LastRun } from './last-run.ts';
 import { SessionBook } from './session-book.ts';
 import { SessionCommits } from './session-commits.ts';
+import { noSessionsMax, type SessionsMax } from './session-counts.ts';
 import { hasEnded, SessionEnds, willDelayS } from './session-ends.ts';
 import type {
   Claim,
@@ -29,6 +30,8 @@ import { applyWrite } from './write-record.ts';
 export interface EmbeddedSessionStoreOptions {
   /** Nodes are other processes: their sessions live on while this one restarts. */
   readonly csOutlives: boolean;
+  /** Default: no limit. */
+  readonly sessionsMax?: SessionsMax;
 }
 
 const willRetryMs = 5000;
@@ -42,6 +45,7 @@ export class EmbeddedSessionStore implements SessionStore, DueStore, LastRunStor
   readonly #journal: Journal;
   readonly #clock: Clock;
   readonly #csOutlives: boolean;
+  readonly #sessionsMax: SessionsMax;
   readonly #commits: SessionCommits;
   readonly #wills: WillBook;
   readonly #book: SessionBook;
@@ -56,6 +60,7 @@ export class EmbeddedSessionStore implements SessionStore, DueStore, LastRunStor
     this.#journal = journal;
     this.#clock = clock;
     this.#csOutlives = options.csOutlives;
+    this.#sessionsMax = options.sessionsMax ?? noSessionsMax;
     this.#commits = new SessionCommits(journal);
     this.#wills = new WillBook(journal);
     this.#book = new SessionBook(journal, this.#commits, this.#wills);
@@ -69,6 +74,11 @@ export class EmbeddedSessionStore implements SessionStore, DueStore, LastRunStor
 
   get count(): number {
     return this.#book.count;
+  }
+
+  /** Of those that outlive their connections. */
+  get storedCount(): number {
+    return this.#book.counts.total;
   }
 
   /** For a figure that is asked for rarely. */
@@ -100,6 +110,10 @@ export class EmbeddedSessionStore implements SessionStore, DueStore, LastRunStor
     if (goesOn && !isOwn && claim.userChange === 'refuse')
       return { kind: 'refused', reason: 'other user' };
     const continues = goesOn && isOwn && !claim.cleanStart;
+    if (!continues && claim.sessionExpiryS > 0) {
+      const limit = this.#book.counts.limitOf(this.#sessionsMax, claim.user, known);
+      if (limit !== undefined) return { kind: 'refused', reason: limit };
+    }
     if (isOwn || known === undefined) this.#wills.removeGraced(claim.clientId);
     if (known !== undefined && known.will !== 0) this.#ends.judgeWill(known, continues, nowMs);
     if (known !== undefined && !continues) this.#ends.end(known, nowMs);

@@ -3,9 +3,11 @@
 -- ARGV  1 ds  2 node  3 its cs  4 handle  5 clean start (0, 1)  6 expiry, s  7 noted at, ms (redis-note)
 --       8 how long that holds, ms  9 due time noted (0, 1)  10 will: record, or ''  11 its delay, s
 --       12 user (redis-fields)  13 a session of another user: refuse 1, end it 0
+--       14 stored sessions at their limit: 'MAX_SESSIONS', 'MAX_SESSIONS_PER_USER', '' none is reached
 -- Out   'late'                      the note may be gone: note again
 --       'due first'                 a will becomes due by this: note the due time, then again
 --       'refused', node             the session is another user's, connected there, or absent: ''
+--       'full', node                the limit on stored sessions does not let a new one be made
 --       'held', epoch, node, handle the connection is at another ds, which tells this one its end
 --       'claimed', epoch, version, 1 goes on | 0 new, record, record of the one that ended, waiting
 -- A will that waits is cancelled if the session goes on; any other becomes due.
@@ -33,6 +35,12 @@ local isElsewhere = known and connected and head[2] ~= ARGV[1]
 if isOther and ARGV[13] == '1' and (isElsewhere or not hasEnded()) then
   return { 'refused', connected and head[3] or '' }
 end
+local isOwn = known and not isOther
+-- One that takes the place of a stored session is no more in all, and no more of the same user.
+local replaces = known and head[6] ~= '0' and (isOwn or ARGV[14] == 'MAX_SESSIONS')
+if ARGV[14] ~= '' and ARGV[6] ~= '0' and not replaces then
+  return { 'full', connected and head[3] or '' }
+end
 if isElsewhere then
   local waiting = head[9] or ''
   if not (',' .. waiting .. ','):find(',' .. ARGV[1] .. ',', 1, true) then
@@ -40,8 +48,7 @@ if isElsewhere then
   end
   return { 'held', head[1], head[3], head[4] }
 end
-
-local continues = known and not isOther and ARGV[5] == '0' and not hasEnded()
+local continues = isOwn and ARGV[5] == '0' and not hasEnded()
 
 local graced = {}
 if not isOther then

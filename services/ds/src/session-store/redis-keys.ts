@@ -32,6 +32,16 @@ export class SessionKeys {
     return this.#keys.registry('due');
   }
 
+  /** Users of stored sessions by client, for the limits on them. */
+  get storedSessions(): string {
+    return this.#keys.registry('stored-sessions');
+  }
+
+  /** Counts of stored sessions by user. */
+  get storedByUser(): string {
+    return this.#keys.registry('stored-sessions-of');
+  }
+
   /** Clients that may be connected at a cs. */
   sessionsOf(cs: NodeId): string {
     return this.#keys.registry(`sessions:${cs}`);

@@ -18,6 +18,7 @@ interface SessionScripts {
   readonly dueSession: Script;
   readonly settleDue: Script;
   readonly will: Script;
+  readonly count: Script;
 }
 
 /** One file each beside this one; its head tells what goes in and comes out. */
@@ -35,4 +36,5 @@ export const scripts: SessionScripts = {
   dueSession: load('due-session'),
   settleDue: load('settle-due'),
   will: load('will'),
+  count: load('count'),
 };

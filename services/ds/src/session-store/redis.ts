@@ -14,6 +14,7 @@ import type { RedisKeys } from '../redis/keys.ts';
 import type { Inbox } from '../registry/inbox.ts';
 import { Attempts, unavailable } from './redis-attempts.ts';
 import { DueSessions } from './redis-due.ts';
+import { type Room, RedisSessionCounts } from './redis-counts.ts';
 import { SessionEntries } from './redis-entries.ts';
 import { SessionEntry } from './redis-entry.ts';
 import { list, sessionOfRecord, text, userText } from './redis-fields.ts';
@@ -25,6 +26,7 @@ import { type Note, noteHoldsMs, SessionNotes } from './redis-notes.ts';
 import { releaseSession } from './redis-release.ts';
 import { scripts } from './redis-scripts.ts';
 import { SessionWrites } from './redis-writes.ts';
+import { noSessionsMax, type SessionsLimit, type SessionsMax } from './session-counts.ts';
 import { willRecord } from './session-record.ts';
 import type {
   Claim,
@@ -50,6 +52,8 @@ export interface RedisSessionStoreOptions {
   readonly inbox: Inbox;
   /** How long `subscribe`, `unsubscribe` and `remove` wait for Redis; a claim about twice that. */
   readonly waitMs?: number;
+  /** Default: no limit. */
+  readonly sessionsMax?: SessionsMax;
 }
 
 const waitMsDefault = 5000;
@@ -75,6 +79,7 @@ export class RedisSessionStore implements ClusterSessionStore {
   readonly #writes: SessionWrites;
   readonly #notes: SessionNotes;
   readonly #held: HeldSessions;
+  readonly #counts: RedisSessionCounts;
   readonly #due: DueSessions;
   readonly #listeners: ((session: StoredSession) => void)[] = [];
 
@@ -87,8 +92,16 @@ export class RedisSessionStore implements ClusterSessionStore {
     this.#writes = new SessionWrites(redis, this.#keys, ds, (entry) => this.#fenced(entry));
     this.#notes = new SessionNotes(redis, this.#keys);
     this.#held = new HeldSessions(redis, this.#keys, ds, inbox);
-    this.#due = new DueSessions(redis, this.#keys, this.#notes, this.#attempts, (record, waiting) =>
-      this.#ended(record, waiting),
+    this.#counts = new RedisSessionCounts(redis, this.#keys, options.sessionsMax ?? noSessionsMax);
+    this.#due = new DueSessions(
+      redis,
+      this.#keys,
+      this.#notes,
+      this.#attempts,
+      (record, waiting) => {
+        this.#counts.set(record.clientId, undefined);
+        return this.#ended(record, waiting);
+      },
     );
     this.intents = new RedisIntents(redis, this.#keys, this.#entries, this.#writes);
   }
@@ -112,17 +125,22 @@ export class RedisSessionStore implements ClusterSessionStore {
     const releasing = this.#entries.of(clientId)?.releasing;
     if (releasing !== undefined) await this.#within(releasing);
     const cs = csOfLane(claim.node);
+    const asked = claim.sessionExpiryS > 0 ? this.#roomFor(claim) : undefined;
+    asked?.catch(() => undefined);
     const [note, reply] = await this.#noted(
       clientId,
       cs,
-      (noted, due) => this.#sendClaim(claim, cs, noted, due),
+      async (noted, due) => this.#sendClaim(claim, cs, noted, due, (await asked)?.full),
       (noted) => this.#undoClaim(claim, noted),
     );
-    if (reply[0] === 'refused') {
+    const room = await asked;
+    if (reply[0] === 'refused' || reply[0] === 'full') {
       // The note of a connection there, which stays, has been replaced by that of the claim.
       const node = text(reply[1]) as NodeId;
       if (csOfLane(node) !== cs) this.#notes.unnote(clientId, cs, note.score);
-      return { kind: 'refused', reason: 'other user' };
+      if (room?.isFresh === true) this.#counts.set(clientId, undefined);
+      const reason = reply[0] === 'full' ? room?.full : undefined;
+      return { kind: 'refused', reason: reason ?? 'other user' };
     }
     if (reply[0] === 'held') {
       this.#notes.unnote(clientId, cs, note.score);
@@ -135,7 +153,12 @@ export class RedisSessionStore implements ClusterSessionStore {
         handle: handle as Held['handle'],
       };
     }
-    return this.#claimed(claim, cs, note, reply);
+    const claimed = this.#claimed(claim, cs, note, reply);
+    if (room === undefined) {
+      if (claimed.present || claimed.ended?.persistent === true)
+        this.#counts.set(clientId, undefined);
+    } else if (!room.isCounted) this.#counts.set(clientId, claim.user);
+    return claimed;
   }
 
   freed(held: Held, waitMs: number): Promise<boolean> {
@@ -155,6 +178,7 @@ export class RedisSessionStore implements ClusterSessionStore {
     if (entry === undefined || !session.connected) return Promise.resolve(false);
     entry.closing = true;
     session.connected = false;
+    const wasStored = session.persistent;
     if (release.sessionExpiryS !== undefined) session.sessionExpiryS = release.sessionExpiryS;
     if (!session.persistent) session.removed = true;
     const released = releaseSession(
@@ -172,6 +196,7 @@ export class RedisSessionStore implements ClusterSessionStore {
       this.#forget(entry);
       if (answer === undefined) return false;
       session.expiresAtMs = answer.expiresAtMs;
+      if (wasStored && !session.persistent) this.#counts.set(session.clientId, undefined);
       this.#held.tell(session.clientId, answer.waiting);
       return { ended: !session.persistent };
     });
@@ -194,6 +219,7 @@ export class RedisSessionStore implements ClusterSessionStore {
       return reply[0] === 'late' ? undefined : reply;
     });
     const reply = await this.#within(removed);
+    if (reply[0] === 'removed' && session.persistent) this.#counts.set(clientId, undefined);
     this.#held.tell(clientId, text(reply[1]));
   }
 
@@ -253,6 +279,7 @@ export class RedisSessionStore implements ClusterSessionStore {
     if (kind === 'claimed') return { kind };
     if (kind === 'ended') return { kind };
     const ended = this.#endedOf(clientId, list(endedRecord));
+    if (ended?.persistent === true) this.#counts.set(clientId, undefined);
     const before = this.#entries.of(clientId);
     if (before !== undefined) this.#forget(before);
     const session = sessionOfRecord(clientId, list(record))!;
@@ -289,6 +316,20 @@ export class RedisSessionStore implements ClusterSessionStore {
       return sessionOfRecord(clientId, list(record));
     } catch (error) {
       throw failureOf(error);
+    }
+  }
+
+  get storedCount(): number {
+    return this.#counts.total;
+  }
+
+  async readCount(repair: boolean): Promise<void> {
+    try {
+      if (repair) await this.#counts.check();
+      else await this.#counts.read();
+    } catch (error) {
+      // Redis is away: what waits for it tells so.
+      if (!(error instanceof RedisUnavailable)) throw error;
     }
   }
 
@@ -346,7 +387,13 @@ export class RedisSessionStore implements ClusterSessionStore {
     }
   }
 
-  #sendClaim(claim: Claim, cs: NodeId, noted: number, due: boolean): Promise<Reply> {
+  #sendClaim(
+    claim: Claim,
+    cs: NodeId,
+    noted: number,
+    due: boolean,
+    full: SessionsLimit | undefined,
+  ): Promise<Reply> {
     const { clientId, will } = claim;
     const live = this.#entries.of(clientId);
     if (live !== undefined) this.#writes.push(live);
@@ -363,7 +410,7 @@ export class RedisSessionStore implements ClusterSessionStore {
         ...[this.#ds, claim.node, cs, claim.handle, claim.cleanStart ? 1 : 0],
         ...[claim.sessionExpiryS, noted, noteHoldsMs, due ? 1 : 0],
         ...[record, will?.will.delayS ?? 0],
-        ...[userText(claim.user), claim.userChange === 'refuse' ? 1 : 0],
+        ...[userText(claim.user), claim.userChange === 'refuse' ? 1 : 0, full ?? ''],
       ],
     );
   }
@@ -390,6 +437,14 @@ export class RedisSessionStore implements ClusterSessionStore {
     this.#entries.add(new SessionEntry(session, cs, note.score, Number(version)));
     this.#held.tell(clientId, text(waiting));
     return { kind: 'claimed', session, epoch, present, ended };
+  }
+
+  async #roomFor({ clientId, user }: Claim): Promise<Room> {
+    try {
+      return await this.#counts.ask(clientId, user);
+    } catch (error) {
+      throw failureOf(error);
+    }
   }
 
   /** The client was told that it is not connected; the claim may yet be done. */

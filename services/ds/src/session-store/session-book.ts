@@ -5,6 +5,7 @@ import { decodeJson, encodeJson, JournalTable } from '../journal-table.ts';
 import type { Journal } from '../journal/journal.ts';
 import { RecordType } from '../journal/records.ts';
 import type { SessionCommits } from './session-commits.ts';
+import { SessionCounts } from './session-counts.ts';
 import {
   applyHead,
   entryOf,
@@ -43,6 +44,7 @@ export class SessionBook {
   readonly #sessions = new Map<number, StoredSession>();
   readonly #byClient = new Map<ClientId, StoredSession>();
   readonly #table: JournalTable<number>;
+  readonly counts: SessionCounts = new SessionCounts();
   #lastNumber = 0;
   #lastEpoch = 0;
 
@@ -103,6 +105,7 @@ export class SessionBook {
 
   /** Of a session that ends with its connection only if it is stored already. */
   putHead(session: StoredSession): void {
+    this.counts.note(session);
     if (!session.persistent && !session.stored) return;
     session.stored = true;
     this.#record(RecordType.sessionPut, session, encodeJson(headOf(session)));
@@ -146,10 +149,12 @@ export class SessionBook {
       this.#byClient.set(session.clientId, session);
     this.#lastNumber = Math.max(this.#lastNumber, session.number);
     this.#lastEpoch = Math.max(this.#lastEpoch, session.epoch);
+    this.counts.note(session);
     return session;
   }
 
   #forget(session: StoredSession): void {
+    this.counts.note(session);
     this.#sessions.delete(session.number);
     if (this.#byClient.get(session.clientId) === session) this.#byClient.delete(session.clientId);
   }
@@ -170,6 +175,7 @@ export class SessionBook {
       if (known === undefined) this.#replayed(this.#add(sessionOf(head)));
       else {
         applyHead(known, head);
+        this.counts.note(known);
         this.#replayed(known);
       }
     });

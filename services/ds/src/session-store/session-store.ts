@@ -1,5 +1,6 @@
 import type { ClientId, Epoch, NodeId, SessionHandle } from '@lmqtt/common/ids';
 import type { SessionWrite } from '@lmqtt/proto/link';
+import type { SessionsLimit } from './session-counts.ts';
 import type {
   SessionUser,
   StoredSession,
@@ -30,6 +31,10 @@ import type {
  *   of another user ends it and makes a new one, as a clean start does; or it is refused, and
  *   changes nothing, where it says so and the session has not ended. A session that was stored
  *   without a user belongs to the first who claims or presents it.
+ * - Stored sessions are counted, connected or not, in all and by user: a claim that would make one
+ *   more than a limit allows is refused, and changes nothing. One that goes on with a session, or
+ *   replaces a stored one of the same user, is not. Where several ds share the store the count may
+ *   lag by what is under way, and be wrong for some minutes after a ds has died.
  * - Claiming cancels a will that has a delay and is not yet due, only if the session continues;
  *   any other will that was not removed becomes due in the same step. A will that waits because
  *   of a planned stop is cancelled by any claim of its client, save one that ends the session of
@@ -95,6 +100,10 @@ export interface ClusterSessionStore extends SessionStore, DueStore {
   endNode(node: NodeId, graceMs: number, judgement?: Judgement): Promise<void>;
   /** Its connection is no longer at this ds, which writes nothing more for it. */
   drop(session: StoredSession): void;
+  /** Stored sessions of the whole cluster, as last heard. */
+  readonly storedCount: number;
+  /** Hears it. `repair`: one ds looks, page by page, for what is counted and is no more. */
+  readCount(repair: boolean): Promise<void>;
   /** A stored session, connected or not, as of now: for operators. Not to be written to. */
   look(clientId: ClientId): Promise<StoredSession | undefined>;
 }
@@ -132,8 +141,8 @@ export interface Claimed {
 /** Nothing has changed. */
 export interface ClaimRefused {
   readonly kind: 'refused';
-  /** `other user`: the session is that of another. */
-  readonly reason: 'other user';
+  /** `other user`: the session is that of another; otherwise the limit that is reached. */
+  readonly reason: 'other user' | SessionsLimit;
 }
 
 /** Somebody is connected with this session. */
