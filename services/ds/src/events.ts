@@ -255,12 +255,19 @@ export class DsEvents {
     const { kind, ...rest } = event;
     const level = kind === 'failed' || kind === 'checkpoint failed' ? 'error' : levels[kind];
     const fields = 'failure' in rest ? { err: rest.failure } : rest;
-    this.#logs.store[level](fields, `log ${kind}`);
+    this.#logs.store[level](fields, texts[kind] ?? `log ${kind}`);
   }
 }
 
+/** Where the kind alone does not say it. */
+const texts: Partial<Record<JournalEvent['kind'], string>> = {
+  'opened again':
+    'the last run died while it was opening state/data.mdb; the file has been checked and is whole',
+};
+
 const levels = {
   opened: 'info',
+  'opened again': 'warn',
   repaired: 'warn',
   recovered: 'warn',
   sealed: 'debug',

@@ -15,6 +15,7 @@ Commands:
   ds           run a dispatch node: it keeps messages and sessions, and cs nodes connect to it
   cs           run a connection node: clients connect to it, and it connects to ds; keeps no files
   doctor       look at the settings, RocketMQ, Redis and the nodes of a cluster; 1: change something
+  check        read a data folder that no broker uses, and say what is wrong (see check --help)
   passwd       add, change, delete and list the users of a password file (see passwd --help)
   --help       this text; after ds, cs or doctor, the settings that it reads
   --version    the version
@@ -42,6 +43,14 @@ async function dispatch(args: readonly string[]): Promise<number | undefined> {
   if (command === 'passwd') {
     const { runPasswd } = await import('@lmqtt/ds/auth/passwd');
     return runPasswd([...rest]);
+  }
+  if (command === 'check') {
+    const { checkUsage, runCheck } = await import('./check.ts');
+    if (!rest.includes('--help') && !rest.includes('-h')) {
+      return runCheck({ args: rest, environment: process.env });
+    }
+    process.stdout.write(checkUsage);
+    return 0;
   }
   const program = command === 'doctor' ? 'ds' : command;
   if (!isProgram(program)) {

@@ -7,7 +7,7 @@ import type { ProgramName, Settings } from '@lmqtt/common/settings/row';
 
 import { announcement, listeningLine } from './announcement.ts';
 import type { RunningProgram } from './program.ts';
-import { isBug, startFailure } from './start-failure.ts';
+import { exitCodeOf, isBug, startFailure } from './start-failure.ts';
 
 type Start = (settings: Settings, stopping: AbortSignal) => Promise<RunningProgram>;
 
@@ -64,7 +64,7 @@ async function stopAndExit(
   process.exit(await Promise.race([clean, late]).catch(() => 1));
 }
 
-/** Throws `SettingsError`; resolves when it runs. Where it cannot, the process ends with 1. */
+/** Throws `SettingsError`; resolves when it runs. Where it cannot, the process ends. */
 export async function runProgram(name: ProgramName, sources: Sources): Promise<void> {
   const settings = readSettings(sources, name);
   const stopping = new AbortController();
@@ -84,6 +84,6 @@ export async function runProgram(name: ProgramName, sources: Sources): Promise<v
     if (isBug(error) || error instanceof SettingsError) throw error;
     process.stderr.write(`lmqtt: ${startFailure(name, settings, error)}\n`);
     // What did start may keep the process alive.
-    process.exit(1);
+    process.exit(exitCodeOf(error));
   }
 }

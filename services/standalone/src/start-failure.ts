@@ -76,6 +76,12 @@ function refusedFile(settings: Settings, { code, path }: FileError): string {
   );
 }
 
+/** 1, where the error has none of its own. */
+export function exitCodeOf(error: unknown): number {
+  const has = error instanceof Error && 'exitCode' in error;
+  return has && typeof error.exitCode === 'number' ? error.exitCode : 1;
+}
+
 export function startFailure(program: ProgramName, settings: Settings, error: unknown): string {
   if (isRefusedFile(error)) return refusedFile(settings, error);
   if (!isListenError(error)) return error instanceof Error ? error.message : String(error);

@@ -76,6 +76,11 @@ export function decodeSegmentHeader(buffer: Buffer): SegmentHeader | undefined {
   };
 }
 
+/** The salt of a segment, from the magic of a block in it. */
+export function saltOf(buffer: Buffer, start: number): number {
+  return (buffer.readUInt32LE(start) ^ blockMagic) >>> 0;
+}
+
 export interface BlockHeader {
   readonly bytes: number;
   readonly records: number;

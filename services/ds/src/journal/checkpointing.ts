@@ -6,7 +6,8 @@ import type { GroupCommit } from './group-commit.ts';
 import type { JournalEvent } from './journal.ts';
 import type { LogEnd } from './log-end.ts';
 import type { Participant } from './participant.ts';
-import { CheckpointState, type CheckpointMark } from './state.ts';
+import { StateOpening } from './state-opening.ts';
+import type { CheckpointMark, CheckpointState } from './state.ts';
 
 export interface CheckpointingOptions {
   readonly directory: string;
@@ -53,15 +54,19 @@ export class Checkpointing {
   }
 
   /** Gives the participants their entries. The rest is in the log, from what is returned on. */
-  load(): CheckpointMark | undefined {
-    const state = new CheckpointState(this.#options.directory);
+  async load(): Promise<CheckpointMark | undefined> {
+    const opening = new StateOpening(this.#options.directory);
+    const { state, diedBefore } = await opening.open();
     this.#state = state;
+    if (diedBefore) this.#options.onEvent({ kind: 'opened again' });
     for (const participant of this.#participants) {
-      state.load(participant.name, (key, value) => {
+      const again = state.load(participant.name, (key, value) => {
         participant.load(key, value);
       });
+      participant.putBack(again);
     }
     this.#mark = state.mark();
+    opening.done();
     return this.#mark;
   }
 

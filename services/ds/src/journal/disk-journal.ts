@@ -98,7 +98,7 @@ export class DiskJournal implements Journal, JournalSegments {
     await this.#files.makeDirectory(this.#logDirectory);
     this.#lock = await FolderLock.take(this.#directory);
     try {
-      const mark = this.#checkpoints.load();
+      const mark = await this.#checkpoints.load();
       const { index } = this.#sealed;
       const recovery = await recover(this.#files, this.#logDirectory, mark, this.#handlers, index);
       const { segments, replayed, torn } = recovery;

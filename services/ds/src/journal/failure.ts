@@ -6,15 +6,31 @@ export class JournalFailure extends StoreFailure {
   override readonly name: string = 'JournalFailure';
 }
 
+type Why = 'in use' | 'version' | 'damaged';
+
+/** As sysexits.h has them: wrong data, temporary failure. */
+const exitCodes: Readonly<Record<Why, number>> = { damaged: 65, version: 65, 'in use': 75 };
+
 /** The folder cannot be opened: in use, of another version, or damaged. Not to be retried. */
 export class JournalRefusal extends Error {
-  readonly why: 'in use' | 'version' | 'damaged';
+  readonly why: Why;
+  /** With which a program ends that cannot start for it. */
+  readonly exitCode: number;
 
-  constructor(why: 'in use' | 'version' | 'damaged', message: string) {
+  constructor(why: Why, message: string) {
     super(message);
     this.name = 'JournalRefusal';
     this.why = why;
+    this.exitCode = exitCodes[why];
   }
+}
+
+/** What to do with a damaged folder; ends a refusal's message. */
+export function remedy(directory: string): string {
+  return (
+    'Nothing was changed. Restore the folder from a copy, or go on with what can be read: ' +
+    `npm run lmqtt -- check --data-dir ${directory} --repair`
+  );
 }
 
 const noRoom = new Set(['ENOSPC', 'EFBIG', 'EDQUOT']);

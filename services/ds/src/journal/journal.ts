@@ -128,6 +128,8 @@ export interface JournalOptions {
 /** For the log and the metrics. */
 export type JournalEvent =
   | { readonly kind: 'opened'; readonly segments: number; readonly replayed: number }
+  /** The process died while it was opening the state; it has been opened on trial since. */
+  | { readonly kind: 'opened again' }
   /** Bytes of a block that a crash had left incomplete were cut off. */
   | { readonly kind: 'repaired'; readonly segment: number; readonly position: number }
   | {

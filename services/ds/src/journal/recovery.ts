@@ -1,17 +1,12 @@
 import { crc32 } from 'node:zlib';
-import { join } from 'node:path';
-import {
-  decodeSegmentHeader,
-  formatVersion,
-  isBlank,
-  segmentHeaderBytes,
-  type SegmentHeader,
-} from './block.ts';
-import { JournalRefusal } from './failure.ts';
+import { dirname, join } from 'node:path';
+import { formatVersion, isBlank, segmentHeaderBytes } from './block.ts';
+import { JournalRefusal, remedy } from './failure.ts';
 import type { Files } from './files.ts';
 import type { SealedSegment } from './journal.ts';
 import type { RecordHandler, SegmentIndex } from './participant.ts';
 import { eachRecord, scanSegment } from './scan.ts';
+import { readSegmentHead, type SegmentHead } from './segment-head.ts';
 import { indexName, segmentName, segmentNumber } from './segment.ts';
 import type { CheckpointMark } from './state.ts';
 
@@ -27,7 +22,7 @@ export interface Recovery {
 
 interface Found {
   readonly number: number;
-  readonly header: SegmentHeader;
+  readonly header: SegmentHead;
 }
 
 const indexMagic = 'LMQTTIDX';
@@ -41,7 +36,7 @@ export async function recover(
   handlers: ReadonlyMap<number, RecordHandler>,
   index: SegmentIndex | undefined,
 ): Promise<Recovery> {
-  const { found, highest } = await findSegments(files, directory);
+  const { found, highest } = await findSegments(files, directory, mark);
   checkChain(found, mark, directory);
   const segments: SealedSegment[] = [];
   let torn: Recovery['torn'];
@@ -52,7 +47,8 @@ export async function recover(
   for (const [i, { number, header }] of found.entries()) {
     const next = found[i + 1]?.header;
     const stored = await loadIndex(files, directory, number);
-    const end = next?.previous === number ? next.previousEnd : stored?.end;
+    const isEndTold = next?.previous === number && next.previousEnd > 0;
+    const end = isEndTold ? next.previousEnd : stored?.end;
     const indexed =
       stored !== undefined && stored.end === end && (index?.load(number, stored.body) ?? true);
     const markHere = mark?.segment === number ? mark : undefined;
@@ -109,6 +105,7 @@ export async function recover(
 async function findSegments(
   files: Files,
   directory: string,
+  mark: CheckpointMark | undefined,
 ): Promise<{ found: Found[]; highest: number }> {
   const numbers: number[] = [];
   for (const name of await files.list(directory)) {
@@ -118,26 +115,29 @@ async function findSegments(
   }
   numbers.sort((a, b) => a - b);
   const found: Found[] = [];
+  let before: { number: number; end: number } | undefined;
   for (const number of numbers) {
     const path = join(directory, segmentName(number));
     const file = await files.open(path, 'read');
     try {
-      const bytes = Buffer.alloc(segmentHeaderBytes);
-      await file.read(bytes, 0, bytes.length, 0);
-      const header = decodeSegmentHeader(bytes);
+      const header = await readSegmentHead(file, number, before);
       if (header !== undefined && header.version !== formatVersion) {
         throw new JournalRefusal(
           'version',
           `${path} has format version ${header.version}; this broker reads ${formatVersion}`,
         );
       }
-      if (header?.number === number) {
+      // What the checkpoint covers needs no more of its header than the first block says.
+      const isCovered = mark !== undefined && number < mark.segment;
+      if (header !== undefined && (!header.isRebuilt || isCovered)) {
         found.push({ number, header });
-      } else if (number === numbers.at(-1) && (await isEmpty(file))) {
+        before = { number, end: 0 };
+      } else if (header === undefined && number === numbers.at(-1) && (await isEmpty(file))) {
         // A crash came while it was being made: nothing was ever written into it.
         await files.remove(path);
       } else {
-        throw new JournalRefusal('damaged', `the head of ${path} is damaged`);
+        const what = `the head of ${path} is damaged`;
+        throw new JournalRefusal('damaged', `${what}. ${remedy(dirname(directory))}`);
       }
     } finally {
       await file.close();
@@ -156,20 +156,30 @@ async function isEmpty(file: Awaited<ReturnType<Files['open']>>): Promise<boolea
 
 /** All segments from the checkpoint on must be there, each after the one that its head names. */
 function checkChain(found: Found[], mark: CheckpointMark | undefined, directory: string): void {
+  if (mark?.rebuilds === true) return;
   const first = mark?.segment;
+  const oldest = found[0];
+  if (first === undefined && oldest !== undefined && oldest.header.previous >= 0) {
+    throw new JournalRefusal(
+      'damaged',
+      `${dirname(directory)}/state/data.mdb is missing or empty, and the log begins with ` +
+        `${segmentName(oldest.number)}: sessions, retained messages, wills and groups that were ` +
+        `stored before would be lost. ${remedy(dirname(directory))}`,
+    );
+  }
   if (first !== undefined && !found.some(({ number }) => number === first)) {
-    throw new JournalRefusal('damaged', `${join(directory, segmentName(first))} is missing`);
+    throw missing(directory, first);
   }
   for (const [i, { number, header }] of found.entries()) {
     const before = found[i - 1]?.number;
     const needed = first === undefined ? header.previous >= 0 : number > first;
-    if (needed && header.previous !== before) {
-      throw new JournalRefusal(
-        'damaged',
-        `${join(directory, segmentName(header.previous))} is missing`,
-      );
-    }
+    if (needed && header.previous !== before) throw missing(directory, header.previous);
   }
+}
+
+function missing(directory: string, number: number): JournalRefusal {
+  const path = join(directory, segmentName(number));
+  return new JournalRefusal('damaged', `${path} is missing. Restore the folder from a copy.`);
 }
 
 export async function storeIndex(
@@ -190,7 +200,7 @@ export async function storeIndex(
 }
 
 /** Undefined: none, or not readable; the segment itself is read instead. */
-async function loadIndex(
+export async function loadIndex(
   files: Files,
   directory: string,
   number: number,

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import {
   decodeBlock,
   isBlank,
@@ -6,7 +7,7 @@ import {
   blockHeaderBytes,
   type BlockHeader,
 } from './block.ts';
-import { JournalRefusal } from './failure.ts';
+import { JournalRefusal, remedy } from './failure.ts';
 import type { OpenFile } from './files.ts';
 
 const windowBytes = 4 << 20;
@@ -102,6 +103,6 @@ function damaged(name: string, position: number): JournalRefusal {
   return new JournalRefusal(
     'damaged',
     `${name} is damaged at byte ${position}: a block that was complete once cannot be read. ` +
-      'Restore the folder from a copy; nothing was changed.',
+      remedy(dirname(dirname(name))),
   );
 }

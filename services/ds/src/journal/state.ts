@@ -1,8 +1,11 @@
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { open, type Database, type RootDatabase } from 'lmdb';
-import { JournalRefusal } from './failure.ts';
 import type { EntryKey } from './participant.ts';
 import { proveRoom } from './room.ts';
+import { withoutSum, withSum } from './state-file/entry-sum.ts';
+import { ownTable, tablePrefix } from './state-file/state-report.ts';
 
 /** What a checkpoint says of the log. */
 export interface CheckpointMark {
@@ -12,6 +15,22 @@ export interface CheckpointMark {
   readonly sequence: number;
   readonly order: number;
   readonly brokerTimeMs: number;
+  /** The entries were damaged: all of the log that is left is replayed, whatever is missing. */
+  readonly rebuilds?: true;
+}
+
+/** The text of a mark: its sum, then JSON. */
+function markText(mark: CheckpointMark): string {
+  const json = JSON.stringify(mark);
+  return `${crc32(json).toString(16)} ${json}`;
+}
+
+/** Undefined: damaged. Before format 2 there was no sum. */
+export function markOf(text: string): CheckpointMark | undefined {
+  const start = text.indexOf('{');
+  const json = text.slice(start);
+  if (start < 0 || (start > 0 && text !== `${crc32(json).toString(16)} ${json}`)) return undefined;
+  return JSON.parse(json) as CheckpointMark;
 }
 
 export interface Change {
@@ -21,7 +40,9 @@ export interface Change {
   readonly value: Buffer | undefined;
 }
 
-const format = 1;
+/** 1: entries without sums; they get them with the next checkpoint. */
+export const formats: readonly string[] = ['1', '2'];
+const format = '2';
 
 /** lmdb gives the cause of a failed commit as a promise that rejects. */
 async function settled(commit: Promise<unknown>): Promise<void> {
@@ -56,10 +77,15 @@ export class CheckpointState {
   readonly #root: RootDatabase<Buffer, EntryKey>;
   readonly #mark: Database<string, string>;
   readonly #tables = new Map<string, Database<Buffer, EntryKey>>();
+  /** Tables that have entries without sums. */
+  readonly #plain = new Map<string, Database<Buffer, EntryKey>>();
 
-  constructor(directory: string) {
+  /** The file was checked: see state-opening.ts. `plain` names tables of format 1 that it has. */
+  constructor(directory: string, plain: readonly string[]) {
     const path = join(directory, 'state');
     this.#file = join(path, 'data.mdb');
+    // Only we use the folder: what another run, or damage, has left there says nothing.
+    rmSync(join(path, 'lock.mdb'), { force: true });
     this.#root = open<Buffer, EntryKey>({
       path,
       encoding: 'binary',
@@ -69,47 +95,38 @@ export class CheckpointState {
       // It makes a promise of its own for what one turn writes, which nobody can catch.
       eventTurnBatching: false,
     });
-    this.#mark = this.#root.openDB<string, string>('journal', { encoding: 'string' });
-    const found = this.#mark.get('format');
-    if (found !== undefined && found !== String(format)) {
-      throw new JournalRefusal(
-        'version',
-        `${directory}/state has format ${found}; this broker reads ${format}`,
-      );
+    this.#mark = this.#root.openDB<string, string>(ownTable, { encoding: 'string' });
+    for (const table of plain) {
+      const name = tablePrefix.plain + table;
+      this.#plain.set(table, this.#root.openDB<Buffer, EntryKey>(name, { encoding: 'binary' }));
     }
   }
 
   mark(): CheckpointMark | undefined {
     const text = this.#mark.get('mark');
-    return text === undefined ? undefined : (JSON.parse(text) as CheckpointMark);
+    return text === undefined ? undefined : markOf(text);
   }
 
-  load(table: string, each: (key: EntryKey, value: Buffer) => void): number {
-    let count = 0;
-    for (const { key, value } of this.#table(table).getRange()) {
+  /** Answers with the keys of entries that are to be written again: those without sums. */
+  load(table: string, each: (key: EntryKey, value: Buffer) => void): EntryKey[] {
+    const again: EntryKey[] = [];
+    for (const { key, value } of this.#plain.get(table)?.getRange() ?? []) {
       each(key, value);
-      count++;
+      again.push(key);
     }
-    return count;
+    for (const { key, value } of this.#table(table).getRange()) each(key, withoutSum(value));
+    return again;
   }
 
   /** All or nothing. Durable when it resolves. */
   async write(changes: readonly Change[], mark: CheckpointMark | undefined): Promise<void> {
     await proveRoom(this.#file, needOf(changes));
-    const tables = new Map<string, Database<Buffer, EntryKey>>();
-    for (const { table } of changes) {
-      if (!tables.has(table)) tables.set(table, this.#table(table));
-    }
+    // Opened before the transaction begins.
+    for (const { table } of changes) this.#table(table);
     const batch = this.#root.batch(() => {
-      for (const { table, key, value } of changes) {
-        const database = tables.get(table);
-        const done = value === undefined ? database?.remove(key) : database?.put(key, value);
-        done?.catch(ignored);
-      }
-      if (mark !== undefined) {
-        this.#mark.put('format', String(format)).catch(ignored);
-        this.#mark.put('mark', JSON.stringify(mark)).catch(ignored);
-      }
+      for (const change of changes) this.#put(change);
+      this.#mark.put('format', format).catch(ignored);
+      if (mark !== undefined) this.#mark.put('mark', markText(mark)).catch(ignored);
     });
     await Promise.all([settled(batch), settled(this.#root.flushed)]);
   }
@@ -118,10 +135,19 @@ export class CheckpointState {
     await this.#root.close();
   }
 
+  #put({ table, key, value }: Change): void {
+    const database = this.#table(table);
+    const done =
+      value === undefined ? database.remove(key) : database.put(key, withSum(table, key, value));
+    done.catch(ignored);
+    this.#plain.get(table)?.remove(key).catch(ignored);
+  }
+
   #table(name: string): Database<Buffer, EntryKey> {
     let table = this.#tables.get(name);
     if (table === undefined) {
-      table = this.#root.openDB<Buffer, EntryKey>(`t:${name}`, { encoding: 'binary' });
+      const summed = tablePrefix.summed + name;
+      table = this.#root.openDB<Buffer, EntryKey>(summed, { encoding: 'binary' });
       this.#tables.set(name, table);
     }
     return table;

@@ -1,0 +1,55 @@
+import {
+  blockHeaderBytes,
+  decodeBlock,
+  decodeSegmentHeader,
+  formatVersion,
+  saltOf,
+  segmentHeaderBytes,
+  type SegmentHeader,
+} from './block.ts';
+import type { OpenFile } from './files.ts';
+
+export interface SegmentHead extends SegmentHeader {
+  /** The header itself is damaged: this is what the first block says. */
+  readonly isRebuilt: boolean;
+  /** Of the first block; undefined: there is none that can be read. */
+  readonly brokerTimeMs: number | undefined;
+}
+
+/** Undefined: neither the header nor the first block can be read. `before`: the segment before. */
+export async function readSegmentHead(
+  file: OpenFile,
+  number: number,
+  before: { readonly number: number; readonly end: number } | undefined,
+): Promise<SegmentHead | undefined> {
+  const bytes = Buffer.alloc(segmentHeaderBytes + blockHeaderBytes);
+  const count = await file.read(bytes, 0, bytes.length, 0);
+  const isBlockThere = count === bytes.length;
+  const header = decodeSegmentHeader(bytes);
+  if (header !== undefined && (header.number === number || header.version !== formatVersion)) {
+    const isFirstRead = isBlockThere && saltOf(bytes, segmentHeaderBytes) === header.salt;
+    const brokerTimeMs = isFirstRead ? bytes.readDoubleLE(segmentHeaderBytes + 32) : undefined;
+    return { ...header, isRebuilt: false, brokerTimeMs };
+  }
+  if (!isBlockThere) return undefined;
+  const salt = saltOf(bytes, segmentHeaderBytes);
+  const length = bytes.readUInt32LE(segmentHeaderBytes + 8);
+  if (length < blockHeaderBytes || segmentHeaderBytes + length > (await file.size())) {
+    return undefined;
+  }
+  const first = Buffer.allocUnsafe(length);
+  await file.read(first, 0, length, segmentHeaderBytes);
+  const block = decodeBlock(first, 0, length, salt);
+  if (typeof block !== 'object') return undefined;
+  return {
+    version: formatVersion,
+    salt,
+    number,
+    firstSequence: block.sequence,
+    previous: before?.number ?? -1,
+    previousEnd: before?.end ?? 0,
+    wallTimeMs: block.wallTimeMs,
+    isRebuilt: true,
+    brokerTimeMs: block.brokerTimeMs,
+  };
+}

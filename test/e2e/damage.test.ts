@@ -1,0 +1,94 @@
+// Damaged files, seen from outside: a program that ends says why, and `check` finds and repairs.
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { isCluster, isSplit } from '../harness/shape.ts';
+
+const main = join(import.meta.dirname, '../../../services/standalone/dist/src/main.js');
+const folder = mkdtempSync(join(tmpdir(), 'lmqtt-damage-'));
+const program = isSplit
+  ? ['ds', '--rpc-port', '0', '--ops-port', '0']
+  : ['standalone', '--mqtt-port', '0', '--ws-port', '0', '--ops-port', '0'];
+/** A cluster keeps nothing in files. */
+const options = { skip: isCluster };
+
+after(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+class Program {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  readonly #output = { stdout: '', stderr: '' };
+
+  constructor(args: readonly string[]) {
+    const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = child;
+    for (const name of ['stdout', 'stderr'] as const) {
+      child[name].setEncoding('utf8').on('data', (text: string) => (this.#output[name] += text));
+    }
+    this.ended = once(child, 'close').then(([code, signal]) => ({
+      code: code as number | null,
+      signal: signal as NodeJS.Signals | null,
+      ...this.#output,
+    }));
+  }
+
+  /** Resolves when it says that it is ready. */
+  async ready(): Promise<this> {
+    while (!/^ready /m.test(this.#output.stdout)) {
+      const isOver = this.ended.then(({ stderr }) => Promise.reject(new Error(stderr)));
+      await Promise.race([once(this.child.stdout!, 'data'), isOver]);
+    }
+    return this;
+  }
+
+  async stop(signal: NodeJS.Signals): Promise<Ended> {
+    this.child.kill(signal);
+    return this.ended;
+  }
+}
+
+const run = (...args: string[]): Promise<Ended> => new Program(args).ended;
+
+void test('a damaged state ends the start with one line, and is repaired', options, async () => {
+  const directory = join(folder, 'state');
+  const start = [...program, '--data-dir', directory];
+  const check = ['check', '--data-dir', directory];
+  const first = await new Program(start).ready();
+  const inUse = await run(...check);
+  assert.equal(inUse.code, 75, inUse.stderr);
+  assert.match(inUse.stderr, /is in use by another broker/);
+  await first.stop('SIGTERM');
+  const right = await run(...check);
+  assert.equal(right.code, 0, right.stdout);
+  assert.match(right.stdout, /all is well/);
+
+  const file = join(directory, 'state', 'data.mdb');
+  const state = readFileSync(file);
+  for (const damaged of [state.subarray(0, 9000), Buffer.from(state).fill(0, 4096, 8192)]) {
+    writeFileSync(file, damaged);
+    const ended = await run(...start);
+    assert.equal(ended.signal, null);
+    assert.equal(ended.code, 65, ended.stderr);
+    const lines = ended.stderr.split('\n').filter((line) => line.startsWith('lmqtt: '));
+    assert.equal(lines.length, 1, ended.stderr);
+    assert.match(lines[0] ?? '', /data\.mdb is damaged .* --repair$/);
+    assert.equal((await run(...check)).code, 1);
+  }
+  const repaired = await run(...check, '--repair');
+  assert.equal(repaired.code, 0, repaired.stdout);
+  await (await new Program(start).ready()).stop('SIGTERM');
+  assert.equal((await run(...check)).code, 0);
+});
