@@ -7,7 +7,7 @@ import { clientId, laneNode, nodeId, type SessionHandle } from '@lmqtt/common/id
 import { silentLogs } from '@lmqtt/common/log';
 import { Metrics } from '@lmqtt/common/metrics';
 import { readSettings } from '@lmqtt/common/settings/read';
-import type { Message } from '@lmqtt/common/message';
+import { type Message, messageOf } from '@lmqtt/common/message';
 import { type ClusterDsService, startClusterDs } from '@lmqtt/ds/cluster-service';
 import { DsEvents } from '@lmqtt/ds/events';
 import { openRedis } from '@lmqtt/ds/redis/connection';
@@ -176,13 +176,20 @@ void describe('two ds and two cs', requireRedis(), () => {
     await redis.close();
   });
 
-  async function connected(node: number, clientId: string, clean = true): Promise<MqttClient> {
+  async function connected(
+    node: number,
+    clientId: string,
+    clean = true,
+    willTopic?: string,
+  ): Promise<MqttClient> {
+    const will = { topic: willTopic ?? '', payload: Buffer.from('Offline'), qos: 1, retain: true };
     const client = await connectAsync(`mqtt://127.0.0.1:${cs[node]?.ports.mqtt}`, {
       clientId,
       clean,
       protocolVersion: 5,
       reconnectPeriod: 0,
       properties: { sessionExpiryInterval: clean ? 0 : 3600 },
+      ...(willTopic === undefined ? {} : { will: { ...will, qos: 1 as const } }),
     });
     client.on('error', () => undefined);
     clients.push(client);
@@ -236,6 +243,37 @@ void describe('two ds and two cs', requireRedis(), () => {
       await gone;
     }
     for (const id of ids) await connected(2, id, false);
+  });
+
+  void test('a will is before its successor where the connections are at different ds', async () => {
+    const watcher = await connected(1, 'will-watcher');
+    const came = new Map<string, string[]>();
+    watcher.on('message', (topic, payload) => {
+      came.set(topic, [...(came.get(topic) ?? []), payload.toString()]);
+    });
+    await watcher.subscribeAsync('state/+', { qos: 1 });
+    const ids = Array.from({ length: 8 }, (_, index) => `will-${index}`);
+    for (const [index, id] of ids.entries()) {
+      const topic = `state/${id}`;
+      const ways = [2, 0] as const;
+      const from = ways[index % 2]!;
+      await connected(from, id, false, topic);
+      const next = await connected(2 - from, id, false);
+      await next.publishAsync(topic, 'Online', { qos: 1, retain: true });
+    }
+    await eventually(() => {
+      for (const id of ids) assert.deepEqual(came.get(`state/${id}`), ['Offline', 'Online']);
+    });
+    const late = await connected(0, 'late-watcher');
+    const kept: string[] = [];
+    late.on('message', (_topic, payload) => kept.push(payload.toString()));
+    await late.subscribeAsync('state/+', { qos: 1 });
+    await eventually(() =>
+      assert.deepEqual(
+        kept,
+        ids.map(() => 'Online'),
+      ),
+    );
   });
 
   void test('a ds takes nobody in before it knows the routes', async () => {
@@ -292,6 +330,8 @@ void describe('two ds and two cs', requireRedis(), () => {
 
   void test('a connection that died with its ds before anybody knew of it keeps nobody out', async () => {
     const connection = await openRedis({ url: redis.url });
+    const payload = Buffer.from('Offline');
+    const will = messageOf({ topic: 'locked-out', qos: 1, retain: false, payload });
     const store = new RedisSessionStore({
       redis: connection,
       keys: new RedisKeys('cluster'),
@@ -306,10 +346,20 @@ void describe('two ds and two cs', requireRedis(), () => {
       userChange: 'replace',
       cleanStart: false,
       sessionExpiryS: 3600,
-      will: undefined,
+      will: {
+        clientId: clientId('locked-out'),
+        will: { message: will, delayS: 0, messageExpiryS: undefined },
+        principal: { principal: { user: undefined }, address: '127.0.0.1' },
+      },
     });
     assert.equal(claim.kind, 'claimed');
-    await connected(1, 'locked-out', false);
+    const came: string[] = [];
+    const watcher = await connected(0, 'will-of-the-dead');
+    watcher.on('message', (_topic, payload) => came.push(payload.toString()));
+    await watcher.subscribeAsync('locked-out', { qos: 1 });
+    const client = await connected(1, 'locked-out', false);
+    await client.publishAsync('locked-out', 'Online', { qos: 1 });
+    await eventually(() => assert.deepEqual(came, ['Offline', 'Online']));
     connection.close();
   });
 

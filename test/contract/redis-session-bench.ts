@@ -83,6 +83,7 @@ export async function openStore(
     inbox: inboxes.of(nodeId(ds)),
     waitMs: commandTimeoutMs,
     sessionsMax,
+    takenMs: 500,
   });
   const close = (): void => {
     store.close();

@@ -296,13 +296,38 @@ export function clusterSessionsContract(name: string, at: SessionRedis): void {
     const [first] = await dueOf(both.one);
     assert.ok(first?.kind === 'will' && first.sending?.again === false);
     assert.deepEqual(await both.one.takeDue(10), []);
+    both.one.close();
     const [second] = await dueOf(both.two);
     assert.ok(second?.kind === 'will' && second.sending?.again === true);
     assert.equal(second.sending.key, first.sending.key);
     assert.equal(second.sending.sinceMs, first.sending.sinceMs);
     both.two.willSent(second);
     await pause(1100);
-    assert.deepEqual([await both.one.takeDue(10), await both.two.takeDue(10)], [[], []]);
+    assert.deepEqual(await both.two.takeDue(10), []);
+  });
+
+  check('a will that another ds is sending stays with it until it says more', async (both) => {
+    const first = await claimed(both.one, 'a', { sessionExpiryS: 0, will: will(0) });
+    const { clientId: id } = first.session;
+    void both.one.release(first.session, first.epoch, { ...kept, publishWill: true });
+    const [due] = (await both.one.takeWills(id)).wills;
+    assert.ok(due !== undefined);
+    assert.equal((await claimed(both.two, 'a')).willsDue, true);
+    await pause(1200);
+    assert.deepEqual(await both.two.takeWills(id), { wills: [], busy: true });
+    assert.deepEqual(await both.two.takeDue(10), []);
+    both.one.willDelayed(due);
+    let again = await both.two.takeWills(id);
+    while (again.busy) again = await both.two.takeWills(id);
+    assert.deepEqual(
+      again.wills.map(({ number, sending }) => [number, sending?.again, sending?.key]),
+      [[due.number, true, due.sending?.key]],
+    );
+    both.one.willDelayed(due);
+    assert.deepEqual(await both.one.takeWills(id), { wills: [], busy: true });
+    both.two.willSent(again.wills[0]!);
+    while ((await both.one.takeWills(id)).busy) await pause(20);
+    assert.deepEqual(await both.one.takeWills(id), { wills: [], busy: false });
   });
 
   check('endNode ends what was connected there, once, and leaves the rest', async (both) => {

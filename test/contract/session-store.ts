@@ -8,6 +8,7 @@ import type {
   Claimed,
   Due,
   DueStore,
+  DueWill,
   Presentation,
   Presented,
   SessionStore,
@@ -236,6 +237,45 @@ export function sessionStoreContract(name: string, make: MakeSessionStore): void
     await bench.claim('a', { will: will(0) });
     await bench.claim('a');
     assert.equal((await bench.due()).length, 1);
+  });
+
+  check('wills that a release or a claim makes due are taken at once', async (bench) => {
+    const first = await bench.claim('a', { will: will(0) });
+    assert.equal(first.willsDue, false);
+    const released = bench.store.release(first.session, first.epoch, {
+      ...kept,
+      publishWill: true,
+    });
+    const { wills } = await bench.store.takeWills(first.session.clientId);
+    assert.deepEqual(wills.map(topicOf), ['will']);
+    await released;
+    const second = await bench.claim('a', { will: will(100) });
+    assert.equal(second.willsDue, true);
+    for (const one of wills) bench.store.willSent(one);
+    await bench.store.release(second.session, second.epoch, { ...kept, publishWill: true });
+    assert.deepEqual((await bench.store.takeWills(first.session.clientId)).wills, []);
+    const third = await bench.claim('a', { cleanStart: true });
+    assert.equal(third.willsDue, true);
+    assert.equal((await bench.store.takeWills(first.session.clientId)).wills.length, 1);
+    assert.equal((await bench.store.takeWills(first.session.clientId)).wills.length, 0);
+    assert.deepEqual(await bench.store.takeDue(10), []);
+  });
+
+  check('a will that was delayed is due all the same, and no claim cancels it', async (bench) => {
+    const { session, epoch } = await bench.claim('a', { will: will(0) });
+    await bench.store.release(session, epoch, { ...kept, publishWill: true });
+    const [due] = (await bench.store.takeWills(session.clientId)).wills;
+    bench.store.willDelayed(due!);
+    assert.equal((await bench.claim('a')).willsDue, true);
+    const again = async (): Promise<DueWill[]> => [
+      ...(await bench.store.takeWills(session.clientId)).wills,
+    ];
+    let wills = await again();
+    for (let tries = 0; tries < 100 && wills.length === 0; tries += 1) {
+      await pause(20);
+      wills = await again();
+    }
+    assert.deepEqual(wills.map(topicOf), ['will']);
   });
 
   check('a will that waits because of a planned stop is cancelled by any claim', async (bench) => {

@@ -197,6 +197,11 @@ export class RawClient {
     await this.#wait('a close', look, timeoutMs);
   }
 
+  /** The server closes, whatever it sends before. */
+  async expectEnd(timeoutMs: number = deadlineMs): Promise<void> {
+    await this.#wait('an end', () => (this.#closed ? true : undefined), timeoutMs);
+  }
+
   /** v5: DISCONNECT with this reason code (or one of them), then a close. */
   async expectDisconnect(reason: number | readonly number[]): Promise<ServerPackets['disconnect']> {
     const packet = await this.expect('disconnect');

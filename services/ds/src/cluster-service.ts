@@ -32,6 +32,7 @@ import { aclCachedHelp, SessionRights } from './session-rights.ts';
 import { SysTopics } from './sys-topics.ts';
 import { sysFigures } from './sys-figures.ts';
 import { Timers } from './timers.ts';
+import { Wills } from './wills.ts';
 
 /** The stores of a cluster, opened and checked. */
 export interface ClusterStores {
@@ -178,6 +179,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
   const ports: ClusterAdmissionPorts = {
     ...(positions === undefined ? {} : { positions }),
     sessionStore,
+    wills: new Wills({ sessionStore, access: auth.provider, publisher, events, clock }),
     holdings,
     owed,
     groups,
@@ -234,9 +236,6 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
   const work = new ClusterWork({
     ...ports,
     sessionStore,
-    access: auth.provider,
-    clock,
-    publisher,
     ownership: registry.ownership,
     routeLog: registry.routeLog,
     drop: (place) => stores.dropPlace(place),

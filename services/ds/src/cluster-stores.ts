@@ -73,7 +73,10 @@ export async function openClusterStores(
     closing.push(() => registry.close());
     const { nodes, inbox } = registry;
     const sessionsMax = { total: settings.maxSessions, perUser: settings.maxSessionsPerUser };
-    const sessionStore = new RedisSessionStore({ redis, keys, ds: self, inbox, sessionsMax });
+    const sessionStore = new RedisSessionStore({
+      ...{ redis, keys, ds: self, inbox, sessionsMax },
+      takenMs: 2 * settings.leaseMs,
+    });
     closing.push(() => sessionStore.close());
     const retained = await RedisRetainedStore.open(redis, keys, {
       messagesMax: settings.maxRetainedMessages,

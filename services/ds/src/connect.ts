@@ -180,10 +180,13 @@ async function claim(
   ports.live.set(session.clientId, session);
   for (const subscription of stored.subscriptions) attach(ports, session, subscription);
   ports.owed.connected(stored);
-  const settled = ports.holdings.settled();
-  if (settled !== undefined && !(await isSettled(ports, session, settled))) {
-    const reasonCode = ReasonCode.serverUnavailable;
-    return { kind: 'refused', reasonCode, reason: 'its queues are not routed' };
+  const obstacle = await obstacleOf(ports, session, claimed.willsDue);
+  if (obstacle !== undefined) {
+    // Its connection has ended again, and it leaves no will.
+    const end = { publishWill: false, sessionExpiryS: undefined, reason: obstacle };
+    await disconnect(ports, session, end);
+    ports.events.refused(request, ReasonCode.serverUnavailable, obstacle);
+    return { kind: 'refused', reasonCode: ReasonCode.serverUnavailable, reason: obstacle };
   }
   ports.events.connected(session, present, request.cleanStart);
   return {
@@ -198,20 +201,22 @@ async function claim(
   };
 }
 
-/** False: its connection has ended again. */
-async function isSettled(
+/**
+ * Why it cannot be connected. Wills that earlier connections left and that are due are stored before
+ * CONNACK, so that nothing of this connection is before them.
+ */
+async function obstacleOf(
   ports: ConnectPorts,
   session: LiveSession,
-  settled: Promise<void>,
-): Promise<boolean> {
-  try {
-    await settled;
-    return true;
-  } catch {
-    const end = { publishWill: false, sessionExpiryS: undefined, reason: 'not routed' };
-    await disconnect(ports, session, end);
-    return false;
-  }
+  willsDue: boolean,
+): Promise<string | undefined> {
+  const settled = ports.holdings.settled()?.then(
+    () => true,
+    () => false,
+  );
+  const flushed = willsDue ? ports.wills.flushed(session.clientId, ports.takeoverMs) : undefined;
+  if (flushed !== undefined && !(await flushed)) return 'its last will is not stored';
+  return (await settled) === false ? 'its queues are not routed' : undefined;
 }
 
 /** A connection at another ds goes first, as one here does. */

@@ -10,6 +10,7 @@ import type { RetainedStore } from './retained-store/retained-store.ts';
 import type { SessionPositions } from './session-positions.ts';
 import type { SessionStore } from './session-store/session-store.ts';
 import type { StoredSession } from './session-store/stored-session.ts';
+import type { Wills } from './wills.ts';
 
 export interface DisconnectPorts {
   readonly sessionStore: SessionStore;
@@ -18,6 +19,7 @@ export interface DisconnectPorts {
   readonly owed: OwedQueues;
   readonly retained: RetainedStore;
   readonly events: DsEvents;
+  readonly wills: Wills;
   /** The connected sessions of all nodes. */
   readonly live: Map<ClientId, LiveSession>;
   readonly nodes: Map<NodeId, CsNode>;
@@ -45,9 +47,12 @@ export async function disconnect(
     end.sessionExpiryS === undefined
       ? undefined
       : Math.min(end.sessionExpiryS, ports.sessionExpirySMax);
+  const mayFire = end.publishWill && graceMs === 0 && stored.will !== 0;
   try {
     const release = { publishWill: end.publishWill, sessionExpiryS, graceMs };
-    await ports.sessionStore.release(stored, session.epoch, release);
+    const released = ports.sessionStore.release(stored, session.epoch, release);
+    if (mayFire) ports.wills.fire(session.clientId);
+    await released;
   } catch (error) {
     ports.events.unexpected('disconnect', error);
   } finally {

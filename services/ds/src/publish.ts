@@ -38,6 +38,7 @@ class PendingAppend implements Append {
   settling: Settling | undefined = undefined;
   /** Of a will. */
   once: Once | undefined = undefined;
+  final = false;
 
   constructor(
     message: Message,
@@ -168,21 +169,25 @@ export class Publisher {
 
   /**
    * A will. `accepted` is called at once where it goes to the store: what is added to the journal
-   * then is durable with it. `answered` has the reason code, in the commit's own turn.
+   * then is durable with it. `answered` has the reason code, in the commit's own turn, and whether
+   * a failure will be the same each time.
    */
   publishOwn(
     message: Message,
     lane: string,
     accepted: () => void,
-    answered: (reasonCode: number) => void,
+    answered: (reasonCode: number, final: boolean) => void,
     once?: Once,
   ): void {
     const route = this.#routes.of(message.topic);
     if (message.qos === 0 && !this.#queueQos0) {
-      this.#passOn(message, route);
-      this.#flush();
+      // At most once: whoever tried before may have passed it on.
+      if (once?.again !== true) {
+        this.#passOn(message, route);
+        this.#flush();
+      }
       if (!this.#everything) {
-        answered(0);
+        answered(0, false);
         return;
       }
       const append = passedOn(message, lane);
@@ -195,20 +200,35 @@ export class Publisher {
     this.#appendOwn(append, answered);
     if (append.orderKey === undefined) return;
     accepted();
-    if (message.retain) {
-      append.retained = true;
-      this.#retained.put(message, append.orderKey);
-    }
+    if (!message.retain) return;
+    append.retained = true;
+    if (this.#admitsOwn(message)) this.#retained.put(message, append.orderKey);
   }
 
-  #appendOwn(append: PendingAppend, answered: (reasonCode: number) => void): void {
+  #appendOwn(append: PendingAppend, answered: (reasonCode: number, final: boolean) => void): void {
     this.#queueStore.append([append], () => {
-      if (append.reasonCode !== 0 || !append.message.retain || append.retained) {
-        answered(append.reasonCode);
+      const { reasonCode, message, retained, orderKey, final } = append;
+      if (reasonCode !== 0 || !message.retain || retained || !this.#admitsOwn(message)) {
+        answered(reasonCode, final);
         return;
       }
-      this.#retained.put(append.message, append.orderKey, answered);
+      this.#retained.put(message, orderKey, (putCode) => {
+        // It is stored, and has nobody to be told: delivered, not retained.
+        answered(putCode === ReasonCode.quotaExceeded ? 0 : putCode, false);
+      });
     });
+  }
+
+  #admitsOwn(message: Message): boolean {
+    if (this.#retained.admits(message)) return true;
+    this.#retainedRefused(message.topic);
+    return false;
+  }
+
+  #retainedRefused(topic: string): void {
+    const full = this.#retained.count >= this.#retainedMax;
+    const limit = full ? 'MAX_RETAINED_MESSAGES' : 'MAX_RETAINED_BYTES';
+    this.#events.retainedRefused(topic, limit);
   }
 
   #judge(session: LiveSession, publish: Publish): number {
@@ -218,9 +238,7 @@ export class Publisher {
     }
     const { message } = publish;
     if (message.retain && !this.#retained.admits(message)) {
-      const full = this.#retained.count >= this.#retainedMax;
-      const limit = full ? 'MAX_RETAINED_MESSAGES' : 'MAX_RETAINED_BYTES';
-      this.#events.retainedRefused(message.topic, limit);
+      this.#retainedRefused(message.topic);
       // 3.1.1 and QoS 0 have no answer for it: delivered, not retained.
       if (session.protocolVersion === 5 && message.qos !== 0) return ReasonCode.quotaExceeded;
     }

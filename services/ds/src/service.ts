@@ -38,6 +38,7 @@ import { aclCachedHelp, SessionRights } from './session-rights.ts';
 import { SysTopics } from './sys-topics.ts';
 import { sysFigures } from './sys-figures.ts';
 import { Timers } from './timers.ts';
+import { Wills } from './wills.ts';
 
 export interface DsOptions {
   readonly settings: Settings;
@@ -189,6 +190,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   );
   const ports: LinkPorts = {
     sessionStore,
+    wills: new Wills({ sessionStore, access: auth.provider, publisher, events, clock }),
     holdings,
     owed,
     groups,
@@ -248,9 +250,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     sessionStore.start();
     groups.settle();
     holdings.settle(embedded.queues());
-    timers.every('due times', dueMs, () =>
-      workDue({ ...ports, sessionStore, access: auth.provider, clock, publisher }),
-    );
+    timers.every('due times', dueMs, () => workDue({ ...ports, sessionStore }));
     timers.every('trim', trimMs, () => trim.run());
     timers.every('retained', sweepMs, () => retained.sweep());
     timers.every('leases', Math.min(judgeMs, leaseMs / 3), () => {

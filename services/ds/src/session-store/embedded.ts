@@ -22,6 +22,7 @@ import type {
   Release,
   Released,
   SessionStore,
+  TakenWills,
 } from './session-store.ts';
 import type { StoredSession, StoredSubscription } from './stored-session.ts';
 import { WillBook } from './will-book.ts';
@@ -137,7 +138,8 @@ export class EmbeddedSessionStore implements SessionStore, DueStore, LastRunStor
       throw error;
     }
     const ended = continues ? undefined : known;
-    return { kind: 'claimed', session, epoch, present: continues, ended };
+    const willsDue = this.#wills.hasDue(claim.clientId, nowMs);
+    return { kind: 'claimed', session, epoch, present: continues, ended, willsDue };
   }
 
   /** There is no other ds. */
@@ -229,6 +231,10 @@ export class EmbeddedSessionStore implements SessionStore, DueStore, LastRunStor
     return due;
   }
 
+  takeWills(clientId: ClientId): TakenWills {
+    return { wills: this.#wills.takeOf(clientId, this.#journal.brokerTimeMs()), busy: false };
+  }
+
   willSending(will: DueWill): void {
     this.#wills.sending(will.number);
   }
@@ -238,7 +244,7 @@ export class EmbeddedSessionStore implements SessionStore, DueStore, LastRunStor
   }
 
   willDelayed(will: DueWill): void {
-    this.#wills.makeDue(will.number, this.#journal.brokerTimeMs() + willRetryMs, false);
+    this.#wills.delay(will.number, this.#journal.brokerTimeMs() + willRetryMs);
   }
 
   /** Another store has added a record, which the next commit is to cover. */

@@ -9,7 +9,8 @@
 --       'refused', node             the session is another user's, connected there, or absent: ''
 --       'full', node                the limit on stored sessions does not let a new one be made
 --       'held', epoch, node, handle the connection is at another ds, which tells this one its end
---       'claimed', epoch, version, 1 goes on | 0 new, record, record of the one that ended, waiting
+--       'claimed', epoch, version, 1 goes on | 0 new, record, record of the one that ended, waiting,
+--                                   1 a will is due or being sent | 0
 -- A will that waits is cancelled if the session goes on; any other becomes due.
 local session, wills = KEYS[1], KEYS[2]
 local time = redis.call('TIME')
@@ -52,7 +53,10 @@ local continues = isOwn and ARGV[5] == '0' and not hasEnded()
 
 local graced = {}
 if not isOther then
-  for number in (redis.call('HGET', wills, 'g') or ''):gmatch('[^,]+') do graced[number] = true end
+  for number in (redis.call('HGET', wills, 'g') or ''):gmatch('[^,]+') do
+    -- One with a key was taken: it is on its way.
+    if redis.call('HEXISTS', wills, 'k' .. number) == 0 then graced[number] = true end
+  end
 end
 
 local due = known and head[8] and not graced[head[8]] and redis.call('HGET', wills, 'd' .. head[8])
@@ -103,7 +107,15 @@ if ARGV[10] ~= '' then
   redis.call('HSET', wills, 'r' .. epochText, ARGV[10], 'd' .. epochText, '0')
   redis.call('HSET', wills, 'y' .. epochText, ARGV[11])
 end
+local willsDue = 0
+for _, field in ipairs(redis.call('HKEYS', wills)) do
+  if field:sub(1, 1) == 'd' then
+    local at = tonumber(redis.call('HGET', wills, field))
+    if at ~= 0 and at <= now then willsDue = 1 end
+  end
+end
 local record = continues and redis.call('HGETALL', session) or {}
 return {
   'claimed', epochText, versionText, continues and 1 or 0, record, endedRecord, head[9] or '',
+  willsDue,
 }

@@ -7,12 +7,12 @@ import type { SessionKeys } from './redis-keys.ts';
 import { noteHoldsMs, type SessionNotes } from './redis-notes.ts';
 import { scripts } from './redis-scripts.ts';
 import { willOf, type WillRecord } from './session-record.ts';
-import type { Due, DueWill } from './session-store.ts';
+import type { Due, DueWill, TakenWills } from './session-store.ts';
 import type { StoredSession } from './stored-session.ts';
 
 const willRetryMs = 5000;
-/** Those that are being sent. */
-const takenLookMs = 1000;
+/** After what came to nothing, or was given to somebody. */
+const againMs = 1000;
 /**
  * A client that is connected may be one whose release was noted and is still under way, so it is
  * looked at again, first soon, then when that can no longer be. A fraction of the score says which.
@@ -31,20 +31,29 @@ export class DueSessions {
   readonly #notes: SessionNotes;
   readonly #attempts: Attempts;
   readonly #removed: (record: StoredSession, waiting: string) => StoredSession;
+  readonly #takenMs: number;
   readonly #taker = randomUUID();
+  /** Numbers of the wills that this ds has taken, until Redis knows what became of them. */
+  readonly #taken = new Map<ClientId, Set<number>>();
+  /** One at a time for each client. */
+  readonly #taking = new Map<ClientId, Promise<TakenWills>>();
+  #keeping: NodeJS.Timeout | undefined;
 
+  /** `takenMs`: how long a will is its taker's, if that one is not heard: past a lease of a ds. */
   constructor(
     redis: RedisConnection,
     keys: SessionKeys,
     notes: SessionNotes,
     attempts: Attempts,
     removed: (record: StoredSession, waiting: string) => StoredSession,
+    takenMs: number,
   ) {
     this.#redis = redis;
     this.#keys = keys;
     this.#notes = notes;
     this.#attempts = attempts;
     this.#removed = removed;
+    this.#takenMs = takenMs;
   }
 
   async take(itemsMax: number): Promise<Due[]> {
@@ -61,15 +70,34 @@ export class DueSessions {
     return due;
   }
 
+  /** The wills of one client that are due. */
+  async takeWills(clientId: ClientId): Promise<TakenWills> {
+    const before = this.#taking.get(clientId);
+    const taking = (async () => {
+      await before?.catch(() => undefined);
+      return this.#takeWills(clientId);
+    })();
+    this.#taking.set(clientId, taking);
+    try {
+      return await taking;
+    } finally {
+      if (this.#taking.get(clientId) === taking) this.#taking.delete(clientId);
+    }
+  }
+
   sent(will: DueWill): void {
-    this.#tell(will, '', () => Promise.resolve());
+    this.#tell(will, 'sent', () => Promise.resolve());
   }
 
   delayed(will: DueWill): void {
     const { clientId } = will.will;
-    this.#tell(will, String(willRetryMs), () =>
+    this.#tell(will, 'failed', () =>
       this.#notes.note(clientId, undefined, willRetryMs).then(() => undefined),
     );
+  }
+
+  close(): void {
+    clearInterval(this.#keeping);
   }
 
   /** True: there is no more for now. */
@@ -105,30 +133,60 @@ export class DueSessions {
     const keys = [this.#keys.session(clientId), this.#keys.wills(clientId)];
     let reply: Reply[];
     try {
-      reply = list(
-        await this.#redis.callDurable(scripts.dueSession, keys, [
-          this.#taker,
-          randomUUID(),
-          takenLookMs,
-        ]),
-      );
+      reply = list(await this.#redis.callDurable(scripts.dueSession, keys, [againMs]));
+      if (reply[0] === 'wills') due.push(...(await this.takeWills(clientId)).wills);
     } catch {
-      return String(nowMs + takenLookMs);
+      return String(nowMs + againMs);
     }
     switch (reply[0]) {
       case 'expired':
         return this.#expire(clientId, list(reply[1]), nowMs, due);
-      case 'will': {
-        const record = JSON.parse(text(reply[3])) as WillRecord;
-        const [key, sinceMs, again] = [text(reply[4]), Number(reply[5]), reply[6] === 1];
-        const sending = { key, sinceMs, again };
-        due.push({ kind: 'will', number: Number(reply[2]), will: willOf(record), sending });
-        return text(reply[1]);
-      }
       case 'connected':
         return nextOfConnected(score % 1, nowMs);
       default:
         return text(reply[1]);
+    }
+  }
+
+  async #takeWills(clientId: ClientId): Promise<TakenWills> {
+    const known = [...(this.#taken.get(clientId) ?? [])];
+    const reply = list(
+      await this.#redis.callDurable(
+        scripts.takeWills,
+        [this.#keys.wills(clientId)],
+        [this.#taker, `${randomUUID()}-`, this.#takenMs, `,${known.join(',')},`],
+      ),
+    );
+    const wills: DueWill[] = [];
+    for (let at = 1; at < reply.length; at += 5) {
+      const number = Number(text(reply[at]));
+      const record = JSON.parse(text(reply[at + 1])) as WillRecord;
+      const [key, sinceMs] = [text(reply[at + 2]), Number(text(reply[at + 3]))];
+      const sending = { key, sinceMs, again: reply[at + 4] === 1 };
+      wills.push({ kind: 'will', number, will: willOf(record), sending });
+      this.#hold(clientId, number);
+    }
+    return { wills, busy: reply[0] === 1 };
+  }
+
+  #hold(clientId: ClientId, number: number): void {
+    const numbers = this.#taken.get(clientId) ?? new Set();
+    numbers.add(number);
+    this.#taken.set(clientId, numbers);
+    this.#keeping ??= setInterval(() => this.#keep(), this.#takenMs / 3).unref();
+  }
+
+  /** A send may take long: those that are under way stay this ds's. */
+  #keep(): void {
+    if (this.#taken.size === 0) {
+      clearInterval(this.#keeping);
+      this.#keeping = undefined;
+    }
+    for (const [clientId, numbers] of this.#taken) {
+      for (const number of numbers) {
+        const args = [String(number), 'sending', this.#taker, this.#takenMs];
+        this.#redis.call(scripts.will, [this.#keys.wills(clientId)], args).catch(() => undefined);
+      }
     }
   }
 
@@ -150,14 +208,19 @@ export class DueSessions {
     return String(nowMs);
   }
 
-  #tell({ number, will }: DueWill, dueMs: string, before: () => Promise<void>): void {
-    const keys = [this.#keys.wills(will.clientId)];
+  #tell({ number, will }: DueWill, what: 'sent' | 'failed', before: () => Promise<void>): void {
+    const { clientId } = will;
+    const args = [String(number), what, this.#taker, this.#takenMs];
     this.#attempts
       .until(async () => {
         await before();
-        return this.#redis.callDurable(scripts.will, keys, [String(number), dueMs]);
+        return this.#redis.callDurable(scripts.will, [this.#keys.wills(clientId)], args);
       })
-      .catch(() => undefined);
+      .catch(() => undefined)
+      .finally(() => {
+        const numbers = this.#taken.get(clientId);
+        if (numbers?.delete(number) === true && numbers.size === 0) this.#taken.delete(clientId);
+      });
   }
 }
 

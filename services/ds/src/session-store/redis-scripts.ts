@@ -17,6 +17,7 @@ interface SessionScripts {
   readonly takeDue: Script;
   readonly dueSession: Script;
   readonly settleDue: Script;
+  readonly takeWills: Script;
   readonly will: Script;
   readonly count: Script;
 }
@@ -35,6 +36,7 @@ export const scripts: SessionScripts = {
   takeDue: load('take-due'),
   dueSession: load('due-session'),
   settleDue: load('settle-due'),
+  takeWills: load('take-wills'),
   will: load('will'),
   count: load('count'),
 };

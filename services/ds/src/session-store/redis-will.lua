@@ -1,14 +1,19 @@
 -- What became of a will that was taken.
 -- KEYS  1 wills of the client
--- ARGV  1 number  2 '' it was sent, else after how many ms it is due again
--- Out   1
+-- ARGV  1 number  2 'sent' | 'failed': it is due still | 'sending': it is the taker's for longer
+--       3 who has taken it  4 for how long, ms
+-- Out   1. Only its last taker may say that it failed, or keep it.
 local wills = KEYS[1]
-if ARGV[2] ~= '' then
-  if redis.call('HEXISTS', wills, 'd' .. ARGV[1]) == 0 then return 1 end
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  redis.call('HSET', wills, 'd' .. ARGV[1], string.format('%.0f', now + tonumber(ARGV[2])))
-  redis.call('HDEL', wills, 't' .. ARGV[1])
+if ARGV[2] ~= 'sent' then
+  local taken = redis.call('HGET', wills, 't' .. ARGV[1])
+  if not taken or taken:match('^%S+') ~= ARGV[3] then return 1 end
+  if ARGV[2] == 'failed' then
+    redis.call('HDEL', wills, 't' .. ARGV[1])
+  else
+    local time = redis.call('TIME')
+    local untilMs = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[4])
+    redis.call('HSET', wills, 't' .. ARGV[1], string.format('%s %.0f', ARGV[3], untilMs))
+  end
   return 1
 end
 for _, field in ipairs({ 'r', 'd', 'y', 't', 'k', 'a' }) do

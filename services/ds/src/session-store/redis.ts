@@ -41,6 +41,7 @@ import type {
   Presented,
   Release,
   Released,
+  TakenWills,
 } from './session-store.ts';
 import { neverS, StoredSession, type StoredSubscription } from './stored-session.ts';
 import { applyWrite } from './write-record.ts';
@@ -54,9 +55,12 @@ export interface RedisSessionStoreOptions {
   readonly waitMs?: number;
   /** Default: no limit. */
   readonly sessionsMax?: SessionsMax;
+  /** How long a will is that ds's who took it, if it is not heard: longer than a lease of a ds. */
+  readonly takenMs?: number;
 }
 
 const waitMsDefault = 5000;
+const takenMsDefault = 6000;
 /** A note that came too late, and a due time that had to be noted first. */
 const triesMax = 4;
 
@@ -102,6 +106,7 @@ export class RedisSessionStore implements ClusterSessionStore {
         this.#counts.set(record.clientId, undefined);
         return this.#ended(record, waiting);
       },
+      options.takenMs ?? takenMsDefault,
     );
     this.intents = new RedisIntents(redis, this.#keys, this.#entries, this.#writes);
   }
@@ -337,6 +342,12 @@ export class RedisSessionStore implements ClusterSessionStore {
     return this.#due.take(itemsMax);
   }
 
+  /** Behind a release that is under way. */
+  async takeWills(clientId: ClientId): Promise<TakenWills> {
+    await this.#entries.of(clientId)?.releasing?.catch(() => undefined);
+    return this.#due.takeWills(clientId);
+  }
+
   /** That it was taken is stored with its key. */
   willSending(_will: DueWill): void {
     // Nothing is to be done.
@@ -358,6 +369,7 @@ export class RedisSessionStore implements ClusterSessionStore {
 
   /** Work in the background is given up. */
   close(): void {
+    this.#due.close();
     this.#attempts.close();
     this.#writes.close();
     this.#notes.close();
@@ -417,7 +429,7 @@ export class RedisSessionStore implements ClusterSessionStore {
 
   #claimed(claim: Claim, cs: NodeId, note: Note, reply: Reply[]): Claimed {
     const { clientId } = claim;
-    const [, epochText, version, goesOn, record, endedRecord, waiting] = reply;
+    const [, epochText, version, goesOn, record, endedRecord, waiting, willsDue] = reply;
     const epoch = epochOf(Number(epochText));
     const ended = this.#endedOf(clientId, list(endedRecord));
     const before = this.#entries.of(clientId);
@@ -436,7 +448,7 @@ export class RedisSessionStore implements ClusterSessionStore {
     }
     this.#entries.add(new SessionEntry(session, cs, note.score, Number(version)));
     this.#held.tell(clientId, text(waiting));
-    return { kind: 'claimed', session, epoch, present, ended };
+    return { kind: 'claimed', session, epoch, present, ended, willsDue: willsDue === 1 };
   }
 
   async #roomFor({ clientId, user }: Claim): Promise<Room> {

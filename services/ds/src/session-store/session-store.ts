@@ -39,9 +39,12 @@ import type {
  *   any other will that was not removed becomes due in the same step. A will that waits because
  *   of a planned stop is cancelled by any claim of its client, save one that ends the session of
  *   another user.
+ *   The answer says whether a will of the client is due or on its way.
  * - All times are the store's own, in ms; those of an embedded store stand still while it is down.
- * - `takeDue` gives each due thing to one caller; a will that was not reported as sent (the
- *   taker died) is given again at the next start.
+ * - `takeDue` and `takeWills` give each due thing to one caller; a will that was not reported as
+ *   sent (the taker died) is given again at the next start, or by a store of several ds to another
+ *   taker after a while. `takeWills` gives what was due when it was called, a will that a `release`
+ *   before it made due included, and one that was delayed at once.
  */
 export interface SessionStore {
   claim(claim: Claim): Promise<Claimed | Held | ClaimRefused>;
@@ -68,6 +71,8 @@ export interface SessionStore {
 /** Expiry and wills: what one ds at a time works. */
 export interface DueStore {
   takeDue(itemsMax: number): Due[] | Promise<Due[]>;
+  /** The wills of one client that are due. */
+  takeWills(clientId: ClientId): TakenWills | Promise<TakenWills>;
   /** It has just been handed to the queue store: that it is gone is durable with its message. */
   willSending(will: DueWill): void;
   willSent(will: DueWill): void;
@@ -136,6 +141,8 @@ export interface Claimed {
   readonly present: boolean;
   /** A session of this client that ended by the claim. */
   readonly ended: StoredSession | undefined;
+  /** A will of this client is due or being sent. */
+  readonly willsDue: boolean;
 }
 
 /** Nothing has changed. */
@@ -202,6 +209,12 @@ export interface DueWill {
   readonly will: StoredWill;
   /** Of a store from which several ds may take it, one after another. */
   readonly sending?: WillSending;
+}
+
+export interface TakenWills {
+  readonly wills: readonly DueWill[];
+  /** Another ds has taken one, and has not said what became of it. */
+  readonly busy: boolean;
 }
 
 /** How whoever takes a will after another finds out whether that one has sent it. */

@@ -16,6 +16,8 @@ interface HeldWill {
   dueAtMs: number;
   /** A planned stop: any claim of its client cancels it. */
   graced: boolean;
+  /** Somebody was given it to send it. */
+  taken: boolean;
   /** The record that it is gone is in the commit of its message. */
   sending: boolean;
 }
@@ -35,7 +37,8 @@ export interface HeldWillState {
 export class WillBook {
   readonly #journal: Journal;
   readonly #wills = new Map<number, HeldWill>();
-  readonly #graced = new Map<ClientId, Set<number>>();
+  /** Those that have a due time. */
+  readonly #dueOf = new Map<ClientId, Set<number>>();
   readonly #due = new DueTimes<number>();
   readonly #table: JournalTable<number>;
   #last = 0;
@@ -83,7 +86,7 @@ export class WillBook {
 
   arm(session: number, stored: StoredWill): number {
     this.#last += 1;
-    const will = { number: this.#last, session, stored, dueAtMs: 0, graced: false, sending: false };
+    const will = heldWill(this.#last, session, stored);
     this.#wills.set(will.number, will);
     this.#journal.add(RecordType.willPut, this.#encode(will.number)!);
     this.#table.mark(will.number);
@@ -101,16 +104,23 @@ export class WillBook {
     this.#setDue(will, dueAtMs, graced);
     this.#due.add(dueAtMs, number);
     this.#table.mark(number);
-    if (will.sending) {
-      // Its message was not stored, though the record that it is gone may be.
-      will.sending = false;
-      this.#journal.add(RecordType.willPut, this.#encode(number)!);
-      return;
-    }
     const at = this.#journal.reserve(RecordType.willDue, 15);
     this.#journal.buffer.writeUIntLE(number, at, 6);
     this.#journal.buffer.writeDoubleLE(dueAtMs, at + 6);
     this.#journal.buffer[at + 14] = graced ? 1 : 0;
+  }
+
+  /** Its message was not stored: `take` gives it again at that time, `takeOf` at once. */
+  delay(number: number, atMs: number): void {
+    const will = this.#wills.get(number);
+    if (will === undefined) return;
+    will.taken = false;
+    this.#due.add(atMs, number);
+    if (!will.sending) return;
+    // The record that it is gone may be stored all the same.
+    will.sending = false;
+    this.#table.mark(number);
+    this.#journal.add(RecordType.willPut, this.#encode(number)!);
   }
 
   /** In memory it stays until its message is stored. */
@@ -130,7 +140,29 @@ export class WillBook {
   }
 
   removeGraced(clientId: ClientId): void {
-    for (const number of this.#graced.get(clientId) ?? []) this.remove(number);
+    for (const number of [...(this.#dueOf.get(clientId) ?? [])]) {
+      const will = this.#wills.get(number)!;
+      if (will.graced && !will.taken) this.remove(number);
+    }
+  }
+
+  /** One of the client is due, or being sent. */
+  hasDue(clientId: ClientId, nowMs: number): boolean {
+    for (const number of this.#dueOf.get(clientId) ?? [])
+      if (this.#wills.get(number)!.dueAtMs <= nowMs) return true;
+    return false;
+  }
+
+  /** Those of the client that are due, in the order in which they were left. */
+  takeOf(clientId: ClientId, nowMs: number): DueWill[] {
+    const taken: DueWill[] = [];
+    for (const number of this.#dueOf.get(clientId) ?? []) {
+      const will = this.#wills.get(number)!;
+      if (will.taken || will.dueAtMs > nowMs) continue;
+      will.taken = true;
+      taken.push({ kind: 'will', number, will: will.stored });
+    }
+    return taken;
   }
 
   take(nowMs: number): DueWill | undefined {
@@ -138,8 +170,10 @@ export class WillBook {
       const number = this.#due.take(nowMs);
       if (number === undefined) return undefined;
       const will = this.#wills.get(number);
-      // Cancelled, or given another time meanwhile.
-      if (will === undefined || will.dueAtMs === 0 || will.dueAtMs > nowMs) continue;
+      // Cancelled, given another time, or taken otherwise meanwhile.
+      if (will === undefined || will.taken) continue;
+      if (will.dueAtMs === 0 || will.dueAtMs > nowMs) continue;
+      will.taken = true;
       return { kind: 'will', number, will: will.stored };
     }
   }
@@ -153,19 +187,18 @@ export class WillBook {
     will.dueAtMs = Math.max(dueAtMs, 1);
     will.graced = graced;
     const { clientId } = will.stored;
-    const numbers = this.#graced.get(clientId);
-    if (graced && numbers === undefined) this.#graced.set(clientId, new Set([will.number]));
-    else if (graced) numbers!.add(will.number);
-    else if (numbers?.delete(will.number) === true && numbers.size === 0) {
-      this.#graced.delete(clientId);
-    }
+    const numbers = this.#dueOf.get(clientId);
+    if (numbers === undefined) this.#dueOf.set(clientId, new Set([will.number]));
+    else numbers.add(will.number);
   }
 
   #forget(number: number): void {
     const will = this.#wills.get(number);
     if (will === undefined) return;
-    this.#setDue(will, will.dueAtMs, false);
     this.#wills.delete(number);
+    const { clientId } = will.stored;
+    const numbers = this.#dueOf.get(clientId);
+    if (numbers?.delete(number) === true && numbers.size === 0) this.#dueOf.delete(clientId);
   }
 
   #replayDue(body: Buffer): void {
@@ -184,17 +217,15 @@ export class WillBook {
 
   #load(record: WillRecord): void {
     const { number, session, dueAtMs, graced } = record;
-    const will = {
-      number,
-      session,
-      stored: willOf(record),
-      dueAtMs: 0,
-      graced: false,
-      sending: false,
-    };
+    this.#forget(number);
+    const will = heldWill(number, session, willOf(record));
     this.#wills.set(number, will);
     if (dueAtMs !== 0) this.#setDue(will, dueAtMs, graced);
     this.#last = Math.max(this.#last, number);
     this.lastSession = Math.max(this.lastSession, session);
   }
+}
+
+function heldWill(number: number, session: number, stored: StoredWill): HeldWill {
+  return { number, session, stored, dueAtMs: 0, graced: false, taken: false, sending: false };
 }

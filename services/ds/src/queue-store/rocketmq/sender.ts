@@ -428,6 +428,7 @@ export class Sender {
     const { append, inbound, state } = send;
     send.state = 'failed';
     append.reasonCode = reasonCode;
+    append.final = why === 'not storable' || why === 'broker refuses';
     const isOpenStill = why === 'outcome unknown' || state === 'unknown' || state === 'stored';
     if (inbound === 'intended' && !isOpenStill && why !== 'taken over') this.#intending.drop(send);
     if (append.message.qos === 0) this.#options.events.qos0Dropped();

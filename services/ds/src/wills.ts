@@ -1,0 +1,169 @@
+import type { Clock } from '@lmqtt/common/clock';
+import type { ClientId } from '@lmqtt/common/ids';
+import { Message } from '@lmqtt/common/message';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import type { AccessControl, Principal } from './auth/auth-provider.ts';
+import type { DsEvents } from './events.ts';
+import type { Publisher } from './publish.ts';
+import type { DueStore, DueWill, TakenWills } from './session-store/session-store.ts';
+
+export interface WillsPorts {
+  readonly sessionStore: DueStore;
+  readonly access: AccessControl;
+  readonly publisher: Publisher;
+  readonly events: DsEvents;
+  readonly clock: Clock;
+}
+
+/** Who left a will, as it is stored with it. */
+export interface WillOwner {
+  readonly principal: Principal;
+  readonly address: string;
+}
+
+/** How often a will that another ds is sending is looked at. */
+const busyAgainMs = 50;
+
+/** Whether somebody may publish to the topic, and so leave a will for it. */
+export function mayPublish(
+  access: AccessControl,
+  principal: Principal,
+  clientId: ClientId,
+  address: string,
+  topic: string,
+): boolean {
+  return (
+    !topic.startsWith('$SYS/') && access.authorise(principal, clientId, address, 'publish', topic)
+  );
+}
+
+/**
+ * Wills that are due, on their way to the queue store: at the end of a connection in the same turn,
+ * by a CONNECT before its CONNACK, otherwise from the timer of due times. A will that could not be
+ * stored stays due, so that the client's next CONNECT waits for it.
+ */
+export class Wills {
+  readonly #ports: WillsPorts;
+  /** Each resolves with true where the will is no more. */
+  readonly #sending = new Map<ClientId, Set<Promise<boolean>>>();
+
+  constructor(ports: WillsPorts) {
+    this.#ports = ports;
+  }
+
+  /** A connection has ended: what fails is seen to by the timer. */
+  fire(clientId: ClientId): void {
+    try {
+      const taken = this.#ports.sessionStore.takeWills(clientId);
+      if (!(taken instanceof Promise)) this.#sendAll(taken);
+      else taken.then((late) => this.#sendAll(late)).catch(() => undefined);
+    } catch (error) {
+      this.#ports.events.unexpected('wills', error);
+    }
+  }
+
+  /**
+   * The client's wills that are due are stored, whoever sends them. False: one cannot be stored, or
+   * not within the time.
+   */
+  async flushed(clientId: ClientId, waitMs: number): Promise<boolean> {
+    const { clock, sessionStore } = this.#ports;
+    const untilMs = clock.monotonicMs() + waitMs;
+    for (;;) {
+      const leftMs = untilMs - clock.monotonicMs();
+      const work = async (): Promise<boolean | 'busy'> => {
+        const taken = await sessionStore.takeWills(clientId);
+        this.#sendAll(taken);
+        const sent = await Promise.all([...(this.#sending.get(clientId) ?? [])]);
+        if (sent.includes(false)) return false;
+        return taken.busy ? 'busy' : true;
+      };
+      const answer = await within(leftMs, work());
+      if (answer !== 'busy') return answer === true;
+      await new Promise((resolve) => setTimeout(resolve, busyAgainMs));
+    }
+  }
+
+  #sendAll({ wills }: TakenWills): void {
+    for (const will of wills) void this.send(will);
+  }
+
+  /** It was taken. False: it could not be stored, and is due again. */
+  send(due: DueWill): Promise<boolean> {
+    const { clientId } = due.will;
+    const sending = this.#tried(due).finally(() => {
+      if (all.delete(sending) && all.size === 0) this.#sending.delete(clientId);
+    });
+    const all = this.#sending.get(clientId) ?? new Set();
+    all.add(sending);
+    this.#sending.set(clientId, all);
+    return sending;
+  }
+
+  async #tried(due: DueWill): Promise<boolean> {
+    try {
+      return await this.#send(due);
+    } catch (error) {
+      this.#ports.events.unexpected('wills', error);
+      this.#ports.sessionStore.willDelayed(due);
+      return false;
+    }
+  }
+
+  /** A publish by the one who left it: gone from the store with the commit that sends it. */
+  #send(due: DueWill): Promise<boolean> {
+    const { clientId, will } = due.will;
+    const { topic } = will.message;
+    const { principal, address } = due.will.principal as WillOwner;
+    const { sessionStore, events, access, publisher, clock } = this.#ports;
+    if (!mayPublish(access, principal, clientId, address, topic)) {
+      events.willNotSent(clientId, topic, ReasonCode.notAuthorized);
+      sessionStore.willSent(due);
+      return Promise.resolve(true);
+    }
+    const message = ofNow(will.message, will.messageExpiryS, clientId, clock.nowMs());
+    return new Promise((resolve) => {
+      const accepted = (): void => sessionStore.willSending(due);
+      const answered = (reasonCode: number, final: boolean): void => {
+        const failed = reasonCode >= 0x80;
+        if (failed) events.willNotSent(clientId, topic, reasonCode);
+        else events.willSent(clientId, topic);
+        // It stays in the store and is taken again at the next start, or when that has recovered.
+        if (failed && !final) sessionStore.willDelayed(due);
+        else sessionStore.willSent(due);
+        resolve(!failed || final);
+      };
+      const lane = `${clientId}\0${topic}`;
+      publisher.publishOwn(message, lane, accepted, answered, due.sending);
+    });
+  }
+}
+
+/** Undefined: it took too long, or came to nothing. */
+function within<T>(waitMs: number, work: Promise<T>): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(undefined), waitMs);
+    work.then(resolve, () => resolve(undefined)).finally(() => clearTimeout(timer));
+  });
+}
+
+/** Its expiry counts from the moment it is sent [MQTT-3.1.3.2.4]. */
+function ofNow(
+  will: Message,
+  expiryS: number | undefined,
+  clientId: ClientId,
+  nowMs: number,
+): Message {
+  return new Message(
+    will.topic,
+    will.qos,
+    will.retain,
+    will.buffer,
+    will.topicStart,
+    will.payloadStart,
+    will.payloadEnd,
+    will.properties,
+    expiryS === undefined ? 0 : nowMs + expiryS * 1000,
+    clientId,
+  );
+}
