@@ -84,6 +84,14 @@ test('a 3.1 client with a will', async () => {
   await watcher.receive({ topic, payload: 'the will' });
 });
 
+test('a 3.1 client may set the reserved connect flag, which 3.1 does not use', async () => {
+  const client = await suite.open();
+  client.version = 3;
+  client.send(connect({ version: 3, clientId: unique().slice(-20), connectFlags: 0x03 }));
+  await client.expect('connack', { reason: 0 });
+  await client.ping();
+});
+
 test('MQIsdp with another level, and MQTT with level 3, are not accepted', async () => {
   for (const fields of [
     { protocolName: 'MQIsdp', protocolLevel: 2 },

@@ -59,6 +59,25 @@ test('a member that is also subscribed by itself gets both', async () => {
   await client.expectNothing();
 });
 
+const badShared = ['$share/g', '$share/g/', '$share//a', '$share/g+/a', '$share/g/a/#/b'];
+
+test('a malformed shared filter among good ones fails alone', async () => {
+  for (const version of [3, 4] as const) {
+    for (const bad of badShared) {
+      const client = await suite.client({ version });
+      const [one, other] = [unique(), unique()];
+      await client.subscribe([one, bad, other], 1, { reasons: [1, 0x80, 1] });
+      for (const topic of [one, other]) {
+        await client.publish(topic, 'x', { qos: 1 });
+        await client.receive({ topic });
+      }
+      await client.unsubscribe(one, bad, other);
+      await client.expectNothing();
+      client.destroy();
+    }
+  }
+});
+
 test('what a member had not acknowledged when it was lost goes to another', async () => {
   const topic = unique();
   const filter = `$share/${unique('g')}/${topic}`;

@@ -1,6 +1,6 @@
 import { describe, test } from 'node:test';
 import { unique } from '../harness/wire.ts';
-import { Suite, refused, together } from './v5.ts';
+import { protocolError, Suite, refused, together } from './v5.ts';
 
 const suite = new Suite();
 
@@ -47,6 +47,17 @@ describe('MQTT 5 topics and filters', together, () => {
       await refused(client, 'suback', [0x8f], [0x81, 0x82, 0x8f]);
     });
   }
+
+  test('[MQTT-4.7.3-1] an empty filter is a protocol error', async () => {
+    for (const filters of [[''], [unique(), '']]) {
+      const subscriber = await suite.client();
+      subscriber.sendSubscribe({ filters });
+      await subscriber.expectDisconnect(protocolError);
+      const unsubscriber = await suite.client();
+      unsubscriber.sendUnsubscribe({ filters });
+      await unsubscriber.expectDisconnect(protocolError);
+    }
+  });
 
   test('[MQTT-3.8.4-5] [MQTT-3.8.4-7] a bad filter among good ones fails alone, or closes', async () => {
     const client = await suite.client();

@@ -38,6 +38,11 @@ export function parseSharedFilter(filter: string): SharedFilter | undefined | 'm
   return { group, filter: filter.slice(end + 1) };
 }
 
+/** Where a mosquitto bridge says whether it is connected, at both of its ends. */
+export function isBridgeState(topic: string): boolean {
+  return topic.startsWith('$SYS/broker/connection/') && topic.endsWith('/state');
+}
+
 export function isWildcardFilter(filter: string): boolean {
   return filter.includes('+') || filter.includes('#');
 }

@@ -64,7 +64,7 @@ export async function openAuth(
     closing.push(() => file.close());
   }
   return {
-    provider: new AuthChain(authenticators, rules),
+    provider: new AuthChain(authenticators, rules, settings.bridgeState),
     enhanced,
     close: () => {
       for (const close of closing) close();

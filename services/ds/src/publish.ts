@@ -251,15 +251,13 @@ export class Publisher {
       session.topic = topic;
       session.accessVersion = this.#access.version;
       session.lane = `${session.clientId}\0${topic}`;
-      session.topicAllowed =
-        !topic.startsWith('$SYS/') &&
-        this.#access.authorise(
-          session.principal,
-          session.clientId,
-          session.peer.address,
-          'publish',
-          topic,
-        );
+      session.topicAllowed = this.#access.authorise(
+        session.principal,
+        session.clientId,
+        session.peer.address,
+        'publish',
+        topic,
+      );
       session.route = undefined;
     }
     let route = session.route;

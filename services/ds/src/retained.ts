@@ -6,6 +6,8 @@ import type { RetainedStore } from './retained-store/retained-store.ts';
 import type { SessionStore } from './session-store/session-store.ts';
 import type { SysTopics } from './sys-topics.ts';
 
+const bridgesMax = 1000;
+
 export interface RetainedRunPorts {
   readonly retained: RetainedStore;
   readonly sessionStore: SessionStore;
@@ -29,8 +31,11 @@ export async function readRetained(
     return { messages: message === undefined ? [] : [message], ...last };
   }
   if (parseSharedFilter(filter) !== undefined) return { messages: [], ...last };
-  // They are few and made anew each time, so they are one page.
-  if (filter.startsWith('$SYS/')) return { messages: sys.match(filter), ...last };
+  if (filter.startsWith('$SYS/')) {
+    // They are few and made anew each time, so they are one page. States of bridges are stored.
+    const bridges = await retained.match(filter, '', bridgesMax, bytesMax);
+    return { messages: [...bridges.messages, ...sys.match(filter)], ...last };
+  }
   const page = await retained.match(filter, after, messagesMax, bytesMax);
   const queue = session?.stored.subscription(filter)?.queue;
   if (queue === undefined || page.messages.length === 0) return { ...page, ends: [] };

@@ -24,7 +24,10 @@ export interface WillOwner {
 /** How often a will that another ds is sending is looked at. */
 const busyAgainMs = 50;
 
-/** Whether somebody may publish to the topic, and so leave a will for it. */
+/**
+ * Whether somebody may publish to the topic, and so leave a will for it. A bridge leaves one for its
+ * state (`isBridgeState`) whether or not that is wanted: it is dropped when it is due.
+ */
 export function mayPublish(
   access: AccessControl,
   principal: Principal,
@@ -32,9 +35,7 @@ export function mayPublish(
   address: string,
   topic: string,
 ): boolean {
-  return (
-    !topic.startsWith('$SYS/') && access.authorise(principal, clientId, address, 'publish', topic)
-  );
+  return access.authorise(principal, clientId, address, 'publish', topic);
 }
 
 /**

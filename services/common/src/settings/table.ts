@@ -238,6 +238,13 @@ export const table = {
     roles: ['ds'],
     about: 'Keep QoS 0 messages for absent sessions too',
   },
+  BRIDGE_STATE: {
+    kind: 'boolean',
+    default: false,
+    roles: ['ds'],
+    about:
+      'Clients may publish `$SYS/broker/connection/…/state`, where mosquitto bridges say whether they are connected; otherwise such a message or will is dropped',
+  },
   SYS_INTERVAL_S: {
     kind: 'seconds',
     default: 10,

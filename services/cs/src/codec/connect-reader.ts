@@ -27,6 +27,9 @@ const Flag = {
   userName: 0x80,
 } as const;
 
+/** Set in the protocol level of a bridge, as mosquitto has it: its version is 3.1 or 3.1.1. */
+const bridgeLevel = 0x80;
+
 /** The protocol name and level. `level` is called with what came, before it is judged. */
 export function readProtocolVersion(
   cursor: Cursor,
@@ -37,16 +40,18 @@ export function readProtocolVersion(
   if (name !== 'MQTT' && name !== 'MQIsdp') protocolError('protocol name: not MQTT');
   const value = cursor.byte('protocol level');
   level(value);
-  if (name === 'MQTT' && (value === 4 || value === 5)) return value;
-  if (name === 'MQIsdp' && value === 3) return value;
+  if (name === 'MQTT' && value === 5) return 5;
+  const version = value & ~bridgeLevel;
+  if (name === 'MQTT' && version === 4) return 4;
+  if (name === 'MQIsdp' && version === 3) return 3;
   // [MQTT-3.1.2-2]
   return refused(ReasonCode.unsupportedProtocolVersion, `protocol level: ${name} ${value}`);
 }
 
 function readFlags(cursor: Cursor, version: ProtocolVersion): number {
   const flags = cursor.byte('connect flags');
-  // [MQTT-3.1.2-3]
-  if ((flags & Flag.reserved) !== 0) malformed('connect flags: reserved bit');
+  // [MQTT-3.1.2-3]; 3.1 does not use the bit and does not demand a value.
+  if (version !== 3 && (flags & Flag.reserved) !== 0) malformed('connect flags: reserved bit');
   if ((flags & Flag.will) === 0) {
     // [MQTT-3.1.2-11], [MQTT-3.1.2-13]
     if ((flags & (Flag.willQos | Flag.willRetain)) !== 0) {
@@ -90,7 +95,11 @@ function readWill(cursor: Cursor, flags: number, version: ProtocolVersion): Conn
 }
 
 /** What follows protocol name and level. */
-export function readConnect(cursor: Cursor, version: ProtocolVersion): Connect {
+export function readConnect(
+  cursor: Cursor,
+  version: ProtocolVersion,
+  protocolLevel: number,
+): Connect {
   const flags = readFlags(cursor, version);
   const keepAliveS = cursor.u16('keep alive');
   const properties: Properties =
@@ -109,6 +118,7 @@ export function readConnect(cursor: Cursor, version: ProtocolVersion): Connect {
   cursor.done();
   return {
     protocolVersion: version,
+    isBridge: protocolLevel >= bridgeLevel,
     clientId,
     cleanStart: (flags & Flag.cleanStart) !== 0,
     keepAliveS,

@@ -234,7 +234,7 @@ export class PacketReader {
           this.#protocolLevel = level;
         });
         if (this.#version === 5) this.#checkHeaderBytes();
-        sink.connect(readConnect(cursor, this.#version));
+        sink.connect(readConnect(cursor, this.#version, this.#protocolLevel));
         return;
       case PacketType.subscribe:
         sink.subscribe(readSubscribe(cursor, version));

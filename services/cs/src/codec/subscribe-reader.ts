@@ -17,8 +17,15 @@ import { readProperties } from './property-reader.ts';
 
 const none: Properties = { userProperties: [] };
 
-function readFilter(cursor: Cursor, version: number): FilterRequest {
+function readName(cursor: Cursor): string {
   const filter = cursor.string('topic filter');
+  // [MQTT-4.7.3-1]
+  if (filter === '') protocolError('topic filter: empty');
+  return filter;
+}
+
+function readFilter(cursor: Cursor, version: number): FilterRequest {
+  const filter = readName(cursor);
   const options = cursor.byte('subscription options');
   // [MQTT-3.8.3-5]; 3.1.1: [MQTT-3-8.3-4].
   if ((options & (version === 5 ? 0xc0 : 0xfc)) !== 0) {
@@ -61,6 +68,6 @@ export function readUnsubscribe(cursor: Cursor, version: number): Unsubscribe {
   // [MQTT-3.10.3-2]
   if (cursor.left === 0) protocolError('UNSUBSCRIBE: no topic filter');
   const filters: string[] = [];
-  while (cursor.left > 0) filters.push(cursor.string('topic filter'));
+  while (cursor.left > 0) filters.push(readName(cursor));
   return { packetId, filters, userProperties: properties.userProperties };
 }

@@ -72,6 +72,8 @@ export interface Client {
   readonly inboundAliases: InboundAliases;
   /** 0 until CONNECT was read. */
   readonly version: ProtocolVersion | 0;
+  /** Its subscriptions have no local and retain as published, which its version cannot say. */
+  readonly isBridge: boolean;
   clientId: ClientId;
   assignedClientId: boolean;
   /** Kept until CONNACK. */

@@ -40,6 +40,7 @@ export class Connection implements Client, Timed {
 
   /** 0 until CONNECT was read. */
   version: ProtocolVersion | 0 = 0;
+  isBridge = false;
   clientId: ClientId = asClientId('');
   assignedClientId = false;
   /** Kept until CONNACK. */
@@ -159,6 +160,7 @@ export class Connection implements Client, Timed {
   begin(packet: Connect, askedSessionExpiryS: number): void {
     const { config } = this.node;
     this.version = packet.protocolVersion;
+    this.isBridge = packet.isBridge;
     this.connectPacket = packet;
     this.receiveMaximum = packet.receiveMaximum;
     this.maximumPacketSize = packet.maximumPacketSize;

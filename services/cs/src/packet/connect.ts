@@ -5,6 +5,8 @@ import type { UserProperty } from './property.ts';
 /** CONNECT, section 3.1. Its buffers are copies: they may be kept. */
 export interface Connect {
   readonly protocolVersion: ProtocolVersion;
+  /** The protocol level says that the client is a bridge; 3.1 and 3.1.1 only. */
+  readonly isBridge: boolean;
   /** Empty: the connection decides by version and clean start. */
   readonly clientId: string;
   /** Clean Session before 5.0. */

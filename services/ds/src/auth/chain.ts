@@ -1,9 +1,11 @@
 // Several authenticators and a set of rules as one provider. The first authenticator that does not pass decides, and an action
-// is judged by the rules that came with the identity, else by the set; with no rules at all, everything is allowed.
+// is judged by the rules that came with the identity, else by the set; with no rules at all, everything is allowed. Below
+// `$SYS/` nobody publishes, but, where that is wanted, bridges their state.
 
 import type { ClientId } from '@lmqtt/common/ids';
 import { type ReadRules, readableBy } from '@lmqtt/common/read-rights';
 import { ReasonCode } from '@lmqtt/common/reason-code';
+import { isBridgeState } from '@lmqtt/common/topic';
 import type {
   AccessAction,
   AccessControl,
@@ -18,10 +20,16 @@ import { publishVerdict, readRulesOf, withoutShare } from './rule-verdict.ts';
 export class AuthChain implements AuthProvider {
   readonly #authenticators: readonly Authenticator[];
   readonly #rules: AccessControl | undefined;
+  readonly #bridgeState: boolean;
 
-  constructor(authenticators: readonly Authenticator[], rules?: AccessControl) {
+  constructor(
+    authenticators: readonly Authenticator[],
+    rules?: AccessControl,
+    bridgeState: boolean = false,
+  ) {
     this.#authenticators = authenticators;
     this.#rules = rules;
+    this.#bridgeState = bridgeState;
   }
 
   get version(): number {
@@ -47,6 +55,9 @@ export class AuthChain implements AuthProvider {
     action: AccessAction,
     topicOrFilter: string,
   ): boolean {
+    if (action === 'publish' && topicOrFilter.startsWith('$SYS/')) {
+      if (!this.#bridgeState || !isBridgeState(topicOrFilter)) return false;
+    }
     const asked = withoutShare(action, topicOrFilter);
     if (asked === undefined) return false;
     if (action === 'subscribe') {

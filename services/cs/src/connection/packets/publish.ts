@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { Message } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
-import { levelCount } from '@lmqtt/common/topic';
+import { isBridgeState, levelCount } from '@lmqtt/common/topic';
 import type { Publish } from '@lmqtt/proto/link';
 import type { IncomingPublish } from '../../packet/publish.ts';
 import type { Client } from '../client.ts';
@@ -110,7 +110,7 @@ export function onPublished(connection: Client, publish: Publish): void {
   const { qos } = publish.message;
   const { inbound, version } = connection;
   if (qos === 0) {
-    if (reasonCode === ReasonCode.notAuthorized && !dropsSilently(connection, reasonCode)) {
+    if (reasonCode === ReasonCode.notAuthorized && !dropsSilently(connection, publish)) {
       connection.fail(reasonCode, 'publish refused');
     }
     return;
@@ -118,7 +118,7 @@ export function onPublished(connection: Client, publish: Publish): void {
   if (qos === 1) inbound.end1();
   else if (reasonCode >= 0x80) inbound.end2(packetId);
   else inbound.set2(packetId, 'stored');
-  if (version !== 5 && reasonCode >= 0x80 && !dropsSilently(connection, reasonCode)) {
+  if (version !== 5 && reasonCode >= 0x80 && !dropsSilently(connection, publish)) {
     // [MQTT-3.3.5-2]: before 5.0 a publish can only be accepted or the connection closed.
     connection.fail(reasonCode, 'publish refused');
     return;
@@ -128,8 +128,8 @@ export function onPublished(connection: Client, publish: Publish): void {
   connection.resumeReading();
 }
 
-function dropsSilently(connection: Client, reasonCode: number): boolean {
-  return (
-    reasonCode === ReasonCode.notAuthorized && connection.node.config.aclDenyPublish === 'drop'
-  );
+/** A bridge goes on where its state is not wanted, whatever others meet. */
+function dropsSilently(connection: Client, { reasonCode, message }: Publish): boolean {
+  if (reasonCode !== ReasonCode.notAuthorized) return false;
+  return connection.node.config.aclDenyPublish === 'drop' || isBridgeState(message.topic);
 }

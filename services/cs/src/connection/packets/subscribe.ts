@@ -1,6 +1,6 @@
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isValidTopicFilter, levelCount, parseSharedFilter } from '@lmqtt/common/topic';
-import type { SubscribeAnswer, SubscribeEntry } from '@lmqtt/proto/link';
+import type { SubscribeAnswer, SubscribeEntry, SubscriptionOptions } from '@lmqtt/proto/link';
 import { suback } from '../../codec/cold.ts';
 import type { FilterRequest, Subscribe } from '../../packet/subscribe.ts';
 import type { Client } from '../client.ts';
@@ -13,12 +13,9 @@ export function onSubscribe(connection: Client, packet: Subscribe): void {
   const places: number[] = [];
   for (const request of packet.filters) {
     const refusal = check(connection, request);
-    if (refusal === ReasonCode.topicFilterInvalid && !isWellFormed(request.filter)) {
-      // [MQTT-4.7.1-2], [MQTT-4.7.1-3]: before 5.0 there is no answer for it.
-      if (connection.version !== 5) {
-        connection.fail(ReasonCode.topicFilterInvalid, 'malformed topic filter');
-        return;
-      }
+    if (refusal === ReasonCode.topicFilterInvalid && closes(connection, request.filter)) {
+      connection.fail(ReasonCode.topicFilterInvalid, 'malformed topic filter');
+      return;
     }
     if (refusal === 'protocol error') {
       connection.fail(ReasonCode.protocolError, 'no local on a shared subscription');
@@ -27,12 +24,9 @@ export function onSubscribe(connection: Client, packet: Subscribe): void {
     reasonCodes.push(refusal ?? ReasonCode.success);
     if (refusal !== undefined) continue;
     places.push(reasonCodes.length - 1);
-    const { filter, qos, noLocal, retainAsPublished, retainHandling } = request;
-    const subscriptionIdentifier = packet.subscriptionIdentifier;
-    entries.push({
-      filter,
-      options: { qos, noLocal, retainAsPublished, retainHandling, subscriptionIdentifier },
-    });
+    const { subscriptionIdentifier } = packet;
+    const options = optionsOf(connection, request, subscriptionIdentifier);
+    entries.push({ filter: request.filter, options });
   }
   if (entries.length === 0) {
     answer(connection, packet, reasonCodes);
@@ -52,6 +46,30 @@ export function onSubscribe(connection: Client, packet: Subscribe): void {
       connection.resumeReading();
     })
     .catch((error: unknown) => connection.broken(error));
+}
+
+/** A bridge gets neither its own messages back nor other retain flags than were published. */
+function optionsOf(
+  { isBridge }: Client,
+  request: FilterRequest,
+  subscriptionIdentifier: number | undefined,
+): SubscriptionOptions {
+  const { filter, qos, noLocal, retainAsPublished, retainHandling } = request;
+  return {
+    qos,
+    noLocal: noLocal || (isBridge && !filter.startsWith('$share/')),
+    retainAsPublished: retainAsPublished || isBridge,
+    retainHandling,
+    subscriptionIdentifier,
+  };
+}
+
+/**
+ * [MQTT-4.7.1-2], [MQTT-4.7.1-3]: before 5.0 there is no answer for a malformed filter. Shared ones
+ * are not of 3.1.1: they fail alone, as in 5.0.
+ */
+export function closes(connection: Client, filter: string): boolean {
+  return connection.version !== 5 && !filter.startsWith('$share/') && !isWellFormed(filter);
 }
 
 export function isWellFormed(filter: string): boolean {

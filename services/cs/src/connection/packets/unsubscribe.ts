@@ -3,13 +3,13 @@ import { unsuback } from '../../codec/cold.ts';
 import type { Unsubscribe } from '../../packet/unsubscribe.ts';
 import type { Client } from '../client.ts';
 import { codeIn } from './refusal-codes.ts';
-import { isWellFormed } from './subscribe.ts';
+import { closes, isWellFormed } from './subscribe.ts';
 
 /** UNSUBSCRIBE, 3.10: nothing new is sent for the filters when UNSUBACK has left [MQTT-3.10.4-2]. */
 export function onUnsubscribe(connection: Client, packet: Unsubscribe): void {
   const valid = packet.filters.map(isWellFormed);
   const filters = packet.filters.filter((_, index) => valid[index] === true);
-  if (connection.version !== 5 && filters.length < valid.length) {
+  if (packet.filters.some((filter) => closes(connection, filter))) {
     connection.fail(ReasonCode.topicFilterInvalid, 'malformed topic filter');
     return;
   }
