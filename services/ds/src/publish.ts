@@ -1,6 +1,7 @@
 import type { NodeId, QueueId } from '@lmqtt/common/ids';
 import type { Message, OrderKey } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
+import { isBridgeState } from '@lmqtt/common/topic';
 import type { Publish } from '@lmqtt/proto/link';
 import type { Answer } from './answer.ts';
 import type { AccessControl } from './auth/auth-provider.ts';
@@ -115,8 +116,9 @@ export class Publisher {
       const route = this.#routeOf(session, message.topic);
       publish.reasonCode = this.#judge(session, publish);
       if (publish.reasonCode !== 0) {
-        if (message.qos === 0) this.#send(node, publish);
-        else this.#answerNow(node, session, publish);
+        // Its answer does not name the topic; a bridge whose state is not wanted goes on.
+        if (message.qos > 0) this.#answerNow(node, session, publish);
+        else if (!isBridgeState(message.topic)) this.#send(node, publish);
         continue;
       }
       if (message.qos === 0 && !this.#queueQos0) {
