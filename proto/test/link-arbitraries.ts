@@ -156,6 +156,7 @@ export const connectRequest: fc.Arbitrary<ConnectRequest> = fc.record({
   session,
   protocolVersion: fc.constantFrom(3, 4, 5),
   clientId: text.map(clientId),
+  randomClientId: fc.boolean(),
   cleanStart: fc.boolean(),
   sessionExpiryS: u32,
   keepAliveS: u16,

@@ -80,6 +80,7 @@ async function connect(link: Link, id: string, sessionExpiryS = 3600): Promise<S
     session,
     protocolVersion: 5,
     clientId: clientId(id),
+    randomClientId: false,
     cleanStart: false,
     sessionExpiryS,
     keepAliveS: 0,

@@ -33,6 +33,7 @@ interface PlainConnectRequest {
   readonly session: number;
   readonly protocolVersion: number;
   readonly clientId: string;
+  readonly randomClientId: boolean;
   readonly cleanStart: boolean;
   readonly sessionExpiryS: number;
   readonly keepAliveS: number;
@@ -79,6 +80,7 @@ export const connectRequest: Shape<ConnectRequest, PlainConnectRequest> = {
     session: request.session,
     protocolVersion: request.protocolVersion,
     clientId: request.clientId,
+    randomClientId: request.randomClientId,
     cleanStart: request.cleanStart,
     sessionExpiryS: request.sessionExpiryS,
     keepAliveS: request.keepAliveS,
@@ -93,6 +95,7 @@ export const connectRequest: Shape<ConnectRequest, PlainConnectRequest> = {
     session: sessionHandle(plain.session),
     protocolVersion: plain.protocolVersion,
     clientId: clientId(plain.clientId),
+    randomClientId: plain.randomClientId,
     cleanStart: plain.cleanStart,
     sessionExpiryS: plain.sessionExpiryS,
     keepAliveS: plain.keepAliveS,

@@ -3,6 +3,7 @@ import type { Settings } from '@lmqtt/common/settings/row';
 /** What a connection node reads of the settings. */
 export type CsConfig = Pick<
   Settings,
+  | 'clientIdRule'
   | 'connectTimeoutMs'
   | 'connectWaitMs'
   | 'keepAliveSMax'

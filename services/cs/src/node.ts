@@ -1,3 +1,4 @@
+import { type ClientIdRule, clientIdRuleOf } from '@lmqtt/common/client-id-rule';
 import type { Clock } from '@lmqtt/common/clock';
 import type { NodeId, QueueId, SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
@@ -57,6 +58,7 @@ const rechecksPerTick = 64;
 export class CsNode implements LinkedNode, ClientNode {
   readonly node: NodeId;
   readonly config: CsConfig;
+  readonly clientIdRule: ClientIdRule | undefined;
   readonly events: CsEvents;
   readonly counters: Counters;
   readonly time: TurnTime;
@@ -87,6 +89,7 @@ export class CsNode implements LinkedNode, ClientNode {
   ) {
     this.node = node;
     this.config = config;
+    this.clientIdRule = clientIdRuleOf(config.clientIdRule);
     this.backlog = new StoreBacklog(storeBytesMax);
     this.events = events;
     this.counters = counters;

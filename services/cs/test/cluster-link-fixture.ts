@@ -139,6 +139,7 @@ export function connecting(session: number, client: ClientId): ConnectRequest {
     session: sessionHandle(session),
     protocolVersion: 5,
     clientId: client,
+    randomClientId: false,
     cleanStart: true,
     sessionExpiryS: 100,
     keepAliveS: 0,

@@ -15,6 +15,7 @@ const connecting: ConnectRequest = {
   session: sessionHandle(9),
   protocolVersion: 5,
   clientId: clientId('new'),
+  randomClientId: false,
   cleanStart: true,
   sessionExpiryS: 0,
   keepAliveS: 0,

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { clientIdRuleOf } from '@lmqtt/common/client-id-rule';
 import { type Clock, systemClock } from '@lmqtt/common/clock';
 import { type ClientId, csOfLane, type NodeId, nodeId, type QueueName } from '@lmqtt/common/ids';
 import type { Metrics } from '@lmqtt/common/metrics';
@@ -209,6 +210,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     authenticator: auth.provider,
     enhancedAuth: auth.enhanced,
     locks: new ClientLocks(),
+    clientIdRule: clientIdRuleOf(settings.clientIdRule),
     sessionUserChange: settings.sessionUserChange,
     sessionExpirySMax: settings.sessionExpirySMax,
     willDelaySMax: settings.willDelaySMax,

@@ -1,5 +1,7 @@
+import type { ClientIdRule } from '@lmqtt/common/client-id-rule';
 import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
+import { StoreFailure } from '@lmqtt/common/store-failure';
 import type {
   ConnectAnswer,
   ConnectRequest,
@@ -19,7 +21,6 @@ import { cutBacklog, type QueueLimitsPorts } from './queue-limits.ts';
 import type { Claim, Claimed, ClaimRefused, Held } from './session-store/session-store.ts';
 import type { StoredWill } from './session-store/stored-session.ts';
 import { attach } from './subscribe.ts';
-import { StoreFailure } from '@lmqtt/common/store-failure';
 
 export interface ConnectPorts extends DisconnectPorts {
   readonly authenticator: Authenticator;
@@ -32,6 +33,8 @@ export interface ConnectPorts extends DisconnectPorts {
    * that node's lease ends before.
    */
   readonly takeoverMs: number;
+  /** undefined: anybody may name any client identifier. */
+  readonly clientIdRule: ClientIdRule | undefined;
   /** What becomes of a session that another user claims, connected or not. */
   readonly sessionUserChange: Claim['userChange'];
   /** Asks a connection that is at another ds to go. */
@@ -109,7 +112,11 @@ async function admit(
   principal: Principal,
   authenticationData?: Buffer,
 ): Promise<ConnectAnswer> {
-  const { clientId } = connecting.request;
+  const { clientId, randomClientId } = connecting.request;
+  if (!randomClientId && !mayName(ports, principal, clientId)) {
+    const reasonCode = ReasonCode.clientIdentifierNotValid;
+    return refuse(ports, node, connecting, reasonCode, 'not a client identifier of this user');
+  }
   try {
     return await ports.locks.run(clientId, async () => {
       if (isKept(ports, clientId, principal))
@@ -132,6 +139,11 @@ async function admit(
   }
 }
 
+function mayName(ports: ConnectPorts, { user }: Principal, clientId: ClientId): boolean {
+  if (ports.clientIdRule === undefined) return true;
+  return user !== undefined && ports.clientIdRule.allows(user, clientId);
+}
+
 /** The connection that this client identifier has here stays with its user. */
 function isKept(ports: ConnectPorts, clientId: ClientId, principal: Principal): boolean {
   const live = ports.live.get(clientId);
@@ -149,8 +161,10 @@ async function claim(
 ): Promise<ConnectAnswer | Held> {
   const { request } = connecting;
   const user = userOf(principal);
-  const sessionExpiryS = Math.min(request.sessionExpiryS, ports.sessionExpirySMax);
-  if (sessionExpiryS < request.sessionExpiryS && request.protocolVersion === 5)
+  // Its client could not come back to it.
+  const isLast = request.randomClientId && !mayName(ports, principal, request.clientId);
+  const sessionExpiryS = isLast ? 0 : Math.min(request.sessionExpiryS, ports.sessionExpirySMax);
+  if (!isLast && sessionExpiryS < request.sessionExpiryS && request.protocolVersion === 5)
     ports.events.limitReached('SESSION_EXPIRY_S_MAX');
   const claimed = await claimFreed(ports, {
     clientId: request.clientId,

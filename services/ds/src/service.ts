@@ -1,3 +1,4 @@
+import { clientIdRuleOf } from '@lmqtt/common/client-id-rule';
 import { type Clock, systemClock } from '@lmqtt/common/clock';
 import { type ClientId, type NodeId, type QueueId, queueName } from '@lmqtt/common/ids';
 import type { Logs } from '@lmqtt/common/log';
@@ -208,6 +209,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     authenticator: auth.provider,
     enhancedAuth: auth.enhanced,
     locks: new ClientLocks(),
+    clientIdRule: clientIdRuleOf(settings.clientIdRule),
     sessionUserChange: settings.sessionUserChange,
     sessionExpirySMax: settings.sessionExpirySMax,
     willDelaySMax: settings.willDelaySMax,

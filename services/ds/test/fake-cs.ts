@@ -166,6 +166,7 @@ export async function tryConnect(
     session,
     protocolVersion: 5,
     clientId: clientId(id),
+    randomClientId: false,
     cleanStart: false,
     sessionExpiryS: 3600,
     keepAliveS: 0,

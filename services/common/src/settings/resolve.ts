@@ -1,6 +1,7 @@
 // What depends on several rows: rules between settings, and defaults that follow from others.
 import { randomBytes } from 'node:crypto';
 
+import { ClientIdRule } from '../client-id-rule.ts';
 import { isLoopback } from '../loopback.ts';
 import { SettingsError } from './parse.ts';
 import type { AnonymousClients, ProgramName, RawSettings, Settings, WebPages } from './row.ts';
@@ -12,6 +13,7 @@ export function resolveSettings(
   notes: readonly string[] = [],
 ): Settings {
   if (program !== 'ds') checkListeners(raw);
+  checkClientIdRule(raw.clientIdRule);
   if (program !== 'cs') checkAuthentication(raw);
   if (program !== 'standalone') checkLink(raw, program);
   if (program === 'ds') checkCluster(raw);
@@ -40,7 +42,19 @@ function checkListeners(raw: RawSettings): void {
   if (!raw.wsPath.startsWith('/')) throw new SettingsError('WS_PATH must begin with /');
 }
 
+function checkClientIdRule(text: string | null): void {
+  if (text === null || ClientIdRule.parse(text) !== undefined) return;
+  throw new SettingsError(
+    `CLIENT_ID_RULE must have %u for the user name and at most one * for any text, not "${text}"`,
+  );
+}
+
 function checkAuthentication(raw: RawSettings): void {
+  if (raw.clientIdRule !== null && raw.passwordFile === null && raw.hmacUsername === null) {
+    throw new SettingsError(
+      'CLIENT_ID_RULE needs users whose names are checked: give PASSWORD_FILE or HMAC_USERNAME',
+    );
+  }
   if ((raw.hmacUsername === null) !== (raw.hmacSecretKey === null)) {
     throw new SettingsError('HMAC_USERNAME and HMAC_SECRET_KEY are given together or not at all');
   }

@@ -105,6 +105,13 @@ export const table = {
     roles: ['ds'],
     about: 'Secret key for HMAC_USERNAME',
   },
+  CLIENT_ID_RULE: {
+    kind: 'text',
+    default: null,
+    roles: ['cs', 'ds'],
+    about:
+      'Client identifiers that a user may name: `%u` is the user name, `*` any text, as in `%u` or `%u-*`; all others get CONNACK 0x85 (3.1.1: return code 2). The separator should be in no user name. Who leaves it to the broker gets one that fits, or a random one whose session ends with its connection',
+  },
   SESSION_USER_CHANGE: {
     kind: 'choice',
     choices: ['replace', 'refuse'],

@@ -1,3 +1,4 @@
+import type { ClientIdRule } from '@lmqtt/common/client-id-rule';
 import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
 import type { ReadRightsTable } from '@lmqtt/common/read-rights';
 import type { ConnectionEnd, Link, Publish } from '@lmqtt/proto/link';
@@ -35,6 +36,7 @@ export interface ConnectionCount {
 /** What connections and their handlers need of the node. */
 export interface ClientNode extends SessionNode {
   readonly config: CsConfig;
+  readonly clientIdRule: ClientIdRule | undefined;
   readonly events: CsEvents;
   readonly counters: Counters;
   readonly turn: Turn;

@@ -27,15 +27,17 @@ export function onConnect(connection: Client, packet: Connect): void {
   const { node } = connection;
   // [MQTT-3.1.3-6]: an empty identifier is one that the server assigns.
   connection.assignedClientId = packet.clientId === '';
-  connection.clientId = asClientId(
-    packet.clientId === '' ? `lmqtt-${randomUUID()}` : packet.clientId,
-  );
+  const byRule =
+    packet.clientId === '' && packet.userName !== undefined
+      ? node.clientIdRule?.assigned(packet.userName)
+      : undefined;
+  connection.clientId = asClientId(packet.clientId || byRule || `lmqtt-${randomUUID()}`);
   connection.stopPackets();
   connection.await('answer');
   node.turn.flush();
   connection.atDs = true;
   node.link
-    .connect(requestOf(connection, packet))
+    .connect(requestOf(connection, packet, packet.clientId === '' && byRule === undefined))
     .then((answer) => connectAnswered(connection, answer))
     .catch((error: unknown) => connection.broken(error));
 }
@@ -75,12 +77,13 @@ function cleanEnough(packet: Connect): boolean {
   return packet.protocolVersion === 5 || packet.cleanStart;
 }
 
-function requestOf(connection: Client, packet: Connect): ConnectRequest {
+function requestOf(connection: Client, packet: Connect, randomClientId: boolean): ConnectRequest {
   const { stream } = connection;
   return {
     session: connection.handle,
     protocolVersion: packet.protocolVersion,
     clientId: connection.clientId,
+    randomClientId,
     cleanStart: packet.cleanStart,
     sessionExpiryS: connection.askedSessionExpiryS,
     keepAliveS: connection.keepAliveS,
