@@ -349,6 +349,19 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
       await slow.find('publish', { topic: 'slow/1', payload: 'kept' });
     },
   },
+  WRITE_TIMEOUT_MS: {
+    settings: { WRITE_BUFFER_MAX: '16384', WRITE_TIMEOUT_MS: '200' },
+    provoke: async (broker) => {
+      const client = await client4(broker);
+      client.stream.pause();
+      const ended = new Promise<void>((resolve) => client.stream.once('close', resolve));
+      const pings = Buffer.concat(Array.from({ length: 64 << 10 }, () => packets.pingreq()));
+      const metric = 'lmqtt_limit_total{limit="write_timeout_ms"}';
+      while (((await broker.metrics()).get(metric) ?? 0) === 0) client.stream.write(pings);
+      client.stream.resume();
+      await ended;
+    },
+  },
   MAX_QUEUED_MESSAGES: {
     settings: { MAX_QUEUED_MESSAGES: '5' },
     provoke: (broker) => oldestDropped(broker, 'MAX_QUEUED_MESSAGES', 20),

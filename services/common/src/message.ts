@@ -35,6 +35,9 @@ export interface EncodedPublish {
   readonly expiryAt: number;
 }
 
+/** A message, its buffers' heads, its places in a queue. */
+const messageOverheadBytes = 256;
+
 /**
  * An application message. Its bytes stay where they were read, and are copied only into the log
  * and into the write buffers of connections:
@@ -97,6 +100,21 @@ export class Message {
     this.properties = properties;
     this.expiresAtMs = expiresAtMs;
     this.publisher = publisher;
+  }
+
+  /**
+   * What it holds of memory, for every limit in bytes: topic, properties, payload, and what an
+   * object of this kind takes whatever is in it.
+   */
+  get heldBytes(): number {
+    const { properties } = this;
+    return (
+      messageOverheadBytes +
+      this.topic.length +
+      this.payloadEnd -
+      this.payloadStart +
+      (properties === undefined ? 0 : properties.length)
+    );
   }
 
   get payloadBytes(): number {

@@ -20,6 +20,7 @@ export type CsConfig = Pick<
   | 'topicAliasMaximumOut'
   | 'maxPublishRate'
   | 'writeBufferMax'
+  | 'writeTimeoutMs'
   | 'maxTopicLevels'
   | 'sessionExpirySMax'
   | 'willDelaySMax'

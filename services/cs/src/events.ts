@@ -198,6 +198,7 @@ const knownEnds = new Set([
   'client',
   'connection lost',
   'keep alive timeout',
+  'write timeout',
   'taken over',
   'server shutting down',
   'dispatch node lost',

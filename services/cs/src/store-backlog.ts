@@ -19,7 +19,7 @@ export class StoreBacklog {
   /** False: too much waits, and the client is held back. */
   add(client: Client, { message }: Publish): boolean {
     if (message.qos === 0) return true;
-    this.bytes += message.payloadBytes;
+    this.bytes += message.heldBytes;
     if (this.bytes <= this.bytesMax) return true;
     this.heldBack.add(client);
     client.pauseReading();
@@ -27,7 +27,7 @@ export class StoreBacklog {
   }
 
   answered({ message }: Publish): void {
-    if (message.qos > 0) this.bytes -= message.payloadBytes;
+    if (message.qos > 0) this.bytes -= message.heldBytes;
   }
 
   /** After answers: whoever was held back is read again where enough has left. */
@@ -35,7 +35,11 @@ export class StoreBacklog {
     if (this.heldBack.size === 0 || this.behind) return;
     const held = [...this.heldBack];
     this.heldBack.clear();
-    for (const client of held) client.resumeReading();
+    for (const client of held) {
+      // What one of them had left of its last chunk may be too much again.
+      if (this.behind) this.heldBack.add(client);
+      else client.resumeReading();
+    }
   }
 
   forget(client: Client): void {

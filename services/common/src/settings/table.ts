@@ -340,8 +340,19 @@ export const table = {
     min: 16_384,
     max: '1g',
     roles: ['cs'],
-    about: 'Bytes that wait for a slow client',
-    limit: 'QoS 0 to it is dropped; QoS 1 and 2 wait in its queue',
+    about: 'Bytes of packets, answers included, that wait for a slow client',
+    limit:
+      'QoS 0 to it is dropped; QoS 1 and 2 wait in its queue; with more answers it is not read until it takes them',
+  },
+  WRITE_TIMEOUT_MS: {
+    kind: 'milliseconds',
+    default: 30_000,
+    min: 100,
+    max: 3_600_000,
+    roles: ['cs'],
+    about:
+      'How long a client that is not read, because WRITE_BUFFER_MAX waits for it, may take nothing',
+    limit: 'closed',
   },
 
   // Limits of a session

@@ -90,6 +90,8 @@ export interface Client {
   /** ds is at work for its CONNECT, or waits for its AUTH. */
   atDs: boolean;
   reauthenticating: boolean;
+  /** ds has a step of the re-authentication: the client has its turn when that is answered. */
+  stepAsked: boolean;
   /** As ds gave it. */
   principal: string;
   /** As ds granted it. */

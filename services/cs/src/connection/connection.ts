@@ -13,10 +13,14 @@ import type { Awaited, Client, ClientNode, ColdPacket } from './client.ts';
 import { hasReturnCode, kickReason } from './end-reasons.ts';
 import { Inbound } from './inbound.ts';
 import { PacketDispatch } from './dispatch.ts';
+import { OutputWatch } from './output-watch.ts';
 import { PacketOutbox } from './packet-outbox.ts';
 import { PublishWriter } from './publish-writer.ts';
 import { PublishRate } from './publish-rate.ts';
 import { InboundAliases } from './topic-aliases.ts';
+
+/** Bytes that may wait while no packet is handled; what is not read cannot be seen to end. */
+const waitingBytesMax = 64 << 10;
 
 /**
  * The life of one client's connection: what CONNECT agreed, whether its socket is read, its keep
@@ -53,6 +57,7 @@ export class Connection implements Client, Timed {
   awaits: Awaited = 'connect';
   atDs = false;
   reauthenticating = false;
+  stepAsked = false;
   principal = '';
   sessionExpiryS = 0;
   /** Over the rate of new connections: refused when its CONNECT comes. */
@@ -72,6 +77,8 @@ export class Connection implements Client, Timed {
   /** The wait for what `awaits` says began. */
   private awaitsSinceMs: number;
   private readingPaused = false;
+  private packetsStopped = false;
+  private outputWatch: OutputWatch | undefined = undefined;
 
   constructor(node: ClientNode, stream: ByteStream, handle: SessionHandle) {
     this.node = node;
@@ -95,10 +102,40 @@ export class Connection implements Client, Timed {
     this.lastPacketMs = this.node.time.monotonicMs;
     this.node.counters.bytesReceived += chunk.length;
     this.reader.feed(chunk, this.packets);
-    if (this.reader.stopped && this.reader.waitingBytes > this.node.config.maxPacketSize) {
-      this.readingPaused = true;
-      this.stream.pause();
-    }
+    if (this.reader.stopped && this.reader.waitingBytes > waitingBytesMax) this.pauseReading();
+    this.holdCrowded();
+  }
+
+  /** A client that does not take what it is owed is not read. */
+  private holdCrowded(): void {
+    if (this.readingPaused || this.ended || !this.outbox.crowded) return;
+    this.node.events.limit('WRITE_BUFFER_MAX');
+    this.pauseReading();
+    this.watchOutput();
+  }
+
+  private watchOutput(): void {
+    const { wheel, time, config, leaseGate } = this.node;
+    this.outputWatch ??= new OutputWatch(
+      this.outbox,
+      config.writeTimeoutMs,
+      () => {
+        if (this.ended || !this.readingPaused || this.outbox.roomy) return 'over';
+        return leaseGate.frozen ? 'held back' : 'waits';
+      },
+      () => this.stalled(),
+    );
+    if (this.outputWatch.dueTick !== -1) return;
+    wheel.add(this.outputWatch, this.outputWatch.begin(time.monotonicMs), time.monotonicMs);
+  }
+
+  private stalled(): void {
+    const reason = 'write timeout';
+    this.node.events.limit('WRITE_TIMEOUT_MS');
+    this.node.events.failed(this, ReasonCode.unspecifiedError, 'it takes none of its answers');
+    void this.end({ publishWill: true, sessionExpiryS: undefined, reason });
+    this.outbox.drop();
+    this.stream.destroy();
   }
 
   private lost(): void {
@@ -106,7 +143,10 @@ export class Connection implements Client, Timed {
   }
 
   private drained(): void {
-    if (this.session !== undefined && !this.ended) this.node.schedule(this.session);
+    this.outbox.drained();
+    if (this.session === undefined || this.ended) return;
+    this.node.schedule(this.session);
+    this.resumeReading();
   }
 
   get packetBytes(): number {
@@ -120,20 +160,34 @@ export class Connection implements Client, Timed {
     this.fail(reasonCode, reason);
   }
 
-  /** Too many publishes of this client are on their way: its socket is not read until some left. */
+  /**
+   * Too much of this client is on its way, or it takes too little: its socket is not read, and of
+   * what was read already no further packet is handled.
+   */
   pauseReading(): void {
     if (this.readingPaused || this.ended) return;
     this.readingPaused = true;
+    this.reader.stop();
     this.stream.pause();
   }
 
   resumeReading(): void {
-    if (!this.readingPaused || this.ended || this.node.storeBehind) return;
+    if (!this.readingPaused || this.packetsStopped || this.ended || this.node.storeBehind) return;
     if (this.inbound.tooManyRequests || this.inbound.tooManyHeld) return;
-    if (this.node.leaseGate.frozen && this.outbox.full) return;
     if (this.inbound.unanswered * 2 > this.node.config.receiveMaximum) return;
+    if (!this.outbox.roomy) {
+      this.watchOutput();
+      return;
+    }
     this.readingPaused = false;
-    this.stream.resume();
+    this.reader.resume(this.packets);
+    this.holdCrowded();
+    // What was left of the chunk may have been too much again.
+    if (!this.isPaused()) this.stream.resume();
+  }
+
+  private isPaused(): boolean {
+    return this.readingPaused || this.ended;
   }
 
   sendPacket(type: ColdPacket, bytes: Uint8Array): void {
@@ -290,11 +344,14 @@ export class Connection implements Client, Timed {
   }
 
   stopPackets(): void {
+    this.packetsStopped = true;
     this.reader.stop();
   }
 
   resumePackets(): void {
-    this.reader.resume(this.packets);
+    this.packetsStopped = false;
+    if (this.readingPaused) this.resumeReading();
+    else this.reader.resume(this.packets);
   }
 
   /** Ends when what was written has left. */
@@ -319,6 +376,7 @@ export class Connection implements Client, Timed {
     this.reader.end();
     this.outbox.end();
     this.node.wheel.remove(this);
+    if (this.outputWatch !== undefined) this.node.wheel.remove(this.outputWatch);
     return this.node.closed(this, end);
   }
 

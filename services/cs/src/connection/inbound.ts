@@ -1,9 +1,12 @@
 import type { Publish } from '@lmqtt/proto/link';
 
-/** SUBSCRIBE and UNSUBSCRIBE of one client that are not answered. */
+/** Requests of one client that wait for ds: SUBSCRIBE, UNSUBSCRIBE, PINGREQ behind retained ones. */
 const requestsMax = 64;
-/** Publishes that wait for them. */
+/** Bytes of their packets, besides the last one. */
+const requestBytesMax = 64 << 10;
+/** Publishes that wait for them, and their bytes besides the last one. */
 const heldMax = 1000;
+const heldBytesMax = 256 << 10;
 
 interface Held {
   readonly publish: Publish;
@@ -25,8 +28,10 @@ export class Inbound {
   private unsettled = false;
   private settling = 0;
   private requests = 0;
+  private requestBytes = 0;
   private requestsAnswered = 0;
   private held: Held[] | undefined = undefined;
+  private heldBytes = 0;
 
   /** The identifiers in that state. */
   in2(state: 'storing' | 'stored'): number[] {
@@ -47,26 +52,31 @@ export class Inbound {
     return this.count - this.stored + this.requests + this.settling;
   }
 
-  /** SUBSCRIBE and UNSUBSCRIBE that wait for ds. False: no more are to be read for now. */
-  beginRequest(): boolean {
+  /** A SUBSCRIBE or UNSUBSCRIBE of so many bytes waits for ds. False: no more are to be read. */
+  beginRequest(bytes: number): boolean {
     this.requests += 1;
-    return this.requests < requestsMax;
+    this.requestBytes += bytes;
+    return !this.tooManyRequests;
   }
 
   get tooManyRequests(): boolean {
-    return this.requests >= requestsMax;
+    return this.requests + this.settling >= requestsMax || this.requestBytes >= requestBytesMax;
   }
 
   /** Answers the publishes that waited for it. */
-  endRequest(): readonly Publish[] {
+  endRequest(bytes: number): readonly Publish[] {
     this.requests -= 1;
+    this.requestBytes -= bytes;
     this.requestsAnswered += 1;
     const { held } = this;
     if (held === undefined) return nothing;
     const until = held.findIndex(({ requests }) => requests > this.requestsAnswered);
     const released = until < 0 ? held : held.slice(0, until);
     this.held = until < 0 ? undefined : held.slice(until);
-    return released.map(({ publish }) => publish);
+    return released.map(({ publish }) => {
+      this.heldBytes -= publish.message.heldBytes;
+      return publish;
+    });
   }
 
   /** A publish comes after a SUBSCRIBE that is not answered: it is to meet the subscription. */
@@ -78,17 +88,19 @@ export class Inbound {
   hold(publish: Publish): boolean {
     const held = (this.held ??= []);
     held.push({ publish, requests: this.requestsAnswered + this.requests });
-    return held.length < heldMax;
+    this.heldBytes += publish.message.heldBytes;
+    return !this.tooManyHeld;
   }
 
   get tooManyHeld(): boolean {
-    return this.held !== undefined && this.held.length >= heldMax;
+    return (this.held?.length ?? 0) >= heldMax || this.heldBytes >= heldBytesMax;
   }
 
   /** The connection ends: nothing is waited for. */
   takeHeld(): readonly Publish[] {
     const { held } = this;
     this.held = undefined;
+    this.heldBytes = 0;
     return held === undefined ? nothing : held.map(({ publish }) => publish);
   }
 

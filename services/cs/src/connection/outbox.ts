@@ -1,9 +1,10 @@
 import type { ByteStream } from '../transport/transport.ts';
 
 /**
- * The bytes that a connection sends in this turn, gathered in one buffer and handed over with one
- * write. Buffers come from a pool and go back as soon as the kernel has taken them; an idle
- * connection holds none.
+ * The bytes that a connection sends, gathered in one buffer and handed over once a turn. While the
+ * stream still has some of them, the rest gathers here: a client that does not read costs its bytes
+ * and not a write for each turn. Buffers come from a pool and go back as soon as the kernel has
+ * taken them; an idle connection holds none.
  */
 
 const sizes = [512, 4 << 10, 16 << 10, 64 << 10, 256 << 10];
@@ -27,10 +28,25 @@ function giveBack(buffer: Buffer): void {
 
 const none: Buffer = Buffer.alloc(0);
 
+/** Handed over in pieces, so that it shows whether a slow client takes anything at all. */
+const pieceBytes = 64 << 10;
+/** The stream gets further pieces while it has less than this. */
+const aheadBytes = 256 << 10;
+
 export class Outbox {
   private readonly stream: ByteStream;
   buffer: Buffer = none;
   at = 0;
+  /** Bytes of the buffer before this place were handed over. */
+  private from = 0;
+  /** Where the farewell begins, once the connection has ended. */
+  protected farewellAt = 0;
+  /** The end of the last PUBLISH in the buffer; 0: there is none. */
+  protected publishEnd = 0;
+  /** Handed over since the connection began. */
+  private handedOver = 0;
+  /** A packet was handed over in part and its rest let go: nothing may follow it. */
+  private torn = false;
 
   constructor(stream: ByteStream) {
     this.stream = stream;
@@ -38,12 +54,20 @@ export class Outbox {
 
   /** Makes room; the caller writes at `at` of `buffer` and moves `at`. */
   reserve(bytes: number): void {
-    const needed = this.at + bytes;
-    if (needed <= this.buffer.length) return;
-    const larger = take(this.at === 0 ? bytes : Math.max(needed, this.buffer.length * 2));
-    if (this.at > 0) this.buffer.copy(larger, 0, 0, this.at);
-    if (this.buffer !== none) giveBack(this.buffer);
+    if (this.at + bytes <= this.buffer.length) return;
+    const { from } = this;
+    const kept = this.at - from;
+    const larger = take(Math.max(kept + bytes, kept * 2));
+    if (kept > 0) this.buffer.copy(larger, 0, from, this.at);
+    // The stream may still read what it was handed of it.
+    if (this.buffer !== none && (from === 0 || this.stream.bufferedBytes === 0)) {
+      giveBack(this.buffer);
+    }
     this.buffer = larger;
+    this.at = kept;
+    this.from = 0;
+    this.farewellAt = Math.max(0, this.farewellAt - from);
+    this.publishEnd = Math.max(0, this.publishEnd - from);
   }
 
   append(bytes: Uint8Array): void {
@@ -54,27 +78,58 @@ export class Outbox {
 
   /** Lets go of whole packets that were to leave: those before a place in the buffer. */
   dropBefore(at: number): void {
-    const dropped = Math.min(at, this.at);
-    this.buffer.copyWithin(0, dropped, this.at);
-    this.at -= dropped;
-    if (this.at > 0 || this.buffer === none) return;
-    giveBack(this.buffer);
-    this.buffer = none;
+    if (this.from > 0) {
+      this.torn = true;
+      this.at = this.from;
+    } else {
+      const dropped = Math.min(at, this.at);
+      this.buffer.copyWithin(0, dropped, this.at);
+      this.at -= dropped;
+    }
+    this.publishEnd = 0;
+    if (this.at === this.from) this.emptied();
   }
 
   /** Bytes that the client has not taken. */
   get waitingBytes(): number {
-    return this.at + this.stream.bufferedBytes;
+    return this.at - this.from + this.stream.bufferedBytes;
   }
 
-  /** One write for the whole turn. Answers the bytes written. */
-  writeOut(): number {
-    const { buffer, at } = this;
-    if (at === 0) return 0;
-    this.buffer = none;
+  /** Bytes that wait here for the turn, the lease or the stream. */
+  get gatheredBytes(): number {
+    return this.at - this.from;
+  }
+
+  /** Bytes that the client's side of the kernel has taken since the connection began. */
+  get takenBytes(): number {
+    return this.handedOver - this.stream.bufferedBytes;
+  }
+
+  /** What leaves now: all of it, or as much as the stream takes. Answers the bytes handed over. */
+  writeOut(all: boolean): number {
+    const { stream, buffer, at } = this;
+    const before = this.handedOver;
+    if (this.torn) this.at = this.from;
+    while (this.from < this.at) {
+      const left = at - this.from;
+      const waiting = stream.bufferedBytes;
+      if (!all && waiting > 0 && (left < pieceBytes || waiting >= aheadBytes)) break;
+      const bytes = all ? left : Math.min(left, pieceBytes);
+      stream.write(buffer.subarray(this.from, this.from + bytes));
+      this.from += bytes;
+      this.handedOver += bytes;
+    }
+    if (this.from === this.at) this.emptied();
+    return this.handedOver - before;
+  }
+
+  private emptied(): void {
+    const { buffer } = this;
     this.at = 0;
-    this.stream.write(buffer.subarray(0, at));
+    this.from = 0;
+    this.publishEnd = 0;
+    if (buffer === none) return;
+    this.buffer = none;
     if (this.stream.bufferedBytes === 0) giveBack(buffer);
-    return at;
   }
 }

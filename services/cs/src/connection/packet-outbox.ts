@@ -43,8 +43,8 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
   private pings: PendingPings | undefined = undefined;
   private flushing = false;
   private closeWhenFlushed = false;
-  /** Where the farewell begins, once the connection has ended. */
-  private farewellAt = 0;
+  /** As much as waited when the last PUBLISH was written, and more by nothing but answers. */
+  private deliveryBytes = 0;
 
   constructor(stream: ByteStream, client: Client) {
     super(stream);
@@ -67,7 +67,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
     packetId: number,
     subscriptionIdentifiers: readonly number[] | undefined,
   ): boolean {
-    const { publishWriter: writer, at: before } = this;
+    const { publishWriter: writer, gatheredBytes: before } = this;
     if (writer === undefined) throw new Error('a PUBLISH before CONNACK');
     const { node } = this.client;
     const fits = writer.write(
@@ -81,7 +81,8 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
       node.time.wallMs,
     );
     if (!fits) return false;
-    node.counters.publishSent(qos, this.at - before);
+    node.counters.publishSent(qos, this.gatheredBytes - before);
+    this.publishEnd = this.at;
     if (!this.flushing) this.flushLater();
     return true;
   }
@@ -136,10 +137,20 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
     if (node.leaseGate.frozen && session !== undefined && this.isHeldBack()) return;
     if (this.pings !== undefined && this.pings.due(inbound.unanswered)) this.answerPings();
     const wasFull = this.full;
-    node.counters.bytesSent += this.writeOut();
-    // What the kernel took at once drains nothing later.
-    if (wasFull && this.waitingBytes === 0) session?.wake();
+    if (this.publishEnd > 0) this.deliveryBytes = this.waitingBytes - (this.at - this.publishEnd);
+    node.counters.bytesSent += this.writeOut(this.client.ended);
+    if (this.waitingBytes === 0) {
+      this.deliveryBytes = 0;
+      // What the kernel took at once drains nothing later.
+      if (wasFull) session?.wake();
+    }
+    this.client.resumeReading();
     if (this.closeWhenFlushed) this.client.stream.end();
+  }
+
+  /** The stream has taken all that it was handed. */
+  drained(): void {
+    if (this.gatheredBytes > 0) this.flushLater();
   }
 
   /** Without a lease nothing leaves but the farewell of a connection that has ended. */
@@ -162,9 +173,28 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
     client.resumeReading();
   }
 
-  /** As much waits for the turn or the lease as may. */
+  /** As much waits for the turn, the stream or the lease as may. */
   get full(): boolean {
-    return this.at >= this.client.node.config.writeBufferMax;
+    return this.gatheredBytes >= this.client.node.config.writeBufferMax;
+  }
+
+  /**
+   * The client takes its answers so slowly that it is not read for now. Deliveries alone never
+   * come so far: a slow subscriber goes on to be read.
+   */
+  get crowded(): boolean {
+    const { writeBufferMax } = this.client.node.config;
+    return this.owedBytes >= Math.max(writeBufferMax, this.deliveryBytes + writeBufferMax / 4);
+  }
+
+  /** It took so many of them that it may be read again. */
+  get roomy(): boolean {
+    const { writeBufferMax } = this.client.node.config;
+    return this.owedBytes < Math.max(writeBufferMax / 2, this.deliveryBytes + writeBufferMax / 8);
+  }
+
+  private get owedBytes(): number {
+    return this.waitingBytes + (this.pings?.waiting ?? 0) * pingrespBytes;
   }
 
   // The end

@@ -15,6 +15,10 @@ export class PendingPings {
     this.wake = wake;
   }
 
+  get waiting(): number {
+    return this.count;
+  }
+
   add(): void {
     this.count += 1;
   }

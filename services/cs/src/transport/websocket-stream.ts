@@ -15,6 +15,8 @@ export class WebSocketStream implements ByteStream {
   readonly #webSocket: WebSocket;
   #error: Error | undefined = undefined;
   #wrote = false;
+  /** What the last ping said; undefined: it is answered. */
+  #pinged: Buffer | undefined = undefined;
   #above = false;
   #linger: NodeJS.Timeout | undefined = undefined;
 
@@ -22,6 +24,7 @@ export class WebSocketStream implements ByteStream {
     this.#webSocket = webSocket;
     this.peer = peer;
     webSocket.on('message', (message, isBinary) => this.#received(message, isBinary));
+    webSocket.on('ping', (said) => this.#pingCame(said));
     webSocket.on('error', (error) => {
       this.#error ??= error;
     });
@@ -68,6 +71,23 @@ export class WebSocketStream implements ByteStream {
     } else if (Buffer.isBuffer(message)) this.onBytes(message);
   }
 
+  /** RFC 6455, section 5.5.3: of several pings only the last needs its pong. */
+  #pingCame(said: Buffer): void {
+    if (this.#pinged === undefined) setImmediate(this.#pong);
+    this.#pinged = said;
+  }
+
+  /** None is sent to a client that does not read: it leaves when the rest has. */
+  readonly #pong = (): void => {
+    const said = this.#pinged;
+    const { readyState, OPEN } = this.#webSocket;
+    if (said === undefined || readyState !== OPEN || this.bufferedBytes > 0) return;
+    this.#pinged = undefined;
+    this.#wrote = true;
+    this.#webSocket.pong(said, false, this.#written);
+    if (this.#webSocket.bufferedAmount > 0) this.#above = true;
+  };
+
   #close(code: number): void {
     if (this.#linger !== undefined || this.#webSocket.readyState === this.#webSocket.CLOSED) return;
     this.onBytes = ignore;
@@ -81,6 +101,7 @@ export class WebSocketStream implements ByteStream {
     const { readyState, OPEN, bufferedAmount } = this.#webSocket;
     if (!this.#above || bufferedAmount > 0 || readyState !== OPEN) return;
     this.#above = false;
+    this.#pong();
     this.onDrain();
   };
 }

@@ -76,6 +76,7 @@ function serve(
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: options.messageBytesMax,
+    autoPong: false,
     // [MQTT-6.0.0-4]
     handleProtocols: (offered) => subProtocols.find((name) => offered.has(name)) ?? false,
   });

@@ -32,14 +32,16 @@ export function onAuth(connection: Client, packet: Auth): void {
       .catch((error: unknown) => connection.broken(error));
     return;
   }
-  if (starts === connection.reauthenticating) {
+  if (starts === connection.reauthenticating || connection.stepAsked) {
     connection.fail(ReasonCode.protocolError, 'AUTH out of turn');
     return;
   }
   connection.reauthenticating = true;
+  connection.stepAsked = true;
   node.link
     .reauthenticate(handle, packet.authenticationData, starts)
     .then((answer) => {
+      connection.stepAsked = false;
       if (answer.kind === 'refused') {
         connection.fail(answer.reasonCode, 're-authentication failed');
         return;

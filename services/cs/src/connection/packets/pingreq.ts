@@ -6,8 +6,11 @@ export function onPingreq(connection: Client): void {
   if (inbound.beginSettling()) {
     const settled = (): void => {
       inbound.endSettling();
-      if (!connection.ended) outbox.flushLater();
+      if (connection.ended) return;
+      outbox.flushLater();
+      connection.resumeReading();
     };
+    if (inbound.tooManyRequests) connection.pauseReading();
     node.turn.flush();
     // Where ds cannot say it, the client is not kept waiting.
     node.link.settle(handle).then(settled, settled);

@@ -33,11 +33,12 @@ export function onSubscribe(connection: Client, packet: Subscribe): void {
     return;
   }
   connection.node.turn.flush();
-  if (!connection.inbound.beginRequest()) connection.pauseReading();
+  const { packetBytes } = connection;
+  if (!connection.inbound.beginRequest(packetBytes)) connection.pauseReading();
   connection.node.link
     .subscribe(connection.handle, entries)
     .then((answers) => {
-      const held = connection.inbound.endRequest();
+      const held = connection.inbound.endRequest(packetBytes);
       entries.forEach((entry, index) => {
         reasonCodes[places[index] ?? -1] = reasonOf(connection, entry, answers[index]);
       });

@@ -13,13 +13,13 @@ export function onUnsubscribe(connection: Client, packet: Unsubscribe): void {
     connection.fail(ReasonCode.topicFilterInvalid, 'malformed topic filter');
     return;
   }
-  const { node, handle, inbound } = connection;
-  if (!inbound.beginRequest()) connection.pauseReading();
+  const { node, handle, inbound, packetBytes } = connection;
+  if (!inbound.beginRequest(packetBytes)) connection.pauseReading();
   node.turn.flush();
   node.link
     .unsubscribe(handle, filters)
     .then((answers) => {
-      for (const publish of inbound.endRequest()) node.turn.publish(publish);
+      for (const publish of inbound.endRequest(packetBytes)) node.turn.publish(publish);
       const { session } = connection;
       if (session === undefined || session.closed) return;
       for (const filter of filters) session.unsubscribe(filter);
