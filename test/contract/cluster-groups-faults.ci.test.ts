@@ -28,7 +28,7 @@ void describe('shared groups of a cluster, faults', requireRedis(), () => {
         const tookMs = performance.now() - began;
         await pause(500);
         assert.deepEqual(extra(all, 600), []);
-        assert.ok(tookMs < 20_000, `${tookMs} ms`);
+        assert.ok(tookMs < 60_000, `${tookMs} ms`);
       });
 
   void test('QoS 2 once while the owner is cut off from Redis and comes back', async () => {

@@ -136,7 +136,7 @@ export function nodesContract(name: string, make: (t: TestContext) => RegistryUn
     a.registry.close();
     const startedMs = performance.now();
     const again = await (await under.ds('a')).start();
-    assert.ok(performance.now() - startedMs < 2 * leaseMs);
+    assert.ok(performance.now() - startedMs < 20 * leaseMs);
     assert.ok(again.registry.nodes.leaseEndsMs > 0);
   });
 

