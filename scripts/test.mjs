@@ -3,7 +3,7 @@
 // RocketMQ; at last the end-to-end suites on a broker that keeps its messages in RocksDB. The list
 // is made from the sources, so that nothing runs whose source is gone. Without flags: all that is
 // quick, and with CI=true what `.ci.test.ts` have as well: faults of clusters, failovers, secured
-// servers. --fault: the long runs. --shape standalone, split, cluster or rocksdb: one of the
+// servers; --quick leaves that out. --fault: the long runs. --shape standalone, split, cluster or rocksdb: one of the
 // passes. Further arguments keep only the files whose path holds one of them:
 // npm test -- --shape split session
 import { spawn } from 'node:child_process';
@@ -16,13 +16,17 @@ const root = join(import.meta.dirname, '..');
 const minute = 60_000;
 const { values: flags, positionals: wanted } = parseArgs({
   allowPositionals: true,
-  options: { fault: { type: 'boolean', default: false }, shape: { type: 'string' } },
+  options: {
+    fault: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    shape: { type: 'string' },
+  },
 });
 const known = ['standalone', 'split', 'cluster', 'rocksdb'];
 const onServers = ['cluster', 'rocksdb'];
 const byDefault = process.env.CI === 'true' ? known : known.slice(0, 2);
 /** Who names files means those that take long, too. */
-const isWhole = process.env.CI === 'true' || wanted.length > 0;
+const isWhole = !flags.quick && (process.env.CI === 'true' || wanted.length > 0);
 const shapes = flags.shape === undefined ? byDefault : known.filter((one) => one === flags.shape);
 if (shapes.length === 0) {
   console.error(`--shape is one of ${known.join(', ')}`);
