@@ -69,3 +69,35 @@ describe('keep alive', { concurrency: true }, () => {
     await slow.expectClose();
   });
 });
+
+describe('KEEP_ALIVE_STRICT', { concurrency: true }, () => {
+  const lenient = new Suite({ together: true, settings: { KEEP_ALIVE_S_MAX: '100' } });
+  const strict = new Suite({
+    together: true,
+    settings: { KEEP_ALIVE_S_MAX: '100', KEEP_ALIVE_STRICT: 'true' },
+  });
+  for (const version of [3, 4] as const) {
+    test(`version ${version}: no keep alive, or one past KEEP_ALIVE_S_MAX, gets return code 2`, async () => {
+      for (const keepAliveS of [0, 101, 65_535]) {
+        const client = await strict.open();
+        await client.connect({ version, clientId: unique(), keepAliveS, reason: 2 });
+        await client.expectClose();
+      }
+      for (const keepAliveS of [1, 100])
+        await (await strict.client({ version, keepAliveS })).disconnect();
+    });
+  }
+
+  test('version 5 is told another one', async () => {
+    for (const keepAliveS of [0, 101]) {
+      const client = await strict.open();
+      const { properties } = await client.connect({ version: 5, clientId: unique(), keepAliveS });
+      if (properties.serverKeepAlive !== 100) throw new Error('no Server Keep Alive');
+      await client.disconnect();
+    }
+  });
+
+  test('without it 3.1.1 clients keep theirs', async () => {
+    for (const keepAliveS of [0, 65_535]) await lenient.client({ keepAliveS });
+  });
+});

@@ -414,6 +414,16 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
       assert.equal(properties.sessionExpiryInterval, 10);
     },
   },
+  KEEP_ALIVE_S_MAX: {
+    settings: { KEEP_ALIVE_S_MAX: '100' },
+    provoke: async (broker) => {
+      const client = await connectRaw(broker.mqttPort, { version: 5 });
+      const { properties } = await client.connect({
+        ...{ version: 5, clientId: unique('c'), keepAliveS: 0 },
+      });
+      assert.equal(properties.serverKeepAlive, 100);
+    },
+  },
   WILL_DELAY_S_MAX: {
     settings: { WILL_DELAY_S_MAX: '1' },
     provoke: async (broker) => {

@@ -7,6 +7,7 @@ export type CsConfig = Pick<
   | 'connectTimeoutMs'
   | 'connectWaitMs'
   | 'keepAliveSMax'
+  | 'keepAliveStrict'
   | 'responseInformation'
   | 'validatePayloadFormat'
   | 'aclDenyPublish'

@@ -112,10 +112,17 @@ async function admit(
   principal: Principal,
   authenticationData?: Buffer,
 ): Promise<ConnectAnswer> {
-  const { clientId, randomClientId } = connecting.request;
+  const { clientId, randomClientId, peer, will } = connecting.request;
   if (!randomClientId && !mayName(ports, principal, clientId)) {
     const reasonCode = ReasonCode.clientIdentifierNotValid;
     return refuse(ports, node, connecting, reasonCode, 'not a client identifier of this user');
+  }
+  if (
+    will !== undefined &&
+    !ports.wills.admits(principal, clientId, peer.address, will.message.topic)
+  ) {
+    const reason = 'its will may not be published';
+    return refuse(ports, node, connecting, ReasonCode.notAuthorized, reason);
   }
   try {
     return await ports.locks.run(clientId, async () => {

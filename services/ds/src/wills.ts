@@ -2,6 +2,7 @@ import type { Clock } from '@lmqtt/common/clock';
 import type { ClientId } from '@lmqtt/common/ids';
 import { Message } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
+import { isBridgeState } from '@lmqtt/common/topic';
 import type { AccessControl, Principal } from './auth/auth-provider.ts';
 import type { DsEvents } from './events.ts';
 import type { Publisher } from './publish.ts';
@@ -25,20 +26,6 @@ export interface WillOwner {
 const busyAgainMs = 50;
 
 /**
- * Whether somebody may publish to the topic, and so leave a will for it. A bridge leaves one for its
- * state (`isBridgeState`) whether or not that is wanted: it is dropped when it is due.
- */
-export function mayPublish(
-  access: AccessControl,
-  principal: Principal,
-  clientId: ClientId,
-  address: string,
-  topic: string,
-): boolean {
-  return access.authorise(principal, clientId, address, 'publish', topic);
-}
-
-/**
  * Wills that are due, on their way to the queue store: at the end of a connection in the same turn,
  * by a CONNECT before its CONNACK, otherwise from the timer of due times. A will that could not be
  * stored stays due, so that the client's next CONNECT waits for it.
@@ -50,6 +37,15 @@ export class Wills {
 
   constructor(ports: WillsPorts) {
     this.#ports = ports;
+  }
+
+  /**
+   * Whether somebody may leave a will for the topic: whoever may publish to it. A bridge leaves one
+   * for its state whether or not that is wanted: it is dropped when it is due.
+   */
+  admits(principal: Principal, clientId: ClientId, address: string, topic: string): boolean {
+    if (isBridgeState(topic)) return true;
+    return this.#ports.access.authorise(principal, clientId, address, 'publish', topic);
   }
 
   /** A connection has ended: what fails is seen to by the timer. */
@@ -117,7 +113,8 @@ export class Wills {
     const { topic } = will.message;
     const { principal, address } = due.will.principal as WillOwner;
     const { sessionStore, events, access, publisher, clock } = this.#ports;
-    if (!mayPublish(access, principal, clientId, address, topic)) {
+    // The rules may have changed since its CONNECT.
+    if (!access.authorise(principal, clientId, address, 'publish', topic)) {
       events.willNotSent(clientId, topic, ReasonCode.notAuthorized);
       sessionStore.willSent(due);
       return Promise.resolve(true);

@@ -225,7 +225,15 @@ export const table = {
     min: 0,
     max: 65535,
     roles: ['cs'],
-    about: 'Longest keep alive, told to v5 clients as Server Keep Alive; 0: no maximum',
+    about: 'Longest keep alive; 0: no maximum',
+    limit: 'told to v5 clients as Server Keep Alive; 3.1.1: nothing, or see KEEP_ALIVE_STRICT',
+  },
+  KEEP_ALIVE_STRICT: {
+    kind: 'boolean',
+    default: false,
+    roles: ['cs'],
+    about:
+      'Refuse (return code 2) 3.1 and 3.1.1 clients whose keep alive is 0 or above KEEP_ALIVE_S_MAX',
   },
   RESPONSE_INFORMATION: {
     kind: 'text',

@@ -12,6 +12,7 @@ import type { Timed } from '../wheel.ts';
 import type { Awaited, Client, ClientNode, ColdPacket } from './client.ts';
 import { hasReturnCode, kickReason } from './end-reasons.ts';
 import { Inbound } from './inbound.ts';
+import { isTooLong } from './keep-alive.ts';
 import { PacketDispatch } from './dispatch.ts';
 import { OutputWatch } from './output-watch.ts';
 import { PacketOutbox } from './packet-outbox.ts';
@@ -222,7 +223,7 @@ export class Connection implements Client, Timed {
     this.explains = packet.requestProblemInformation;
     this.askedSessionExpiryS = askedSessionExpiryS;
     const maximum = config.keepAliveSMax;
-    const tooLong = maximum > 0 && (packet.keepAliveS === 0 || packet.keepAliveS > maximum);
+    const tooLong = isTooLong(packet.keepAliveS, maximum);
     // Before 5.0 the client cannot be told of another keep alive.
     this.keepAliveS = tooLong && packet.protocolVersion === 5 ? maximum : packet.keepAliveS;
   }

@@ -8,6 +8,7 @@ import { connack } from '../../codec/cold.ts';
 import type { Connect, ConnectWill } from '../../packet/connect.ts';
 import { Session } from '../../session/session.ts';
 import type { Client } from '../client.ts';
+import { isTooLong } from '../keep-alive.ts';
 import { interned } from '../principals.ts';
 import { sendAuth } from './send-auth.ts';
 
@@ -69,6 +70,12 @@ function refusalOf(connection: Client, packet: Connect): Refusal | undefined {
   if (packet.will !== undefined && levelCount(packet.will.topic) > node.config.maxTopicLevels) {
     node.events.limit('MAX_TOPIC_LEVELS');
     return { reasonCode: ReasonCode.topicNameInvalid, reason: 'will topic with too many levels' };
+  }
+  // 3.1.1 has no way to tell another keep alive, and no return code of its own for it.
+  if (isTooLong(packet.keepAliveS, node.config.keepAliveSMax)) {
+    node.events.limit('KEEP_ALIVE_S_MAX');
+    if (packet.protocolVersion !== 5 && node.config.keepAliveStrict)
+      return { reasonCode: ReasonCode.clientIdentifierNotValid, reason: 'keep alive too long' };
   }
   return undefined;
 }
