@@ -60,6 +60,22 @@ export function sessionUsersContract(name: string, make: MakeSessionStore): void
     }
   });
 
+  check('a later account of a name never has the session, and is not refused', async (bench) => {
+    for (const [first, second] of [
+      ['ann\0one', 'ann\0two'],
+      ['ann', 'ann\0two'],
+    ] as const) {
+      const id = first;
+      const before = await bench.claim(id, { user: first });
+      await bench.store.release(before.session, before.epoch, { ...kept, publishWill: false });
+      const now = await bench.claim(id, { user: second, userChange: 'refuse' });
+      assert.equal(now.present, false);
+      assert.equal(now.session.user, second);
+      const other = claimOf(id, { user: 'anna\0two' });
+      assert.equal((await bench.store.claim(other)).kind, 'refused');
+    }
+  });
+
   const pairs: [SessionUser, SessionUser][] = [
     ['ann', 'ben'],
     ['ann', null],

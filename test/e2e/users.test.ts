@@ -9,6 +9,7 @@ import { after, describe, test } from 'node:test';
 import { auth, connect } from '../harness/packets.ts';
 import type { PropertiesToSend } from '../harness/properties.ts';
 import { ScramClient } from '../harness/scram.ts';
+import { isCluster } from '../harness/shape.ts';
 import { Suite } from '../harness/suite.ts';
 import { type RawClient, unique } from '../harness/wire.ts';
 
@@ -33,12 +34,12 @@ function readings(suite: Suite, path: string): number {
   return lines.filter((line) => line.includes(`"path":"${path}"`)).length;
 }
 
-/** Until the broker has told that it read what `change` wrote. */
+/** Until each ds of the broker has told that it read what `change` wrote. */
 async function reread(suite: Suite, path: string, change: () => void): Promise<void> {
   const before = readings(suite, path);
   change();
   const endMs = performance.now() + 10_000;
-  while (readings(suite, path) === before) {
+  while (readings(suite, path) < before + (isCluster ? 2 : 1)) {
     assert.ok(performance.now() < endMs, `${path} was not read again`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -133,9 +134,9 @@ void describe('rights', () => {
     await rules('allow all all of/%u/#', 'allow all all at/%c/#');
     const clientId = unique();
     const client = await ann({ clientId });
-    const reasons = [0, 0, 0x87, 0x87, 0x87, 0];
+    const reasons = [0, 0, 0x87, 0, 0x87, 0];
     await client.subscribe(
-      ['of/ann/#', `at/${clientId}/+`, 'of/ben/#', 'of/+/x', '#', '$share/g/of/ann/1'],
+      ['of/ann/#', `at/${clientId}/+`, 'of/ben/#', 'of/+/x', 'of/ben', '$share/g/of/ann/1'],
       0,
       { reasons },
     );
@@ -170,7 +171,7 @@ void describe('rights', () => {
     await watcher.subscribe('will/#', 1);
     const leaver = await ann({ will: { topic: 'will/1', payload: 'x', qos: 1 } });
     await client.publish('news', 'x', { qos: 1 });
-    await client.subscribe('news', 1);
+    await client.subscribe(['news', 'other'], 1);
     await rules('deny user=ann publish #', 'deny user=ann subscribe news', 'allow all all #');
     for (const qos of [1, 2]) {
       client.sendPublish({ topic: 'news', qos, packetId: 900 });

@@ -3,8 +3,8 @@
 import type { ClientId, NodeId } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { type ClientLine, clientLine, type ClientsPorts, listClients } from './clients.ts';
-import { kick } from './connect.ts';
 import type { DsEvents } from './events.ts';
+import { kick } from './kick.ts';
 import type { LiveSession } from './live-session.ts';
 import type { Inbox } from './registry/inbox.ts';
 import type { Nodes } from './registry/nodes.ts';
@@ -120,7 +120,8 @@ export class ClusterClients {
     const session = this.#ports.live.get(question.id);
     if (session === undefined) return [];
     const line = await clientLine(this.#listed, session.stored);
-    if (question.about === 'end') kick(this.#ports, session, ReasonCode.administrativeAction);
+    if (question.about === 'end')
+      kick(this.#ports.events, session, ReasonCode.administrativeAction);
     return [line];
   }
 

@@ -130,7 +130,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     throw error;
   }
   const { registry, sessionStore, retained, queueStore } = stores;
-  const rights = new SessionRights(auth.provider, live, settings.aclCache);
+  const rights = new SessionRights(auth.provider, events, live, settings.aclCache);
   const holdings = new ClusterHoldings({
     routes,
     log: registry.routeLog,

@@ -14,12 +14,13 @@ import type { ClientLocks } from './client-locks.ts';
 import { Connecting } from './connecting.ts';
 import type { CsNode } from './cs-node.ts';
 import { disconnect, endSession, type DisconnectPorts } from './disconnect.ts';
+import { kick } from './kick.ts';
 import { LiveSession } from './live-session.ts';
 import { principalText, userOf } from './principal-text.ts';
 import type { SessionRights } from './session-rights.ts';
 import { cutBacklog, type QueueLimitsPorts } from './queue-limits.ts';
 import type { Claim, Claimed, ClaimRefused, Held } from './session-store/session-store.ts';
-import type { StoredWill } from './session-store/stored-session.ts';
+import { isSameName, type StoredWill } from './session-store/stored-session.ts';
 import { attach } from './subscribe.ts';
 
 export interface ConnectPorts extends DisconnectPorts {
@@ -156,7 +157,8 @@ function isKept(ports: ConnectPorts, clientId: ClientId, principal: Principal): 
   const live = ports.live.get(clientId);
   // Of one that has ended already the store tells what is left.
   if (live === undefined || live.closing || ports.sessionUserChange !== 'refuse') return false;
-  return !live.stored.isOf(userOf(principal));
+  const user = userOf(principal);
+  return !live.stored.isOf(user) && !isSameName(live.stored.user ?? null, user);
 }
 
 async function claim(
@@ -201,6 +203,8 @@ async function claim(
   ports.live.set(session.clientId, session);
   for (const subscription of stored.subscriptions) attach(ports, session, subscription);
   ports.owed.connected(stored);
+  // Its user may have gone while its password was checked; from now on it is told when it goes.
+  ports.rights.endIfGone(session);
   const obstacle = await obstacleOf(ports, session, claimed.willsDue);
   if (obstacle !== undefined) {
     // Its connection has ended again, and it leaves no will.
@@ -262,7 +266,7 @@ async function claimFreed(
 async function displaced(ports: ConnectPorts, clientId: ClientId): Promise<boolean> {
   const old = ports.live.get(clientId);
   if (old === undefined) return true;
-  kick(ports, old, ReasonCode.sessionTakenOver); // [MQTT-3.1.4-3]
+  kick(ports.events, old, ReasonCode.sessionTakenOver); // [MQTT-3.1.4-3]
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(false), ports.takeoverMs);
     old.onEnded(() => {
@@ -270,17 +274,6 @@ async function displaced(ports: ConnectPorts, clientId: ClientId): Promise<boole
       resolve(true);
     });
   });
-}
-
-export function kick(
-  ports: Pick<ConnectPorts, 'events'>,
-  session: LiveSession,
-  reasonCode: number,
-): void {
-  if (session.kicked) return;
-  session.kicked = true;
-  ports.events.kicked(session, reasonCode);
-  session.node.downstream.kick(session.handle, reasonCode);
 }
 
 function willOf(

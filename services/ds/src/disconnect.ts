@@ -43,10 +43,9 @@ export async function disconnect(
   if (session.closing) return;
   takeOffNode(ports, session);
   const { stored } = session;
+  const expiryS = session.endsWithConnection ? 0 : end.sessionExpiryS;
   const sessionExpiryS =
-    end.sessionExpiryS === undefined
-      ? undefined
-      : Math.min(end.sessionExpiryS, ports.sessionExpirySMax);
+    expiryS === undefined ? undefined : Math.min(expiryS, ports.sessionExpirySMax);
   const mayFire = end.publishWill && graceMs === 0 && stored.will !== 0;
   try {
     const release = { publishWill: end.publishWill, sessionExpiryS, graceMs };

@@ -55,6 +55,8 @@ export class LiveSession {
   comesBack = false;
 
   kicked = false;
+  /** Whatever its client or its expiry says. */
+  endsWithConnection = false;
   /** A publish has failed, and its connection is closed for it: what follows is sent again. */
   turnedAway = false;
   /** Its connection has ended; `ended`: and that is in the store. */

@@ -27,6 +27,7 @@ export async function openAuth(
 ): Promise<OpenAuth> {
   let authenticators: Authenticator[] = [];
   let rules: AccessRules | undefined;
+  let accounts: PasswordFile | undefined;
   const enhanced: EnhancedAuth[] = [];
   const closing: (() => void)[] = [];
   const guard = guardOf(settings, metrics);
@@ -48,6 +49,7 @@ export async function openAuth(
       () => file.waiting,
     );
     authenticators.push(file);
+    accounts = file;
     enhanced.push(new GuardedEnhancedAuth(new ScramSha256(file), guard));
     closing.push(() => file.close());
   }
@@ -64,7 +66,7 @@ export async function openAuth(
     closing.push(() => file.close());
   }
   return {
-    provider: new AuthChain(authenticators, rules, settings.bridgeState),
+    provider: new AuthChain(authenticators, rules, accounts, settings.bridgeState),
     enhanced,
     close: () => {
       for (const close of closing) close();

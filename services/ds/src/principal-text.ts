@@ -2,8 +2,9 @@ import type { Principal } from './auth/auth-provider.ts';
 import type { SessionUser } from './session-store/stored-session.ts';
 
 /** Whose session it is that this principal claims. */
-export function userOf({ user }: Principal): SessionUser {
-  return user ?? null;
+export function userOf({ user, account = '' }: Principal): SessionUser {
+  if (user === undefined) return null;
+  return account === '' ? user : `${user}\0${account}`;
 }
 
 /** As a cs keeps it, to present it to another ds; '' for an anonymous client. */

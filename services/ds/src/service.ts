@@ -9,7 +9,6 @@ import { parseSharedFilter } from '@lmqtt/common/topic';
 import { Arrivals } from './arrivals.ts';
 import { ClientLocks } from './client-locks.ts';
 import { clientLine, type ClientLine, listClients } from './clients.ts';
-import { kick } from './connect.ts';
 import type { CsNode } from './cs-node.ts';
 import { DsLinkServer, type LinkPorts } from './ds-link.ts';
 import { Gathering } from './gathering.ts';
@@ -19,6 +18,7 @@ import { DsEvents } from './events.ts';
 import { EmbeddedGroupStore } from './group-store/embedded.ts';
 import { DiskJournal } from './journal/disk-journal.ts';
 import type { Files } from './journal/files.ts';
+import { kick } from './kick.ts';
 import type { LiveSession } from './live-session.ts';
 import { LocalGroups } from './local-groups.ts';
 import { LocalHoldings } from './local-holdings.ts';
@@ -132,7 +132,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   const nodes = new Map<NodeId, CsNode>();
   const live = new Map<ClientId, LiveSession>();
   const routes = new Routes(nodes);
-  const rights = new SessionRights(auth.provider, live, settings.aclCache);
+  const rights = new SessionRights(auth.provider, events, live, settings.aclCache);
   registry.onRoutes((change) => routes.apply(change));
   const holdings = new LocalHoldings(routes, registry, queueStore, events);
   const owed = new LocalOwedQueues(routes, holdings);
@@ -293,7 +293,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     disconnect(id) {
       const session = live.get(id);
       if (session === undefined) return false;
-      kick(ports, session, ReasonCode.administrativeAction);
+      kick(events, session, ReasonCode.administrativeAction);
       return true;
     },
     prepareStop() {

@@ -1,6 +1,9 @@
 import { type ReadRights, ReadRightsTable, textOfRules } from '@lmqtt/common/read-rights';
 import type { ClientId } from '@lmqtt/common/ids';
-import type { AccessControl } from './auth/auth-provider.ts';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import type { AuthProvider } from './auth/auth-provider.ts';
+import type { DsEvents } from './events.ts';
+import { kick } from './kick.ts';
 import type { LiveSession } from './live-session.ts';
 
 export const aclCachedHelp = 'Answers of the access rules in memory';
@@ -11,10 +14,11 @@ const turnMs = 5;
 /**
  * What clients may read, by the rules as they are now. Their connection nodes judge by it and are
  * told where it changes: whoever is claimed with the answer, all others in a turn of its own, so
- * that it never overtakes that answer.
+ * that it never overtakes that answer. Clients whose users were removed are disconnected.
  */
 export class SessionRights {
-  readonly #access: AccessControl;
+  readonly #access: AuthProvider;
+  readonly #events: DsEvents;
   readonly #live: ReadonlyMap<ClientId, LiveSession>;
   readonly #table: ReadRightsTable;
   readonly #listeners: ((session: LiveSession) => void)[] = [];
@@ -22,8 +26,14 @@ export class SessionRights {
   readonly #due = new Set<LiveSession>();
   #telling = false;
 
-  constructor(access: AccessControl, live: ReadonlyMap<ClientId, LiveSession>, answersMax: number) {
+  constructor(
+    access: AuthProvider,
+    events: DsEvents,
+    live: ReadonlyMap<ClientId, LiveSession>,
+    answersMax: number,
+  ) {
     this.#access = access;
+    this.#events = events;
     this.#live = live;
     this.#table = new ReadRightsTable(answersMax);
     access.onChange(() => {
@@ -78,6 +88,14 @@ export class SessionRights {
     setImmediate(() => this.#tell());
   }
 
+  /** Its user was removed: it is disconnected, and its session ends with that. */
+  endIfGone(session: LiveSession): boolean {
+    if (!this.#access.isGone(session.principal)) return false;
+    session.endsWithConnection = true;
+    kick(this.#events, session, ReasonCode.notAuthorized);
+    return true;
+  }
+
   #tell(): void {
     const endMs = performance.now() + turnMs;
     for (const session of this.#due) {
@@ -90,7 +108,7 @@ export class SessionRights {
   }
 
   #check(session: LiveSession): void {
-    if (session.closing || session.kicked) return;
+    if (session.closing || session.kicked || this.endIfGone(session)) return;
     const text = this.of(session)?.text;
     if (session.toldRights === text) return;
     session.toldRights = text;

@@ -114,12 +114,12 @@ describe('AuthChain', () => {
     const asks = (chain: AuthChain, topic: string, user?: string): boolean =>
       chain.authorise({ user }, clientId('c'), '127.0.0.1', 'publish', topic);
     const state = '$SYS/broker/connection/some/bridge/state';
-    const [plain, bridges] = [new AuthChain([]), new AuthChain([], undefined, true)];
+    const [plain, bridges] = [new AuthChain([]), new AuthChain([], undefined, undefined, true)];
     assert.equal(asks(plain, state), false);
     assert.equal(asks(bridges, state), true);
     for (const topic of ['$SYS/broker/uptime', '$SYS/broker/connection/b', '$SYS/x/state'])
       assert.equal(asks(bridges, topic), false, topic);
-    assert.equal(asks(new AuthChain([], rules(1, 'other'), true), state), false);
+    assert.equal(asks(new AuthChain([], rules(1, 'other'), undefined, true), state), false);
     const all = { allow: true, action: 'all', filter: '$SYS/#' } as const;
     const owner = { user: 'ann', rules: [all] };
     assert.equal(plain.authorise(owner, clientId('c'), '127.0.0.1', 'publish', state), false);

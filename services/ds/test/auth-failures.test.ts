@@ -127,6 +127,7 @@ describe('authentication that counts failures', () => {
     const { all } = failures(0, 3);
     const users = {
       scramKeys: () => undefined,
+      principal: () => undefined,
       scramOfNobody: () => ({ salt: Buffer.alloc(16), iterations: 4096 }),
     };
     const guard = { failures: all, refused: (): void => {} };

@@ -8,7 +8,7 @@ import { clientId } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { AuthDecision } from '../src/auth/auth-provider.ts';
 import { runPasswd } from '../src/auth/passwd.ts';
-import { makeEntry } from '../src/auth/password-entry.ts';
+import { accountOf, makeEntry } from '../src/auth/password-entry.ts';
 import { PasswordFile, type PasswordFileOptions } from '../src/auth/password-file.ts';
 import type { FileOutcome } from '../src/auth/reloaded-file.ts';
 
@@ -69,8 +69,14 @@ describe('PasswordFile', () => {
     const entries = await Promise.all([makeEntry('ann', 'Grün$:'), makeEntry('a:b', 'x')]);
     await writeFile(path, `# ours\n\n${entries.join('\r\n')}\n`);
     const { file, login } = await openFile(t, path);
-    assert.deepEqual(await login('ann', 'Grün$:'), { kind: 'allow', principal: { user: 'ann' } });
-    assert.deepEqual(await login('a:b', 'x'), { kind: 'allow', principal: { user: 'a:b' } });
+    for (const [index, [user, password]] of [
+      ['ann', 'Grün$:'],
+      ['a:b', 'x'],
+    ].entries())
+      assert.deepEqual(await login(user, password), {
+        kind: 'allow',
+        principal: { user, account: accountOf(entries[index]!) },
+      });
     for (const password of ['', 'grün$:', 'Grün$: '])
       assert.deepEqual(await login('ann', password), wrong);
     assert.deepEqual(await login('ann'), wrong);
@@ -174,6 +180,34 @@ async function passwd(args: string[], input: string | readonly string[] = ''): P
 }
 
 describe('passwd', () => {
+  it('keeps the account when the password changes, and gives a new one to a later user of the name', async (t) => {
+    const path = join(await folderFor(t), 'users');
+    const base = ['--file', path];
+    const account = async (): Promise<string> => {
+      const line = (await readFile(path, 'utf8')).split('\n').find((one) => one.startsWith('ann:'));
+      return accountOf(line ?? '');
+    };
+    await passwd([...base, '--stdin', 'add', 'ann'], 'one\n');
+    const first = await account();
+    assert.match(first, /^.{16}$/);
+    await passwd([...base, '--stdin', 'add', 'ann'], 'two\n');
+    assert.equal(await account(), first);
+    const { file, login } = await openFile(t, path);
+    assert.equal((await login('ann', 'two')).kind, 'allow');
+    assert.equal(file.has('ann', first), true);
+    await passwd([...base, 'delete', 'ann']);
+    await until(() => !file.has('ann', first));
+    await passwd([...base, '--stdin', 'add', 'ann'], 'two\n');
+    const second = await account();
+    assert.notEqual(second, first);
+    await until(() => file.has('ann', second));
+    assert.equal(file.has('ann', first), false);
+    // An entry of before stays without.
+    await writeFile(path, (await readFile(path, 'utf8')).replace(/:\$account\$.*$/m, ''));
+    await passwd([...base, '--stdin', 'add', 'ann'], 'three\n');
+    assert.equal(await account(), '');
+  });
+
   it('adds, changes, lists and deletes', async (t) => {
     const path = join(await folderFor(t), 'users');
     const base = ['--file', path];

@@ -14,6 +14,7 @@ const salt = Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64');
 function usersOf(keys: Record<string, ScramKeys>): ScramUsers {
   return {
     scramKeys: (user) => (Object.hasOwn(keys, user) ? keys[user] : undefined),
+    principal: (user) => ({ user, account: 'a' }),
     scramOfNobody: (user) => ({
       salt: createHash('sha256').update(user).digest().subarray(0, 16),
       iterations: 4096,
@@ -80,7 +81,7 @@ describe('SCRAM-SHA-256', () => {
     );
     assert.deepEqual(answer, {
       kind: 'success',
-      principal: { user: 'user' },
+      principal: { user: 'user', account: 'a' },
       authenticationData: Buffer.from('v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4='),
     });
     assert.deepEqual(await step(exchange, 'n,,n=user,r=again'), failure, 'it is over');

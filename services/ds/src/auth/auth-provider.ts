@@ -15,12 +15,21 @@ import type { ReasonCode } from '@lmqtt/common/reason-code';
  * - For `subscribe` it says whether any topic that the filter matches may be read. The filter is given without any
  *   `$share/{group}/`, or with it: both have the same answer.
  * - `reading` has the answer for each topic: {@link ReadRules} of the same version.
- * - A listener of `onChange` is called after each change of `version`.
+ * - A listener of `onChange` is called after each change of `version`, and when accounts may be gone.
  *
  * Where rules come from elsewhere (claims of a token, an HTTP answer, a hash in Redis) they come with the principal, at
  * authentication; that is how `authorise` need not wait.
  */
-export interface AuthProvider extends Authenticator, AccessControl {}
+export interface AuthProvider extends Authenticator, AccessControl {
+  /** The account of the principal is no more: its user was removed, whoever has that name now. */
+  isGone(principal: Principal): boolean;
+}
+
+/** Where accounts are. A listener of `onChange` is called after one may have gone. */
+export interface Accounts {
+  has(user: string, account: string): boolean;
+  onChange(listener: () => void): void;
+}
 
 export interface Authenticator {
   authenticate(request: AuthRequest): Promise<AuthDecision>;
@@ -63,6 +72,11 @@ export interface AuthPeer {
 export interface Principal {
   /** A name that was verified; undefined for an anonymous client, whatever name it gave. */
   readonly user: string | undefined;
+  /**
+   * Which account of that name it is, where accounts may be removed; '': one without a mark. A later user of the name has
+   * another one, and nothing of this one's.
+   */
+  readonly account?: string;
   /** Rules that came with the identity. The first that fits decides; where none fits, the common rules do. */
   readonly rules?: readonly PrincipalRule[];
 }

@@ -8,6 +8,7 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isBridgeState } from '@lmqtt/common/topic';
 import type {
   AccessAction,
+  Accounts,
   AccessControl,
   AuthDecision,
   Authenticator,
@@ -21,14 +22,17 @@ export class AuthChain implements AuthProvider {
   readonly #authenticators: readonly Authenticator[];
   readonly #rules: AccessControl | undefined;
   readonly #bridgeState: boolean;
+  readonly #accounts: Accounts | undefined;
 
   constructor(
     authenticators: readonly Authenticator[],
     rules?: AccessControl,
+    accounts?: Accounts,
     bridgeState: boolean = false,
   ) {
     this.#authenticators = authenticators;
     this.#rules = rules;
+    this.#accounts = accounts;
     this.#bridgeState = bridgeState;
   }
 
@@ -78,5 +82,11 @@ export class AuthChain implements AuthProvider {
 
   onChange(listener: () => void): void {
     this.#rules?.onChange(listener);
+    this.#accounts?.onChange(listener);
+  }
+
+  isGone({ user, account }: Principal): boolean {
+    if (this.#accounts === undefined || user === undefined || account === undefined) return false;
+    return !this.#accounts.has(user, account);
   }
 }

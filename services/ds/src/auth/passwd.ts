@@ -13,6 +13,7 @@ import {
   makeUnknownUsersLine,
   nameEnd,
   parsePasswordFile,
+  withAccountOf,
 } from './password-entry.ts';
 import { LineError } from './reloaded-file.ts';
 import { readHidden, readLine, type TerminalInput } from './terminal.ts';
@@ -120,7 +121,7 @@ async function add(file: string, user: string, fromInput: boolean, io: PasswdIo)
   await change(file, 'make', (lines) => {
     const at = lines.findIndex((line) => isOf(line, user));
     known = at !== -1;
-    return known ? lines.with(at, entry) : [...lines, entry];
+    return known ? lines.with(at, withAccountOf(lines[at]!, entry)) : [...lines, entry];
   });
   io.output.write(known ? `changed the password of ${user}\n` : `added ${user}\n`);
 }

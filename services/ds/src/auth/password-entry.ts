@@ -1,10 +1,11 @@
 // One user of the password file, one line:
 //
-//   NAME:$scrypt$ln=14,r=8,p=1$SALT$HASH:$scram-sha-256$i=4096$SALT$STOREDKEY$SERVERKEY
+//   NAME:$scrypt$ln=14,r=8,p=1$SALT$HASH:$scram-sha-256$i=4096$SALT$STOREDKEY$SERVERKEY:$account$ID
 //
 // NAME is the user name as clients send it; it may have colons in it, but no line break, and does not begin with #. `ln` is
 // the binary logarithm of scrypt's N. Salts, hashes and keys are base64. The part for SCRAM may be missing: that user can
-// then not use it. One line more has no name and is there once; salts of users that do not exist are made from it:
+// then not use it. ID stays when the password changes and is another for a user who gets the name of one that was removed,
+// so that sessions are not inherited; it may be missing. One line more has no name and is there once; salts of users that do not exist are made from it:
 //
 //   :$unknown-users$KEY
 //
@@ -52,12 +53,15 @@ const base64 = String.raw`(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+
 const key = String.raw`[A-Za-z0-9+/]{43}=`;
 const entryPattern = new RegExp(
   String.raw`^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$(${base64})\$(${base64})` +
-    String.raw`(?::\$scram-sha-256\$i=(\d{1,7})\$(${base64})\$(${key})\$(${key}))?$`,
+    String.raw`(?::\$scram-sha-256\$i=(\d{1,7})\$(${base64})\$(${key})\$(${key}))?` +
+    String.raw`(?::\$account\$[A-Za-z0-9+/]{16})?$`,
 );
 const unknownUsersPattern = new RegExp(String.raw`^:\$unknown-users\$(${key})$`);
 
 /** 16 MiB and about 50 ms for each check. */
 const made = { logN: 14, r: 8, p: 1 } as const;
+const accountPattern = /:\$account\$([A-Za-z0-9+/]{16})$/;
+const accountBytes = 12;
 const saltBytes = 16;
 const hashBytes = 32;
 /** What a file may ask for: above this one check takes a gigabyte. */
@@ -148,15 +152,29 @@ export function decodeEntry(rest: string): PasswordEntry {
   };
 }
 
-/** A whole line for a new user or a new password, without the line break. */
+/**
+ * A whole line for a new user, without the line break. For a new password of one that is there already
+ * see {@link withAccountOf}.
+ */
 export async function makeEntry(name: string, password: string): Promise<string> {
   const salt = randomBytes(saltBytes);
   const hash = await scryptOf(Buffer.from(password), { ...made, salt }, hashBytes);
   const scram = await deriveScramKeys(password);
   return (
     `${name}:$scrypt$ln=${made.logN},r=${made.r},p=${made.p}$${text(salt)}$${text(hash)}` +
-    `:$scram-sha-256$i=${scram.iterations}$${text(scram.salt)}$${text(scram.storedKey)}$${text(scram.serverKey)}`
+    `:$scram-sha-256$i=${scram.iterations}$${text(scram.salt)}$${text(scram.storedKey)}$${text(scram.serverKey)}` +
+    `:$account$${text(randomBytes(accountBytes))}`
   );
+}
+
+/** The account of an entry or a line; '': it has none. */
+export function accountOf(line: string): string {
+  return accountPattern.exec(line)?.[1] ?? '';
+}
+
+/** The same user with a new password stays who it is. */
+export function withAccountOf(line: string, entry: string): string {
+  return entry.replace(accountPattern, accountPattern.exec(line)?.[0] ?? '');
 }
 
 export function makeUnknownUsersLine(): string {

@@ -7,9 +7,16 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { addressGroup } from '@lmqtt/common/address-group';
 import { ReasonCode } from '@lmqtt/common/reason-code';
-import type { AuthDecision, Authenticator, AuthRequest } from './auth-provider.ts';
+import type {
+  Accounts,
+  AuthDecision,
+  Authenticator,
+  AuthRequest,
+  Principal,
+} from './auth-provider.ts';
 import { CheckTurns } from './check-turns.ts';
 import {
+  accountOf,
   decodeEntry,
   hashOfNobody,
   isPasswordOf,
@@ -38,7 +45,7 @@ export interface PasswordFileOptions extends ReloadOptions {
 const busy: AuthDecision = { kind: 'deny', reasonCode: ReasonCode.serverBusy };
 const wrong: AuthDecision = { kind: 'deny', reasonCode: ReasonCode.badUserNameOrPassword };
 
-export class PasswordFile implements Authenticator, ScramUsers {
+export class PasswordFile implements Authenticator, Accounts, ScramUsers {
   readonly #file: ReloadedFile<PasswordTable>;
   readonly #turns: CheckTurns;
   readonly #isPasswordOf: typeof isPasswordOf;
@@ -80,7 +87,9 @@ export class PasswordFile implements Authenticator, ScramUsers {
       if (right === 'busy') return busy;
       // The same work was done as for a user that is known.
       if (line === undefined) return { kind: 'pass' };
-      return right ? { kind: 'allow', principal: { user: userName } } : wrong;
+      return right
+        ? { kind: 'allow', principal: { user: userName, account: accountOf(line) } }
+        : wrong;
     } catch {
       return { kind: 'deny', reasonCode: ReasonCode.serverUnavailable };
     }
@@ -98,6 +107,20 @@ export class PasswordFile implements Authenticator, ScramUsers {
   /** Checks that wait for their turn. */
   get waiting(): number {
     return this.#turns.waiting;
+  }
+
+  principal(user: string): Principal | undefined {
+    const line = this.#file.value.lines.get(user);
+    return line === undefined ? undefined : { user, account: accountOf(line) };
+  }
+
+  has(user: string, account: string): boolean {
+    const line = this.#file.value.lines.get(user);
+    return line !== undefined && accountOf(line) === account;
+  }
+
+  onChange(listener: () => void): void {
+    this.#file.onChange(listener);
   }
 
   close(): void {

@@ -16,11 +16,14 @@ import type {
   EnhancedAuthRequest,
   EnhancedAuthStep,
 } from './enhanced-auth.ts';
+import type { Principal } from './auth-provider.ts';
 import { hmacSha256, scramKeyBytes, sha256, type ScramKeys } from './scram-keys.ts';
 
 /** Where the keys of users are. */
 export interface ScramUsers {
   scramKeys(user: string): ScramKeys | undefined;
+  /** Of a user that has keys. */
+  principal(user: string): Principal | undefined;
   /** What an unknown user is told: the same for as long as that of real users is, and as theirs looks. */
   scramOfNobody(user: string): Pick<ScramKeys, 'salt' | 'iterations'>;
 }
@@ -49,9 +52,9 @@ export class ScramSha256 implements EnhancedAuth {
 }
 
 interface Challenge {
-  readonly user: string;
   readonly keys: ScramKeys;
-  readonly known: boolean;
+  /** undefined: the user is not known. */
+  readonly principal: Principal | undefined;
   readonly header: string;
   readonly nonce: string;
   /** client-first-bare "," server-first: what both sides sign, but for the last part. */
@@ -93,9 +96,8 @@ class ScramExchange implements EnhancedAuthExchange {
     const nonce = first.nonce + this.#nonce;
     const answer = `r=${nonce},s=${keys.salt.toString('base64')},i=${keys.iterations}`;
     this.#challenge = {
-      user: first.user,
       keys,
-      known: found !== undefined,
+      principal: found && this.#users.principal(first.user),
       header: first.header,
       nonce,
       transcript: `${first.bare},${answer}`,
@@ -114,10 +116,10 @@ class ScramExchange implements EnhancedAuthExchange {
     const clientKey = Buffer.from(final.proof.map((byte, index) => byte ^ signature[index]!));
     const proven = timingSafeEqual(sha256(clientKey), storedKey);
     const verifier = hmacSha256(serverKey, transcript).toString('base64');
-    if (!proven || !challenge.known) return failure;
+    if (!proven || challenge.principal === undefined) return failure;
     return {
       kind: 'success',
-      principal: { user: challenge.user },
+      principal: challenge.principal,
       authenticationData: Buffer.from(`v=${verifier}`),
     };
   }

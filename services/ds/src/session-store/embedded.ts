@@ -24,7 +24,7 @@ import type {
   SessionStore,
   TakenWills,
 } from './session-store.ts';
-import type { StoredSession, StoredSubscription } from './stored-session.ts';
+import { isSameName, type StoredSession, type StoredSubscription } from './stored-session.ts';
 import { WillBook } from './will-book.ts';
 import { applyWrite } from './write-record.ts';
 
@@ -108,8 +108,8 @@ export class EmbeddedSessionStore implements SessionStore, DueStore, LastRunStor
     const known = this.#book.of(claim.clientId);
     const goesOn = known !== undefined && !hasEnded(known, nowMs);
     const isOwn = known?.isOf(claim.user) === true;
-    if (goesOn && !isOwn && claim.userChange === 'refuse')
-      return { kind: 'refused', reason: 'other user' };
+    const isKept = claim.userChange === 'refuse' && !isSameName(known?.user ?? null, claim.user);
+    if (goesOn && !isOwn && isKept) return { kind: 'refused', reason: 'other user' };
     const continues = goesOn && isOwn && !claim.cleanStart;
     if (!continues && claim.sessionExpiryS > 0) {
       const limit = this.#book.counts.limitOf(this.#sessionsMax, claim.user, known);

@@ -33,7 +33,9 @@ end
 -- One without a user is that of the first who comes.
 local isOther = known and head[11] and head[11] ~= ARGV[12]
 local isElsewhere = known and connected and head[2] ~= ARGV[1]
-if isOther and ARGV[13] == '1' and (isElsewhere or not hasEnded()) then
+-- An account that got the name of one that is gone, behind U+0000.
+local isKept = isOther and ARGV[13] == '1' and head[11]:match('^[^%z]*') ~= ARGV[12]:match('^[^%z]*')
+if isKept and (isElsewhere or not hasEnded()) then
   return { 'refused', connected and head[3] or '' }
 end
 local isOwn = known and not isOther

@@ -29,7 +29,8 @@ import type {
  *   ds are claimed: their users have seen to it that the connection before has flushed.
  * - A session belongs to the user of the claim that made it ({@link StoredSession.user}). A claim
  *   of another user ends it and makes a new one, as a clean start does; or it is refused, and
- *   changes nothing, where it says so and the session has not ended. A session that was stored
+ *   changes nothing, where it says so and the session has not ended. Another account of the same
+ *   name is another user, and never refused: the earlier account is gone. A session that was stored
  *   without a user belongs to the first who claims or presents it.
  * - Stored sessions are counted, connected or not, in all and by user: a claim that would make one
  *   more than a limit allows is refused, and changes nothing. One that goes on with a session, or

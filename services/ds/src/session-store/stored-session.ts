@@ -26,8 +26,8 @@ export interface StoredSubscription {
 }
 
 /**
- * Whose a session is: a verified user name; null: anonymous clients, who count as one user of its
- * own, whatever names they give.
+ * Whose a session is: a verified user name, and behind U+0000 its account, where it has one; null:
+ * anonymous clients, who count as one user of its own, whatever names they give.
  */
 export type SessionUser = string | null;
 
@@ -36,6 +36,15 @@ export interface StoredWill {
   readonly clientId: ClientId;
   readonly will: Will;
   readonly principal: unknown;
+}
+
+/** Two accounts of one name: the later one is there because the earlier one is gone. */
+export function isSameName(one: SessionUser, other: SessionUser): boolean {
+  return nameOf(one) === nameOf(other);
+}
+
+function nameOf(user: SessionUser): string | null {
+  return user?.split('\0', 1)[0] ?? null;
 }
 
 const noSubscriptions: StoredSubscription[] = [];
