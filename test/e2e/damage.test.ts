@@ -2,11 +2,14 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { isCluster, isSplit } from '../harness/shape.ts';
+import { ack } from '../harness/packets.ts';
+import { fetchMetrics } from '../harness/metrics.ts';
+import { closeAllClients, connected } from '../harness/wire.ts';
 
 const main = join(import.meta.dirname, '../../../services/standalone/dist/src/main.js');
 const folder = mkdtempSync(join(tmpdir(), 'lmqtt-damage-'));
@@ -17,6 +20,7 @@ const program = isSplit
 const options = { skip: isCluster };
 
 after(() => {
+  closeAllClients();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -52,6 +56,12 @@ class Program {
       await Promise.race([once(this.child.stdout!, 'data'), isOver]);
     }
     return this;
+  }
+
+  /** Where it listens, as it has said. */
+  port(name: string): number {
+    const found = new RegExp(` ${name}=\\S*:(\\d+)`).exec(this.#output.stdout);
+    return Number(found?.[1]);
   }
 
   async stop(signal: NodeJS.Signals): Promise<Ended> {
@@ -91,4 +101,60 @@ void test('a damaged state ends the start with one line, and is repaired', optio
   assert.equal(repaired.code, 0, repaired.stdout);
   await (await new Program(start).ready()).stop('SIGTERM');
   assert.equal((await run(...check)).code, 0);
+});
+
+const alone = { skip: isCluster || isSplit };
+
+void test('a flipped byte of the log is passed over and counted in lost', alone, async () => {
+  const directory = join(folder, 'log');
+  const count = 300;
+  const start = [...program, '--data-dir', directory, '--segment-bytes', '65536'];
+  const session = { clientId: 'device', clean: false };
+  const first = await new Program(start).ready();
+  const device = await connected(first.port('mqtt'), session);
+  await device.subscribe('sensors/#', 1);
+  device.destroy();
+  const publisher = await connected(first.port('mqtt'));
+  for (let i = 0; i < count; i++) {
+    await publisher.publish('sensors/one', `${i} `.padEnd(900, 'x'), { qos: 1 });
+  }
+  await first.stop('SIGTERM');
+  const log = join(directory, 'log');
+  const segments = readdirSync(log).filter((name) => name.endsWith('.seg'));
+  assert.ok(segments.length > 3);
+  const path = join(log, segments.sort()[1] ?? '');
+  const bytes = readFileSync(path);
+  bytes[30_000] = (bytes[30_000] ?? 0) ^ 1;
+  writeFileSync(path, bytes);
+  assert.equal((await run('check', '--data-dir', directory)).code, 1);
+
+  const second = await new Program(start).ready();
+  const back = await connected(second.port('mqtt'), { ...session, sessionPresent: true });
+  const received: number[] = [];
+  while (received.at(-1) !== count - 1) {
+    const { packetId, payload } = await back.receive({ topic: 'sensors/one' });
+    const text = payload.toString();
+    const number = Number.parseInt(text, 10);
+    assert.equal(text, `${number} `.padEnd(900, 'x'));
+    received.push(number);
+    back.send(ack('puback', { packetId }));
+  }
+  const lost = count - received.length;
+  assert.ok(lost > 0 && lost < 10, `${lost} lost`);
+  assert.deepEqual(
+    [...received].sort((a, b) => a - b),
+    received,
+  );
+  // Later messages come, too.
+  const other = await connected(second.port('mqtt'));
+  await other.publish('sensors/one', 'later', { qos: 1 });
+  await back.receive({ payload: 'later' });
+  const ops = second.port('ops');
+  const client = await fetch(`http://127.0.0.1:${ops}/api/v1/clients/device`);
+  assert.equal(((await client.json()) as { lost: number }).lost, lost);
+  const metrics = await fetchMetrics('127.0.0.1', ops);
+  assert.equal(metrics.get('lmqtt_store_damaged_blocks_total'), 1);
+  assert.equal(metrics.get('lmqtt_ds_dropped_total{reason="damaged"}'), lost);
+  const { stderr, stdout } = await second.stop('SIGTERM');
+  assert.match(stderr + stdout, /a block of the log is damaged and passed over/);
 });

@@ -14,12 +14,15 @@ import type { LiveSession } from './live-session.ts';
 import type { StoredGroup } from './group-store/group-store.ts';
 import type { ClaimRefused } from './session-store/session-store.ts';
 
+const damageToldMs = 10_000;
+
 const dropReasons = [
   'not authorized',
   'not stored',
   'delivery refused',
   'queue limit',
   'retention',
+  'damaged',
   'group member lost',
   'will not sent',
 ] as const;
@@ -50,6 +53,8 @@ export class DsEvents {
   readonly #written: ReturnType<Metrics['histogram']>;
   readonly #journalBytes: PlainCounter;
   readonly #journalRecords: PlainCounter;
+  readonly #damagedBlocks: PlainCounter;
+  #damageToldAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(logs: Logs, metrics: Metrics) {
     this.#logs = logs;
@@ -83,6 +88,10 @@ export class DsEvents {
     );
     this.#journalBytes = metrics.counter('lmqtt_store_written_bytes_total', 'Bytes of the log');
     this.#journalRecords = metrics.counter('lmqtt_store_records_total', 'Records of the log');
+    this.#damagedBlocks = metrics.counter(
+      'lmqtt_store_damaged_blocks_total',
+      'Blocks of the log that were found to be damaged',
+    );
   }
 
   connected(session: LiveSession, present: boolean, cleanStart: boolean): void {
@@ -185,6 +194,25 @@ export class DsEvents {
   messagesLost(clientId: ClientId, filter: string, messages: number): void {
     this.#dropped['retention'] += messages;
     this.#logs.session.warn({ clientId, filter, messages }, 'messages lost to retention');
+  }
+
+  /** Found when it was read. Told at most once in ten seconds, with the sums so far. */
+  blockDamaged(segment: number, position: number): void {
+    this.#damagedBlocks.value += 1;
+    this.#tellDamage({ segment, position }, 'a block of the log is damaged and passed over');
+  }
+
+  messagesDamaged(queue: QueueId, messages: number): void {
+    this.#dropped['damaged'] += messages;
+    this.#tellDamage({ queue }, 'damaged messages of the log are passed over');
+  }
+
+  #tellDamage(where: object, text: string): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#damageToldAtMs < damageToldMs) return;
+    this.#damageToldAtMs = nowMs;
+    const sums = { blocks: this.#damagedBlocks.value, messages: this.#dropped['damaged'] };
+    this.#logs.store.error({ ...where, ...sums }, `${text}; lmqtt check tells all of it`);
   }
 
   retentionReached(queue: QueueId, messages: number): void {

@@ -6,9 +6,11 @@ import type { Metrics } from '@lmqtt/common/metrics';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { parseSharedFilter } from '@lmqtt/common/topic';
+import type { Position } from '@lmqtt/proto/link';
 import { Arrivals } from './arrivals.ts';
 import { ClientLocks } from './client-locks.ts';
 import { clientLine, type ClientLine, listClients } from './clients.ts';
+import { countDamage } from './damage.ts';
 import type { CsNode } from './cs-node.ts';
 import { DsLinkServer, type LinkPorts } from './ds-link.ts';
 import { Gathering } from './gathering.ts';
@@ -117,10 +119,17 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     messagesMax: settings.maxRetainedMessages,
     bytesMax: settings.maxRetainedBytes,
   });
-  const embedded = new EmbeddedQueueStore(journal, sessionStore, {
+  const retention = {
     retentionBytes: settings.retentionBytes,
     retentionAgeS: settings.retentionAgeS,
-  });
+  };
+  const embedded = new EmbeddedQueueStore(
+    journal,
+    sessionStore,
+    retention,
+    ({ segment, position }) => events.blockDamaged(segment, position),
+  );
+  embedded.onDamaged((damage) => countDamage(sessionStore.sessions, events, damage));
   const queueStore = options.queueStore ?? embedded;
   try {
     await journal.open();
@@ -224,6 +233,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   queueStore.onLost((loss) => {
     if (loss.messages > 0) events.retentionReached(loss.queue, loss.messages);
   });
+  noteReached(sessionStore, groupStore, embedded, registry);
   restore(sessionStore, groupStore, retained, holdings, groups, owed);
   registry.start();
   metrics.gauge('lmqtt_sessions', 'Sessions, connected or not', () => sessionStore.count);
@@ -309,6 +319,32 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       auth.close();
     },
   };
+}
+
+/**
+ * Where damage has taken something out of the log, offsets and numbers of queues that somebody
+ * knows must not be given again.
+ */
+function noteReached(
+  { sessions }: EmbeddedSessionStore,
+  { groups }: EmbeddedGroupStore,
+  queueStore: EmbeddedQueueStore,
+  registry: EmbeddedRegistry,
+): void {
+  let highest = queueStore.highestQueue;
+  const note = (queue: QueueId, cursors: readonly Position[]): void => {
+    highest = Math.max(highest, queue);
+    for (const { position, done } of cursors) {
+      queueStore.reached(queue, Math.max(position, ...done.map((offset) => offset + 1)));
+    }
+  };
+  for (const { queue, cursors } of groups) note(queue, cursors);
+  for (const { subscriptions } of sessions) {
+    for (const { queue, cursors, group } of subscriptions) {
+      if (group === undefined) note(queue, cursors);
+    }
+  }
+  registry.noteQueue(highest);
 }
 
 /** Routes, groups and pins are built from what is stored of sessions. */

@@ -1,7 +1,9 @@
 import { blockHeaderBytes, decodeBlock, magicOf, type BlockHeader } from './block.ts';
-import type { OpenFile } from './files.ts';
+import type { ReadableFile } from './files.ts';
 
 const windowBytes = 1 << 20;
+/** More than any block has: what a damaged header claims is not to be allocated. */
+const blockBytesMax = 2 ** 29;
 
 /** Bytes of a file that are not one right block after the other. */
 export interface DamagedRange {
@@ -18,11 +20,11 @@ export interface ListedBlock extends BlockHeader {
 }
 
 export interface BlockListRequest {
-  readonly file: OpenFile;
+  readonly file: ReadableFile;
   readonly salt: number;
   /** Behind the segment's header, or a block. */
   readonly from: number;
-  /** Where the blocks end. */
+  /** Where the blocks end, or the file. */
   readonly end: number;
   /** Sequence of the first block. */
   readonly sequence: number;
@@ -92,11 +94,11 @@ interface FoundBlock {
 }
 
 class FileView {
-  readonly #file: OpenFile;
+  readonly #file: ReadableFile;
   #window: Buffer = Buffer.alloc(0);
   #start = 0;
 
-  constructor(file: OpenFile) {
+  constructor(file: ReadableFile) {
     this.#file = file;
   }
 
@@ -104,8 +106,9 @@ class FileView {
   async block(at: number, end: number, salt: number): Promise<FoundBlock | undefined> {
     let bytes = await this.#bytes(at, Math.min(windowBytes, end - at));
     let block = decodeBlock(bytes, 0, bytes.length, salt);
-    if (typeof block === 'number' && block <= end - at && block > bytes.length) {
-      bytes = await this.#bytes(at, block);
+    const needed = typeof block === 'number' ? block : 0;
+    if (needed > bytes.length && needed <= Math.min(end - at, blockBytesMax)) {
+      bytes = await this.#bytes(at, needed);
       block = decodeBlock(bytes, 0, bytes.length, salt);
     }
     if (typeof block !== 'object') return undefined;

@@ -5,6 +5,7 @@ import { failureOf, JournalFailure } from './failure.ts';
 import { DiskFiles, type Files } from './files.ts';
 import { GroupCommit } from './group-commit.ts';
 import type {
+  BlockList,
   CommitCallback,
   Journal,
   JournalEvent,
@@ -221,6 +222,14 @@ export class DiskJournal implements Journal, JournalSegments {
     position: number,
   ): Promise<number> {
     return this.#sealed.read(segment, buffer, start, bytes, position);
+  }
+
+  blocks(segment: number): Promise<BlockList> {
+    return this.#sealed.blocks(segment);
+  }
+
+  saltOf(segment: number): Promise<number> {
+    return this.#sealed.saltOf(segment);
   }
 
   remove(number: number): Promise<void> {

@@ -6,6 +6,11 @@ export class JournalFailure extends StoreFailure {
   override readonly name: string = 'JournalFailure';
 }
 
+/** Neither its header nor its first block can be read. */
+export class SegmentWithoutHead extends Error {
+  override readonly name = 'SegmentWithoutHead';
+}
+
 type Why = 'in use' | 'version' | 'damaged';
 
 /** As sysexits.h has them: wrong data, temporary failure. */

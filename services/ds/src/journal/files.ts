@@ -20,7 +20,12 @@ export interface Files {
   replace(path: string, content: Buffer): Promise<void>;
 }
 
-export interface OpenFile {
+export interface ReadableFile {
+  /** How many bytes were read: fewer only at the end of the file. */
+  read(buffer: Buffer, start: number, bytes: number, position: number): Promise<number>;
+}
+
+export interface OpenFile extends ReadableFile {
   /** Calls back when all bytes are durable, or one could not be written. */
   write(
     buffer: Buffer,
@@ -32,8 +37,6 @@ export interface OpenFile {
   /** The same for what nobody waits for yet: durable with the next `sync`. */
   fill(zeros: Buffer, position: number): Promise<void>;
   sync(): Promise<void>;
-  /** How many bytes were read: fewer only at the end of the file. */
-  read(buffer: Buffer, start: number, bytes: number, position: number): Promise<number>;
   size(): Promise<number>;
   /** Cuts off what is beyond; need not be durable. */
   truncate(bytes: number): Promise<void>;

@@ -69,6 +69,13 @@ export interface SealedSegment {
   indexed: boolean;
 }
 
+/** Start and length of each block, in bytes from the start of the segment. */
+export interface BlockList {
+  readonly salt: number;
+  readonly starts: number[] | Uint32Array;
+  readonly lengths: number[] | Uint32Array;
+}
+
 /** The files under the journal, for the store that indexes them and decides how long they stay. */
 export interface JournalSegments {
   /** Those that take no more blocks, the oldest first. */
@@ -87,6 +94,13 @@ export interface JournalSegments {
     bytes: number,
     position: number,
   ): Promise<number>;
+  /**
+   * Where the blocks of a sealed segment are, by their headers: their sums are not checked, but
+   * what cannot be a block is left out.
+   */
+  blocks(segment: number): Promise<BlockList>;
+  /** With which the blocks of a segment are summed. */
+  saltOf(segment: number): Promise<number>;
   /** Removes a sealed segment; does nothing where it may not go yet. */
   remove(segment: number): Promise<void>;
 }

@@ -7,7 +7,7 @@ import type { SealedSegment } from './journal.ts';
 import type { RecordHandler, SegmentIndex } from './participant.ts';
 import { eachRecord, scanSegment } from './scan.ts';
 import { readSegmentHead, type SegmentHead } from './segment-head.ts';
-import { indexName, segmentName, segmentNumber } from './segment.ts';
+import { indexName, indexNumber, segmentName, segmentNumber } from './segment.ts';
 import type { CheckpointMark } from './state.ts';
 
 export interface Recovery {
@@ -36,7 +36,7 @@ export async function recover(
   handlers: ReadonlyMap<number, RecordHandler>,
   index: SegmentIndex | undefined,
 ): Promise<Recovery> {
-  const { found, highest } = await findSegments(files, directory, mark);
+  const { found, highest, orphans } = await findSegments(files, directory, mark);
   checkChain(found, mark, directory);
   const segments: SealedSegment[] = [];
   let torn: Recovery['torn'];
@@ -46,6 +46,10 @@ export async function recover(
   let replayed = 0;
   for (const [i, { number, header }] of found.entries()) {
     const next = found[i + 1]?.header;
+    while (orphans[0] !== undefined && orphans[0] < number) {
+      const orphan = await loadOrphan(files, directory, orphans.shift() ?? 0, index);
+      if (orphan !== undefined) segments.push(orphan);
+    }
     const stored = await loadIndex(files, directory, number);
     const isEndTold = next?.previous === number && next.previousEnd > 0;
     const end = isEndTold ? next.previousEnd : stored?.end;
@@ -106,11 +110,14 @@ async function findSegments(
   files: Files,
   directory: string,
   mark: CheckpointMark | undefined,
-): Promise<{ found: Found[]; highest: number }> {
+): Promise<{ found: Found[]; highest: number; orphans: number[] }> {
   const numbers: number[] = [];
+  const indexed: number[] = [];
   for (const name of await files.list(directory)) {
     const number = segmentNumber(name);
+    const indexOf = indexNumber(name);
     if (number !== undefined) numbers.push(number);
+    else if (indexOf !== undefined) indexed.push(indexOf);
     else if (name.endsWith('.tmp')) await files.remove(join(directory, name));
   }
   numbers.sort((a, b) => a - b);
@@ -143,7 +150,23 @@ async function findSegments(
       await file.close();
     }
   }
-  return { found, highest: numbers.at(-1) ?? 0 };
+  const orphans = indexed.filter((number) => !numbers.includes(number)).sort((a, b) => a - b);
+  return { found, highest: Math.max(numbers.at(-1) ?? 0, orphans.at(-1) ?? 0), orphans };
+}
+
+/**
+ * The index of a segment that is gone: its messages are known, so that whoever reads them hears that
+ * they are damaged. Of a segment that is removed, the index goes first.
+ */
+async function loadOrphan(
+  files: Files,
+  directory: string,
+  number: number,
+  index: SegmentIndex | undefined,
+): Promise<SealedSegment | undefined> {
+  const stored = await loadIndex(files, directory, number);
+  if (stored === undefined || index?.load(number, stored.body) === false) return undefined;
+  return { number, end: stored.end, lastMs: Date.now(), indexed: true };
 }
 
 /** Nothing but zeros behind the header. */

@@ -1,8 +1,12 @@
 import { join } from 'node:path';
-import type { Files } from './files.ts';
-import type { SealedSegment } from './journal.ts';
+import { segmentHeaderBytes } from './block.ts';
+import { listBlocks, type ListedBlock } from './block-list.ts';
+import { SegmentWithoutHead } from './failure.ts';
+import type { Files, ReadableFile } from './files.ts';
+import type { BlockList, SealedSegment } from './journal.ts';
 import type { SegmentIndex } from './participant.ts';
 import { storeIndex } from './recovery.ts';
+import { readSegmentHead, type SegmentHead } from './segment-head.ts';
 import { SegmentReader } from './segment-reader.ts';
 import { indexName, segmentName, type OpenSegment } from './segment.ts';
 
@@ -57,6 +61,39 @@ export class SealedSegments {
     position: number,
   ): Promise<number> {
     return this.#readers.read(segment, buffer, start, bytes, position);
+  }
+
+  async saltOf(segment: number): Promise<number> {
+    return (await this.#head(segment)).salt;
+  }
+
+  async blocks(segment: number): Promise<BlockList> {
+    const end = this.#list.find(({ number }) => number === segment)?.end ?? Infinity;
+    const { salt, firstSequence: sequence } = await this.#head(segment);
+    const starts: number[] = [];
+    const lengths: number[] = [];
+    const onBlock = ({ position, bytes }: ListedBlock): void => {
+      starts.push(position);
+      lengths.push(bytes);
+    };
+    const file = this.#file(segment);
+    const from = segmentHeaderBytes;
+    // Damage is told when somebody needs what was there.
+    const onDamage = (): void => undefined;
+    await listBlocks({ file, salt, from, end, sequence, checks: false, onBlock, onDamage });
+    return { salt, starts: Uint32Array.from(starts), lengths: Uint32Array.from(lengths) };
+  }
+
+  async #head(segment: number): Promise<SegmentHead> {
+    const head = await readSegmentHead(this.#file(segment), segment, undefined);
+    if (head === undefined) throw new SegmentWithoutHead(`segment ${segment} has no head`);
+    return head;
+  }
+
+  #file(segment: number): ReadableFile {
+    return {
+      read: (buffer, start, bytes, position) => this.read(segment, buffer, start, bytes, position),
+    };
   }
 
   async remove(number: number, coveredBelow: number): Promise<void> {

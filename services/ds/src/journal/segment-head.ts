@@ -7,7 +7,10 @@ import {
   segmentHeaderBytes,
   type SegmentHeader,
 } from './block.ts';
-import type { OpenFile } from './files.ts';
+import type { ReadableFile } from './files.ts';
+
+/** More than any block has: what a damaged header claims is not to be allocated. */
+const blockBytesMax = 2 ** 29;
 
 export interface SegmentHead extends SegmentHeader {
   /** The header itself is damaged: this is what the first block says. */
@@ -18,7 +21,7 @@ export interface SegmentHead extends SegmentHeader {
 
 /** Undefined: neither the header nor the first block can be read. `before`: the segment before. */
 export async function readSegmentHead(
-  file: OpenFile,
+  file: ReadableFile,
   number: number,
   before: { readonly number: number; readonly end: number } | undefined,
 ): Promise<SegmentHead | undefined> {
@@ -34,12 +37,10 @@ export async function readSegmentHead(
   if (!isBlockThere) return undefined;
   const salt = saltOf(bytes, segmentHeaderBytes);
   const length = bytes.readUInt32LE(segmentHeaderBytes + 8);
-  if (length < blockHeaderBytes || segmentHeaderBytes + length > (await file.size())) {
-    return undefined;
-  }
+  if (length < blockHeaderBytes || length > blockBytesMax) return undefined;
   const first = Buffer.allocUnsafe(length);
-  await file.read(first, 0, length, segmentHeaderBytes);
-  const block = decodeBlock(first, 0, length, salt);
+  const read = await file.read(first, 0, length, segmentHeaderBytes);
+  const block = decodeBlock(first, 0, read, salt);
   if (typeof block !== 'object') return undefined;
   return {
     version: formatVersion,

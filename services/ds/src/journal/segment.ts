@@ -14,6 +14,11 @@ export function indexName(number: number): string {
   return `${String(number).padStart(10, '0')}.idx`;
 }
 
+/** Undefined: not the name of an index. */
+export function indexNumber(name: string): number | undefined {
+  return /^\d{10}\.idx$/.test(name) ? Number.parseInt(name, 10) : undefined;
+}
+
 /** Undefined: not the name of a segment. */
 export function segmentNumber(name: string): number | undefined {
   return /^\d{10}\.seg$/.test(name) ? Number.parseInt(name, 10) : undefined;

@@ -6,10 +6,20 @@ import type { Journal, JournalSegments, Written } from '../journal/journal.ts';
 import type { Place } from '../journal/participant.ts';
 import { RecordType } from '../journal/records.ts';
 import { decodeHead, decodeRecord, encodeRecord, recordBytes } from './message-record.ts';
+import { before, collect, emptyRecords } from './collect.ts';
 import { QueueEntries } from './queue-entries.ts';
 import { QueueIndex, type QueuePlaces } from './queue-index.ts';
-import type { Append, InboundIds, Loss, Outcome, PartitionEnd, QueueStore } from './queue-store.ts';
-import { RecordReader, type WantedRecords } from './record-reader.ts';
+import type {
+  Append,
+  Damage,
+  InboundIds,
+  Loss,
+  Outcome,
+  PartitionEnd,
+  QueueStore,
+} from './queue-store.ts';
+import { type DamagedBlock, RecordReader } from './record-reader.ts';
+import { SegmentUnreadable } from './segment-blocks.ts';
 import { Retention, type RetentionLimits } from './retention.ts';
 
 /** So many messages are decoded in one turn. */
@@ -31,17 +41,23 @@ export class EmbeddedQueueStore implements QueueStore {
   #failed: string[] = [];
   #arrived: (messages: Message[]) => void = () => undefined;
   #lost: (loss: Loss) => void = () => undefined;
+  readonly #onDamagedBlock: (block: DamagedBlock) => void;
+  #damaged: (damage: Damage) => void = () => undefined;
 
   /** To be made before the journal is opened. */
   constructor(
     journal: Journal & JournalSegments,
     inbound: InboundIds,
     limits: RetentionLimits = {},
+    onDamagedBlock: (block: DamagedBlock) => void = () => undefined,
   ) {
+    this.#onDamagedBlock = onDamagedBlock;
     this.#journal = journal;
     this.#inbound = inbound;
     this.#entries = new QueueEntries(this.#index);
-    this.#reader = new RecordReader(journal);
+    this.#reader = new RecordReader(journal, (block) => {
+      this.#onDamagedBlock(block);
+    });
     this.#retention = new Retention(journal, this.#index, this.#entries, limits, (loss) => {
       this.#lost(loss);
     });
@@ -119,16 +135,23 @@ export class EmbeddedQueueStore implements QueueStore {
     return Promise.resolve(stored ? 'stored' : 'not stored');
   }
 
-  async read(request: ReadRequest): Promise<ReadAnswer> {
+  async read(asked: ReadRequest): Promise<ReadAnswer> {
+    let request = asked;
     for (;;) {
       const places = this.#index.queues.get(request.queue);
       const oldest = places?.runs[0];
       try {
-        return await this.#readOnce(request);
+        const answer = await this.#readOnce(request);
+        if (answer.messages.length > 0 || answer.next >= answer.end) return answer;
+        // All of it was damaged.
+        request = { ...request, from: answer.next };
       } catch (error) {
         // A segment went while it was being read: the index no longer speaks of it.
         const now = this.#index.queues.get(request.queue);
-        if (now === places && now?.runs[0] === oldest) throw error;
+        const isUnchanged = now === places && now?.runs[0] === oldest;
+        if (!isUnchanged || places === undefined) continue;
+        if (!(error instanceof SegmentUnreadable)) throw error;
+        this.#passOver(places, places.offsetsIn(error.segment));
       }
     }
   }
@@ -147,6 +170,29 @@ export class EmbeddedQueueStore implements QueueStore {
 
   onLost(listener: (loss: Loss) => void): void {
     this.#lost = listener;
+  }
+
+  /** One listener: what was found to be damaged when it was read. */
+  onDamaged(listener: (damage: Damage) => void): void {
+    this.#damaged = listener;
+  }
+
+  /** Somebody has come so far in the queue: no offset below is ever given again. */
+  reached(queue: QueueId, offset: number): void {
+    if (offset <= (this.#index.queues.get(queue)?.next ?? 0)) return;
+    const places = this.#index.places(queue);
+    places.next = offset;
+    places.stored = offset;
+    this.#entries.changed(queue);
+  }
+
+  /** The highest number of a queue in the log, dropped ones included. */
+  get highestQueue(): number {
+    let highest = 0;
+    const { queues, dropped } = this.#index;
+    for (const queue of queues.keys()) highest = Math.max(highest, queue);
+    for (const queue of dropped.keys()) highest = Math.max(highest, queue);
+    return highest;
   }
 
   trim(queue: QueueId, partition: number, offset: number): void {
@@ -214,15 +260,26 @@ export class EmbeddedQueueStore implements QueueStore {
     let previous = before(places, offsets[0] ?? 0);
     await this.#reader.load(wanted);
     const messages: Message[] = [];
+    const damaged: number[] = [];
     for (const [i, offset] of offsets.entries()) {
       if (i > 0 && i % decodeMax === 0) await new Promise((done) => setImmediate(done));
       const { [i]: buffer } = wanted.buffers;
-      if (buffer === undefined) throw new Error('a record was not loaded');
+      if (buffer === undefined) {
+        damaged.push(offset);
+        continue;
+      }
       const start = wanted.starts[i] ?? 0;
       messages.push(decodeRecord(buffer, start, wanted.lengths[i] ?? 0, queue, previous));
       previous = offset;
     }
+    if (damaged.length > 0) this.#passOver(places, damaged);
     return { messages, next, end };
+  }
+
+  #passOver(places: QueuePlaces, offsets: number[]): void {
+    const fresh = offsets.filter((offset) => this.#index.damage(places, offset));
+    if (fresh.length === 0) return;
+    this.#damaged({ queue: queueId(places.queue), partition: 0, offsets: fresh });
   }
 
   #enter(queues: readonly QueueId[]): readonly QueueEntry[] {
@@ -315,45 +372,4 @@ export class EmbeddedQueueStore implements QueueStore {
 
 function inboundKey(id: { clientId: ClientId; epoch: Epoch; packetId: number }): string {
   return `${id.packetId} ${id.epoch} ${id.clientId}`;
-}
-
-function emptyRecords(): WantedRecords {
-  return { segments: [], positions: [], lengths: [], buffers: [], starts: [] };
-}
-
-/** True: these are all from there on. */
-function collect(
-  places: QueuePlaces,
-  from: number,
-  messagesMax: number,
-  bytesMax: number,
-  wanted: WantedRecords,
-  offsets: number[],
-): boolean {
-  let bytes = 0;
-  for (let r = places.find(from); r < places.runs.length; r++) {
-    const run = places.runs[r];
-    if (run === undefined) break;
-    for (let i = Math.max(0, from - run.first); i < run.count; i++) {
-      const at = run.start + i * 2;
-      const length = run.entries[at + 1] ?? 0;
-      const full = offsets.length >= messagesMax || bytes + length > bytesMax;
-      if (full && offsets.length > 0) return false;
-      bytes += length;
-      wanted.segments.push(run.segment);
-      wanted.positions.push(run.entries[at] ?? 0);
-      wanted.lengths.push(length);
-      offsets.push(run.first + i);
-    }
-  }
-  return true;
-}
-
-/** The offset of the message before, as far as it is still known. */
-function before(places: QueuePlaces, offset: number): number {
-  const at = places.find(offset);
-  const run = places.runs[at];
-  if (run !== undefined && run.first < offset) return offset - 1;
-  const earlier = places.runs[at - 1];
-  return earlier === undefined ? offset - 1 : earlier.first + earlier.count - 1;
 }

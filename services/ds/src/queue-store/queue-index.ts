@@ -39,6 +39,16 @@ export class QueuePlaces {
     return run === undefined ? this.stored : Math.max(run.first, this.trimmed);
   }
 
+  /** What it has in a segment. */
+  offsetsIn(segment: number): number[] {
+    const offsets: number[] = [];
+    for (const run of this.runs) {
+      if (run.segment !== segment) continue;
+      for (let i = 0; i < run.count; i++) offsets.push(run.first + i);
+    }
+    return offsets;
+  }
+
   /** Index of the first run that ends past the offset. */
   find(offset: number): number {
     let low = 0;
@@ -135,6 +145,16 @@ export class QueueIndex implements SegmentIndex {
     if (places !== undefined) places.runs.length = 0;
     this.queues.delete(queue);
     this.dropped.set(queue, segment);
+  }
+
+  /** What is there cannot be read: the offset is a hole from now on. False: it was before. */
+  damage(places: QueuePlaces, offset: number): boolean {
+    const run = places.runs[places.find(offset)];
+    if (run === undefined || run.first > offset) return false;
+    const at = run.start + (offset - run.first) * 2 + 1;
+    if (run.entries[at] === 0) return false;
+    run.entries[at] = 0;
+    return true;
   }
 
   isFree(segment: number): boolean {

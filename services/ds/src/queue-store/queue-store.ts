@@ -97,6 +97,13 @@ export interface PartitionEnd {
   readonly end: number;
 }
 
+/** Messages of a queue whose bytes are damaged: they are passed over from now on. */
+export interface Damage {
+  readonly queue: QueueId;
+  readonly partition: number;
+  readonly offsets: readonly number[];
+}
+
 export interface Loss {
   readonly queue: QueueId;
   readonly partition: number;

@@ -83,6 +83,13 @@ export class EmbeddedRegistry implements Registry {
     }
   }
 
+  /** Queues up to this one are in the log: where the reservation was lost, it is made again. */
+  noteQueue(highest: number): void {
+    if (highest <= this.#lastQueue) return;
+    this.#lastQueue = highest;
+    this.#reserved = Math.max(this.#reserved, highest);
+  }
+
   newQueue(): QueueId {
     if (this.#lastQueue === this.#reserved) {
       this.#reserved += identifiersReserved;
