@@ -55,7 +55,7 @@ test('an assigned identifier is one that the user may name, and a new one each t
 test('CLIENT_ID_RULE: what is no rule, and one without users, is refused', () => {
   const users = ['--hmac-username', 'nodes', '--hmac-secret-key', 'key'];
   const read = (...args: string[]): unknown => readSettings({ args, environment: {} });
-  for (const text of ['', '*', 'ann', '*%u*', '%u-%c', '%', '%%u'])
+  for (const text of ['*', 'ann', '*%u*', '%u-%c', '%', '%%u'])
     assert.throws(
       () => read(...users, '--client-id-rule', text),
       (error) => error instanceof SettingsError && /CLIENT_ID_RULE/.test(error.message),
