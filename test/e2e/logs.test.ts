@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { visible } from '@lmqtt/common/visible';
 import type { Broker } from '../harness/broker.ts';
 import { startBroker } from '../harness/shape.ts';
 import { auth, connect, publish } from '../harness/packets.ts';
@@ -197,4 +198,21 @@ void test('at the level trace: neither passwords nor payloads nor keys', async (
     }
     for (const shape of shapes) assert.ok(!logs.includes(shape), `${secret} as ${shape}`);
   }
+});
+
+test('names of clients and users are shown and not obeyed, in the log and by REST', async (t) => {
+  const broker = await startBroker();
+  t.after(() => broker.stop());
+  const clientId = `${unique('c')}\u009b2J\u202egnp\u2066\u001b]0;title\u0007`;
+  const fields = { version: 5, clientId, username: `u\u009b\u202e`, password: 'x' } as const;
+  const client = await connected(broker.mqttPort, fields);
+  await client.subscribe(`t/\u009b/\u202e`, 1);
+  await logged(broker, clientId, 'client connected');
+  const url = `http://127.0.0.1:${broker.opsPort}/api/v1/clients/${encodeURIComponent(clientId)}`;
+  const body = await (await fetch(url)).text();
+  assert.equal((JSON.parse(body) as { clientId: string }).clientId, clientId);
+  client.destroy();
+  await logged(broker, clientId, 'client disconnected');
+  assert.equal(broker.logs(), visible(broker.logs()));
+  assert.equal(body, visible(body));
 });

@@ -1,9 +1,13 @@
 // All loggers of a process, by name. JSON lines to stderr, for people when that is a terminal.
 // Written without waiting: a reader of stderr that stops must not stop the broker, so lines past
-// the buffer are dropped. Whatever is named like a secret is hidden, one level deep too.
+// the buffer are dropped. Whatever is named like a secret is hidden, one level deep too. What a
+// terminal would obey rather than show is escaped in both forms.
+import { Writable } from 'node:stream';
 import { isatty } from 'node:tty';
 
 import { destination, type DestinationStream, type Logger, pino } from 'pino';
+
+import { visible, visibleInColour } from './visible.ts';
 
 export type { Logger };
 
@@ -42,12 +46,23 @@ const stderr = 2;
 const bufferBytesMax = 16 * 1024 * 1024;
 
 async function openStderr(): Promise<DestinationStream> {
-  if (!isatty(stderr)) {
-    return destination({ fd: stderr, sync: false, maxLength: bufferBytesMax });
-  }
+  const sink = destination({ fd: stderr, sync: false, maxLength: bufferBytesMax });
+  return isatty(stderr) ? forPeople((text) => sink.write(text)) : sink;
+}
+
+/** Lines of a log as text, coloured where that is wanted. It reads JSON, in which what was escaped is as it was. */
+export async function forPeople(write: (text: string) => void): Promise<DestinationStream> {
   // Loaded only here: a broker without a terminal starts sooner.
   const { default: pretty } = await import('pino-pretty');
-  return pretty({ destination: stderr, ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l' });
+  const shown = new Writable({
+    decodeStrings: false,
+    write(chunk, _encoding, done) {
+      write(visibleInColour(String(chunk)));
+      done();
+    },
+  });
+  const layout = { ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l' };
+  return pretty({ destination: shown, ...layout });
 }
 
 export interface LogOptions {
@@ -74,7 +89,7 @@ function namedLogs(level: string, stream: DestinationStream): Logs {
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: { paths: secretKeys.flatMap((key) => [key, `*.${key}`]), censor: '[hidden]' },
     },
-    stream,
+    { write: (line) => stream.write(visible(line)) },
   );
   return Object.fromEntries(
     loggerNames.map((name) => [name, root.child({ name })] as const),

@@ -6,6 +6,7 @@ import type { Readiness } from '@lmqtt/common/lifecycle';
 import type { Logger } from '@lmqtt/common/log';
 import type { Metrics } from '@lmqtt/common/metrics';
 import { StoreFailure } from '@lmqtt/common/store-failure';
+import { visible } from '@lmqtt/common/visible';
 import { type ConnectionError, fastify, type FastifyInstance, type FastifyReply } from 'fastify';
 
 import { restAccess } from './access.ts';
@@ -107,6 +108,8 @@ export async function startOps(options: OpsOptions): Promise<RunningOps> {
     ajv: { customOptions: { removeAdditional: false } },
     routerOptions: { maxParamLength: addressBytesMax },
   });
+  // Names of clients and users are read in terminals, too.
+  server.setReplySerializer((payload) => visible(JSON.stringify(payload)));
   addErrors(server, options.readiness, events);
   addHealth(server, options.readiness);
   addMetrics(server, options.metrics);

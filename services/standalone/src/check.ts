@@ -1,5 +1,6 @@
 // `lmqtt check`: reads a data folder that no broker uses, and says what it finds.
 import type { Sources } from '@lmqtt/common/settings/read';
+import { visible } from '@lmqtt/common/visible';
 import { checkDataFolder } from '@lmqtt/ds/check-folder';
 
 import { readForDoctor } from './doctor/setting-checks.ts';
@@ -25,11 +26,12 @@ export async function runCheck(sources: Sources): Promise<number> {
   const repairs = args.length < sources.args.length;
   try {
     const isRight = await checkDataFolder(settings.dataDir, repairs, (line) => {
-      process.stdout.write(`${line}\n`);
+      process.stdout.write(`${visible(line)}\n`);
     });
     return isRight ? 0 : 1;
   } catch (error) {
-    process.stderr.write(`lmqtt: ${error instanceof Error ? error.message : String(error)}\n`);
+    const text = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`lmqtt: ${visible(text)}\n`);
     return exitCodeOf(error);
   }
 }

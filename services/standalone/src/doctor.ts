@@ -1,6 +1,7 @@
 // `lmqtt doctor`: every check of what a cluster stands on, as a table.
 import type { Finding } from '@lmqtt/common/finding';
 import type { Sources } from '@lmqtt/common/settings/read';
+import { visible } from '@lmqtt/common/visible';
 import { checkRegistry, checkRocketmq } from '@lmqtt/ds/cluster-checks';
 
 import { findingTable } from './doctor/finding-table.ts';
@@ -23,7 +24,7 @@ export async function runDoctor(sources: Sources): Promise<number> {
   );
   const all = [...findings, advertise, ...registry.findings, ...ways, ...rocketmq, proxy];
   const notes = settings.notes.map((note) => `note: ${note}\n`).join('');
-  process.stdout.write(`${notes}${notes === '' ? '' : '\n'}${findingTable(all)}`);
+  process.stdout.write(visible(`${notes}${notes === '' ? '' : '\n'}${findingTable(all)}`));
   return all.some(({ state }) => state === 'wrong') ? 1 : 0;
 }
 

@@ -4,6 +4,7 @@ import { nearest } from '@lmqtt/common/settings/nearest';
 import { SettingsError } from '@lmqtt/common/settings/parse';
 import type { ProgramName } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
+import { visible } from '@lmqtt/common/visible';
 
 const usage = `lmqtt: an MQTT broker
 
@@ -82,6 +83,6 @@ try {
   if (code !== undefined) process.exit(code);
 } catch (error) {
   if (!(error instanceof SettingsError)) throw error;
-  process.stderr.write(`lmqtt: ${error.message}\n`);
+  process.stderr.write(`lmqtt: ${visible(error.message)}\n`);
   process.exitCode = 2;
 }

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { SettingsError } from '@lmqtt/common/settings/parse';
 import { readSettings, type Sources } from '@lmqtt/common/settings/read';
 import type { ProgramName, Settings } from '@lmqtt/common/settings/row';
+import { visible } from '@lmqtt/common/visible';
 
 import { announcement, listeningLine } from './announcement.ts';
 import type { RunningProgram } from './program.ts';
@@ -76,13 +77,13 @@ export async function runProgram(name: ProgramName, sources: Sources): Promise<v
     if (!isReady()) process.stdout.write(listeningLine(settings, ports));
     void whenReady.then(() => process.stdout.write(announcement(settings, ports)));
     void failure.then((error) => {
-      process.stderr.write(`lmqtt: ${error.message}\n`);
+      process.stderr.write(`lmqtt: ${visible(error.message)}\n`);
       return stopAndExit(started, settings.stopTimeoutMs, 1);
     });
   } catch (error) {
     if (stopping.signal.aborted) return;
     if (isBug(error) || error instanceof SettingsError) throw error;
-    process.stderr.write(`lmqtt: ${startFailure(name, settings, error)}\n`);
+    process.stderr.write(`lmqtt: ${visible(startFailure(name, settings, error))}\n`);
     // What did start may keep the process alive.
     process.exit(exitCodeOf(error));
   }

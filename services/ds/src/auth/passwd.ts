@@ -7,6 +7,7 @@ import { basename, dirname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { visible } from '@lmqtt/common/visible';
 import {
   isUnknownUsersLine,
   makeEntry,
@@ -54,7 +55,7 @@ export async function runPasswd(
   }
   const call = parseCall(args);
   if (typeof call === 'string') {
-    io.errors.write(`${call}\n\n${usage}`);
+    io.errors.write(`${visible(call)}\n\n${usage}`);
     return 2;
   }
   try {
@@ -65,7 +66,7 @@ export async function runPasswd(
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     const where = error instanceof LineError ? `${call.file}, ` : '';
-    io.errors.write(`${where}${error.message}\n`);
+    io.errors.write(`${where}${visible(error.message)}\n`);
     return 1;
   }
 }
@@ -123,13 +124,14 @@ async function add(file: string, user: string, fromInput: boolean, io: PasswdIo)
     known = at !== -1;
     return known ? lines.with(at, withAccountOf(lines[at]!, entry)) : [...lines, entry];
   });
-  io.output.write(known ? `changed the password of ${user}\n` : `added ${user}\n`);
+  const shown = visible(user);
+  io.output.write(known ? `changed the password of ${shown}\n` : `added ${shown}\n`);
 }
 
 async function askTwice(user: string, io: PasswdIo): Promise<string> {
   if (io.input.isTTY !== true)
     throw new Refusal('there is no terminal to ask for the password; give it with --stdin');
-  const first = await readHidden(io.input, io.output, `password of ${user}: `);
+  const first = await readHidden(io.input, io.output, `password of ${visible(user)}: `);
   const second = await readHidden(io.input, io.output, 'once more: ');
   if (first !== second) throw new Refusal('these are not the same; nothing was changed');
   return first;
@@ -141,12 +143,12 @@ async function remove(file: string, user: string, io: PasswdIo): Promise<void> {
     if (kept.length === lines.length) throw new Refusal(`there is no user ${user} in ${file}`);
     return kept;
   });
-  io.output.write(`removed ${user}\n`);
+  io.output.write(`removed ${visible(user)}\n`);
 }
 
 async function list(file: string, io: PasswdIo): Promise<void> {
   const { value } = parsePasswordFile(await readFile(file, 'utf8'), Infinity);
-  for (const name of value.lines.keys()) io.output.write(`${name}\n`);
+  for (const name of value.lines.keys()) io.output.write(`${visible(name)}\n`);
 }
 
 function isOf(line: string, user: string): boolean {
