@@ -81,10 +81,12 @@ function laidOut(layout: Layout, topic: string, payload: Buffer, rest: MessageRe
   const { qos, retain, properties, expiresAtMs, publisher } = rest;
   const payloadStart = 4 + name.length + gap;
   const end = buffer.length;
-  return new Message(
+  const message = new Message(
     ...([topic, qos, retain, buffer, 2, payloadStart, end] as const),
     ...([properties, expiresAtMs, publisher] as const),
   );
+  message.expiryS = rest.expiryS;
+  return message;
 }
 
 interface MessageRest {
@@ -92,6 +94,7 @@ interface MessageRest {
   readonly retain: boolean;
   readonly properties: Buffer | undefined;
   readonly expiresAtMs: number;
+  readonly expiryS: number;
   readonly publisher: string;
 }
 
@@ -108,6 +111,7 @@ export const message: fc.Arbitrary<Message> = fc
       retain: fc.boolean(),
       properties: orAbsent(bytes.filter((properties) => properties.length > 0)),
       expiresAtMs: fc.oneof(fc.constant(0), u53),
+      expiryS: fc.oneof(fc.constant(0), u32),
       publisher: text,
     }),
     entries: fc.array(entry, { maxLength: 4 }),
@@ -123,10 +127,10 @@ export const message: fc.Arbitrary<Message> = fc
 /** What a message says, wherever its bytes are. */
 function contentOf(message: Message): object {
   const { topic, qos, retain, payload, properties, expiresAtMs, publisher } = message;
-  const { entries, orderKey } = message;
+  const { entries, orderKey, expiryS } = message;
   return {
     ...{ topic, qos, retain, payload, properties, expiresAtMs, publisher },
-    ...{ entries: [...entries], orderKey },
+    ...{ entries: [...entries], orderKey, expiryS },
   };
 }
 

@@ -8,6 +8,7 @@ export interface PlainMessage {
   readonly flags: number;
   readonly properties: Buffer | undefined;
   readonly expiresAtMs: number;
+  readonly expiryS: number;
   readonly publisher: string;
   readonly entries: readonly PlainEntry[];
   readonly orderKey: OrderKey | null | undefined;
@@ -31,6 +32,7 @@ export function plainMessage(message: Message): PlainMessage {
     flags: message.qos | (message.retain ? retainBit : 0),
     properties: message.properties,
     expiresAtMs: message.expiresAtMs,
+    expiryS: message.expiryS,
     publisher: message.publisher,
     entries: message.entries.map((entry) => ({
       queue: entry.queue,
@@ -60,6 +62,7 @@ export function messageOfPlain(plain: PlainMessage): Message {
     plain.expiresAtMs,
     plain.publisher,
   );
+  message.expiryS = plain.expiryS;
   if (plain.entries.length > 0) message.entries = plain.entries.map(entryOf);
   if (plain.orderKey) message.orderKey = orderKeyOf(plain.orderKey);
   return message;

@@ -16,6 +16,7 @@ const expiresTag = 0x20;
 const publisherTag = 0x2a;
 const entriesTag = 0x32;
 const orderKeyTag = 0x3a;
+const expiryTag = 0x40;
 
 const retainFlag = 4;
 /** Left free for whoever sends it to a client. */
@@ -89,6 +90,7 @@ export function writeMessage(
   }
   for (let index = 0; index < entries.length; index++) writeEntry(writer, entries[index]!);
   if (message.orderKey !== undefined) writeOrderKey(writer, orderKeyTag, message.orderKey);
+  writer.number(expiryTag, message.expiryS);
   writer.close(opened);
 }
 
@@ -167,6 +169,7 @@ function readInto<T extends Message>(
   let flags = 0;
   let properties: Buffer | undefined;
   let expiresAtMs = 0;
+  let expiryS = 0;
   let publisher = publisherKnown;
   let entries: QueueEntry[] | undefined;
   let orderKey: OrderKey | undefined;
@@ -186,6 +189,9 @@ function readInto<T extends Message>(
         break;
       case expiresTag:
         expiresAtMs = reader.varint();
+        break;
+      case expiryTag:
+        expiryS = reader.varint();
         break;
       case publisherTag: {
         const end = reader.end();
@@ -226,6 +232,7 @@ function readInto<T extends Message>(
     expiresAtMs,
     publisher,
   );
+  message.expiryS = expiryS;
   message.entries = entries ?? noEntries;
   message.orderKey = orderKey;
   return message;

@@ -69,6 +69,11 @@ export class Message {
   readonly expiresAtMs: number;
   /** Client identifier of the publisher (No Local); empty for the broker's own. */
   readonly publisher: string;
+  /**
+   * Message Expiry Interval as published, in seconds, at least 1: nobody is told of more, whatever
+   * becomes of the clock. 0: not known, or there is none.
+   */
+  expiryS = 0;
   /** Its places, set when it arrives. */
   entries: readonly QueueEntry[] = noEntries;
   /** Set once by the RETAIN store or the append's answer. */
@@ -135,12 +140,13 @@ export interface MessageParts {
   readonly payload: Buffer;
   readonly properties?: Buffer | undefined;
   readonly expiresAtMs?: number;
+  readonly expiryS?: number;
   readonly publisher?: string;
 }
 
 export function messageOf(parts: MessageParts): Message {
   const { payload } = parts;
-  return new Message(
+  const message = new Message(
     parts.topic,
     parts.qos,
     parts.retain,
@@ -152,4 +158,6 @@ export function messageOf(parts: MessageParts): Message {
     parts.expiresAtMs ?? 0,
     parts.publisher ?? '',
   );
+  message.expiryS = parts.expiryS ?? 0;
+  return message;
 }

@@ -152,7 +152,7 @@ function ofNow(
   clientId: ClientId,
   nowMs: number,
 ): Message {
-  return new Message(
+  const message = new Message(
     will.topic,
     will.qos,
     will.retain,
@@ -164,4 +164,6 @@ function ofNow(
     expiryS === undefined ? 0 : nowMs + expiryS * 1000,
     clientId,
   );
+  if (expiryS !== undefined) message.expiryS = Math.max(1, expiryS);
+  return message;
 }

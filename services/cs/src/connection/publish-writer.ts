@@ -9,6 +9,15 @@ import { OutboundAliases } from './topic-aliases.ts';
 /** Filled again for each packet; one is enough, since a write is one call. */
 const delivery = new Delivery();
 
+/**
+ * [MQTT-3.3.2-6]: what is left of it, in s; never more than there was, whatever the clock says. A
+ * message under way since before it ended has 1 s left.
+ */
+function expiryLeftS({ expiresAtMs, expiryS }: Message, nowMs: number): number {
+  const leftS = Math.max(1, Math.ceil((expiresAtMs - nowMs) / 1000));
+  return expiryS > 0 && leftS > expiryS ? expiryS : leftS;
+}
+
 /** Writes PUBLISH packets as one client takes them: its version, its limits, its aliases. */
 export class PublishWriter {
   private readonly version: ProtocolVersion;
@@ -42,9 +51,7 @@ export class PublishWriter {
     delivery.retain = retain;
     delivery.packetId = packetId;
     delivery.subscriptionIdentifiers = subscriptionIdentifiers;
-    // [MQTT-3.3.2-6]: what is left of it. A message under way since before it ended has 1 s left.
-    delivery.messageExpiryS =
-      message.expiresAtMs === 0 ? -1 : Math.max(1, Math.ceil((message.expiresAtMs - nowMs) / 1000));
+    delivery.messageExpiryS = message.expiresAtMs === 0 ? -1 : expiryLeftS(message, nowMs);
     delivery.topicAlias = this.aliases?.of(message.topic) ?? 0;
     delivery.withTopic = delivery.topicAlias === 0 || this.aliases?.fresh === true;
     const size = publishSize(message, delivery);

@@ -101,17 +101,19 @@ export interface MessageText {
   readonly payload: string;
   readonly properties: string | undefined;
   readonly expiresAtMs: number;
+  readonly expiryS?: number;
   readonly publisher: string;
 }
 
 export function messageText(message: Message): MessageText {
-  const { topic, retain, payload, properties, expiresAtMs, publisher } = message;
+  const { topic, retain, payload, properties, expiresAtMs, expiryS, publisher } = message;
   return {
     topic,
     retain,
     payload: payload.toString('base64'),
     properties: properties?.toString('base64'),
     expiresAtMs,
+    expiryS,
     publisher,
   };
 }

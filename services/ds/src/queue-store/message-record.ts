@@ -9,11 +9,15 @@ import type { InboundId } from './queue-store.ts';
  * in the log, in memory or read back is sent in the same way.
  *
  *     u8 flags  u16 queues  u16 bytes of publisher  u32 bytes of properties  f64 wall time ms
- *     [f64 expires at ms]  [f64 epoch  u16 packet id  [u16 bytes  client id]]
+ *     [f64 expires at ms]  [u32 expiry s]  [f64 epoch  u16 packet id  [u16 bytes  client id]]
  *     for each queue: u48 queue  u48 offset
  *     publisher  properties  u16be bytes of topic  topic  2 bytes of no meaning  payload
  */
-const flag = { qos: 3, retain: 4, expires: 8, inbound: 16, ownClient: 32, properties: 64 } as const;
+const flag = {
+  ...{ qos: 3, retain: 4, expires: 8, inbound: 16, ownClient: 32, properties: 64 },
+  /** The interval is known, too. */
+  expiry: 128,
+} as const;
 
 const fixedBytes = 17;
 const entryBytes = 12;
@@ -26,7 +30,7 @@ export function recordBytes(
   inbound: InboundId | undefined,
 ): number {
   let bytes = fixedBytes + queues * entryBytes + bytesOf(message.publisher);
-  if (message.expiresAtMs !== 0) bytes += 8;
+  if (message.expiresAtMs !== 0) bytes += message.expiryS > 0 ? 12 : 8;
   if (inbound !== undefined) {
     bytes += 10;
     if (inbound.clientId !== message.publisher) bytes += 2 + bytesOf(inbound.clientId);
@@ -44,12 +48,14 @@ export function encodeRecord(
   into: Buffer,
   start: number,
 ): void {
-  const { publisher, properties, expiresAtMs } = message;
+  const { publisher, properties, expiresAtMs, expiryS } = message;
+  const hasExpiry = expiresAtMs !== 0 && expiryS > 0;
   const ownClient = inbound !== undefined && inbound.clientId === publisher;
   into[start] =
     message.qos |
     (message.retain ? flag.retain : 0) |
     (expiresAtMs === 0 ? 0 : flag.expires) |
+    (hasExpiry ? flag.expiry : 0) |
     (inbound === undefined ? 0 : flag.inbound) |
     (ownClient ? flag.ownClient : 0) |
     (properties === undefined ? 0 : flag.properties);
@@ -57,6 +63,7 @@ export function encodeRecord(
   putU32(into, start + 5, properties?.length ?? 0);
   let at = putDouble(into, start + 9, storedMs);
   if (expiresAtMs !== 0) at = putDouble(into, at, expiresAtMs);
+  if (hasExpiry) at = putU32(into, at, expiryS);
   if (inbound !== undefined) {
     at = putDouble(into, at, inbound.epoch);
     at = putU16(into, at, inbound.packetId);
@@ -195,6 +202,7 @@ export function decodeHead(body: Buffer): RecordHead {
   const flags = body[0] ?? 0;
   const queues = body.readUInt16LE(1);
   let at = fixedBytes + ((flags & flag.expires) === 0 ? 0 : 8);
+  if ((flags & flag.expiry) !== 0) at += 4;
   const inboundAt = at;
   at = pastInbound(body, at, flags);
   const entries: number[] = [];
@@ -266,6 +274,11 @@ export function decodeRecord(
     expiresAtMs = buffer.readDoubleLE(at);
     at += 8;
   }
+  let expiryS = 0;
+  if ((flags & flag.expiry) !== 0) {
+    expiryS = buffer.readUInt32LE(at);
+    at += 4;
+  }
   at = pastInbound(buffer, at, flags);
   const entries: QueueEntry[] = [];
   for (let i = 0; i < queues; i++) {
@@ -293,6 +306,7 @@ export function decodeRecord(
     expiresAtMs,
     publisher,
   );
+  message.expiryS = expiryS;
   message.entries = entries;
   return message;
 }

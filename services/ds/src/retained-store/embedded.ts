@@ -294,6 +294,7 @@ function given({ message, orderKey }: Version): Message {
     message.expiresAtMs,
     message.publisher,
   );
+  copy.expiryS = message.expiryS;
   copy.orderKey = orderKey;
   return copy;
 }

@@ -39,6 +39,7 @@ export function decodeRecord(record: Buffer): Message | undefined {
     stored.expiresAtMs,
     stored.publisher,
   );
+  message.expiryS = stored.expiryS;
   message.orderKey = readOrderKey(record);
   return message;
 }

@@ -58,6 +58,7 @@ export function onPublish(connection: Client, packet: IncomingPublish): void {
     messageExpiryS === undefined ? 0 : node.time.wallMs + messageExpiryS * 1000,
     connection.clientId,
   );
+  if (messageExpiryS !== undefined) message.expiryS = Math.max(1, messageExpiryS);
   if (qos === 1) inbound.begin1();
   else if (qos === 2) inbound.set2(packetId, 'storing');
   else if (packet.retain) inbound.retained0();

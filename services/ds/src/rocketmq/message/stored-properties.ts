@@ -41,7 +41,7 @@ export function propertiesOf(
   const forJava: Record<string, string> = { [java.qos]: `${message.qos}` };
   let text = start;
   if (message.expiresAtMs > 0) {
-    const leftS = Math.max(0, Math.ceil((message.expiresAtMs - extra.nowMs) / 1000));
+    const leftS = expiryLeftS(message, extra.nowMs);
     text += property(own.expiresAt, `${message.expiresAtMs}`);
     text += property(java.messageExpiryInterval, `${leftS}`);
     forJava[java.messageExpiryInterval] = `${leftS}`;
@@ -52,6 +52,12 @@ export function propertiesOf(
   // What Java nodes read stands there a second time, and is the first that has to go.
   const lean = text + property(java.more, `{"${java.qos}":"${message.qos}"}`);
   return fits(lean, room) ? lean : undefined;
+}
+
+/** In s: of one that is sent again less than there was, and never more. */
+function expiryLeftS({ expiresAtMs, expiryS }: Message, nowMs: number): number {
+  const leftS = Math.max(0, Math.ceil((expiresAtMs - nowMs) / 1000));
+  return expiryS > 0 ? Math.min(leftS, expiryS) : leftS;
 }
 
 /** Where the body's bytes are: the payload's own, or those that stand for an empty one. */

@@ -180,6 +180,7 @@ export class StoredReader {
       payloadEnd = payloadStart;
     }
     const publisherStart = scan.starts[at.publisher]!;
+    const expiryS = this.#expiryS(body, more);
     const message = new Message(
       topic,
       this.#qos(body, more),
@@ -189,11 +190,12 @@ export class StoredReader {
       payloadStart,
       payloadEnd,
       this.#properties(body, more),
-      this.#expiresAtMs(body, more),
+      this.#expiresAtMs(body, expiryS),
       publisherStart < 0
         ? ''
         : this.#publishers.of(body, publisherStart, scan.ends[at.publisher]!).text,
     );
+    if (expiryS >= 0) message.expiryS = Math.max(1, expiryS);
     const offsets = names.length === 0 ? noOffsets : this.#offsets(body, names.length);
     if (offsets.length > 0) message.entries = entriesOf(list, offsets, topic, source);
     const placement = source.placementOf(topic, layout.queueId);
@@ -279,17 +281,18 @@ export class StoredReader {
     return text === '0' ? 0 : text === '2' ? 2 : defaultQos;
   }
 
-  #expiresAtMs(body: Buffer, more: Readonly<Record<string, unknown>> | undefined): number {
-    const scan = this.#scan;
-    const exact = scan.number(body, at.expiresAt);
+  /** The interval as published, in s; −1: there is none. */
+  #expiryS(body: Buffer, more: Readonly<Record<string, unknown>> | undefined): number {
+    const seconds = this.#scan.number(body, at.expiryInterval);
+    if (seconds >= 0) return seconds;
+    const text = textOf(more, java.messageExpiryInterval);
+    return text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : -1;
+  }
+
+  #expiresAtMs(body: Buffer, expiryS: number): number {
+    const exact = this.#scan.number(body, at.expiresAt);
     if (exact >= 0) return exact;
-    let seconds = scan.number(body, at.expiryInterval);
-    if (seconds < 0) {
-      const text = textOf(more, java.messageExpiryInterval);
-      if (text === undefined || !/^\d{1,10}$/.test(text)) return 0;
-      seconds = Number(text);
-    }
-    return this.#layout.bornMs + seconds * 1000;
+    return expiryS < 0 ? 0 : this.#layout.bornMs + expiryS * 1000;
   }
 
   #properties(
