@@ -51,3 +51,9 @@ export class Attempts {
 export function unavailable(reason: string, cause?: unknown): StoreFailure {
   return new StoreFailure(reason, ReasonCode.serverUnavailable, cause);
 }
+
+/** As whoever called the store is told. */
+export function failureOf(error: unknown): unknown {
+  if (error instanceof StoreFailure || !(error instanceof Error)) return error;
+  return unavailable(error.message, error);
+}

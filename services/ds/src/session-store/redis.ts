@@ -5,16 +5,16 @@ import {
   epoch as epochOf,
   type NodeId,
 } from '@lmqtt/common/ids';
-import { StoreFailure } from '@lmqtt/common/store-failure';
 import type { SessionWrite } from '@lmqtt/proto/link';
 import type { Intents } from '../queue-store/intents.ts';
 import type { RedisConnection, Reply } from '../redis/connection.ts';
 import { RedisUnavailable } from '../redis/failure.ts';
 import type { RedisKeys } from '../redis/keys.ts';
 import type { Inbox } from '../registry/inbox.ts';
-import { Attempts, unavailable } from './redis-attempts.ts';
+import { Attempts, failureOf, unavailable } from './redis-attempts.ts';
+import { RedisClaims } from './redis-claims.ts';
 import { DueSessions } from './redis-due.ts';
-import { type Room, RedisSessionCounts } from './redis-counts.ts';
+import { RedisSessionCounts } from './redis-counts.ts';
 import { SessionEntries } from './redis-entries.ts';
 import { SessionEntry } from './redis-entry.ts';
 import { list, sessionOfRecord, text, userText } from './redis-fields.ts';
@@ -26,8 +26,7 @@ import { type Note, noteHoldsMs, SessionNotes } from './redis-notes.ts';
 import { releaseSession } from './redis-release.ts';
 import { scripts } from './redis-scripts.ts';
 import { SessionWrites } from './redis-writes.ts';
-import { noSessionsMax, type SessionsLimit, type SessionsMax } from './session-counts.ts';
-import { willRecord } from './session-record.ts';
+import { noSessionsMax, type SessionsMax } from './session-counts.ts';
 import type {
   Claim,
   Claimed,
@@ -43,7 +42,7 @@ import type {
   Released,
   TakenWills,
 } from './session-store.ts';
-import { neverS, StoredSession, type StoredSubscription } from './stored-session.ts';
+import { StoredSession, type StoredSubscription } from './stored-session.ts';
 import { applyWrite } from './write-record.ts';
 
 export interface RedisSessionStoreOptions {
@@ -61,8 +60,6 @@ export interface RedisSessionStoreOptions {
 
 const waitMsDefault = 5000;
 const takenMsDefault = 6000;
-/** A note that came too late, and a due time that had to be noted first. */
-const triesMax = 4;
 
 /**
  * Sessions in Redis, for any number of ds: a hash for each in a slot of its client, which is the
@@ -84,6 +81,7 @@ export class RedisSessionStore implements ClusterSessionStore {
   readonly #notes: SessionNotes;
   readonly #held: HeldSessions;
   readonly #counts: RedisSessionCounts;
+  readonly #claims: RedisClaims;
   readonly #due: DueSessions;
   readonly #listeners: ((session: StoredSession) => void)[] = [];
 
@@ -97,6 +95,19 @@ export class RedisSessionStore implements ClusterSessionStore {
     this.#notes = new SessionNotes(redis, this.#keys);
     this.#held = new HeldSessions(redis, this.#keys, ds, inbox);
     this.#counts = new RedisSessionCounts(redis, this.#keys, options.sessionsMax ?? noSessionsMax);
+    this.#claims = new RedisClaims({
+      redis,
+      keys: this.#keys,
+      ds,
+      notes: this.#notes,
+      held: this.#held,
+      counts: this.#counts,
+      attempts: this.#attempts,
+      flush: (clientId) => {
+        const live = this.#entries.of(clientId);
+        if (live !== undefined) this.#writes.push(live);
+      },
+    });
     this.#due = new DueSessions(
       redis,
       this.#keys,
@@ -129,36 +140,10 @@ export class RedisSessionStore implements ClusterSessionStore {
     const { clientId } = claim;
     const releasing = this.#entries.of(clientId)?.releasing;
     if (releasing !== undefined) await this.#within(releasing);
-    const cs = csOfLane(claim.node);
-    const asked = claim.sessionExpiryS > 0 ? this.#roomFor(claim) : undefined;
-    asked?.catch(() => undefined);
-    const [note, reply] = await this.#noted(
-      clientId,
-      cs,
-      async (noted, due) => this.#sendClaim(claim, cs, noted, due, (await asked)?.full),
-      (noted) => this.#undoClaim(claim, noted),
-    );
-    const room = await asked;
-    if (reply[0] === 'refused' || reply[0] === 'full') {
-      // The note of a connection there, which stays, has been replaced by that of the claim.
-      const node = text(reply[1]) as NodeId;
-      if (csOfLane(node) !== cs) this.#notes.unnote(clientId, cs, note.score);
-      if (room?.isFresh === true) this.#counts.set(clientId, undefined);
-      const reason = reply[0] === 'full' ? room?.full : undefined;
-      return { kind: 'refused', reason: reason ?? 'other user' };
-    }
-    if (reply[0] === 'held') {
-      this.#notes.unnote(clientId, cs, note.score);
-      const [epoch, node, handle] = [Number(reply[1]), text(reply[2]), Number(reply[3])];
-      return {
-        kind: 'held',
-        clientId,
-        epoch: epochOf(epoch),
-        node: node as Held['node'],
-        handle: handle as Held['handle'],
-      };
-    }
-    const claimed = this.#claimed(claim, cs, note, reply);
+    const answer = await this.#claims.claim(claim);
+    if ('kind' in answer) return answer;
+    const { note, reply, room } = answer;
+    const claimed = this.#claimed(claim, note, reply);
     if (room === undefined) {
       if (claimed.present || claimed.ended?.persistent === true)
         this.#counts.set(clientId, undefined);
@@ -275,7 +260,7 @@ export class RedisSessionStore implements ClusterSessionStore {
       this.#keys.wills(clientId),
       this.#keys.nodeEnd(clientId),
     ];
-    const [note, reply] = await this.#noted(clientId, cs, (noted, due) => {
+    const [note, reply] = await this.#claims.noted(clientId, cs, (noted, due) => {
       const head = [this.#ds, node, handle, String(epoch), sessionExpiryS, noted, noteHoldsMs];
       const args = [...head, due ? 1 : 0, isHere ? 1 : 0, userText(user), ...inbound];
       return this.#redis.callDurable(scripts.present, keys, args);
@@ -375,60 +360,9 @@ export class RedisSessionStore implements ClusterSessionStore {
     this.#notes.close();
   }
 
-  /** Notes where it may be, then changes it; again where a due time has to be noted first. */
-  async #noted(
-    clientId: ClientId,
-    cs: NodeId,
-    change: (noted: number, due: boolean) => Promise<Reply>,
-    undo?: (note: Note) => void,
-  ): Promise<[Note, Reply[]]> {
-    let due = false;
-    for (let tries = 1; ; tries += 1) {
-      let note: Note | undefined;
-      try {
-        note = await this.#notes.note(clientId, cs, due ? 0 : undefined);
-        const reply = list(await change(note.atMs, due));
-        if (reply[0] === 'due first') due = true;
-        else if (reply[0] !== 'late') return [note, reply];
-      } catch (error) {
-        const unknown = error instanceof RedisUnavailable && error.outcome === 'unknown';
-        if (note !== undefined && unknown) undo?.(note);
-        throw failureOf(error);
-      }
-      if (tries === triesMax) throw unavailable('the session cannot be claimed in time');
-    }
-  }
-
-  #sendClaim(
-    claim: Claim,
-    cs: NodeId,
-    noted: number,
-    due: boolean,
-    full: SessionsLimit | undefined,
-  ): Promise<Reply> {
-    const { clientId, will } = claim;
-    const live = this.#entries.of(clientId);
-    if (live !== undefined) this.#writes.push(live);
-    const record = will === undefined ? '' : JSON.stringify(willRecord(0, 0, will, 0, false));
-    return this.#redis.callDurable(
-      scripts.claim,
-      [
-        this.#keys.session(clientId),
-        this.#keys.wills(clientId),
-        this.#keys.lastEpoch(clientId),
-        this.#keys.nodeEnd(clientId),
-      ],
-      [
-        ...[this.#ds, claim.node, cs, claim.handle, claim.cleanStart ? 1 : 0],
-        ...[claim.sessionExpiryS, noted, noteHoldsMs, due ? 1 : 0],
-        ...[record, will?.will.delayS ?? 0],
-        ...[userText(claim.user), claim.userChange === 'refuse' ? 1 : 0, full ?? ''],
-      ],
-    );
-  }
-
-  #claimed(claim: Claim, cs: NodeId, note: Note, reply: Reply[]): Claimed {
+  #claimed(claim: Claim, note: Note, reply: Reply[]): Claimed {
     const { clientId } = claim;
+    const cs = csOfLane(claim.node);
     const [, epochText, version, goesOn, record, endedRecord, waiting, willsDue] = reply;
     const epoch = epochOf(Number(epochText));
     const ended = this.#endedOf(clientId, list(endedRecord));
@@ -449,37 +383,6 @@ export class RedisSessionStore implements ClusterSessionStore {
     this.#entries.add(new SessionEntry(session, cs, note.score, Number(version)));
     this.#held.tell(clientId, text(waiting));
     return { kind: 'claimed', session, epoch, present, ended, willsDue: willsDue === 1 };
-  }
-
-  async #roomFor({ clientId, user }: Claim): Promise<Room> {
-    try {
-      return await this.#counts.ask(clientId, user);
-    } catch (error) {
-      throw failureOf(error);
-    }
-  }
-
-  /** The client was told that it is not connected; the claim may yet be done. */
-  #undoClaim({ clientId, node, handle, sessionExpiryS }: Claim, note: Note): void {
-    const keys = [this.#keys.session(clientId), this.#keys.wills(clientId)];
-    const dueMs =
-      sessionExpiryS === 0 || sessionExpiryS === neverS ? undefined : sessionExpiryS * 1000;
-    this.#attempts
-      .until(async () => {
-        if (dueMs !== undefined) await this.#notes.note(clientId, undefined, dueMs);
-        const reply = list(
-          await this.#redis.callDurable(scripts.undoClaim, keys, [this.#ds, node, handle]),
-        );
-        this.#held.tell(clientId, text(reply[1]));
-        const leftMs = note.atMs + noteHoldsMs - Number(reply[0]);
-        if (leftMs < 0) return true;
-        await this.#attempts.pause(leftMs + 1);
-        return undefined;
-      })
-      .then(
-        () => this.#notes.unnote(clientId, csOfLane(node), note.score),
-        () => undefined,
-      );
   }
 
   async #stored(entry: SessionEntry): Promise<boolean> {
@@ -532,9 +435,4 @@ export class RedisSessionStore implements ClusterSessionStore {
     this.#leave(entry);
     this.#notes.unnote(entry.session.clientId, entry.cs, entry.noted);
   }
-}
-
-function failureOf(error: unknown): unknown {
-  if (error instanceof StoreFailure || !(error instanceof Error)) return error;
-  return unavailable(error.message, error);
 }
