@@ -258,6 +258,37 @@ test('a secret that is a flag is told with what keeps it from others', () => {
   assert.equal(readDs(...cluster, 'redis://:secret@localhost').notes.length, 1);
 });
 
+test('what has no effect is told', () => {
+  const notes = (program: ProgramName, args: string[], environment = {}): readonly string[] =>
+    readSettings({ args, environment }, program).notes;
+  const servers = { NAMESRV_ADDR: 'localhost:9876', REDIS_URL: 'redis://localhost' };
+  assert.deepEqual(notes('standalone', [], servers), []);
+  assert.match(
+    String(notes('standalone', ['--data-dir', 'x'], servers)),
+    /^--data-dir has no effect/,
+  );
+  assert.match(String(notes('standalone', ['--default-topic', 'x'])), /without NAMESRV_ADDR/);
+  assert.match(
+    String(notes('standalone', [], { LMQTT_DEFAULT_TOPIC: 'x' })),
+    /^LMQTT_DEFAULT_TOPIC has no effect without NAMESRV_ADDR and REDIS_URL$/,
+  );
+  assert.match(String(notes('standalone', ['--lease-ms', '500'])), /one process/);
+  assert.deepEqual(notes('standalone', ['--lease-ms', '500'], servers), []);
+  assert.match(String(notes('cs', ['--acl-file', file('acl', '')])), /cs does not read it$/);
+  assert.match(String(notes('ds', ['--mqtt-port', '1'])), /ds does not read it$/);
+  // An image says what any program in it may need, and a file may be of all.
+  assert.deepEqual(notes('standalone', [], { LMQTT_RPC_BIND: '0.0.0.0', LMQTT_DATA_DIR: 'x' }), []);
+  assert.deepEqual(notes('cs', ['--config', file('of-ds', 'MAX_SESSIONS=5\n')]), []);
+});
+
+test('name servers and Redis go together in one process, too', () => {
+  assert.match(refusal([], { NAMESRV_ADDR: 'localhost:9876' }), /^NAMESRV_ADDR .*REDIS_URL is not/);
+  assert.match(refusal([], { REDIS_URL: 'redis://localhost' }), /^REDIS_URL .*unset REDIS_URL/);
+  const both = read(['--namesrv-addr', 'a:9876', '--redis-url', 'redis://b']);
+  assert.match(both.nodeId, /^standalone-[0-9a-f]{8}$/);
+  assert.equal(both.allowAnonymous, 'loopback');
+});
+
 test('web pages: all, those of this machine where nobody needs a name, those that are listed', () => {
   assert.equal(read([]).webPages, 'local');
   assert.equal(read(['--bind', '0.0.0.0', '--allow-anonymous']).webPages, 'any');

@@ -1,7 +1,6 @@
 // The composition root of the cs process: a cs, its link to a ds elsewhere, and ops. No store.
 import { setTimeout as delay } from 'node:timers/promises';
 
-import type { Logs } from '@lmqtt/common/log';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { readTlsFilesNow } from '@lmqtt/common/tls-files';
 import { version } from '@lmqtt/common/version';
@@ -17,7 +16,13 @@ import { clockOfLink } from '@lmqtt/cs/link/wall-offset';
 import { type CsService, startCs } from '@lmqtt/cs/service';
 
 import { nodesSource } from './ops-source.ts';
-import { type RunningProgram, serveOps, startProgram } from './program.ts';
+import {
+  type Ports,
+  type Program,
+  type RunningProgram,
+  serveOps,
+  startProgram,
+} from './program.ts';
 import { sysCounters } from './sys-counters.ts';
 
 /** So long clients find nobody rather than somebody who has to refuse them. */
@@ -32,64 +37,68 @@ export function startCsProcess(
   stopping?: AbortSignal,
 ): Promise<RunningProgram> {
   return startProgram(settings, stopping, async (program) => {
-    const { clock, logs, metrics, lifecycle, stopping, startedAtMs, fail } = program;
     checkLinkFiles(settings);
-    const counters = new Counters();
-    let cs: CsService | undefined;
-    const directory = directoryOf(settings, logs);
-    if (directory instanceof RedisDirectory) lifecycle.onStop('directory', () => directory.close());
-    const link = {
-      settings,
-      directory,
-      clock,
-      counters: () => sysCounters(counters),
-      connections: () => cs?.node.connections.sessionCount ?? 0,
-      about: {
-        version,
-        address: settings.mqttPort ? `${settings.bind}:${settings.mqttPort}` : '',
-        startedAtMs,
-      },
-    };
-    const linkCounters = new LinkCounters(metrics);
-    const isCluster = settings.redisUrl !== null || directory.nodes().length > 1;
-    const server = isCluster
-      ? new ClusterLinkServer({ ...link, events: new ClusterEvents(logs.broker, linkCounters) })
-      : new RemoteLinkServer({ ...link, events: new LinkEvents(logs.broker, linkCounters) });
-    const isUp = (): boolean => cs?.node.link.up === true;
-    const places = (): string => directory.nodes().map(addressText).join(', ');
-    const missing = (): string => {
-      if (directory.nodes().length > 0) return `no link to ds at ${places()}`;
-      const problem = directory instanceof RedisDirectory ? directory.problem : null;
-      return problem ?? 'no ds is known';
-    };
-    lifecycle.needs(() => (isUp() ? null : missing()));
+    const directory = openDirectory(program);
     const nodes =
       directory instanceof RedisDirectory ? nodesSource(directory, settings) : undefined;
     const ops = await serveOps(program, nodes);
-    const firstLink = async (): Promise<void> => {
-      const late = new AbortController();
-      const signal = AbortSignal.any([stopping, late.signal]);
-      try {
-        await Promise.race([server.whenAttached, delay(firstLinkMs, undefined, { signal })]);
-      } finally {
-        late.abort();
-      }
-    };
-    const running = await startCs({
-      settings,
-      server,
-      clock: clockOfLink(clock, server),
-      logs,
-      metrics,
-      counters,
-      beforeListening: firstLink,
-    });
-    cs = running;
-    // A ds that comes later may refuse it as well.
-    server.whenAttached.catch(fail);
-    lifecycle.onStop('cs', () => running.stop());
-    return { ...running.ports, ...ops };
+    return { ...(await startLinkedCs(program, directory)), ...ops };
   });
+}
+
+/** A cs that reaches its ds over gRPC, in this process or elsewhere. */
+export async function startLinkedCs(program: Program, directory: Directory): Promise<Ports> {
+  const { settings, clock, logs, metrics, lifecycle, stopping, startedAtMs, fail } = program;
+  const counters = new Counters();
+  let cs: CsService | undefined;
+  const link = {
+    settings,
+    directory,
+    clock,
+    counters: () => sysCounters(counters),
+    connections: () => cs?.node.connections.sessionCount ?? 0,
+    about: {
+      version,
+      address: settings.mqttPort ? `${settings.bind}:${settings.mqttPort}` : '',
+      startedAtMs,
+    },
+  };
+  const linkCounters = new LinkCounters(metrics);
+  const isCluster = settings.redisUrl !== null || directory.nodes().length > 1;
+  const server = isCluster
+    ? new ClusterLinkServer({ ...link, events: new ClusterEvents(logs.broker, linkCounters) })
+    : new RemoteLinkServer({ ...link, events: new LinkEvents(logs.broker, linkCounters) });
+  const isUp = (): boolean => cs?.node.link.up === true;
+  const places = (): string => directory.nodes().map(addressText).join(', ');
+  const missing = (): string => {
+    if (directory.nodes().length > 0) return `no link to ds at ${places()}`;
+    const problem = directory instanceof RedisDirectory ? directory.problem : null;
+    return problem ?? 'no ds is known';
+  };
+  lifecycle.needs(() => (isUp() ? null : missing()));
+  const firstLink = async (): Promise<void> => {
+    const late = new AbortController();
+    const signal = AbortSignal.any([stopping, late.signal]);
+    try {
+      await Promise.race([server.whenAttached, delay(firstLinkMs, undefined, { signal })]);
+    } finally {
+      late.abort();
+    }
+  };
+  const running = await startCs({
+    settings,
+    server,
+    clock: clockOfLink(clock, server),
+    logs,
+    metrics,
+    counters,
+    beforeListening: firstLink,
+  });
+  cs = running;
+  // A ds that comes later may refuse it as well.
+  server.whenAttached.catch(fail);
+  lifecycle.onStop('cs', () => running.stop());
+  return running.ports;
 }
 
 /** Throws where certificate and key of the link do not belong together: no stream would ever come about. */
@@ -98,10 +107,12 @@ function checkLinkFiles({ rpcTlsCert, rpcTlsKey, rpcTlsCa }: Settings): void {
 }
 
 /** Where the ds nodes of a cluster are is in Redis; otherwise the settings say it. */
-function directoryOf(settings: Settings, logs: Logs): Directory {
+export function openDirectory({ settings, logs, lifecycle }: Program): Directory {
   const { redisUrl: url, redisTlsCa: tlsCa, redisTlsCert: tlsCert, redisTlsKey: tlsKey } = settings;
   if (url === null) return new FixedDirectory(settings.ds);
   const { redisCommandTimeoutMs: commandTimeoutMs, clusterId, nodeId: name } = settings;
   const redis = { url, tlsCa, tlsCert, tlsKey, commandTimeoutMs, name };
-  return new RedisDirectory({ redis, clusterId, log: logs.broker });
+  const directory = new RedisDirectory({ redis, clusterId, log: logs.broker });
+  lifecycle.onStop('directory', () => directory.close());
+  return directory;
 }

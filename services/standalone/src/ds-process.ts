@@ -3,7 +3,7 @@
 import { hostname, networkInterfaces } from 'node:os';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
-import { startClusterDs } from '@lmqtt/ds/cluster-service';
+import { type ClusterDsService, startClusterDs } from '@lmqtt/ds/cluster-service';
 import { openClusterStores } from '@lmqtt/ds/cluster-stores';
 import { DsEvents } from '@lmqtt/ds/events';
 import { RpcEvents } from '@lmqtt/ds/rpc/rpc-events';
@@ -57,8 +57,20 @@ async function startAlone(program: Program): Promise<Ports> {
   return { rpc: running.port, ...ops };
 }
 
-/** Waits for Redis and RocketMQ: the processes of a cluster start in any order. */
 async function startInCluster(program: Program): Promise<Ports> {
+  const { ds, join } = await openClusterDs(program);
+  const ops = await serveOps(program, clusterOpsSource(ds));
+  return { rpc: await join(), ...ops };
+}
+
+interface ClusterDs {
+  readonly ds: ClusterDsService;
+  /** Listens for cs nodes and joins the cluster; the port. */
+  readonly join: () => Promise<number>;
+}
+
+/** Waits for Redis and RocketMQ: the processes of a cluster start in any order. */
+export async function openClusterDs(program: Program): Promise<ClusterDs> {
   const { settings, clock, logs, metrics, lifecycle, stopping } = program;
   let rpc: RpcServer | undefined;
   const ds = await startClusterDs({
@@ -73,13 +85,15 @@ async function startInCluster(program: Program): Promise<Ports> {
   });
   lifecycle.onStop('ds', () => ds.stop());
   lifecycle.needs(() => ds.failure);
-  const ops = await serveOps(program, clusterOpsSource(ds));
-  const events = new RpcEvents(logs, metrics, clock);
-  const running = await startRpc({ settings, admission: ds.admission, events, clock });
-  rpc = running;
-  lifecycle.onStop('rpc', () => running.stop());
-  await ds.join(settings.rpcAdvertise ?? addressOf(settings.rpcBind, running.port));
-  return { rpc: running.port, ...ops };
+  const join = async (): Promise<number> => {
+    const events = new RpcEvents(logs, metrics, clock);
+    const running = await startRpc({ settings, admission: ds.admission, events, clock });
+    rpc = running;
+    lifecycle.onStop('rpc', () => running.stop());
+    await ds.join(settings.rpcAdvertise ?? addressOf(settings.rpcBind, running.port));
+    return running.port;
+  };
+  return { ds, join };
 }
 
 /** Where others find this machine, when it listens on every address of it. */

@@ -1,4 +1,6 @@
-// The composition root of the standalone broker: one cs and one ds joined by direct calls, and ops.
+// The composition root of the standalone broker: one cs and one ds, and ops. On embedded stores the two are joined by direct
+// calls. On RocketMQ and Redis they are a cs and a ds of a cluster, joined by gRPC as all of these are, so that further
+// nodes can be started beside them.
 import type { Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
 import { Counters } from '@lmqtt/cs/counters';
@@ -6,8 +8,16 @@ import { startCs } from '@lmqtt/cs/service';
 import type { Files } from '@lmqtt/ds/journal/files';
 import { startDs } from '@lmqtt/ds/service';
 
-import { opsSource } from './ops-source.ts';
-import { type RunningProgram, serveOps, startProgram } from './program.ts';
+import { openDirectory, startLinkedCs } from './cs-process.ts';
+import { openClusterDs } from './ds-process.ts';
+import { clusterOpsSource, opsSource } from './ops-source.ts';
+import {
+  type Ports,
+  type Program,
+  type RunningProgram,
+  serveOps,
+  startProgram,
+} from './program.ts';
 import { sysCounters } from './sys-counters.ts';
 
 export interface StandaloneOptions {
@@ -21,6 +31,7 @@ export function startStandalone(
   settings: Settings,
   { stopping, files }: StandaloneOptions = {},
 ): Promise<RunningProgram> {
+  if (settings.redisUrl !== null) return startProgram(settings, stopping, startOnServers);
   return startProgram(settings, stopping, async (program) => {
     const { clock, logs, metrics, lifecycle, startedAtMs } = program;
     const counters = new Counters();
@@ -43,4 +54,11 @@ export function startStandalone(
     const ops = await serveOps(program, opsSource(settings, cs, ds, startedAtMs));
     return { ...cs.ports, ...ops };
   });
+}
+
+async function startOnServers(program: Program): Promise<Ports> {
+  const { ds, join } = await openClusterDs(program);
+  const ops = await serveOps(program, clusterOpsSource(ds));
+  const rpc = await join();
+  return { rpc, ...(await startLinkedCs(program, openDirectory(program))), ...ops };
 }

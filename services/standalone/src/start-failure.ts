@@ -26,7 +26,8 @@ function namesOf(program: ProgramName, settings: Settings, port: number): string
   ];
   const ofNodes: Asked = [['RPC_PORT', settings.rpcPort]];
   const asked: Asked = [
-    ...(program === 'ds' ? ofNodes : ofClients),
+    ...(program === 'ds' ? [] : ofClients),
+    ...(program === 'cs' ? [] : ofNodes),
     ['OPS_PORT', settings.opsPort],
   ];
   const names = asked.filter(([, each]) => each === port).map(([name]) => name);

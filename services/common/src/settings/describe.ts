@@ -33,17 +33,48 @@ function isReadBy(program: ProgramName, row: Row): boolean {
   return program === 'standalone' || row.roles.includes(program);
 }
 
-/** One paragraph for each setting of the program, no line longer than 100 columns. */
+function paragraph(row: Row & { readonly name: string }): string {
+  const flag = `--${row.name.toLowerCase().replaceAll('_', '-')}`;
+  const notes = [defaultOf(row) && `default ${defaultOf(row)}`, rangeOf(row)].filter(Boolean);
+  const file = row.kind === 'secret' ? `, ${flag}-file FILE` : '';
+  const head = `  ${flag}${file}${notes.length > 0 ? `  [${notes.join('; ')}]` : ''}`;
+  const limit = row.limit === undefined ? '' : `. Past it: ${row.limit}`;
+  return `${head}\n${wrap(row.about + limit, 90, '      ')}`;
+}
+
+/** Kinds of settings in the order of the help, and when each has an effect. */
+const groups: readonly (readonly [Row['only'], Readonly<Record<ProgramName, string>>])[] = [
+  [undefined, { standalone: '', ds: '', cs: '' }],
+  [
+    'embedded',
+    { standalone: 'Without REDIS_URL:', ds: 'Without REDIS_URL:', cs: 'Without REDIS_URL:' },
+  ],
+  [
+    'servers',
+    {
+      standalone: 'With NAMESRV_ADDR and REDIS_URL:',
+      ds: 'With NAMESRV_ADDR and REDIS_URL:',
+      cs: 'With REDIS_URL:',
+    },
+  ],
+  [
+    'link',
+    {
+      standalone: 'With NAMESRV_ADDR and REDIS_URL, of the link between cs and ds:',
+      ds: 'Of the link between cs and ds:',
+      cs: 'Of the link between cs and ds:',
+    },
+  ],
+];
+
+/** One paragraph for each setting that the program reads, no line longer than 100 columns. */
 export function helpText(program: ProgramName = 'standalone'): string {
-  return rows
-    .filter((row) => isReadBy(program, row))
-    .map((row) => {
-      const flag = `--${row.name.toLowerCase().replaceAll('_', '-')}`;
-      const notes = [defaultOf(row) && `default ${defaultOf(row)}`, rangeOf(row)].filter(Boolean);
-      const file = row.kind === 'secret' ? `, ${flag}-file FILE` : '';
-      const head = `  ${flag}${file}${notes.length > 0 ? `  [${notes.join('; ')}]` : ''}`;
-      const limit = row.limit === undefined ? '' : `. Past it: ${row.limit}`;
-      return `${head}\n${wrap(row.about + limit, 90, '      ')}`;
+  const read = rows.filter((row) => isReadBy(program, row));
+  return groups
+    .flatMap(([only, titles]) => {
+      const paragraphs = read.filter((row) => row.only === only).map(paragraph);
+      if (paragraphs.length === 0) return [];
+      return [...(titles[program] === '' ? [] : [`\n${titles[program]}\n`]), ...paragraphs];
     })
     .join('\n');
 }

@@ -36,6 +36,7 @@ interface Given {
   readonly text: string;
   /** For the message: the line or the flag that said so. */
   readonly source: string;
+  readonly from: 'file' | 'environment' | 'flag';
 }
 
 type GivenByName = Map<string, Given>;
@@ -87,9 +88,9 @@ function secretOf(name: string): SettingName | undefined {
   return row?.kind === 'secret' ? row.name : undefined;
 }
 
-function secretIn({ text: path, source }: Given): Given {
+function secretIn({ text: path, source, from }: Given): Given {
   try {
-    return { text: readFileSync(path, 'utf8').replace(/\r?\n$/, ''), source };
+    return { text: readFileSync(path, 'utf8').replace(/\r?\n$/, ''), source, from };
   } catch (error) {
     throw new SettingsError(`${source} ${path}: cannot be read`, { cause: error });
   }
@@ -124,7 +125,7 @@ function readFile(path: string, given: GivenByName, notes: string[]): void {
     if (equals < 1) throw new SettingsError(`${place}: must be key=value`);
     const key = trimmed.slice(0, equals).trim();
     const source = `${place}: ${key}`;
-    const value = { text: trimmed.slice(equals + 1).trim(), source };
+    const value = { text: trimmed.slice(equals + 1).trim(), source, from: 'file' } as const;
     const theirs = javaKey(key);
     if (theirs !== undefined && 'why' in theirs) {
       notes.push(`${source} is not used: ${theirs.why}`);
@@ -146,7 +147,8 @@ function readFile(path: string, given: GivenByName, notes: string[]): void {
 function readEnvironment(environment: Sources['environment'], given: GivenByName): void {
   for (const name of plainNames) {
     const text = environment[name];
-    if (text !== undefined && text !== '') given.set(name, { text, source: name });
+    if (text !== undefined && text !== '')
+      given.set(name, { text, source: name, from: 'environment' });
   }
   for (const [variable, text] of Object.entries(environment)) {
     if (text === undefined || !variable.startsWith(environmentPrefix)) continue;
@@ -155,7 +157,7 @@ function readEnvironment(environment: Sources['environment'], given: GivenByName
     if (!isKnown(name)) {
       unknownName(variable, name, (meant) => environmentPrefix + meant);
     }
-    given.set(name, { text, source: variable });
+    given.set(name, { text, source: variable, from: 'environment' });
   }
 }
 
@@ -186,7 +188,7 @@ function readFlags(args: readonly string[]): Flags {
       }
     }
     if (flag === '--config') flags.files.push(text);
-    else flags.given.set(name, { text, source: flag });
+    else flags.given.set(name, { text, source: flag, from: 'flag' });
   }
   return flags;
 }
@@ -208,6 +210,29 @@ function build(given: GivenByName, program: ProgramName, notes: readonly string[
   );
   // The rows that made `values` are the rows that the type is read off.
   return resolveSettings(values as RawSettings, program, notes);
+}
+
+/**
+ * Says which settings have no effect. One file may serve all programs, and one environment (that of
+ * an image), so of these only what was surely meant for this program is looked at.
+ */
+function noteIdle(given: GivenByName, program: ProgramName, notes: string[]): void {
+  const isOnServers = given.has('REDIS_URL');
+  for (const [name, { source, from }] of given) {
+    const row = rowByName.get(name);
+    if (row === undefined) continue;
+    const isRead = program === 'standalone' || row.roles.includes(program);
+    if (!isRead && from === 'flag')
+      notes.push(`${source} has no effect: ${program} does not read it`);
+    if (!isRead) continue;
+    if (row.only === 'servers' && !isOnServers)
+      notes.push(`${source} has no effect without NAMESRV_ADDR and REDIS_URL`);
+    if (from === 'environment') continue;
+    if (row.only === 'embedded' && isOnServers)
+      notes.push(`${source} has no effect: with REDIS_URL nothing is stored in DATA_DIR`);
+    if (row.only === 'link' && program === 'standalone' && !isOnServers)
+      notes.push(`${source} has no effect: cs and ds are one process, without a link`);
+  }
 }
 
 /** Throws `SettingsError`: its message is one line for the person who started the program. */
@@ -237,6 +262,7 @@ export function readSettings(
         `${environmentPrefix}${name} or ${source}-file keeps it from them`,
     );
   }
+  noteIdle(given, program, notes);
   return build(given, program, notes);
 }
 

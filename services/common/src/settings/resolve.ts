@@ -15,8 +15,9 @@ export function resolveSettings(
   if (program !== 'ds') checkListeners(raw);
   checkClientIdRule(raw.clientIdRule);
   if (program !== 'cs') checkAuthentication(raw);
-  if (program !== 'standalone') checkLink(raw, program);
-  if (program === 'ds') checkCluster(raw);
+  if (program !== 'cs') checkCluster(raw);
+  if (program === 'cs') checkLinkOfCs(raw);
+  else if (program === 'ds' || raw.redisUrl !== null) checkLinkOfDs(raw);
   if (raw.nodeId?.includes('@') === true) throw new SettingsError('NODE_ID cannot have an @');
   const allowAnonymous = resolveAnonymous(raw, program);
   const isOpen = program === 'cs' || allowAnonymous !== false;
@@ -60,16 +61,21 @@ function checkAuthentication(raw: RawSettings): void {
   }
 }
 
-function checkLink(raw: RawSettings, program: 'cs' | 'ds'): void {
+function checkLinkPair(raw: RawSettings): void {
   if ((raw.rpcTlsCert === null) !== (raw.rpcTlsKey === null)) {
     throw new SettingsError('RPC_TLS_CERT and RPC_TLS_KEY are given together or not at all');
   }
-  if (program === 'cs') {
-    if (raw.rpcTlsCert !== null && raw.rpcTlsCa === null) {
-      throw new SettingsError('RPC_TLS_CERT needs RPC_TLS_CA, which ds is checked against');
-    }
-    return;
+}
+
+function checkLinkOfCs(raw: RawSettings): void {
+  checkLinkPair(raw);
+  if (raw.rpcTlsCert !== null && raw.rpcTlsCa === null) {
+    throw new SettingsError('RPC_TLS_CERT needs RPC_TLS_CA, which ds is checked against');
   }
+}
+
+function checkLinkOfDs(raw: RawSettings): void {
+  checkLinkPair(raw);
   if (raw.rpcPort === null) throw new SettingsError('RPC_PORT cannot be off: cs nodes come there');
   if (raw.rpcTlsCrl !== null && raw.rpcTlsCa === null) {
     throw new SettingsError('RPC_TLS_CRL needs RPC_TLS_CA');
@@ -90,8 +96,8 @@ function checkCluster(raw: RawSettings): void {
     const [given, missing] =
       raw.redisUrl === null ? ['NAMESRV_ADDR', 'REDIS_URL'] : ['REDIS_URL', 'NAMESRV_ADDR'];
     throw new SettingsError(
-      `${given} is given and ${missing} is not: a cluster needs RocketMQ for messages and Redis ` +
-        'for sessions; without both ds keeps everything in DATA_DIR',
+      `${given} is given and ${missing} is not: RocketMQ has the messages and Redis the sessions, and ` +
+        `one is of no use without the other; with neither (unset ${given}) all is kept in DATA_DIR`,
     );
   }
   if ((raw.rocketmqAccessKey === null) !== (raw.rocketmqSecretKey === null)) {
@@ -103,7 +109,7 @@ function checkCluster(raw: RawSettings): void {
 
 /** Who has no state of its own to come back to needs no name to come back with. */
 function nodeIdOf(raw: RawSettings, program: ProgramName): string {
-  if (program === 'cs' || (program === 'ds' && raw.redisUrl !== null))
+  if (program === 'cs' || raw.redisUrl !== null)
     return `${program}-${randomBytes(4).toString('hex')}`;
   return program;
 }
@@ -133,7 +139,7 @@ function resolveAnonymous(raw: RawSettings, program: ProgramName): AnonymousClie
   if (program === 'cs') return false;
   const [name, bind] = program === 'ds' ? ['RPC_BIND', raw.rpcBind] : ['BIND', raw.bind];
   // A ds does not see where its cs nodes listen, but where each client comes from.
-  if (isLoopback(bind)) return program === 'ds' ? 'loopback' : true;
+  if (isLoopback(bind)) return program === 'ds' || raw.redisUrl !== null ? 'loopback' : true;
   throw new SettingsError(
     `${name} ${bind} is reachable from outside and there is no authentication: ` +
       'give PASSWORD_FILE or HMAC_USERNAME and HMAC_SECRET_KEY, ' +

@@ -29,6 +29,11 @@ export interface Row {
   readonly default: Value;
   /** Who reads it; a standalone broker has both roles. */
   readonly roles: readonly Role[];
+  /**
+   * Where alone it has an effect: on stores of our own, on RocketMQ and Redis, or where cs and ds speak
+   * over gRPC. Absent: everywhere.
+   */
+  readonly only?: 'embedded' | 'servers' | 'link';
   readonly about: string;
   readonly min?: number | string;
   readonly max?: number | string;

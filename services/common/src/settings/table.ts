@@ -360,7 +360,7 @@ export const table = {
     roles: ['cs'],
     about:
       'How long a client that is not read, because WRITE_BUFFER_MAX waits for it, may take nothing',
-    limit: 'closed',
+    limit: 'its connection is closed',
   },
 
   // Limits of a session
@@ -492,6 +492,7 @@ export const table = {
   DATA_DIR: {
     kind: 'folder',
     default: './data',
+    only: 'embedded',
     roles: ['ds'],
     about: 'Folder of all that is stored; made when absent',
   },
@@ -500,6 +501,7 @@ export const table = {
     default: '64m',
     min: '64k',
     max: '2g',
+    only: 'embedded',
     roles: ['ds'],
     about: 'Size of a file of the log',
   },
@@ -508,6 +510,7 @@ export const table = {
     default: '16g',
     min: '1m',
     max: '1024g',
+    only: 'embedded',
     roles: ['ds'],
     about: 'Size of the log, past which its oldest file goes even if a session needs it',
     limit: 'the oldest messages are lost to the sessions that had not read them',
@@ -517,6 +520,7 @@ export const table = {
     default: '7d',
     min: 1,
     max: 4_294_967_295,
+    only: 'embedded',
     roles: ['ds'],
     about:
       'Age at which messages go even if a session needs them; those that nobody needs go at once',
@@ -526,6 +530,7 @@ export const table = {
     default: 30,
     min: 1,
     max: 86_400,
+    only: 'embedded',
     roles: ['ds'],
     about: 'Time between snapshots of the state',
   },
@@ -534,6 +539,7 @@ export const table = {
     default: 1000,
     min: 0,
     max: 100_000,
+    only: 'embedded',
     roles: ['ds'],
     about: 'Longest wait for others before a sync; shortened to nothing under load',
   },
@@ -542,6 +548,7 @@ export const table = {
     default: '4m',
     min: '4k',
     max: '256m',
+    only: 'embedded',
     roles: ['ds'],
     about: 'Bytes that one sync covers',
   },
@@ -559,14 +566,22 @@ export const table = {
   RPC_BIND: {
     kind: 'address',
     default: '127.0.0.1',
+    only: 'link',
     roles: ['ds'],
     about:
       'Address on which ds listens for cs nodes; beyond loopback it needs CLUSTER_SECRET or RPC_TLS_CA',
   },
-  RPC_PORT: { kind: 'port', default: 7010, roles: ['ds'], about: 'gRPC for cs nodes' },
+  RPC_PORT: {
+    kind: 'port',
+    default: 7010,
+    only: 'link',
+    roles: ['ds'],
+    about: 'gRPC for cs nodes',
+  },
   DS: {
     kind: 'text',
     default: '127.0.0.1:7010',
+    only: 'link',
     roles: ['cs'],
     about:
       'Where ds is, host:port; several with commas between. With REDIS_URL, they are found there',
@@ -574,6 +589,7 @@ export const table = {
   RPC_ADVERTISE: {
     kind: 'text',
     default: null,
+    only: 'link',
     roles: ['ds'],
     about:
       'Where cs nodes reach this ds, host:port; unset: RPC_BIND, or this machine where that is every address, and RPC_PORT',
@@ -581,30 +597,35 @@ export const table = {
   CLUSTER_SECRET: {
     kind: 'secret',
     default: null,
+    only: 'link',
     roles: ['cs', 'ds'],
     about: 'What cs shows to ds, the same in both',
   },
   RPC_TLS_CERT: {
     kind: 'file',
     default: null,
+    only: 'link',
     roles: ['cs', 'ds'],
     about: 'Certificate chain of this node for the link between cs and ds, PEM',
   },
   RPC_TLS_KEY: {
     kind: 'file',
     default: null,
+    only: 'link',
     roles: ['cs', 'ds'],
     about: 'Private key of this node for the link, PEM',
   },
   RPC_TLS_CA: {
     kind: 'file',
     default: null,
+    only: 'link',
     roles: ['cs', 'ds'],
     about: 'Authorities that the other end of the link is checked against, PEM: mutual TLS',
   },
   RPC_TLS_CRL: {
     kind: 'file',
     default: null,
+    only: 'link',
     roles: ['ds'],
     about: 'Revoked certificates of cs nodes, PEM: a list (CRL) of each authority of RPC_TLS_CA',
   },
@@ -613,6 +634,7 @@ export const table = {
     default: 3000,
     min: 300,
     max: 60_000,
+    only: 'link',
     roles: ['cs', 'ds'],
     about: 'How long a cs may act without a word from ds, as ds has it; renewed each third of it',
   },
@@ -621,6 +643,7 @@ export const table = {
     default: 30_000,
     min: 0,
     max: 3_600_000,
+    only: 'link',
     roles: ['cs'],
     about: 'How long a cs without its lease keeps its connections',
     limit: 'DISCONNECT 0x89, or closed before 5.0',
@@ -630,6 +653,7 @@ export const table = {
     default: 8,
     min: 1,
     max: 1024,
+    only: 'link',
     roles: ['cs', 'ds'],
     about: 'Frames that one end of the link sends ahead of the answer',
   },
@@ -638,6 +662,7 @@ export const table = {
     default: '16m',
     min: '64k',
     max: '4g',
+    only: 'link',
     roles: ['cs', 'ds'],
     about: 'Bytes that wait for the link, for each node',
     limit: 'QoS 0 is dropped; messages that are stored come late, read from the store',
@@ -647,6 +672,7 @@ export const table = {
   CLUSTER_ID: {
     kind: 'text',
     default: 'lmqtt',
+    only: 'servers',
     roles: ['cs', 'ds'],
     about: 'Name of the cluster; begins all its keys, so that several can share one Redis',
   },
@@ -660,18 +686,21 @@ export const table = {
   REDIS_TLS_CA: {
     kind: 'file',
     default: null,
+    only: 'servers',
     roles: ['cs', 'ds'],
     about: 'Authorities that the certificate of Redis is checked against, PEM',
   },
   REDIS_TLS_CERT: {
     kind: 'file',
     default: null,
+    only: 'servers',
     roles: ['cs', 'ds'],
     about: 'Certificate shown to Redis, PEM',
   },
   REDIS_TLS_KEY: {
     kind: 'file',
     default: null,
+    only: 'servers',
     roles: ['cs', 'ds'],
     about: 'Private key of that certificate, PEM',
   },
@@ -679,6 +708,7 @@ export const table = {
     kind: 'choice',
     choices: ['strict', 'relaxed'],
     default: 'strict',
+    only: 'servers',
     roles: ['ds'],
     about:
       'strict: ds starts only on a Redis that writes to its disk before it answers (appendfsync always) and evicts nothing; relaxed: it warns, and a crash of Redis may lose what was acknowledged',
@@ -688,6 +718,7 @@ export const table = {
     default: 5000,
     min: 100,
     max: 60_000,
+    only: 'servers',
     roles: ['cs', 'ds'],
     about: 'Longest time for an answer of Redis',
   },
@@ -703,36 +734,42 @@ export const table = {
   ROCKETMQ_ACCESS_KEY: {
     kind: 'text',
     default: null,
+    only: 'servers',
     roles: ['ds'],
     about: 'Access key, where RocketMQ asks for one',
   },
   ROCKETMQ_SECRET_KEY: {
     kind: 'secret',
     default: null,
+    only: 'servers',
     roles: ['ds'],
     about: 'The secret of ROCKETMQ_ACCESS_KEY',
   },
   ROCKETMQ_TLS: {
     kind: 'boolean',
     default: false,
+    only: 'servers',
     roles: ['ds'],
     about: 'Speak TLS with name servers and brokers',
   },
   ROCKETMQ_TLS_CA: {
     kind: 'file',
     default: null,
+    only: 'servers',
     roles: ['ds'],
     about: 'Authority of the certificates of RocketMQ, PEM; unset: those that the system trusts',
   },
   ROCKETMQ_PROXY: {
     kind: 'text',
     default: null,
+    only: 'servers',
     roles: ['ds'],
     about: 'Proxy of RocketMQ 5 for gRPC clients, host:port: for retry topics',
   },
   DEFAULT_TOPIC: {
     kind: 'text',
     default: null,
+    only: 'servers',
     roles: ['ds'],
     about:
       'RocketMQ topic of all MQTT topics whose first level is none, made where it is not there; unset: lmqtt, or lmqtt- and CLUSTER_ID',
@@ -740,6 +777,7 @@ export const table = {
   TOPIC_RULES: {
     kind: 'text',
     default: '',
+    only: 'servers',
     roles: ['ds'],
     about:
       'RocketMQ topics by filter, `sensors/# = iot_sensors, fleet/+/x = fleet`; the first that matches decides',
@@ -747,6 +785,7 @@ export const table = {
   TOPIC_CREATE: {
     kind: 'text',
     default: '',
+    only: 'servers',
     roles: ['ds'],
     about:
       'First levels for which a RocketMQ topic is made, with commas between; `*` stands for any text',
@@ -754,18 +793,21 @@ export const table = {
   EVENT_NOTIFY_RETRY_TOPIC: {
     kind: 'text',
     default: null,
+    only: 'servers',
     roles: ['ds'],
     about: 'Topic of events that could not be delivered, of Java nodes; never a topic of devices',
   },
   CLIENT_RETRY_TOPIC: {
     kind: 'text',
     default: null,
+    only: 'servers',
     roles: ['ds'],
     about: 'Topic of messages that a device did not acknowledge; never a topic of devices',
   },
   CLIENT_P2P_TOPIC: {
     kind: 'text',
     default: null,
+    only: 'servers',
     roles: ['ds'],
     about: 'Topic of messages to one client, of Java nodes; unset: CLIENT_RETRY_TOPIC',
   },
@@ -774,6 +816,7 @@ export const table = {
     default: 20_000,
     min: 100,
     max: 600_000,
+    only: 'servers',
     roles: ['ds'],
     about:
       'How long a publish waits for a broker of RocketMQ that is away or busy; then 0x97, 3.1.1: the connection is closed',
@@ -783,6 +826,7 @@ export const table = {
     default: 10_000,
     min: 100,
     max: 100_000_000,
+    only: 'servers',
     roles: ['ds'],
     about:
       'Messages that a queue of RocketMQ may be ahead of its reading; past it each publish of a client to that queue waits up to 250 ms',
@@ -792,6 +836,7 @@ export const table = {
     default: null,
     min: 0,
     max: 10_000_000,
+    only: 'servers',
     roles: ['ds'],
     about:
       'Light queues of the cluster past which topics without wildcards share LIGHT_QUEUE_BUCKETS; unset: 10000 where a broker keeps each in a file, none with storeType=defaultRocksDB',
@@ -801,6 +846,7 @@ export const table = {
     default: 1024,
     min: 1,
     max: 100_000,
+    only: 'servers',
     roles: ['ds'],
     about: 'How many light queues they share',
   },
@@ -809,6 +855,7 @@ export const table = {
     default: 64,
     min: 1,
     max: 1024,
+    only: 'servers',
     roles: ['ds'],
     about:
       'Messages of one publisher and topic on their way to a broker that has one send thread; otherwise it is one',
