@@ -36,8 +36,9 @@ class Program {
   readonly ended: Promise<Ended>;
   readonly #output = { stdout: '', stderr: '' };
 
-  constructor(args: readonly string[]) {
-    const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  constructor(args: readonly string[], nodeArgs: readonly string[] = []) {
+    const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe'];
+    const child = spawn(process.execPath, [...nodeArgs, main, ...args], { stdio });
     this.child = child;
     for (const name of ['stdout', 'stderr'] as const) {
       child[name].setEncoding('utf8').on('data', (text: string) => (this.#output[name] += text));
@@ -51,11 +52,16 @@ class Program {
 
   /** Resolves when it says that it is ready. */
   async ready(): Promise<this> {
-    while (!/^ready /m.test(this.#output.stdout)) {
-      const isOver = this.ended.then(({ stderr }) => Promise.reject(new Error(stderr)));
-      await Promise.race([once(this.child.stdout!, 'data'), isOver]);
-    }
+    await this.says(/^ready /m);
     return this;
+  }
+
+  async says(text: RegExp): Promise<void> {
+    const { stdout, stderr } = this.child;
+    const isOver = this.ended.then((ended) => Promise.reject(new Error(ended.stderr)));
+    while (!text.test(this.#output.stdout) && !text.test(this.#output.stderr)) {
+      await Promise.race([once(stdout!, 'data'), once(stderr!, 'data'), isOver]);
+    }
   }
 
   /** Where it listens, as it has said. */
@@ -157,4 +163,17 @@ void test('a flipped byte of the log is passed over and counted in lost', alone,
   assert.equal(metrics.get('lmqtt_ds_dropped_total{reason="damaged"}'), lost);
   const { stderr, stdout } = await second.stop('SIGTERM');
   assert.match(stderr + stdout, /a block of the log is damaged and passed over/);
+});
+
+/** From a signal on the wall clock is eight days ahead. */
+const jumpingClock = `data:text/javascript,
+  const { now } = Date;
+  process.on('SIGUSR2', () => { Date.now = () => now() + 8 * 86400000; });`;
+
+void test('a wall clock that jumps is told in the log', options, async () => {
+  const start = [...program, '--data-dir', join(folder, 'clock')];
+  const jumping = await new Program(start, ['--import', jumpingClock]).ready();
+  jumping.child.kill('SIGUSR2');
+  await jumping.says(/"jumpedS":69120\d.*the wall clock jumped|the wall clock jumped.*69120\d/);
+  await jumping.stop('SIGTERM');
 });

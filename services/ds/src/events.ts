@@ -14,6 +14,8 @@ import type { LiveSession } from './live-session.ts';
 import type { StoredGroup } from './group-store/group-store.ts';
 import type { ClaimRefused } from './session-store/session-store.ts';
 
+/** Differences of clocks within this are no news. */
+const clockNoiseS = 5;
 const damageToldMs = 10_000;
 
 const dropReasons = [
@@ -281,6 +283,10 @@ export class DsEvents {
       return;
     }
     const { kind, ...rest } = event;
+    if (event.kind === 'opened' && event.sinceLastBlockS < -clockNoiseS) {
+      const behindS = -event.sinceLastBlockS;
+      this.#logs.store.warn({ behindS }, 'the wall clock is behind the last block of the log');
+    }
     const level = kind === 'failed' || kind === 'checkpoint failed' ? 'error' : levels[kind];
     const fields = 'failure' in rest ? { err: rest.failure } : rest;
     this.#logs.store[level](fields, texts[kind] ?? `log ${kind}`);

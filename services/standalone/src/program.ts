@@ -1,5 +1,6 @@
 // What the three programs have in common: logs, metrics, ops, and the order of their stop.
 import { systemClock, type Clock } from '@lmqtt/common/clock';
+import { watchClock } from '@lmqtt/common/clock-watch';
 import { Lifecycle } from '@lmqtt/common/lifecycle';
 import { type Logs, openLogs } from '@lmqtt/common/log';
 import { Metrics } from '@lmqtt/common/metrics';
@@ -48,6 +49,13 @@ export async function startProgram(
   const metrics = new Metrics();
   const lifecycle = new Lifecycle((name, err) => logs.broker.error({ name, err }, 'stop failed'));
   metrics.watchProcess();
+  const stopWatch = watchClock(systemClock, (jumpedMs) => {
+    const jumpedS = Math.round(jumpedMs / 1000);
+    logs.broker.warn({ jumpedS }, 'the wall clock jumped; only message expiry goes by it');
+  });
+  lifecycle.onStop('clock', () => {
+    stopWatch();
+  });
   const awaited = new Awaited(lifecycle, logs);
   let fail: (error: Error) => void = () => {};
   const failure = new Promise<Error>((resolve) => {

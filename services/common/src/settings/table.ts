@@ -522,8 +522,7 @@ export const table = {
     max: 4_294_967_295,
     only: 'embedded',
     roles: ['ds'],
-    about:
-      'Age at which messages go even if a session needs them; those that nobody needs go at once',
+    about: 'Age in time that the broker ran, past which messages go even if a session needs them',
   },
   CHECKPOINT_INTERVAL_S: {
     kind: 'seconds',

@@ -106,7 +106,9 @@ export class DiskJournal implements Journal, JournalSegments {
       if (torn !== undefined) this.#onEvent({ kind: 'repaired', ...torn });
       await this.#log.begin(recovery);
       this.#sealed.begin(segments);
-      this.#onEvent({ kind: 'opened', segments: segments.length, replayed });
+      const { wallTimeMs } = recovery;
+      const sinceLastBlockS = wallTimeMs === 0 ? 0 : Math.round((Date.now() - wallTimeMs) / 1000);
+      this.#onEvent({ kind: 'opened', segments: segments.length, replayed, sinceLastBlockS });
     } catch (error) {
       await this.#letGo();
       throw error;

@@ -63,7 +63,7 @@ export interface SealedSegment {
   readonly number: number;
   /** Bytes; what is behind is void. */
   readonly end: number;
-  /** Wall time; no record in it is later. */
+  /** Broker time; no record in it is later. */
   readonly lastMs: number;
   /** Its index is on disk (or there is nothing to index). */
   indexed: boolean;
@@ -141,7 +141,13 @@ export interface JournalOptions {
 
 /** For the log and the metrics. */
 export type JournalEvent =
-  | { readonly kind: 'opened'; readonly segments: number; readonly replayed: number }
+  | {
+      readonly kind: 'opened';
+      readonly segments: number;
+      readonly replayed: number;
+      /** Wall time since the last block was written: below 0, the clock was set back meanwhile. */
+      readonly sinceLastBlockS: number;
+    }
   /** The process died while it was opening the state; it has been opened on trial since. */
   | { readonly kind: 'opened again' }
   /** Bytes of a block that a crash had left incomplete were cut off. */

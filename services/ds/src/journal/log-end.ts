@@ -159,7 +159,7 @@ export class LogEnd {
   }
 
   #seal(segment: OpenSegment): void {
-    this.#sealed.seal(segment);
+    this.#sealed.seal(segment, this.brokerTimeMs());
     this.#onEvent({ kind: 'sealed', segment: segment.number, bytes: segment.end });
   }
 

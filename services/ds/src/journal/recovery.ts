@@ -16,6 +16,8 @@ export interface Recovery {
   readonly nextSequence: number;
   readonly order: number;
   readonly brokerTimeMs: number;
+  /** Wall time of the last block; 0: none was read. */
+  readonly wallTimeMs: number;
   readonly replayed: number;
   readonly torn: { readonly segment: number; readonly position: number } | undefined;
 }
@@ -43,6 +45,7 @@ export async function recover(
   let nextSequence = mark?.sequence ?? 0;
   let order = mark?.order ?? 0;
   let brokerTimeMs = mark?.brokerTimeMs ?? 0;
+  let wallTimeMs = 0;
   let replayed = 0;
   for (const [i, { number, header }] of found.entries()) {
     const next = found[i + 1]?.header;
@@ -59,11 +62,11 @@ export async function recover(
     const coveredTo =
       markHere?.position ?? (mark !== undefined && number < mark.segment ? Infinity : 0);
     if (indexed && coveredTo === Infinity) {
-      segments.push({ number, end: stored.end, lastMs: next?.wallTimeMs ?? Date.now(), indexed });
+      segments.push({ number, end: stored.end, lastMs: lastOf(found, i), indexed });
       continue;
     }
     const place = { segment: number, position: 0, covered: false, indexed };
-    let lastMs = next?.wallTimeMs ?? header.wallTimeMs;
+    let lastMs = 0;
     const skip = indexed && markHere !== undefined;
     const name = join(directory, segmentName(number));
     const file = await files.open(name, 'read');
@@ -79,7 +82,8 @@ export async function recover(
           place.covered = position < coveredTo;
           nextSequence = Math.max(nextSequence, block.sequence + 1);
           order = Math.max(order, block.order);
-          lastMs = block.wallTimeMs;
+          wallTimeMs = Math.max(wallTimeMs, block.wallTimeMs);
+          lastMs = Math.max(lastMs, block.brokerTimeMs);
           brokerTimeMs = Math.max(brokerTimeMs, block.brokerTimeMs);
           eachRecord(buffer, start, block, (type, bodyStart, bodyBytes) => {
             const handler = handlers.get(type);
@@ -98,12 +102,32 @@ export async function recover(
         throw new JournalRefusal('damaged', `${name} ends before the checkpoint of the state`);
       }
       if (scanned.torn) torn = { segment: number, position: scanned.end };
+      // From a checkpoint on, only the end of the segment was read.
+      if (lastMs === 0) lastMs = lastOf(found, i);
       segments.push({ number, end: scanned.end, lastMs, indexed });
     } finally {
       await file.close();
     }
   }
-  return { segments, nextNumber: highest + 1, nextSequence, order, brokerTimeMs, replayed, torn };
+  const rest = { nextNumber: highest + 1, nextSequence, order, brokerTimeMs, wallTimeMs };
+  return { segments: withTimes(segments, brokerTimeMs), ...rest, replayed, torn };
+}
+
+/** Broker time of what came next in the log; Infinity: nothing did. */
+function lastOf(found: readonly Found[], index: number): number {
+  return found[index + 1]?.header.brokerTimeMs ?? Infinity;
+}
+
+/** Times never go back in the log: whatever says otherwise is damaged, or not known. */
+function withTimes(segments: readonly SealedSegment[], nowMs: number): SealedSegment[] {
+  let least = nowMs;
+  const timed: SealedSegment[] = [];
+  for (const segment of segments.toReversed()) {
+    const lastMs = Math.min(least, segment.lastMs);
+    least = lastMs;
+    timed.push({ ...segment, lastMs });
+  }
+  return timed.toReversed();
 }
 
 async function findSegments(
@@ -166,7 +190,7 @@ async function loadOrphan(
 ): Promise<SealedSegment | undefined> {
   const stored = await loadIndex(files, directory, number);
   if (stored === undefined || index?.load(number, stored.body) === false) return undefined;
-  return { number, end: stored.end, lastMs: Date.now(), indexed: true };
+  return { number, end: stored.end, lastMs: Infinity, indexed: true };
 }
 
 /** Nothing but zeros behind the header. */

@@ -45,9 +45,10 @@ export class SealedSegments {
     }
   }
 
-  seal(segment: OpenSegment): void {
+  /** `brokerTimeMs`: now. */
+  seal(segment: OpenSegment, brokerTimeMs: number): void {
     const { number, end } = segment;
-    const sealed: SealedSegment = { number, end, lastMs: Date.now(), indexed: false };
+    const sealed: SealedSegment = { number, end, lastMs: brokerTimeMs, indexed: false };
     this.#list.push(sealed);
     this.#inBackground(segment.close());
     this.#storeIndex(sealed);

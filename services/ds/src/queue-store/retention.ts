@@ -7,7 +7,7 @@ import type { Loss } from './queue-store.ts';
 export interface RetentionLimits {
   /** RETENTION_BYTES: past this, the oldest segment goes even if it is needed. */
   readonly retentionBytes?: number;
-  /** RETENTION_AGE_S: the same for a segment whose last message is older. */
+  /** RETENTION_AGE_S: the same for a segment whose last message is older, in broker time. */
   readonly retentionAgeS?: number;
   /** How often the limits are looked at. */
   readonly everyMs?: number;
@@ -99,7 +99,8 @@ export class Retention {
       const [oldest] = segments;
       if (oldest === undefined || this.#closed) return;
       const bytes = segments.reduce((sum, { end }) => sum + end, 0);
-      if (bytes <= this.#bytesMax && Date.now() - oldest.lastMs <= this.#ageMs) return;
+      if (bytes <= this.#bytesMax && this.#journal.brokerTimeMs() - oldest.lastMs <= this.#ageMs)
+        return;
       if (oldest.number >= this.#journal.coveredBelow) await this.#journal.checkpoint();
       if (oldest.number >= this.#journal.coveredBelow) return;
       for (const { places, messages } of this.#index.lose(oldest.number)) {
