@@ -59,6 +59,13 @@ async function attempt(
   return client;
 }
 
+/** Connections from that address, one after another, that say nothing. */
+async function silentOnes(port: number, count: number, localAddress: string): Promise<RawClient[]> {
+  const clients: RawClient[] = [];
+  while (clients.length < count) clients.push(await connectRaw(port, { localAddress }));
+  return clients;
+}
+
 async function connackOf(client: RawClient): Promise<number> {
   return (await client.expect('connack')).reason;
 }
@@ -173,6 +180,58 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
   MAX_SESSIONS_PER_USER: {
     settings: { MAX_SESSIONS_PER_USER: '2' },
     provoke: ({ mqttPort }) => tooManySessions(mqttPort),
+  },
+  MAX_PENDING_CONNECTIONS: {
+    settings: { MAX_PENDING_CONNECTIONS: '4', CONNECTS_AT_ONCE: '1', ...usersOf({ ann: 16 }) },
+    provoke: async (broker) => {
+      const { mqttPort } = broker;
+      const silent = await silentOnes(mqttPort, 5, '127.0.0.1');
+      await silent[0]!.expectClose();
+      // The silent ones go first, then the newest of those that wait.
+      const asking: RawClient[] = [];
+      for (let id = 0; id < 8; id += 1) {
+        asking.push(await attempt(mqttPort, id % 2 === 0 ? 5 : 4, `no ${id}`));
+        // By these answers the CONNECT before them has been read.
+        await broker.metrics();
+        await broker.metrics();
+      }
+      for (const client of silent) await client.expectClose();
+      const codes = await Promise.all(asking.map(connackOf));
+      assert.equal(codes[0], 0x86);
+      assert.ok(codes.includes(0x89) && codes.includes(3), codes.join());
+    },
+  },
+  MAX_PENDING_PER_ADDRESS: {
+    settings: { MAX_PENDING_PER_ADDRESS: '2' },
+    provoke: async ({ mqttPort }) => {
+      const [first, ...others] = await silentOnes(mqttPort, 3, '127.0.0.2');
+      await first!.expectClose();
+      const elsewhere = await silentOnes(mqttPort, 2, '127.0.0.3');
+      for (const client of [...others, ...elsewhere]) {
+        await client.connect({ clientId: unique('c') });
+      }
+    },
+  },
+  MAX_PENDING_BYTES: {
+    settings: { MAX_PENDING_BYTES: '100k' },
+    provoke: async ({ mqttPort }) => {
+      const whole = packets.connect({ version: 5, clientId: 'x'.repeat(60_000) });
+      const [small, large] = await silentOnes(mqttPort, 2, '127.0.0.2');
+      small!.send(whole.subarray(0, 50_000));
+      large!.send(whole.subarray(0, 55_000));
+      await large!.expectClose();
+      // One alone may have more.
+      small!.version = 5;
+      small!.send(whole.subarray(50_000));
+      await small!.expect('connack', { reason: 0 });
+    },
+  },
+  CONNECTS_AT_ONCE: {
+    settings: { CONNECTS_AT_ONCE: '1', ...usersOf({ ann: 16 }) },
+    provoke: async ({ mqttPort }) => {
+      const clients = await Promise.all([1, 2, 3].map((id) => attempt(mqttPort, 5, `no ${id}`)));
+      assert.deepEqual(await Promise.all(clients.map(connackOf)), [0x86, 0x86, 0x86]);
+    },
   },
   MAX_CONNECTION_RATE: {
     settings: { MAX_CONNECTION_RATE: '1' },

@@ -2,6 +2,7 @@ import { sessionHandle } from '@lmqtt/common/ids';
 import type { SessionHandle } from '@lmqtt/common/ids';
 import type { Client, ClientNode, ConnectionCount } from './connection/client.ts';
 import { Connection } from './connection/connection.ts';
+import { PendingConnections } from './pending-connections.ts';
 import type { Session } from './session/session.ts';
 import type { ByteStream } from './transport/transport.ts';
 
@@ -9,6 +10,7 @@ import type { ByteStream } from './transport/transport.ts';
 export class Connections implements ConnectionCount {
   private readonly node: ClientNode;
   private readonly byHandle: Map<SessionHandle, Connection> = new Map();
+  readonly pending: PendingConnections;
   private lastHandle = 0;
   private openCount = 0;
   private acceptedThisSecond = 0;
@@ -16,6 +18,21 @@ export class Connections implements ConnectionCount {
 
   constructor(node: ClientNode) {
     this.node = node;
+    const { maxPendingConnections, maxPendingPerAddress, maxPendingBytes } = node.config;
+    this.pending = new PendingConnections(
+      {
+        countMax: maxPendingConnections,
+        ofAddressMax: maxPendingPerAddress,
+        bytesMax: maxPendingBytes,
+      },
+      (limit) => node.events.limit(limit),
+    );
+  }
+
+  /** A handshake before there is a stream: it counts like a connection that says nothing. */
+  add(address: string, evict: () => void): () => void {
+    const pending = this.pending.add(address, evict);
+    return () => this.pending.remove(pending);
   }
 
   accept(stream: ByteStream): void {
@@ -29,6 +46,8 @@ export class Connections implements ConnectionCount {
     this.acceptedThisSecond += 1;
     this.lastHandle += 1;
     const connection = new Connection(this.node, stream, sessionHandle(this.lastHandle));
+    // There was no room for one more.
+    if (connection.ended) return;
     const { maxConnectionRate } = config;
     connection.tooFast = maxConnectionRate > 0 && this.acceptedThisSecond > maxConnectionRate;
     this.byHandle.set(connection.handle, connection);

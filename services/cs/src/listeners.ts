@@ -3,7 +3,7 @@ import { tlsTermsOf } from '@lmqtt/common/tls-files';
 import { listenTcp } from './transport/tcp.ts';
 import { listenTls } from './transport/tls.ts';
 import { listenSecureWebSocket, listenWebSocket } from './transport/websocket.ts';
-import type { ByteStream, Listener, TransportEvent } from './transport/transport.ts';
+import type { ByteStream, HandshakeRoom, Listener, TransportEvent } from './transport/transport.ts';
 
 export type ListenerName = 'mqtt' | 'mqtts' | 'ws' | 'wss';
 
@@ -18,6 +18,7 @@ export async function openListeners(
   settings: Settings,
   accept: (stream: ByteStream) => void,
   report: (listener: ListenerName, event: TransportEvent) => void,
+  room: HandshakeRoom,
 ): Promise<Listeners> {
   const open: Listener[] = [];
   const ports: Partial<Record<ListenerName, number>> = {};
@@ -39,6 +40,7 @@ export async function openListeners(
     port,
     backlog: settings.listenBacklog,
     report: (event: TransportEvent) => report(name, event),
+    room,
   });
   const webSocket = {
     path: settings.wsPath,

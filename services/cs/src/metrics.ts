@@ -19,6 +19,20 @@ export function registerMetrics(metrics: Metrics, counters: Counters, node: CsNo
     'Connections accepted',
     () => counters.accepted,
   );
+  metrics.gauges(
+    'lmqtt_connections_pending',
+    'Connections before CONNACK, by what they wait for',
+    'state',
+    () => {
+      const { pending } = node.connections;
+      const { waitingCount, atWorkCount } = node.entrance;
+      return [
+        ['silent', pending.count - pending.askingCount],
+        ['waiting', waitingCount],
+        ['at_ds', atWorkCount],
+      ];
+    },
+  );
   metrics.gauge('lmqtt_inflight', 'Messages in flight to clients', () =>
     node.connections.inflightCount(),
   );

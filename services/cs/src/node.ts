@@ -27,6 +27,7 @@ import { Connections } from './connections.ts';
 import type { Counters } from './counters.ts';
 import type { CsEvents } from './events.ts';
 import { DueReports } from './due-reports.ts';
+import { Entrance } from './entrance.ts';
 import { Feeds } from './queue/feeds.ts';
 import type { QueueFeed } from './queue/feed.ts';
 import { LeaseGate } from './lease-gate.ts';
@@ -64,6 +65,7 @@ export class CsNode implements LinkedNode, ClientNode {
   readonly time: TurnTime;
   readonly turn: Turn;
   readonly connections: Connections;
+  readonly entrance: Entrance;
   readonly journal: SessionJournal;
   readonly wheel: Wheel;
   readonly link: Link;
@@ -97,6 +99,14 @@ export class CsNode implements LinkedNode, ClientNode {
     this.time = new TurnTime(clock);
     this.wheel = new Wheel(tickMs, this.time.monotonicMs);
     this.connections = new Connections(this);
+    const { connectsAtOnce: atOnceMax, maxConnections: connectionsMax } = config;
+    this.entrance = new Entrance(
+      { atOnceMax, connectionsMax },
+      {
+        sessions: () => this.connections.sessionCount,
+        onWait: () => events.limit('CONNECTS_AT_ONCE'),
+      },
+    );
     this.server = server;
     this.link = server.attach(this);
     const { link } = this;
@@ -139,6 +149,7 @@ export class CsNode implements LinkedNode, ClientNode {
 
   closed(connection: Client, end: ConnectionEnd): Promise<void> {
     this.connections.ended(connection);
+    this.entrance.left(connection);
     this.backlog.forget(connection);
     this.leaseGate.forget(connection.outbox);
     const { session, handle } = connection;

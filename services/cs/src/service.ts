@@ -52,6 +52,7 @@ export async function startCs(options: CsOptions): Promise<CsService> {
       settings,
       (stream) => node.connections.accept(stream),
       (listener, event) => events.transport(listener, event),
+      node.connections,
     );
   } catch (error) {
     await stopNode();

@@ -6,6 +6,7 @@ import type { Metrics } from '@lmqtt/common/metrics';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { Arrivals } from './arrivals.ts';
 import { ClientLocks } from './client-locks.ts';
+import { ConnectPace } from './connect-pace.ts';
 import type { ClientLine } from './clients.ts';
 import { ClusterAdmission, type ClusterAdmissionPorts } from './cluster-admission.ts';
 import { ClusterClients } from './cluster-clients.ts';
@@ -211,6 +212,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     enhancedAuth: auth.enhanced,
     locks: new ClientLocks(),
     clientIdRule: clientIdRuleOf(settings.clientIdRule),
+    pace: new ConnectPace(),
     sessionUserChange: settings.sessionUserChange,
     sessionExpirySMax: settings.sessionExpirySMax,
     willDelaySMax: settings.willDelaySMax,

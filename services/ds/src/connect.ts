@@ -11,6 +11,7 @@ import type {
 import type { Authenticator, Principal } from './auth/auth-provider.ts';
 import type { EnhancedAuth } from './auth/enhanced-auth.ts';
 import type { ClientLocks } from './client-locks.ts';
+import type { ConnectPace } from './connect-pace.ts';
 import { Connecting } from './connecting.ts';
 import type { CsNode } from './cs-node.ts';
 import { disconnect, endSession, type DisconnectPorts } from './disconnect.ts';
@@ -27,6 +28,7 @@ export interface ConnectPorts extends DisconnectPorts {
   readonly authenticator: Authenticator;
   readonly enhancedAuth: readonly EnhancedAuth[];
   readonly locks: ClientLocks;
+  readonly pace: ConnectPace;
   readonly sessionExpirySMax: number;
   readonly willDelaySMax: number;
   /**
@@ -125,6 +127,8 @@ async function admit(
     const reason = 'its will may not be published';
     return refuse(ports, node, connecting, ReasonCode.notAuthorized, reason);
   }
+  const turn = ports.pace.turn();
+  if (turn !== undefined) await turn;
   try {
     return await ports.locks.run(clientId, async () => {
       if (isKept(ports, clientId, principal))

@@ -9,6 +9,7 @@ import { parseSharedFilter } from '@lmqtt/common/topic';
 import type { Position } from '@lmqtt/proto/link';
 import { Arrivals } from './arrivals.ts';
 import { ClientLocks } from './client-locks.ts';
+import { ConnectPace } from './connect-pace.ts';
 import { clientLine, type ClientLine, listClients } from './clients.ts';
 import { countDamage } from './damage.ts';
 import type { CsNode } from './cs-node.ts';
@@ -219,6 +220,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     enhancedAuth: auth.enhanced,
     locks: new ClientLocks(),
     clientIdRule: clientIdRuleOf(settings.clientIdRule),
+    pace: new ConnectPace(),
     sessionUserChange: settings.sessionUserChange,
     sessionExpirySMax: settings.sessionExpirySMax,
     willDelaySMax: settings.willDelaySMax,

@@ -14,6 +14,7 @@ import type { ByteStream } from '../transport/transport.ts';
 import type { Turn } from '../turn.ts';
 import type { TurnTime } from '../turn-time.ts';
 import type { HeldBack, LeaseGate } from '../lease-gate.ts';
+import type { PendingConnections } from '../pending-connections.ts';
 import type { Wheel } from '../wheel.ts';
 import type { Inbound } from './inbound.ts';
 import type { PublishRate } from './publish-rate.ts';
@@ -25,10 +26,25 @@ export type ColdPacket = 'connack' | 'suback' | 'unsuback' | 'disconnect' | 'aut
 /** The client owes its CONNECT or AUTH, or ds the answer to it. */
 export type Awaited = 'connect' | 'answer' | 'auth';
 
+/** A client whose CONNECT, or AUTH before CONNACK, is to be served. */
+export interface Entering {
+  readonly stream: ByteStream;
+  /** While it waits its socket is not read. */
+  holdReading(held: boolean): void;
+}
+
+/** Where CONNECTs wait for their turn. */
+export interface EntranceTurns {
+  enter(client: Entering, begin: () => void): void;
+  left(client: Entering): void;
+}
+
 /** All connections of the node, as each of them knows them. */
 export interface ConnectionCount {
-  /** Those without a session among them. */
-  readonly size: number;
+  /** Those with a session. */
+  readonly sessionCount: number;
+  /** Those without one. */
+  readonly pending: PendingConnections;
   /** One more has a session. */
   opened(): void;
 }
@@ -46,6 +62,7 @@ export interface ClientNode extends SessionNode {
   readonly rightsTable: ReadRightsTable;
   readonly time: TurnTime;
   readonly connections: ConnectionCount;
+  readonly entrance: EntranceTurns;
   /** So much waits for the store that publishers are not read. */
   readonly storeBehind: boolean;
   schedule(session: OutboundSession): void;
@@ -85,8 +102,6 @@ export interface Client {
   readonly receiveMaximum: number;
   readonly maximumPacketSize: number | undefined;
   readonly authenticationMethod: string | undefined;
-  /** Before CONNACK: what comes next. */
-  readonly awaits: Awaited;
   /** ds is at work for its CONNECT, or waits for its AUTH. */
   atDs: boolean;
   reauthenticating: boolean;
@@ -119,6 +134,7 @@ export interface Client {
   /** No further packet is handled until `resumePackets`. */
   stopPackets(): void;
   resumePackets(): void;
+  holdReading(held: boolean): void;
   pauseReading(): void;
   resumeReading(): void;
   /** The client broke the protocol or a limit: DISCONNECT with the reason in 5.0, then close. */

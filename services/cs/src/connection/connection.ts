@@ -15,6 +15,7 @@ import { Inbound } from './inbound.ts';
 import { isTooLong } from './keep-alive.ts';
 import { PacketDispatch } from './dispatch.ts';
 import { OutputWatch } from './output-watch.ts';
+import { Opening, type OpeningClient } from './opening.ts';
 import { PacketOutbox } from './packet-outbox.ts';
 import { PublishWriter } from './publish-writer.ts';
 import { PublishRate } from './publish-rate.ts';
@@ -32,7 +33,7 @@ const waitingBytesMax = 64 << 10;
  * - The connection ends once; its session is told in the same turn, after all that it wrote.
  * - After `fail`, `refuse` or `finish` no packet of it is handled.
  */
-export class Connection implements Client, Timed {
+export class Connection implements Client, OpeningClient, Timed {
   readonly node: ClientNode;
   readonly stream: ByteStream;
   readonly handle: SessionHandle;
@@ -55,7 +56,6 @@ export class Connection implements Client, Timed {
   receiveMaximum = 0xffff;
   maximumPacketSize: number | undefined = undefined;
   authenticationMethod: string | undefined = undefined;
-  awaits: Awaited = 'connect';
   atDs = false;
   reauthenticating = false;
   stepAsked = false;
@@ -75,11 +75,11 @@ export class Connection implements Client, Timed {
   private aliases: InboundAliases | undefined = undefined;
   private explains = true;
   private lastPacketMs: number;
-  /** The wait for what `awaits` says began. */
-  private awaitsSinceMs: number;
   private readingPaused = false;
   private packetsStopped = false;
   private outputWatch: OutputWatch | undefined = undefined;
+  /** Until it has a session, or has ended. */
+  private opening: Opening | undefined;
 
   constructor(node: ClientNode, stream: ByteStream, handle: SessionHandle) {
     this.node = node;
@@ -89,11 +89,10 @@ export class Connection implements Client, Timed {
     this.packets = new PacketDispatch(this);
     this.reader = new PacketReader({ packetBytesMax: node.config.maxPacketSize });
     this.lastPacketMs = node.time.monotonicMs;
-    this.awaitsSinceMs = node.time.monotonicMs;
     stream.onBytes = (chunk) => this.received(chunk);
     stream.onClose = () => this.lost();
     stream.onDrain = () => this.drained();
-    node.wheel.add(this, node.config.connectTimeoutMs, node.time.monotonicMs);
+    this.opening = new Opening(this);
   }
 
   // What comes
@@ -102,6 +101,8 @@ export class Connection implements Client, Timed {
     if (this.ended) return;
     this.lastPacketMs = this.node.time.monotonicMs;
     this.node.counters.bytesReceived += chunk.length;
+    this.opening?.grew(chunk.length);
+    if (this.isOver()) return;
     this.reader.feed(chunk, this.packets);
     if (this.reader.stopped && this.reader.waitingBytes > waitingBytesMax) this.pauseReading();
     this.holdCrowded();
@@ -137,6 +138,11 @@ export class Connection implements Client, Timed {
     void this.end({ publishWill: true, sessionExpiryS: undefined, reason });
     this.outbox.drop();
     this.stream.destroy();
+  }
+
+  /** A call may have ended it. */
+  private isOver(): boolean {
+    return this.ended;
   }
 
   private lost(): void {
@@ -187,6 +193,12 @@ export class Connection implements Client, Timed {
     if (!this.isPaused()) this.stream.resume();
   }
 
+  holdReading(held: boolean): void {
+    if (this.readingPaused || this.ended) return;
+    if (held) this.stream.pause();
+    else this.stream.resume();
+  }
+
   private isPaused(): boolean {
     return this.readingPaused || this.ended;
   }
@@ -228,14 +240,8 @@ export class Connection implements Client, Timed {
     this.keepAliveS = tooLong && packet.protocolVersion === 5 ? maximum : packet.keepAliveS;
   }
 
-  /** Before CONNACK: who has to do something now, each with a time of its own. */
   await(what: Awaited): void {
-    const { node } = this;
-    const nowMs = node.time.monotonicMs;
-    const waitMs = what === 'answer' ? node.config.connectWaitMs : node.config.connectTimeoutMs;
-    this.awaits = what;
-    this.awaitsSinceMs = nowMs;
-    node.wheel.add(this, waitMs, nowMs);
+    this.opening?.await(what);
   }
 
   /** CONNACK is about to leave. */
@@ -249,8 +255,9 @@ export class Connection implements Client, Timed {
     if (node.config.maxPublishRate > 0) {
       this.publishRate = new PublishRate(node.config.maxPublishRate);
     }
+    this.opening?.end();
+    this.opening = undefined;
     node.connections.opened();
-    node.wheel.remove(this);
     if (this.keepAliveS > 0) node.wheel.add(this, this.keepAliveS * 1500, node.time.monotonicMs);
   }
 
@@ -262,10 +269,9 @@ export class Connection implements Client, Timed {
     return (this.aliases ??= new InboundAliases());
   }
 
-  /** The wheel came round: keep alive [MQTT-3.1.2-22], or no CONNECT in time [MQTT-3.1.4-1]. */
+  /** The wheel came round: keep alive [MQTT-3.1.2-22]. */
   due(nowMs: number): number {
     if (this.ended) return 0;
-    if (this.session === undefined) return this.dueBeforeSession(nowMs);
     const leftMs = this.lastPacketMs + this.keepAliveS * 1500 - nowMs;
     if (leftMs > 0) return leftMs;
     // What it sent meanwhile was not read.
@@ -274,22 +280,12 @@ export class Connection implements Client, Timed {
     return 0;
   }
 
-  private dueBeforeSession(nowMs: number): number {
-    const { config, events } = this.node;
-    const { awaits } = this;
-    const waitMs = awaits === 'answer' ? config.connectWaitMs : config.connectTimeoutMs;
-    const leftMs = this.awaitsSinceMs + waitMs - nowMs;
-    if (leftMs > 0) return leftMs;
-    if (awaits === 'answer') {
-      events.limit('CONNECT_WAIT_MS');
-      this.refuse(ReasonCode.serverBusy, 'not served in time');
-      return 0;
-    }
-    const reason = `no ${awaits === 'auth' ? 'AUTH' : 'CONNECT'} in time`;
-    events.timedOut(this, reason);
+  /** Without an answer, as it has not asked for anything. */
+  sendAway(reason: string): void {
+    if (this.ended) return;
+    this.node.events.timedOut(this, reason);
     void this.end({ publishWill: true, sessionExpiryS: undefined, reason });
     this.stream.destroy();
-    return 0;
   }
 
   /** The client broke the protocol or a limit: DISCONNECT with the reason in 5.0, then close. */
@@ -378,6 +374,8 @@ export class Connection implements Client, Timed {
     this.outbox.end();
     this.node.wheel.remove(this);
     if (this.outputWatch !== undefined) this.node.wheel.remove(this.outputWatch);
+    this.opening?.end();
+    this.opening = undefined;
     return this.node.closed(this, end);
   }
 

@@ -1,4 +1,5 @@
 import { createServer, type TLSSocket } from 'node:tls';
+import { Handshakes } from './handshakes.ts';
 import { listening, socketOptions } from './listening.ts';
 import { peerOf, withCertificates, type SecureListenOptions } from './secure-server.ts';
 import { SocketStream } from './socket-stream.ts';
@@ -12,9 +13,11 @@ export async function listenTls(
   const { server, stop } = await withCertificates(options, (tls) =>
     createServer({ ...socketOptions, ...tls }),
   );
+  const handshakes = options.room && new Handshakes(server, options.room);
   server.on('secureConnection', (socket: TLSSocket) => {
     const peer = peerOf(socket);
     if (peer !== undefined) {
+      handshakes?.over(peer);
       accept(new SocketStream(socket, peer));
       return;
     }

@@ -39,6 +39,14 @@ export interface ListenOptions {
   readonly port: number;
   readonly backlog: number;
   readonly report?: (event: TransportEvent) => void;
+  /** Told of each socket that is not a stream yet. */
+  readonly room?: HandshakeRoom;
+}
+
+/** Where handshakes of TLS and WebSocket count like connections that have not said anything. */
+export interface HandshakeRoom {
+  /** `evict` is called where it has to go. The answer ends it: there is a stream, or the end. */
+  add(address: string, evict: () => void): () => void;
 }
 
 /** What happens before there is a stream, for the log and the metrics. */

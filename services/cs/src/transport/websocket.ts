@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import type { WebPages } from '@lmqtt/common/settings/row';
 import { WebSocketServer } from 'ws';
+import { Handshakes } from './handshakes.ts';
 import { listening, socketOptions } from './listening.ts';
 import { peerOf, withCertificates, type SecureListenOptions } from './secure-server.ts';
 import type { ByteStream, Listener, ListenOptions, StreamPeer } from './transport.ts';
@@ -80,6 +81,7 @@ function serve(
     // [MQTT-6.0.0-4]
     handleProtocols: (offered) => subProtocols.find((name) => offered.has(name)) ?? false,
   });
+  const handshakes = options.room && new Handshakes(server, options.room);
   server.on('request', (_request, response) => {
     response.writeHead(426, { Connection: 'close', Upgrade: 'websocket' }).end();
   });
@@ -95,9 +97,10 @@ function serve(
       refuse(socket, String(refused));
       return;
     }
-    webSockets.handleUpgrade(request, socket, head, (webSocket) =>
-      accept(new WebSocketStream(webSocket, peer)),
-    );
+    webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+      handshakes?.over(peer);
+      accept(new WebSocketStream(webSocket, peer));
+    });
   });
   webSockets.on('wsClientError', (error, socket, request) => {
     const address = request.socket.remoteAddress ?? '';

@@ -26,10 +26,12 @@ export function onAuth(connection: Client, packet: Auth): void {
     }
     connection.stopPackets();
     connection.await('answer');
-    node.link
-      .continueConnect(handle, packet.authenticationData)
-      .then((answer) => connectAnswered(connection, answer))
-      .catch((error: unknown) => connection.broken(error));
+    node.entrance.enter(connection, () => {
+      node.link
+        .continueConnect(handle, packet.authenticationData)
+        .then((answer) => connectAnswered(connection, answer))
+        .catch((error: unknown) => connection.broken(error));
+    });
     return;
   }
   if (starts === connection.reauthenticating || connection.stepAsked) {

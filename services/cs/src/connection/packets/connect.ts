@@ -33,12 +33,28 @@ export function onConnect(connection: Client, packet: Connect): void {
       ? node.clientIdRule?.assigned(packet.userName)
       : undefined;
   connection.clientId = asClientId(packet.clientId || byRule || `lmqtt-${randomUUID()}`);
+  const isRandom = packet.clientId === '' && byRule === undefined;
   connection.stopPackets();
   connection.await('answer');
+  node.entrance.enter(connection, () => claim(connection, packet, isRandom));
+}
+
+/** It is its turn. */
+function claim(connection: Client, packet: Connect, isRandom: boolean): void {
+  const { node } = connection;
+  if (!node.link.up) {
+    connection.refuse(ReasonCode.serverUnavailable, 'no dispatch node');
+    return;
+  }
+  if (node.connections.sessionCount >= node.config.maxConnections) {
+    node.events.limit('MAX_CONNECTIONS');
+    connection.refuse(ReasonCode.quotaExceeded, 'too many connections');
+    return;
+  }
   node.turn.flush();
   connection.atDs = true;
   node.link
-    .connect(requestOf(connection, packet, packet.clientId === '' && byRule === undefined))
+    .connect(requestOf(connection, packet, isRandom))
     .then((answer) => connectAnswered(connection, answer))
     .catch((error: unknown) => connection.broken(error));
 }
@@ -52,10 +68,6 @@ function refusalOf(connection: Client, packet: Connect): Refusal | undefined {
   const { node } = connection;
   if (!node.link.up)
     return { reasonCode: ReasonCode.serverUnavailable, reason: 'no dispatch node' };
-  if (node.connections.size > node.config.maxConnections) {
-    node.events.limit('MAX_CONNECTIONS');
-    return { reasonCode: ReasonCode.quotaExceeded, reason: 'too many connections' };
-  }
   if (connection.tooFast) {
     node.events.limit('MAX_CONNECTION_RATE');
     return {
@@ -124,6 +136,7 @@ function askedSessionExpiryS(packet: Connect): number {
 /** The answer of ds, to CONNECT or to a step of its authentication. */
 export function connectAnswered(connection: Client, answer: ConnectAnswer): void {
   connection.atDs = answer.kind === 'continue';
+  connection.node.entrance.left(connection);
   if (answer.kind === 'refused') {
     connection.refuse(answer.reasonCode, answer.reason);
     return;

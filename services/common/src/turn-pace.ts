@@ -1,0 +1,58 @@
+/** As many of something expensive as this are begun in one turn at most, and at least. */
+const portionMax = 64;
+const portionMin = 4;
+/** A turn that takes longer than this is long: what else is due waits for it. */
+const longMs = 20;
+const shortMs = 10;
+
+/**
+ * How much of something expensive is begun in one turn of the event loop: less where turns are
+ * long, so that what is due (renewals, answers, acknowledgements) comes in between; more where they
+ * are short.
+ */
+export class TurnPace {
+  private readonly onTurn: () => void;
+  private readonly nowMs: () => number;
+  private portion = 16;
+  private begun = 0;
+  private scheduled = false;
+  private startMs = 0;
+
+  /** `onTurn` is called in the turn after one in which something was begun, or asked for. */
+  constructor(onTurn: () => void, nowMs: () => number = () => performance.now()) {
+    this.onTurn = onTurn;
+    this.nowMs = nowMs;
+  }
+
+  /** What may be begun in one turn at present. */
+  get size(): number {
+    return this.portion;
+  }
+
+  /** Whether one more may begin in this turn; false: `onTurn` says when to ask again. */
+  begin(): boolean {
+    this.again();
+    if (this.begun >= this.portion) return false;
+    this.begun += 1;
+    return true;
+  }
+
+  /** Has `onTurn` called in the next turn. */
+  again(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    this.startMs = this.nowMs();
+    setImmediate(this.turn);
+  }
+
+  private readonly turn = (): void => {
+    const tookMs = this.nowMs() - this.startMs;
+    if (tookMs > longMs) this.portion = Math.max(portionMin, this.portion >> 1);
+    else if (tookMs < shortMs && this.begun >= this.portion) {
+      this.portion = Math.min(portionMax, this.portion + 4);
+    }
+    this.begun = 0;
+    this.scheduled = false;
+    this.onTurn();
+  };
+}

@@ -1,0 +1,92 @@
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import type { Pending } from '../pending-connections.ts';
+import type { ByteStream } from '../transport/transport.ts';
+import type { Timed } from '../wheel.ts';
+import type { Awaited, ClientNode } from './client.ts';
+
+export interface OpeningClient {
+  readonly node: ClientNode;
+  readonly stream: ByteStream;
+  /** With CONNACK, as its CONNECT has come. */
+  refuse(reasonCode: number, reason: string): void;
+  /** Without an answer, as it has not asked for anything. */
+  sendAway(reason: string): void;
+}
+
+/**
+ * A connection before its CONNACK: who has to do something now, and how long that may take. It is
+ * one of those that have limits of their own.
+ */
+export class Opening implements Timed {
+  dueTick = -1;
+  slotIndex = 0;
+  private readonly client: OpeningClient;
+  private readonly pending: Pending;
+  private awaits: Awaited = 'connect';
+  private sinceMs = 0;
+  private excused = false;
+
+  constructor(client: OpeningClient) {
+    this.client = client;
+    this.watch();
+    const { node, stream } = client;
+    this.pending = node.connections.pending.add(stream.peer.address, () => this.crowdedOut());
+  }
+
+  /** What comes next, with a time of its own. */
+  await(what: Awaited): void {
+    this.awaits = what;
+    this.excused = false;
+    this.watch();
+    this.client.node.connections.pending.setAsks(this.pending, what === 'answer');
+  }
+
+  /** So much more has come of it. */
+  grew(bytes: number): void {
+    this.client.node.connections.pending.grew(this.pending, bytes);
+  }
+
+  /** It has a session, or has ended. */
+  end(): void {
+    const { node } = this.client;
+    node.wheel.remove(this);
+    node.connections.pending.remove(this.pending);
+  }
+
+  /** No CONNECT in time [MQTT-3.1.4-1], or no answer to it. */
+  due(nowMs: number): number {
+    const { client, awaits } = this;
+    const leftMs = this.sinceMs + this.waitMs - nowMs;
+    if (leftMs > 0) return leftMs;
+    if (awaits === 'answer') {
+      client.node.events.limit('CONNECT_WAIT_MS');
+      client.refuse(ReasonCode.serverBusy, 'not served in time');
+      return 0;
+    }
+    // What came while the process stood still is read first.
+    if (!this.excused) {
+      this.excused = true;
+      return 1;
+    }
+    client.sendAway(`no ${awaits === 'auth' ? 'AUTH' : 'CONNECT'} in time`);
+    return 0;
+  }
+
+  private get waitMs(): number {
+    const { connectWaitMs, connectTimeoutMs } = this.client.node.config;
+    return this.awaits === 'answer' ? connectWaitMs : connectTimeoutMs;
+  }
+
+  private watch(): void {
+    const { wheel, time } = this.client.node;
+    this.sinceMs = time.monotonicMs;
+    wheel.add(this, this.waitMs, this.sinceMs);
+  }
+
+  /** Too many are before their CONNACK. */
+  private crowdedOut(): void {
+    const reason = 'too many connections before CONNACK';
+    if (this.awaits === 'answer') this.client.refuse(ReasonCode.serverBusy, reason);
+    else this.client.sendAway(reason);
+  }
+}

@@ -1,0 +1,116 @@
+import { addressGroup } from '@lmqtt/common/address-group';
+import { FairQueue } from '@lmqtt/common/fair-queue';
+import { TurnPace } from '@lmqtt/common/turn-pace';
+import type { Entering } from './connection/client.ts';
+
+export interface EntranceLimits {
+  /** CONNECTs, and AUTHs before CONNACK, that ds is asked at one time. */
+  readonly atOnceMax: number;
+  readonly connectionsMax: number;
+}
+
+export interface EntrancePorts {
+  /** Connections that have a session. */
+  readonly sessions: () => number;
+  /** One waits because as many as may are served. */
+  readonly onWait: () => void;
+}
+
+interface Entry {
+  readonly client: Entering;
+  readonly group: string;
+  readonly begin: () => void;
+  atWork: boolean;
+}
+
+/**
+ * Where CONNECTs wait for their turn: they are served at the pace at which answers come and turns
+ * of the loop stay short, so that a storm of them holds up nothing else. Addresses take turns, and
+ * one address leaves a part of the room to the others. A client that waits is not read.
+ */
+export class Entrance {
+  private readonly limits: EntranceLimits;
+  private readonly ports: EntrancePorts;
+  private readonly pace: TurnPace = new TurnPace(() => this.run());
+  private readonly entries: Map<Entering, Entry> = new Map();
+  private readonly waiting: FairQueue<Entry> = new FairQueue();
+  private readonly atWorkOf: Map<string, number> = new Map();
+  private readonly groupMax: number;
+  private atWork = 0;
+
+  constructor(limits: EntranceLimits, ports: EntrancePorts) {
+    this.limits = limits;
+    this.ports = ports;
+    this.groupMax = Math.ceil((limits.atOnceMax * 3) / 4);
+  }
+
+  /** Those that wait for their turn. */
+  get waitingCount(): number {
+    return this.waiting.size;
+  }
+
+  /** Those that wait for the answer of ds. */
+  get atWorkCount(): number {
+    return this.atWork;
+  }
+
+  /** `begin` is called when it is its turn, at once where nobody waits. `left` ends it. */
+  enter(client: Entering, begin: () => void): void {
+    const group = addressGroup(client.stream.peer.address);
+    const entry = { client, group, begin, atWork: false };
+    this.entries.set(client, entry);
+    if (this.waiting.size === 0 && this.hasRoom && this.mayOf(group) && this.pace.begin()) {
+      this.start(entry);
+      return;
+    }
+    if (this.atWork >= this.limits.atOnceMax) this.ports.onWait();
+    client.holdReading(true);
+    this.waiting.add(group, entry);
+    this.pace.again();
+  }
+
+  /** It was answered, or its client is gone. */
+  left(client: Entering): void {
+    const entry = this.entries.get(client);
+    if (entry === undefined) return;
+    this.entries.delete(client);
+    const { group } = entry;
+    if (!entry.atWork) {
+      this.waiting.remove(group, entry);
+      return;
+    }
+    this.atWork -= 1;
+    const ofGroup = (this.atWorkOf.get(group) ?? 1) - 1;
+    if (ofGroup === 0) this.atWorkOf.delete(group);
+    else this.atWorkOf.set(group, ofGroup);
+    if (this.waiting.size > 0) this.pace.again();
+  }
+
+  private readonly mayOf = (group: string): boolean =>
+    (this.atWorkOf.get(group) ?? 0) < this.groupMax;
+
+  /** Where all connections are taken by sessions, the next one is refused rather than kept waiting. */
+  private get hasRoom(): boolean {
+    const { atOnceMax, connectionsMax } = this.limits;
+    const sessions = this.ports.sessions();
+    if (this.atWork >= atOnceMax) return false;
+    return sessions >= connectionsMax || sessions + this.atWork < connectionsMax;
+  }
+
+  private run(): void {
+    while (this.waiting.size > 0 && this.hasRoom && this.pace.begin()) {
+      const entry = this.waiting.take(this.mayOf);
+      if (entry === undefined) return;
+      this.start(entry);
+    }
+  }
+
+  private start(entry: Entry): void {
+    const { client, group } = entry;
+    entry.atWork = true;
+    this.atWork += 1;
+    this.atWorkOf.set(group, (this.atWorkOf.get(group) ?? 0) + 1);
+    client.holdReading(false);
+    entry.begin();
+  }
+}
