@@ -3,6 +3,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 
 import { BucketHistogram } from './bucket-histogram.ts';
+import { unreadFiles } from './watched-files.ts';
 import { type LimitName, limitMetricName, limits } from './settings/row.ts';
 
 /** `counter.value += 1` */
@@ -24,6 +25,11 @@ export class Metrics {
     this.limits = counts as PlainCounters<LimitName>;
     this.countersOf(limitMetricName, 'Times that a limit was reached', 'limit', () =>
       Object.entries(this.limits).map(([name, count]) => [name.toLowerCase(), count]),
+    );
+    this.gauge(
+      'lmqtt_files_not_in_force',
+      'Changed files of rules, passwords or certificates that could not be read or used',
+      unreadFiles,
     );
   }
 

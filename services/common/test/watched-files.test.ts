@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { WatchedFiles } from '@lmqtt/common/watched-files';
+import { type Reading, unreadFiles, type Watched, WatchedFiles } from '@lmqtt/common/watched-files';
 
 async function eventually(holds: () => boolean): Promise<void> {
   const deadline = Date.now() + 5000;
@@ -13,6 +13,14 @@ async function eventually(holds: () => boolean): Promise<void> {
   }
 }
 
+function counting(count: () => void): Watched {
+  const read = (): Promise<Reading> => {
+    count();
+    return Promise.resolve('read');
+  };
+  return { read, failed: (reason) => assert.fail(reason) };
+}
+
 describe('WatchedFiles', () => {
   it('tells of a write, a rename into place, a removal and an appearance', async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'lmqtt-watch-'));
@@ -20,10 +28,14 @@ describe('WatchedFiles', () => {
     const file = join(folder, 'one');
     await writeFile(file, 'a');
     let changes = 0;
-    const watched = await WatchedFiles.open([file, join(folder, 'two')], () => (changes += 1), {
-      settleMs: 5,
-      pollMs: 60_000,
-    });
+    const watched = await WatchedFiles.open(
+      [file, join(folder, 'two')],
+      counting(() => (changes += 1)),
+      {
+        settleMs: 5,
+        pollMs: 60_000,
+      },
+    );
     t.after(() => watched.close());
     const steps = [
       () => writeFile(file, 'b'),
@@ -47,7 +59,11 @@ describe('WatchedFiles', () => {
     const file = join(folder, 'sub', 'one');
     let changes = 0;
     // The folder is not there yet, so it cannot be watched.
-    const watched = await WatchedFiles.open([file], () => (changes += 1), { pollMs: 20 });
+    const watched = await WatchedFiles.open(
+      [file],
+      counting(() => (changes += 1)),
+      { pollMs: 20 },
+    );
     await mkdir(join(folder, 'sub'));
     await writeFile(file, 'a');
     await eventually(() => changes === 1);
@@ -55,5 +71,49 @@ describe('WatchedFiles', () => {
     await writeFile(file, 'longer');
     await new Promise((resolve) => setTimeout(resolve, 80));
     assert.equal(changes, 1);
+  });
+
+  it('reads again until it succeeds, tells each failure once and counts what is not in force', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'lmqtt-watch-'));
+    t.after(() => rm(folder, { recursive: true }));
+    const file = join(folder, 'one');
+    await writeFile(file, 'a');
+    const replace = async (text: string): Promise<void> => {
+      await writeFile(join(folder, 'new'), text);
+      await rename(join(folder, 'new'), file);
+    };
+    const outcomes = ['EMFILE', 'EMFILE', 'EIO', 'EMFILE', 'read', 'unusable', 'read'];
+    const told: string[] = [];
+    let readings = 0;
+    let running = false;
+    const watched = await WatchedFiles.open(
+      [file],
+      {
+        read: async () => {
+          assert.equal(running, false, 'one reading at a time');
+          running = true;
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          running = false;
+          const outcome = outcomes[readings++]!;
+          if (outcome === 'read' || outcome === 'unusable') return outcome;
+          throw new Error(outcome);
+        },
+        failed: (reason) => told.push(reason),
+      },
+      { settleMs: 5, retryMs: 10, pollMs: 30 },
+    );
+    t.after(() => watched.close());
+    const before = unreadFiles();
+    await replace('changed');
+    await eventually(() => readings > 0 && unreadFiles() === before + 1);
+    // Nothing changes in the files from here on.
+    await eventually(() => readings === 5 && unreadFiles() === before);
+    assert.deepEqual(told, ['EMFILE', 'EIO', 'EMFILE']);
+    await replace('broken');
+    await eventually(() => readings === 6 && unreadFiles() === before + 1);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(readings, 6, 'what cannot be used waits for a change');
+    await replace('mended');
+    await eventually(() => readings === 7 && unreadFiles() === before);
   });
 });

@@ -1,10 +1,10 @@
 // The certificates of a TLS listener, read again when their files change. Hides the moment in which only one of them is new:
-// files that do not fit together are reported and those before stay, and the next change is tried again. Connections that
+// files that cannot be read or do not fit together are reported, those before stay, and they are tried again. Connections that
 // are up keep what they have.
 
 import type { SecureContextOptions } from 'node:tls';
 import { readTlsFiles, type TlsFiles, tlsPaths, type TlsTerms } from '@lmqtt/common/tls-files';
-import { WatchedFiles, type WatchOptions } from '@lmqtt/common/watched-files';
+import { type Reading, WatchedFiles, type WatchOptions } from '@lmqtt/common/watched-files';
 import type { TransportEvent } from './transport.ts';
 
 export type ClientCertificates = 'none' | 'optional' | 'required';
@@ -15,8 +15,6 @@ export class Certificates {
   readonly #report: (event: TransportEvent) => void;
   readonly #apply: (context: SecureContextOptions) => void;
   #watched: WatchedFiles | undefined = undefined;
-  #reading = false;
-  #changed = false;
 
   /**
    * Resolves with the first ones, for the making of a server; later ones go to `apply`. Rejects where the files cannot be
@@ -32,7 +30,10 @@ export class Certificates {
     const certificates = new Certificates(files, terms, apply, report);
     certificates.#watched = await WatchedFiles.open(
       tlsPaths(files),
-      () => void certificates.#reload(),
+      {
+        read: () => certificates.#reload(),
+        failed: (reason) => report({ kind: 'certificates-refused', reason }),
+      },
       watching,
     );
     try {
@@ -59,23 +60,9 @@ export class Certificates {
     this.#watched?.close();
   }
 
-  async #reload(): Promise<void> {
-    this.#changed = true;
-    if (this.#reading) return;
-    this.#reading = true;
-    while (this.#changed) {
-      this.#changed = false;
-      try {
-        this.#apply(await readTlsFiles(this.#files, this.#terms));
-        this.#report({ kind: 'certificates-read' });
-      } catch (error) {
-        this.#report({ kind: 'certificates-refused', reason: messageOf(error) });
-      }
-    }
-    this.#reading = false;
+  async #reload(): Promise<Reading> {
+    this.#apply(await readTlsFiles(this.#files, this.#terms));
+    this.#report({ kind: 'certificates-read' });
+    return 'read';
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,8 +1,9 @@
 // A text file that is parsed again whenever it changes. Hides when that happens; the value is always that of a whole, valid
-// file: one that cannot be read or parsed is reported and the value before it stays.
+// file: one that cannot be read is reported and read again until it can be, one that cannot be parsed is reported and read again
+// when it changes, and meanwhile the value before stays.
 
 import { readFile } from 'node:fs/promises';
-import { WatchedFiles, type WatchOptions } from '@lmqtt/common/watched-files';
+import { type Reading, WatchedFiles, type WatchOptions } from '@lmqtt/common/watched-files';
 
 /** What became of a file: for the log. The reason names a line and what is wrong there, never its content. */
 export type FileOutcome =
@@ -33,9 +34,6 @@ export class ReloadedFile<T> {
   #watched: WatchedFiles | undefined = undefined;
   #value: T;
   #version = 1;
-  #reading = false;
-  #changed = false;
-  #closed = false;
   readonly #listeners: (() => void)[] = [];
 
   /** Rejects where the file cannot be read or parsed: a start without it would let the wrong ones in. */
@@ -44,14 +42,25 @@ export class ReloadedFile<T> {
     parse: (text: string) => Parsed<T>,
     options: ReloadOptions,
   ): Promise<ReloadedFile<T>> {
-    const early: { onChange: () => void } = { onChange: () => {} };
-    const watched = await WatchedFiles.open([path], () => early.onChange(), options);
+    let file: ReloadedFile<T> | undefined;
+    const { report } = options;
+    const watched = await WatchedFiles.open(
+      [path],
+      {
+        // Until the first value is there, a change is one that is not read yet.
+        read: () =>
+          file === undefined ? Promise.reject(new Error('not read yet')) : file.#reload(),
+        failed: (reason) => {
+          if (file !== undefined) report({ kind: 'refused', path, reason });
+        },
+      },
+      options,
+    );
     try {
       const { value, entries } = parse(await readFile(path, 'utf8'));
-      const file = new ReloadedFile(path, parse, options.report, value);
+      file = new ReloadedFile(path, parse, report, value);
       file.#watched = watched;
-      early.onChange = () => void file.#reload();
-      options.report({ kind: 'read', path, entries });
+      report({ kind: 'read', path, entries });
       return file;
     } catch (error) {
       watched.close();
@@ -86,28 +95,23 @@ export class ReloadedFile<T> {
   }
 
   close(): void {
-    this.#closed = true;
     this.#watched?.close();
   }
 
-  async #reload(): Promise<void> {
-    this.#changed = true;
-    if (this.#reading) return;
-    this.#reading = true;
-    while (this.#changed && !this.#closed) {
-      this.#changed = false;
-      try {
-        const text = await readFile(this.#path, 'utf8');
-        const { value, entries } = this.#parse(text);
-        this.#value = value;
-        this.#version += 1;
-        this.#report({ kind: 'read', path: this.#path, entries });
-        for (const listener of this.#listeners) listener();
-      } catch (error) {
-        this.#report({ kind: 'refused', path: this.#path, reason: messageOf(error) });
-      }
+  async #reload(): Promise<Reading> {
+    const text = await readFile(this.#path, 'utf8');
+    let parsed: Parsed<T>;
+    try {
+      parsed = this.#parse(text);
+    } catch (error) {
+      this.#report({ kind: 'refused', path: this.#path, reason: messageOf(error) });
+      return 'unusable';
     }
-    this.#reading = false;
+    this.#value = parsed.value;
+    this.#version += 1;
+    this.#report({ kind: 'read', path: this.#path, entries: parsed.entries });
+    for (const listener of this.#listeners) listener();
+    return 'read';
   }
 }
 

@@ -11,8 +11,8 @@ export type CertificateSettings = Pick<
 /** What became of files that have changed. */
 export interface CertificateTaker {
   read(context: SecureContextOptions): void;
-  /** They do not fit together, or not yet: those before stay in force. */
-  refused(error: unknown): void;
+  /** They cannot be read or do not fit together, or not yet: those before stay in force. */
+  refused(reason: string): void;
 }
 
 /** The certificates of the RPC port, read again when their files change. */
@@ -39,14 +39,19 @@ export class RpcCertificates {
       authorities: rpcTlsCa,
       revoked: rpcTlsCrl,
     };
-    const first = await readTlsFiles(files, terms);
-    this.#watched = await WatchedFiles.open(tlsPaths(files), () => {
-      readTlsFiles(files, terms).then(
-        (context) => taker.read(context),
-        (error: unknown) => taker.refused(error),
-      );
+    this.#watched = await WatchedFiles.open(tlsPaths(files), {
+      read: async () => {
+        taker.read(await readTlsFiles(files, terms));
+        return 'read';
+      },
+      failed: (reason) => taker.refused(reason),
     });
-    return first;
+    try {
+      return await readTlsFiles(files, terms);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   close(): void {

@@ -114,9 +114,9 @@ export class RpcEvents {
     this.#logs.listener.info('certificates of the RPC port read');
   }
 
-  certificatesRefused(error: unknown): void {
+  certificatesRefused(reason: string): void {
     this.#logs.listener.error(
-      { err: error },
+      { reason },
       'certificates of the RPC port not read; those before stay in force',
     );
   }

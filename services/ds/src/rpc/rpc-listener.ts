@@ -75,7 +75,7 @@ export class RpcListener {
         if (server instanceof TlsServer) server.setSecureContext(changed);
         events.certificatesRead();
       },
-      refused: (error) => events.certificatesRefused(error),
+      refused: (reason) => events.certificatesRefused(reason),
     });
     const server: Server =
       context === undefined
