@@ -3,7 +3,7 @@ import { EmbeddedRetainedStore } from '@lmqtt/ds/retained-store/embedded';
 import { onJournal, type OnJournal } from './embedded-journal.ts';
 import { retainedStoreContract, type RetainedStoreUnderTest } from './retained-store.ts';
 
-const limits = { messagesMax: 3, bytesMax: 100 };
+const limits = { messagesMax: 3, bytesMax: 1000 };
 
 function under(on: OnJournal<EmbeddedRetainedStore>): RetainedStoreUnderTest {
   return {

@@ -14,7 +14,7 @@ import { until } from '../harness/redis/until.ts';
 import { requireRedis } from '../harness/require.ts';
 import { retainedStoreContract, type RetainedStoreUnderTest } from './retained-store.ts';
 
-const limits = { messagesMax: 3, bytesMax: 100 };
+const limits = { messagesMax: 3, bytesMax: 1000 };
 
 interface Around {
   readonly url: string;

@@ -503,7 +503,7 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
     provoke: retainedLimit,
   },
   MAX_RETAINED_BYTES: {
-    settings: { MAX_RETAINED_BYTES: '120' },
+    settings: { MAX_RETAINED_BYTES: '500' },
     provoke: retainedLimit,
   },
   RETENTION_BYTES: {

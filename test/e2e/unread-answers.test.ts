@@ -204,6 +204,24 @@ void describe('answers that are not read', () => {
     await client.ping();
   });
 
+  void test('QoS 0 of a shared subscription is dropped for a member that never reads', async () => {
+    const member = await connected(broker.mqttPort, { clientId: unique('member') });
+    const topic = unique('shared');
+    await member.subscribe(`$share/group/${topic}`, 0);
+    member.stream.pause();
+    const publisher = await connected(broker.mqttPort, { clientId: unique('fast') });
+    const before = (await broker.metrics()).get(resident) ?? 0;
+    const block = blockOf(() => packets.publish({ topic, payload: Buffer.alloc(16 << 10) }));
+    for (let bytes = 0; bytes < floodBytesMax * 2; bytes += block.length) {
+      if (!publisher.stream.write(block)) await once(publisher.stream, 'drain');
+    }
+    await publisher.ping();
+    await metricRises(broker, 'lmqtt_dropped_total{reason="slow_client"}');
+    const grown = ((await broker.metrics()).get(resident) ?? 0) - before;
+    assert.ok(grown < grownBytesMax, `the process has grown by ${grown} bytes`);
+    member.destroy();
+  });
+
   void test('a slow subscriber with a backlog is read, and acknowledges it', async () => {
     const subscriber = await connected(broker.mqttPort, { clientId: unique('slow') });
     const topic = unique('backlog');

@@ -132,6 +132,16 @@ export class Message {
   }
 }
 
+/**
+ * Bytes that are kept for long, without the memory of which they are a part: a few bytes of a chunk
+ * would hold all of it.
+ */
+export function ownBytes(bytes: Buffer): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(own);
+  return own;
+}
+
 /** What a message is built from where its bytes are at hand apart: wills, `$SYS`, retained. */
 export interface MessageParts {
   readonly topic: string;

@@ -40,7 +40,12 @@ test('a reader gets every stored message once and in order, whatever is pushed',
         Promise.resolve(readFrom(messages, request));
       const feed = new QueueFeed(queueId(1), 0, limits, read, performance.now.bind(performance));
       const taken: string[] = [];
-      const owner: CursorOwner = { ready: () => {}, moved: () => {}, deliverQos0: () => {} };
+      const owner: CursorOwner = {
+        pagesOpen: 0,
+        ready: () => {},
+        moved: () => {},
+        deliverQos0: () => {},
+      };
       const options = {
         qos: 1,
         noLocal: false,

@@ -142,7 +142,7 @@ async function meanBytes(ports: QueueLimitsPorts, waiting: Backlog[]): Promise<n
     });
     for (const message of answer.messages) {
       messages += 1;
-      bytes += message.topic.length + message.payloadBytes + (message.properties?.length ?? 0);
+      bytes += message.heldBytes;
     }
   }
   return messages === 0 ? 0 : bytes / messages;

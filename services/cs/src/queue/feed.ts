@@ -78,7 +78,7 @@ export class QueueFeed {
     } else if (!this.insert(message, entry)) {
       return;
     }
-    this.bytes += message.payloadBytes;
+    this.bytes += message.heldBytes;
     while (
       this.messages.length > this.limits.ringMessagesMax ||
       (this.bytes > this.limits.ringBytesMax && this.messages.length > 0)
@@ -122,7 +122,7 @@ export class QueueFeed {
 
   private dropFirst(): void {
     const message = this.messages.shift();
-    if (message !== undefined) this.bytes -= message.payloadBytes;
+    if (message !== undefined) this.bytes -= message.heldBytes;
     this.entries.shift();
   }
 
@@ -139,8 +139,11 @@ export class QueueFeed {
     return entry.previous < next ? message : 'gap';
   }
 
-  /** Reads from the store, so many pages; readers that wait at one offset share the read. */
-  load(from: number, reader: Reader, pages: number = 1): void {
+  /**
+   * Reads from the store, so many pages; readers that wait at one offset share the read. `sharers`:
+   * how many such reads share the bytes of one.
+   */
+  load(from: number, reader: Reader, pages: number = 1, sharers: number = 1): void {
     this.pending ??= new Map();
     const waiting = this.pending.get(from);
     if (waiting !== undefined) {
@@ -158,7 +161,7 @@ export class QueueFeed {
       partition: this.partition,
       from,
       messagesMax: pages * this.limits.readMessagesMax,
-      bytesMax: this.limits.readBytesMax,
+      bytesMax: Math.max(1, Math.floor(this.limits.readBytesMax / sharers)),
     }).then(settle, () => settle(undefined));
   }
 

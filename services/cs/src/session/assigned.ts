@@ -4,6 +4,11 @@ import { type Assignment, fencePartition, type Place } from '@lmqtt/proto/link';
 import type { OutboundSession } from './outbound-session.ts';
 import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
 
+/** What waits for a client that takes nothing, besides the last message. */
+const waitingBytesMax = 1 << 20;
+/** Until one has come. */
+const firstMessageBytes = 16 << 10;
+
 interface Fence {
   readonly epoch: number;
   readonly number: number;
@@ -16,6 +21,9 @@ interface Fence {
 export class Assigned {
   private readonly session: OutboundSession;
   private waiting: Assignment[] = [];
+  private bytes = 0;
+  /** What a message of these groups is taken to hold: the largest of the recent ones. */
+  private messageBytes = firstMessageBytes;
   /** Stored ones, since the session was claimed or presented. */
   private given = 0;
   private announced = 0;
@@ -44,7 +52,14 @@ export class Assigned {
       this.fence(assignment, epoch);
       return;
     }
+    const bytes = assignment.message.heldBytes;
     if (offset >= 0) this.given += 1;
+    else if (this.bytes > waitingBytesMax || !this.session.outlet.writable) {
+      this.session.node.events.droppedSlow();
+      return;
+    }
+    this.messageBytes = Math.max(bytes, this.messageBytes - (this.messageBytes >> 3));
+    this.bytes += bytes;
     this.waiting.push(assignment);
   }
 
@@ -55,6 +70,7 @@ export class Assigned {
     this.waiting = this.waiting.filter((one) => {
       if (one.group !== group) return true;
       if (one.offset >= 0) stored += 1;
+      this.bytes -= one.message.heldBytes;
       return false;
     });
     const { handle: session, node } = this.session;
@@ -64,7 +80,8 @@ export class Assigned {
 
   /** The total to tell ds; undefined where it has not grown since it was told. */
   takeCredit(): number | undefined {
-    const room = Math.max(0, this.session.window.free - this.waiting.length);
+    const free = this.session.window.free - this.waiting.length;
+    const room = Math.max(0, Math.min(free, this.mayWait));
     const total = Math.max(this.announced, this.given + room);
     if (total === this.announced && !this.announcedAnew) return undefined;
     this.announced = total;
@@ -72,9 +89,16 @@ export class Assigned {
     return total;
   }
 
+  /** As many as may wait, by what they hold. One may where none does. */
+  private get mayWait(): number {
+    const count = Math.floor((waitingBytesMax - this.bytes) / this.messageBytes);
+    return this.waiting.length === 0 ? Math.max(1, count) : count;
+  }
+
   /** Another ds counts from here; it gives again what did not go out. */
   startAnew(): void {
     this.waiting = [];
+    this.bytes = 0;
     this.given = 0;
     this.announced = 0;
   }
@@ -116,6 +140,7 @@ export class Assigned {
       });
     }
     if (index > 0) {
+      for (let each = 0; each < index; each++) this.bytes -= this.waiting[each]!.message.heldBytes;
       this.waiting = this.waiting.slice(index);
       session.node.credit(session);
     }

@@ -8,6 +8,8 @@ import type { Origin, Outstanding } from './window.ts';
 
 /** What a cursor tells its session. */
 export interface CursorOwner {
+  /** Cursors of the session that have a page, or wait for one; kept by them. */
+  pagesOpen: number;
   /** Something may be there to send. */
   ready(cursor: Cursor): void;
   /** The position moved. */
@@ -63,6 +65,7 @@ export class Cursor implements Reader, Origin {
   private former: { readonly terms: Terms; readonly end: number }[] | undefined = undefined;
   private page: Message[] | undefined = undefined;
   private pageIndex = 0;
+  private pageOpen = false;
   private loading = false;
   private loadedAtMs = Number.NEGATIVE_INFINITY;
   /** How many it asks for at once. */
@@ -143,8 +146,7 @@ export class Cursor implements Reader, Origin {
     if (this.page !== undefined) {
       const message = this.page[this.pageIndex];
       if (message !== undefined) return message;
-      this.page = undefined;
-      this.pageIndex = 0;
+      this.endPage();
     }
     if (this.loading) return undefined;
     const found = this.feed.at(this.next);
@@ -161,7 +163,18 @@ export class Cursor implements Reader, Origin {
     // Who takes all at once gets more at once, so that a backlog needs fewer reads.
     const isFast = this.feed.nowMs() - this.loadedAtMs < soonMs;
     this.pages = isFast ? Math.min(pagesMax, 2 * this.pages) : 1;
-    this.feed.load(this.next, this, this.pages);
+    // The more of them have something, the less each: a client that takes nothing holds all of it.
+    this.feed.load(this.next, this, this.pages, 1 + this.owner.pagesOpen);
+    this.pageOpen = true;
+    this.owner.pagesOpen += 1;
+  }
+
+  private endPage(): void {
+    this.page = undefined;
+    this.pageIndex = 0;
+    if (!this.pageOpen || this.loading) return;
+    this.pageOpen = false;
+    this.owner.pagesOpen -= 1;
   }
 
   loaded(answer: ReadAnswer | undefined): void {
@@ -180,6 +193,7 @@ export class Cursor implements Reader, Origin {
         this.owner.moved(this);
       }
     }
+    if (this.page === undefined) this.endPage();
     this.owner.ready(this);
   }
 
@@ -245,8 +259,7 @@ export class Cursor implements Reader, Origin {
     while (page !== undefined) {
       const message = page[this.pageIndex];
       if (message === undefined) {
-        this.page = undefined;
-        this.pageIndex = 0;
+        this.endPage();
         return;
       }
       const entry = this.entryOf(message);
@@ -278,6 +291,7 @@ export class Cursor implements Reader, Origin {
     const index = readers.indexOf(this);
     const last = readers.pop();
     if (last !== undefined && index < readers.length) readers[index] = last;
-    this.page = undefined;
+    this.loading = false;
+    this.endPage();
   }
 }

@@ -53,6 +53,7 @@ export class Session implements CursorOwner, OutboundSession {
   scheduled = false;
   /** Mark of the last QoS 0 message that was looked at. */
   lastMark = 0;
+  pagesOpen = 0;
   closed = false;
   private readonly byQueue: Map<QueueId, Subscription> = new Map();
   private queued: Cursor[] = [];

@@ -79,7 +79,7 @@ export class EmbeddedRetainedStore implements RetainedStore {
     const known = this.#topics.get(message.topic);
     const current = known === undefined || isNone(known.current) ? undefined : known.current;
     const count = this.#count + (current === undefined ? 1 : 0);
-    const bytes = this.#bytes + sizeOf(message) - (current ? sizeOf(current.message) : 0);
+    const bytes = this.#bytes + message.heldBytes - (current ? current.message.heldBytes : 0);
     return count <= this.#limits.messagesMax && bytes <= this.#limits.bytesMax;
   }
 
@@ -114,7 +114,7 @@ export class EmbeddedRetainedStore implements RetainedStore {
     let bytes = 0;
     let last: string | undefined;
     for (const [topic, { current }] of page.items) {
-      const size = sizeOf(current.message);
+      const size = current.message.heldBytes;
       if (messages.length > 0 && bytes + size > bytesMax) {
         return Promise.resolve({ messages, next: last });
       }
@@ -228,7 +228,7 @@ export class EmbeddedRetainedStore implements RetainedStore {
   #account(version: Version, sign: 1 | -1): void {
     if (isNone(version)) return;
     this.#count += sign;
-    this.#bytes += sign * sizeOf(version.message);
+    this.#bytes += sign * version.message.heldBytes;
   }
 
   #find(topic: string, key: OrderKey): Version | undefined {
@@ -311,10 +311,6 @@ function isNone(version: Version): boolean {
 
 function hasExpired(message: Message, nowMs: number): boolean {
   return message.expiresAtMs !== 0 && message.expiresAtMs <= nowMs;
-}
-
-function sizeOf(message: Message): number {
-  return message.topic.length + message.payloadBytes + (message.properties?.length ?? 0);
 }
 
 function isSame(a: OrderKey, b: OrderKey): boolean {

@@ -19,7 +19,7 @@ export function encodeRecord(message: Message, orderKey: OrderKey): Buffer {
   writeOrderKey(head, orderKey);
   if (isNone) return head;
   head.writeUIntBE(Math.floor(message.expiresAtMs), 12, 6);
-  head.writeUInt32BE(sizeOf(message), 18);
+  head.writeUInt32BE(message.heldBytes, 18);
   return Buffer.concat([head, encodeMessage(message)]);
 }
 
@@ -57,10 +57,6 @@ export function encodeOrderKey(orderKey: OrderKey): Buffer {
   const buffer = Buffer.alloc(keyBytes);
   writeOrderKey(buffer, orderKey);
   return buffer;
-}
-
-export function sizeOf(message: Message): number {
-  return message.topic.length + message.payloadBytes + (message.properties?.length ?? 0);
 }
 
 function writeOrderKey(buffer: Buffer, { placement, offset }: OrderKey): void {

@@ -5,7 +5,7 @@ import type { RedisKeys } from '../redis/keys.ts';
 import { RetainedPins } from './redis-pins.ts';
 import { type RetainedLimits, RetainedPuts } from './redis-puts.ts';
 import { RetainedReads } from './redis-reads.ts';
-import { decodeRecord, sizeOf } from './redis-record.ts';
+import { decodeRecord } from './redis-record.ts';
 import {
   goneKeptMs,
   pinnedKeptMs,
@@ -77,7 +77,7 @@ export class RedisRetainedStore implements RetainedStore {
 
   admits(message: Message): boolean {
     if (message.payloadBytes === 0) return true;
-    const size = sizeOf(message);
+    const size = message.heldBytes;
     const known = this.#known.get(message.topic);
     if (known === undefined && this.#knownCount !== this.#count) {
       const isLarge = size > this.#limits.bytesMax;
@@ -121,7 +121,7 @@ export class RedisRetainedStore implements RetainedStore {
     for (const [index, record] of records.entries()) {
       const message = this.#given(record);
       if (message === undefined) continue;
-      bytes += sizeOf(message);
+      bytes += message.heldBytes;
       if (messages.length > 0 && bytes > bytesMax) {
         return { messages, next: topics[index - 1]?.toString() };
       }
@@ -178,7 +178,7 @@ export class RedisRetainedStore implements RetainedStore {
 
   #learn(message: Message): void {
     const before = this.#known.get(message.topic) ?? 0;
-    const size = message.payloadBytes === 0 ? 0 : sizeOf(message);
+    const size = message.payloadBytes === 0 ? 0 : message.heldBytes;
     this.#knownCount += (size > 0 ? 1 : 0) - (before > 0 ? 1 : 0);
     this.#known.delete(message.topic);
     this.#known.set(message.topic, size);

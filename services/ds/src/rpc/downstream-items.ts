@@ -88,7 +88,12 @@ export class DownstreamItems implements Downstream {
   }
 
   assign(batch: Assignment[]): void {
-    if (this.#begin()) writeAssignments(this.#exchange, batch);
+    if (!this.#begin()) return;
+    const isBehind = this.#exchange.waitingBytes > this.#waitingBytesMax;
+    // Those that are stored are as many as the members take; the others have no such bound.
+    const taken = isBehind ? batch.filter(({ offset }) => offset >= 0) : batch;
+    if (taken.length < batch.length) this.#events.pushesDropped(0, batch.length - taken.length);
+    if (taken.length > 0) writeAssignments(this.#exchange, taken);
   }
 
   kick(session: SessionHandle, reasonCode: number): void {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { clientId as asClientId } from '@lmqtt/common/ids';
-import { messageOf } from '@lmqtt/common/message';
+import { messageOf, ownBytes } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { levelCount } from '@lmqtt/common/topic';
 import type { ConnectAnswer, ConnectRequest, Will } from '@lmqtt/proto/link';
@@ -116,7 +116,9 @@ function requestOf(connection: Client, packet: Connect, randomClientId: boolean)
 }
 
 function willOf(connection: Client, will: ConnectWill): Will {
-  const { topic, qos, retain, payload, properties, messageExpiryS } = will;
+  const { topic, qos, retain, messageExpiryS } = will;
+  const payload = ownBytes(will.payload);
+  const properties = will.properties && ownBytes(will.properties);
   const publisher = connection.clientId;
   const delayS = Math.min(will.delayS, connection.node.config.willDelaySMax);
   if (delayS < will.delayS) connection.node.events.limit('WILL_DELAY_S_MAX');

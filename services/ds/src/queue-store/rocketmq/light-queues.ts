@@ -226,7 +226,7 @@ export class LightQueues {
         for (const { message } of stored) {
           const offset = offsetIn(message, queue, broker.partition);
           if (offset < next) continue;
-          bytes += message.payloadBytes + message.topic.length;
+          bytes += message.heldBytes;
           const isFull = messages.length >= messagesMax || bytes > bytesMax;
           if (isFull && messages.length > 0) return { messages, next, end };
           messages.push(message);

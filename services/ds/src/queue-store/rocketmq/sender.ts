@@ -19,8 +19,6 @@ import { RestingLanes } from './resting-lanes.ts';
 import { SendLoad } from './send-load.ts';
 import type { Targets } from './targets.ts';
 
-/** What a message costs in memory beside its payload. */
-const overheadBytes = 512;
 /** How many cs may have as much under way as the limit says. */
 const cssAtLimit = 4;
 /** What its queue's reading costs a message in a lane that is too fast for it. */
@@ -102,7 +100,7 @@ export class Sender {
         lane = new Lane(append.lane);
         this.#lanes.set(append.lane, lane);
       }
-      const bytes = message.payloadBytes + message.topic.length + overheadBytes;
+      const bytes = message.heldBytes;
       const send = new PendingSend(append, batch, lane, bytes, deadlineMs);
       this.#pendingBytes += bytes;
       this.#load.appended();

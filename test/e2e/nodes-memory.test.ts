@@ -1,0 +1,74 @@
+// What waits for a ds that stands still is bounded by all that messages hold, not by payloads.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { startCluster } from '../harness/cluster.ts';
+import * as packets from '../harness/packets.ts';
+import { closeAllClients, connected, unique } from '../harness/wire.ts';
+
+const clientCount = 4;
+const messageCount = 1000;
+const propertyBytes = 250_000;
+const limitBytes = 16 << 20;
+const grownBytesMax = 150 << 20;
+const limit = 'lmqtt_limit_total{limit="pending_append_bytes_max"}';
+const resident = 'process_resident_memory_bytes';
+
+void test('bytes in user properties count as those in payloads while ds stands still', async (t) => {
+  const cluster = await startCluster({
+    cs: 1,
+    settings: { LEASE_MS: '60000', PENDING_APPEND_BYTES_MAX: `${limitBytes}` },
+  });
+  let frozen = false;
+  t.after(async () => {
+    closeAllClients();
+    if (frozen) cluster.ds.thaw();
+    await cluster.stop();
+  });
+  const node = cluster.node(1);
+  const clients = await Promise.all(
+    Array.from({ length: clientCount }, () =>
+      connected(node.port('mqtt'), { version: 5, clientId: unique('c') }),
+    ),
+  );
+  const before = (await node.metrics()).get(resident) ?? 0;
+  cluster.ds.freeze();
+  frozen = true;
+  const value = 'x'.repeat(62_500);
+  const userProperties = Array.from(
+    { length: propertyBytes / value.length },
+    (): [string, string] => ['k', value],
+  );
+  const publish = (packetId: number): Buffer =>
+    packets.publish({
+      version: 5,
+      topic: 't',
+      payload: '',
+      qos: 1,
+      packetId,
+      properties: { userProperties },
+    });
+  let sentBytes = 0;
+  const flood = async (client: (typeof clients)[number]): Promise<void> => {
+    for (let count = 1; count <= messageCount; count += 1) {
+      const packet = publish(count);
+      sentBytes += packet.length;
+      if (client.stream.write(packet)) continue;
+      const drained = once(client.stream, 'drain').then(() => true);
+      const late = (): Promise<boolean> =>
+        new Promise((resolve) => setTimeout(() => resolve(false), 100));
+      while (!(await Promise.race([drained, late()]))) {
+        if (((await node.metrics()).get(limit) ?? 0) > 0) return;
+      }
+    }
+  };
+  await Promise.all(clients.map(flood));
+  const after = await node.metrics();
+  assert.ok((after.get(limit) ?? 0) > 0, `${sentBytes} bytes were read`);
+  const grown = (after.get(resident) ?? 0) - before;
+  assert.ok(grown < grownBytesMax, `the process has grown by ${grown} bytes`);
+  cluster.ds.thaw();
+  frozen = false;
+  // All of it is taken, and acknowledged, when ds goes on.
+  await Promise.all(clients.map((client) => client.expect('puback')));
+});
