@@ -9,6 +9,10 @@ import { after, describe, test } from 'node:test';
 import { auth, connect } from '../harness/packets.ts';
 import type { Version } from '../harness/packets.ts';
 import { ScramClient } from '../harness/scram.ts';
+import type { Broker } from '../harness/broker.ts';
+import { isSplit } from '../harness/shape.ts';
+import { SplitBroker } from '../harness/split-broker.ts';
+import { StoreCluster } from '../harness/store-cluster.ts';
 import { Suite } from '../harness/suite.ts';
 import { type RawClient, unique } from '../harness/wire.ts';
 
@@ -69,6 +73,19 @@ async function scram(client: RawClient, user: string, clientId: string): Promise
   const final = exchange.final(String(properties.authenticationData));
   client.send(auth({ reason: 0x18, properties: saying(final.message) }));
   await client.expect('connack', { reason: 0 });
+}
+
+/** Kills the ds of some sessions at least; all others are where they were. */
+async function anotherDs(broker: Broker): Promise<void> {
+  const again = { ...settings, SESSION_USER_CHANGE: 'refuse' };
+  if (broker instanceof StoreCluster) {
+    await broker.ds[0]!.kill();
+    await broker.ds[0]!.start(again);
+    return;
+  }
+  assert.ok(broker instanceof SplitBroker);
+  await broker.cluster.ds.kill();
+  await broker.cluster.ds.start(again);
 }
 
 void describe('a session of another user', () => {
@@ -226,4 +243,36 @@ void describe('a session of another user, with SESSION_USER_CHANGE=refuse', () =
       }
     });
   }
+
+  void test(
+    'presented to another ds: it is still that of its user',
+    { skip: !isSplit && 'one process' },
+    async () => {
+      const ids = [unique('d'), unique('d')];
+      const [clean, stored] = await Promise.all([
+        suite.client({ version: 5, clientId: ids[0]!, ...fieldsOf('ann') }),
+        suite.client(lasting(5, ids[1]!, 'ann')),
+      ]);
+      for (const [index, client] of [clean, stored].entries())
+        await client.subscribe(`secret/${ids[index]}`, 1);
+      await anotherDs(suite.broker);
+      for (const [index, client] of [clean, stored].entries()) {
+        const id = ids[index]!;
+        // The first answers may say that no ds has the session yet.
+        const endMs = performance.now() + 60_000;
+        for (let reason = -1; reason !== 0x87;) {
+          assert.ok(performance.now() < endMs, `CONNACK 0x${reason.toString(16)}`);
+          const other = await suite.open();
+          other.version = 5;
+          other.send(connect({ version: 5, clientId: id, clean: false, ...fieldsOf('ben') }));
+          ({ reason } = await other.expect('connack', {}, 60_000));
+          assert.notEqual(reason, 0);
+          other.destroy();
+        }
+        await client.publish(`secret/${id}`, 'still here', { qos: 1 });
+        await client.receive({ payload: 'still here' });
+        await client.expectNothing();
+      }
+    },
+  );
 });
