@@ -198,6 +198,8 @@ export type ConnectAnswer =
       readonly principal: string;
       /** What it may read, as a text of `common/read-rights`; undefined: everything. */
       readonly rights: string | undefined;
+      /** The largest packet that the store behind ds takes; undefined: any. */
+      readonly packetBytesMax: number | undefined;
       readonly authenticationData: Buffer | undefined;
     };
 

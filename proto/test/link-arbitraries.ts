@@ -234,6 +234,7 @@ export const connectAnswer: fc.Arbitrary<ConnectAnswer> = fc.oneof(
     sessionExpiryS: u32,
     principal: text,
     rights: orAbsent(text),
+    packetBytesMax: orAbsent(u32),
     authenticationData: orAbsent(bytes),
   }),
 );

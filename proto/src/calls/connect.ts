@@ -64,6 +64,7 @@ interface PlainAccepted {
   readonly sessionExpiryS: number;
   readonly principal: string;
   readonly rights?: string | undefined;
+  readonly packetBytesMax?: number | undefined;
   readonly authenticationData?: Buffer | undefined;
 }
 
@@ -133,6 +134,7 @@ export const connectAnswer: Shape<ConnectAnswer, PlainConnectAnswer> = {
             sessionExpiryS: answer.sessionExpiryS,
             principal: answer.principal,
             rights: answer.rights,
+            packetBytesMax: answer.packetBytesMax,
             authenticationData: answer.authenticationData,
           },
         };
@@ -148,6 +150,7 @@ export const connectAnswer: Shape<ConnectAnswer, PlainConnectAnswer> = {
         sessionExpiryS: accepted.sessionExpiryS,
         principal: accepted.principal,
         rights: accepted.rights,
+        packetBytesMax: accepted.packetBytesMax,
         authenticationData: accepted.authenticationData,
       };
     }

@@ -105,6 +105,7 @@ export async function startDs(t: TestContext, id: string, leaseMs = 3000): Promi
     sessionExpiryS: 100,
     principal: '',
     rights: undefined,
+    packetBytesMax: undefined,
     authenticationData: undefined,
   };
   ds.answerOf.set(calls.connect.method, () => calls.connect.answer.encode(accepted));

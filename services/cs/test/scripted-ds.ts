@@ -114,6 +114,7 @@ export class ScriptedDs implements LinkServer, Link {
       sessionExpiryS: this.sessionExpiryS ?? request.sessionExpiryS,
       principal: request.userName ?? '',
       rights: undefined,
+      packetBytesMax: undefined,
       authenticationData: undefined,
     });
   }

@@ -51,6 +51,10 @@ export interface ClusterStores {
   /** Reads what arrives from now on; after the registry has started. */
   start(): Promise<void>;
   dropPlace(place: string): Promise<void>;
+  /** The largest packet that it takes; undefined: any, or not known yet. */
+  readonly packetBytesMax?: number | undefined;
+  /** Whether it can hold any topic that this filter matches. */
+  canMatch?(filter: string): boolean;
   /** Each second: what is old goes, figures are read again. */
   sweepRetained(): Promise<void>;
   groups(ports: GroupsPorts): StoppedGroups;
@@ -193,6 +197,8 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     registeredNodes: registry.nodes,
     inbox: registry.inbox,
     gatherMs: () => stores.gatherMs,
+    packetBytesMax: () => stores.packetBytesMax,
+    canMatch: (filter) => stores.canMatch?.(filter) ?? true,
     routes,
     retained,
     queueStore,

@@ -19,6 +19,7 @@ import { RedisKeys } from './redis/keys.ts';
 import { openRedisRegistry } from './registry/redis-registry.ts';
 import { RegistryEvents } from './registry/registry-events.ts';
 import { RedisRetainedStore } from './retained-store/redis.ts';
+import { isStorableFilter } from './rocketmq/message/judge.ts';
 import { clientSettings } from './rocketmq/client-settings.ts';
 import { untilBrokersAreFit } from './rocketmq/fit-brokers.ts';
 import { clusterDefaultTopic, clusterLmqName } from './rocketmq/names/cluster-names.ts';
@@ -151,6 +152,10 @@ export async function openClusterStores(
       },
       start: () => queueStore.start(),
       dropPlace: (place) => queueStore.dropPlace(place),
+      get packetBytesMax() {
+        return queueStore.packetBytesMax;
+      },
+      canMatch: isStorableFilter,
       sweepRetained: async () => retained.sweep(),
       groups: (ports) =>
         new ClusterGroups({

@@ -42,6 +42,8 @@ export interface ConnectPorts extends DisconnectPorts {
   readonly sessionUserChange: Claim['userChange'];
   /** Asks a connection that is at another ds to go. */
   kickAt(held: Held): void;
+  /** The largest packet that the store takes; absent: any. */
+  readonly packetBytesMax?: () => number | undefined;
   readonly limits: QueueLimitsPorts;
   readonly rights: SessionRights;
 }
@@ -226,6 +228,7 @@ async function claim(
     sessionExpiryS,
     principal: principalText(principal),
     rights: ports.rights.claimed(session),
+    packetBytesMax: ports.packetBytesMax?.(),
     authenticationData,
   };
 }

@@ -26,6 +26,8 @@ export interface SubscribePorts {
   readonly events: DsEvents;
   readonly subscriptionsMax: number;
   readonly positions?: SessionPositions;
+  /** Whether the store can hold any topic that this filter matches; absent: all can be held. */
+  readonly canMatch?: (filter: string) => boolean;
 }
 
 /** A filter that may be subscribed to. */
@@ -104,6 +106,7 @@ function judge(ports: SubscribePorts, session: LiveSession, entry: SubscribeEntr
   const shared = parseSharedFilter(entry.filter);
   if (shared === 'malformed') return ReasonCode.topicFilterInvalid;
   const filter = shared?.filter ?? entry.filter;
+  if (ports.canMatch?.(filter) === false) return ReasonCode.topicFilterInvalid;
   if (!ports.rights.admits(session, filter)) {
     ports.events.subscribeDenied(session, filter);
     return ReasonCode.notAuthorized;

@@ -29,7 +29,7 @@ export interface ReaderLimits {
 const noBytes: Buffer = Buffer.alloc(0);
 
 export class PacketReader {
-  readonly #limits: ReaderLimits;
+  #limits: ReaderLimits;
   readonly #publishes = new PublishReader();
   /** The packet that is not whole yet. */
   #gathering: Gathering | undefined;
@@ -45,6 +45,11 @@ export class PacketReader {
   #packetBytes = 0;
 
   constructor(limits: ReaderLimits) {
+    this.#limits = limits;
+  }
+
+  /** Counts from the next packet on. */
+  limit(limits: ReaderLimits): void {
     this.#limits = limits;
   }
 

@@ -131,6 +131,8 @@ export interface Client {
   await(what: Awaited): void;
   /** CONNACK is about to leave. */
   open(session: Session): void;
+  /** Larger packets are refused from the next one on. */
+  limitPackets(packetBytesMax: number): void;
   /** No further packet is handled until `resumePackets`. */
   stopPackets(): void;
   resumePackets(): void;

@@ -245,6 +245,10 @@ export class Connection implements Client, OpeningClient, Timed {
   }
 
   /** CONNACK is about to leave. */
+  limitPackets(packetBytesMax: number): void {
+    this.reader.limit({ packetBytesMax });
+  }
+
   open(session: Session): void {
     const { node, connectPacket: connect } = this;
     this.session = session;

@@ -24,6 +24,8 @@ import { UsedTopics } from './rocketmq/used-topics.ts';
 
 const readEachMs = 1000;
 const startAgainMs = 500;
+/** Properties and names of a stored message, which 4.x counts in its limit on messages. */
+const besideBodyBytes = 65_536;
 
 /**
  * The queue store on RocketMQ. A publish is one message of an ordinary topic that names the light
@@ -176,6 +178,13 @@ export class RocketmqQueueStore implements QueueStore {
   /** Every broker holds any number of light queues. */
   get holdsManyQueues(): boolean {
     return [...this.#brokers.all].every((broker) => broker.holdsManyQueues);
+  }
+
+  /** The largest packet whose message every broker takes; undefined: none has said. */
+  get packetBytesMax(): number | undefined {
+    const least = Math.min(...[...this.#brokers.all].map((each) => each.messageBytesMax));
+    if (!Number.isFinite(least)) return undefined;
+    return least - Math.min(besideBodyBytes, Math.floor(least / 2));
   }
 
   /** How long answers and arrivals may gather, since lanes have enough to send meanwhile. */

@@ -178,8 +178,10 @@ function accept(connection: Client, answer: Extract<ConnectAnswer, { kind: 'acce
   );
   connection.principal = interned(answer.principal);
   connection.sessionExpiryS = answer.sessionExpiryS;
+  const packetBytesMax = Math.min(node.config.maxPacketSize, answer.packetBytesMax ?? Infinity);
+  connection.limitPackets(packetBytesMax);
   // `open` lets go of the CONNECT that the answer is made from.
-  const packet = connackOf(connection, answer);
+  const packet = connackOf(connection, answer, packetBytesMax);
   connection.open(session);
   if (answer.sessionExpiryS < connection.askedSessionExpiryS && connection.version === 5) {
     node.events.limit('SESSION_EXPIRY_S_MAX');
@@ -203,6 +205,7 @@ function accept(connection: Client, answer: Extract<ConnectAnswer, { kind: 'acce
 function connackOf(
   connection: Client,
   answer: Extract<ConnectAnswer, { kind: 'accepted' }>,
+  packetBytesMax: number,
 ): Buffer {
   const { node, version, connectPacket: connect } = connection;
   const { config } = node;
@@ -222,7 +225,7 @@ function connackOf(
           ? undefined
           : answer.sessionExpiryS,
       receiveMaximum: config.receiveMaximum === 0xffff ? undefined : config.receiveMaximum,
-      maximumPacketSize: config.maxPacketSize,
+      maximumPacketSize: packetBytesMax,
       // [MQTT-3.2.2-16]
       assignedClientIdentifier: connection.assignedClientId ? connection.clientId : undefined,
       topicAliasMaximum: config.topicAliasMaximum === 0 ? undefined : config.topicAliasMaximum,

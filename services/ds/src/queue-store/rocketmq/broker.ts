@@ -14,6 +14,8 @@ export class Broker {
   pipelines = false;
   /** `storeType` is defaultRocksDB: any number of light queues; else each is an open file. */
   holdsManyQueues = false;
+  /** `maxMessageSize`, of a body; Infinity: it has not said. */
+  messageBytesMax: number = Infinity;
   /** How long a send may wait at the broker before it is refused. */
   sendQueueWaitMs: number = sendQueueWaitMs;
   readonly #client: RocketmqClient;
@@ -88,6 +90,8 @@ export class Broker {
       if (connection !== this.#connection || !connection.up) return;
       this.pipelines = config.get('sendMessageThreadPoolNums') === '1';
       this.holdsManyQueues = config.get('storeType') === 'defaultRocksDB';
+      const messageBytes = Number(config.get('maxMessageSize'));
+      this.messageBytesMax = messageBytes > 0 ? messageBytes : Infinity;
       const waitMs = Number(config.get('waitTimeMillsInSendQueue') ?? sendQueueWaitMs);
       this.sendQueueWaitMs = Number.isFinite(waitMs) ? waitMs : sendQueueWaitMs;
       this.#tell(true);

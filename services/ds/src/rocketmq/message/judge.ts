@@ -1,6 +1,7 @@
 import type { Message } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { judgeProperties } from './publish-properties.ts';
+import { topicBytesMax } from './stored-properties.ts';
 import { hasSeparator } from './separators.ts';
 
 export type StorableVerdict =
@@ -19,4 +20,12 @@ export function judge(message: Message): StorableVerdict {
   const verdict = judgeProperties(message.properties);
   if (verdict === 'fine') return ReasonCode.success;
   return verdict === 'separator' ? ReasonCode.payloadFormatInvalid : ReasonCode.unspecifiedError;
+}
+
+/** Whether a message of any topic that this filter matches can be stored. */
+export function isStorableFilter(filter: string): boolean {
+  if (hasSeparator(filter)) return false;
+  // The shortest such topic: `+` may stand for nothing, `/#` for the level above.
+  const shortest = filter.replace(/(^|\/)#$/, '').replaceAll('+', '');
+  return Buffer.byteLength(shortest) <= topicBytesMax;
 }

@@ -19,6 +19,10 @@ const propertyBytesMax = 32_767;
 const addedBytes = 256;
 /** For one offset and its comma. */
 const offsetBytes = 14;
+/** The least that stands beside a topic: its tag, key and QoS, and one queue. */
+const leastBesideTopicBytes = 150;
+/** A longer topic has no room in any message. */
+export const topicBytesMax: number = propertyBytesMax - addedBytes - leastBesideTopicBytes;
 
 /**
  * The properties of a message that `judge` lets through, as field `i` of SEND_MESSAGE_V2 (310).
