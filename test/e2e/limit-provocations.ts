@@ -443,6 +443,34 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
       await old.subscribe('c', 0);
     },
   },
+  MAX_SUBSCRIPTION_BYTES: {
+    settings: { MAX_SUBSCRIPTION_BYTES: '20' },
+    provoke: async (broker) => {
+      const client = await client5(broker);
+      await client.subscribe(['0123456789', '012345678', 'ab', 'c'], 1, {
+        reasons: [1, 1, 0x97, 1],
+      });
+      await client.unsubscribe('012345678');
+      await client.subscribe('ab', 1);
+      const old = await client4(broker);
+      await old.subscribe('012345678901234567890', 0, { reasons: [0x80] });
+    },
+  },
+  MAX_FILTERS_PER_PACKET: {
+    settings: { MAX_FILTERS_PER_PACKET: '3' },
+    provoke: async (broker) => {
+      const filters = ['a', 'b', 'c', 'd'];
+      const client = await client5(broker);
+      await client.subscribe(filters, 1, { reasons: filters.map(() => 0x97) });
+      await client.subscribe(filters.slice(1), 1);
+      client.sendUnsubscribe({ packetId: 99, filters });
+      await client.expect('unsuback', { packetId: 99, reasons: filters.map(() => 0x83) });
+      const old = await client4(broker);
+      await old.subscribe(filters, 0, { reasons: filters.map(() => 0x80) });
+      old.sendUnsubscribe({ filters });
+      await old.expectClose();
+    },
+  },
   MAX_TOPIC_LEVELS: {
     settings: { MAX_TOPIC_LEVELS: '3' },
     provoke: async (broker) => {

@@ -27,6 +27,7 @@ export type CsConfig = Pick<
   | 'writeBufferMax'
   | 'writeTimeoutMs'
   | 'maxTopicLevels'
+  | 'maxFiltersPerPacket'
   | 'sessionExpirySMax'
   | 'willDelaySMax'
   | 'ringMessages'

@@ -223,6 +223,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     sessionExpirySMax: settings.sessionExpirySMax,
     willDelaySMax: settings.willDelaySMax,
     subscriptionsMax: settings.maxSubscriptionsPerSession,
+    subscriptionBytesMax: settings.maxSubscriptionBytes,
     takeoverMs: 2 * settings.leaseMs + takeoverMarginMs,
     kickAt: (held) => admission.kickAt(csOfLane(held.node), held.handle),
     graceMs: 0,

@@ -225,6 +225,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     sessionExpirySMax: settings.sessionExpirySMax,
     willDelaySMax: settings.willDelaySMax,
     subscriptionsMax: settings.maxSubscriptionsPerSession,
+    subscriptionBytesMax: settings.maxSubscriptionBytes,
     takeoverMs: 2 * leaseMs + takeoverMarginMs,
     kickAt: () => {},
     graceMs: 0,

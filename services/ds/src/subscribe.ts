@@ -25,6 +25,8 @@ export interface SubscribePorts {
   readonly groups: Groups;
   readonly events: DsEvents;
   readonly subscriptionsMax: number;
+  /** Of the filters of one session. */
+  readonly subscriptionBytesMax: number;
   readonly positions?: SessionPositions;
   /** Whether the store can hold any topic that this filter matches; absent: all can be held. */
   readonly canMatch?: (filter: string) => boolean;
@@ -51,6 +53,7 @@ export async function subscribe(
 ): Promise<SubscribeAnswer[]> {
   const { stored } = session;
   let room = ports.subscriptionsMax - stored.subscriptions.length;
+  let roomBytes = ports.subscriptionBytesMax - stored.filterBytes;
   const planned = new Set<string>();
   const plans = entries.map((entry): Plan | number => {
     const plan = judge(ports, session, entry);
@@ -60,7 +63,13 @@ export async function subscribe(
         ports.events.limitReached('MAX_SUBSCRIPTIONS_PER_SESSION');
         return ReasonCode.quotaExceeded;
       }
+      const bytes = Buffer.byteLength(entry.filter);
+      if (bytes > roomBytes) {
+        ports.events.limitReached('MAX_SUBSCRIPTION_BYTES');
+        return ReasonCode.quotaExceeded;
+      }
       room -= 1;
+      roomBytes -= bytes;
       planned.add(entry.filter);
     }
     return plan;
@@ -77,8 +86,9 @@ export async function subscribe(
     // Together, since the store may wait for the disk before it says where a queue ends.
     ends = await Promise.all(granted.map((plan, index) => endsFor(ports, plan, queues[index]!)));
     made = await store(ports, session, granted, queues, ends, opened);
+    const knownBefore = new Map(granted.map(({ entry, known }) => [entry.filter, known]));
     for (const subscription of made.values()) {
-      const { known } = granted.find((plan) => plan.entry.filter === subscription.filter)!;
+      const known = knownBefore.get(subscription.filter);
       ports.holdings.add(subscription);
       if (!session.closing) attach(ports, session, subscription);
       if (known !== undefined) detach(ports, session, known);
@@ -92,11 +102,13 @@ export async function subscribe(
     for (const queue of queues) ports.holdings.unpin(queue);
   }
   ports.events.subscribed(session, made.size);
+  let index = -1;
   return plans.map((plan) => {
     if (typeof plan === 'number') return refused(plan);
     const subscription = made.get(plan.entry.filter)!;
+    index += 1;
     const retained = wantsRetained(subscription, plan.known === undefined);
-    const replacedAt = plan.known === undefined ? [] : offsetsOf(ends[granted.indexOf(plan)]!);
+    const replacedAt = plan.known === undefined ? [] : offsetsOf(ends[index]!);
     return { kind: 'granted', subscription: stateOf(subscription), retained, replacedAt };
   });
 }

@@ -9,6 +9,7 @@ import type {
   ServerDisconnect,
 } from '../packet/outgoing.ts';
 import { PacketType } from '../packet/packet-type.ts';
+import { putU16, putVarint } from './bytes.ts';
 import type { UserProperty } from '../packet/property.ts';
 
 // The outbound packets that are rare, encoded by mqtt-packet. Reason string and user properties are
@@ -22,6 +23,10 @@ type Spoken = {
 
 // It would keep a buffer for each of the 65,536 packet identifiers.
 writeToStream.cacheNumbers = false;
+
+const noBytes = Buffer.alloc(0);
+/** Their length. */
+const noProperties = Buffer.alloc(1);
 
 const fiveZero = { protocolVersion: 5 };
 
@@ -70,34 +75,31 @@ export function connack(packet: Connack, version: number, maximumPacketSize?: nu
   }));
 }
 
-export function suback(packet: FilterAnswers, version: number, maximumPacketSize?: number): Buffer {
-  const { packetId, reasonCodes } = packet;
-  if (version < 5) {
-    // [MQTT-3.9.3-2] of 3.1.1: only 0x80 says failure.
-    const granted = reasonCodes.map((code) => (code < 0x80 ? code : 0x80));
-    return generate({ cmd: 'suback', messageId: packetId, granted });
-  }
-  return explained(packet, maximumPacketSize, (spoken) => ({
-    cmd: 'suback',
-    messageId: packetId,
-    granted: [...reasonCodes],
-    properties: spoken,
-  }));
+export function suback({ packetId, reasonCodes }: FilterAnswers, version: number): Buffer {
+  const codes = Buffer.from(reasonCodes);
+  if (version === 5) return filterAnswers(PacketType.suback, packetId, noProperties, codes);
+  // [MQTT-3.9.3-2] of 3.1.1: only 0x80 says failure.
+  for (let at = 0; at < codes.length; at += 1) codes[at] = Math.min(codes[at]!, 0x80);
+  return filterAnswers(PacketType.suback, packetId, noBytes, codes);
 }
 
-export function unsuback(
-  packet: FilterAnswers,
-  version: number,
-  maximumPacketSize?: number,
+export function unsuback({ packetId, reasonCodes }: FilterAnswers, version: number): Buffer {
+  return version === 5
+    ? filterAnswers(PacketType.unsuback, packetId, noProperties, Buffer.from(reasonCodes))
+    : filterAnswers(PacketType.unsuback, packetId, noBytes, noBytes);
+}
+
+/** Written here, since there may be many codes. */
+function filterAnswers(
+  type: PacketType,
+  packetId: number,
+  properties: Buffer,
+  codes: Buffer,
 ): Buffer {
-  const { packetId, reasonCodes } = packet;
-  if (version < 5) return generate({ cmd: 'unsuback', messageId: packetId, granted: [] });
-  return explained(packet, maximumPacketSize, (spoken) => ({
-    cmd: 'unsuback',
-    messageId: packetId,
-    granted: [...reasonCodes],
-    properties: spoken,
-  }));
+  const head = Buffer.alloc(7);
+  head[0] = type << 4;
+  const at = putVarint(head, 1, 2 + properties.length + codes.length);
+  return Buffer.concat([head.subarray(0, putU16(head, at, packetId)), properties, codes]);
 }
 
 /** To a 5.0 client only: before that a server just closes. */

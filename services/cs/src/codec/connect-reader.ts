@@ -102,8 +102,7 @@ export function readConnect(
 ): Connect {
   const flags = readFlags(cursor, version);
   const keepAliveS = cursor.u16('keep alive');
-  const properties: Properties =
-    version === 5 ? readProperties(cursor, PacketType.connect) : { userProperties: [] };
+  const properties: Properties = version === 5 ? readProperties(cursor, PacketType.connect) : {};
   const { authenticationMethod, authenticationData } = properties;
   if (authenticationData !== undefined && authenticationMethod === undefined) {
     protocolError('authentication data without a method');
@@ -131,7 +130,6 @@ export function readConnect(
     topicAliasMaximum: properties.topicAliasMaximum ?? 0,
     requestResponseInformation: properties.requestResponseInformation ?? false,
     requestProblemInformation: properties.requestProblemInformation ?? true,
-    userProperties: properties.userProperties,
     authenticationMethod,
     authenticationData,
   };

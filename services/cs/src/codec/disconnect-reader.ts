@@ -29,7 +29,7 @@ const ofClient: ReadonlySet<number> = new Set([
   ReasonCode.payloadFormatInvalid,
 ]);
 
-const none: Properties = { userProperties: [] };
+const none: Properties = {};
 
 export function readDisconnect(cursor: Cursor, version: number): Disconnect {
   if (version < 5) cursor.done();
@@ -41,7 +41,6 @@ export function readDisconnect(cursor: Cursor, version: number): Disconnect {
     reasonCode,
     sessionExpiryS: properties.sessionExpiryInterval,
     reasonString: properties.reasonString,
-    userProperties: properties.userProperties,
   };
 }
 
@@ -64,6 +63,5 @@ export function readAuth(cursor: Cursor, version: number): Auth {
     authenticationMethod,
     authenticationData: properties.authenticationData,
     reasonString: properties.reasonString,
-    userProperties: properties.userProperties,
   };
 }

@@ -3,8 +3,7 @@ import { PropertyId } from '../packet/property.ts';
 import type { PropertyPlace } from '../packet/property.ts';
 import type { Cursor } from './cursor.ts';
 import { malformed, protocolError, refused } from './malformed-packet.ts';
-import { flagValue, SeenProperties } from './property-reader.ts';
-import { isStringUtf8 } from './utf8.ts';
+import { checkString, flagValue, SeenProperties } from './property-reader.ts';
 
 // The properties of a PUBLISH or a will. Most are forwarded unaltered, so they are only checked and
 // stay as the bytes that came; those that end here (expiry, alias, delay) are read. In the usual
@@ -21,15 +20,6 @@ export interface MessageProperties {
 
 const plus = 0x2b;
 const hash = 0x23;
-
-function checkString(cursor: Cursor, name: string): number {
-  const length = cursor.u16(name);
-  const start = cursor.take(length, name);
-  if (!isStringUtf8(cursor.buffer, start, start + length)) {
-    malformed(`${name}: not well-formed UTF-8`);
-  }
-  return start;
-}
 
 function checkResponseTopic(cursor: Cursor, name: string): void {
   const start = checkString(cursor, name);

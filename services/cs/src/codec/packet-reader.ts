@@ -24,6 +24,8 @@ import { readSubscribe, readUnsubscribe } from './subscribe-reader.ts';
 export interface ReaderLimits {
   /** Of a whole packet, its fixed header included. */
   readonly packetBytesMax: number;
+  /** Filters of one SUBSCRIBE or UNSUBSCRIBE that are read; default: any number. */
+  readonly filtersMax?: number;
 }
 
 const noBytes: Buffer = Buffer.alloc(0);
@@ -231,6 +233,10 @@ export class PacketReader {
     }
   }
 
+  get #filtersMax(): number {
+    return this.#limits.filtersMax ?? Number.POSITIVE_INFINITY;
+  }
+
   #coldPacket(type: number, cursor: Cursor, sink: PacketSink): void {
     const version = this.#version;
     switch (type) {
@@ -242,10 +248,10 @@ export class PacketReader {
         sink.connect(readConnect(cursor, this.#version, this.#protocolLevel));
         return;
       case PacketType.subscribe:
-        sink.subscribe(readSubscribe(cursor, version));
+        sink.subscribe(readSubscribe(cursor, version, this.#filtersMax));
         return;
       case PacketType.unsubscribe:
-        sink.unsubscribe(readUnsubscribe(cursor, version));
+        sink.unsubscribe(readUnsubscribe(cursor, version, this.#filtersMax));
         return;
       case PacketType.pingreq:
         cursor.done();

@@ -1,12 +1,8 @@
 import { PropertyId, propertyRules } from '../packet/property.ts';
-import type {
-  PropertyPlace,
-  PropertyRule,
-  UserProperty,
-  willProperties,
-} from '../packet/property.ts';
+import type { PropertyPlace, PropertyRule, willProperties } from '../packet/property.ts';
 import { Cursor } from './cursor.ts';
 import { malformed, protocolError } from './malformed-packet.ts';
+import { isStringUtf8 } from './utf8.ts';
 
 /** The properties that a client may send with anything but a message. */
 export interface Properties {
@@ -20,7 +16,6 @@ export interface Properties {
   authenticationData?: Buffer;
   reasonString?: string;
   subscriptionIdentifier?: number;
-  readonly userProperties: UserProperty[];
 }
 
 /** Which properties a packet has had. Identifiers are below 64. */
@@ -68,13 +63,26 @@ function notZero(value: number, rule: PropertyRule): number {
   return value === 0 ? protocolError(`${rule.name}: 0`) : value;
 }
 
-/** Reads all properties of a packet other than PUBLISH. */
+/** Passes over a string; returns where it begins. */
+export function checkString(cursor: Cursor, name: string): number {
+  const length = cursor.u16(name);
+  const start = cursor.take(length, name);
+  if (!isStringUtf8(cursor.buffer, start, start + length)) {
+    malformed(`${name}: not well-formed UTF-8`);
+  }
+  return start;
+}
+
+/**
+ * Reads all properties of a packet other than PUBLISH. User properties are for nobody: they are
+ * checked and hold no memory.
+ */
 export function readProperties(
   packet: Cursor,
   place: Exclude<PropertyPlace, typeof willProperties>,
 ): Properties {
   const cursor = propertiesOf(packet);
-  const properties: Properties = { userProperties: [] };
+  const properties: Properties = {};
   const seen = new SeenProperties();
   while (cursor.left > 0) {
     const id = cursor.varint('property identifier');
@@ -82,7 +90,8 @@ export function readProperties(
     const { name } = rule;
     switch (id) {
       case PropertyId.userProperty:
-        properties.userProperties.push([cursor.string(name), cursor.string(name)]);
+        checkString(cursor, name);
+        checkString(cursor, name);
         break;
       case PropertyId.reasonString:
         properties.reasonString = cursor.string(name);

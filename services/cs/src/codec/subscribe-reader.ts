@@ -15,7 +15,7 @@ import { readProperties } from './property-reader.ts';
 // The options: 00, retain handling (2 bits), retain as published, no local, QoS (2 bits);
 // before 5.0 only the QoS.
 
-const none: Properties = { userProperties: [] };
+const none: Properties = {};
 
 function readName(cursor: Cursor): string {
   const filter = cursor.string('topic filter');
@@ -47,27 +47,41 @@ function readFilter(cursor: Cursor, version: number): FilterRequest {
   };
 }
 
-export function readSubscribe(cursor: Cursor, version: number): Subscribe {
+/** How many filters there are, without a look at them. */
+function countFilters(cursor: Cursor, optionBytes: 0 | 1): number {
+  const { buffer, end } = cursor;
+  let count = 0;
+  let { at } = cursor;
+  while (at < end) {
+    if (end - at < 2) malformed('topic filter: packet too short');
+    at += 2 + ((buffer[at]! << 8) | buffer[at + 1]!) + optionBytes;
+    count += 1;
+  }
+  if (at > end) malformed('topic filter: packet too short');
+  return count;
+}
+
+export function readSubscribe(cursor: Cursor, version: number, filtersMax: number): Subscribe {
   const packetId = cursor.packetIdentifier();
   const properties = version === 5 ? readProperties(cursor, PacketType.subscribe) : none;
   // [MQTT-3.8.3-2]
   if (cursor.left === 0) protocolError('SUBSCRIBE: no topic filter');
+  const { subscriptionIdentifier } = properties;
+  const filterCount = countFilters(cursor, 1);
   const filters: FilterRequest[] = [];
+  if (filterCount > filtersMax) return { packetId, filters, filterCount, subscriptionIdentifier };
   while (cursor.left > 0) filters.push(readFilter(cursor, version));
-  return {
-    packetId,
-    filters,
-    subscriptionIdentifier: properties.subscriptionIdentifier,
-    userProperties: properties.userProperties,
-  };
+  return { packetId, filters, filterCount, subscriptionIdentifier };
 }
 
-export function readUnsubscribe(cursor: Cursor, version: number): Unsubscribe {
+export function readUnsubscribe(cursor: Cursor, version: number, filtersMax: number): Unsubscribe {
   const packetId = cursor.packetIdentifier();
-  const properties = version === 5 ? readProperties(cursor, PacketType.unsubscribe) : none;
+  if (version === 5) readProperties(cursor, PacketType.unsubscribe);
   // [MQTT-3.10.3-2]
   if (cursor.left === 0) protocolError('UNSUBSCRIBE: no topic filter');
+  const filterCount = countFilters(cursor, 0);
   const filters: string[] = [];
+  if (filterCount > filtersMax) return { packetId, filters, filterCount };
   while (cursor.left > 0) filters.push(readName(cursor));
-  return { packetId, filters, userProperties: properties.userProperties };
+  return { packetId, filters, filterCount };
 }

@@ -87,7 +87,10 @@ export class Connection implements Client, OpeningClient, Timed {
     this.handle = handle;
     this.outbox = new PacketOutbox(stream, this);
     this.packets = new PacketDispatch(this);
-    this.reader = new PacketReader({ packetBytesMax: node.config.maxPacketSize });
+    this.reader = new PacketReader({
+      packetBytesMax: node.config.maxPacketSize,
+      filtersMax: node.config.maxFiltersPerPacket,
+    });
     this.lastPacketMs = node.time.monotonicMs;
     stream.onBytes = (chunk) => this.received(chunk);
     stream.onClose = () => this.lost();
@@ -180,7 +183,7 @@ export class Connection implements Client, OpeningClient, Timed {
 
   resumeReading(): void {
     if (!this.readingPaused || this.packetsStopped || this.ended || this.node.storeBehind) return;
-    if (this.inbound.tooManyRequests || this.inbound.tooManyHeld) return;
+    if (this.packets.resting || this.inbound.tooManyRequests || this.inbound.tooManyHeld) return;
     if (this.inbound.unanswered * 2 > this.node.config.receiveMaximum) return;
     if (!this.outbox.roomy) {
       this.watchOutput();

@@ -17,9 +17,24 @@ import { onSubscribe } from './packets/subscribe.ts';
 import { onPingreq } from './packets/pingreq.ts';
 import { onUnsubscribe } from './packets/unsubscribe.ts';
 
-/** Packets of one connection to their handlers: counted, and only as long as it takes them. */
+/**
+ * What a client's packets may cost before others have their turn: each a part of its own, one for
+ * each 64 bytes, and a part for each filter, of which a turn works on 100 or so.
+ */
+const budget = 4096;
+const packetCost = 4;
+const filterCost = 40;
+
+/**
+ * Packets of one connection to their handlers: counted, and only as long as it takes them. After
+ * some of them the connection rests until the next turn of the event loop, so that nobody waits for
+ * all that one client has sent at once.
+ */
 export class PacketDispatch implements PacketSink {
   private readonly client: Client;
+  private left = budget;
+  /** No further packet is handled in this turn. */
+  resting = false;
 
   constructor(client: Client) {
     this.client = client;
@@ -32,7 +47,10 @@ export class PacketDispatch implements PacketSink {
 
   publish(packet: IncomingPublish): void {
     const { client } = this;
-    client.node.counters.publishReceived(packet.qos, client.packetBytes);
+    const { packetBytes } = client;
+    client.node.counters.publishReceived(packet.qos, packetBytes);
+    this.left -= packetCost + (packetBytes >> 6);
+    if (this.left < 0) this.rest();
     if (this.ready()) onPublish(client, packet);
   }
 
@@ -57,12 +75,12 @@ export class PacketDispatch implements PacketSink {
   }
 
   subscribe(packet: Subscribe): void {
-    this.count('subscribe');
+    this.count('subscribe', packet.filters.length * filterCost);
     if (this.ready()) onSubscribe(this.client, packet);
   }
 
   unsubscribe(packet: Unsubscribe): void {
-    this.count('unsubscribe');
+    this.count('unsubscribe', packet.filters.length * filterCost);
     if (this.ready()) onUnsubscribe(this.client, packet);
   }
 
@@ -91,9 +109,23 @@ export class PacketDispatch implements PacketSink {
     this.client.malformed(reasonCode, reason);
   }
 
-  private count(type: PacketName): void {
+  private count(type: PacketName, moreCost: number = 0): void {
     const { client } = this;
     client.node.counters.received(type, client.packetBytes);
+    this.left -= packetCost + (client.packetBytes >> 6) + moreCost;
+    if (this.left < 0) this.rest();
+  }
+
+  private rest(): void {
+    this.left = budget;
+    const { client } = this;
+    if (this.resting || client.ended || client.session === undefined) return;
+    this.resting = true;
+    client.pauseReading();
+    setImmediate(() => {
+      this.resting = false;
+      client.resumeReading();
+    });
   }
 
   /** [MQTT-4.12.0-2]: before CONNACK only AUTH and DISCONNECT may follow CONNECT. */

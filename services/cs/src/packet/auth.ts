@@ -1,5 +1,3 @@
-import type { UserProperty } from './property.ts';
-
 /** AUTH from a client, section 3.15. The buffer is a copy. */
 export interface Auth {
   /** 0x18 continue or 0x19 re-authenticate. */
@@ -7,5 +5,4 @@ export interface Auth {
   readonly authenticationMethod: string;
   readonly authenticationData: Buffer | undefined;
   readonly reasonString: string | undefined;
-  readonly userProperties: readonly UserProperty[];
 }

@@ -1,6 +1,5 @@
 import type { Qos } from '@lmqtt/common/qos';
 import type { ProtocolVersion } from './packet-type.ts';
-import type { UserProperty } from './property.ts';
 
 /** CONNECT, section 3.1. Its buffers are copies: they may be kept. */
 export interface Connect {
@@ -27,7 +26,6 @@ export interface Connect {
   readonly requestResponseInformation: boolean;
   /** true where absent: reason strings and user properties may be sent with any packet. */
   readonly requestProblemInformation: boolean;
-  readonly userProperties: readonly UserProperty[];
   readonly authenticationMethod: string | undefined;
   readonly authenticationData: Buffer | undefined;
 }

@@ -29,9 +29,9 @@ export interface Connack extends Explanation {
 }
 
 /** SUBACK, section 3.9, and UNSUBACK, section 3.11: a reason code of 5.0 for each filter. */
-export interface FilterAnswers extends Explanation {
+export interface FilterAnswers {
   readonly packetId: number;
-  readonly reasonCodes: readonly number[];
+  readonly reasonCodes: ArrayLike<number>;
 }
 
 /** DISCONNECT to a 5.0 client, section 3.14. */

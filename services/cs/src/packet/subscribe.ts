@@ -1,13 +1,15 @@
 import type { Qos } from '@lmqtt/common/qos';
-import type { UserProperty } from './property.ts';
 
-/** SUBSCRIBE, section 3.8. At least one filter; the syntax of filters is not checked yet. */
+/**
+ * SUBSCRIBE, section 3.8. At least one filter; the syntax of filters is not checked yet. Where there
+ * are more than are taken, they are counted and not read.
+ */
 export interface Subscribe {
   readonly packetId: number;
   readonly filters: readonly FilterRequest[];
+  readonly filterCount: number;
   /** 1 … 268,435,455. */
   readonly subscriptionIdentifier: number | undefined;
-  readonly userProperties: readonly UserProperty[];
 }
 
 /** The options but the QoS are false and 0 before 5.0. */

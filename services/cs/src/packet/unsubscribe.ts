@@ -1,8 +1,6 @@
-import type { UserProperty } from './property.ts';
-
-/** UNSUBSCRIBE, section 3.10. At least one filter; the syntax of filters is not checked yet. */
+/** UNSUBSCRIBE, section 3.10, with its filters as in SUBSCRIBE. */
 export interface Unsubscribe {
   readonly packetId: number;
   readonly filters: readonly string[];
-  readonly userProperties: readonly UserProperty[];
+  readonly filterCount: number;
 }

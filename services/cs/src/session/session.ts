@@ -8,6 +8,7 @@ import type {
   PartitionOffset,
   SubscriptionState,
 } from '@lmqtt/proto/link';
+import { Fifo } from '../fifo.ts';
 import { Assigned } from './assigned.ts';
 import { Cursor } from './cursor.ts';
 import type { CursorOwner, Subscription } from './cursor.ts';
@@ -56,7 +57,7 @@ export class Session implements CursorOwner, OutboundSession {
   pagesOpen = 0;
   closed = false;
   private readonly byQueue: Map<QueueId, Subscription> = new Map();
-  private queued: Cursor[] = [];
+  private readonly queued: Fifo<Cursor> = new Fifo();
   private assigned: Assigned | undefined = undefined;
   private retained: RetainedRuns | undefined = undefined;
   private redelivery: Redelivery | undefined = undefined;
@@ -153,7 +154,6 @@ export class Session implements CursorOwner, OutboundSession {
       cursor.close();
       this.node.releaseFeed(cursor.feed);
     }
-    this.queued = this.queued.filter((cursor) => cursor.subscription !== subscription);
   }
 
   cursorOf(queue: QueueId, partition: number): Cursor | undefined {
@@ -204,10 +204,10 @@ export class Session implements CursorOwner, OutboundSession {
     const { queued } = this;
     let stuck = 0;
     while (queued.length > stuck) {
-      const cursor = queued[0];
+      const cursor = queued.at(0);
       if (cursor === undefined || !this.outlet.writable) return;
       const before = cursor.next;
-      const why = this.advance(cursor);
+      const why = cursor.closed ? 'empty' : this.advance(cursor);
       if (why === 'unwritable') return;
       queued.shift();
       if (why === 'empty') {

@@ -88,6 +88,9 @@ export class StoredSession {
   intents: readonly Intent[] = noIntents;
   #subscriptions: StoredSubscription[] = noSubscriptions;
   #byFilter: Map<string, StoredSubscription> | undefined = undefined;
+  /** Those that are not shared, where there are many. */
+  #byQueue: Map<QueueId, StoredSubscription> | undefined = undefined;
+  #filterBytes = 0;
   #outbound: Map<number, OutboundState> | undefined = undefined;
   #inbound: Set<number> | undefined = undefined;
 
@@ -111,6 +114,11 @@ export class StoredSession {
     return this.#subscriptions;
   }
 
+  /** Of the filters of all subscriptions. */
+  get filterBytes(): number {
+    return this.#filterBytes;
+  }
+
   get outboundCount(): number {
     return this.#outbound?.size ?? 0;
   }
@@ -132,6 +140,8 @@ export class StoredSession {
 
   putSubscription(subscription: StoredSubscription): void {
     const known = this.subscription(subscription.filter);
+    if (known === undefined) this.#filterBytes += Buffer.byteLength(subscription.filter);
+    else this.#forgetQueue(known);
     // A literal takes room for one; an empty array that is pushed to, for many.
     if (this.#subscriptions.length === 0) this.#subscriptions = [subscription];
     else if (known === undefined) this.#subscriptions.push(subscription);
@@ -139,12 +149,36 @@ export class StoredSession {
     if (this.#byFilter !== undefined) this.#byFilter.set(subscription.filter, subscription);
     else if (this.#subscriptions.length >= indexedMin)
       this.#byFilter = new Map(this.#subscriptions.map((one) => [one.filter, one]));
+    if (this.#byQueue !== undefined) this.#noteQueue(subscription);
+    else if (this.#byFilter !== undefined) {
+      this.#byQueue = new Map();
+      for (const one of this.#subscriptions) this.#noteQueue(one);
+    }
+  }
+
+  #noteQueue(subscription: StoredSubscription): void {
+    if (subscription.group === undefined) this.#byQueue?.set(subscription.queue, subscription);
+  }
+
+  #forgetQueue(subscription: StoredSubscription): void {
+    const { queue } = subscription;
+    if (this.#byQueue?.get(queue) === subscription) this.#byQueue.delete(queue);
+  }
+
+  /** The subscription on a queue that is not shared: a queue stands for one filter. */
+  #onQueue(queue: QueueId): StoredSubscription | undefined {
+    if (this.#byQueue !== undefined) return this.#byQueue.get(queue);
+    for (const subscription of this.#subscriptions)
+      if (subscription.queue === queue && subscription.group === undefined) return subscription;
+    return undefined;
   }
 
   removeSubscription(filter: string): StoredSubscription | undefined {
     const known = this.subscription(filter);
     if (known === undefined) return undefined;
     this.#byFilter?.delete(filter);
+    this.#forgetQueue(known);
+    this.#filterBytes -= Buffer.byteLength(filter);
     const at = this.#subscriptions.indexOf(known);
     const last = this.#subscriptions.pop()!;
     if (last !== known) this.#subscriptions[at] = last;
@@ -163,18 +197,17 @@ export class StoredSession {
     this.#outbound?.delete(packetId);
   }
 
-  /** The place is done with: in every subscription that is on its queue. Groups keep their own. */
+  /** The place is done with: in the subscription that is on its queue. Groups keep their own. */
   markDone(place: Place): void {
     if (place.kind !== 'queue') return;
-    for (const subscription of this.#subscriptions)
-      if (subscription.queue === place.queue && subscription.group === undefined)
-        cursorOf(subscription.cursors, place.partition).markDone(place.offset);
+    const subscription = this.#onQueue(place.queue);
+    if (subscription === undefined) return;
+    cursorOf(subscription.cursors, place.partition).markDone(place.offset);
   }
 
   moveTo(queue: QueueId, partition: number, position: number): void {
-    for (const subscription of this.#subscriptions)
-      if (subscription.queue === queue && subscription.group === undefined)
-        cursorOf(subscription.cursors, partition).moveTo(position);
+    const subscription = this.#onQueue(queue);
+    if (subscription !== undefined) cursorOf(subscription.cursors, partition).moveTo(position);
   }
 
   hasInbound(packetId: number): boolean {

@@ -3,50 +3,120 @@ import { isValidTopicFilter, levelCount, parseSharedFilter } from '@lmqtt/common
 import type { SubscribeAnswer, SubscribeEntry, SubscriptionOptions } from '@lmqtt/proto/link';
 import { suback } from '../../codec/cold.ts';
 import type { FilterRequest, Subscribe } from '../../packet/subscribe.ts';
+import type { Session } from '../../session/session.ts';
 import type { Client } from '../client.ts';
+import { isOnePortion, nextTurn, portionsOf, weightOf } from './portions.ts';
 import { codeIn } from './refusal-codes.ts';
+
+/** Filters that may be subscribed to, and where their answers go among all of the packet. */
+interface Planned {
+  readonly entries: SubscribeEntry[];
+  readonly places: number[];
+}
 
 /** SUBSCRIBE, 3.8: one answer for all filters [MQTT-3.8.4-6], when routes and positions are stored. */
 export function onSubscribe(connection: Client, packet: Subscribe): void {
-  const reasonCodes: number[] = [];
-  const entries: SubscribeEntry[] = [];
-  const places: number[] = [];
-  for (const request of packet.filters) {
-    const refusal = check(connection, request);
-    if (refusal === ReasonCode.topicFilterInvalid && closes(connection, request.filter)) {
-      connection.fail(ReasonCode.topicFilterInvalid, 'malformed topic filter');
-      return;
-    }
-    if (refusal === 'protocol error') {
-      connection.fail(ReasonCode.protocolError, 'no local on a shared subscription');
-      return;
-    }
-    reasonCodes.push(refusal ?? ReasonCode.success);
-    if (refusal !== undefined) continue;
-    places.push(reasonCodes.length - 1);
-    const { subscriptionIdentifier } = packet;
-    const options = optionsOf(connection, request, subscriptionIdentifier);
-    entries.push({ filter: request.filter, options });
+  const { filters, filterCount } = packet;
+  if (filterCount > filters.length) {
+    connection.node.events.limit('MAX_FILTERS_PER_PACKET');
+    answer(connection, packet, new Uint8Array(filterCount).fill(ReasonCode.quotaExceeded));
+    return;
   }
-  if (entries.length === 0) {
+  if (isOnePortion(filterCount)) subscribeAtOnce(connection, packet);
+  else subscribeInPortions(connection, packet).catch((error: unknown) => connection.broken(error));
+}
+
+function subscribeAtOnce(connection: Client, packet: Subscribe): void {
+  const { node, inbound, packetBytes } = connection;
+  const reasonCodes = new Uint8Array(packet.filterCount);
+  const planned = plan(connection, packet, 0, packet.filterCount, reasonCodes);
+  if (planned === undefined) return;
+  if (planned.entries.length === 0) {
     answer(connection, packet, reasonCodes);
     return;
   }
-  connection.node.turn.flush();
-  const { packetBytes } = connection;
-  if (!connection.inbound.beginRequest(packetBytes)) connection.pauseReading();
-  connection.node.link
-    .subscribe(connection.handle, entries)
+  node.turn.flush();
+  const weight = weightOf(packetBytes, packet.filterCount);
+  if (!inbound.beginRequest(weight)) connection.pauseReading();
+  node.link
+    .subscribe(connection.handle, planned.entries)
     .then((answers) => {
-      const held = connection.inbound.endRequest(packetBytes);
-      entries.forEach((entry, index) => {
-        reasonCodes[places[index] ?? -1] = reasonOf(connection, entry, answers[index]);
-      });
-      subscribed(connection, packet, reasonCodes, answers);
-      for (const publish of held) connection.node.turn.publish(publish);
+      const held = inbound.endRequest(weight);
+      take(planned, answers, reasonCodes);
+      const { session } = connection;
+      if (session !== undefined && !session.closed) {
+        // SUBACK goes into the outbox before anything that the subscriptions send.
+        answer(connection, packet, reasonCodes);
+        subscribed(session, answers);
+      }
+      for (const publish of held) node.turn.publish(publish);
       connection.resumeReading();
     })
     .catch((error: unknown) => connection.broken(error));
+}
+
+/** The subscriptions of each portion begin before SUBACK leaves, as 3.8.4 allows. */
+async function subscribeInPortions(connection: Client, packet: Subscribe): Promise<void> {
+  const { node, inbound, packetBytes } = connection;
+  const reasonCodes = new Uint8Array(packet.filterCount);
+  const weight = weightOf(packetBytes, packet.filterCount);
+  if (!inbound.beginRequest(weight)) connection.pauseReading();
+  node.turn.flush();
+  for (const [from, to] of portionsOf(packet.filterCount)) {
+    if (from > 0) await nextTurn();
+    const planned = plan(connection, packet, from, to, reasonCodes);
+    if (planned === undefined || connection.ended) return;
+    if (planned.entries.length === 0) continue;
+    const answers = await node.link.subscribe(connection.handle, planned.entries);
+    take(planned, answers, reasonCodes);
+    const { session } = connection;
+    if (session === undefined || session.closed) return;
+    subscribed(session, answers);
+  }
+  answer(connection, packet, reasonCodes);
+  for (const publish of inbound.endRequest(weight)) node.turn.publish(publish);
+  connection.resumeReading();
+}
+
+/** What ds is asked of a portion; undefined: the packet ends the connection. */
+function plan(
+  connection: Client,
+  { filters, subscriptionIdentifier }: Subscribe,
+  from: number,
+  to: number,
+  reasonCodes: Uint8Array,
+): Planned | undefined {
+  const entries: SubscribeEntry[] = [];
+  const places: number[] = [];
+  for (let index = from; index < to; index += 1) {
+    const request = filters[index]!;
+    const refusal = check(connection, request);
+    if (refusal === ReasonCode.topicFilterInvalid && closes(connection, request.filter)) {
+      connection.fail(ReasonCode.topicFilterInvalid, 'malformed topic filter');
+      return undefined;
+    }
+    if (refusal === 'protocol error') {
+      connection.fail(ReasonCode.protocolError, 'no local on a shared subscription');
+      return undefined;
+    }
+    if (refusal !== undefined) {
+      reasonCodes[index] = refusal;
+      continue;
+    }
+    places.push(index);
+    const options = optionsOf(connection, request, subscriptionIdentifier);
+    entries.push({ filter: request.filter, options });
+  }
+  return { entries, places };
+}
+
+function take(
+  { entries, places }: Planned,
+  answers: readonly SubscribeAnswer[],
+  reasonCodes: Uint8Array,
+): void {
+  for (const [index, entry] of entries.entries())
+    reasonCodes[places[index]!] = reasonOf(entry, answers[index]);
 }
 
 /** A bridge gets neither its own messages back nor other retain flags than were published. */
@@ -98,29 +168,12 @@ function check(
   return undefined;
 }
 
-function reasonOf(
-  connection: Client,
-  entry: SubscribeEntry,
-  answer: SubscribeAnswer | undefined,
-): number {
+function reasonOf(entry: SubscribeEntry, answer: SubscribeAnswer | undefined): number {
   if (answer?.kind === 'granted') return entry.options.qos;
-  const reasonCode = answer?.reasonCode ?? ReasonCode.unspecifiedError;
-  if (reasonCode === ReasonCode.quotaExceeded) {
-    connection.node.events.limit('MAX_SUBSCRIPTIONS_PER_SESSION');
-  }
-  return codeIn('suback', reasonCode);
+  return codeIn('suback', answer?.reasonCode ?? ReasonCode.unspecifiedError);
 }
 
-function subscribed(
-  connection: Client,
-  packet: Subscribe,
-  reasonCodes: readonly number[],
-  answers: readonly SubscribeAnswer[],
-): void {
-  const { session } = connection;
-  if (session === undefined || session.closed) return;
-  // SUBACK goes into the outbox before anything that the subscriptions send.
-  answer(connection, packet, reasonCodes);
+function subscribed(session: Session, answers: readonly SubscribeAnswer[]): void {
   for (const each of answers) {
     if (each.kind === 'refused') continue;
     const subscription = session.subscribe(each.subscription, each.replacedAt);
@@ -128,10 +181,7 @@ function subscribed(
   }
 }
 
-function answer(connection: Client, packet: Subscribe, reasonCodes: readonly number[]): void {
+function answer(connection: Client, packet: Subscribe, reasonCodes: Uint8Array): void {
   const { packetId } = packet;
-  connection.sendPacket(
-    'suback',
-    suback({ packetId, reasonCodes }, connection.version, connection.maximumPacketSize),
-  );
+  connection.sendPacket('suback', suback({ packetId, reasonCodes }, connection.version));
 }

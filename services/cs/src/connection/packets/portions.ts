@@ -1,0 +1,27 @@
+/**
+ * Filters that one turn of the event loop works on: a packet with more goes to ds in portions, so
+ * that no client waits for the whole of another's packet.
+ */
+const portionMax = 100;
+/** A filter under way counts as so many bytes, since its work is more than to hold them. */
+const filterWeightBytes = 512;
+
+/** What a request weighs while it waits for ds. */
+export function weightOf(packetBytes: number, filterCount: number): number {
+  return Math.max(packetBytes, filterCount * filterWeightBytes);
+}
+
+/** From where to where the portions go. */
+export function* portionsOf(count: number): Iterable<readonly [from: number, to: number]> {
+  for (let from = 0; from < count; from += portionMax) {
+    yield [from, Math.min(count, from + portionMax)];
+  }
+}
+
+export function isOnePortion(count: number): boolean {
+  return count <= portionMax;
+}
+
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
