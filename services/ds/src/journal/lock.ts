@@ -1,81 +1,57 @@
-import { execFile, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { JournalRefusal } from './failure.ts';
+import { hasOthers, Holder } from './holder.ts';
+
+const tries = 20;
+const pauseMsMax = 200;
 
 /**
- * One process on a folder. The lock belongs to an open file, not to a process or to content: the
- * `flock` command takes it on a descriptor that it inherits from us, and exits; the kernel frees
- * it when our descriptor goes, however we end. Nothing is left to clean up, and a process that
- * has our old number is not mistaken for us. The content only names the holder.
+ * One process on a folder. Whoever wants it announces itself in `holders/` first, and has it when
+ * nobody else is found there after that: of two that come at once at least one sees the other. Who
+ * sees another gives way, and looks again a little later in case the other gave way, too. Needs no
+ * program, no clean end, and no process ids, which mean nothing from one container to another; see
+ * holder.ts for how an entry is known to be alive.
  *
- * Where there is no such command, the content decides: the process id together with its time of
- * start.
+ * `lock` only names the process, for whoever is refused.
  */
 export class FolderLock {
-  readonly #handle: fs.promises.FileHandle;
+  readonly #holder: Holder;
   readonly #path: string;
 
-  private constructor(handle: fs.promises.FileHandle, path: string) {
-    this.#handle = handle;
+  private constructor(holder: Holder, path: string) {
+    this.#holder = holder;
     this.#path = path;
   }
 
-  /** Throws JournalRefusal where another holds it. */
+  /** Throws JournalRefusal where another has it. */
   static async take(directory: string): Promise<FolderLock> {
+    const folder = join(directory, 'holders');
     const path = join(directory, 'lock');
-    const handle = await fs.promises.open(path, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o640);
-    try {
-      const holder = (await handle.readFile('utf8')).trim();
-      const taken = await flock(handle.fd);
-      const free = taken ?? !(await runs(holder));
-      if (!free) {
-        const whose = holder === '' ? '' : ` (process ${holder.split(' ')[0] ?? ''})`;
-        throw new JournalRefusal('in use', `${directory} is in use by another broker${whose}`);
+    await fs.promises.mkdir(folder, { recursive: true, mode: 0o750 });
+    for (let i = 0; i < tries; i++) {
+      if (await hasOthers(folder, undefined)) break;
+      const holder = await Holder.announce(folder);
+      try {
+        if (!(await hasOthers(folder, holder.name))) {
+          await fs.promises.writeFile(path, `${process.pid}\n`, { mode: 0o640 });
+          return new FolderLock(holder, path);
+        }
+      } catch (error) {
+        await holder.withdraw();
+        throw error;
       }
-      await handle.truncate(0);
-      const start = taken === undefined ? ` ${await startOf(process.pid)}` : '';
-      await handle.write(`${process.pid}${start}\n`, 0);
-      return new FolderLock(handle, path);
-    } catch (error) {
-      await handle.close();
-      throw error;
+      await holder.withdraw();
+      await delay(Math.random() * pauseMsMax);
     }
+    const pid = (await fs.promises.readFile(path, 'utf8').catch(() => '')).trim();
+    const whose = pid === '' ? '' : ` (process ${pid})`;
+    throw new JournalRefusal('in use', `${directory} is in use by another broker${whose}`);
   }
 
   async free(): Promise<void> {
     await fs.promises.truncate(this.#path, 0).catch(() => undefined);
-    await this.#handle.close();
+    await this.#holder.withdraw();
   }
-}
-
-/** Undefined: there is no such command, or no such lock on this file system. */
-function flock(fd: number): Promise<boolean | undefined> {
-  return new Promise((resolve, reject) => {
-    const child = spawn('flock', ['-n', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
-    child.once('error', (error) => {
-      if ('code' in error && error.code === 'ENOENT') resolve(undefined);
-      else reject(error);
-    });
-    child.once('exit', (code) => {
-      // 1: another has it. Anything else: the file system has no such locks.
-      resolve(code === 0 ? true : code === 1 ? false : undefined);
-    });
-  });
-}
-
-async function runs(holder: string): Promise<boolean> {
-  const space = holder.indexOf(' ');
-  const pid = Number.parseInt(holder, 10);
-  if (space < 0 || Number.isNaN(pid)) return false;
-  return (await startOf(pid)) === holder.slice(space + 1);
-}
-
-/** Text that another process with the same id does not have; empty where there is none. */
-function startOf(pid: number): Promise<string> {
-  return new Promise((resolve) => {
-    execFile('ps', ['-o', 'lstart=', '-p', String(pid)], (error, stdout) => {
-      resolve(error === null ? stdout.trim() : '');
-    });
-  });
 }
