@@ -172,7 +172,8 @@ test('the wall clock of ds', async (t) => {
   const { server } = linkTo(t, ds);
   await server.whenAttached;
   await ds.until('a second renewal', () => ds.renewals.length >= 2);
-  assert.ok(Math.abs(server.wallOffsetMs - 5000) < 50, String(server.wallOffsetMs));
+  // Wrong by at most half of a round trip, which may take long where much else runs.
+  assert.ok(Math.abs(server.wallOffsetMs - 5000) < 1000, String(server.wallOffsetMs));
 });
 
 test('a planned stop tells ds after all that was handed over', async (t) => {
