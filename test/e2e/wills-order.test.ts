@@ -61,7 +61,7 @@ const ends: Readonly<Record<string, End>> = {
 
 async function round(version: Version, qos: Qos, end: End): Promise<void> {
   const topic = unique('state');
-  const clientId = unique('device').slice(0, 23);
+  const clientId = unique('d');
   const watcher = await suite.client();
   await watcher.subscribe(topic, qos);
   const fieldsOf = ({ properties, ...fields }: ConnectFields = {}): ConnectFields => ({
