@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { queueId } from '@lmqtt/common/ids';
+import { nodeId, queueId } from '@lmqtt/common/ids';
 import { messageOf } from '@lmqtt/common/message';
 import type { Append } from '@lmqtt/ds/queue-store/queue-store';
 import { type Requirement, requireRocketmq } from '../harness/require.ts';
@@ -94,6 +94,32 @@ for (const [name, requirement, broker] of brokers) {
       const opened = await openStore(cluster, surroundings());
       t.after(() => opened.close());
       await flood(opened);
+    });
+
+    void test('what is stored once is told before it is answered, whoever has the tail', async (t) => {
+      const around = surroundings();
+      const owner = await openStore(cluster, around);
+      t.after(() => owner.close());
+      const other = await openStore(cluster, around, { self: nodeId('ds-2') });
+      t.after(() => other.close());
+      const { store } = other;
+      const told: string[] = [];
+      store.onArrivals((messages) => {
+        for (const { payload, entries } of messages)
+          told.push(`${payload.toString()} in ${entries.map(({ queue }) => queue).join()}`);
+      });
+      for (let n = 0; n < 20; n += 1) {
+        const payload = Buffer.from(`will ${n}`);
+        const message = messageOf({ topic: 'will', qos: 1, retain: false, payload });
+        const once = { key: `${around.topic}-${n}`, sinceMs: Date.now(), again: false };
+        const append: Append = {
+          ...{ message, queues: [queueId(1)], lane: 'will', inbound: undefined, once },
+          ...{ reasonCode: -1, orderKey: undefined },
+        };
+        await new Promise<void>((resolve) => store.append([append], () => resolve()));
+        assert.equal(append.reasonCode, 0);
+        assert.ok(told.includes(`will ${n} in 1`), `will ${n} is answered before it is told`);
+      }
     });
 
     void test('publishers wait for a tail that lags, and lose nothing', async (t) => {

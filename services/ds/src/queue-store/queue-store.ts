@@ -20,6 +20,8 @@ import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
  *   is durable, with its places. They may come before or after `done`, of one queue in any order,
  *   more than once, and late. After a restart, what was stored before is not told again. A queue
  *   may get messages that nobody asked to be put there: readers filter by topic.
+ *   One with `once` is told before it is answered where the store can, so that what its publisher
+ *   does next at QoS 0 is behind it.
  * - An offset, once told for a queue and partition, always names the same message; offsets of
  *   later messages of one lane are greater where they are in the same partition. `previous` is
  *   below `offset`, and no message is between the two.

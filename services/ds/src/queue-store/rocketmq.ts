@@ -62,11 +62,15 @@ export class RocketmqQueueStore implements QueueStore {
     this.#sender = new Sender(options, this.#targets, this.#outcomes, (queue) =>
       this.#pace.isAhead(queue),
     );
-    this.#once = new OnceAppends(options, this.#targets, this.#outcomes, (append, done) =>
-      this.#sender.append([append], done),
-    );
     this.#intents = new OpenIntents(options, this.#brokers, this.#outcomes);
     const reader = new BrokerReader(options, this.#targets);
+    this.#once = new OnceAppends(options, {
+      ...{ targets: this.#targets, outcomes: this.#outcomes, reader },
+      append: (append, done) => this.#sender.append([append], done),
+      arrived: ({ message }) => {
+        if (message.entries.length > 0) this.#arrived([message]);
+      },
+    });
     const copies = new Copies(options, this.#outcomes);
     const arrived = (messages: readonly StoredMessage[]): void => this.#arrive(messages);
     const gatherMs = (): number => this.#sender.gatherMs;

@@ -1,40 +1,51 @@
 // Messages of the broker's own (wills) that several ds may try to send, one after another: each has a
 // key for all who try, which is looked for where it would be before it is sent again.
+//
+// One that is stored is read back and told before it is answered: its tail would tell it later, and
+// what its client publishes at QoS 0 from then on is told at once.
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { Append, Once } from '../queue-store.ts';
+import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
+import type { PullAnswer } from '../../rocketmq/remoting/requests/pull-message.ts';
+import type { BrokerReader } from './broker-reader.ts';
 import { messageOfError } from './error-text.ts';
 import type { RocketmqStoreOptions } from './options.ts';
-import type { Target } from './ordinary-queue.ts';
+import type { OrdinaryQueue, Target } from './ordinary-queue.ts';
 import type { Outcomes } from './outcomes.ts';
+import { readGroup } from './read-group.ts';
 import type { Targets } from './targets.ts';
 
 /** How far clocks of brokers and of the session store may be apart. */
 const clocksApartMs = 60_000;
+/** What is stored can be read when the broker has indexed it; past that its tail tells it. */
+const readBackMs = 1000;
+const readAgainMs = 3;
 
 type Done = (answered: Append[]) => void;
 
+export interface OnceAppendsPorts {
+  readonly targets: Targets;
+  readonly outcomes: Outcomes;
+  readonly reader: BrokerReader;
+  append(append: Append, done: Done): void;
+  arrived(message: StoredMessage): void;
+}
+
 export class OnceAppends {
   readonly #options: RocketmqStoreOptions;
-  readonly #targets: Targets;
-  readonly #outcomes: Outcomes;
-  readonly #append: (append: Append, done: Done) => void;
+  readonly #ports: OnceAppendsPorts;
 
-  constructor(
-    options: RocketmqStoreOptions,
-    targets: Targets,
-    outcomes: Outcomes,
-    append: (append: Append, done: Done) => void,
-  ) {
+  constructor(options: RocketmqStoreOptions, ports: OnceAppendsPorts) {
     this.#options = options;
-    this.#targets = targets;
-    this.#outcomes = outcomes;
-    this.#append = append;
+    this.#ports = ports;
   }
 
   async append(append: Append, once: Once, done: Done): Promise<void> {
     try {
       if (!(await this.#prepare(append, once))) {
-        this.#append(append, done);
+        this.#ports.append(append, (answered) => {
+          void this.#answer(append, () => done(answered));
+        });
         return;
       }
     } catch (error) {
@@ -54,7 +65,7 @@ export class OnceAppends {
     if (queue.end < 0) queue.end = Math.max(queue.end, await connection.maxOffset(queue));
     if (!again) return false;
     const from = await connection.searchOffset(queue, sinceMs - clocksApartMs);
-    const offset = await this.#outcomes.seek({ key, queue, from });
+    const offset = await this.#ports.outcomes.seek({ key, queue, from });
     if (offset === undefined) throw new Error('stopping');
     this.#options.events.outcomeFound(append.message.topic, offset >= 0);
     if (offset < 0) return false;
@@ -63,15 +74,61 @@ export class OnceAppends {
     return true;
   }
 
+  async #answer(append: Append, done: () => void): Promise<void> {
+    try {
+      await this.#tell(append);
+    } catch (error) {
+      // Its tail tells it.
+      this.#options.events.tailFailed(append.message.topic, messageOfError(error));
+    }
+    done();
+  }
+
+  async #tell({ message, queues, reasonCode, orderKey }: Append): Promise<void> {
+    if (reasonCode !== 0 || orderKey === undefined || queues.length === 0) return;
+    const target = this.#ports.targets.of(message.topic);
+    if (target === undefined || target.placement !== orderKey.placement) return;
+    const { clock } = this.#options;
+    const untilMs = clock.monotonicMs() + readBackMs;
+    while (clock.monotonicMs() < untilMs) {
+      const answer = await pull(target.queue, orderKey.offset);
+      if (answer.kind === 'failed') return;
+      if (answer.kind === 'found') {
+        for (const stored of this.#ports.reader.read(answer.body, target.queue.broker))
+          if (stored.queueOffset === orderKey.offset) this.#ports.arrived(stored);
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, readAgainMs));
+    }
+  }
+
   #targetOf(topic: string): Promise<Target> {
-    const known = this.#targets.of(topic);
+    const known = this.#ports.targets.of(topic);
     if (known !== undefined) return Promise.resolve(known);
     return new Promise((resolve, reject) => {
-      this.#targets.seek(topic, () => {
-        const found = this.#targets.of(topic);
+      this.#ports.targets.seek(topic, () => {
+        const found = this.#ports.targets.of(topic);
         if (found === undefined) reject(new Error('no broker has a place for it'));
         else resolve(found);
       });
     });
   }
+}
+
+/** The message at that place alone. */
+function pull({ broker, topic, queueId }: OrdinaryQueue, offset: number): Promise<PullAnswer> {
+  return new Promise((resolve) => {
+    const { connection } = broker;
+    if (connection === undefined) {
+      resolve({ kind: 'failed', code: undefined, reason: 'not there' });
+      return;
+    }
+    connection.pull(
+      {
+        ...{ group: readGroup, topic, queueId, offset, messagesMax: 1 },
+        ...{ suspendMs: 0, subscription: '*', timeoutMs: readBackMs },
+      },
+      resolve,
+    );
+  });
 }
