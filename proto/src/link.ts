@@ -194,7 +194,10 @@ export type ConnectAnswer =
       readonly state: SessionState;
       /** As granted: the request's, at most the server's maximum. Seconds. */
       readonly sessionExpiryS: number;
-      /** Who the client is, to be presented with the session; '': an anonymous client. */
+      /**
+       * Who the client is, to be presented with the session; '': an anonymous client. JSON, with the
+       * verified name as `user`, which cs names in its log.
+       */
       readonly principal: string;
       /** What it may read, as a text of `common/read-rights`; undefined: everything. */
       readonly rights: string | undefined;

@@ -16,6 +16,10 @@ export interface Who {
   /** Protocol level; 0: not known yet. */
   readonly version: number;
   readonly stream: { readonly peer: { readonly address: string } };
+  /** While its CONNECT is not answered. */
+  readonly connectPacket?: { readonly userName: string | undefined } | undefined;
+  /** As ds gave it with the answer; '': anonymous. */
+  readonly principal: string;
 }
 
 /** What happens to connections and their sessions: each event is one counter and one log line. */
@@ -87,7 +91,8 @@ export class CsEvents implements SessionEvents {
   connected(connection: Who, sessionPresent: boolean): void {
     const { clientId, version, stream } = connection;
     const { address } = stream.peer;
-    this.log.info({ clientId, version, address, sessionPresent }, 'client connected');
+    const user = verifiedName(connection.principal);
+    this.log.info({ clientId, user, version, address, sessionPresent }, 'client connected');
   }
 
   refused(connection: Who, reasonCode: number, reason: string): void {
@@ -96,7 +101,9 @@ export class CsEvents implements SessionEvents {
     if (reasonCode === ReasonCode.serverUnavailable && !this.mayTellUnavailable()) return;
     const { clientId, stream } = connection;
     const { address } = stream.peer;
-    this.log.warn({ clientId, address, reasonCode, reason }, 'connection refused');
+    // As it was given, and verified by nobody.
+    const user = connection.connectPacket?.userName?.slice(0, nameMax);
+    this.log.warn({ clientId, user, address, reasonCode, reason }, 'connection refused');
   }
 
   /** While ds is away every client tries again and again: one line a second says it. */
@@ -192,6 +199,13 @@ export class CsEvents implements SessionEvents {
   notAuthorized(): void {
     this.counters.dropped.not_authorized += 1;
   }
+}
+
+const nameMax = 256;
+
+function verifiedName(principal: string): string | undefined {
+  if (principal === '') return undefined;
+  return (JSON.parse(principal) as { readonly user?: string }).user?.slice(0, nameMax);
 }
 
 const knownEnds = new Set([

@@ -12,7 +12,7 @@ import {
   texts,
 } from './presented-fixture.ts';
 import { stored } from './queue-fixture.ts';
-import { subscriptionState } from './scripted-ds.ts';
+import { principalOf, subscriptionState } from './scripted-ds.ts';
 
 test('who a client is: as it connected and as ds granted it; one still connecting is not told', async (t) => {
   const { ds, connect } = startNode(t);
@@ -33,7 +33,7 @@ test('who a client is: as it connected and as ds granted it; one still connectin
     protocolVersion: 5,
     keepAliveS: 17,
     peer: { address: '192.0.2.1', port: 4711, tls: false },
-    principal: 'u',
+    principal: principalOf('u'),
     authenticationMethod: undefined,
     sessionExpiryS: 50,
     state: { subscriptions: [], outbound: [], inbound: [] },

@@ -112,7 +112,7 @@ export class ScriptedDs implements LinkServer, Link {
       sessionPresent: state !== undefined,
       state: state ?? noState,
       sessionExpiryS: this.sessionExpiryS ?? request.sessionExpiryS,
-      principal: request.userName ?? '',
+      principal: request.userName === undefined ? '' : principalOf(request.userName),
       rights: undefined,
       packetBytesMax: undefined,
       authenticationData: undefined,
@@ -215,4 +215,9 @@ export function subscriptionState(
     positions: group === undefined ? [{ partition: 0, start: 0, position, done }] : [],
     retainedAfter,
   };
+}
+
+/** As a ds writes it. */
+export function principalOf(user: string): string {
+  return JSON.stringify({ user });
 }

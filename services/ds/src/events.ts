@@ -9,6 +9,7 @@ import {
 import type { LimitName } from '@lmqtt/common/settings/row';
 import type { ConnectRequest } from '@lmqtt/proto/link';
 import type { FileOutcome } from './auth/reloaded-file.ts';
+import { DenialLines } from './denial-lines.ts';
 import type { JournalEvent } from './journal/journal.ts';
 import type { LiveSession } from './live-session.ts';
 import type { StoredGroup } from './group-store/group-store.ts';
@@ -55,6 +56,7 @@ export class DsEvents {
   readonly #written: ReturnType<Metrics['histogram']>;
   readonly #journalBytes: PlainCounter;
   readonly #journalRecords: PlainCounter;
+  readonly #denials = new DenialLines(performance.now());
   readonly #damagedBlocks: PlainCounter;
   #damageToldAtMs = Number.NEGATIVE_INFINITY;
 
@@ -120,8 +122,9 @@ export class DsEvents {
 
   refused(request: ConnectRequest, reasonCode: number, reason: string): void {
     this.#connects.refused += 1;
-    const { clientId, peer } = request;
-    this.#logs.session.debug({ clientId, address: peer.address, reasonCode, reason }, 'refused');
+    const { clientId, userName: user, peer } = request;
+    const { address } = peer;
+    this.#logs.session.debug({ clientId, user, address, reasonCode, reason }, 'refused');
   }
 
   disconnected(session: LiveSession, reason: string): void {
@@ -153,7 +156,7 @@ export class DsEvents {
   }
 
   subscribeDenied(session: LiveSession, filter: string): void {
-    this.#logs.auth.info({ clientId: session.clientId, filter }, 'subscribe denied');
+    this.#denied(session, { filter: clipped(filter) }, 'subscribe denied');
   }
 
   subscribeFailed(session: LiveSession, error: unknown): void {
@@ -165,7 +168,15 @@ export class DsEvents {
 
   publishDenied(session: LiveSession, topic: string): void {
     this.#dropped['not authorized'] += 1;
-    this.#logs.auth.debug({ clientId: session.clientId, topic }, 'publish denied');
+    this.#denied(session, { topic: clipped(topic) }, 'publish denied');
+  }
+
+  #denied({ clientId, principal, peer }: LiveSession, what: object, message: string): void {
+    const unsaid = this.#denials.take(clientId, performance.now());
+    if (unsaid === undefined) return;
+    const { user } = principal;
+    const more = unsaid === 0 ? {} : { unsaid };
+    this.#logs.auth.warn({ clientId, user, address: peer.address, ...what, ...more }, message);
   }
 
   publishNotStored(reasonCode: number): void {
@@ -307,3 +318,10 @@ const levels = {
   sealed: 'debug',
   checkpoint: 'debug',
 } as const;
+
+const textMax = 256;
+
+/** A topic may be longer than a line of a log should be. */
+function clipped(text: string): string {
+  return text.length <= textMax ? text : `${text.slice(0, textMax)}…`;
+}
