@@ -181,6 +181,13 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
     settings: { MAX_SESSIONS_PER_USER: '2' },
     provoke: ({ mqttPort }) => tooManySessions(mqttPort),
   },
+  OPS_CONNECTIONS_MAX: {
+    settings: { OPS_CONNECTIONS_MAX: '2' },
+    provoke: async ({ opsPort }) => {
+      const silent = await silentOnes(opsPort, 4, '127.0.0.1');
+      for (const client of silent.slice(0, 2)) await client.expectClose();
+    },
+  },
   MAX_PENDING_CONNECTIONS: {
     settings: { MAX_PENDING_CONNECTIONS: '4', CONNECTS_AT_ONCE: '1', ...usersOf({ ann: 16 }) },
     provoke: async (broker) => {

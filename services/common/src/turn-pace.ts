@@ -1,9 +1,9 @@
 /** As many of something expensive as this are begun in one turn at most, and at least. */
 const portionMax = 64;
-const portionMin = 4;
+const portionMin = 16;
 /** A turn that takes longer than this is long: what else is due waits for it. */
-const longMs = 20;
-const shortMs = 10;
+const longMs = 50;
+const shortMs = 25;
 
 /**
  * How much of something expensive is begun in one turn of the event loop: less where turns are
@@ -13,7 +13,7 @@ const shortMs = 10;
 export class TurnPace {
   private readonly onTurn: () => void;
   private readonly nowMs: () => number;
-  private portion = 16;
+  private portion = 32;
   private begun = 0;
   private scheduled = false;
   private startMs = 0;

@@ -18,14 +18,14 @@ test('long turns make portions smaller, short ones larger, within bounds', async
     await nextTurn();
     return begun;
   };
-  const first = await turn(50);
-  const sizes = [await turn(50), await turn(50), await turn(50), await turn(50)];
+  const first = await turn(100);
+  const sizes = [await turn(100), await turn(100), await turn(100), await turn(100)];
   assert.ok(sizes[0]! < first);
-  assert.equal(sizes.at(-1), 4);
+  assert.equal(sizes.at(-1), 16);
   let last = 0;
   for (let count = 0; count < 30; count += 1) last = await turn(1);
   assert.equal(last, 64);
-  assert.equal(await turn(15), 64);
+  assert.equal(await turn(40), 64);
   assert.equal(pace.size, 64, 'in between nothing changes');
   assert.equal(asked, 36);
 });

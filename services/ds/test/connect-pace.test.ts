@@ -17,7 +17,7 @@ test('a storm of CONNECTs is begun in portions, in its order, and others get tur
     turns += 1;
   }
   await Promise.all(all);
-  assert.ok(turns >= 5, `${turns} turns for others`);
+  assert.ok(turns >= 4, `${turns} turns for others`);
   assert.deepEqual(
     begun,
     begun.map((_, index) => index),

@@ -10,6 +10,7 @@ import { visible } from '@lmqtt/common/visible';
 import { type ConnectionError, fastify, type FastifyInstance, type FastifyReply } from 'fastify';
 
 import { restAccess } from './access.ts';
+import { type ConnectionLimits, limitConnections, timeoutOptions } from './connection-limits.ts';
 import { opsEvents, type OpsEvents } from './events.ts';
 import type { NodesSource, OpsSource } from './ops-source.ts';
 import { addRest } from './rest.ts';
@@ -20,6 +21,7 @@ export interface OpsOptions {
   readonly port: number;
   /** For the REST interface; `null`: loopback only. */
   readonly token: string | null;
+  readonly limits: ConnectionLimits;
   readonly readiness: Readiness;
   readonly metrics: Metrics;
   /** Absent where there is nothing to ask about: then there is no REST interface. */
@@ -100,7 +102,10 @@ export async function startOps(options: OpsOptions): Promise<RunningOps> {
   const events = opsEvents(options.log, options.metrics);
   const server = fastify({
     forceCloseConnections: true,
-    http: { maxHeaderSize: addressBytesMax + 16_384 },
+    http: { maxHeaderSize: addressBytesMax + 16_384, ...timeoutOptions(options.limits) },
+    // Fastify has times of its own.
+    requestTimeout: options.limits.timeoutMs,
+    keepAliveTimeout: options.limits.timeoutMs,
     clientErrorHandler: refuseMalformed,
     frameworkErrors: (error, _request, reply: FastifyReply) =>
       void reply.code(error.statusCode ?? 400).send({ error: error.message }),
@@ -110,6 +115,9 @@ export async function startOps(options: OpsOptions): Promise<RunningOps> {
   });
   // Names of clients and users are read in terminals, too.
   server.setReplySerializer((payload) => visible(JSON.stringify(payload)));
+  limitConnections(server.server, options.limits, () => {
+    options.metrics.limits.OPS_CONNECTIONS_MAX += 1;
+  });
   addErrors(server, options.readiness, events);
   addHealth(server, options.readiness);
   addMetrics(server, options.metrics);

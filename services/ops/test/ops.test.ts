@@ -60,6 +60,8 @@ function sourceOf(ids: readonly string[]): OpsSource {
   };
 }
 
+const limits = { timeoutMs: 10_000, connectionsMax: 256 };
+
 let ops: RunningOps | undefined;
 afterEach(async () => {
   await ops?.close();
@@ -79,6 +81,7 @@ async function start(ids: readonly string[], token: string | null = null): Promi
     bind: '127.0.0.1',
     port: 0,
     token,
+    limits,
     readiness: lifecycle,
     metrics,
     source: sourceOf(ids),
@@ -231,6 +234,7 @@ test('a port in use rejects with the error of the socket', async () => {
     bind: '127.0.0.1',
     port: Number(new URL(url).port),
     token: null,
+    limits,
     readiness: new Lifecycle(() => {}),
     metrics: new Metrics(),
     source: sourceOf([]),

@@ -131,6 +131,7 @@ export async function serveOps(
     bind: settings.opsBind,
     port: settings.opsPort,
     token: settings.opsToken,
+    limits: { timeoutMs: settings.opsTimeoutMs, connectionsMax: settings.opsConnectionsMax },
     readiness: lifecycle,
     metrics,
     source,

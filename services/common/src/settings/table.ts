@@ -48,6 +48,24 @@ export const table = {
     roles: ['ds'],
     about: 'Bearer token of the REST interface; without it that is served on loopback only',
   },
+  OPS_TIMEOUT_MS: {
+    kind: 'milliseconds',
+    default: 10_000,
+    min: 100,
+    max: 3_600_000,
+    roles: ['cs', 'ds'],
+    about:
+      'Time for a whole request to the ops listener from the opening of its connection, and between two requests; then it is closed (408 where a request was begun)',
+  },
+  OPS_CONNECTIONS_MAX: {
+    kind: 'integer',
+    default: 256,
+    min: 1,
+    max: 65_535,
+    roles: ['cs', 'ds'],
+    about: 'Connections to the ops listener at one time',
+    limit: 'the oldest that asks for nothing is closed; where all are being answered, the new one',
+  },
   LISTEN_BACKLOG: {
     kind: 'integer',
     default: 4096,
