@@ -7,6 +7,8 @@ import type { SessionStore } from './session-store/session-store.ts';
 import type { SysTopics } from './sys-topics.ts';
 
 const bridgesMax = 1000;
+/** Subscriptions whose topics are looked for in one turn: a filter may pass by thousands. */
+const looksAtOnce = 10;
 
 export interface RetainedRunPorts {
   readonly retained: RetainedStore;
@@ -53,7 +55,10 @@ export async function endEmptyRuns(
   answers: SubscribeAnswer[],
 ): Promise<SubscribeAnswer[]> {
   const settled: SubscribeAnswer[] = [];
+  let looks = 0;
   for (const answer of answers) {
+    looks += 1;
+    if (looks % looksAtOnce === 0) await new Promise((resolve) => setImmediate(resolve));
     if (answer.kind === 'refused' || !answer.retained || (await isRetained(ports, answer))) {
       settled.push(answer);
       continue;

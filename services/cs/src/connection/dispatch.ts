@@ -21,9 +21,9 @@ import { onUnsubscribe } from './packets/unsubscribe.ts';
  * What a client's packets may cost before others have their turn: each a part of its own, one for
  * each 64 bytes, and a part for each filter, of which a turn works on 100 or so.
  */
-const budget = 4096;
-const packetCost = 4;
-const filterCost = 40;
+const budget = 16_384;
+const packetCost = 8;
+const filterCost = 160;
 
 /**
  * Packets of one connection to their handlers: counted, and only as long as it takes them. After
