@@ -105,7 +105,6 @@ export class Connection implements Client, OpeningClient, Timed {
     this.lastPacketMs = this.node.time.monotonicMs;
     this.node.counters.bytesReceived += chunk.length;
     this.opening?.grew(chunk.length);
-    if (this.isOver()) return;
     this.reader.feed(chunk, this.packets);
     if (this.reader.stopped && this.reader.waitingBytes > waitingBytesMax) this.pauseReading();
     this.holdCrowded();
@@ -141,11 +140,6 @@ export class Connection implements Client, OpeningClient, Timed {
     void this.end({ publishWill: true, sessionExpiryS: undefined, reason });
     this.outbox.drop();
     this.stream.destroy();
-  }
-
-  /** A call may have ended it. */
-  private isOver(): boolean {
-    return this.ended;
   }
 
   private lost(): void {
@@ -247,11 +241,11 @@ export class Connection implements Client, OpeningClient, Timed {
     this.opening?.await(what);
   }
 
-  /** CONNACK is about to leave. */
   limitPackets(packetBytesMax: number): void {
-    this.reader.limit({ packetBytesMax });
+    this.reader.limit({ packetBytesMax, filtersMax: this.node.config.maxFiltersPerPacket });
   }
 
+  /** CONNACK is about to leave. */
   open(session: Session): void {
     const { node, connectPacket: connect } = this;
     this.session = session;
