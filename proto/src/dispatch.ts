@@ -1,5 +1,5 @@
-// The one method of the service Dispatch, for both ends of gRPC: frames are bytes, which `wire`
-// writes and reads.
+// The methods of the service Dispatch, for both ends of gRPC: frames are bytes, which `wire` writes
+// and reads.
 
 export const protocolVersion = 3;
 
@@ -29,15 +29,21 @@ export interface ExchangeMethod {
   readonly responseDeserialize: (frame: Buffer) => Buffer;
 }
 
-export const exchangeMethod: ExchangeMethod = {
-  path: '/lmqtt.Dispatch/Exchange',
-  requestStream: true,
-  responseStream: true,
-  requestSerialize: identity,
-  requestDeserialize: identity,
-  responseSerialize: identity,
-  responseDeserialize: identity,
-};
+function frames(path: string): ExchangeMethod {
+  return {
+    path,
+    requestStream: true,
+    responseStream: true,
+    requestSerialize: identity,
+    requestDeserialize: identity,
+    responseSerialize: identity,
+    responseDeserialize: identity,
+  };
+}
+
+export const exchangeMethod: ExchangeMethod = frames('/lmqtt.Dispatch/Exchange');
+/** Over a connection of its own, so that renewals do not wait behind anything. */
+export const pulsesMethod: ExchangeMethod = frames('/lmqtt.Dispatch/Pulses');
 
 /** A frame takes no further item when it has so much; one large message may go beyond. */
-export const frameBytesMax: number = 1 << 20;
+export const frameBytesMax: number = 256 << 10;

@@ -8,9 +8,11 @@ import type { Qos } from '@lmqtt/common/qos';
  * bidirectional stream carries the batches and the control calls ride on it (link.proto).
  *
  * Promises
- * - Calls of one direction arrive in the order in which they were made, each once, also over a
- *   stream that breaks and is taken up again within the lease. Only pushes may be lost: `behind`
- *   then says how far the queue has come.
+ * - Calls of one direction arrive each once, also over a stream that breaks and is taken up again
+ *   within the lease. Those of one session arrive in the order in which they were made, publishes
+ *   among themselves and writes among themselves as well; calls of others may overtake publishes,
+ *   answers may overtake pushes. Only pushes may be lost: `behind` then says how far the queue has
+ *   come.
  * - `published` comes after the store has said durable; the answers of one session come in the
  *   order of its publishes.
  * - A `durable` callback comes after every write of its batch, and every write handed over
@@ -29,6 +31,13 @@ export interface Link {
   readonly leaseEndsMs: number;
   /** Calls reach ds at once. Where not, new clients are refused. */
   readonly up: boolean;
+  /**
+   * Bytes of publishes that the link takes soon, besides those that wait for it. Below 0 publishers
+   * are not read. Absent in one process.
+   */
+  readonly roomBytes?: number;
+  /** Pushes wait for the link: what does not come is late, and not lost. */
+  readonly pushesWait?: boolean;
   /** Authenticates and claims the session. CONNECT, 3.1 of the specification. */
   connect(request: ConnectRequest): Promise<ConnectAnswer>;
   /** The next step of enhanced authentication before CONNACK. */
@@ -43,7 +52,7 @@ export interface Link {
     start: boolean,
   ): Promise<ReauthenticateAnswer>;
   /** The connection ended; everything the session wrote before is flushed first. */
-  disconnect(session: SessionHandle, end: ConnectionEnd): Promise<void>;
+  disconnect(session: SessionHandle, end: ConnectionEnd, clientId?: ClientId): Promise<void>;
   /** Answers when routes are live and positions stored. */
   subscribe(session: SessionHandle, subscriptions: SubscribeEntry[]): Promise<SubscribeAnswer[]>;
   /** Answers one reason code for each filter, when stored. */

@@ -165,7 +165,7 @@ async function take(pair: Pair, step: Step): Promise<void> {
       break;
     case 'pulse':
       pair.ends[step.from].exchange.pulse({
-        renewed: { number: 1, timeMs: 1, unconfirmed: false },
+        renewed: { number: 1, timeMs: 1, unconfirmed: false, pushesWait: false },
       });
       break;
     case 'lose':

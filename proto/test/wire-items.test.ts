@@ -162,6 +162,7 @@ const renewed = fc.record({
   number: u32,
   timeMs: fc.double({ noNaN: true }),
   unconfirmed: fc.boolean(),
+  pushesWait: fc.boolean(),
 });
 const pulses: fc.Arbitrary<Pulse> = fc.record({
   welcome: fc.option(welcome, { nil: undefined }),

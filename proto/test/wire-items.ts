@@ -284,7 +284,7 @@ export const upstreamKinds: readonly ItemKind[] = [
   kind(
     'call',
     fc.record({ id: u32, method: u32, body: values.bytes }),
-    (exchange, { id, method, body }) => upstream.writeCall(exchange, id, method, body),
+    (exchange, { id, method, body }) => upstream.writeCall(exchange, 'control', id, method, body),
     (value) => [{ call: value }],
     ({ id, method, body }) => [['call', id, method, body]],
   ),
@@ -379,7 +379,7 @@ export const downstreamKinds: readonly ItemKind[] = [
         () => {},
         () => {},
       );
-      downstream.writePublished(exchange, batch);
+      downstream.writePublished(exchange, 'control', batch);
     },
     (parts) => {
       const items: object[] = [];
@@ -493,7 +493,7 @@ export const downstreamKinds: readonly ItemKind[] = [
   kind(
     'answer',
     fc.record({ id: u32, body: values.bytes }),
-    (exchange, { id, body }) => downstream.writeAnswer(exchange, id, body),
+    (exchange, { id, body }) => downstream.writeAnswer(exchange, 'control', id, body),
     (value) => [{ answer: value }],
     ({ id, body }) => [['answer', id, body]],
   ),

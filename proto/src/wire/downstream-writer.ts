@@ -1,7 +1,7 @@
 import type { SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import type { Assignment, QueueEnd, ReadAnswer, Refusal } from '../link.ts';
-import type { Exchange } from './exchange.ts';
+import type { Channel, Exchange } from './exchange.ts';
 import { ItemField } from './item.ts';
 import { SentMessage, writeEcho, writeMessage } from './message-codec.ts';
 import type { NumberedPublish } from './upstream.ts';
@@ -12,12 +12,16 @@ import type { WireWriter } from './wire-writer.ts';
 const fixedBytesMax = 80;
 
 /** Answered publishes, an item for each run of numbers; QoS 0 among them only where refused. */
-export function writePublished(exchange: Exchange, batch: readonly NumberedPublish[]): void {
+export function writePublished(
+  exchange: Exchange,
+  channel: Channel,
+  batch: readonly NumberedPublish[],
+): void {
   let index = 0;
   while (index < batch.length) {
     const first = batch[index]!;
     if (first.number === 0) {
-      const writer = exchange.open(ItemField.published);
+      const writer = exchange.open(ItemField.published, channel);
       writeRefused(writer, 0x1a, first);
       exchange.close();
       index += 1;
@@ -25,7 +29,7 @@ export function writePublished(exchange: Exchange, batch: readonly NumberedPubli
     }
     let end = index + 1;
     while (end < batch.length && batch[end]!.number === first.number + end - index) end += 1;
-    const writer = exchange.open(ItemField.published);
+    const writer = exchange.open(ItemField.published, channel);
     writer.reserve(fixedBytesMax + end - index);
     writer.number(0x08, first.number);
     writer.buffer[writer.at++] = 0x12;
@@ -37,14 +41,15 @@ export function writePublished(exchange: Exchange, batch: readonly NumberedPubli
 
 /**
  * Of messages that came from `origin`, the other end, it keeps those whose numbers are past
- * `answered`: only their places are sent.
+ * `answered`: only their places are sent. Answers whether there were any.
  */
 export function writePushes(
   exchange: Exchange,
   batch: readonly Message[],
   origin?: object,
   answered = 0,
-): void {
+): boolean {
+  let echoes = false;
   let field = 0;
   let writer: WireWriter | undefined;
   for (let index = 0; index < batch.length; index++) {
@@ -52,23 +57,30 @@ export function writePushes(
     const kept =
       message instanceof SentMessage && message.origin === origin && message.number > answered;
     const wanted = kept ? ItemField.echoes : ItemField.pushes;
-    if (writer === undefined || field !== wanted || exchange.full) {
+    const bytes = kept ? 0 : message.payloadBytes;
+    if (writer === undefined || field !== wanted || exchange.fullFor(bytes)) {
       if (writer !== undefined) exchange.close();
-      writer = exchange.open(wanted);
+      exchange.beginLarge(bytes);
+      writer = exchange.open(wanted, 'bulk');
       field = wanted;
     }
-    if (kept) writeEcho(writer, 0x0a, message);
-    else writeMessage(writer, 0x0a, message, true);
+    if (kept) {
+      echoes = true;
+      writeEcho(writer, 0x0a, message);
+    } else writeMessage(writer, 0x0a, message, true);
   }
   if (writer !== undefined) exchange.close();
+  return echoes;
 }
 
 export function writeAssignments(exchange: Exchange, batch: readonly Assignment[]): void {
-  let writer = exchange.open(ItemField.assignments);
+  let writer: WireWriter | undefined;
   for (const assignment of batch) {
-    if (exchange.full) {
-      exchange.close();
-      writer = exchange.open(ItemField.assignments);
+    const { payloadBytes } = assignment.message;
+    if (writer === undefined || exchange.fullFor(payloadBytes)) {
+      if (writer !== undefined) exchange.close();
+      exchange.beginLarge(payloadBytes);
+      writer = exchange.open(ItemField.assignments, 'bulk');
     }
     writer.reserve(fixedBytesMax);
     const opened = writer.open(0x0a);
@@ -84,11 +96,12 @@ export function writeAssignments(exchange: Exchange, batch: readonly Assignment[
     writeMessage(writer, 0x3a, assignment.message, true);
     writer.close(opened);
   }
+  writer ??= exchange.open(ItemField.assignments, 'bulk');
   exchange.close();
 }
 
 export function writeKick(exchange: Exchange, session: SessionHandle, reasonCode: number): void {
-  const writer = exchange.open(ItemField.kick);
+  const writer = exchange.open(ItemField.kick, 'control');
   writer.reserve(fixedBytesMax);
   writer.number(0x08, session);
   writer.number(0x10, reasonCode);
@@ -100,7 +113,7 @@ export function writeRights(
   session: SessionHandle,
   rights: string | undefined,
 ): void {
-  const writer = exchange.open(ItemField.rights);
+  const writer = exchange.open(ItemField.rights, 'control');
   writer.reserve(fixedBytesMax);
   writer.number(0x08, session);
   if (rights !== undefined) writer.writtenText(0x12, rights);
@@ -108,7 +121,7 @@ export function writeRights(
 }
 
 export function writeQueueEnds(exchange: Exchange, ends: readonly QueueEnd[]): void {
-  const writer = exchange.open(ItemField.queueEnds);
+  const writer = exchange.open(ItemField.queueEnds, 'bulk');
   for (const { queue, partition, end } of ends) {
     writer.reserve(fixedBytesMax);
     const opened = writer.open(0x0a);
@@ -125,14 +138,15 @@ export function writeDurable(
   numbers: readonly number[],
   fenced: readonly number[],
 ): void {
-  const writer = exchange.open(ItemField.durable);
+  const writer = exchange.open(ItemField.durable, 'control');
   writeNumbers(writer, 0x0a, numbers);
   writeNumbers(writer, 0x12, fenced);
   exchange.close();
 }
 
-export function writeAnswer(exchange: Exchange, id: number, body: Buffer): void {
-  const writer = exchange.open(ItemField.answer);
+export function writeAnswer(exchange: Exchange, channel: Channel, id: number, body: Buffer): void {
+  exchange.beginLarge(body.length);
+  const writer = exchange.open(ItemField.answer, channel);
   writer.reserve(fixedBytesMax);
   writer.number(0x08, id);
   writer.bytes(0x12, body);
@@ -140,7 +154,7 @@ export function writeAnswer(exchange: Exchange, id: number, body: Buffer): void 
 }
 
 export function writeFailure(exchange: Exchange, id: number, error: string): void {
-  const writer = exchange.open(ItemField.answer);
+  const writer = exchange.open(ItemField.answer, 'control');
   writer.reserve(fixedBytesMax);
   writer.number(0x08, id);
   writer.text(0x1a, error === '' ? 'failed' : error);
@@ -148,7 +162,10 @@ export function writeFailure(exchange: Exchange, id: number, error: string): voi
 }
 
 export function writeReadAnswer(exchange: Exchange, id: number, answer: ReadAnswer): void {
-  const writer = exchange.open(ItemField.readAnswer);
+  let bytes = 0;
+  for (const { payloadBytes } of answer.messages) bytes += payloadBytes;
+  exchange.beginLarge(bytes);
+  const writer = exchange.open(ItemField.readAnswer, 'bulk');
   writer.reserve(fixedBytesMax);
   writer.number(0x08, id);
   for (const message of answer.messages) writeMessage(writer, 0x12, message, true);
@@ -159,7 +176,7 @@ export function writeReadAnswer(exchange: Exchange, id: number, answer: ReadAnsw
 }
 
 export function writePresented(exchange: Exchange, refusals: readonly Refusal[]): void {
-  const writer = exchange.open(ItemField.presented);
+  const writer = exchange.open(ItemField.presented, 'control');
   for (const refusal of refusals) writeRefused(writer, 0x0a, refusal);
   exchange.close();
 }

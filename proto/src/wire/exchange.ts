@@ -1,43 +1,60 @@
 import {
-  type Pulse,
-  readRenew,
-  readRenewed,
-  readWelcome,
-  type Renew,
-  type Renewed,
-  type Welcome,
-  writeRenew,
-  writeRenewed,
-  writeWelcome,
-} from './pulse.ts';
+  FrameHead,
+  headerBytes,
+  partFrame,
+  pulseFrame,
+  setAcknowledged,
+  setSent,
+  setSequence,
+  takeItems,
+} from './frame.ts';
+import { FrameParts } from './frame-parts.ts';
+import { FrameQueue } from './frame-queue.ts';
+import type { Pulse } from './pulse.ts';
+import { delayMsFor, SendWindow } from './send-window.ts';
 import { WireError } from './wire-error.ts';
 import { WireReader } from './wire-reader.ts';
 import { WireWriter } from './wire-writer.ts';
 
-const sequenceTag = 0x09;
-const acknowledgedTag = 0x11;
-const sentTag = 0x19;
-const welcomeTag = 0x22;
-const renewTag = 0x2a;
-const renewedTag = 0x32;
-const itemsTag = 0x3a;
-
-/** Three fields of a tag and eight bytes. */
-const headerBytes = 27;
-const acknowledgedAt = 10;
-const sentAt = 19;
-/** Two tags of at most two bytes, two padded lengths. */
-const itemHeadBytes = 16;
 /** How long an acknowledgement waits for a frame that takes it along. */
 const acknowledgeMs = 5;
+/** Behind so little of bulk, control waits: all is in one order, and in one frame. */
+const mixedBytesMax = 64 << 10;
+/** An item of so many bytes begins a frame, so that nothing waits for its end. */
+const largeItemBytes = 64 << 10;
+/** A frame that is longer than a part by no more than half of one is not cut. */
+const uncutFactor = 1.5;
+const leaseMsAtFirst = 3000;
+const windowBytesUnlessTold = 8 << 20;
+/** So much may wait on any link, or so many windows of it. */
+const roomBytesMin = 1 << 20;
+const roomWindows = 4;
+
+/**
+ * How an item waits. `control` may leave before `bulk` that was written earlier; within a channel
+ * items leave in their order.
+ */
+export type Channel = 'control' | 'bulk';
 
 export interface ExchangeLimits {
-  /** Frames that are sent ahead of their acknowledgement. */
+  /** Frames that are sent ahead of their acknowledgement; full ones only count in bytes. */
   readonly windowFrames: number;
+  /** Bytes that are sent ahead of their acknowledgement, whatever the link takes. */
+  readonly windowBytesMax?: number;
   /** A frame that has so much takes no further item. */
   readonly frameBytesMax: number;
+  /** A frame that comes in parts is not larger. */
+  readonly receivedBytesMax?: number;
   /** How long a frame may wait for more now: nobody gets on sooner by what it says. */
   readonly gatherMs?: () => number;
+}
+
+/** Sent, not acknowledged. */
+interface SentFrame {
+  readonly frame: Buffer;
+  /** The last part, or whole. */
+  readonly ends: boolean;
+  sentMs: number;
 }
 
 /** Who gets what arrives. */
@@ -49,12 +66,15 @@ export interface FrameTaker {
 
 /**
  * One end of a conversation that outlives its streams. Items go out in frames, each turn one, and
- * arrive at the other end once and in order, whatever streams break, lose or repeat meanwhile:
- * frames are numbered, kept until they are acknowledged, and sent again over the next stream.
+ * arrive at the other end once and in the order of their channel, whatever streams break, lose or
+ * repeat meanwhile: frames are numbered, kept until they are acknowledged, and sent again over the
+ * next stream.
  *
  * Invariants
- * - At most `windowFrames` frames are sent and not acknowledged; what is written beyond that
- *   gathers in larger frames, so a busy link sends few frames and a slow one is not flooded.
+ * - No more bytes than the window that is measured and one part are sent and not acknowledged, and
+ *   at most `windowFrames` frames but for full ones. What is written beyond that gathers in larger
+ *   frames, so a busy link sends few, and a narrow one has little in it that others wait behind.
+ * - A frame that is large for the link leaves in parts, and control between them.
  * - Between `bind` and `resume` only pulses leave: how far the other end has come is not known. And
  *   only a welcome is taken: without it, what comes may belong to another conversation.
  * - An arrived frame is taken whole or, where it is one too many or came before, not at all.
@@ -62,33 +82,47 @@ export interface FrameTaker {
 export class Exchange {
   private readonly limits: ExchangeLimits;
   private readonly taker: FrameTaker;
-  private readonly writer: WireWriter = new WireWriter();
+  private readonly control: FrameQueue = new FrameQueue();
+  private readonly bulk: FrameQueue = new FrameQueue();
+  /** Of the item that is open. */
+  private opened: FrameQueue = this.bulk;
+  /** Control that was written behind little of bulk has left when this has. */
+  private mixedMark = 0;
   private readonly pulses: WireWriter = new WireWriter();
+  private readonly window: SendWindow;
+  private delayMs: number = delayMsFor(leaseMsAtFirst);
   private send: ((frame: Buffer) => void) | undefined = undefined;
   private resumed = false;
-  /** Sent, not acknowledged; the last has the sequence `lastSent`. */
-  private unacknowledged: Buffer[] = [];
+  /** The last has the sequence `lastSent`. */
+  private unacknowledged: SentFrame[] = [];
+  /** How many of them this stream has. */
+  private sentHere = 0;
+  private bytesUnderWay = 0;
+  private framesUnderWay = 0;
   private lastSent = 0;
-  /** Full, not sent. */
-  private ready: Buffer[] = [];
-  private readyBytes = 0;
-  /** A frame is being written, and has items. */
-  private writing = false;
-  private itemOpened = 0;
-  private fieldOpened = 0;
   private flushing = false;
   private lastReceived = 0;
   private lastAcknowledged = 0;
+  private readonly controlParts: FrameParts;
+  private readonly bulkParts: FrameParts;
   private timer: NodeJS.Timeout | undefined = undefined;
   private readonly flushNow: () => void;
 
   constructor(limits: ExchangeLimits, taker: FrameTaker) {
     this.limits = limits;
     this.taker = taker;
+    this.window = new SendWindow(limits.windowBytesMax ?? windowBytesUnlessTold);
+    this.controlParts = new FrameParts(limits.receivedBytesMax ?? Infinity);
+    this.bulkParts = new FrameParts(limits.receivedBytesMax ?? Infinity);
     this.flushNow = () => {
       this.flushing = false;
       this.flush();
     };
+  }
+
+  /** What is under way waits for a small part of the lease. */
+  set leaseMs(leaseMs: number) {
+    this.delayMs = delayMsFor(leaseMs);
   }
 
   /** The last sequence that arrived in order. */
@@ -98,12 +132,36 @@ export class Exchange {
 
   /** Of items that no stream has taken yet. */
   get waitingBytes(): number {
-    return this.readyBytes + (this.writing ? this.writer.length : 0);
+    return this.control.bytes + this.bulk.bytes;
+  }
+
+  /**
+   * Bytes that may be written in bulk before more waits than the link takes within some delays;
+   * below 0: more does. Of a large frame that has begun to leave nothing counts.
+   */
+  get roomBytes(): number {
+    const takes = Math.max(roomBytesMin, this.window.bytes * roomWindows);
+    return takes - this.bulk.bytesBehindCut;
+  }
+
+  /** Bytes that may be under way, as the link was measured. */
+  get windowBytes(): number {
+    return this.window.bytes;
   }
 
   /** Frames that are sent and not acknowledged. */
   get unacknowledgedFrames(): number {
-    return this.unacknowledged.length;
+    return this.framesUnderWay;
+  }
+
+  /** Marks what has been written in bulk so far, for {@link hasLeft}. */
+  get bulkMark(): number {
+    return this.bulk.written;
+  }
+
+  /** All that was written in bulk up to the mark has left, before all that is written now. */
+  hasLeft(mark: number): boolean {
+    return mark <= this.bulk.taken;
   }
 
   /** A stream is there. */
@@ -117,7 +175,6 @@ export class Exchange {
     this.acknowledge(received);
     this.resumed = true;
     this.lastAcknowledged = this.lastReceived;
-    for (const frame of this.unacknowledged) this.sendFrame(frame);
     this.flush();
   }
 
@@ -125,6 +182,9 @@ export class Exchange {
   unbind(): void {
     this.send = undefined;
     this.resumed = false;
+    this.sentHere = 0;
+    this.bytesUnderWay = 0;
+    this.window.reset();
     clearTimeout(this.timer);
     this.timer = undefined;
   }
@@ -133,10 +193,13 @@ export class Exchange {
   reset(): void {
     this.resumed = false;
     this.unacknowledged = [];
-    this.ready = [];
-    this.readyBytes = 0;
-    if (this.writing) this.writer.take();
-    this.writing = false;
+    this.sentHere = 0;
+    this.bytesUnderWay = 0;
+    this.framesUnderWay = 0;
+    this.control.clear();
+    this.bulk.clear();
+    this.controlParts.clear();
+    this.bulkParts.clear();
     this.lastSent = 0;
     this.lastReceived = 0;
     this.lastAcknowledged = 0;
@@ -144,32 +207,33 @@ export class Exchange {
 
   // Writing
 
-  /** The frame being written has all that it takes: a batch goes on in another item. */
-  get full(): boolean {
-    return this.writing && this.writer.length >= this.limits.frameBytesMax;
+  /** A batch goes on in another item before so many bytes: in another frame. */
+  fullFor(bytes: number): boolean {
+    return this.opened.openBytes >= this.frameBytesMax || bytes >= largeItemBytes;
+  }
+
+  /** On a narrow link frames are small: what is in one is taken when all of it has come. */
+  private get frameBytesMax(): number {
+    return Math.min(this.limits.frameBytesMax, this.window.partBytes);
+  }
+
+  /** What was written before a large item does not wait for its end. Between items of bulk. */
+  beginLarge(bytes: number): void {
+    if (bytes >= largeItemBytes) this.bulk.endFrame();
   }
 
   /** Begins an item: its field in `Item`. `close` ends it; the writer is good until then. */
-  open(field: number): WireWriter {
-    const { writer } = this;
-    if (!this.writing) this.beginFrame();
-    writer.reserve(itemHeadBytes);
-    this.itemOpened = writer.open(itemsTag);
-    const tag = (field << 3) | 2;
-    if (tag > 0x7f) {
-      writer.buffer[writer.at++] = (tag & 0x7f) | 0x80;
-      this.fieldOpened = writer.open(tag >>> 7);
-    } else {
-      this.fieldOpened = writer.open(tag);
-    }
+  open(field: number, channel: Channel = 'bulk'): WireWriter {
+    const { control, bulk } = this;
+    const apart = channel === 'control' && !(control.isEmpty && bulk.bytes < mixedBytesMax);
+    this.opened = apart ? control : bulk;
+    const writer = this.opened.open(field);
+    if (channel === 'control' && !apart) this.mixedMark = bulk.written;
     return writer;
   }
 
   close(): void {
-    const { writer } = this;
-    writer.close(this.fieldOpened);
-    writer.close(this.itemOpened);
-    if (writer.length >= this.limits.frameBytesMax) this.endFrame();
+    this.opened.close(this.frameBytesMax);
     if (this.flushing) return;
     this.flushing = true;
     const waitMs = this.limits.gatherMs?.() ?? 0;
@@ -185,66 +249,72 @@ export class Exchange {
   /** Leaves at once; where there is no stream, not at all. */
   pulse(pulse: Pulse): void {
     if (this.send === undefined) return;
-    const { pulses: writer } = this;
-    writer.begin();
-    this.writeHeader(writer);
-    if (pulse.welcome !== undefined) writeWelcome(writer, welcomeTag, pulse.welcome);
-    if (pulse.renew !== undefined) writeRenew(writer, renewTag, pulse.renew);
-    if (pulse.renewed !== undefined) writeRenewed(writer, renewedTag, pulse.renewed);
-    const frame = writer.take();
-    this.setNumber(frame, acknowledgedAt, this.lastReceived);
+    const frame = pulseFrame(this.pulses, pulse);
+    setAcknowledged(frame, this.lastReceived);
     if (this.resumed) {
-      this.setNumber(frame, sentAt, this.lastSent);
+      setSent(frame, this.lastSentHere);
       this.acknowledgementLeft();
     }
     this.send(frame);
   }
 
-  private beginFrame(): void {
-    const { writer } = this;
-    writer.begin();
-    this.writeHeader(writer);
-    this.writing = true;
-  }
-
-  private writeHeader(writer: WireWriter): void {
-    writer.reserve(headerBytes);
-    writer.fixed64(sequenceTag, 0);
-    writer.fixed64(acknowledgedTag, 0);
-    writer.fixed64(sentTag, 0);
-  }
-
-  private endFrame(): void {
-    const frame = this.writer.take();
-    this.writing = false;
-    this.ready.push(frame);
-    this.readyBytes += frame.length;
-  }
-
-  private setNumber(frame: Buffer, at: number, value: number): void {
-    frame.writeUInt32LE(value >>> 0, at);
-    frame.writeUInt32LE(Math.floor(value / 0x1_0000_0000), at + 4);
+  /** What is to be sent again is not missed before it was. */
+  private get lastSentHere(): number {
+    return this.lastSent - (this.unacknowledged.length - this.sentHere);
   }
 
   private flush(): void {
     if (!this.resumed) return;
-    while (this.unacknowledged.length < this.limits.windowFrames) {
-      if (this.ready.length === 0) {
-        if (!this.writing) break;
-        this.endFrame();
+    const nowMs = performance.now();
+    if (this.bytesUnderWay === 0) this.window.begin(nowMs);
+    while (this.bytesUnderWay < this.window.bytes) {
+      if (this.sentHere < this.unacknowledged.length) {
+        this.sendAgain(this.unacknowledged[this.sentHere]!, nowMs);
+        continue;
       }
-      const frame = this.ready.shift()!;
-      this.readyBytes -= frame.length;
-      this.lastSent += 1;
-      this.setNumber(frame, 1, this.lastSent);
-      this.unacknowledged.push(frame);
-      this.sendFrame(frame);
+      const overtakes = !this.control.isEmpty && this.hasLeft(this.mixedMark);
+      const queue = overtakes ? this.control : this.bulk;
+      if (this.framesUnderWay >= this.limits.windowFrames && !this.isFull(queue)) break;
+      const frame = queue.head();
+      if (frame === undefined) break;
+      this.sendNext(queue, frame, nowMs);
     }
     this.acknowledgeSoon();
   }
 
-  private sendFrame(frame: Buffer): void {
-    this.setNumber(frame, acknowledgedAt, this.lastReceived);
+  /** There is nothing to be gained by gathering more. */
+  private isFull(queue: FrameQueue): boolean {
+    return queue.isCut || queue.nextBytes >= this.window.partBytes;
+  }
+
+  private sendNext(queue: FrameQueue, frame: Buffer, nowMs: number): void {
+    const { partBytes } = this.window;
+    if (!queue.isCut) this.framesUnderWay += 1;
+    if (!queue.isCut && frame.length <= partBytes * uncutFactor) {
+      queue.take();
+      this.sendFrame(frame, true, nowMs);
+      return;
+    }
+    const total = queue.isCut ? 0 : frame.length - headerBytes;
+    const part = queue.takePart(partBytes);
+    const sent = partFrame(this.pulses, queue === this.control, total, part);
+    this.sendFrame(sent, !queue.isCut, nowMs);
+  }
+
+  private sendFrame(frame: Buffer, ends: boolean, sentMs: number): void {
+    this.lastSent += 1;
+    setSequence(frame, this.lastSent);
+    const sent = { frame, ends, sentMs };
+    this.unacknowledged.push(sent);
+    this.sendAgain(sent, sentMs);
+  }
+
+  private sendAgain(sent: SentFrame, nowMs: number): void {
+    const { frame } = sent;
+    sent.sentMs = nowMs;
+    this.sentHere += 1;
+    this.bytesUnderWay += frame.length;
+    setAcknowledged(frame, this.lastReceived);
     this.acknowledgementLeft();
     this.send?.(frame);
   }
@@ -253,9 +323,23 @@ export class Exchange {
 
   private acknowledge(sequence: number): void {
     if (sequence > this.lastSent) throw new WireError('an acknowledgement of what was not sent');
-    const left = this.lastSent - sequence;
-    if (left >= this.unacknowledged.length) return;
-    this.unacknowledged = this.unacknowledged.slice(this.unacknowledged.length - left);
+    const count = this.unacknowledged.length - (this.lastSent - sequence);
+    if (count <= 0) return;
+    const { bytesUnderWay } = this;
+    let bytes = 0;
+    let sentMs = 0;
+    for (let index = 0; index < count; index++) {
+      const sent = this.unacknowledged[index]!;
+      if (sent.ends) this.framesUnderWay -= 1;
+      if (index >= this.sentHere) continue;
+      bytes += sent.frame.length;
+      ({ sentMs } = sent);
+    }
+    this.unacknowledged = this.unacknowledged.slice(count);
+    this.sentHere = Math.max(0, this.sentHere - count);
+    this.bytesUnderWay -= bytes;
+    if (bytes === 0) return;
+    this.window.acknowledged(bytes, bytesUnderWay, sentMs, performance.now(), this.delayMs);
   }
 
   /** Half a window of frames is worth a frame of its own; fewer wait for one to take them along. */
@@ -283,38 +367,21 @@ export class Exchange {
    */
   receive(frame: Buffer): boolean {
     const reader = new WireReader(frame);
-    let sequence = 0;
-    let acknowledged = 0;
-    let sent = 0;
-    let welcome: Welcome | undefined;
-    let renew: Renew | undefined;
-    let renewed: Renewed | undefined;
-    let itemsAt = -1;
-    while (reader.at < reader.limit && itemsAt < 0) {
-      const at = reader.at;
-      const tag = reader.varint();
-      if (tag === sequenceTag) sequence = reader.fixed64();
-      else if (tag === acknowledgedTag) acknowledged = reader.fixed64();
-      else if (tag === sentTag) sent = reader.fixed64();
-      else if (tag === welcomeTag) welcome = readWelcome(reader);
-      else if (tag === renewTag) renew = readRenew(reader);
-      else if (tag === renewedTag) renewed = readRenewed(reader);
-      else if (tag === itemsTag) itemsAt = at;
-      else reader.skip(tag);
-    }
+    const head = new FrameHead(reader);
+    const { sequence, welcome, renew, renewed } = head;
     if (this.send !== undefined && !this.resumed && welcome === undefined) return false;
-    this.acknowledge(acknowledged);
+    this.acknowledge(head.acknowledged);
     if (sequence > this.lastReceived + 1) return false;
     if (sequence === this.lastReceived + 1) {
       this.lastReceived = sequence;
-      reader.at = itemsAt < 0 ? reader.limit : itemsAt;
-      this.takeItems(reader);
-    } else if (sequence === 0 && itemsAt >= 0) {
+      if (head.part !== undefined) this.takePart(head, head.part);
+      if (head.hasItems) takeItems(reader, this.taker);
+    } else if (sequence === 0 && (head.hasItems || head.part !== undefined)) {
       throw new WireError('items in a frame without a sequence');
     }
     if (welcome !== undefined || renew !== undefined || renewed !== undefined)
       this.taker.pulse({ welcome, renew, renewed });
-    if (sent > this.lastReceived) return false;
+    if (head.sent > this.lastReceived) return false;
     if (!this.flushing && this.resumed) {
       this.flushing = true;
       process.nextTick(this.flushNow);
@@ -322,25 +389,9 @@ export class Exchange {
     return true;
   }
 
-  private takeItems(reader: WireReader): void {
-    while (reader.at < reader.limit) {
-      const tag = reader.varint();
-      if (tag !== itemsTag) {
-        reader.skip(tag);
-        continue;
-      }
-      const outer = reader.enter(reader.end());
-      while (reader.at < reader.limit) {
-        const field = reader.varint();
-        if ((field & 7) !== 2) {
-          reader.skip(field);
-          continue;
-        }
-        const end = reader.end();
-        this.taker.item(reader, field >>> 3, end);
-        reader.at = end;
-      }
-      reader.leave(outer);
-    }
+  private takePart({ control, total }: FrameHead, part: Buffer): void {
+    const parts = control ? this.controlParts : this.bulkParts;
+    const items = parts.add(part, total);
+    if (items !== undefined) takeItems(new WireReader(items), this.taker);
   }
 }

@@ -34,6 +34,8 @@ export interface Renewed {
   readonly timeMs: number;
   /** ds is there, but could not ask the registry: the lease does not go on. */
   readonly unconfirmed: boolean;
+  /** More than what is under way waits for the link: pushes come late. */
+  readonly pushesWait: boolean;
 }
 
 const doubleBytes = 8;
@@ -126,6 +128,7 @@ export function writeRenewed(writer: WireWriter, tag: number, renewed: Renewed):
   writer.buffer.writeDoubleLE(renewed.timeMs, writer.at + 1);
   writer.at += 1 + doubleBytes;
   writer.flag(0x18, renewed.unconfirmed);
+  writer.flag(0x20, renewed.pushesWait);
   writer.close(opened);
 }
 
@@ -133,14 +136,16 @@ export function readRenewed(reader: WireReader): Renewed {
   let number = 0;
   let timeMs = 0;
   let unconfirmed = false;
+  let pushesWait = false;
   const outer = reader.enter(reader.end());
   while (reader.at < reader.limit) {
     const tag = reader.varint();
     if (tag === 0x08) number = reader.uint32();
     else if (tag === 0x11) timeMs = reader.double();
     else if (tag === 0x18) unconfirmed = reader.varint() !== 0;
+    else if (tag === 0x20) pushesWait = reader.varint() !== 0;
     else reader.skip(tag);
   }
   reader.leave(outer);
-  return { number, timeMs, unconfirmed };
+  return { number, timeMs, unconfirmed, pushesWait };
 }

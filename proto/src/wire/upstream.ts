@@ -1,7 +1,7 @@
 import { queueId, sessionHandle, type SessionHandle } from '@lmqtt/common/ids';
 import { presentedSession } from '../calls.ts';
 import type { PresentedSession, Publish, ReadRequest, SessionWrite } from '../link.ts';
-import type { Exchange } from './exchange.ts';
+import type { Channel, Exchange } from './exchange.ts';
 import { ItemField } from './item.ts';
 import { readSent, type SentMessage, writeMessage } from './message-codec.ts';
 import { readSessionWrite, writeSessionWrite } from './session-write-codec.ts';
@@ -35,26 +35,29 @@ const fixedBytesMax = 80;
 /** QoS 1 and 2 are numbered from `first` on, in their order; QoS 0 is not. */
 export function writePublishes(exchange: Exchange, first: number, batch: readonly Publish[]): void {
   let number = first;
-  let writer = openPublishes(exchange, number);
+  let writer: WireWriter | undefined;
   for (let index = 0; index < batch.length; index++) {
     const publish = batch[index]!;
-    if (exchange.full) {
-      exchange.close();
-      writer = openPublishes(exchange, number);
+    const { message } = publish;
+    if (writer === undefined || exchange.fullFor(message.payloadBytes)) {
+      if (writer !== undefined) exchange.close();
+      writer = openPublishes(exchange, number, message.payloadBytes);
     }
-    if (publish.message.qos > 0) number += 1;
+    if (message.qos > 0) number += 1;
     writer.reserve(fixedBytesMax);
     const opened = writer.open(0x12);
     writer.number(0x08, publish.session);
     writer.number(0x10, publish.packetId);
-    writeMessage(writer, 0x1a, publish.message, false);
+    writeMessage(writer, 0x1a, message, false);
     writer.close(opened);
   }
+  writer ??= openPublishes(exchange, number, 0);
   exchange.close();
 }
 
-function openPublishes(exchange: Exchange, first: number): WireWriter {
-  const writer = exchange.open(ItemField.publishes);
+function openPublishes(exchange: Exchange, first: number, bytes: number): WireWriter {
+  exchange.beginLarge(bytes);
+  const writer = exchange.open(ItemField.publishes, 'bulk');
   writer.reserve(fixedBytesMax);
   writer.number(0x08, first);
   return writer;
@@ -65,7 +68,7 @@ export function writeWrites(
   number: number,
   batch: readonly SessionWrite[],
 ): void {
-  const writer = exchange.open(ItemField.writes);
+  const writer = exchange.open(ItemField.writes, 'control');
   writer.reserve(fixedBytesMax);
   writer.number(0x08, number);
   for (let index = 0; index < batch.length; index++) writeSessionWrite(writer, 0x12, batch[index]!);
@@ -77,15 +80,22 @@ export function writeCredit(
   session: SessionHandle,
   messagesTotal: number,
 ): void {
-  const writer = exchange.open(ItemField.credit);
+  const writer = exchange.open(ItemField.credit, 'control');
   writer.reserve(fixedBytesMax);
   writer.number(0x08, session);
   writer.number(0x10, messagesTotal);
   exchange.close();
 }
 
-export function writeCall(exchange: Exchange, id: number, method: number, body: Buffer): void {
-  const writer = exchange.open(ItemField.call);
+/** `bulk`: behind what its session has published. */
+export function writeCall(
+  exchange: Exchange,
+  channel: Channel,
+  id: number,
+  method: number,
+  body: Buffer,
+): void {
+  const writer = exchange.open(ItemField.call, channel);
   writer.reserve(fixedBytesMax);
   writer.number(0x08, id);
   writer.number(0x10, method);
@@ -94,7 +104,7 @@ export function writeCall(exchange: Exchange, id: number, method: number, body: 
 }
 
 export function writeRead(exchange: Exchange, id: number, request: ReadRequest): void {
-  const writer = exchange.open(ItemField.read);
+  const writer = exchange.open(ItemField.read, 'control');
   writer.reserve(fixedBytesMax);
   writer.number(0x08, id);
   writer.number(0x10, request.queue);
@@ -111,11 +121,11 @@ export function writePresents(
   sessions: readonly PresentedSession[],
   last: boolean,
 ): void {
-  let writer = exchange.open(ItemField.presents);
+  let writer = exchange.open(ItemField.presents, 'control');
   for (const session of sessions) {
-    if (exchange.full) {
+    if (exchange.fullFor(0)) {
       exchange.close();
-      writer = exchange.open(ItemField.presents);
+      writer = exchange.open(ItemField.presents, 'control');
     }
     writer.bytes(0x0a, presentedSession.encode(session));
   }

@@ -1,4 +1,5 @@
 const slabBytes = 256 << 10;
+const largeBytes = 8 << 20;
 /** A frame begins in a new slab where the old one has less. */
 const slabBytesLeftMin = 4 << 10;
 const none: Buffer = Buffer.alloc(0);
@@ -41,11 +42,18 @@ export class WireWriter {
     return bytes;
   }
 
+  /** Ends the message: it is as if it had never begun. */
+  drop(): void {
+    this.at = this.slabAt;
+  }
+
   /** Makes room. `buffer` and `at` may be others afterwards. */
   reserve(bytes: number): void {
     if (this.at + bytes <= this.buffer.length) return;
     const written = this.buffer.subarray(this.slabAt, this.at);
-    this.newSlab(Math.max(slabBytes, (written.length + bytes) * 2));
+    const wanted = written.length + bytes;
+    // What is much longer than a slab has its length already, more or less.
+    this.newSlab(wanted > largeBytes ? wanted + (wanted >>> 2) : Math.max(slabBytes, wanted * 2));
     written.copy(this.slab, 0);
     this.buffer = this.slab;
     this.at = written.length;

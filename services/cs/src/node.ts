@@ -45,6 +45,8 @@ const ofAll: OfSessions = () => true;
 
 const tickMs = 250;
 const slowTickMs = 1000;
+/** Between some publishers that are read again and the next ones. */
+const letGoMs = 10;
 /** Cursors that ask the store each second whether they missed something. */
 const rechecksPerTick = 64;
 
@@ -77,6 +79,7 @@ export class CsNode implements LinkedNode, ClientNode {
   private readonly reports: DueReports;
   private readonly backlog: StoreBacklog;
   private readonly timers: NodeJS.Timeout[] = [];
+  private letGoTimer: NodeJS.Timeout | undefined = undefined;
   private recheckFrom = 0;
   private stopping = false;
 
@@ -123,7 +126,10 @@ export class CsNode implements LinkedNode, ClientNode {
       () => this.time.monotonicMs,
     );
     this.turn = new Turn({
-      publish: (batch) => link.publish(batch),
+      publish: (batch) => {
+        link.publish(batch);
+        this.backlog.handedOver(link.roomBytes);
+      },
       write: (batch, durable) => link.write(batch, durable),
       split: (batch) => link.split?.(batch) ?? [batch],
       beforeWrites: () => this.reports.beforeWrites(),
@@ -164,7 +170,7 @@ export class CsNode implements LinkedNode, ClientNode {
     this.turn.flush();
     if (this.stopping) return Promise.resolve();
     const told = this.link
-      .disconnect(handle, end)
+      .disconnect(handle, end, connection.clientId)
       .catch((error: unknown) => this.linkFailed(connection, error));
     if (!this.remote) return told;
     this.presentation.ended(connection, end);
@@ -179,7 +185,7 @@ export class CsNode implements LinkedNode, ClientNode {
   /** A session was claimed for a connection that ended meanwhile. */
   disown(connection: Client, end: ConnectionEnd): void {
     this.link
-      .disconnect(connection.handle, end)
+      .disconnect(connection.handle, end, connection.clientId)
       .catch((error: unknown) => this.linkFailed(connection, error));
   }
 
@@ -204,7 +210,23 @@ export class CsNode implements LinkedNode, ClientNode {
       if (connection !== undefined) onPublished(connection, publish);
       if (publish.reasonCode === ReasonCode.notAuthorized) this.events.notAuthorized();
     }
-    this.backlog.letGo();
+    this.letGo();
+  }
+
+  private letGo(): void {
+    const { backlog } = this;
+    if (!backlog.holds || this.letGoTimer !== undefined) return;
+    if (this.remote) {
+      this.turn.flush();
+      backlog.handedOver(this.link.roomBytes);
+    }
+    backlog.letGo();
+    // Those that were let go may have nothing to say, so that no answer comes for them.
+    if (!backlog.holds || backlog.behind) return;
+    this.letGoTimer = setTimeout(() => {
+      this.letGoTimer = undefined;
+      this.letGo();
+    }, letGoMs);
   }
 
   // Messages
@@ -277,6 +299,7 @@ export class CsNode implements LinkedNode, ClientNode {
   }
 
   linkChanged(): void {
+    this.backlog.handedOver(this.link.roomBytes);
     this.leaseGate.look();
     this.turn.begin();
   }
@@ -335,8 +358,11 @@ export class CsNode implements LinkedNode, ClientNode {
   }
 
   private slowTick(): void {
+    this.letGo();
     this.reports.slowRound();
-    this.recheckFrom = this.feeds.recheck(this.recheckFrom, rechecksPerTick);
+    // What was pushed and is under way would be read a second time.
+    if (this.link.pushesWait !== true)
+      this.recheckFrom = this.feeds.recheck(this.recheckFrom, rechecksPerTick);
     this.leaseGate.look();
     if (this.leaseGate.frozen) this.closeWithoutLease();
   }
@@ -347,6 +373,7 @@ export class CsNode implements LinkedNode, ClientNode {
   async stop(waitMs: number): Promise<void> {
     this.stopping = true;
     for (const timer of this.timers) clearInterval(timer);
+    clearTimeout(this.letGoTimer);
     for (const connection of this.connections.all()) connection.shutDown();
     await new Promise<void>((resolve) => {
       this.turn.begin();

@@ -1,9 +1,17 @@
 import type { Publish } from '@lmqtt/proto/link';
 import type { Client } from './connection/client.ts';
 
-/** Publishes that wait for the store, in bytes, and the publishers that are not read meanwhile. */
+/** What comes of a socket at once. */
+const readBytes = 64 << 10;
+
+/**
+ * Publishes that wait for the store, in bytes, and the publishers that are not read meanwhile:
+ * where too many bytes wait, or more than the link to ds takes soon.
+ */
 export class StoreBacklog {
   private readonly bytesMax: number;
+  /** Bytes that the link takes soon, as it was last asked, without what was added since. */
+  private linkLeft = Infinity;
   private bytes = 0;
   private readonly heldBack: Set<Client> = new Set();
 
@@ -13,31 +21,53 @@ export class StoreBacklog {
 
   /** So much waits that publishers are not read. */
   get behind(): boolean {
-    return this.heldBack.size > 0 && this.bytes * 2 > this.bytesMax;
+    if (this.heldBack.size === 0) return false;
+    return this.linkLeft < 0 || this.bytes * 2 > this.bytesMax;
   }
 
-  /** False: too much waits, and the client is held back. */
+  /** What was added so far is handed over; `undefined`: there is no link that could be slow. */
+  handedOver(linkBytes: number | undefined): void {
+    this.linkLeft = linkBytes ?? Infinity;
+  }
+
+  /** False: too many bytes wait. The client may be held back either way. */
   add(client: Client, { message }: Publish): boolean {
     if (message.qos === 0) return true;
-    this.bytes += message.heldBytes;
-    if (this.bytes <= this.bytesMax) return true;
+    const { heldBytes } = message;
+    this.bytes += heldBytes;
+    this.linkLeft -= heldBytes;
+    const fits = this.bytes <= this.bytesMax;
+    if (fits && this.linkLeft >= 0) return true;
     this.heldBack.add(client);
     client.pauseReading();
-    return false;
+    return fits;
   }
 
   answered({ message }: Publish): void {
     if (message.qos > 0) this.bytes -= message.heldBytes;
   }
 
-  /** After answers: whoever was held back is read again where enough has left. */
+  get holds(): boolean {
+    return this.heldBack.size > 0;
+  }
+
+  /**
+   * After answers: whoever was held back is read again where enough has left, in turn, as far as
+   * the link takes what they have.
+   */
   letGo(): void {
     if (this.heldBack.size === 0 || this.behind) return;
-    const held = [...this.heldBack];
-    this.heldBack.clear();
+    let left = this.linkLeft;
+    const held: Client[] = [];
+    for (const client of this.heldBack) {
+      if (left < 0) break;
+      left -= readBytes;
+      held.push(client);
+    }
+    for (const client of held) this.heldBack.delete(client);
     for (const client of held) {
       // What one of them had left of its last chunk may be too much again.
-      if (this.behind) this.heldBack.add(client);
+      if (this.behind || this.linkLeft < 0) this.heldBack.add(client);
       else client.resumeReading();
     }
   }

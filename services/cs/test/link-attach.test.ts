@@ -67,7 +67,7 @@ test('publishes are answered one by one; QoS 0 only where it is refused', async 
   assert.equal(a!.message.publisher, 'client-1');
   zero!.reasonCode = 0x87;
   a!.reasonCode = 0x10;
-  writePublished(ds.exchange, [a!, zero!, b!]);
+  writePublished(ds.exchange, 'control', [a!, zero!, b!]);
   await node.until('answers', () => node.answers.length === 3);
   assert.deepEqual(
     node.answers.map(({ session: of, packetId, message, reasonCode }) => [

@@ -3,7 +3,7 @@ import type { TestContext } from 'node:test';
 import { Server, ServerCredentials, type ServerDuplexStream, status } from '@grpc/grpc-js';
 import type { SessionHandle } from '@lmqtt/common/ids';
 import { calls } from '@lmqtt/proto/calls';
-import { exchangeMethod, frameBytesMax, metadataNames } from '@lmqtt/proto/dispatch';
+import { exchangeMethod, frameBytesMax, metadataNames, pulsesMethod } from '@lmqtt/proto/dispatch';
 import type { PresentedSession, ReadRequest, Refusal, SessionWrite } from '@lmqtt/proto/link';
 import {
   writeAnswer,
@@ -12,6 +12,7 @@ import {
   writePublished,
 } from '@lmqtt/proto/wire/downstream-writer';
 import { Exchange, type ExchangeLimits, type FrameTaker } from '@lmqtt/proto/wire/exchange';
+import { pulseFrame, readPulse } from '@lmqtt/proto/wire/frame';
 import type { Pulse, Renew } from '@lmqtt/proto/wire/pulse';
 import {
   type NumberedPublish,
@@ -19,6 +20,7 @@ import {
   type UpstreamHandler,
 } from '@lmqtt/proto/wire/upstream';
 import type { WireReader } from '@lmqtt/proto/wire/wire-reader';
+import { WireWriter } from '@lmqtt/proto/wire/wire-writer';
 import type { Directory, DsNode } from '../src/link/directory.ts';
 import { Watched } from './link-fixture.ts';
 
@@ -67,6 +69,8 @@ export class FakeDs extends Watched implements Directory {
   wallAheadMs = 0;
   /** Renewals are heard, and confirmed by nobody. */
   unconfirmed = false;
+  /** Whether a second stream is taken, for renewals. */
+  takesPulses = false;
   streams = 0;
   readonly #leaseMs: number;
   readonly #server: Server = new Server();
@@ -141,7 +145,7 @@ export class FakeDs extends Watched implements Directory {
     exchange: Exchange = this.exchange,
   ): void {
     for (const publish of batch) publish.reasonCode = reasonCode;
-    writePublished(exchange, batch);
+    writePublished(exchange, 'control', batch);
   }
 
   answerPresents(exchange: Exchange = this.exchange): void {
@@ -179,13 +183,39 @@ export class FakeDs extends Watched implements Directory {
 
   async #listen(credentials: ServerCredentials): Promise<void> {
     this.#server.addService(
-      { Exchange: { ...exchangeMethod, originalName: 'exchange' } },
-      { Exchange: (stream: ServerDuplexStream<Buffer, Buffer>) => this.#opened(stream) },
+      {
+        Exchange: { ...exchangeMethod, originalName: 'exchange' },
+        Pulses: { ...pulsesMethod, originalName: 'pulses' },
+      },
+      {
+        Exchange: (stream: ServerDuplexStream<Buffer, Buffer>) => this.#opened(stream),
+        Pulses: (stream: ServerDuplexStream<Buffer, Buffer>) => this.#pulsesOpened(stream),
+      },
     );
     this.#port = await new Promise((resolve, reject) => {
       this.#server.bindAsync(`${host}:0`, credentials, (error, port) =>
         error === null ? resolve(port) : reject(error),
       );
+    });
+  }
+
+  #pulsesOpened(stream: ServerDuplexStream<Buffer, Buffer>): void {
+    stream.on('error', () => {});
+    if (!this.takesPulses) {
+      stream.emit('error', { code: status.NOT_FOUND, details: 'no second stream' });
+      return;
+    }
+    const writer = new WireWriter();
+    stream.on('data', (frame: Buffer) => {
+      const { renew } = readPulse(frame);
+      if (renew === undefined) return;
+      const renewed = {
+        number: renew.number,
+        timeMs: Date.now(),
+        unconfirmed: false,
+        pushesWait: false,
+      };
+      stream.write(pulseFrame(writer, { renewed }));
     });
   }
 
@@ -249,7 +279,8 @@ export class FakeDs extends Watched implements Directory {
     if (this.held.has('renewals')) return;
     const timeMs = Date.now() + this.wallAheadMs;
     const { unconfirmed } = this;
-    lane.exchange.pulse({ renewed: { number: renew.number, timeMs, unconfirmed } });
+    const renewed = { number: renew.number, timeMs, unconfirmed, pushesWait: false };
+    lane.exchange.pulse({ renewed });
   }
 
   #handler(lane: Lane): UpstreamHandler {
@@ -276,7 +307,7 @@ export class FakeDs extends Watched implements Directory {
         this.log.push(`call ${nameOf(method)}`);
         const answer = this.answerOf.get(method);
         if (answer === undefined || this.held.has('calls')) return;
-        writeAnswer(lane.exchange, id, answer(body));
+        writeAnswer(lane.exchange, 'control', id, answer(body));
       },
       read: (id, request) => {
         this.reads.push({ id, request });

@@ -41,7 +41,12 @@ test('a lease that ended before any timer ran has ended; what comes late renews 
   await ds.until('a renewal', () => ds.renewals.length === 1);
   // As after SIGSTOP and SIGCONT: its answer is in the socket's buffer.
   ds.exchange.pulse({
-    renewed: { number: ds.renewals[0]!.number, timeMs: Date.now(), unconfirmed: false },
+    renewed: {
+      number: ds.renewals[0]!.number,
+      timeMs: Date.now(),
+      unconfirmed: false,
+      pushesWait: false,
+    },
   });
   clock.shiftMs += 10_000;
   assert.ok(link.leaseEndsMs < clock.monotonicMs());

@@ -67,6 +67,7 @@ test('QoS 0 is dropped while too much waits for the link, QoS 1 is not', async (
   const { node, link, server, metrics } = linkTo(t, ds, {
     linkBufferBytesMax: 65_536,
     linkWindowFrames: 1,
+    linkWindowBytesMax: 8 << 20,
   });
   await server.whenAttached;
   const large = 'x'.repeat(70_000);
@@ -127,6 +128,37 @@ test('a stream without answers to renewals is cut after half a lease, and taken 
   await node.until('up again', () => link.up);
   assert.deepEqual(ds.log, ['presents 0 last']);
   assert.ok((await metric(metrics, 'lmqtt_link_streams_total{event="resumed"}')) >= 1);
+});
+
+test('a stream whose renewals wait behind bulk is not broken, and a second one keeps the lease', async (t) => {
+  const ds = await FakeDs.start(t, { leaseMs: 600 });
+  ds.takesPulses = true;
+  ds.held.add('renewals');
+  const { node, link, server, metrics } = linkTo(t, ds);
+  await server.whenAttached;
+  const endMs = performance.now() + 4 * 600;
+  for (let count = 1; performance.now() < endMs; count++) {
+    link.publish([publishOf(`${count}`)]);
+    await node.until('the answer', () => node.answers.length === count);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.deepEqual(
+    node.changes.filter(({ up, leased }) => !up || !leased),
+    [],
+  );
+  assert.equal(await metric(metrics, 'lmqtt_link_streams_total{event="broken"}'), 0);
+});
+
+test('a stream that brings nothing is broken though a second one is answered', async (t) => {
+  const ds = await FakeDs.start(t, { leaseMs: 300 });
+  ds.takesPulses = true;
+  const { node, link, server } = linkTo(t, ds);
+  await server.whenAttached;
+  ds.down = () => [];
+  await node.until('the break', () => !link.up);
+  ds.down = (frame) => [frame];
+  await node.until('up again', () => link.up);
+  assert.deepEqual(ds.log, ['presents 0 last']);
 });
 
 test('garbage breaks the stream; what was not taken is sent again', async (t) => {

@@ -186,7 +186,7 @@ export class RpcPeer implements DownstreamHandler, FrameTaker {
         if (answer instanceof Error) reject(answer);
         else resolve(answer);
       });
-      writeCall(this.exchange, id, method, body);
+      writeCall(this.exchange, 'control', id, method, body);
     });
   }
 

@@ -728,7 +728,15 @@ export const table = {
     max: 1024,
     only: 'link',
     roles: ['cs', 'ds'],
-    about: 'Frames that one end of the link sends ahead of the answer',
+    about: 'Frames that one end of the link sends ahead of the answer, but for full ones',
+  },
+  LINK_WINDOW_BYTES_MAX: {
+    kind: 'bytes',
+    default: '8m',
+    min: '64k',
+    max: '1g',
+    roles: ['cs', 'ds'],
+    about: 'Bytes that one end of the link sends ahead of the answer; fewer where the link is slow',
   },
   LINK_BUFFER_BYTES_MAX: {
     kind: 'bytes',

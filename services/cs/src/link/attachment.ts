@@ -1,16 +1,17 @@
 import type { Clock } from '@lmqtt/common/clock';
-import { metadataNames } from '@lmqtt/proto/dispatch';
+import { exchangeMethod, metadataNames, pulsesMethod } from '@lmqtt/proto/dispatch';
 import { Exchange } from '@lmqtt/proto/wire/exchange';
 import type { ExchangeLimits, FrameTaker } from '@lmqtt/proto/wire/exchange';
-import type { Pulse, Welcome } from '@lmqtt/proto/wire/pulse';
+import type { Pulse, Renewed, Welcome } from '@lmqtt/proto/wire/pulse';
 import { WireError } from '@lmqtt/proto/wire/wire-error';
 import type { WireReader } from '@lmqtt/proto/wire/wire-reader';
 import { sameAddress } from './directory.ts';
 import type { Directory, DsAddress } from './directory.ts';
 import { DsStream } from './ds-stream.ts';
-import type { StreamEnd } from './ds-stream.ts';
+import type { StreamEnd, StreamTaker } from './ds-stream.ts';
 import { Lease } from './lease.ts';
 import type { LinkEvents } from './link-events.ts';
+import { PulseLine } from './pulse-line.ts';
 import { Renewal } from './renewal.ts';
 import type { StreamTls } from './stream-credentials.ts';
 import { WallOffset } from './wall-offset.ts';
@@ -55,6 +56,7 @@ export class Attachment implements FrameTaker {
   private readonly options: AttachmentOptions;
   private readonly owner: AttachmentOwner;
   private readonly renewal: Renewal;
+  private readonly pulseLine: PulseLine;
   private readonly forgetDirectory: () => void;
   /** As ds named it; undefined: there is nothing to take up again. */
   private id: string | undefined = undefined;
@@ -63,6 +65,10 @@ export class Attachment implements FrameTaker {
   private open = false;
   private address: DsAddress | undefined = undefined;
   private stream: DsStream | undefined = undefined;
+  /** When the stream brought a frame last. */
+  private heardMs = 0;
+  /** As ds said last. */
+  private late = false;
   private attempts = 0;
   private backoffMs = backoffMsMin;
   private retryTimer: NodeJS.Timeout | undefined = undefined;
@@ -78,10 +84,18 @@ export class Attachment implements FrameTaker {
     this.exchange = new Exchange(limits, this);
     this.lease = new Lease(clock);
     this.renewal = new Renewal(clock, this.lease, this.wallOffset, {
-      send: (renew) => this.exchange.pulse({ renew }),
-      stalled: (silentMs) => this.broken(`no answer to a renewal for ${silentMs} ms`),
+      send: (renew) => {
+        this.pulseLine.send(renew);
+        this.exchange.pulse({ renew });
+      },
+      heardMs: () => this.heardMs,
+      stalled: (silentMs) => this.broken(`nothing was heard for ${silentMs} ms`),
       counters: () => options.counters(),
       connections: () => options.connections(),
+    });
+    this.pulseLine = new PulseLine(clock, {
+      open: (attachment, taker) => this.openPulses(attachment, taker),
+      renewed: (renewed) => this.renewed(renewed),
     });
     this.forgetDirectory = directory.onChange(() => this.directoryChanged());
   }
@@ -96,6 +110,7 @@ export class Attachment implements FrameTaker {
     clearTimeout(this.retryTimer);
     clearTimeout(this.leaseTimer);
     this.renewal.stop();
+    this.pulseLine.stop();
     this.stream?.close();
     this.stream = undefined;
     this.open = false;
@@ -109,6 +124,11 @@ export class Attachment implements FrameTaker {
 
   get up(): boolean {
     return this.known && this.open;
+  }
+
+  /** What ds pushes waits for the link: what does not come is not lost. */
+  get pushesWait(): boolean {
+    return this.late && this.open;
   }
 
   /** ds has answered what was presented; what is written from now on follows. */
@@ -156,7 +176,13 @@ export class Attachment implements FrameTaker {
     this.lease.opening();
     try {
       const stream: DsStream = new DsStream(
-        { address, tls, metadata: { ...metadata, ...this.resumption() }, connectTimeoutMs },
+        {
+          method: exchangeMethod,
+          address,
+          tls,
+          metadata: { ...metadata, ...this.resumption() },
+          connectTimeoutMs,
+        },
         {
           frame: (frame) => this.arrived(stream, frame),
           ended: (end) => this.ended(end),
@@ -169,6 +195,20 @@ export class Attachment implements FrameTaker {
     }
   }
 
+  private openPulses(attachment: string, taker: StreamTaker): DsStream {
+    const { tls, metadata } = this.options;
+    return new DsStream(
+      {
+        method: pulsesMethod,
+        address: this.address!,
+        tls,
+        metadata: { ...metadata, [metadataNames.attachment]: attachment },
+        connectTimeoutMs,
+      },
+      taker,
+    );
+  }
+
   private resumption(): Record<string, string> {
     if (this.id === undefined) return {};
     const { attachment, received } = metadataNames;
@@ -178,6 +218,7 @@ export class Attachment implements FrameTaker {
   private arrived(stream: DsStream, frame: Buffer): void {
     const { exchange } = this;
     const { received } = exchange;
+    this.heardMs = this.options.clock.monotonicMs();
     let whole = true;
     try {
       whole = exchange.receive(frame);
@@ -202,6 +243,7 @@ export class Attachment implements FrameTaker {
     this.open = false;
     this.exchange.unbind();
     this.renewal.stop();
+    this.pulseLine.stop();
     if (wasOpen && end.refusal === undefined) this.options.events.broken(end);
     if (wasOpen && end.refusal === undefined) this.retry();
     else this.failed(end);
@@ -241,12 +283,15 @@ export class Attachment implements FrameTaker {
 
   pulse({ welcome, renewed }: Pulse): void {
     if (welcome !== undefined) this.welcomed(welcome);
-    if (renewed !== undefined) {
-      // A lease that has ended meanwhile, and whom nobody told, has ended for those who looked.
-      this.notice();
-      this.renewal.renewed(renewed);
-      this.notice();
-    }
+    if (renewed !== undefined) this.renewed(renewed);
+  }
+
+  private renewed(renewed: Renewed): void {
+    // A lease that has ended meanwhile, and whom nobody told, has ended for those who looked.
+    this.notice();
+    this.late = renewed.pushesWait;
+    this.renewal.renewed(renewed);
+    this.notice();
   }
 
   private welcomed({ attachment, resumed, received, leaseMs }: Welcome): void {
@@ -258,6 +303,7 @@ export class Attachment implements FrameTaker {
     this.open = true;
     this.id = attachment;
     this.lease.welcomed(leaseMs, resumed);
+    exchange.leaseMs = leaseMs;
     if (resumed) {
       this.backoffMs = backoffMsMin;
       this.options.events.resumed(address);
@@ -268,6 +314,7 @@ export class Attachment implements FrameTaker {
       exchange.resume(0);
       this.owner.begin(address);
     }
+    this.pulseLine.start(attachment, leaseMs);
     this.renewal.start(leaseMs);
     this.notice();
   }

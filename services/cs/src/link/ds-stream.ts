@@ -1,12 +1,13 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { Client, Metadata, status } from '@grpc/grpc-js';
 import type { ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
-import { exchangeMethod } from '@lmqtt/proto/dispatch';
+import type { ExchangeMethod } from '@lmqtt/proto/dispatch';
 import { addressText } from './directory.ts';
 import type { DsAddress } from './directory.ts';
 import { credentialsOf, type StreamTls } from './stream-credentials.ts';
 
 export interface DsStreamOptions {
+  readonly method: ExchangeMethod;
   readonly address: DsAddress;
   readonly tls: StreamTls;
   readonly metadata: Readonly<Record<string, string>>;
@@ -49,7 +50,8 @@ const options = {
   'grpc-node.flow_control_window': 8 * 1024 * 1024,
   // Connections whose other end is gone are let go, also after their stream was closed.
   'grpc.keepalive_time_ms': 10_000,
-  'grpc.keepalive_timeout_ms': 5000,
+  // Longer than what a slow link has before a ping, where it was a fast one just before.
+  'grpc.keepalive_timeout_ms': 60_000,
   'grpc.keepalive_permit_without_calls': 1,
 };
 
@@ -65,12 +67,13 @@ export class DsStream {
   private over = false;
 
   /** Throws where a TLS file cannot be read or used. */
-  constructor({ address, tls, metadata, connectTimeoutMs }: DsStreamOptions, taker: StreamTaker) {
+  constructor(stream: DsStreamOptions, taker: StreamTaker) {
+    const { method, address, tls, metadata, connectTimeoutMs } = stream;
     this.taker = taker;
     this.client = new Client(targetOf(address), credentialsOf(tls), options);
     const sent = new Metadata();
     for (const [name, value] of Object.entries(metadata)) sent.set(name, value);
-    const { path, requestSerialize, responseDeserialize } = exchangeMethod;
+    const { path, requestSerialize, responseDeserialize } = method;
     this.call = this.client.makeBidiStreamRequest(
       path,
       requestSerialize,

@@ -1,4 +1,4 @@
-import type { SessionHandle } from '@lmqtt/common/ids';
+import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type {
   ConnectAnswer,
@@ -41,6 +41,18 @@ export class LaneRouter implements Link {
 
   get up(): boolean {
     return this.lanes.usable.length > 0;
+  }
+
+  /** Of the lane that has the least: who publishes may do so by any. */
+  get roomBytes(): number {
+    let least = Infinity;
+    for (const lane of this.lanes) least = Math.min(least, lane.link.roomBytes);
+    return least;
+  }
+
+  get pushesWait(): boolean {
+    for (const lane of this.lanes) if (lane.link.pushesWait) return true;
+    return false;
   }
 
   // Claims
@@ -87,11 +99,11 @@ export class LaneRouter implements Link {
     return lane?.link.reauthenticate(session, authenticationData, start) ?? gone();
   }
 
-  async disconnect(session: SessionHandle, end: ConnectionEnd): Promise<void> {
+  async disconnect(session: SessionHandle, end: ConnectionEnd, clientId?: ClientId): Promise<void> {
     // Without a lane it was never claimed, or ds said that it is over.
     const lane = this.laneOf(session);
     try {
-      await lane?.link.disconnect(session, end);
+      await lane?.link.disconnect(session, end, clientId);
     } finally {
       this.lanes.forget(session);
     }

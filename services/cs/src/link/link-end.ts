@@ -12,6 +12,7 @@ import type { LinkEvents, LinkFigures } from './link-events.ts';
 import { NodeLink } from './node-link.ts';
 import { Pending } from './pending.ts';
 import { Presenting } from './presenting.ts';
+import { PublishOrder } from './publish-order.ts';
 
 /** How long a planned stop waits for ds. */
 const leaveTimeoutMs = 3000;
@@ -22,6 +23,7 @@ export type LinkSettings = Pick<
   | 'clusterSecret'
   | 'leaseMs'
   | 'linkBufferBytesMax'
+  | 'linkWindowBytesMax'
   | 'linkWindowFrames'
   | 'rpcTlsCa'
   | 'rpcTlsCert'
@@ -73,7 +75,11 @@ export class LinkEnd implements LinkFigures {
         directory,
         clock,
         events,
-        limits: { windowFrames: settings.linkWindowFrames, frameBytesMax },
+        limits: {
+          windowFrames: settings.linkWindowFrames,
+          windowBytesMax: settings.linkWindowBytesMax,
+          frameBytesMax,
+        },
         tls: {
           certificate: settings.rpcTlsCert,
           key: settings.rpcTlsKey,
@@ -102,12 +108,14 @@ export class LinkEnd implements LinkFigures {
         refused: (end) => first.refused(end),
       },
     );
-    const presenting = new Presenting(node, attachment, pending, events);
+    const order = new PublishOrder(attachment.exchange);
+    const presenting = new Presenting(node, attachment, pending, order, events);
     const arrivals = new LinkArrivals(node, pending, events, (refusals) => {
       presenting.answered(refusals);
       first.succeeded();
     });
-    const link = new NodeLink(attachment, pending, events, settings.linkBufferBytesMax, (batch) =>
+    const { linkBufferBytesMax } = settings;
+    const link = new NodeLink(attachment, pending, order, events, linkBufferBytesMax, (batch) =>
       node.published(batch),
     );
     this.attachment = attachment;

@@ -68,7 +68,7 @@ export class LinkEvents {
     );
     metrics.gauge(
       'lmqtt_link_unacknowledged_frames',
-      'Frames that were sent to ds and are not acknowledged, at most LINK_WINDOW_FRAMES',
+      'Frames that were sent to ds and are not acknowledged',
       () => link.unacknowledgedFrames,
     );
     metrics.gauge(

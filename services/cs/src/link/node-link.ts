@@ -1,4 +1,4 @@
-import type { SessionHandle } from '@lmqtt/common/ids';
+import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
 import type {
   ConnectAnswer,
   ConnectionEnd,
@@ -19,9 +19,9 @@ import type { CallType } from '@lmqtt/proto/calls';
 import { writeCredit, writePublishes, writeRead, writeWrites } from '@lmqtt/proto/wire/upstream';
 import type { Attachment } from './attachment.ts';
 import type { LinkEvents } from './link-events.ts';
-import { sendCall } from './pending.ts';
 import type { Pending } from './pending.ts';
 import type { CallKind } from './pending-calls.ts';
+import type { CallSubject, PublishOrder } from './publish-order.ts';
 
 /** Of a claim that nobody waits for any more: its client has never been accepted. */
 const notAccepted: ConnectionEnd = {
@@ -38,6 +38,7 @@ const notAccepted: ConnectionEnd = {
 export class NodeLink implements Link {
   private readonly attachment: Attachment;
   private readonly pending: Pending;
+  private readonly order: PublishOrder;
   private readonly events: LinkEvents;
   private readonly bufferBytesMax: number;
   private readonly onPublished: (batch: Publish[]) => void;
@@ -46,12 +47,14 @@ export class NodeLink implements Link {
   constructor(
     attachment: Attachment,
     pending: Pending,
+    order: PublishOrder,
     events: LinkEvents,
     bufferBytesMax: number,
     onPublished: (batch: Publish[]) => void,
   ) {
     this.attachment = attachment;
     this.pending = pending;
+    this.order = order;
     this.events = events;
     this.bufferBytesMax = bufferBytesMax;
     this.onPublished = onPublished;
@@ -65,10 +68,19 @@ export class NodeLink implements Link {
     return this.attachment.up;
   }
 
+  get roomBytes(): number {
+    return this.attachment.exchange.roomBytes;
+  }
+
+  get pushesWait(): boolean {
+    return this.attachment.pushesWait;
+  }
+
   // Calls
 
   connect(request: ConnectRequest): Promise<ConnectAnswer> {
-    return this.call('claim', request.session, calls.connect, request);
+    const { session, clientId } = request;
+    return this.call('claim', session, calls.connect, request, about(session, clientId));
   }
 
   continueConnect(
@@ -76,7 +88,7 @@ export class NodeLink implements Link {
     authenticationData: Buffer | undefined,
   ): Promise<ConnectAnswer> {
     const step = { session, authenticationData, start: false };
-    return this.call('claim', session, calls.continueConnect, step);
+    return this.call('claim', session, calls.continueConnect, step, about(session));
   }
 
   reauthenticate(
@@ -85,12 +97,14 @@ export class NodeLink implements Link {
     start: boolean,
   ): Promise<ReauthenticateAnswer> {
     const step = { session, authenticationData, start };
-    return this.call('claim', undefined, calls.reauthenticate, step);
+    return this.call('claim', undefined, calls.reauthenticate, step, about(session));
   }
 
-  async disconnect(session: SessionHandle, end: ConnectionEnd): Promise<void> {
+  async disconnect(session: SessionHandle, end: ConnectionEnd, clientId?: ClientId): Promise<void> {
     const before = this.pending.ticket();
-    await this.call('again', undefined, calls.disconnect, { session, end });
+    const subject = about(session, clientId);
+    await this.call('again', undefined, calls.disconnect, { session, end }, subject);
+    this.order.forget(session);
     // What it published and ds has not answered by now was passed over.
     if (this.pending.publishes.count === 0) return;
     const ended: Publish[] = [];
@@ -99,41 +113,45 @@ export class NodeLink implements Link {
   }
 
   subscribe(session: SessionHandle, subscriptions: SubscribeEntry[]): Promise<SubscribeAnswer[]> {
-    return this.call('again', undefined, calls.subscribe, { session, subscriptions });
+    const request = { session, subscriptions };
+    return this.call('again', undefined, calls.subscribe, request, about(session));
   }
 
   unsubscribe(session: SessionHandle, filters: string[]): Promise<number[]> {
-    return this.call('again', undefined, calls.unsubscribe, { session, filters });
+    const request = { session, filters };
+    return this.call('again', undefined, calls.unsubscribe, request, about(session));
   }
 
   settle(session: SessionHandle): Promise<void> {
-    return this.call('again', undefined, calls.settle, session);
+    return this.call('again', undefined, calls.settle, session, about(session));
   }
 
   readRetained(request: RetainedRequest): Promise<RetainedAnswer> {
-    return this.call('again', undefined, calls.readRetained, request);
+    return this.call('again', undefined, calls.readRetained, request, nothing);
   }
 
   /** A planned stop, of the node or, where that goes on, of this link alone. */
   leave(goesOn: boolean): Promise<void> {
-    return this.call('again', undefined, calls.leave, { goesOn });
+    return this.call('again', undefined, calls.leave, { goesOn }, everything);
   }
 
-  /** `session`: that a claim would bring about. */
+  /** `claimed`: the session that a claim would bring about. */
   private call<Request, Answer>(
     kind: CallKind,
-    session: SessionHandle | undefined,
+    claimed: SessionHandle | undefined,
     type: CallType<Request, Answer>,
     request: Request,
+    subject: CallSubject,
   ): Promise<Answer> {
-    const { attachment, pending } = this;
+    const { attachment, pending, order } = this;
     if (this.closed) return Promise.reject(new Error(closedReason));
     if (kind === 'claim' && attachment.lease.ended) return Promise.reject(new Error(endedReason));
     const ticket = pending.ticket();
     const { method } = type;
-    const call = { ticket, id: pending.id(), method, body: type.request.encode(request) };
-    const answer = pending.calls.add(call, kind, session, type);
-    if (attachment.presented) sendCall(attachment.exchange, call);
+    const body = type.request.encode(request);
+    const call = { ...subject, ticket, id: pending.id(), method, body };
+    const answer = pending.calls.add(call, kind, claimed, type);
+    if (attachment.presented) order.call(call);
     return answer;
   }
 
@@ -150,7 +168,6 @@ export class NodeLink implements Link {
 
   publish(batch: Publish[]): void {
     const { attachment, pending } = this;
-    const { exchange } = attachment;
     let storedCount = 0;
     for (let index = 0; index < batch.length; index++)
       if (batch[index]!.message.qos > 0) storedCount += 1;
@@ -158,10 +175,15 @@ export class NodeLink implements Link {
     const stored = qos0Count === 0 ? batch : batch.filter(({ message }) => message.qos > 0);
     const first = pending.publishes.add(pending.ticket(), stored);
     if (qos0Count === 0 || this.takesQos0(qos0Count)) {
-      if (attachment.presented) writePublishes(exchange, first, batch);
+      if (attachment.presented) this.writeNow(first, batch);
     } else if (attachment.presented && storedCount > 0) {
-      writePublishes(exchange, first, stored);
+      this.writeNow(first, stored);
     }
+  }
+
+  private writeNow(first: number, batch: Publish[]): void {
+    writePublishes(this.attachment.exchange, first, batch);
+    this.order.published(batch);
   }
 
   /** QoS 0 goes to ds at once or not at all. */
@@ -216,5 +238,11 @@ export class NodeLink implements Link {
   }
 }
 
+function about(session: SessionHandle, clientId?: ClientId): CallSubject {
+  return { session, clientId, last: false };
+}
+
+const nothing: CallSubject = { session: undefined, clientId: undefined, last: false };
+const everything: CallSubject = { session: undefined, clientId: undefined, last: true };
 const endedReason = 'no answer from ds within the lease';
 const closedReason = 'the link is closed';

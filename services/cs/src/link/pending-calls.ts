@@ -1,5 +1,6 @@
 import type { SessionHandle } from '@lmqtt/common/ids';
 import type { CallType } from '@lmqtt/proto/calls';
+import type { CallSubject } from './publish-order.ts';
 
 /**
  * What becomes of a call that another ds is asked to answer, or that outlasts the lease. `again`:
@@ -8,7 +9,7 @@ import type { CallType } from '@lmqtt/proto/calls';
  */
 export type CallKind = 'again' | 'claim';
 
-export interface WaitingCall {
+export interface WaitingCall extends CallSubject {
   /** Among all calls on the link. */
   readonly ticket: number;
   readonly id: number;
@@ -19,7 +20,7 @@ export interface WaitingCall {
 interface Waiting extends WaitingCall {
   readonly kind: CallKind;
   /** That a claim would bring about. */
-  readonly session: SessionHandle | undefined;
+  readonly claimed: SessionHandle | undefined;
   answered(body: Buffer): void;
   rejected(error: Error): void;
 }
@@ -35,13 +36,12 @@ export class PendingCalls {
   add<Request, Answer>(
     call: WaitingCall,
     kind: CallKind,
-    session: SessionHandle | undefined,
+    claimed: SessionHandle | undefined,
     type: CallType<Request, Answer>,
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const { ticket, id, method, body } = call;
       const answered = (answer: Buffer) => resolve(type.answer.decode(answer));
-      this.calls.set(id, { ticket, id, method, body, kind, session, answered, rejected: reject });
+      this.calls.set(call.id, { ...call, kind, claimed, answered, rejected: reject });
     });
   }
 
@@ -64,7 +64,7 @@ export class PendingCalls {
     for (const call of this.calls.values()) {
       if (call.kind !== 'claim') continue;
       this.calls.delete(call.id);
-      if (call.session !== undefined) sessions.add(call.session);
+      if (call.claimed !== undefined) sessions.add(call.claimed);
       call.rejected(new Error(reason));
     }
     return [...sessions];

@@ -1,14 +1,14 @@
 import type { SessionHandle } from '@lmqtt/common/ids';
 import type { SessionWrite } from '@lmqtt/proto/link';
 import type { Exchange } from '@lmqtt/proto/wire/exchange';
-import { writeCall, writeCredit, writePublishes, writeWrites } from '@lmqtt/proto/wire/upstream';
+import { writeCredit, writePublishes, writeWrites } from '@lmqtt/proto/wire/upstream';
 import { PendingCalls } from './pending-calls.ts';
-import type { WaitingCall } from './pending-calls.ts';
 import { PendingPublishes } from './pending-publishes.ts';
 import type { PublishBatch } from './pending-publishes.ts';
 import { PendingReads } from './pending-reads.ts';
 import { PendingWrites } from './pending-writes.ts';
 import type { HeldWrites } from './pending-writes.ts';
+import type { PublishOrder } from './publish-order.ts';
 
 /** All that was handed to the link and is not answered: what another ds has to be told again. */
 export class Pending {
@@ -50,14 +50,14 @@ export class Pending {
   }
 
   /** All of it in the order of the calls; credit last, after what freed it. */
-  sendAgain(exchange: Exchange): void {
+  sendAgain(exchange: Exchange, order: PublishOrder): void {
     const waiting: { readonly ticket: number; send(): void }[] = [];
     for (const batch of this.publishes.unanswered())
-      waiting.push({ ticket: batch.ticket, send: () => sendPublishes(exchange, batch) });
+      waiting.push({ ticket: batch.ticket, send: () => sendPublishes(exchange, order, batch) });
     for (const held of this.writes.takeHeld())
       waiting.push({ ticket: held.ticket, send: () => sendWrites(exchange, held) });
     for (const call of this.calls.unanswered())
-      waiting.push({ ticket: call.ticket, send: () => sendCall(exchange, call) });
+      waiting.push({ ticket: call.ticket, send: () => order.call(call) });
     waiting.sort((one, other) => one.ticket - other.ticket);
     for (const each of waiting) each.send();
     for (const [session, messagesTotal] of this.credits)
@@ -66,19 +66,21 @@ export class Pending {
   }
 }
 
-function sendPublishes(exchange: Exchange, { first, publishes }: PublishBatch): void {
+function sendPublishes(
+  exchange: Exchange,
+  order: PublishOrder,
+  { first, publishes }: PublishBatch,
+): void {
   for (let at = 0; at < publishes.length; at++) {
     const run = [];
     const start = at;
     for (let each = publishes[at]; each !== undefined; each = publishes[++at]) run.push(each);
-    if (run.length > 0) writePublishes(exchange, first + start, run);
+    if (run.length === 0) continue;
+    writePublishes(exchange, first + start, run);
+    order.published(run);
   }
 }
 
 function sendWrites(exchange: Exchange, { number, batch }: HeldWrites): void {
   writeWrites(exchange, number, batch);
-}
-
-export function sendCall(exchange: Exchange, { id, method, body }: WaitingCall): void {
-  writeCall(exchange, id, method, body);
 }

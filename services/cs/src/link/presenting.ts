@@ -6,6 +6,7 @@ import type { Attachment } from './attachment.ts';
 import type { DsAddress } from './directory.ts';
 import type { LinkEvents } from './link-events.ts';
 import type { Pending } from './pending.ts';
+import type { PublishOrder } from './publish-order.ts';
 
 /** One item takes so many; they differ much in size. */
 const sessionsPerItem = 256;
@@ -18,13 +19,21 @@ export class Presenting {
   private readonly node: LinkedNode;
   private readonly attachment: Attachment;
   private readonly pending: Pending;
+  private readonly order: PublishOrder;
   private readonly events: LinkEvents;
   private sessionCount = 0;
 
-  constructor(node: LinkedNode, attachment: Attachment, pending: Pending, events: LinkEvents) {
+  constructor(
+    node: LinkedNode,
+    attachment: Attachment,
+    pending: Pending,
+    order: PublishOrder,
+    events: LinkEvents,
+  ) {
     this.node = node;
     this.attachment = attachment;
     this.pending = pending;
+    this.order = order;
     this.events = events;
   }
 
@@ -53,7 +62,7 @@ export class Presenting {
     node.presented(refusals);
     this.endPublishesOf(new Set(refusals.map(({ session }) => session)));
     attachment.began();
-    pending.sendAgain(attachment.exchange);
+    pending.sendAgain(attachment.exchange, this.order);
     pending.reads.rejectAll('another ds took over');
     pending.writes.presented();
     attachment.notice();

@@ -8,13 +8,21 @@ const pauseMs = 50;
 
 export interface RenewalTargets {
   send(renew: Renew): void;
-  /** Half a lease passed without an answer: the stream is not to be trusted. */
+  /** When the stream brought anything last. */
+  heardMs(): number;
+  /** The stream is not to be trusted: it brought nothing for so long. */
   stalled(silentMs: number): void;
   counters(): Readonly<Record<string, number>>;
   connections(): number;
 }
 
-/** Over an open stream: asks for the lease each third of it, and notices when answers stay away. */
+/** Where answers come another way, a stream that brings nothing is given so many leases. */
+const silentLeases = 2;
+
+/**
+ * Over an open stream: asks for the lease each third of it, and notices when answers stay away. A
+ * stream that brings anything is slow, and not broken.
+ */
 export class Renewal {
   private readonly clock: Clock;
   private readonly lease: Lease;
@@ -23,6 +31,7 @@ export class Renewal {
   private renewTimer: NodeJS.Timeout | undefined = undefined;
   private stallTimer: NodeJS.Timeout | undefined = undefined;
   private stallMs = 0;
+  private silentMsMax = 0;
   private excused = false;
 
   constructor(clock: Clock, lease: Lease, wallOffset: WallOffset, targets: RenewalTargets) {
@@ -36,6 +45,7 @@ export class Renewal {
   start(leaseMs: number): void {
     this.stop();
     this.stallMs = leaseMs / 2;
+    this.silentMsMax = leaseMs * silentLeases;
     this.renewTimer = setInterval(() => this.renew(), leaseMs / 3);
     this.renew();
   }
@@ -67,22 +77,24 @@ export class Renewal {
 
   private look(dueMs: number): void {
     this.stallTimer = undefined;
-    const sinceMs = this.lease.silentSinceMs;
-    if (sinceMs === undefined) {
-      this.excused = false;
-      return;
-    }
     const nowMs = this.clock.monotonicMs();
-    const leftMs = sinceMs + this.stallMs - nowMs;
+    const heardMs = this.targets.heardMs();
+    const askedMs = this.lease.silentSinceMs;
+    // When the stream is to be broken unless something comes.
+    const endsMs =
+      askedMs === undefined
+        ? heardMs + this.silentMsMax
+        : Math.max(askedMs, heardMs) + this.stallMs;
+    const leftMs = endsMs - nowMs;
     if (leftMs > 0) {
       this.excused = false;
-      this.watch(leftMs);
+      if (askedMs !== undefined) this.watch(leftMs);
     } else if (nowMs - dueMs > pauseMs && !this.excused) {
       this.excused = true;
       this.watch(pauseMs);
     } else {
       this.excused = false;
-      this.targets.stalled(Math.round(nowMs - sinceMs));
+      this.targets.stalled(Math.round(nowMs - heardMs));
     }
   }
 }

@@ -52,6 +52,8 @@ export class QueueFeed {
   end = 0;
   /** In the list of those that had a push in this turn. */
   touched = false;
+  /** The end at the last slow round. */
+  checkedEnd = 0;
   private agedEnd = 0;
   private pending: Map<number, Reader[]> | undefined = undefined;
 

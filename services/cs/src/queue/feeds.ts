@@ -89,7 +89,8 @@ export class Feeds {
 
   /**
    * The slow round: lets go of what laggards keep in memory, and asks some readers to look into
-   * the store, in case a push was lost. Answers where the next round begins.
+   * the store, in case a push was lost: a queue that moves shows a loss by itself. Answers where the
+   * next round begins.
    */
   recheck(from: number, readersMax: number): number {
     for (const feed of this.lagging) {
@@ -102,7 +103,8 @@ export class Feeds {
     for (const feed of this.feeds.values()) {
       index += 1;
       if (index <= from) continue;
-      for (const reader of feed.readers) reader.recheck();
+      if (feed.checkedEnd === feed.end) for (const reader of feed.readers) reader.recheck();
+      feed.checkedEnd = feed.end;
       left -= feed.readers.length;
       if (left <= 0) return index;
     }

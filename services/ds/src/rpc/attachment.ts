@@ -5,10 +5,12 @@ import { csOfLane, type NodeId } from '@lmqtt/common/ids';
 import { calls } from '@lmqtt/proto/calls';
 import type { Link, PresentedSession, Refusal } from '@lmqtt/proto/link';
 import { Exchange, type ExchangeLimits, type FrameTaker } from '@lmqtt/proto/wire/exchange';
-import type { Pulse, Renew } from '@lmqtt/proto/wire/pulse';
+import { pulseFrame, readPulse } from '@lmqtt/proto/wire/frame';
+import type { Pulse, Renew, Renewed } from '@lmqtt/proto/wire/pulse';
 import { readUpstream, type UpstreamHandler } from '@lmqtt/proto/wire/upstream';
 import { WireError } from '@lmqtt/proto/wire/wire-error';
 import type { WireReader } from '@lmqtt/proto/wire/wire-reader';
+import { WireWriter } from '@lmqtt/proto/wire/wire-writer';
 import type { AboutNode, Admission } from './admission.ts';
 import { DownstreamItems } from './downstream-items.ts';
 import type { NodeFigures } from './node-figures.ts';
@@ -49,6 +51,9 @@ export class Attachment implements FrameTaker {
   readonly #down: DownstreamItems;
   #upstream: UpstreamHandler;
   #stream: RpcStream | undefined = undefined;
+  /** Of a connection of its own, where it is there. */
+  #pulses: RpcStream | undefined = undefined;
+  readonly #pulseWriter = new WireWriter();
   #phase: 'presenting' | 'admitting' | 'admitted' | 'leaving' | 'closed' = 'presenting';
   #address = '';
   #lastRenew: Renew | undefined = undefined;
@@ -60,6 +65,7 @@ export class Attachment implements FrameTaker {
     this.#about = about;
     this.#ports = ports;
     this.#exchange = new Exchange(ports.limits, this);
+    this.#exchange.leaseMs = ports.admission.leaseMs;
     this.#down = new DownstreamItems(node, this.#exchange, ports.waitingBytesMax, ports.events);
     this.#upstream = new Presenting((sessions) => this.#admit(sessions));
   }
@@ -116,6 +122,27 @@ export class Attachment implements FrameTaker {
     });
   }
 
+  /** Renewals come over this stream as well, and are answered where they came. */
+  openPulses(stream: RpcStream): void {
+    this.#pulses?.end(status.ABORTED, 'renewals go over another stream');
+    this.#pulses = stream;
+    const answer = (renewed: Renewed): void =>
+      stream.send(pulseFrame(this.#pulseWriter, { renewed }));
+    stream.start({
+      frame: (frame) => {
+        try {
+          this.#renew(readPulse(frame).renew, answer);
+        } catch (error) {
+          if (!(error instanceof WireError)) throw error;
+          stream.end(status.INVALID_ARGUMENT, `garbage: ${error.message}`);
+        }
+      },
+      closed: () => {
+        if (this.#pulses === stream) this.#pulses = undefined;
+      },
+    });
+  }
+
   /** Ends it for good; `leased`: ds still counts on its node. */
   close(code: status, why: string, leased = false): void {
     if (this.#phase === 'closed') return;
@@ -123,6 +150,8 @@ export class Attachment implements FrameTaker {
     clearTimeout(this.#silence);
     this.#down.close();
     this.#endStream(code, why);
+    this.#pulses?.end(code, why);
+    this.#pulses = undefined;
     this.#exchange.reset();
     const { admission, onClosed } = this.#ports;
     const abandons = leased && admission.abandoned !== undefined;
@@ -141,41 +170,42 @@ export class Attachment implements FrameTaker {
     if (this.#phase === 'admitted') this.close(status.ABORTED, leaseEnded);
   }
 
-  pulse(pulse: Pulse): void {
-    const { renew } = pulse;
+  pulse({ renew }: Pulse): void {
+    this.#renew(renew, (renewed) => this.#exchange.pulse({ renewed }));
+  }
+
+  #renew(renew: Renew | undefined, answer: (renewed: Renewed) => void): void {
     if (renew === undefined || this.#phase === 'closed') return;
-    this.#lastRenew = renew;
-    this.#ports.figures.told(this.instance, renew.counters);
+    const renewed = (unconfirmed: boolean): void => {
+      const { number } = renew;
+      const pushesWait = this.#exchange.waitingBytes > this.#exchange.windowBytes;
+      answer({ number, timeMs: this.#ports.clock.nowMs(), unconfirmed, pushesWait });
+    };
+    // What comes late by the other stream says less.
+    if (renew.number >= (this.#lastRenew?.number ?? 0)) {
+      this.#lastRenew = renew;
+      this.#ports.figures.told(this.instance, renew.counters);
+    }
     // Before it is admitted, the lease under its name may be that of the process before.
     if (this.#phase !== 'admitted') {
-      this.#renewed(renew, false);
+      renewed(false);
       return;
     }
+    const judged = (held: boolean): void => {
+      if (this.#phase === 'closed') return;
+      if (held) renewed(false);
+      else if (this.#phase === 'admitted') this.close(status.ABORTED, leaseEnded);
+    };
     const { admission, events } = this.#ports;
     const held = admission.renew(this.node, renew.connections);
     if (typeof held === 'boolean') {
-      this.#judged(renew, held);
+      judged(held);
       return;
     }
-    held.then(
-      (answer) => this.#judged(renew, answer),
-      (error: unknown) => {
-        if (this.#phase === 'closed') return;
-        events.notRenewed(this.node, error);
-        this.#renewed(renew, true);
-      },
-    );
-  }
-
-  #judged(renew: Renew, held: boolean): void {
-    if (this.#phase === 'closed') return;
-    if (held) this.#renewed(renew, false);
-    else if (this.#phase === 'admitted') this.close(status.ABORTED, leaseEnded);
-  }
-
-  #renewed({ number }: Renew, unconfirmed: boolean): void {
-    this.#exchange.pulse({
-      renewed: { number, timeMs: this.#ports.clock.nowMs(), unconfirmed },
+    held.then(judged, (error: unknown) => {
+      if (this.#phase === 'closed') return;
+      events.notRenewed(this.node, error);
+      renewed(true);
     });
   }
 

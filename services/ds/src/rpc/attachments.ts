@@ -55,6 +55,14 @@ export class Attachments {
     attachment.open(stream, false, 0);
   }
 
+  /** A second stream of an attachment, for its renewals. */
+  openPulses({ node, instance, attachment }: Greeting, stream: RpcStream): void {
+    const known = this.#byId.get(attachment);
+    if (known !== undefined && known.node === node && known.instance === instance)
+      known.openPulses(stream);
+    else stream.end(status.NOT_FOUND, 'no such attachment');
+  }
+
   /** Of all nodes, by name. */
   counters(): Record<string, number> {
     return this.#figures.totals();

@@ -27,7 +27,9 @@ import { LostPushes } from './lost-pushes.ts';
 import type { RpcEvents } from './rpc-events.ts';
 
 /**
- * What ds says to one cs, written into its exchange. Pushes are the only items that are dropped,
+ * What ds says to one cs, written into its exchange. Answers and what else somebody waits for leave
+ * before messages; answers to publishes do not leave before places of messages that cs keeps until
+ * then, nor before one another. Pushes are the only items that are dropped,
  * where the cs does not keep up; the cs is then told how far their
  * queues have come, and reads. Of all else there is no more than the cs has asked for.
  */
@@ -42,6 +44,8 @@ export class DownstreamItems implements Downstream {
   #origin: object | undefined = undefined;
   /** Publishes up to this number are answered: the cs has let them go. */
   #answered = 0;
+  /** The last place of a kept message, or answer behind it. */
+  #placesMark = 0;
   #durable: number[] = [];
   #fenced: number[] = [];
   #telling = false;
@@ -73,7 +77,13 @@ export class DownstreamItems implements Downstream {
       this.#answered = Math.max(this.#answered, number);
       break;
     }
-    writePublished(this.#exchange, numbered);
+    const exchange = this.#exchange;
+    if (exchange.hasLeft(this.#placesMark)) {
+      writePublished(exchange, 'control', numbered);
+      return;
+    }
+    writePublished(exchange, 'bulk', numbered);
+    this.#placesMark = exchange.bulkMark;
   }
 
   push(batch: Message[]): void {
@@ -84,7 +94,9 @@ export class DownstreamItems implements Downstream {
     }
     this.#tellLost();
     this.#tellDurable();
-    writePushes(this.#exchange, batch, this.#origin, this.#answered);
+    const exchange = this.#exchange;
+    if (writePushes(exchange, batch, this.#origin, this.#answered))
+      this.#placesMark = exchange.bulkMark;
   }
 
   assign(batch: Assignment[]): void {
@@ -113,7 +125,12 @@ export class DownstreamItems implements Downstream {
   }
 
   answer(id: number, body: Buffer): void {
-    if (this.#begin()) writeAnswer(this.#exchange, id, body);
+    if (this.#begin()) writeAnswer(this.#exchange, 'control', id, body);
+  }
+
+  /** An answer that holds messages. */
+  answerWithMessages(id: number, body: Buffer): void {
+    if (this.#begin()) writeAnswer(this.#exchange, 'bulk', id, body);
   }
 
   failed(id: number, error: string): void {

@@ -87,7 +87,7 @@ export class RpcEvents {
     });
     this.#metrics.gauge(
       'lmqtt_rpc_unacknowledged_frames',
-      'Frames that were sent to nodes and are not acknowledged, at most LINK_WINDOW_FRAMES each',
+      'Frames that were sent to nodes and are not acknowledged',
       () => figures.unacknowledgedFrames,
     );
   }

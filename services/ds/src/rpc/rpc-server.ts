@@ -1,10 +1,15 @@
 import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import type { Clock } from '@lmqtt/common/clock';
 import type { Settings } from '@lmqtt/common/settings/row';
-import { exchangeMethod, frameBytesMax } from '@lmqtt/proto/dispatch';
+import {
+  type ExchangeMethod,
+  exchangeMethod,
+  frameBytesMax,
+  pulsesMethod,
+} from '@lmqtt/proto/dispatch';
 import type { Admission } from './admission.ts';
 import { Attachments, type NodeLine } from './attachments.ts';
-import { greetingOf } from './handshake.ts';
+import { type Greeting, greetingOf } from './handshake.ts';
 import type { RpcEvents } from './rpc-events.ts';
 import { type ListenerSettings, RpcListener } from './rpc-listener.ts';
 import { type ExchangeCall, RpcStream } from './rpc-stream.ts';
@@ -12,7 +17,14 @@ import { withWindow } from './window.ts';
 
 export interface RpcOptions {
   readonly settings: ListenerSettings &
-    Pick<Settings, 'clusterSecret' | 'linkWindowFrames' | 'linkBufferBytesMax' | 'maxPacketSize'>;
+    Pick<
+      Settings,
+      | 'clusterSecret'
+      | 'linkWindowFrames'
+      | 'linkWindowBytesMax'
+      | 'linkBufferBytesMax'
+      | 'maxPacketSize'
+    >;
   readonly admission: Admission;
   readonly events: RpcEvents;
   readonly clock: Clock;
@@ -38,20 +50,23 @@ const streamsMax = 4;
 /** Listens when it resolves; rejects with the socket's error, such as EADDRINUSE. */
 export async function startRpc(options: RpcOptions): Promise<RpcServer> {
   const { settings, admission, events, clock } = options;
+  const receivedBytesMax = frameBytesMax + settings.maxPacketSize + frameSlackBytes;
   const attachments = new Attachments({
     admission,
     events,
     clock,
     limits: {
       windowFrames: settings.linkWindowFrames,
+      windowBytesMax: settings.linkWindowBytesMax,
       frameBytesMax,
+      receivedBytesMax,
       gatherMs: () => admission.gatherMs ?? 0,
     },
     waitingBytesMax: settings.linkBufferBytesMax,
   });
   const grpc = new Server({
     'grpc.enable_channelz': 0,
-    'grpc.max_receive_message_length': frameBytesMax + settings.maxPacketSize + frameSlackBytes,
+    'grpc.max_receive_message_length': receivedBytesMax,
     'grpc.max_send_message_length': -1,
     'grpc.max_connection_idle_ms': idleMs,
     'grpc.max_concurrent_streams': streamsMax,
@@ -63,20 +78,26 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
     injector.injectConnection(socket),
   );
   let stopping = false;
-  const exchange = (call: ExchangeCall): void => {
-    const stream = new RpcStream(call, listener.peer(call.getPeer()));
-    const greeting = greetingOf(call.metadata, settings.clusterSecret);
-    if (greeting.kind === 'unwelcome') {
-      events.refused(greeting.reason, stream.address, greeting.detail);
-      stream.end(greeting.code, greeting.detail);
-    } else if (stopping) {
-      stream.end(status.UNAVAILABLE, 'ds is stopping');
-    } else {
-      attachments.open(greeting, stream);
-    }
+  const serve = (
+    { path, responseSerialize, requestDeserialize }: ExchangeMethod,
+    open: (greeting: Greeting, stream: RpcStream) => void,
+  ): void => {
+    const opened = (call: ExchangeCall): void => {
+      const stream = new RpcStream(call, listener.peer(call.getPeer()));
+      const greeting = greetingOf(call.metadata, settings.clusterSecret);
+      if (greeting.kind === 'unwelcome') {
+        events.refused(greeting.reason, stream.address, greeting.detail);
+        stream.end(greeting.code, greeting.detail);
+      } else if (stopping) {
+        stream.end(status.UNAVAILABLE, 'ds is stopping');
+      } else {
+        open(greeting, stream);
+      }
+    };
+    grpc.register(path, opened, responseSerialize, requestDeserialize, 'bidi');
   };
-  const { path, responseSerialize, requestDeserialize } = exchangeMethod;
-  grpc.register(path, exchange, responseSerialize, requestDeserialize, 'bidi');
+  serve(exchangeMethod, (greeting, stream) => attachments.open(greeting, stream));
+  serve(pulsesMethod, (greeting, stream) => attachments.openPulses(greeting, stream));
   events.watch({
     get attachments() {
       return attachments.count;

@@ -51,8 +51,13 @@ export class UpstreamItems implements UpstreamHandler {
     }
     const run = upstreamCalls.get(method);
     if (run === undefined) throw new WireError(`a call that ds does not know: ${method}`);
-    run(this.#ports.link, body).then(
-      (answer) => this.#ports.down.answer(id, answer),
+    const { link, down } = this.#ports;
+    const holdsMessages = method === calls.readRetained.method;
+    run(link, body).then(
+      (answer) => {
+        if (holdsMessages) down.answerWithMessages(id, answer);
+        else down.answer(id, answer);
+      },
       (error: unknown) => this.#failed(id, error),
     );
   }

@@ -1,0 +1,77 @@
+import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
+import type { Publish } from '@lmqtt/proto/link';
+import type { Exchange } from '@lmqtt/proto/wire/exchange';
+import { writeCall } from '@lmqtt/proto/wire/upstream';
+
+/** Past so many, what has left is forgotten. */
+const rememberedMax = 10_000;
+
+/** What a call is about: it leaves behind what waits of that. */
+export interface CallSubject {
+  readonly session: SessionHandle | undefined;
+  /** Where a connection of the client begins or ends by it. */
+  readonly clientId: ClientId | undefined;
+  /** It leaves behind all that waits. */
+  readonly last: boolean;
+}
+
+interface OrderedCall extends CallSubject {
+  readonly id: number;
+  readonly method: number;
+  readonly body: Buffer;
+}
+
+/**
+ * Which calls may leave before publishes that wait: those of clients that have none among them. A
+ * client's own calls stay behind what it published, and its CONNECT behind its last DISCONNECT.
+ */
+export class PublishOrder {
+  private readonly exchange: Exchange;
+  /** The mark of the last thing in bulk. */
+  private readonly sessions: Map<SessionHandle, number> = new Map();
+  /** Clients whose last connection ends behind its publishes. */
+  private readonly clients: Map<ClientId, number> = new Map();
+
+  constructor(exchange: Exchange) {
+    this.exchange = exchange;
+  }
+
+  /** The batch has been written. */
+  published(batch: readonly Publish[]): void {
+    const { sessions } = this;
+    const mark = this.exchange.bulkMark;
+    let last: SessionHandle | undefined;
+    for (let index = 0; index < batch.length; index++) {
+      const { session } = batch[index]!;
+      if (session === last) continue;
+      last = session;
+      sessions.set(session, mark);
+    }
+  }
+
+  /** Writes the call where it may be. */
+  call({ id, method, body, session, clientId, last }: OrderedCall): void {
+    const { exchange, sessions, clients } = this;
+    const waits =
+      last ||
+      (session !== undefined && this.waits(sessions.get(session))) ||
+      (clientId !== undefined && this.waits(clients.get(clientId)));
+    writeCall(exchange, waits ? 'bulk' : 'control', id, method, body);
+    if (!waits) return;
+    const mark = exchange.bulkMark;
+    if (session !== undefined) sessions.set(session, mark);
+    if (clientId !== undefined) clients.set(clientId, mark);
+  }
+
+  private waits(mark: number | undefined): boolean {
+    return mark !== undefined && !this.exchange.hasLeft(mark);
+  }
+
+  /** The connection has ended, and ds has said so. */
+  forget(session: SessionHandle): void {
+    this.sessions.delete(session);
+    if (this.clients.size <= rememberedMax) return;
+    for (const [clientId, mark] of this.clients)
+      if (this.exchange.hasLeft(mark)) this.clients.delete(clientId);
+  }
+}

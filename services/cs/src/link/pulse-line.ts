@@ -1,0 +1,94 @@
+import type { Clock } from '@lmqtt/common/clock';
+import { pulseFrame, readPulse } from '@lmqtt/proto/wire/frame';
+import type { Renew, Renewed } from '@lmqtt/proto/wire/pulse';
+import { WireError } from '@lmqtt/proto/wire/wire-error';
+import { WireWriter } from '@lmqtt/proto/wire/wire-writer';
+import type { DsStream, StreamTaker } from './ds-stream.ts';
+
+const retryMs = 1000;
+
+export interface PulseLineTargets {
+  /** Throws where a TLS file cannot be read or used. */
+  open(attachment: string, taker: StreamTaker): DsStream;
+  renewed(renewed: Renewed): void;
+}
+
+/**
+ * The second stream of an attachment, over a connection of its own: renewals and their answers go
+ * over it as well, so that no bulk is before them. Where it does not come about or breaks, it is
+ * tried again, and renewals go over the first stream alone.
+ */
+export class PulseLine {
+  private readonly clock: Clock;
+  private readonly targets: PulseLineTargets;
+  private readonly writer: WireWriter = new WireWriter();
+  /** Undefined: it is not to be there. */
+  private attachment: string | undefined = undefined;
+  private leaseMs = 0;
+  private stream: DsStream | undefined = undefined;
+  private heardMs = 0;
+  private timer: NodeJS.Timeout | undefined = undefined;
+
+  constructor(clock: Clock, targets: PulseLineTargets) {
+    this.clock = clock;
+    this.targets = targets;
+  }
+
+  /** The first stream is open. */
+  start(attachment: string, leaseMs: number): void {
+    this.stop();
+    this.attachment = attachment;
+    this.leaseMs = leaseMs;
+    this.open();
+  }
+
+  stop(): void {
+    this.attachment = undefined;
+    clearTimeout(this.timer);
+    this.stream?.close();
+    this.stream = undefined;
+  }
+
+  send(renew: Renew): void {
+    const { stream } = this;
+    if (stream === undefined) return;
+    if (this.clock.monotonicMs() - this.heardMs > this.leaseMs) {
+      stream.close();
+      this.ended();
+    } else {
+      stream.send(pulseFrame(this.writer, { renew }));
+    }
+  }
+
+  private open(): void {
+    if (this.attachment === undefined) return;
+    this.heardMs = this.clock.monotonicMs();
+    try {
+      const stream = this.targets.open(this.attachment, {
+        frame: (frame) => this.arrived(frame),
+        ended: () => this.ended(),
+      });
+      this.stream = stream;
+    } catch {
+      this.ended();
+    }
+  }
+
+  private arrived(frame: Buffer): void {
+    this.heardMs = this.clock.monotonicMs();
+    try {
+      const { renewed } = readPulse(frame);
+      if (renewed !== undefined) this.targets.renewed(renewed);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.stream?.close();
+      this.ended();
+    }
+  }
+
+  private ended(): void {
+    this.stream = undefined;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.open(), retryMs);
+  }
+}
