@@ -50,9 +50,9 @@ export class PacketReader {
     this.#limits = limits;
   }
 
-  /** Counts from the next packet on. */
-  limit(limits: ReaderLimits): void {
-    this.#limits = limits;
+  /** Counts from the next packet on; limits that are not given stay. */
+  limit(limits: Partial<ReaderLimits>): void {
+    this.#limits = { ...this.#limits, ...limits };
   }
 
   /** Known from the CONNECT's protocol level on, even where the rest of it is malformed; 0 before. */
