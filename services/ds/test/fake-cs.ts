@@ -1,7 +1,7 @@
 import { cpSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { systemClock } from '@lmqtt/common/clock';
 import {
   clientId,
@@ -130,11 +130,15 @@ export async function startBroker(
   };
 }
 
-/** Of files that are being written: one that goes meanwhile makes it begin again. */
+/**
+ * Of files that are being written: one that goes meanwhile makes it begin again. Who holds the folder
+ * (`journal/lock.ts`) is not copied: a socket cannot be, and nobody holds the copy.
+ */
 export async function copyOf(folder: string, copy: string): Promise<void> {
   for (let tries = 5; ; tries -= 1) {
     try {
-      cpSync(folder, copy, { recursive: true });
+      const filter = (source: string): boolean => basename(source) !== 'holders';
+      cpSync(folder, copy, { recursive: true, filter });
       return;
     } catch (error) {
       if (tries === 1) throw error;
