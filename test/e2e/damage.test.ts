@@ -2,14 +2,24 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import * as net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { isCluster, isSplit } from '../harness/shape.ts';
 import { ack } from '../harness/packets.ts';
 import { fetchMetrics } from '../harness/metrics.ts';
-import { closeAllClients, connected } from '../harness/wire.ts';
+import { closeAllClients, connected, type RawClient } from '../harness/wire.ts';
 
 const main = join(import.meta.dirname, '../../../services/standalone/dist/src/main.js');
 const folder = mkdtempSync(join(tmpdir(), 'lmqtt-damage-'));
@@ -36,9 +46,14 @@ class Program {
   readonly ended: Promise<Ended>;
   readonly #output = { stdout: '', stderr: '' };
 
-  constructor(args: readonly string[], nodeArgs: readonly string[] = []) {
+  constructor(args: readonly string[], nodeArgs: readonly string[] = [], openFiles?: number) {
     const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe'];
-    const child = spawn(process.execPath, [...nodeArgs, main, ...args], { stdio });
+    const command = [process.execPath, ...nodeArgs, main, ...args];
+    const limited = ['-c', `ulimit -n ${openFiles}; exec "$@"`, 'bash', ...command];
+    const child =
+      openFiles === undefined
+        ? spawn(process.execPath, command.slice(1), { stdio })
+        : spawn('bash', limited, { stdio });
     this.child = child;
     for (const name of ['stdout', 'stderr'] as const) {
       child[name].setEncoding('utf8').on('data', (text: string) => (this.#output[name] += text));
@@ -59,6 +74,7 @@ class Program {
   async says(text: RegExp): Promise<void> {
     const { stdout, stderr } = this.child;
     const isOver = this.ended.then((ended) => Promise.reject(new Error(ended.stderr)));
+    isOver.catch(() => undefined);
     while (!text.test(this.#output.stdout) && !text.test(this.#output.stderr)) {
       await Promise.race([once(stdout!, 'data'), once(stderr!, 'data'), isOver]);
     }
@@ -177,3 +193,87 @@ void test('a wall clock that jumps is told in the log', options, async () => {
   await jumping.says(/"jumpedS":69120\d.*the wall clock jumped|the wall clock jumped.*69120\d/);
   await jumping.stop('SIGTERM');
 });
+
+void test(
+  'at the limit of open files the store works on, and the start said so',
+  alone,
+  async () => {
+    const data = ['--data-dir', join(folder, 'limit'), '--segment-bytes', '65536'];
+    const start = [...program, ...data, '--checkpoint-interval-s', '1'];
+    const broker = await new Program(start, [], 200).ready();
+    await broker.says(/the limit of open files \(200\) has room for 100 connections/);
+    const port = broker.port('mqtt');
+    const session = { clientId: 'absent', clean: false };
+    const subscriber = await connected(port, session);
+    await subscriber.subscribe('t/#', 1);
+    subscriber.destroy();
+    const publisher = await connected(port);
+    const sockets: net.Socket[] = [];
+    let closed = 0;
+    for (let i = 0; i < 300; i++) {
+      const socket = net.connect({ port, host: '127.0.0.1' }).on('error', () => undefined);
+      socket.on('close', () => (closed += 1));
+      socket.resume();
+      sockets.push(socket);
+    }
+    await broker.says(/the limit of open files \(200\) is near/);
+    // Segments are made and checkpoints taken meanwhile.
+    for (let i = 0; i < 400; i++) {
+      await publisher.publish('t/1', `${i} `.padEnd(1000, 'x'), { qos: 1 });
+    }
+    assert.ok(closed > 100, `${closed} closed`);
+    const metrics = await fetchMetrics('127.0.0.1', broker.port('ops'));
+    assert.ok((metrics.get('lmqtt_sockets_closed_at_open_files_limit') ?? 0) > 100);
+    const gone = sockets.map(async (socket) => socket.destroyed || once(socket.destroy(), 'close'));
+    await Promise.all(gone);
+    // Until the broker has seen that the others are gone.
+    let back: RawClient | undefined;
+    while (back === undefined) {
+      back = await connected(port, { ...session, sessionPresent: true }).catch(() => undefined);
+    }
+    for (let i = 0; i < 20; i++) {
+      const { packetId } = await back.receive({ topic: 't/1' });
+      back.send(ack('puback', { packetId }));
+    }
+    const { stdout, stderr } = await broker.stop('SIGTERM');
+    assert.doesNotMatch(stdout + stderr, /EMFILE|checkpoint failed|log failed/);
+  },
+);
+
+void test(
+  'files of the store are closed to others, those that were there, too',
+  options,
+  async () => {
+    const directory = join(folder, 'rights');
+    const passwords = join(folder, 'passwords');
+    writeFileSync(passwords, '', { mode: 0o644 });
+    const start = [...program, '--data-dir', directory];
+    const modes = (): string[] => {
+      const found: string[] = [];
+      for (const name of ['', 'log', 'state', 'holders']) {
+        const path = join(directory, name);
+        found.push(`${name}/ ${(statSync(path).mode & 0o777).toString(8)}`);
+        if (name === '' || name === 'holders') continue;
+        for (const file of readdirSync(path)) {
+          found.push(`${name}/* ${(statSync(join(path, file)).mode & 0o777).toString(8)}`);
+        }
+      }
+      return [...new Set(found)].sort();
+    };
+    const wanted = ['/ 750', 'holders/ 750', 'log/ 750', 'log/* 640', 'state/ 750', 'state/* 640'];
+    mkdirSync(folder, { recursive: true });
+    await (await new Program(start).ready()).stop('SIGKILL');
+    assert.deepEqual(modes(), wanted);
+    for (const name of ['log', 'state']) {
+      for (const file of readdirSync(join(directory, name))) {
+        chmodSync(join(directory, name, file), 0o644);
+      }
+      chmodSync(join(directory, name), 0o755);
+    }
+    chmodSync(directory, 0o755);
+    const again = await new Program([...start, '--password-file', passwords]).ready();
+    assert.deepEqual(modes(), wanted);
+    await again.says(/PASSWORD_FILE .*passwords can be read by every user of this machine/);
+    await again.stop('SIGTERM');
+  },
+);

@@ -1,4 +1,5 @@
 import type { Clock } from '@lmqtt/common/clock';
+import { openFilesAdvice } from '@lmqtt/common/descriptors';
 import { nodeId } from '@lmqtt/common/ids';
 import type { Logs } from '@lmqtt/common/log';
 import type { Metrics } from '@lmqtt/common/metrics';
@@ -43,6 +44,8 @@ export async function startCs(options: CsOptions): Promise<CsService> {
     server,
   );
   registerMetrics(metrics, counters, node);
+  const advice = openFilesAdvice(settings.maxConnections);
+  if (advice !== undefined) logs.broker.warn(advice);
   // The other half is for what comes after it.
   const stopNode = (): Promise<void> => node.stop(settings.stopTimeoutMs / 2);
   let listeners: Listeners;

@@ -2,6 +2,7 @@
 // where they are known, of clients where ds is.
 import type { AddressInfo, Socket } from 'node:net';
 
+import { keepDescriptors } from '@lmqtt/common/descriptors';
 import type { Readiness } from '@lmqtt/common/lifecycle';
 import type { Logger } from '@lmqtt/common/log';
 import type { Metrics } from '@lmqtt/common/metrics';
@@ -128,6 +129,13 @@ export async function startOps(options: OpsOptions): Promise<RunningOps> {
       prefix: '/api/v1',
     });
   }
+  keepDescriptors(
+    server.server,
+    (closed, limit) => {
+      options.log.warn({ closed, limit }, 'connections closed: the limit of open files is near');
+    },
+    'operators',
+  );
   await server.listen({ host: options.bind, port: options.port });
   const { port } = server.server.address() as AddressInfo;
   events.listening(options.bind, port);

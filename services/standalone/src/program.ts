@@ -1,9 +1,11 @@
 // What the three programs have in common: logs, metrics, ops, and the order of their stop.
 import { systemClock, type Clock } from '@lmqtt/common/clock';
 import { watchClock } from '@lmqtt/common/clock-watch';
+import { closedAtLimit } from '@lmqtt/common/descriptors';
 import { Lifecycle } from '@lmqtt/common/lifecycle';
 import { type Logs, openLogs } from '@lmqtt/common/log';
 import { Metrics } from '@lmqtt/common/metrics';
+import { readableByOthers } from '@lmqtt/common/readable-by-others';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
 import type { NodesSource, OpsSource } from '@lmqtt/ops/ops-source';
@@ -46,9 +48,22 @@ export async function startProgram(
   const startedAtMs = Date.now();
   const logs = await openLogs({ level: settings.logLevel });
   for (const note of settings.notes) logs.broker.warn(note);
+  const { passwordFile, tlsKey, rpcTlsKey, redisTlsKey } = settings;
+  const secrets = {
+    PASSWORD_FILE: passwordFile,
+    TLS_KEY: tlsKey,
+    RPC_TLS_KEY: rpcTlsKey,
+    REDIS_TLS_KEY: redisTlsKey,
+  };
+  for (const line of readableByOthers(secrets)) logs.broker.warn(line);
   const metrics = new Metrics();
   const lifecycle = new Lifecycle((name, err) => logs.broker.error({ name, err }, 'stop failed'));
   metrics.watchProcess();
+  metrics.gauge(
+    'lmqtt_sockets_closed_at_open_files_limit',
+    'Sockets closed when they were accepted, to keep descriptors for the store',
+    () => closedAtLimit.count,
+  );
   const stopWatch = watchClock(systemClock, (jumpedMs) => {
     const jumpedS = Math.round(jumpedMs / 1000);
     logs.broker.warn({ jumpedS }, 'the wall clock jumped; only message expiry goes by it');

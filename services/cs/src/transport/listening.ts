@@ -1,6 +1,7 @@
 // What all listeners have in common: a server that is bound or has failed, and is closed without waiting for its streams.
 
 import type { AddressInfo, Server } from 'node:net';
+import { keepDescriptors } from '@lmqtt/common/descriptors';
 import type { Listener, ListenOptions } from './transport.ts';
 
 /** What every accepted socket is given. Keep alive of TCP finds dead clients whose MQTT keep alive is 0. */
@@ -16,6 +17,10 @@ export function listening(
   { host, port, backlog, report }: ListenOptions,
   stop: () => void = () => {},
 ): Promise<Listener> {
+  keepDescriptors(server, (closed, limit) => {
+    const reason = `the limit of open files (${limit}) is near: ${closed} closed`;
+    report?.({ kind: 'accept-failed', reason });
+  });
   return new Promise((resolve, reject) => {
     server.once('error', (error) => {
       stop();

@@ -16,6 +16,7 @@ import type {
 import { FolderLock } from './lock.ts';
 import { LogEnd } from './log-end.ts';
 import type { Participant, RecordHandler, SegmentIndex } from './participant.ts';
+import { closeToOthers } from './permissions.ts';
 import { recover } from './recovery.ts';
 import { SealedSegments } from './sealed-segments.ts';
 import { type OpenSegment, segmentName } from './segment.ts';
@@ -99,6 +100,7 @@ export class DiskJournal implements Journal, JournalSegments {
     await this.#files.makeDirectory(this.#logDirectory);
     this.#lock = await FolderLock.take(this.#directory);
     try {
+      await closeToOthers(this.#directory);
       const mark = await this.#checkpoints.load();
       const { index } = this.#sealed;
       const recovery = await recover(this.#files, this.#logDirectory, mark, this.#handlers, index);

@@ -117,7 +117,7 @@ class DiskFile implements OpenFile {
 
 export class DiskFiles implements Files {
   async makeDirectory(path: string): Promise<void> {
-    const made = await fs.promises.mkdir(path, { recursive: true });
+    const made = await fs.promises.mkdir(path, { recursive: true, mode: 0o750 });
     if (made === undefined) return;
     // Each new folder's name is in the one above it.
     for (let folder = path; ; folder = dirname(folder)) {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import type { EntryKey } from './participant.ts';
+import { fileMode } from './permissions.ts';
 import { proveRoom } from './room.ts';
 import { withoutSum, withSum } from './state-file/entry-sum.ts';
 import { ownTable, tablePrefix } from './state-file/state-report.ts';
@@ -39,6 +40,9 @@ export interface Change {
   /** Undefined: removed. */
   readonly value: Buffer | undefined;
 }
+
+/** An option of lmdb that its types do not have. */
+const fileModes = { permissionsMode: fileMode };
 
 /** 1: entries without sums; they get them with the next checkpoint. */
 export const formats: readonly string[] = ['1', '2'];
@@ -87,6 +91,7 @@ export class CheckpointState {
     // Only we use the folder: what another run, or damage, has left there says nothing.
     rmSync(join(path, 'lock.mdb'), { force: true });
     this.#root = open<Buffer, EntryKey>({
+      ...fileModes,
       path,
       encoding: 'binary',
       maxDbs: 64,

@@ -3,6 +3,7 @@
 // comes to this port costs more than a socket for five seconds.
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, Server as TlsServer, type TLSSocket } from 'node:tls';
+import { keepDescriptors } from '@lmqtt/common/descriptors';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { awaitPreface } from './preface.ts';
 import { type CertificateSettings, RpcCertificates } from './rpc-certificates.ts';
@@ -89,6 +90,10 @@ export class RpcListener {
           });
     const secure = context !== undefined;
     server.once('close', () => certificates.close());
+    keepDescriptors(server, (closed, limit) => {
+      const reason = `the limit of open files (${limit}) is near: ${closed} connections closed`;
+      events.listenerFailed(new Error(reason));
+    });
     const listener = new RpcListener(server, events, adopt, {
       secure,
       mutual: certificates.mutual,
