@@ -7,6 +7,7 @@
 // that of every topic for which the same rule decides.
 
 import { matches, overlaps, parseSharedFilter } from './topic.ts';
+import { TopicTrie } from './topic-trie.ts';
 
 export interface ReadRule {
   readonly allow: boolean;
@@ -79,6 +80,7 @@ export class ReadRights implements ReadRules {
   readonly rules: readonly ReadRule[];
   readonly otherwise: boolean;
   readonly #answers: ReadAnswers;
+  #verdicts: Verdicts | undefined = undefined;
   readonly #topics = new Map<string, boolean>();
   readonly #filters = new Map<string, Readable>();
 
@@ -94,7 +96,7 @@ export class ReadRights implements ReadRules {
   allows(topic: string): boolean {
     const known = this.#topics.get(topic);
     if (known !== undefined) return known;
-    const allowed = judge(this.rules, this.otherwise, topic);
+    const allowed = this.#judge.allows(topic);
     this.#answers.keep(this.#topics, topic, allowed);
     return allowed;
   }
@@ -106,10 +108,14 @@ export class ReadRights implements ReadRules {
     const asked = shared?.filter ?? filter;
     const known = this.#filters.get(asked);
     if (known !== undefined) return known;
-    const readable = readableBy(this, asked);
+    const readable = readableBy(this, asked, this.#judge);
     if (this.#filters.size >= filtersMax) this.#filters.clear();
     this.#filters.set(asked, readable);
     return readable;
+  }
+
+  get #judge(): Verdicts {
+    return (this.#verdicts ??= new Verdicts(this));
   }
 }
 
@@ -137,21 +143,47 @@ export class ReadRightsTable {
   }
 }
 
-function judge(rules: readonly ReadRule[], otherwise: boolean, topic: string): boolean {
-  for (const { allow, filter } of rules) if (matches(filter, topic)) return allow;
-  return otherwise;
+const walkedMax = 16;
+
+/** Answers for topics; many rules are found by their levels instead of one after another. */
+class Verdicts {
+  readonly #rules: ReadRules;
+  readonly #byLevel: TopicTrie<number> | undefined;
+
+  constructor(rules: ReadRules) {
+    this.#rules = rules;
+    if (rules.rules.length <= walkedMax) return;
+    const byLevel = new TopicTrie<number>();
+    for (const [index, { filter }] of rules.rules.entries()) byLevel.add(filter, index);
+    this.#byLevel = byLevel;
+  }
+
+  allows(topic: string): boolean {
+    const { rules, otherwise } = this.#rules;
+    if (this.#byLevel === undefined) {
+      for (const { allow, filter } of rules) if (matches(filter, topic)) return allow;
+      return otherwise;
+    }
+    let first = rules.length;
+    for (const index of this.#byLevel.match(topic)) first = Math.min(first, index);
+    return rules[first]?.allow ?? otherwise;
+  }
 }
 
 /** How much of a filter, which is not shared, may be read. */
-export function readableBy({ rules, otherwise }: ReadRules, asked: string): Readable {
-  const near = rules.filter(({ filter }) => overlaps(filter, asked));
+export function readableBy(
+  all: ReadRules,
+  asked: string,
+  verdicts: Verdicts = new Verdicts(all),
+): Readable {
+  const near = all.rules.filter(({ filter }) => overlaps(filter, asked));
   let levelsMax = levelsOf(asked).length;
   for (const { filter } of near) levelsMax = Math.max(levelsMax, levelsOf(filter).length);
   let some = false;
   let denied = false;
   const ask = (filter: string): void => {
     for (const topic of samples(filter, levelsMax)) {
-      if (judge(near, otherwise, topic)) some = true;
+      if (verdicts.allows(topic)) some = true;
       else denied = true;
     }
   };

@@ -41,7 +41,10 @@ const filter = fc
   .map(([levels, below]) => (below ? [...levels, '#'] : levels).join('/'))
   .filter((text) => text !== '');
 const rule = fc.record({ allow: fc.boolean(), filter }, { noNullPrototype: true });
-const ruleList = fc.array(rule, { maxLength: 6 });
+const ruleList = fc.oneof(
+  fc.array(rule, { maxLength: 6 }),
+  fc.array(rule, { minLength: 17, maxLength: 40 }),
+);
 
 function first(list: readonly ReadRule[], otherwise: boolean, topic: string): boolean {
   return list.find((rule) => matches(rule.filter, topic))?.allow ?? otherwise;
