@@ -16,9 +16,15 @@ export interface EntrancePorts {
   readonly onWait: () => void;
 }
 
+/** About 100 bytes each; whoever is forgotten waits like a stranger. */
+const knownMax = 32_768;
+
 interface Entry {
   readonly client: Entering;
   readonly group: string;
+  /** With its address. */
+  readonly name: string;
+  readonly known: boolean;
   readonly begin: () => void;
   atWork: boolean;
 }
@@ -26,7 +32,8 @@ interface Entry {
 /**
  * Where CONNECTs wait for their turn: they are served at the pace at which answers come and turns
  * of the loop stay short, so that a storm of them holds up nothing else. Addresses take turns, and
- * one address leaves a part of the room to the others. A client that waits is not read.
+ * one address leaves a part of the room to the others. Clients that have come in before go first, so
+ * that they do not wait behind strangers at their address. A client that waits is not read.
  */
 export class Entrance {
   private readonly limits: EntranceLimits;
@@ -34,6 +41,9 @@ export class Entrance {
   private readonly pace: TurnPace = new TurnPace(() => this.run());
   private readonly entries: Map<Entering, Entry> = new Map();
   private readonly waiting: FairQueue<Entry> = new FairQueue();
+  private readonly waitingKnown: FairQueue<Entry> = new FairQueue();
+  /** Names that have come in, the longest ago first. */
+  private readonly known: Set<string> = new Set();
   private readonly atWorkOf: Map<string, number> = new Map();
   private readonly groupMax: number;
   private atWork = 0;
@@ -46,7 +56,7 @@ export class Entrance {
 
   /** Those that wait for their turn. */
   get waitingCount(): number {
-    return this.waiting.size;
+    return this.waiting.size + this.waitingKnown.size;
   }
 
   /** Those that wait for the answer of ds. */
@@ -55,35 +65,52 @@ export class Entrance {
   }
 
   /** `begin` is called when it is its turn, at once where nobody waits. `left` ends it. */
-  enter(client: Entering, begin: () => void): void {
+  enter(client: Entering, ofClient: string, begin: () => void): void {
     const group = addressGroup(client.stream.peer.address);
-    const entry = { client, group, begin, atWork: false };
+    const name = `${group} ${ofClient}`;
+    const known = this.known.has(name);
+    const entry = { client, group, name, known, begin, atWork: false };
     this.entries.set(client, entry);
-    if (this.waiting.size === 0 && this.hasRoom && this.mayOf(group) && this.pace.begin()) {
+    const isFirst = this.waitingKnown.size === 0 && (known || this.waiting.size === 0);
+    if (isFirst && this.hasRoom && (known || this.mayOf(group)) && this.pace.begin()) {
       this.start(entry);
       return;
     }
     if (this.atWork >= this.limits.atOnceMax) this.ports.onWait();
     client.holdReading(true);
-    this.waiting.add(group, entry);
+    this.queueOf(entry).add(group, entry);
     this.pace.again();
   }
 
   /** It was answered, or its client is gone. */
-  left(client: Entering): void {
+  left(client: Entering, accepted = false): void {
     const entry = this.entries.get(client);
     if (entry === undefined) return;
     this.entries.delete(client);
     const { group } = entry;
     if (!entry.atWork) {
-      this.waiting.remove(group, entry);
+      this.queueOf(entry).remove(group, entry);
       return;
     }
+    if (accepted) this.remember(entry.name);
     this.atWork -= 1;
     const ofGroup = (this.atWorkOf.get(group) ?? 1) - 1;
     if (ofGroup === 0) this.atWorkOf.delete(group);
     else this.atWorkOf.set(group, ofGroup);
-    if (this.waiting.size > 0) this.pace.again();
+    if (this.waitingCount > 0) this.pace.again();
+  }
+
+  private queueOf({ known }: Entry): FairQueue<Entry> {
+    return known ? this.waitingKnown : this.waiting;
+  }
+
+  private remember(name: string): void {
+    this.known.delete(name);
+    this.known.add(name);
+    for (const oldest of this.known) {
+      if (this.known.size <= knownMax) break;
+      this.known.delete(oldest);
+    }
   }
 
   private readonly mayOf = (group: string): boolean =>
@@ -98,8 +125,8 @@ export class Entrance {
   }
 
   private run(): void {
-    while (this.waiting.size > 0 && this.hasRoom && this.pace.begin()) {
-      const entry = this.waiting.take(this.mayOf);
+    while (this.waitingCount > 0 && this.hasRoom && this.pace.begin()) {
+      const entry = this.waitingKnown.take() ?? this.waiting.take(this.mayOf);
       if (entry === undefined) return;
       this.start(entry);
     }

@@ -19,15 +19,15 @@ class Visitor implements Entering {
 interface Hall {
   readonly entrance: Entrance;
   readonly served: Visitor[];
-  readonly come: (address: string) => Visitor;
+  readonly come: (address: string, name?: string) => Visitor;
 }
 
 function hall(atOnceMax: number, connectionsMax = 1000, sessions = (): number => 0): Hall {
   const entrance = new Entrance({ atOnceMax, connectionsMax }, { sessions, onWait: () => {} });
   const served: Visitor[] = [];
-  const come = (address: string): Visitor => {
+  const come = (address: string, name = 'stranger'): Visitor => {
     const visitor = new Visitor(address);
-    entrance.enter(visitor, () => served.push(visitor));
+    entrance.enter(visitor, name, () => served.push(visitor));
     return visitor;
   };
   return { entrance, served, come };
@@ -83,4 +83,23 @@ test('those that are served count as connections, so that MAX_CONNECTIONS is nev
   sessions = 3;
   come('192.0.2.3');
   assert.equal(served.length, 3);
+});
+
+test('who has come in before does not wait behind strangers at its address', async () => {
+  const { entrance, served, come } = hall(8);
+  entrance.left(come('192.0.2.1', 'known'), true);
+  entrance.left(come('192.0.2.1', 'refused'));
+  for (let index = 0; index < 50; index += 1) come('192.0.2.1');
+  await turns();
+  assert.equal(served.length, 2 + 6);
+  const known = come('192.0.2.1', 'known');
+  await turns();
+  assert.equal(served.at(-1), known);
+  come('192.0.2.1', 'refused');
+  come('192.0.2.2', 'known');
+  await turns();
+  assert.deepEqual(
+    served.slice(9).map(({ stream }) => stream.peer.address),
+    ['192.0.2.2'],
+  );
 });

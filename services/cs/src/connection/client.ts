@@ -35,8 +35,9 @@ export interface Entering {
 
 /** Where CONNECTs wait for their turn. */
 export interface EntranceTurns {
-  enter(client: Entering, begin: () => void): void;
-  left(client: Entering): void;
+  /** `name`: who it says that it is, for the next time. */
+  enter(client: Entering, name: string, begin: () => void): void;
+  left(client: Entering, accepted?: boolean): void;
 }
 
 /** All connections of the node, as each of them knows them. */

@@ -26,7 +26,8 @@ export function onAuth(connection: Client, packet: Auth): void {
     }
     connection.stopPackets();
     connection.await('answer');
-    node.entrance.enter(connection, () => {
+    const name = `${method} ${connection.clientId}`;
+    node.entrance.enter(connection, name, () => {
       node.link
         .continueConnect(handle, packet.authenticationData)
         .then((answer) => connectAnswered(connection, answer))

@@ -36,7 +36,13 @@ export function onConnect(connection: Client, packet: Connect): void {
   const isRandom = packet.clientId === '' && byRule === undefined;
   connection.stopPackets();
   connection.await('answer');
-  node.entrance.enter(connection, () => claim(connection, packet, isRandom));
+  const name = nameOf(connection, packet.userName);
+  node.entrance.enter(connection, name, () => claim(connection, packet, isRandom));
+}
+
+/** Who it says that it is, to be told from others at its address. */
+function nameOf({ clientId }: Client, userName: string | undefined): string {
+  return userName === undefined ? `client ${clientId}` : `user ${userName}`;
 }
 
 /** It is its turn. */
@@ -138,7 +144,7 @@ function askedSessionExpiryS(packet: Connect): number {
 /** The answer of ds, to CONNECT or to a step of its authentication. */
 export function connectAnswered(connection: Client, answer: ConnectAnswer): void {
   connection.atDs = answer.kind === 'continue';
-  connection.node.entrance.left(connection);
+  connection.node.entrance.left(connection, answer.kind === 'accepted');
   if (answer.kind === 'refused') {
     connection.refuse(answer.reasonCode, answer.reason);
     return;
