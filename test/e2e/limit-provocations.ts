@@ -326,6 +326,47 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
       await old.expectClose();
     },
   },
+  MAX_CONNECT_SIZE: {
+    settings: { MAX_CONNECT_SIZE: '1000' },
+    provoke: async (broker) => {
+      const will = { topic: 'will', payload: 'x'.repeat(1000) };
+      const five = await connectRaw(broker.mqttPort, { version: 5 });
+      // As soon as its length is known.
+      five.send(packets.connect({ version: 5, will }).subarray(0, 12));
+      await five.expect('connack', { reason: 0x95 });
+      await five.expectClose();
+      const four = await connectRaw(broker.mqttPort);
+      four.send(packets.connect({ will }).subarray(0, 12));
+      await four.expectClose();
+      const header = await connectRaw(broker.mqttPort, { version: 5 });
+      header.send(packets.connect({ version: 5, will }).subarray(0, 3));
+      await header.expectClose();
+      const client = await client5(broker);
+      await client.publish('large', 'x'.repeat(10_000), { qos: 1 });
+      client.send(Buffer.from([0xf0, 0xff, 0x7f]));
+      await client.expect('disconnect', { reason: 0x95 });
+      await client.expectClose();
+    },
+  },
+  MAX_SUBSCRIBE_SIZE: {
+    settings: { MAX_SUBSCRIBE_SIZE: '1000' },
+    provoke: async (broker) => {
+      const filters = ['a'.repeat(500), 'b'.repeat(500)];
+      for (const packet of [
+        packets.subscribe({ version: 5, filters }),
+        packets.unsubscribe({ version: 5, filters }),
+      ]) {
+        const client = await client5(broker);
+        await client.subscribe('c'.repeat(900), 1);
+        client.send(packet.subarray(0, 3));
+        await client.expect('disconnect', { reason: 0x95 });
+        await client.expectClose();
+      }
+      const four = await client4(broker);
+      four.send(packets.subscribe({ filters }));
+      await four.expectClose();
+    },
+  },
   RECEIVE_MAXIMUM: {
     settings: { RECEIVE_MAXIMUM: '2' },
     provoke: async (broker) => {

@@ -19,6 +19,8 @@ export type CsConfig = Pick<
   | 'connectsAtOnce'
   | 'maxConnectionRate'
   | 'maxPacketSize'
+  | 'maxConnectSize'
+  | 'maxSubscribeSize'
   | 'receiveMaximum'
   | 'maxInflight'
   | 'topicAliasMaximum'

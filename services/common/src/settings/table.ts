@@ -353,6 +353,25 @@ export const table = {
     about: 'Size of a packet from a client, told to v5 clients',
     limit: 'DISCONNECT 0x95 (3.1.1: closed)',
   },
+  MAX_CONNECT_SIZE: {
+    kind: 'bytes',
+    default: 100_000,
+    min: 64,
+    max: 268_435_460,
+    roles: ['cs'],
+    about:
+      'Size of a CONNECT, with its will, and of every other packet but PUBLISH, SUBSCRIBE and UNSUBSCRIBE',
+    limit: 'CONNACK or DISCONNECT 0x95 (3.1.1: closed), before the rest of it has come',
+  },
+  MAX_SUBSCRIBE_SIZE: {
+    kind: 'bytes',
+    default: 100_000,
+    min: 64,
+    max: 268_435_460,
+    roles: ['cs'],
+    about: 'Size of a SUBSCRIBE or UNSUBSCRIBE',
+    limit: 'DISCONNECT 0x95 (3.1.1: closed), before the rest of it has come',
+  },
   RECEIVE_MAXIMUM: {
     kind: 'integer',
     default: 1024,

@@ -1,4 +1,3 @@
-import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { PacketSink } from '../packet/packet-sink.ts';
 import { PacketType } from '../packet/packet-type.ts';
 import type { ProtocolVersion } from '../packet/packet-type.ts';
@@ -8,7 +7,7 @@ import { Cursor } from './cursor.ts';
 import { readAuth, readDisconnect } from './disconnect-reader.ts';
 import { checkFirstByte } from './first-byte.ts';
 import { Gathering } from './gathering.ts';
-import { malformed, MalformedPacket, protocolError, refused } from './malformed-packet.ts';
+import { malformed, MalformedPacket, protocolError, tooLarge } from './malformed-packet.ts';
 import { PublishReader } from './publish-reader.ts';
 import { readSubscribe, readUnsubscribe } from './subscribe-reader.ts';
 
@@ -26,7 +25,14 @@ export interface ReaderLimits {
   readonly packetBytesMax: number;
   /** Filters of one SUBSCRIBE or UNSUBSCRIBE that are read; default: any number. */
   readonly filtersMax?: number;
+  /** Of one that is neither PUBLISH nor SUBSCRIBE or UNSUBSCRIBE; unset: as `packetBytesMax`. */
+  readonly connectBytesMax?: number;
+  /** Of SUBSCRIBE and UNSUBSCRIBE; unset: as `packetBytesMax`. */
+  readonly subscribeBytesMax?: number;
 }
+
+/** The protocol name MQIsdp with its length, and the level. */
+const versionBytesMax = 9;
 
 const noBytes: Buffer = Buffer.alloc(0);
 
@@ -122,7 +128,7 @@ export class PacketReader {
     } catch (error) {
       if (!(error instanceof MalformedPacket)) throw error;
       this.end();
-      sink.malformed(error.reasonCode, error.message);
+      sink.malformed(error.reasonCode, error.message, error.limit);
     } finally {
       this.#reading = false;
     }
@@ -168,9 +174,8 @@ export class PacketReader {
   #header(buffer: Buffer, start: number, end: number): void {
     this.#packetBytes = 0;
     const first = buffer[start]!;
-    if (first >> 4 !== PacketType.publish || this.#version === 0) {
-      checkFirstByte(first, this.#version);
-    }
+    const isPublish = first >> 4 === PacketType.publish;
+    if (!isPublish || this.#version === 0) checkFirstByte(first, this.#version);
     let remaining = 0;
     let at = start + 1;
     for (let shift = 0; ; shift += 7) {
@@ -185,11 +190,35 @@ export class PacketReader {
     }
     this.#headerBytes = at - start;
     const packetBytes = this.#headerBytes + remaining;
-    if (packetBytes > this.#limits.packetBytesMax) {
-      refused(ReasonCode.packetTooLarge, `packet of ${packetBytes} bytes`);
+    if (packetBytes > this.#limits.packetBytesMax && first >> 4 !== PacketType.connect) {
+      tooLarge('MAX_PACKET_SIZE', packetBytes);
     }
+    if (!isPublish) this.#checkSize(first >> 4, packetBytes, buffer, at, end);
     this.#packetBytes = packetBytes;
     if (this.#headerBytes > 2 && this.#version === 5) this.#checkHeaderBytes();
+  }
+
+  /** Of a CONNECT that is too large the version is read where it has come: 5.0 is told why. */
+  #checkSize(type: number, packetBytes: number, buffer: Buffer, at: number, end: number): void {
+    const { packetBytesMax, connectBytesMax, subscribeBytesMax } = this.#limits;
+    if (type === PacketType.subscribe || type === PacketType.unsubscribe) {
+      const bytesMax = subscribeBytesMax ?? packetBytesMax;
+      if (packetBytes > bytesMax) tooLarge('MAX_SUBSCRIBE_SIZE', packetBytes);
+      return;
+    }
+    const isOver = packetBytes > packetBytesMax;
+    if (!isOver && packetBytes <= (connectBytesMax ?? packetBytesMax)) return;
+    if (type === PacketType.connect && end - at >= versionBytesMax) {
+      this.#readVersion(new Cursor(buffer, at, end));
+    }
+    tooLarge(isOver ? 'MAX_PACKET_SIZE' : 'MAX_CONNECT_SIZE', packetBytes);
+  }
+
+  #readVersion(cursor: Cursor): ProtocolVersion {
+    this.#version = readProtocolVersion(cursor, (level) => {
+      this.#protocolLevel = level;
+    });
+    return this.#version;
   }
 
   /** [MQTT-1.5.5-1] the remaining length in as few bytes as possible; 3.1.1 does not demand it. */
@@ -240,13 +269,12 @@ export class PacketReader {
   #coldPacket(type: number, cursor: Cursor, sink: PacketSink): void {
     const version = this.#version;
     switch (type) {
-      case PacketType.connect:
-        this.#version = readProtocolVersion(cursor, (level) => {
-          this.#protocolLevel = level;
-        });
-        if (this.#version === 5) this.#checkHeaderBytes();
-        sink.connect(readConnect(cursor, this.#version, this.#protocolLevel));
+      case PacketType.connect: {
+        const connectVersion = this.#readVersion(cursor);
+        if (connectVersion === 5) this.#checkHeaderBytes();
+        sink.connect(readConnect(cursor, connectVersion, this.#protocolLevel));
         return;
+      }
       case PacketType.subscribe:
         sink.subscribe(readSubscribe(cursor, version, this.#filtersMax));
         return;

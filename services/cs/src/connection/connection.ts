@@ -75,7 +75,7 @@ export class Connection implements Client, OpeningClient, Timed {
   private aliases: InboundAliases | undefined = undefined;
   private explains = true;
   private lastPacketMs: number;
-  private readingPaused = false;
+  readingPaused = false;
   private packetsStopped = false;
   private outputWatch: OutputWatch | undefined = undefined;
   /** Until it has a session, or has ended. */
@@ -87,9 +87,12 @@ export class Connection implements Client, OpeningClient, Timed {
     this.handle = handle;
     this.outbox = new PacketOutbox(stream, this);
     this.packets = new PacketDispatch(this);
+    const { maxPacketSize, maxConnectSize, maxSubscribeSize, maxFiltersPerPacket } = node.config;
     this.reader = new PacketReader({
-      packetBytesMax: node.config.maxPacketSize,
-      filtersMax: node.config.maxFiltersPerPacket,
+      packetBytesMax: maxPacketSize,
+      connectBytesMax: maxConnectSize,
+      subscribeBytesMax: maxSubscribeSize,
+      filtersMax: maxFiltersPerPacket,
     });
     this.lastPacketMs = node.time.monotonicMs;
     stream.onBytes = (chunk) => this.received(chunk);
@@ -113,27 +116,17 @@ export class Connection implements Client, OpeningClient, Timed {
   /** A client that does not take what it is owed is not read. */
   private holdCrowded(): void {
     if (this.readingPaused || this.ended || !this.outbox.crowded) return;
-    this.node.events.limit('WRITE_BUFFER_MAX');
     this.pauseReading();
     this.watchOutput();
   }
 
   private watchOutput(): void {
-    const { wheel, time, config, leaseGate } = this.node;
-    this.outputWatch ??= new OutputWatch(
-      this.outbox,
-      config.writeTimeoutMs,
-      () => {
-        if (this.ended || !this.readingPaused || this.outbox.roomy) return 'over';
-        return leaseGate.frozen ? 'held back' : 'waits';
-      },
-      () => this.stalled(),
-    );
-    if (this.outputWatch.dueTick !== -1) return;
-    wheel.add(this.outputWatch, this.outputWatch.begin(time.monotonicMs), time.monotonicMs);
+    this.outputWatch ??= new OutputWatch(this);
+    if (this.outputWatch.begin()) this.node.events.limit('WRITE_BUFFER_MAX');
   }
 
-  private stalled(): void {
+  /** It is not read, and has taken none of its answers for too long. */
+  stalled(): void {
     const reason = 'write timeout';
     this.node.events.limit('WRITE_TIMEOUT_MS');
     this.node.events.failed(this, ReasonCode.unspecifiedError, 'it takes none of its answers');
@@ -242,7 +235,7 @@ export class Connection implements Client, OpeningClient, Timed {
   }
 
   limitPackets(packetBytesMax: number): void {
-    this.reader.limit({ packetBytesMax, filtersMax: this.node.config.maxFiltersPerPacket });
+    this.reader.limit({ packetBytesMax });
   }
 
   /** CONNACK is about to leave. */

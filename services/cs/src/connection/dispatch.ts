@@ -2,7 +2,7 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { Auth } from '../packet/auth.ts';
 import type { Connect } from '../packet/connect.ts';
 import type { Disconnect } from '../packet/disconnect.ts';
-import type { PacketSink } from '../packet/packet-sink.ts';
+import type { PacketSink, SizeLimit } from '../packet/packet-sink.ts';
 import type { IncomingPublish } from '../packet/publish.ts';
 import type { Subscribe } from '../packet/subscribe.ts';
 import type { Unsubscribe } from '../packet/unsubscribe.ts';
@@ -102,9 +102,9 @@ export class PacketDispatch implements PacketSink {
     if (!this.client.ended) onAuth(this.client, packet);
   }
 
-  malformed(reasonCode: number, reason: string): void {
+  malformed(reasonCode: number, reason: string, limit?: SizeLimit): void {
     const { node } = this.client;
-    if (reasonCode === ReasonCode.packetTooLarge) node.events.limit('MAX_PACKET_SIZE');
+    if (limit !== undefined) node.events.limit(limit);
     else node.counters.malformed += 1;
     this.client.malformed(reasonCode, reason);
   }

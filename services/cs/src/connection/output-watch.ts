@@ -1,9 +1,19 @@
 import type { Timed } from '../wheel.ts';
+import type { ClientNode } from './client.ts';
 
-/** What is watched: the bytes that wait for a client which is not read meanwhile. */
-export interface WatchedOutput {
-  /** Grows with each byte that the client takes. */
-  readonly takenBytes: number;
+/** A client with bytes that wait for it, and that is not read until it takes some. */
+export interface WatchedClient {
+  readonly node: ClientNode;
+  readonly outbox: {
+    /** Grows with each byte that the client takes. */
+    readonly takenBytes: number;
+    /** It took so many that it may be read again. */
+    readonly roomy: boolean;
+  };
+  readonly ended: boolean;
+  readonly readingPaused: boolean;
+  /** It took nothing for all of the time. */
+  stalled(): void;
 }
 
 /** How often within the time it is looked whether anything was taken. */
@@ -16,43 +26,36 @@ const checks = 4;
 export class OutputWatch implements Timed {
   dueTick = -1;
   slotIndex = 0;
-  private readonly output: WatchedOutput;
-  private readonly timeoutMs: number;
-  /** Whether anything could have been taken, and is still to be. */
-  private readonly state: () => 'over' | 'held back' | 'waits';
-  private readonly stalled: () => void;
+  private readonly client: WatchedClient;
   private taken = 0;
   private sinceMs = 0;
 
-  constructor(
-    output: WatchedOutput,
-    timeoutMs: number,
-    state: () => 'over' | 'held back' | 'waits',
-    stalled: () => void,
-  ) {
-    this.output = output;
-    this.timeoutMs = timeoutMs;
-    this.state = state;
-    this.stalled = stalled;
+  constructor(client: WatchedClient) {
+    this.client = client;
   }
 
-  /** Until the first look at it, ms. */
-  begin(nowMs: number): number {
-    this.taken = this.output.takenBytes;
-    this.sinceMs = nowMs;
-    return this.timeoutMs / checks;
+  /** False: it has begun before. */
+  begin(): boolean {
+    if (this.dueTick !== -1) return false;
+    const { node, outbox } = this.client;
+    this.taken = outbox.takenBytes;
+    this.sinceMs = node.time.monotonicMs;
+    node.wheel.add(this, node.config.writeTimeoutMs / checks, this.sinceMs);
+    return true;
   }
 
   due(nowMs: number): number {
-    const state = this.state();
-    if (state === 'over') return 0;
-    const { takenBytes } = this.output;
-    if (takenBytes !== this.taken || state === 'held back') {
+    const { node, outbox, ended, readingPaused } = this.client;
+    if (ended || !readingPaused || outbox.roomy) return 0;
+    const { takenBytes } = outbox;
+    // Past the lease nothing is sent that it could take.
+    if (takenBytes !== this.taken || node.leaseGate.frozen) {
       this.taken = takenBytes;
       this.sinceMs = nowMs;
     }
-    if (nowMs - this.sinceMs < this.timeoutMs) return this.timeoutMs / checks;
-    this.stalled();
+    const { writeTimeoutMs } = node.config;
+    if (nowMs - this.sinceMs < writeTimeoutMs) return writeTimeoutMs / checks;
+    this.client.stalled();
     return 0;
   }
 }

@@ -5,6 +5,9 @@ import type { IncomingPublish } from './publish.ts';
 import type { Subscribe } from './subscribe.ts';
 import type { Unsubscribe } from './unsubscribe.ts';
 
+/** Settings of how large packets may be. */
+export type SizeLimit = 'MAX_PACKET_SIZE' | 'MAX_CONNECT_SIZE' | 'MAX_SUBSCRIBE_SIZE';
+
 /**
  * Takes the packets of one client in their order. The first is always `connect`, which never comes
  * again; every packet is legal by itself (what needs the session or a setting is checked here).
@@ -25,6 +28,7 @@ export interface PacketSink {
   /**
    * What came is no packet, or one that must not come: called once, nothing follows. The reason
    * code is for a CONNACK or DISCONNECT in 5.0; the reason is short and for logs and reason strings.
+   * `limit`: the setting that it is too large for.
    */
-  malformed(reasonCode: number, reason: string): void;
+  malformed(reasonCode: number, reason: string, limit?: SizeLimit): void;
 }
