@@ -8,7 +8,7 @@ import { clientId } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { AuthDecision } from '../src/auth/auth-provider.ts';
 import { runPasswd } from '../src/auth/passwd.ts';
-import { accountOf, makeEntry } from '../src/auth/password-entry.ts';
+import { accountOf, makeEntry, withAccountOf } from '../src/auth/password-entry.ts';
 import { PasswordFile, type PasswordFileOptions } from '../src/auth/password-file.ts';
 import type { FileOutcome } from '../src/auth/reloaded-file.ts';
 
@@ -206,6 +206,14 @@ describe('passwd', () => {
     await writeFile(path, (await readFile(path, 'utf8')).replace(/:\$account\$.*$/m, ''));
     await passwd([...base, '--stdin', 'add', 'ann'], 'three\n');
     assert.equal(await account(), '');
+  });
+
+  it('keeps whatever account an entry has', async () => {
+    const fresh = await makeEntry('ann', 'two');
+    for (const account of ['1'.repeat(16), '0123456789ABCDEF', '++++////++++////']) {
+      const line = `${fresh.slice(0, fresh.lastIndexOf(':$account$'))}:$account$${account}`;
+      assert.equal(accountOf(withAccountOf(line, fresh)), account);
+    }
   });
 
   it('adds, changes, lists and deletes', async (t) => {

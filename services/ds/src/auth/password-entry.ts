@@ -174,7 +174,8 @@ export function accountOf(line: string): string {
 
 /** The same user with a new password stays who it is. */
 export function withAccountOf(line: string, entry: string): string {
-  return entry.replace(accountPattern, accountPattern.exec(line)?.[0] ?? '');
+  const account = accountPattern.exec(line)?.[0] ?? '';
+  return entry.replace(accountPattern, () => account);
 }
 
 export function makeUnknownUsersLine(): string {
