@@ -44,13 +44,14 @@ test('[MQTT-3.3.5-2] by setting, a publish that is not allowed closes', async ()
   }
 });
 
-test('[MQTT-3.3.5-2] a will that is not allowed is not published', async () => {
+test('[MQTT-3.3.5-2] a will that is not allowed is refused with its CONNECT', async () => {
   const topic = `closed/${unique()}`;
   const open = unique();
   const watcher = await suite.client();
   await watcher.subscribe([topic, open], 1);
-  const client = await suite.client({ will: { topic, qos: 1 } });
-  client.destroy();
+  const client = await suite.open();
+  await client.connect({ clientId: unique(), will: { topic, qos: 1 }, reason: 5 });
+  await client.expectClose();
   const other = await suite.client({ will: { topic: open, qos: 1 } });
   other.destroy();
   await watcher.receive({ topic: open });
