@@ -1,0 +1,26 @@
+// The name of a node, its log and its stop.
+
+export const operation = {
+  NODE_ID: {
+    kind: 'text',
+    default: null,
+    roles: ['cs', 'ds'],
+    about:
+      'Name of this node, unique in the cluster; unset: standalone, ds, or cs- and a random number',
+  },
+  LOG_LEVEL: {
+    kind: 'choice',
+    choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+    default: 'info',
+    roles: ['cs', 'ds'],
+    about: 'Least level that is logged',
+  },
+  STOP_TIMEOUT_MS: {
+    kind: 'milliseconds',
+    default: 10_000,
+    min: 0,
+    max: 600_000,
+    roles: ['cs', 'ds'],
+    about: 'Longest time for a clean stop',
+  },
+} as const;

@@ -1,0 +1,71 @@
+// Choices and times of the MQTT protocol.
+
+export const protocol = {
+  CONNECT_TIMEOUT_MS: {
+    kind: 'milliseconds',
+    default: 10_000,
+    min: 1,
+    max: 3_600_000,
+    roles: ['cs'],
+    about:
+      'Time from accepting a connection to its whole CONNECT, and for each AUTH before CONNACK',
+  },
+  CONNECT_WAIT_MS: {
+    kind: 'milliseconds',
+    default: 60_000,
+    min: 1,
+    max: 3_600_000,
+    roles: ['cs'],
+    about: 'Time that a CONNECT, or an AUTH before CONNACK, may wait for its answer',
+    limit: 'CONNACK 0x89 (3.1.1: return code 3), then closed',
+  },
+  KEEP_ALIVE_S_MAX: {
+    kind: 'seconds',
+    default: 0,
+    min: 0,
+    max: 65535,
+    roles: ['cs'],
+    about: 'Longest keep alive; 0: no maximum',
+    limit: 'told to v5 clients as Server Keep Alive; 3.1.1: nothing, or see KEEP_ALIVE_STRICT',
+  },
+  KEEP_ALIVE_STRICT: {
+    kind: 'boolean',
+    default: false,
+    roles: ['cs'],
+    about:
+      'Refuse (return code 2) 3.1 and 3.1.1 clients whose keep alive is 0 or above KEEP_ALIVE_S_MAX',
+  },
+  RESPONSE_INFORMATION: {
+    kind: 'text',
+    default: '',
+    roles: ['cs'],
+    about: 'Response Information for v5 clients that ask for it; empty: none',
+  },
+  VALIDATE_PAYLOAD_FORMAT: {
+    kind: 'boolean',
+    default: false,
+    roles: ['cs'],
+    about: 'Refuse (0x99) payloads that say UTF-8 and are not',
+  },
+  QUEUE_QOS0: {
+    kind: 'boolean',
+    default: false,
+    roles: ['ds'],
+    about: 'Keep QoS 0 messages for absent sessions too',
+  },
+  BRIDGE_STATE: {
+    kind: 'boolean',
+    default: false,
+    roles: ['ds'],
+    about:
+      'Clients may publish `$SYS/broker/connection/…/state`, where mosquitto bridges say whether they are connected; otherwise such a message or will is dropped',
+  },
+  SYS_INTERVAL_S: {
+    kind: 'seconds',
+    default: 10,
+    min: 0,
+    max: 86_400,
+    roles: ['ds'],
+    about: 'Time between publishes to `$SYS/broker/…`; 0: none',
+  },
+} as const;
