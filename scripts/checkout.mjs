@@ -122,14 +122,14 @@ function compile(part) {
   for (const [target, state] of states) writeFileSync(buildStamp(target), state);
 }
 
-/** What the broker needs. */
+/** Packages that the broker needs. */
 const programs = {
   packages: ['proto', ...readdirSync(join(root, 'services')).map((name) => `services/${name}`)],
   target: 'services/standalone',
   covers: [],
 };
 
-/** What the tests, the benchmark and the checks need. */
+/** Packages that the tests, the benchmark and the checks need. */
 const everything = { packages: [...programs.packages, 'test'], target: '.', covers: [programs] };
 
 const lock = join(root, '.setup-lock');

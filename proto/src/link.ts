@@ -93,7 +93,7 @@ export interface Downstream {
   assign(batch: Assignment[]): void;
   /** The session is claimed elsewhere, expired or removed: close with the reason code (5.0). */
   kick(session: SessionHandle, reasonCode: number): void;
-  /** What the session may read from now on, as with its claim. */
+  /** The rights to read that the session has from now on, in the form that the claim gives them. */
   rights(session: SessionHandle, rights: string | undefined): void;
   /** Pushes of these queues were dropped: what lies below `end` may have to be read. */
   behind(places: QueueEnd[]): void;
@@ -204,11 +204,13 @@ export type ConnectAnswer =
       /** As granted: the request's, at most the server's maximum. Seconds. */
       readonly sessionExpiryS: number;
       /**
-       * Who the client is, to be presented with the session; '': an anonymous client. JSON, with the
-       * verified name as `user`, which cs names in its log.
+       * The verified identity of the client, presented with its session; '': an anonymous client.
+       * JSON with the verified name as `user`, which cs writes to its log.
        */
       readonly principal: string;
-      /** What it may read, as a text of `common/read-rights`; undefined: everything. */
+      /**
+       * Rights of the session to read, as a text of `common/read-rights`; undefined: everything.
+       */
       readonly rights: string | undefined;
       /** The largest packet that the store behind ds takes; undefined: any. */
       readonly packetBytesMax: number | undefined;

@@ -84,9 +84,12 @@ export class Exchange {
   private readonly taker: FrameTaker;
   private readonly control: FrameQueue = new FrameQueue();
   private readonly bulk: FrameQueue = new FrameQueue();
-  /** Of the item that is open. */
+  /** The queue of the item that is being written. */
   private opened: FrameQueue = this.bulk;
-  /** Control that was written behind little of bulk has left when this has. */
+  /**
+   * Count of frames of bulk that leave before further control does: the last of them holds an item
+   * of control.
+   */
   private mixedMark = 0;
   private readonly pulses: WireWriter = new WireWriter();
   private readonly window: SendWindow;
@@ -120,7 +123,7 @@ export class Exchange {
     };
   }
 
-  /** What is under way waits for a small part of the lease. */
+  /** The lease, of which bytes under way may wait for a small part. */
   set leaseMs(leaseMs: number) {
     this.delayMs = delayMsFor(leaseMs);
   }
@@ -137,7 +140,7 @@ export class Exchange {
 
   /**
    * Bytes that may be written in bulk before more waits than the link takes within some delays;
-   * below 0: more does. Of a large frame that has begun to leave nothing counts.
+   * below 0: more does. A large frame that has begun to leave does not count.
    */
   get roomBytes(): number {
     const takes = Math.max(roomBytesMin, this.window.bytes * roomWindows);
@@ -217,7 +220,10 @@ export class Exchange {
     return Math.min(this.limits.frameBytesMax, this.window.partBytes);
   }
 
-  /** What was written before a large item does not wait for its end. Between items of bulk. */
+  /**
+   * Called between items of bulk, before a large one: ends the frame, so that earlier items need
+   * not wait until the large item is complete.
+   */
   beginLarge(bytes: number): void {
     if (bytes >= largeItemBytes) this.bulk.endFrame();
   }
@@ -258,7 +264,10 @@ export class Exchange {
     this.send(frame);
   }
 
-  /** What is to be sent again is not missed before it was. */
+  /**
+   * Sequence of the last frame that went over this stream. Frames that are still to be sent again
+   * are left out, so that the other end does not miss them too early.
+   */
   private get lastSentHere(): number {
     return this.lastSent - (this.unacknowledged.length - this.sentHere);
   }

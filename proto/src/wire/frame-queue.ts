@@ -5,8 +5,8 @@ import { WireWriter } from './wire-writer.ts';
 const itemHeadBytes = 16;
 
 /**
- * What is written on one channel and has not left: whole frames, oldest first, and the one that is
- * being written. The oldest may have left in part.
+ * Frames of one channel that have not left: complete ones, oldest first, and the one that is being
+ * written. Part of the oldest may have left.
  */
 export class FrameQueue {
   readonly writer: WireWriter = new WireWriter();
@@ -26,7 +26,7 @@ export class FrameQueue {
     return this.readyBytes - this.cutAt + (this.writing ? this.writer.length : 0);
   }
 
-  /** Of them those behind a frame that has left in part. */
+  /** Bytes that wait, without those of a frame that has left in part. */
   get bytesBehindCut(): number {
     return this.cutAt === 0 ? this.bytes : this.bytes - (this.ready[0]!.length - this.cutAt);
   }
@@ -45,7 +45,7 @@ export class FrameQueue {
     return this.takenCount;
   }
 
-  /** What has been written so far has left when so many frames have. */
+  /** Count of frames that must have left before everything written so far has left. */
   get written(): number {
     return this.takenCount + this.ready.length + (this.writing ? 1 : 0);
   }
@@ -86,7 +86,7 @@ export class FrameQueue {
     if (writer.length >= frameBytesMax) this.endFrame();
   }
 
-  /** What is written next is in another frame. */
+  /** Ends the frame that is being written; the next item begins another one. */
   endFrame(): void {
     if (!this.writing) return;
     const frame = this.writer.take();

@@ -118,12 +118,12 @@ export class FrameHead {
   }
 }
 
-/** What a frame without items says; throws {@link WireError} where it is none. */
+/** Reads a frame without items; throws {@link WireError} where the frame is none. */
 export function readPulse(frame: Buffer): Pulse {
   return new FrameHead(new WireReader(frame));
 }
 
-/** Who reads items: the field of `Item` that each is, up to `end`. */
+/** Reader of items: takes the field number of `Item` and reads the item up to `end`. */
 export interface ItemTaker {
   item(reader: WireReader, field: number, end: number): void;
 }

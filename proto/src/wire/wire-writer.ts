@@ -52,7 +52,7 @@ export class WireWriter {
     if (this.at + bytes <= this.buffer.length) return;
     const written = this.buffer.subarray(this.slabAt, this.at);
     const wanted = written.length + bytes;
-    // What is much longer than a slab has its length already, more or less.
+    // An item much longer than a slab has nearly its whole length here, so little is added.
     this.newSlab(wanted > largeBytes ? wanted + (wanted >>> 2) : Math.max(slabBytes, wanted * 2));
     written.copy(this.slab, 0);
     this.buffer = this.slab;

@@ -1,5 +1,6 @@
-// Which client identifiers a user may name, as an operator writes it: `%u` stands for the user name,
-// `*` for any text, the empty one too. A user name is taken as it is, whatever it holds.
+// The rule for client identifiers that a user may name, as an operator writes it: `%u` stands for
+// the user name, `*` for any text, the empty one included. A user name is matched literally,
+// whatever characters it holds.
 import { randomUUID } from 'node:crypto';
 
 const user = '%u';
@@ -41,7 +42,7 @@ export class ClientIdRule {
   }
 }
 
-/** Of the setting, which has been checked. */
+/** The rule in the setting CLIENT_ID_RULE, whose text has been checked before. */
 export function clientIdRuleOf(text: string | null): ClientIdRule | undefined {
   return text === null ? undefined : ClientIdRule.parse(text);
 }

@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
 
-/** What the store, the log and connections to other servers may need at the same time, at most. */
+/**
+ * Maximum number of descriptors that the store, the log and connections to other servers need at
+ * the same time.
+ */
 const keptMax = 160;
 const toldEveryMs = 10_000;
 
@@ -23,7 +26,10 @@ export function descriptorsKept(limit: number): number {
   return Math.min(keptMax, Math.floor(limit / 2));
 }
 
-/** What to set, in one line; undefined: connections find room. */
+/**
+ * Advice for the operator in one line; undefined: the limit of open files has room for all
+ * connections.
+ */
 export function openFilesAdvice(
   connectionsMax: number,
   limit: number | undefined = openFilesMax(),

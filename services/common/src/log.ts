@@ -1,7 +1,7 @@
 // All loggers of a process, by name. JSON lines to stderr, for people when that is a terminal.
 // Written without waiting: a reader of stderr that stops must not stop the broker, so lines past
-// the buffer are dropped. Whatever is named like a secret is hidden, one level deep too. What a
-// terminal would obey rather than show is escaped in both forms.
+// the buffer are dropped. Whatever is named like a secret is hidden, one level deep too. Control
+// characters that a terminal would obey are escaped in both forms.
 import { Writable } from 'node:stream';
 import { isatty } from 'node:tty';
 

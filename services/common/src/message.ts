@@ -17,7 +17,7 @@ export interface OrderKey {
   readonly offset: number;
 }
 
-/** Of two versions of one topic, whether the first is the later one. */
+/** Whether the first of two versions of one topic is the later one. */
 export function isNewer(one: OrderKey, other: OrderKey): boolean {
   return one.placement === other.placement
     ? one.offset > other.offset
@@ -108,8 +108,8 @@ export class Message {
   }
 
   /**
-   * What it holds of memory, for every limit in bytes: topic, properties, payload, and what an
-   * object of this kind takes whatever is in it.
+   * Bytes of memory that the message holds, for every limit in bytes: topic, properties, payload
+   * and the fixed overhead of the object.
    */
   get heldBytes(): number {
     const { properties } = this;

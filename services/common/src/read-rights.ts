@@ -1,10 +1,12 @@
-// What a client may read: the rules that count for it, with its names put in, in their order. The dispatch node makes them and
-// the connection node judges by them, so that no message waits for an answer.
+// Rights of a client to read: the rules that apply to it, in order, with its names filled in. The
+// dispatch node makes them and the connection node judges by them, so that no message waits for an
+// answer.
 //
-// The first rule whose filter matches a topic decides; where none does, `otherwise`. For a subscription that is asked of all
-// topics that its filter matches, without walking them: a wildcard of the filter, and of its common part with each rule, is
-// filled with a level that no rule names. Such a topic is matched by no more rules than any other of that part, so its answer is
-// that of every topic for which the same rule decides.
+// The first rule whose filter matches a topic decides; where none does, `otherwise`. A subscription
+// is judged for all topics that its filter matches, without walking them: a wildcard of the filter,
+// and of its common part with each rule, is filled with a level that no rule names. Such a topic is
+// matched by no more rules than any other of that part, so its answer is that of every topic for
+// which the same rule decides.
 
 import { matches, overlaps, parseSharedFilter } from './topic.ts';
 import { TopicTrie } from './topic-trie.ts';

@@ -10,16 +10,16 @@ export interface TlsFiles {
   /** The chain, the own certificate first. */
   readonly certificate: string | null;
   readonly key: string | null;
-  /** Who may have signed the certificate of the other end. */
+  /** Authorities that may have signed the certificate of the other end. */
   readonly authorities?: string | null | undefined;
   /** Certificates that these authorities have revoked: a list (CRL) of each authority in a chain. */
   readonly revoked?: string | null | undefined;
 }
 
-/** What a server agrees to. */
+/** TLS versions and cipher suites that a server accepts. */
 export interface TlsTerms {
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
-  /** In the form of OpenSSL: names with colons between. */
+  /** Cipher suites in the form of OpenSSL: names with colons between. */
   readonly ciphers: string;
 }
 
@@ -88,7 +88,7 @@ export async function readTlsFiles(
   return contextOf(files, texts, terms);
 }
 
-/** The same at once, for clients that connect. */
+/** Reads the files synchronously, for clients that are about to connect. */
 export function readTlsFilesNow(files: TlsFiles): SecureContextOptions {
   const read = (path: string | null | undefined): Buffer | undefined =>
     path === null || path === undefined ? undefined : readFileSync(path);
@@ -117,7 +117,7 @@ export function tlsTermsOf(settings: {
   };
 }
 
-/** What a listener watches. */
+/** Paths of the files that a listener watches. */
 export function tlsPaths(files: TlsFiles): string[] {
   const { certificate, key, authorities, revoked } = files;
   return [certificate, key, authorities, revoked].filter(

@@ -38,7 +38,9 @@ export function parseSharedFilter(filter: string): SharedFilter | undefined | 'm
   return { group, filter: filter.slice(end + 1) };
 }
 
-/** Where a mosquitto bridge says whether it is connected, at both of its ends. */
+/**
+ * Whether the topic is one on which a mosquitto bridge, at either end, says that it is connected.
+ */
 export function isBridgeState(topic: string): boolean {
   return topic.startsWith('$SYS/broker/connection/') && topic.endsWith('/state');
 }

@@ -1,4 +1,4 @@
-/** As many of something expensive as this are begun in one turn at most, and at least. */
+/** Maximum and minimum number of expensive operations that are begun in one turn. */
 const portionMax = 64;
 const portionMin = 16;
 /** A turn that takes longer than this is long: what else is due waits for it. */
@@ -24,7 +24,7 @@ export class TurnPace {
     this.nowMs = nowMs;
   }
 
-  /** What may be begun in one turn at present. */
+  /** Number of operations that may be begun in one turn at present. */
   get size(): number {
     return this.portion;
   }

@@ -20,7 +20,7 @@ export function visible(text: string): string {
   return text.search(unsafe) === -1 ? text : text.replaceAll(unsafe, escaped);
 }
 
-/** The same for text that has colours of its own. */
+/** Makes control characters visible as `visible` does, in text whose colour sequences stay. */
 export function visibleInColour(text: string): string {
   return text.replaceAll(unsafe, (character, at: number) =>
     colour.test(text.slice(at, at + 6)) ? character : escaped(character),

@@ -33,7 +33,7 @@ export interface Watched {
 
 const unread = new Set<WatchedFiles>();
 
-/** Of this process: watched files that have changed and are not in force. */
+/** Number of watched files in this process that have changed and are not in force. */
 export function unreadFiles(): number {
   return unread.size;
 }
@@ -48,7 +48,7 @@ export class WatchedFiles {
   readonly #poll: NodeJS.Timeout;
   #settling: NodeJS.Timeout | undefined = undefined;
   #retrying: NodeJS.Timeout | undefined = undefined;
-  /** As it was read last; undefined: it is to be read in any case. */
+  /** State of the files when they were last read; undefined: they are read in any case. */
   #known: string | undefined;
   #waitMs: number;
   #failure: string | undefined = undefined;

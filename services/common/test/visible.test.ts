@@ -24,7 +24,7 @@ const harmless = 'ä é 中 \u{1f600} \u00a0 \u200d \t \n ~ \\ "';
 
 const colours = new RegExp(`${String.fromCharCode(0x1b)}\\[\\d+m`, 'g');
 
-/** What is left in it that is to be escaped; colours are the log's own. */
+/** Characters in the text that should have been escaped; colours are the log's own. */
 function leftIn(text: string): string[] {
   const plain = text.replaceAll(colours, '');
   return unsafe.filter((character) =>

@@ -12,17 +12,17 @@ export interface EntranceLimits {
 export interface EntrancePorts {
   /** Connections that have a session. */
   readonly sessions: () => number;
-  /** One waits because as many as may are served. */
+  /** Called when a client has to wait, because as many as may are being served. */
   readonly onWait: () => void;
 }
 
-/** About 100 bytes each; whoever is forgotten waits like a stranger. */
+/** Maximum number of known clients, about 100 bytes each. A forgotten one waits like a stranger. */
 const knownMax = 32_768;
 
 interface Entry {
   readonly client: Entering;
   readonly group: string;
-  /** With its address. */
+  /** Name of the client, with its address. */
   readonly name: string;
   readonly known: boolean;
   readonly begin: () => void;
@@ -42,7 +42,7 @@ export class Entrance {
   private readonly entries: Map<Entering, Entry> = new Map();
   private readonly waiting: FairQueue<Entry> = new FairQueue();
   private readonly waitingKnown: FairQueue<Entry> = new FairQueue();
-  /** Names that have come in, the longest ago first. */
+  /** Names of clients that have come in, the longest ago first. */
   private readonly known: Set<string> = new Set();
   private readonly atWorkOf: Map<string, number> = new Map();
   private readonly groupMax: number;
@@ -54,17 +54,20 @@ export class Entrance {
     this.groupMax = Math.ceil((limits.atOnceMax * 3) / 4);
   }
 
-  /** Those that wait for their turn. */
+  /** Number of clients that wait for their turn. */
   get waitingCount(): number {
     return this.waiting.size + this.waitingKnown.size;
   }
 
-  /** Those that wait for the answer of ds. */
+  /** Number of clients that wait for the answer of ds. */
   get atWorkCount(): number {
     return this.atWork;
   }
 
-  /** `begin` is called when it is its turn, at once where nobody waits. `left` ends it. */
+  /**
+   * `begin` is called when the client has its turn, at once where nobody waits. `left` ends the
+   * turn.
+   */
   enter(client: Entering, ofClient: string, begin: () => void): void {
     const group = addressGroup(client.stream.peer.address);
     const name = `${group} ${ofClient}`;
@@ -82,7 +85,7 @@ export class Entrance {
     this.pace.again();
   }
 
-  /** It was answered, or its client is gone. */
+  /** The CONNECT was answered, or the client is gone. */
   left(client: Entering, accepted = false): void {
     const entry = this.entries.get(client);
     if (entry === undefined) return;
@@ -116,7 +119,10 @@ export class Entrance {
   private readonly mayOf = (group: string): boolean =>
     (this.atWorkOf.get(group) ?? 0) < this.groupMax;
 
-  /** Where all connections are taken by sessions, the next one is refused rather than kept waiting. */
+  /**
+   * Whether one more client may be served. With sessions on all connections the next client is
+   * refused rather than kept waiting.
+   */
   private get hasRoom(): boolean {
     const { atOnceMax, connectionsMax } = this.limits;
     const sessions = this.ports.sessions();

@@ -18,17 +18,17 @@ export interface Who {
   readonly stream: { readonly peer: { readonly address: string } };
   /** While its CONNECT is not answered. */
   readonly connectPacket?: { readonly userName: string | undefined } | undefined;
-  /** As ds gave it with the answer; '': anonymous. */
+  /** Verified identity, as ds gave it with the answer; '': anonymous. */
   readonly principal: string;
 }
 
-/** What happens to connections and their sessions: each event is one counter and one log line. */
-/** What an operator is to see; the rest is `info`. */
+/** Levels of events that an operator should notice; the rest is `info`. */
 const levels: Partial<Record<TransportEvent['kind'], 'warn' | 'error'>> = {
   'origin-refused': 'warn',
   'certificates-refused': 'error',
 };
 
+/** Events of connections and their sessions: each is one counter and one log line. */
 export class CsEvents implements SessionEvents {
   private readonly log: Logger;
   private readonly metrics: Metrics;
@@ -101,7 +101,7 @@ export class CsEvents implements SessionEvents {
     if (reasonCode === ReasonCode.serverUnavailable && !this.mayTellUnavailable()) return;
     const { clientId, stream } = connection;
     const { address } = stream.peer;
-    // As it was given, and verified by nobody.
+    // The user name is the one that the client gave; nobody has verified it.
     const user = connection.connectPacket?.userName?.slice(0, nameMax);
     this.log.warn({ clientId, user, address, reasonCode, reason }, 'connection refused');
   }

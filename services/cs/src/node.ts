@@ -221,7 +221,7 @@ export class CsNode implements LinkedNode, ClientNode {
       backlog.handedOver(this.link.roomBytes);
     }
     backlog.letGo();
-    // Those that were let go may have nothing to say, so that no answer comes for them.
+    // Clients that were let go may send nothing, so that no answer lets go the next ones.
     if (!backlog.holds || backlog.behind) return;
     this.letGoTimer = setTimeout(() => {
       this.letGoTimer = undefined;
@@ -360,7 +360,7 @@ export class CsNode implements LinkedNode, ClientNode {
   private slowTick(): void {
     this.letGo();
     this.reports.slowRound();
-    // What was pushed and is under way would be read a second time.
+    // Pushed messages that are still under way would be read a second time.
     if (this.link.pushesWait !== true)
       this.recheckFrom = this.feeds.recheck(this.recheckFrom, rechecksPerTick);
     this.leaseGate.look();

@@ -14,13 +14,16 @@ export interface Pending {
   readonly group: Group;
   readonly evict: () => void;
   bytes: number;
-  /** It has sent its CONNECT and waits for the answer. */
+  /** Whether the client has sent its CONNECT and waits for the answer. */
   asks: boolean;
 }
 
 interface Group {
   readonly name: string;
-  /** Those that owe something, and those that wait for an answer, the oldest first. */
+  /**
+   * Connections whose client has to send something, and those that wait for an answer (`asking`),
+   * each with the oldest first.
+   */
   readonly silent: Set<Pending>;
   readonly asking: Set<Pending>;
   bytes: number;
@@ -53,7 +56,7 @@ export class PendingConnections {
     return this.asking;
   }
 
-  /** `evict` is called at most once, for one that was added before; it has left then. */
+  /** `evict` is called at most once, and not within this call; the connection has left then. */
   add(address: string, evict: () => void): Pending {
     const name = addressGroup(address);
     let group = this.groups.get(name);
@@ -72,7 +75,7 @@ export class PendingConnections {
     return pending;
   }
 
-  /** It has a session, or has ended. */
+  /** The connection has a session, or has ended. */
   remove(pending: Pending): void {
     const { group } = pending;
     if (!group.silent.delete(pending) && !group.asking.delete(pending)) return;
@@ -83,7 +86,7 @@ export class PendingConnections {
     if (sizeOf(group) === 0) this.groups.delete(group.name);
   }
 
-  /** Its CONNECT or AUTH has come, or was answered by a challenge. */
+  /** The connection's CONNECT or AUTH has come, or was answered by a challenge. */
   setAsks(pending: Pending, asks: boolean): void {
     const { silent, asking } = pending.group;
     const [from, to] = asks ? [silent, asking] : [asking, silent];
@@ -93,7 +96,10 @@ export class PendingConnections {
     this.asking += asks ? 1 : -1;
   }
 
-  /** So much more of it is kept. One alone may have more than there is room for. */
+  /**
+   * More bytes of the connection are kept. A connection that is alone may have more than there is
+   * room for.
+   */
   grew(pending: Pending, bytes: number): void {
     const { group } = pending;
     if (!group.silent.has(pending) && !group.asking.has(pending)) return;
@@ -117,7 +123,9 @@ export class PendingConnections {
     return worst!;
   }
 
-  /** One of the group; the one that has just come only where there is no other. */
+  /**
+   * Evicts one connection of the group; the one that has just come only where there is no other.
+   */
   private evictOf(group: Group, added: Pending, limit: PendingLimit): void {
     for (const oldest of group.silent) {
       if (oldest === added) continue;

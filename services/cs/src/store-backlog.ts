@@ -1,7 +1,7 @@
 import type { Publish } from '@lmqtt/proto/link';
 import type { Client } from './connection/client.ts';
 
-/** What comes of a socket at once. */
+/** Maximum bytes that one read of a socket brings. */
 const readBytes = 64 << 10;
 
 /**
@@ -10,7 +10,7 @@ const readBytes = 64 << 10;
  */
 export class StoreBacklog {
   private readonly bytesMax: number;
-  /** Bytes that the link takes soon, as it was last asked, without what was added since. */
+  /** Bytes that the link takes soon: its last answer, less the bytes that were added since. */
   private linkLeft = Infinity;
   private bytes = 0;
   private readonly heldBack: Set<Client> = new Set();
@@ -19,13 +19,16 @@ export class StoreBacklog {
     this.bytesMax = bytesMax;
   }
 
-  /** So much waits that publishers are not read. */
+  /** Whether so much waits that publishers are not read. */
   get behind(): boolean {
     if (this.heldBack.size === 0) return false;
     return this.linkLeft < 0 || this.bytes * 2 > this.bytesMax;
   }
 
-  /** What was added so far is handed over; `undefined`: there is no link that could be slow. */
+  /**
+   * Publishes that were added so far have been handed over. `linkBytes` undefined: no link that
+   * could be slow.
+   */
   handedOver(linkBytes: number | undefined): void {
     this.linkLeft = linkBytes ?? Infinity;
   }
@@ -52,8 +55,8 @@ export class StoreBacklog {
   }
 
   /**
-   * After answers: whoever was held back is read again where enough has left, in turn, as far as
-   * the link takes what they have.
+   * Called after answers: publishers that were held back are read again where enough has left, in
+   * turn, as far as the link takes their bytes.
    */
   letGo(): void {
     if (this.heldBack.size === 0 || this.behind) return;
@@ -66,7 +69,7 @@ export class StoreBacklog {
     }
     for (const client of held) this.heldBack.delete(client);
     for (const client of held) {
-      // What one of them had left of its last chunk may be too much again.
+      // The rest of a client's last chunk may be too much again.
       if (this.behind || this.linkLeft < 0) this.heldBack.add(client);
       else client.resumeReading();
     }

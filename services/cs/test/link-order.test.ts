@@ -9,7 +9,10 @@ import { publishOf } from './link-fixture.ts';
 const limits = { windowFrames: 8, frameBytesMax: 1 << 20 };
 const large = 'x'.repeat(70_000);
 
-/** What is written waits until all of it leaves, in the order in which the other end takes it. */
+/**
+ * An exchange whose items wait until all of them leave, in the order in which the other end takes
+ * them.
+ */
 class Waiting {
   readonly exchange: Exchange = new Exchange(limits, { pulse: () => {}, item: () => {} });
   readonly order: PublishOrder = new PublishOrder(this.exchange);

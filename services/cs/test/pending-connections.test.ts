@@ -47,7 +47,7 @@ test('one that has sent its CONNECT stays while a silent one can go; otherwise t
   come('b2', '192.0.2.2');
   assert.deepEqual(gone.slice(1), ['a2 MAX_PENDING_CONNECTIONS']);
   assert.equal(all.askingCount, 1);
-  // Of a flood that asks, the oldest stay.
+  // In a flood of connections that ask, the oldest stay.
   const full = crowd(2, 100);
   for (const name of ['a1', 'a2']) full.all.setAsks(full.come(name, '192.0.2.1'), true);
   full.come('a3', '192.0.2.1');

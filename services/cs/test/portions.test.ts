@@ -1,4 +1,5 @@
-// What one client sends at once is worked on in portions, a turn of the event loop for each.
+// Packets that one client sends at once are worked on in portions, a turn of the event loop for
+// each.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SubscribeEntry } from '@lmqtt/proto/link';
@@ -38,7 +39,7 @@ test('a SUBSCRIBE and an UNSUBSCRIBE of many filters go to ds in portions, and h
   const subscriptions = manyFilters.map((topic) => ({ topic, qos: 0 as const }));
   client.send({ cmd: 'subscribe', messageId: 1, subscriptions });
   assert.deepEqual(asked, [portionMax], 'no more in the turn that it came in');
-  // What comes behind it waits.
+  // The next packet waits.
   client.send({ cmd: 'pingreq' });
   await turns(60);
   assert.equal(Math.max(...asked), portionMax);

@@ -11,16 +11,19 @@ import { Session } from '../src/session/session.ts';
 import { readFrom } from './queue-fixture.ts';
 import { subscriptionState } from './scripted-ds.ts';
 
-/** What a client got of a topic. */
+/** A message of a topic as a client got it. */
 export interface Received {
   readonly topic: string;
   readonly version: number;
-  /** As a retained message. */
+  /** Whether it came as a retained message. */
   readonly retain: boolean;
 }
 
 export interface BrokerOptions {
-  /** As in a cluster: QoS 0 is pushed without an order key, and what is retained is put later. */
+  /**
+   * Whether the broker behaves as in a cluster: QoS 0 is pushed without an order key, and retained
+   * messages are put later.
+   */
   readonly putsLater: boolean;
   readonly subscribedQos: Qos;
   readonly persistent: boolean;
@@ -41,7 +44,7 @@ export class RetainedBroker {
   /** Topics of which a live message was dropped, because the client was slow. */
   readonly dropped: Set<string> = new Set();
   writable = true;
-  /** What was received before the last SUBACK. */
+  /** Number of messages that were received before the last SUBACK. */
   subscribedAt = 0;
   private readonly options: BrokerOptions;
   private readonly stored: Message[] = [];

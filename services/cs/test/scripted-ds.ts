@@ -217,7 +217,7 @@ export function subscriptionState(
   };
 }
 
-/** As a ds writes it. */
+/** A principal in the form in which a ds writes it. */
 export function principalOf(user: string): string {
   return JSON.stringify({ user });
 }

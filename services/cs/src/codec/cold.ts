@@ -25,7 +25,7 @@ type Spoken = {
 writeToStream.cacheNumbers = false;
 
 const noBytes = Buffer.alloc(0);
-/** Their length. */
+/** Length of the properties of a packet that has none. */
 const noProperties = Buffer.alloc(1);
 
 const fiveZero = { protocolVersion: 5 };

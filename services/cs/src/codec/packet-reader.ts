@@ -25,9 +25,12 @@ export interface ReaderLimits {
   readonly packetBytesMax: number;
   /** Filters of one SUBSCRIBE or UNSUBSCRIBE that are read; default: any number. */
   readonly filtersMax?: number;
-  /** Of one that is neither PUBLISH nor SUBSCRIBE or UNSUBSCRIBE; unset: as `packetBytesMax`. */
+  /**
+   * Maximum bytes of a packet other than PUBLISH, SUBSCRIBE and UNSUBSCRIBE; unset:
+   * `packetBytesMax`.
+   */
   readonly connectBytesMax?: number;
-  /** Of SUBSCRIBE and UNSUBSCRIBE; unset: as `packetBytesMax`. */
+  /** Maximum bytes of a SUBSCRIBE or UNSUBSCRIBE; unset: `packetBytesMax`. */
   readonly subscribeBytesMax?: number;
 }
 
@@ -198,7 +201,10 @@ export class PacketReader {
     if (this.#headerBytes > 2 && this.#version === 5) this.#checkHeaderBytes();
   }
 
-  /** Of a CONNECT that is too large the version is read where it has come: 5.0 is told why. */
+  /**
+   * The size against the limits of the packet's type. The version of a CONNECT that is too large is
+   * read where that has come, because 5.0 is told why.
+   */
   #checkSize(type: number, packetBytes: number, buffer: Buffer, at: number, end: number): void {
     const { packetBytesMax, connectBytesMax, subscribeBytesMax } = this.#limits;
     if (type === PacketType.subscribe || type === PacketType.unsubscribe) {

@@ -33,18 +33,21 @@ export interface Entering {
   holdReading(held: boolean): void;
 }
 
-/** Where CONNECTs wait for their turn. */
+/** Turns of the CONNECTs that wait to be served. */
 export interface EntranceTurns {
-  /** `name`: who it says that it is, for the next time. */
+  /**
+   * `name`: the user name or client identifier that the client claims, remembered for its next
+   * CONNECT.
+   */
   enter(client: Entering, name: string, begin: () => void): void;
   left(client: Entering, accepted?: boolean): void;
 }
 
 /** All connections of the node, as each of them knows them. */
 export interface ConnectionCount {
-  /** Those with a session. */
+  /** Number of connections with a session. */
   readonly sessionCount: number;
-  /** Those without one. */
+  /** Connections without a session. */
   readonly pending: PendingConnections;
   /** One more has a session. */
   opened(): void;
@@ -92,7 +95,10 @@ export interface Client {
   readonly inboundAliases: InboundAliases;
   /** 0 until CONNECT was read. */
   readonly version: ProtocolVersion | 0;
-  /** Its subscriptions have no local and retain as published, which its version cannot say. */
+  /**
+   * Whether the client is a mosquitto bridge: its subscriptions have no local and retain as
+   * published, which its protocol version cannot say.
+   */
   readonly isBridge: boolean;
   clientId: ClientId;
   assignedClientId: boolean;
@@ -128,7 +134,7 @@ export interface Client {
   sendPacket(type: ColdPacket, bytes: Uint8Array): void;
   /** Takes over what CONNECT says of the connection itself. */
   begin(packet: Connect, askedSessionExpiryS: number): void;
-  /** Before CONNACK: who has to do something now, each with a time of its own. */
+  /** Before CONNACK: names the side that has to act next, each with a time limit of its own. */
   await(what: Awaited): void;
   /** CONNACK is about to leave. */
   open(session: Session): void;

@@ -78,7 +78,7 @@ export class Connection implements Client, OpeningClient, Timed {
   readingPaused = false;
   private packetsStopped = false;
   private outputWatch: OutputWatch | undefined = undefined;
-  /** Until it has a session, or has ended. */
+  /** The connection before its CONNACK; undefined once it has a session or has ended. */
   private opening: Opening | undefined;
 
   constructor(node: ClientNode, stream: ByteStream, handle: SessionHandle) {
@@ -125,7 +125,7 @@ export class Connection implements Client, OpeningClient, Timed {
     if (this.outputWatch.begin()) this.node.events.limit('WRITE_BUFFER_MAX');
   }
 
-  /** It is not read, and has taken none of its answers for too long. */
+  /** The client, which is not read, has taken none of its answers for too long. */
   stalled(): void {
     const reason = 'write timeout';
     this.node.events.limit('WRITE_TIMEOUT_MS');
@@ -179,7 +179,7 @@ export class Connection implements Client, OpeningClient, Timed {
     this.readingPaused = false;
     this.reader.resume(this.packets);
     this.holdCrowded();
-    // What was left of the chunk may have been too much again.
+    // The rest of the chunk may have been too much again.
     if (!this.isPaused()) this.stream.resume();
   }
 

@@ -18,8 +18,9 @@ import { onPingreq } from './packets/pingreq.ts';
 import { onUnsubscribe } from './packets/unsubscribe.ts';
 
 /**
- * What a client's packets may cost before others have their turn: each a part of its own, one for
- * each 64 bytes, and a part for each filter, of which a turn works on 100 or so.
+ * The cost that a client's packets may have before others have their turn. Each packet costs
+ * `packetCost` and one more for each 64 bytes, and each filter `filterCost`, so that a turn works
+ * on about 100 filters.
  */
 const budget = 16_384;
 const packetCost = 8;

@@ -14,8 +14,8 @@ export interface OpeningClient {
 }
 
 /**
- * A connection before its CONNACK: who has to do something now, and how long that may take. It is
- * one of those that have limits of their own.
+ * A connection before its CONNACK: the side that has to act next, and the time that it has.
+ * Connections in this state have limits of their own.
  */
 export class Opening implements Timed {
   dueTick = -1;
@@ -33,7 +33,7 @@ export class Opening implements Timed {
     this.pending = node.connections.pending.add(stream.peer.address, () => this.crowdedOut());
   }
 
-  /** What comes next, with a time of its own. */
+  /** Names the next step that is awaited, with a time limit of its own. */
   await(what: Awaited): void {
     this.awaits = what;
     this.excused = false;
@@ -41,12 +41,12 @@ export class Opening implements Timed {
     this.client.node.connections.pending.setAsks(this.pending, what === 'answer');
   }
 
-  /** So much more has come of it. */
+  /** More bytes have come from the connection. */
   grew(bytes: number): void {
     this.client.node.connections.pending.grew(this.pending, bytes);
   }
 
-  /** It has a session, or has ended. */
+  /** The connection has a session, or has ended. */
   end(): void {
     const { node } = this.client;
     node.wheel.remove(this);
@@ -63,7 +63,7 @@ export class Opening implements Timed {
       client.refuse(ReasonCode.serverBusy, 'not served in time');
       return 0;
     }
-    // What came while the process stood still is read first.
+    // Bytes that came while the process stood still are read first.
     if (!this.excused) {
       this.excused = true;
       return 1;

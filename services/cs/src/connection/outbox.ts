@@ -39,7 +39,7 @@ export class Outbox {
   at = 0;
   /** Bytes of the buffer before this place were handed over. */
   private from = 0;
-  /** Where the farewell begins, once the connection has ended. */
+  /** The place in the buffer where the farewell begins, once the connection has ended. */
   protected farewellAt = 0;
   /** The end of the last PUBLISH in the buffer; 0: there is none. */
   protected publishEnd = 0;
@@ -105,7 +105,10 @@ export class Outbox {
     return this.handedOver - this.stream.bufferedBytes;
   }
 
-  /** What leaves now: all of it, or as much as the stream takes. Answers the bytes handed over. */
+  /**
+   * Hands bytes over to the stream: all that wait, or as many as it takes now. Answers their
+   * number.
+   */
   writeOut(all: boolean): number {
     const { stream, buffer, at } = this;
     const before = this.handedOver;

@@ -7,12 +7,12 @@ export interface WatchedClient {
   readonly outbox: {
     /** Grows with each byte that the client takes. */
     readonly takenBytes: number;
-    /** It took so many that it may be read again. */
+    /** The client took so many bytes that it may be read again. */
     readonly roomy: boolean;
   };
   readonly ended: boolean;
   readonly readingPaused: boolean;
-  /** It took nothing for all of the time. */
+  /** The client took nothing for WRITE_TIMEOUT_MS. */
   stalled(): void;
 }
 

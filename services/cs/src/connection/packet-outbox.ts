@@ -43,7 +43,9 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
   private pings: PendingPings | undefined = undefined;
   private flushing = false;
   private closeWhenFlushed = false;
-  /** As much as waited when the last PUBLISH was written, and more by nothing but answers. */
+  /**
+   * Bytes that waited when the last PUBLISH was written. Only answers can have added to them since.
+   */
   private deliveryBytes = 0;
 
   constructor(stream: ByteStream, client: Client) {
@@ -141,7 +143,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
     node.counters.bytesSent += this.writeOut(this.client.ended);
     if (this.waitingBytes === 0) {
       this.deliveryBytes = 0;
-      // What the kernel took at once drains nothing later.
+      // Bytes that the kernel took at once cause no drain event later.
       if (wasFull) session?.wake();
     }
     this.client.resumeReading();
@@ -173,7 +175,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
     client.resumeReading();
   }
 
-  /** As much waits for the turn, the stream or the lease as may. */
+  /** Whether as many bytes as may wait do so, for the turn, the stream or the lease. */
   get full(): boolean {
     return this.gatheredBytes >= this.client.node.config.writeBufferMax;
   }
@@ -187,7 +189,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
     return this.owedBytes >= Math.max(writeBufferMax, this.deliveryBytes + writeBufferMax / 4);
   }
 
-  /** It took so many of them that it may be read again. */
+  /** Whether the client took so many answers that it may be read again. */
   get roomy(): boolean {
     const { writeBufferMax } = this.client.node.config;
     return this.owedBytes < Math.max(writeBufferMax / 2, this.deliveryBytes + writeBufferMax / 8);

@@ -67,7 +67,7 @@ export class Attachment implements FrameTaker {
   private stream: DsStream | undefined = undefined;
   /** When the stream brought a frame last. */
   private heardMs = 0;
-  /** As ds said last. */
+  /** Whether pushes wait for the link, as ds said with its last answer. */
   private late = false;
   private attempts = 0;
   private backoffMs = backoffMsMin;
@@ -126,7 +126,7 @@ export class Attachment implements FrameTaker {
     return this.known && this.open;
   }
 
-  /** What ds pushes waits for the link: what does not come is not lost. */
+  /** Whether pushes of ds wait for the link, so that one that has not come need not be lost. */
   get pushesWait(): boolean {
     return this.late && this.open;
   }

@@ -43,7 +43,7 @@ export class LaneRouter implements Link {
     return this.lanes.usable.length > 0;
   }
 
-  /** Of the lane that has the least: who publishes may do so by any. */
+  /** Room of the lane that has the least, because a publisher may use any lane. */
   get roomBytes(): number {
     let least = Infinity;
     for (const lane of this.lanes) least = Math.min(least, lane.link.roomBytes);
@@ -122,8 +122,8 @@ export class LaneRouter implements Link {
   }
 
   /**
-   * What is retained at QoS 0 was pushed before it was put, by whichever ds. So each of the others
-   * answers before the page is used: what it pushed has come by then.
+   * A retained message at QoS 0 is pushed before it is put, by whichever ds took it. So every other
+   * ds answers before the page is used, and its earlier pushes have come by then.
    */
   async readRetained(request: RetainedRequest): Promise<RetainedAnswer> {
     const { session, version } = request;
@@ -136,7 +136,7 @@ export class LaneRouter implements Link {
     return answer;
   }
 
-  /** One that does not answer in time may be gone, and what it pushed at QoS 0 with it. */
+  /** A lane that does not answer in time may be gone, and its pushes at QoS 0 are lost with it. */
   private async heard(lanes: readonly Lane[], session: SessionHandle): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const tooLate = new Promise((resolve) => {

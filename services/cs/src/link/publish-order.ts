@@ -3,15 +3,15 @@ import type { Publish } from '@lmqtt/proto/link';
 import type { Exchange } from '@lmqtt/proto/wire/exchange';
 import { writeCall } from '@lmqtt/proto/wire/upstream';
 
-/** Past so many, what has left is forgotten. */
+/** Number of sessions past which those whose publishes have left are forgotten. */
 const rememberedMax = 10_000;
 
-/** What a call is about: it leaves behind what waits of that. */
+/** The session and client that a call concerns. Whatever waits of the two leaves before it. */
 export interface CallSubject {
   readonly session: SessionHandle | undefined;
-  /** Where a connection of the client begins or ends by it. */
+  /** The client whose connection begins or ends with the call. */
   readonly clientId: ClientId | undefined;
-  /** It leaves behind all that waits. */
+  /** Whether the call leaves after everything that waits. */
   readonly last: boolean;
 }
 
@@ -22,8 +22,9 @@ interface OrderedCall extends CallSubject {
 }
 
 /**
- * Which calls may leave before publishes that wait: those of clients that have none among them. A
- * client's own calls stay behind what it published, and its CONNECT behind its last DISCONNECT.
+ * The order of calls and publishes. A call may leave before publishes that wait, unless its client
+ * has one among them: a client's calls leave after its publishes, and its CONNECT after its last
+ * DISCONNECT.
  */
 export class PublishOrder {
   private readonly exchange: Exchange;

@@ -16,7 +16,10 @@ export interface RenewalTargets {
   connections(): number;
 }
 
-/** Where answers come another way, a stream that brings nothing is given so many leases. */
+/**
+ * Number of leases after which a stream that brings nothing is given up, although answers come
+ * another way.
+ */
 const silentLeases = 2;
 
 /**

@@ -1,5 +1,6 @@
-// What a cs shows to ds, and believes of it, with the next stream. Hides files in the midst of a renewal: where they do not
-// belong together, those before stay in use.
+// TLS credentials of a cs for its next stream to ds: the certificate that it shows, and the
+// authorities that it trusts. Hides files in the midst of a renewal: where they do not belong
+// together, those before stay in use.
 import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
 import { readTlsFilesNow } from '@lmqtt/common/tls-files';
 

@@ -4,9 +4,11 @@ import { type Assignment, fencePartition, type Place } from '@lmqtt/proto/link';
 import type { OutboundSession } from './outbound-session.ts';
 import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
 
-/** What waits for a client that takes nothing, besides the last message. */
+/**
+ * Bytes of messages that may wait for a client that takes nothing, the last message not counted.
+ */
 const waitingBytesMax = 1 << 20;
-/** Until one has come. */
+/** Assumed size of a message until one has come. */
 const firstMessageBytes = 16 << 10;
 
 interface Fence {
@@ -22,7 +24,7 @@ export class Assigned {
   private readonly session: OutboundSession;
   private waiting: Assignment[] = [];
   private bytes = 0;
-  /** What a message of these groups is taken to hold: the largest of the recent ones. */
+  /** Assumed size of a message of these groups: that of the largest recent one. */
   private messageBytes = firstMessageBytes;
   /** Stored ones, since the session was claimed or presented. */
   private given = 0;
@@ -89,7 +91,7 @@ export class Assigned {
     return total;
   }
 
-  /** As many as may wait, by what they hold. One may where none does. */
+  /** Number of messages that may wait, by their size. One may wait where none does. */
   private get mayWait(): number {
     const count = Math.floor((waitingBytesMax - this.bytes) / this.messageBytes);
     return this.waiting.length === 0 ? Math.max(1, count) : count;

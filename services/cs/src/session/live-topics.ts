@@ -5,7 +5,7 @@ import type { Message, OrderKey } from '@lmqtt/common/message';
 const topicsMax = 16_384;
 
 interface Last {
-  /** Of the newest message; undefined: not known, and taken for newer than all. */
+  /** Order key of the newest message; undefined: unknown, and taken for newer than all others. */
   readonly orderKey: OrderKey | undefined;
   /** Number of the last run that had begun when it went out. */
   readonly run: number;

@@ -37,7 +37,7 @@ export interface OutboundSession {
   readonly node: SessionNode;
   readonly outlet: Outlet;
   readonly subscriptions: ReadonlyMap<string, Subscription>;
-  /** What the client may read; undefined: everything. */
+  /** Rights of the client to read; undefined: everything. */
   readonly rights: ReadRights | undefined;
   /** In the list of those that the turn pumps. */
   scheduled: boolean;

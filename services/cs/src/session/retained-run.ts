@@ -30,11 +30,11 @@ export class RetainedRun {
   private index = 0;
   private last = false;
   private loading = false;
-  /** Where the queue ended behind the page; empty when that is reached. */
+  /** Ends of the queue when the page was read; empty once the cursors have reached them. */
   private ends: readonly PartitionOffset[] = nowhere;
-  /** The page must not be sent, or there are newer versions of what is left of it. */
+  /** The page must not be sent, or the store has newer versions of the rest of it. */
   private stale = false;
-  /** The page was read for that reason, and nothing of it has been sent. */
+  /** The page was read because the one before was stale, and nothing of it has been sent. */
   private isFresh = false;
   private readonly liveTopics: LiveTopics;
   private readonly number: number;
@@ -76,12 +76,14 @@ export class RetainedRun {
     }
   }
 
-  /** It waited for live messages, and need not wait any more. */
+  /** Whether the run waited for live messages, and need not wait any more. */
   get released(): boolean {
     return this.ends.length > 0 && this.reachedEnds();
   }
 
-  /** What is known of live messages does not reach back to the page. */
+  /**
+   * Called when live messages since the page was read have been forgotten: the page is read again.
+   */
   readAgain(): void {
     this.stale = true;
   }

@@ -43,9 +43,15 @@ export interface ListenOptions {
   readonly room?: HandshakeRoom;
 }
 
-/** Where handshakes of TLS and WebSocket count like connections that have not said anything. */
+/**
+ * Room for handshakes of TLS and WebSocket, which count like connections that have not said
+ * anything.
+ */
 export interface HandshakeRoom {
-  /** `evict` is called where it has to go. The answer ends it: there is a stream, or the end. */
+  /**
+   * `evict` is called where the handshake has to go. The returned function is called when the
+   * handshake has ended, with a stream or without.
+   */
   add(address: string, evict: () => void): () => void;
 }
 

@@ -1,5 +1,5 @@
-// Which web pages may open a WebSocket. A browser says in `Origin` where the page comes from that asks (RFC 6455, section
-// 10.2); other clients have no such field.
+// Web pages that may open a WebSocket. A browser names the origin of the page in the field `Origin`
+// (RFC 6455, section 10.2); other clients have no such field.
 import { isIP } from 'node:net';
 
 import { isLoopback } from '@lmqtt/common/loopback';

@@ -15,7 +15,7 @@ export class WebSocketStream implements ByteStream {
   readonly #webSocket: WebSocket;
   #error: Error | undefined = undefined;
   #wrote = false;
-  /** What the last ping said; undefined: it is answered. */
+  /** Payload of the last ping; undefined: the ping is answered. */
   #pinged: Buffer | undefined = undefined;
   #above = false;
   #linger: NodeJS.Timeout | undefined = undefined;

@@ -40,12 +40,12 @@ export function onConnect(connection: Client, packet: Connect): void {
   node.entrance.enter(connection, name, () => claim(connection, packet, isRandom));
 }
 
-/** Who it says that it is, to be told from others at its address. */
+/** The name by which a client is told from others at its address, as the client claims it. */
 function nameOf({ clientId }: Client, userName: string | undefined): string {
   return userName === undefined ? `client ${clientId}` : `user ${userName}`;
 }
 
-/** It is its turn. */
+/** The turn of the CONNECT has come: ds is asked for the session. */
 function claim(connection: Client, packet: Connect, isRandom: boolean): void {
   const { node } = connection;
   if (!node.link.up) {

@@ -6,7 +6,7 @@ const portionMax = 100;
 /** A filter under way counts as so many bytes, since its work is more than to hold them. */
 const filterWeightBytes = 512;
 
-/** What a request weighs while it waits for ds. */
+/** Bytes that a request counts for while it waits for ds. */
 export function weightOf(packetBytes: number, filterCount: number): number {
   return Math.max(packetBytes, filterCount * filterWeightBytes);
 }

@@ -78,7 +78,7 @@ async function subscribeInPortions(connection: Client, packet: Subscribe): Promi
   connection.resumeReading();
 }
 
-/** What ds is asked of a portion; undefined: the packet ends the connection. */
+/** The request to ds for a portion of the filters; undefined: the packet ends the connection. */
 function plan(
   connection: Client,
   { filters, subscriptionIdentifier }: Subscribe,
