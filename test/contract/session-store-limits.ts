@@ -56,7 +56,7 @@ export function sessionLimitsContract(name: string, make: MakeSessionStore): voi
     assert.equal(bench.store.storedCount, 5);
     await bench.crash();
     assert.deepEqual(await bench.store.claim(refused), tooMany);
-    // One that ends with its connection is not stored.
+    // A session that ends with its connection is not stored.
     const clean = await bench.claim('one more', { user: 'another', sessionExpiryS: 0 });
     await bench.store.release(clean.session, clean.epoch, kept);
     assert.deepEqual(await bench.store.claim(refused), tooMany);

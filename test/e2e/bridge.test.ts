@@ -117,7 +117,7 @@ void describe('a mosquitto bridge', requirePrograms('mosquitto'), () => {
           sent.push(payload);
         }
       }
-      // What had come twice, or had gone round, would be before this.
+      // A message that came twice, or went round, would be before this one.
       for (const at of ports) {
         const last = unique('last');
         const publisher = await connected(at);

@@ -39,7 +39,7 @@ async function setBack(shiftMs: number): Promise<void> {
   }
 }
 
-/** These come, in any order, each with no more than its whole expiry. */
+/** Awaits the messages, in any order, each with no more than its whole expiry. */
 async function expectCapped(client: RawClient, payloads: readonly string[]): Promise<void> {
   const came: string[] = [];
   while (came.length < payloads.length) {

@@ -1,5 +1,5 @@
-// What RocketMQ does not take is promised to nobody: packets larger than its messages, and filters that no topic it can hold
-// matches.
+// Packets larger than RocketMQ's messages, and filters that match no topic that it can hold, are
+// promised to nobody.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type RedisServer, startRedis } from '../harness/redis/redis-server.ts';

@@ -80,7 +80,7 @@ class Program {
     }
   }
 
-  /** Where it listens, as it has said. */
+  /** Port of a listener, from the line that the broker printed. */
   port(name: string): number {
     const found = new RegExp(` ${name}=\\S*:(\\d+)`).exec(this.#output.stdout);
     return Number(found?.[1]);
@@ -226,7 +226,7 @@ void test(
     assert.ok((metrics.get('lmqtt_sockets_closed_at_open_files_limit') ?? 0) > 100);
     const gone = sockets.map(async (socket) => socket.destroyed || once(socket.destroy(), 'close'));
     await Promise.all(gone);
-    // Until the broker has seen that the others are gone.
+    // Connects again until the broker has seen that the others are gone.
     let back: RawClient | undefined;
     while (back === undefined) {
       back = await connected(port, { ...session, sessionPresent: true }).catch(() => undefined);

@@ -141,7 +141,7 @@ async function oldestDropped(broker: Broker, name: LimitName, count: number): Pr
 
 const publishBytes = 60_000;
 
-/** Where two sessions may be stored. */
+/** Provokes the limit on a broker that may store two sessions. */
 async function tooManySessions(port: number): Promise<void> {
   const properties = { sessionExpiryInterval: 600 };
   const lasting = { version: 5, clean: false, properties } as const;
@@ -155,7 +155,7 @@ async function tooManySessions(port: number): Promise<void> {
     await client.expectClose();
   }
   await here.ping();
-  // Those that are there go on, and clean ones are not stored.
+  // Existing sessions go on, and clean ones are not stored.
   await (await connected(port)).ping();
   const again = { ...lasting, clientId: first, sessionPresent: true };
   await (await connected(port, again)).disconnect({ properties: { sessionExpiryInterval: 0 } });
@@ -227,7 +227,7 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
       small!.send(whole.subarray(0, 50_000));
       large!.send(whole.subarray(0, 55_000));
       await large!.expectClose();
-      // One alone may have more.
+      // A connection that is alone may have more.
       small!.version = 5;
       small!.send(whole.subarray(50_000));
       await small!.expect('connack', { reason: 0 });
@@ -300,7 +300,7 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
     },
   },
   CONNECT_WAIT_MS: {
-    // One check takes longer than that.
+    // One check of a password takes longer than CONNECT_WAIT_MS.
     settings: { ...usersOf({ ann: 18 }), CONNECT_WAIT_MS: '100' },
     provoke: async ({ mqttPort }) => {
       for (const [version, code] of [
@@ -331,7 +331,7 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
     provoke: async (broker) => {
       const will = { topic: 'will', payload: 'x'.repeat(1000) };
       const five = await connectRaw(broker.mqttPort, { version: 5 });
-      // As soon as its length is known.
+      // The refusal comes as soon as the length is known.
       five.send(packets.connect({ version: 5, will }).subarray(0, 12));
       await five.expect('connack', { reason: 0x95 });
       await five.expectClose();

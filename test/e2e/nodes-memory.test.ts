@@ -1,4 +1,5 @@
-// What waits for a ds that stands still is bounded by all that messages hold, not by payloads.
+// Messages that wait for a ds that stands still are bounded by all that they hold, not by their
+// payloads.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';

@@ -125,7 +125,8 @@ void describe('operation', () => {
     const isConnected = async (): Promise<boolean> =>
       ((await (await ops(path)).json()) as ClientStatus).connection !== null;
     while (await isConnected()) await delay(10);
-    // Its session stays, and what it is owed can be seen; it is disconnected, as it was asked for.
+    // The session stays, and its queued messages can be seen; the client is disconnected, as was
+    // asked for.
     assert.equal((await ops(path, { method: 'DELETE' })).status, 204);
     const publisher = await connected(broker.mqttPort);
     await publisher.publish('a/1', 'x', { qos: 1 });

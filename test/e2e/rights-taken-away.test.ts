@@ -131,7 +131,7 @@ void describe('rights that are taken away', () => {
     await back.expectNothing();
     await rules('stored', []);
     await back.expectDisconnect(0x87);
-    // It comes in, and has nothing to read.
+    // The client comes in again, and has nothing to read.
     const again = await as('ann', { ...durable, clientId, sessionPresent: true });
     await watcher.publish(`${stem}/b`, 'not read', { qos: 1 });
     await again.expectNothing();

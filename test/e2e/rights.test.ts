@@ -1,5 +1,5 @@
-// What a client may read is judged message by message: a subscription is granted where something of it may be read, and the
-// rest is passed over, on every way on which a message comes.
+// Rights to read are judged message by message: a subscription is granted where something of it may
+// be read, and the rest is passed over, on every way on which a message comes.
 import { spawnSync } from 'node:child_process';
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
-// Whose a session is: a client identifier that another user names gives him nothing of what its
-// session has, stored or connected, whatever cs and ds he comes to.
+// Sessions belong to their users: another user who names a client identifier gets nothing of its
+// session, stored or connected, whatever cs and ds he comes to.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -196,7 +196,7 @@ void describe('a session of another user', () => {
 void describe('a session of another user, with SESSION_USER_CHANGE=refuse', () => {
   const suite = new Suite({ settings: { ...settings, SESSION_USER_CHANGE: 'refuse' } });
 
-  /** It is refused to all but Ann. */
+  /** Checks that the session is refused to all users but Ann. */
   async function refused(id: string): Promise<void> {
     for (const version of [3, 4, 5] as const) {
       for (const user of ['ben', undefined] as const) {

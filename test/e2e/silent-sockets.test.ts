@@ -29,7 +29,7 @@ async function silence(t: TestContext, port: number, localAddress: string): Prom
   }
 }
 
-/** As many as there may be come in, from another address or the same one. */
+/** Checks that `count` clients come in, from another address or the same one. */
 async function comeIn(suite: Suite, count: number, localAddress: string): Promise<void> {
   for (let index = 0; index < count; index += 1) {
     const client = await connectRaw(suite.port, { version: 5, localAddress });

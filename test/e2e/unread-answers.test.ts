@@ -144,7 +144,7 @@ void describe('answers that are not read', () => {
     const grown = ((await broker.metrics()).get(resident) ?? 0) - before;
     assert.ok(grown < grownBytesMax, `the process has grown by ${grown} bytes`);
     client.destroy();
-    // Others are served.
+    // Other clients are served.
     const other = await connected(broker.mqttPort);
     await other.ping();
     await other.disconnect();
@@ -235,7 +235,7 @@ void describe('answers that are not read', () => {
       publisher.send(packets.publish({ topic, payload, qos: 1, packetId: identifier(index) }));
     }
     for (let index = 0; index < count; index += 1) await publisher.expect('puback');
-    // It is read while all of that waits for it.
+    // The client is still read while all of that waits for it.
     const received = unique('received');
     subscriber.sendPublish({ topic: received, payload: 'heard', qos: 0, retain: true });
     const reader = await connected(broker.mqttPort);

@@ -34,7 +34,7 @@ function readings(suite: Suite, path: string): number {
   return lines.filter((line) => line.includes(`"path":"${path}"`)).length;
 }
 
-/** Until each ds of the broker has told that it read what `change` wrote. */
+/** Makes the change and waits until each ds of the broker has told that it read the file. */
 async function reread(suite: Suite, path: string, change: () => void): Promise<void> {
   const before = readings(suite, path);
   change();

@@ -62,7 +62,7 @@ void describe('wrong passwords', () => {
     void test(`100 a second ${what} keep out nobody at another address`, async (t) => {
       const bad = flood(() => suite.port, '127.0.0.66', user);
       t.after(() => bad.stop());
-      // What waits of them by then would take seconds.
+      // The checks that wait by then would take seconds.
       while (bad.sent < 400) await new Promise((resolve) => setTimeout(resolve, 20));
       for (const name of ['ann', 'ben', 'ann']) {
         assert.equal(await login(suite.port, '127.0.0.67', name), 0);

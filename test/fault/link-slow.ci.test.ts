@@ -166,7 +166,7 @@ void test('slow link: publishers are held back, and what waits is bounded', asyn
     await delay(100);
   }
   await all;
-  // What is read of each socket at once comes on top of what may wait.
+  // The last read of each socket comes on top of the limit.
   assert.ok(waitingBytesMax > 0 && waitingBytesMax < 6 * mib, `${waitingBytesMax} bytes waited`);
   await unharmed();
 });

@@ -57,9 +57,9 @@ export class SlowLink {
   }
 
   /**
-   * A client of cs-1 with a will, and one that would get it. What is returned is called at the end:
-   * the client was answered all the time and is there, no will went out, and the link neither broke
-   * nor lost its lease.
+   * A client of cs-1 with a will, and one that would get the will. The returned function is called
+   * at the end and checks that the client was answered all the time and is there, that no will went
+   * out, and that the link neither broke nor lost its lease.
    */
   async witness(): Promise<() => Promise<void>> {
     const wills = unique('wills');

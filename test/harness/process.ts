@@ -82,7 +82,10 @@ export class ServerProcess extends GuardedProcess {
     }
   }
 
-  /** What its first line says: `ready`, or `listening` where it waits for another program. */
+  /**
+   * Addresses in the program's first line: `ready`, or `listening` where it waits for another
+   * program.
+   */
   async ready(timeoutMs: number = startMs): Promise<Addresses> {
     const [, pairs = ''] = await this.printed(/^(?:ready|listening) (.*)\n/m, timeoutMs);
     return parseAddresses(pairs);

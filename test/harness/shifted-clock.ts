@@ -1,5 +1,6 @@
-// Of a broker's process, by `--import`: its wall clock is moved by as many ms as the file says that
-// SHIFTED_CLOCK_FILE names. What it was moved by last stands in a file beside it, by process.
+// A wall clock that is moved, for a broker's process, loaded by `--import`. The file that
+// SHIFTED_CLOCK_FILE names holds the shift in ms. The last shift that a process has applied is in a
+// file beside it.
 import { readFileSync, writeFileSync } from 'node:fs';
 
 const path = process.env['SHIFTED_CLOCK_FILE'];

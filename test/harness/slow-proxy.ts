@@ -1,15 +1,18 @@
 // A TCP proxy between one cs and ds that is a narrow link: each direction carries so many bytes a
 // second for all its connections together, in the order of turns, and holds few of them. What it
-// has no room for stays in the sender's socket, as it does before a real link.
+// has no room for stays in the sender's socket, as before a real link.
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Address } from './process.ts';
 import type { Direction } from './tcp-proxy.ts';
 
-/** What one connection may have in the proxy, one way. */
+/** Maximum bytes that one connection may have in the proxy, in one direction. */
 const heldBytesMax = 32 << 10;
 const tickMs = 5;
-/** As large as a packet on the wire; larger where the link carries many in a moment. */
+/**
+ * Minimum bytes of a turn: a packet on the wire. Turns are larger where the link carries many
+ * packets in a moment.
+ */
 const turnBytesMin = 1460;
 const turnsPerSecondMax = 10_000;
 
@@ -71,7 +74,7 @@ class Way {
     this.bytesPerSecond = bytesPerSecond;
   }
 
-  /** What a link does not carry in one moment it does not carry twice in the next. */
+  /** Adds the capacity of the time that has passed. Unused capacity does not add up. */
   tick(elapsedMs: number, latencyMs: number): void {
     const more = (this.bytesPerSecond * elapsedMs) / 1000;
     const turnBytes = Math.max(turnBytesMin, this.bytesPerSecond / turnsPerSecondMax);
@@ -97,7 +100,7 @@ class Way {
 
 export interface SlowOptions {
   readonly bitsPerSecond: number;
-  /** One way. */
+  /** Latency in one direction. */
   readonly latencyMs?: number;
 }
 

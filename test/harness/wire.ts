@@ -54,7 +54,10 @@ export interface RawOptions {
   readonly host?: string;
   /** For what is sent and received; `connect` may change it. Default 4. */
   readonly version?: Version;
-  /** Of this machine: 127.0.0.2 and the like are other addresses to a broker on loopback. */
+  /**
+   * Local address to connect from: 127.0.0.2 and the like are other addresses to a broker on
+   * loopback.
+   */
   readonly localAddress?: string;
 }
 

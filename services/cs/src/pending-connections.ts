@@ -56,7 +56,10 @@ export class PendingConnections {
     return this.asking;
   }
 
-  /** `evict` is called at most once, and not within this call; the connection has left then. */
+  /**
+   * `evict` is called at most once, where the connection has to go, also within this call; the
+   * connection has been removed then.
+   */
   add(address: string, evict: () => void): Pending {
     const name = addressGroup(address);
     let group = this.groups.get(name);

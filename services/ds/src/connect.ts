@@ -38,7 +38,7 @@ export interface ConnectPorts extends DisconnectPorts {
   readonly takeoverMs: number;
   /** undefined: anybody may name any client identifier. */
   readonly clientIdRule: ClientIdRule | undefined;
-  /** What becomes of a session that another user claims, connected or not. */
+  /** Treatment of a session, connected or not, that another user claims. */
   readonly sessionUserChange: Claim['userChange'];
   /** Asks a connection that is at another ds to go. */
   kickAt(held: Held): void;
@@ -158,10 +158,10 @@ function mayName(ports: ConnectPorts, { user }: Principal, clientId: ClientId): 
   return user !== undefined && ports.clientIdRule.allows(user, clientId);
 }
 
-/** The connection that this client identifier has here stays with its user. */
+/** Whether the client identifier's connection at this ds stays with its user. */
 function isKept(ports: ConnectPorts, clientId: ClientId, principal: Principal): boolean {
   const live = ports.live.get(clientId);
-  // Of one that has ended already the store tells what is left.
+  // The store decides about a session whose connection has ended already.
   if (live === undefined || live.closing || ports.sessionUserChange !== 'refuse') return false;
   const user = userOf(principal);
   return !live.stored.isOf(user) && !isSameName(live.stored.user ?? null, user);
@@ -176,7 +176,7 @@ async function claim(
 ): Promise<ConnectAnswer | Held> {
   const { request } = connecting;
   const user = userOf(principal);
-  // Its client could not come back to it.
+  // A client that may not name this identifier could not come back to the session.
   const isLast = request.randomClientId && !mayName(ports, principal, request.clientId);
   const sessionExpiryS = isLast ? 0 : Math.min(request.sessionExpiryS, ports.sessionExpirySMax);
   if (!isLast && sessionExpiryS < request.sessionExpiryS && request.protocolVersion === 5)
@@ -209,11 +209,11 @@ async function claim(
   ports.live.set(session.clientId, session);
   for (const subscription of stored.subscriptions) attach(ports, session, subscription);
   ports.owed.connected(stored);
-  // Its user may have gone while its password was checked; from now on it is told when it goes.
+  // The user may have gone while the password was checked. Later removals are told to this session.
   ports.rights.endIfGone(session);
   const obstacle = await obstacleOf(ports, session, claimed.willsDue);
   if (obstacle !== undefined) {
-    // Its connection has ended again, and it leaves no will.
+    // The connection ends again, and leaves no will.
     const end = { publishWill: false, sessionExpiryS: undefined, reason: obstacle };
     await disconnect(ports, session, end);
     ports.events.refused(request, ReasonCode.serverUnavailable, obstacle);

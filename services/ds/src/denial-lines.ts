@@ -1,5 +1,6 @@
-// Which denials get a line of the log. A client that goes on with what it may not do has a few lines, then one now and then with
-// the number of those between; all clients together are bounded too, so that strangers with many names do not fill the log.
+// The choice of denials that get a line of the log. A client that is denied again and again gets a
+// few lines, then one from time to time with the number of those left out. All clients together are
+// bounded too, so that strangers with many names do not fill the log.
 
 /** Lines that may be written at once, and how long it takes until there may be one more. */
 interface Budget {
@@ -25,7 +26,10 @@ export class DenialLines {
     this.#all = { lines: ofAll.linesMax, atMs: nowMs, unsaid: 0 };
   }
 
-  /** How many of the client went without a line before this one; undefined: it gets none either. */
+  /**
+   * Number of the client's denials without a line before this one; undefined: this one gets no line
+   * either.
+   */
   take(client: string, nowMs: number): number | undefined {
     const account = this.#clients.get(client) ?? this.#open(client, nowMs);
     refill(account, ofClient, nowMs);

@@ -304,7 +304,7 @@ export class DsEvents {
   }
 }
 
-/** Where the kind alone does not say it. */
+/** Texts of events whose kind alone does not tell what happened. */
 const texts: Partial<Record<JournalEvent['kind'], string>> = {
   'opened again':
     'the last run died while it was opening state/data.mdb; the file has been checked and is whole',

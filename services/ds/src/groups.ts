@@ -18,7 +18,7 @@ export interface Groups {
   join(session: LiveSession, subscription: StoredSubscription): void;
   /** A connected member was presented: what it has in flight is out with it. */
   restoreOut(session: LiveSession): void;
-  /** What a connected session may read is another than before. */
+  /** The rights of a connected session to read have changed. */
   rightsChanged(session: LiveSession): void;
   /** The session's connection ended. */
   disconnect(session: LiveSession): void;

@@ -36,7 +36,10 @@ export class LiveSession {
   accessVersion = -1;
   route: Route | undefined = undefined;
   lane = '';
-  /** What it may read, by which version of the rules, and what its cs was told; null: nothing yet. */
+  /**
+   * Rights of the session to read, the version of the rules that gave them, and the rights that its
+   * cs was told; null: none yet.
+   */
   rights: ReadRights | undefined = undefined;
   rightsVersion = -1;
   toldRights: string | undefined | null = null;

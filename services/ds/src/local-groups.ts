@@ -23,7 +23,7 @@ class Member implements GroupMember<StoredSession> {
   inFlight = 0;
   readonly #rights: SessionRights;
   #seat: LiveSession | undefined = undefined;
-  /** Its connection, or the one before. */
+  /** The member's connection, or the last one that it had. */
   #last: LiveSession | undefined = undefined;
 
   constructor(key: StoredSession, subscription: StoredSubscription, rights: SessionRights) {

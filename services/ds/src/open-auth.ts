@@ -54,7 +54,8 @@ export async function openAuth(
     closing.push(() => file.close());
   }
   const checksNames = authenticators.length > 0;
-  // What a name costs, and whether it is refused, is the same for all of them together.
+  // One guard stands before all authenticators, so that failures count once, whichever of them
+  // refuses.
   if (checksNames) authenticators = [new GuardedAuth(new AuthChain(authenticators), guard)];
   if (settings.allowAnonymous !== false) {
     const from = settings.allowAnonymous === true ? 'anywhere' : 'loopback';

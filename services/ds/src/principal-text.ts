@@ -1,7 +1,7 @@
 import type { Principal } from './auth/auth-provider.ts';
 import type { SessionUser } from './session-store/stored-session.ts';
 
-/** Whose session it is that this principal claims. */
+/** The user that owns sessions which this principal claims. */
 export function userOf({ user, account = '' }: Principal): SessionUser {
   if (user === undefined) return null;
   return account === '' ? user : `${user}\0${account}`;

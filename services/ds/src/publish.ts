@@ -116,7 +116,7 @@ export class Publisher {
       const route = this.#routeOf(session, message.topic);
       publish.reasonCode = this.#judge(session, publish);
       if (publish.reasonCode !== 0) {
-        // Its answer does not name the topic; a bridge whose state is not wanted goes on.
+        // The answer does not name the topic. A bridge whose state is not wanted goes on.
         if (message.qos > 0) this.#answerNow(node, session, publish);
         else if (!isBridgeState(message.topic)) this.#send(node, publish);
         continue;
@@ -215,7 +215,7 @@ export class Publisher {
         return;
       }
       this.#retained.put(message, orderKey, (putCode) => {
-        // It is stored, and has nobody to be told: delivered, not retained.
+        // The will is stored and delivered, and nobody waits to hear that it is not retained.
         answered(putCode === ReasonCode.quotaExceeded ? 0 : putCode, false);
       });
     });

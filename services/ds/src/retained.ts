@@ -34,7 +34,8 @@ export async function readRetained(
   }
   if (parseSharedFilter(filter) !== undefined) return { messages: [], ...last };
   if (filter.startsWith('$SYS/')) {
-    // They are few and made anew each time, so they are one page. States of bridges are stored.
+    // Topics of $SYS are few and made anew each time, so they are one page. States of bridges are
+    // stored.
     const bridges = await retained.match(filter, '', bridgesMax, bytesMax);
     return { messages: [...bridges.messages, ...sys.match(filter)], ...last };
   }

@@ -12,9 +12,10 @@ export const aclCachedHelp = 'Answers of the access rules in memory';
 const turnMs = 5;
 
 /**
- * What clients may read, by the rules as they are now. Their connection nodes judge by it and are
- * told where it changes: whoever is claimed with the answer, all others in a turn of its own, so
- * that it never overtakes that answer. Clients whose users were removed are disconnected.
+ * Rights of clients to read, by the current rules. Connection nodes judge by them and are told when
+ * they change: with the answer to CONNECT for a session that is being claimed, for all others in a
+ * later turn, so that a change never overtakes that answer. Clients whose users were removed are
+ * disconnected.
  */
 export class SessionRights {
   readonly #access: AuthProvider;
@@ -51,7 +52,7 @@ export class SessionRights {
     this.#listeners.push(listener);
   }
 
-  /** As of now; undefined: everything may be read. */
+  /** Current rights of the session; undefined: everything may be read. */
   of(session: LiveSession): ReadRights | undefined {
     const { version } = this.#access;
     if (session.rightsVersion !== version) {
@@ -73,14 +74,14 @@ export class SessionRights {
     return this.of(session)?.of(filter) !== 'nothing';
   }
 
-  /** For the answer to its CONNECT. */
+  /** Rights of the session as text, for the answer to its CONNECT. */
   claimed(session: LiveSession): string | undefined {
     const text = this.of(session)?.text;
     session.toldRights = text;
     return text;
   }
 
-  /** Its rights may be others than its cs has. */
+  /** Notes that the session's rights may differ from those that its cs has. */
   due(session: LiveSession): void {
     this.#due.add(session);
     if (this.#telling) return;
@@ -88,7 +89,9 @@ export class SessionRights {
     setImmediate(() => this.#tell());
   }
 
-  /** Its user was removed: it is disconnected, and its session ends with that. */
+  /**
+   * Disconnects a session whose user was removed, which ends the session. False: the user is there.
+   */
   endIfGone(session: LiveSession): boolean {
     if (!this.#access.isGone(session.principal)) return false;
     session.endsWithConnection = true;

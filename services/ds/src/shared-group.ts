@@ -24,7 +24,10 @@ export interface GroupMember<Key> {
   readonly filter: string;
   /** undefined: nothing can be given to it now. */
   readonly seat: Seat | undefined;
-  /** What it may read, of an absent one as far as that is known; undefined: everything. */
+  /**
+   * Rights of the member to read, those of an absent one as far as they are known; undefined:
+   * everything.
+   */
   readonly rights: ReadRights | undefined;
   inFlight: number;
 }
@@ -72,8 +75,8 @@ const retryMs = 1000;
  * The owner's side of a shared group: it reads the queue itself and gives each message to one
  * member, the one with the least in flight of those that take more and may read it. Invariants: an
  * offset is done (the stored cursor says so), out (with one member), waiting in memory, left for an
- * absent member, or at or past its reader's `next`. What is taken back winds the reader back, so it
- * is given out in order.
+ * absent member, or at or past its reader's `next`. A message that is taken back winds the reader
+ * back, so that messages are given out in order.
  */
 export class SharedGroup<Key, Member extends GroupMember<Key>> {
   readonly stored: StoredGroup;
@@ -258,7 +261,7 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
     });
   }
 
-  /** Of those that may read the topic. */
+  /** The member with the least in flight, among those that may read the topic. */
   #freest(withCredit: boolean, topic?: string): Member | undefined {
     if (this.#ports.mayGive?.() === false) return undefined;
     let best: Member | undefined;

@@ -25,7 +25,7 @@ export interface SubscribePorts {
   readonly groups: Groups;
   readonly events: DsEvents;
   readonly subscriptionsMax: number;
-  /** Of the filters of one session. */
+  /** Maximum bytes of the filters of one session. */
   readonly subscriptionBytesMax: number;
   readonly positions?: SessionPositions;
   /** Whether the store can hold any topic that this filter matches; absent: all can be held. */

@@ -16,7 +16,7 @@ export interface WillsPorts {
   readonly clock: Clock;
 }
 
-/** Who left a will, as it is stored with it. */
+/** The client that left a will, as stored with the will. */
 export interface WillOwner {
   readonly principal: Principal;
   readonly address: string;
@@ -85,7 +85,7 @@ export class Wills {
     for (const will of wills) void this.send(will);
   }
 
-  /** It was taken. False: it could not be stored, and is due again. */
+  /** Sends a will that was taken. False: the will could not be stored, and is due again. */
   send(due: DueWill): Promise<boolean> {
     const { clientId } = due.will;
     const sending = this.#tried(due).finally(() => {
@@ -113,7 +113,7 @@ export class Wills {
     const { topic } = will.message;
     const { principal, address } = due.will.principal as WillOwner;
     const { sessionStore, events, access, publisher, clock } = this.#ports;
-    // The rules may have changed since its CONNECT.
+    // The rules may have changed since the client's CONNECT.
     if (!access.authorise(principal, clientId, address, 'publish', topic)) {
       events.willNotSent(clientId, topic, ReasonCode.notAuthorized);
       sessionStore.willSent(due);
@@ -126,7 +126,8 @@ export class Wills {
         const failed = reasonCode >= 0x80;
         if (failed) events.willNotSent(clientId, topic, reasonCode);
         else events.willSent(clientId, topic);
-        // It stays in the store and is taken again at the next start, or when that has recovered.
+        // The will stays in the store and is taken again at the next start, or when the queue store
+        // has recovered.
         if (failed && !final) sessionStore.willDelayed(due);
         else sessionStore.willSent(due);
         resolve(!failed || final);
@@ -145,7 +146,7 @@ function within<T>(waitMs: number, work: Promise<T>): Promise<T | undefined> {
   });
 }
 
-/** Its expiry counts from the moment it is sent [MQTT-3.1.3.2.4]. */
+/** The will as of now: message expiry counts from the moment of sending [MQTT-3.1.3.2.4]. */
 function ofNow(
   will: Message,
   expiryS: number | undefined,

@@ -131,8 +131,9 @@ export async function startBroker(
 }
 
 /**
- * Of files that are being written: one that goes meanwhile makes it begin again. Who holds the folder
- * (`journal/lock.ts`) is not copied: a socket cannot be, and nobody holds the copy.
+ * Copies a folder whose files are being written; a file that goes meanwhile makes the copy begin
+ * again. The lock of the folder (`journal/lock.ts`) is left out: a socket cannot be copied, and
+ * nobody holds the copy.
  */
 export async function copyOf(folder: string, copy: string): Promise<void> {
   for (let tries = 5; ; tries -= 1) {

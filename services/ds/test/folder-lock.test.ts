@@ -1,4 +1,5 @@
-// One process on a folder, whatever is in its PATH, and however the one before has ended.
+// At most one process holds a folder, whatever is in its PATH, and however the process before has
+// ended.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

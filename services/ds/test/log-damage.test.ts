@@ -79,7 +79,7 @@ function message(number: number): Message {
   });
 }
 
-/** Its number, where every byte of it is right. */
+/** The number of a message, after a check of every byte of its payload. */
 function numberOf({ buffer, payloadStart, payloadEnd }: Message): number {
   const payload = buffer.subarray(payloadStart, payloadEnd);
   const number = Number.parseInt(payload.toString('latin1', 0, 8), 10);

@@ -108,7 +108,7 @@ for (const [what, damage] of kinds) {
     assert.equal(await checkDataFolder(directory, true, (line) => lines.push(line)), true);
     assert.ok(existsSync(`${file}.damaged`), lines.join('\n'));
     const again = await openJournal({ directory });
-    // What was read is what was stored, and the log goes on behind it.
+    // Entries that were read are those that were stored, and the log goes on behind them.
     for (const [name, value] of again.store.content()) {
       assert.equal(value, Number(name.split(' ')[1]));
     }

@@ -1,4 +1,4 @@
-// What a CONNECT waits for where its client has left a will, over a store that answers when told.
+// Wills that a CONNECT of their client waits for, over a store that answers when told.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { messageOf } from '@lmqtt/common/message';

@@ -13,7 +13,7 @@ const checkMsMax = 1000;
 /** An answer that its client does not take is given up after so many times the time for a request. */
 const answerTimes = 3;
 
-/** What a server has to be made with. */
+/** Options of a server that keeps these limits. */
 export function timeoutOptions({ timeoutMs }: ConnectionLimits): ServerOptions {
   return {
     headersTimeout: timeoutMs,

@@ -8,7 +8,7 @@ export interface OpsEvents {
   listening(address: string, port: number): void;
   restRefused(address: string): void;
   disconnectAsked(clientId: ClientId, found: boolean): void;
-  /** What the answer is made of cannot be reached. */
+  /** A request cannot be answered, because something that it needs cannot be reached. */
   notReady(route: string, missing: string): void;
   requestFailed(route: string, error: Error): void;
 }

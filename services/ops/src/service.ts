@@ -110,7 +110,7 @@ export async function startOps(options: OpsOptions): Promise<RunningOps> {
     clientErrorHandler: refuseMalformed,
     frameworkErrors: (error, _request, reply: FastifyReply) =>
       void reply.code(error.statusCode ?? 400).send({ error: error.message }),
-    // What a route does not know is an error, not nothing.
+    // Query parameters that a route does not know are an error; by default they would be dropped.
     ajv: { customOptions: { removeAdditional: false } },
     routerOptions: { maxParamLength: addressBytesMax },
   });

@@ -46,7 +46,7 @@ const request = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n';
 test('a connection ends that says nothing, half a request, or nothing more', async (t) => {
   const { open } = await start(t, { timeoutMs: 200, connectionsMax: 100 });
   const sockets = await Promise.all([open(), open('GET / HT'), open(request)]);
-  // One that says a little again and again has no more time.
+  // A connection that sends a little again and again gets no more time.
   const dripping = await open('GET /healthz HTTP/1.1\r\nX: ');
   const timer = setInterval(() => dripping.write('x'), 20);
   t.after(() => clearInterval(timer));

@@ -31,7 +31,7 @@ function listenersOf(settings: Binds, ports: Ports): string {
   return listeners.join(' ');
 }
 
-/** Of a program that listens and cannot serve yet. */
+/** The line of a program that listens and cannot serve yet. */
 export function listeningLine(settings: Binds, ports: Ports): string {
   return `listening ${listenersOf(settings, ports)}\n`;
 }

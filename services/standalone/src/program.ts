@@ -101,7 +101,7 @@ export async function startProgram(
 }
 
 const readyPollMs = 50;
-/** What is there sooner is not worth a line. */
+/** Time before the program says what it waits for; most waits are shorter. */
 const firstSayMs = 1000;
 const sayMs = 5000;
 

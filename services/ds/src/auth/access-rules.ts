@@ -107,7 +107,7 @@ export function judge(
   return false;
 }
 
-/** Those that say what the asker may read, as they are for it. */
+/** Rules to read that apply to the asker, with its names filled in. */
 export function readRules(rules: readonly AccessRule[], asker: Asker): ReadRules {
   const own: ReadRule[] = [];
   for (const rule of rules) {

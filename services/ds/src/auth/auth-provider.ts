@@ -25,7 +25,7 @@ export interface AuthProvider extends Authenticator, AccessControl {
   isGone(principal: Principal): boolean;
 }
 
-/** Where accounts are. A listener of `onChange` is called after one may have gone. */
+/** The accounts that exist. A listener of `onChange` is called after an account may have gone. */
 export interface Accounts {
   has(user: string, account: string): boolean;
   onChange(listener: () => void): void;
@@ -45,7 +45,7 @@ export interface AccessControl {
     action: AccessAction,
     topicOrFilter: string,
   ): boolean;
-  /** What the client may read; undefined: everything. */
+  /** Rules by which the client may read; undefined: everything. */
   reading(principal: Principal, clientId: ClientId, address: string): ReadRules | undefined;
   onChange(listener: () => void): void;
 }

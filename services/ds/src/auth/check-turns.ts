@@ -1,6 +1,7 @@
-// Turns of expensive checks: so many at once, the others wait. Hides who is next: addresses take turns, and below each
-// address its user names, so that who sends many wrong passwords waits behind his own. What nobody waits for any more is
-// left out when its turn comes. Where too many wait, the address with the most loses its newest.
+// Turns of expensive checks: a bounded number at once, the others wait. Hides who is next:
+// addresses take turns, and so do the user names of each address, so that a sender of many wrong
+// passwords waits behind his own. A check for which nobody waits any more is left out when its turn
+// comes. Where too many wait, the address with the most loses its newest.
 
 import { FairQueue } from '@lmqtt/common/fair-queue';
 

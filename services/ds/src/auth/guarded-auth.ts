@@ -98,7 +98,7 @@ function refuses({ failures, refused }: AuthGuard, claimant: Claimant): boolean 
   return limit !== undefined;
 }
 
-/** What is no fault of the client's is not counted. */
+/** Whether the refusal counts as a failure. Failures that are no fault of the client's do not. */
 function isFailure(reasonCode: number): boolean {
   return reasonCode === ReasonCode.badUserNameOrPassword || reasonCode === ReasonCode.notAuthorized;
 }

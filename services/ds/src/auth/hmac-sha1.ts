@@ -20,7 +20,7 @@ export class HmacSha1 implements Authenticator {
     const given = request.password;
     if (given?.length === expected.length && timingSafeEqual(given, expected))
       return { kind: 'allow', principal: { user: this.#userName } };
-    // Those behind it do the work that a wrong password of any other name costs.
+    // The authenticators behind this one do the work that a wrong password of any other name costs.
     return { kind: 'pass' };
   }
 }

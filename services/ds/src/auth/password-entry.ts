@@ -39,7 +39,7 @@ export interface PasswordTable {
   /** User name to the rest of its line, which has been checked. */
   readonly lines: ReadonlyMap<string, string>;
   readonly unknownUsersKey: Buffer | undefined;
-  /** What entries cost, for those who have none. */
+  /** Kinds of entries, by which checks of unknown users cost as much as checks of real ones. */
   readonly kinds: readonly EntryKind[];
 }
 
@@ -172,7 +172,9 @@ export function accountOf(line: string): string {
   return accountPattern.exec(line)?.[1] ?? '';
 }
 
-/** The same user with a new password stays who it is. */
+/**
+ * The entry with the account of the line before, so that a new password keeps the user's sessions.
+ */
 export function withAccountOf(line: string, entry: string): string {
   const account = accountPattern.exec(line)?.[0] ?? '';
   return entry.replace(accountPattern, () => account);
@@ -196,7 +198,10 @@ export function hashOfNobody(kinds: readonly EntryKind[], key: Buffer, name: str
   };
 }
 
-/** What an unknown user, or one who cannot use SCRAM, is told: the same each time, and as others are. */
+/**
+ * Salt and iterations for an unknown user, or one who cannot use SCRAM: the same each time, and in
+ * the form that others get.
+ */
 export function scramOfNobody(
   kinds: readonly EntryKind[],
   key: Buffer,
@@ -210,7 +215,7 @@ export function scramOfNobody(
 
 const usual = { ...made, salt: Buffer.alloc(saltBytes), hash: Buffer.alloc(hashBytes) };
 
-/** As often as real users have it, and the same for a name each time. */
+/** A kind of entry for a name: chosen as often as real users have it, and the same each time. */
 function kindOf(kinds: readonly EntryKind[], key: Buffer, name: string): EntryKind | undefined {
   const total = kinds.reduce((sum, { count }) => sum + count, 0);
   let left = (pseudoRandom(key, `kind ${name}`, 6).readUIntBE(0, 6) / 2 ** 48) * total;

@@ -1,8 +1,10 @@
-// Users from a file (its format: password-entry.ts) that is read again when it changes. Hides what makes scrypt bearable when
-// many clients come back at once: a bounded number of checks runs on the thread pool, addresses take turns, equal ones of
-// one address that run at the same time are one, and a password that was right is remembered for a while, as an HMAC under a
-// key that never leaves this process. What is remembered includes the user's name and stored hash, so a changed entry is not
-// taken for the one before. A user that does not exist is checked against a hash of his own, at the cost of other users'.
+// Users from a file (its format: password-entry.ts) that is read again when it changes. Hides what
+// makes scrypt bearable when many clients come back at once: a bounded number of checks runs on the
+// thread pool, addresses take turns, equal ones of one address that run at the same time are one,
+// and a password that was right is remembered for a while, as an HMAC under a key that never leaves
+// this process. That HMAC covers the user's name and stored hash, so a changed entry is not taken
+// for the one before. A user that does not exist is checked against a hash of his own, at the cost
+// of other users'.
 
 import { createHmac, randomBytes } from 'node:crypto';
 import { addressGroup } from '@lmqtt/common/address-group';

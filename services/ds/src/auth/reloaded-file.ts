@@ -47,7 +47,7 @@ export class ReloadedFile<T> {
     const watched = await WatchedFiles.open(
       [path],
       {
-        // Until the first value is there, a change is one that is not read yet.
+        // A change before the first value counts as not read yet.
         read: () =>
           file === undefined ? Promise.reject(new Error('not read yet')) : file.#reload(),
         failed: (reason) => {

@@ -19,12 +19,15 @@ import type {
 import type { Principal } from './auth-provider.ts';
 import { hmacSha256, scramKeyBytes, sha256, type ScramKeys } from './scram-keys.ts';
 
-/** Where the keys of users are. */
+/** Users and their SCRAM keys. */
 export interface ScramUsers {
   scramKeys(user: string): ScramKeys | undefined;
-  /** Of a user that has keys. */
+  /** Principal of a user that has keys. */
   principal(user: string): Principal | undefined;
-  /** What an unknown user is told: the same for as long as that of real users is, and as theirs looks. */
+  /**
+   * Salt and iterations for an unknown user: of the same form as those of real users, and constant
+   * for as long.
+   */
   scramOfNobody(user: string): Pick<ScramKeys, 'salt' | 'iterations'>;
 }
 
@@ -64,7 +67,7 @@ interface Challenge {
 class ScramExchange implements EnhancedAuthExchange {
   readonly #users: ScramUsers;
   readonly #nonce: string;
-  /** As the client names itself. */
+  /** User name that the client claims. */
   user: string | undefined = undefined;
   #challenge: Challenge | undefined = undefined;
   #over = false;

@@ -13,7 +13,7 @@ export interface Join {
   readonly cs: NodeId;
   readonly handle: SessionHandle;
   readonly filter: string;
-  /** What it may read; absent: everything. */
+  /** Rights of the member to read; absent: everything. */
   readonly rights?: string | undefined;
   /** Nobody has given it anything on this connection. */
   readonly fresh: boolean;
@@ -57,7 +57,7 @@ export type GroupItem =
       readonly epoch: number;
       readonly total: number;
     }
-  /** What it may read is another than before. */
+  /** The member's rights to read have changed. */
   | {
       readonly kind: 'rights';
       readonly group: GroupId;

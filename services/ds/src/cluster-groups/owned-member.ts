@@ -35,7 +35,10 @@ export class OwnedMember implements GroupMember<ClientId> {
   /** Where it lives; undefined: it is not known to be connected. */
   home: NodeId | undefined = undefined;
   inFlight = 0;
-  /** As it was told last; undefined: everything, or it has not joined. */
+  /**
+   * Rights of the member to read, as its home told them last; undefined: everything, or the member
+   * has not joined.
+   */
   rights: ReadRights | undefined = undefined;
   /** What it had sent when it was last connected. */
   sent: readonly MemberOut[] = [];

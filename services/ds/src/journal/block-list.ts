@@ -9,7 +9,7 @@ const blockBytesMax = 2 ** 29;
 export interface DamagedRange {
   readonly from: number;
   readonly to: number;
-  /** Of the first block that is missing. */
+  /** Sequence of the first block that is missing. */
   readonly sequence: number;
   /** Blocks that must have been there; undefined: nothing right follows. */
   readonly blocks: number | undefined;
@@ -22,9 +22,9 @@ export interface ListedBlock extends BlockHeader {
 export interface BlockListRequest {
   readonly file: ReadableFile;
   readonly salt: number;
-  /** Behind the segment's header, or a block. */
+  /** Position behind the segment's header, or behind a block. */
   readonly from: number;
-  /** Where the blocks end, or the file. */
+  /** Position where the blocks end, or the file. */
   readonly end: number;
   /** Sequence of the first block. */
   readonly sequence: number;
@@ -115,7 +115,7 @@ class FileView {
     return { block: { ...block, position: at }, bytes: bytes.subarray(0, block.bytes) };
   }
 
-  /** The same by the looks of the header. */
+  /** A block whose header is plausible; its sum is not checked. */
   async head(at: number, end: number, salt: number): Promise<FoundBlock | undefined> {
     const bytes = await this.#bytes(at, Math.min(blockHeaderBytes, end - at));
     if (bytes.length < blockHeaderBytes || !bytes.subarray(0, 4).equals(magicOf(salt))) {

@@ -6,20 +6,20 @@ export class JournalFailure extends StoreFailure {
   override readonly name: string = 'JournalFailure';
 }
 
-/** Neither its header nor its first block can be read. */
+/** A segment of which neither the header nor the first block can be read. */
 export class SegmentWithoutHead extends Error {
   override readonly name = 'SegmentWithoutHead';
 }
 
 type Why = 'in use' | 'version' | 'damaged';
 
-/** As sysexits.h has them: wrong data, temporary failure. */
+/** Exit codes of sysexits.h: wrong data (65), temporary failure (75). */
 const exitCodes: Readonly<Record<Why, number>> = { damaged: 65, version: 65, 'in use': 75 };
 
 /** The folder cannot be opened: in use, of another version, or damaged. Not to be retried. */
 export class JournalRefusal extends Error {
   readonly why: Why;
-  /** With which a program ends that cannot start for it. */
+  /** Exit code of a program that cannot start for this reason. */
   readonly exitCode: number;
 
   constructor(why: Why, message: string) {
@@ -30,7 +30,7 @@ export class JournalRefusal extends Error {
   }
 }
 
-/** What to do with a damaged folder; ends a refusal's message. */
+/** Advice on a damaged folder, the end of a refusal's message. */
 export function remedy(directory: string): string {
   return (
     'Nothing was changed. Restore the folder from a copy, or go on with what can be read: ' +

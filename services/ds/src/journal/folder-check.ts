@@ -23,9 +23,9 @@ export interface FolderReport {
   readonly segments: readonly CheckedSegment[];
   readonly state: StateReport;
   readonly mark: CheckpointMark | undefined;
-  /** What is there, a line each. */
+  /** Contents of the folder, a line each. */
   readonly facts: readonly string[];
-  /** What is wrong, a line each. */
+  /** Damage that was found, a line each. */
   readonly findings: readonly string[];
 }
 
@@ -108,11 +108,11 @@ async function checkSegments(
 }
 
 interface FoundHead extends SegmentHead {
-  /** As the index beside the segment has it. */
+  /** The end of the blocks according to the index beside the segment. */
   readonly end: number | undefined;
 }
 
-/** Where the blocks of a segment end: as the one behind it says, or its index. */
+/** The end of a segment's blocks, according to the next segment or to the index. */
 function endOf(
   next: SegmentHeader | undefined,
   number: number,

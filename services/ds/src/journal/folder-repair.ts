@@ -11,9 +11,10 @@ import { CheckpointState, type Change, type CheckpointMark } from './state.ts';
 const portion = 5000;
 
 /**
- * Makes a folder one that can be opened, with all that can be read: a damaged state is written
- * anew from its entries that are whole, and damaged bytes of the log become blocks without a
- * record. What was there stays beside it, as `….damaged`. Answers with what was done, a line each.
+ * Makes a folder one that can be opened, with all that can be read: a damaged state is written anew
+ * from its entries that are whole, and damaged bytes of the log become blocks without a record. The
+ * damaged files stay beside the new ones, as `….damaged`. Answers with the steps taken, a line
+ * each.
  */
 export async function repairFolder(directory: string, report: FolderReport): Promise<string[]> {
   const done: string[] = [];

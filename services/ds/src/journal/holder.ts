@@ -175,7 +175,7 @@ function isListening(path: string): Promise<boolean | undefined> {
     });
     socket.once('error', (error) => {
       const code = codeOf(error);
-      // Its queue is full: somebody listens.
+      // A full queue means that somebody listens.
       if (code === 'EAGAIN') resolve(true);
       else resolve(code === 'ECONNREFUSED' || code === 'ENOENT' ? false : undefined);
     });

@@ -8,8 +8,9 @@ const folders = ['log', 'state', 'holders'];
 const ownNames = new Set([...folders, 'lock', 'lost+found']);
 
 /**
- * Takes from other users what a broker with a wider umask, or an older one, has left: messages,
- * sessions and retained payloads are nobody else's. What belongs to another user stays as it is.
+ * Closes folders and files to other users that a broker with a wider umask, or an older one, left
+ * open to them: messages, sessions and retained payloads are nobody else's. Files that belong to
+ * another user stay as they are.
  */
 export async function closeToOthers(directory: string): Promise<void> {
   const names = await fs.promises.readdir(directory);

@@ -158,7 +158,7 @@ async function findSegments(
           `${path} has format version ${header.version}; this broker reads ${formatVersion}`,
         );
       }
-      // What the checkpoint covers needs no more of its header than the first block says.
+      // A segment that the checkpoint covers needs no more of its header than the first block says.
       const isCovered = mark !== undefined && number < mark.segment;
       if (header !== undefined && (!header.isRebuilt || isCovered)) {
         found.push({ number, header });
@@ -179,8 +179,8 @@ async function findSegments(
 }
 
 /**
- * The index of a segment that is gone: its messages are known, so that whoever reads them hears that
- * they are damaged. Of a segment that is removed, the index goes first.
+ * The index of a segment that is gone: its messages are known, so that whoever reads them hears
+ * that they are damaged. When a segment is removed, its index goes first.
  */
 async function loadOrphan(
   files: Files,

@@ -15,7 +15,7 @@ const blockBytesMax = 2 ** 29;
 export interface SegmentHead extends SegmentHeader {
   /** The header itself is damaged: this is what the first block says. */
   readonly isRebuilt: boolean;
-  /** Of the first block; undefined: there is none that can be read. */
+  /** Broker time of the first block; undefined: no block can be read. */
   readonly brokerTimeMs: number | undefined;
 }
 

@@ -62,7 +62,7 @@ export function plainTables({ tables }: StateReport): string[] {
     .map(({ name }) => plainName(name));
 }
 
-/** What is wrong with the file, and with the mark in it. */
+/** Damage of the file and of the mark in it. */
 export function findingsOf({ findings, mark, isEmpty, format }: StateReport): string[] {
   const isMarkWrong = mark !== undefined && markOf(mark) === undefined;
   const isMarkMissing = !isEmpty && mark === undefined && format !== undefined;
@@ -88,7 +88,7 @@ function refuseDamaged(directory: string, report: StateReport): void {
   }
 }
 
-/** What would be lost with the entries that cannot be read. */
+/** The loss that entries which cannot be read would mean, as text. */
 export function lossText({ tables }: StateReport): string {
   if (tables.length === 0) {
     return (

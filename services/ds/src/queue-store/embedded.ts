@@ -172,7 +172,7 @@ export class EmbeddedQueueStore implements QueueStore {
     this.#lost = listener;
   }
 
-  /** One listener: what was found to be damaged when it was read. */
+  /** Sets the one listener for damage that is found when a block is read. */
   onDamaged(listener: (damage: Damage) => void): void {
     this.#damaged = listener;
   }

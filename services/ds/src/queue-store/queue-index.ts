@@ -39,7 +39,7 @@ export class QueuePlaces {
     return run === undefined ? this.stored : Math.max(run.first, this.trimmed);
   }
 
-  /** What it has in a segment. */
+  /** Offsets of the queue in a segment. */
   offsetsIn(segment: number): number[] {
     const offsets: number[] = [];
     for (const run of this.runs) {
@@ -147,7 +147,10 @@ export class QueueIndex implements SegmentIndex {
     this.dropped.set(queue, segment);
   }
 
-  /** What is there cannot be read: the offset is a hole from now on. False: it was before. */
+  /**
+   * Makes the offset a hole, because its message cannot be read. False: the offset was a hole
+   * before.
+   */
   damage(places: QueuePlaces, offset: number): boolean {
     const run = places.runs[places.find(offset)];
     if (run === undefined || run.first > offset) return false;

@@ -176,7 +176,7 @@ export class RecordReader {
     const length = wanted.lengths[at] ?? 0;
     const buffer = Buffer.allocUnsafeSlow(length);
     const bytes = await this.#read(blocks.segment, buffer, position);
-    // It was there when it was checked.
+    // The record was whole when its block was checked, so fewer bytes are damage.
     if (bytes !== length) this.#check(blocks, index, buffer, 0, 0);
     else wanted.buffers[at] = buffer;
   }

@@ -3,7 +3,7 @@ import { SegmentWithoutHead } from '../journal/failure.ts';
 import type { BlockList, JournalSegments, Written } from '../journal/journal.ts';
 
 const tablesMax = 64;
-/** Of all tables; a block takes 9 bytes. */
+/** Maximum number of blocks in all tables; a block takes 9 bytes. */
 const blocksMax = 4_000_000;
 
 /** The segment's file is gone, or nothing in it can be read. */
@@ -17,7 +17,7 @@ export class SegmentUnreadable extends Error {
   }
 }
 
-/** Where the blocks of a segment are, and which of them have been checked. */
+/** Positions of the blocks of a segment, and which of them have been checked. */
 export class SegmentBlocks {
   readonly segment: number;
   /** Ascending; all blocks with messages, but for those that are known to be damaged. */
@@ -90,14 +90,14 @@ export class SegmentBlocks {
 }
 
 /**
- * The tables of the segments that are read from. Those of segments that this process writes are
- * made on the way; the others, and those that were let go, by a look at the headers of all blocks.
+ * The tables of the segments that are read from. A segment that this process writes gets its table
+ * on the way; any other, and one whose table was evicted, by a look at the headers of all blocks.
  */
 export class BlockTables {
   readonly #segments: JournalSegments;
   readonly #tables = new Map<number, Promise<SegmentBlocks>>();
   readonly #sizes = new Map<number, number>();
-  /** Of the segment that is being written. */
+  /** Starts of the blocks in the segment that is being written. */
   #starts: number[] = [];
   #lengths: number[] = [];
   #open = -1;
@@ -138,7 +138,7 @@ export class BlockTables {
     return table;
   }
 
-  /** Those used last stay. */
+  /** Evicts the tables that were used longest ago. */
   #evict(): void {
     let blocks = 0;
     for (const segment of [...this.#tables.keys()].toReversed()) {

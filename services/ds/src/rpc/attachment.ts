@@ -51,7 +51,7 @@ export class Attachment implements FrameTaker {
   readonly #down: DownstreamItems;
   #upstream: UpstreamHandler;
   #stream: RpcStream | undefined = undefined;
-  /** Of a connection of its own, where it is there. */
+  /** The stream for renewals, on a TCP connection of its own; undefined while there is none. */
   #pulses: RpcStream | undefined = undefined;
   readonly #pulseWriter = new WireWriter();
   #phase: 'presenting' | 'admitting' | 'admitted' | 'leaving' | 'closed' = 'presenting';
@@ -181,7 +181,7 @@ export class Attachment implements FrameTaker {
       const pushesWait = this.#exchange.waitingBytes > this.#exchange.windowBytes;
       answer({ number, timeMs: this.#ports.clock.nowMs(), unconfirmed, pushesWait });
     };
-    // What comes late by the other stream says less.
+    // An older renewal that comes late over the other stream is outdated.
     if (renew.number >= (this.#lastRenew?.number ?? 0)) {
       this.#lastRenew = renew;
       this.#ports.figures.told(this.instance, renew.counters);

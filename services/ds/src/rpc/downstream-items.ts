@@ -27,11 +27,11 @@ import { LostPushes } from './lost-pushes.ts';
 import type { RpcEvents } from './rpc-events.ts';
 
 /**
- * What ds says to one cs, written into its exchange. Answers and what else somebody waits for leave
- * before messages; answers to publishes do not leave before places of messages that cs keeps until
- * then, nor before one another. Pushes are the only items that are dropped,
- * where the cs does not keep up; the cs is then told how far their
- * queues have come, and reads. Of all else there is no more than the cs has asked for.
+ * Items from ds to one cs, written into its exchange. Answers and other items that somebody waits
+ * for leave before messages; answers to publishes do not leave before the places of messages that
+ * cs keeps until then, nor before one another. Pushes are the only items that are dropped, where
+ * the cs does not keep up; the cs is then told how far their queues have come, and reads. All other
+ * items are bounded by the requests of the cs.
  */
 export class DownstreamItems implements Downstream {
   readonly node: NodeId;
@@ -102,7 +102,7 @@ export class DownstreamItems implements Downstream {
   assign(batch: Assignment[]): void {
     if (!this.#begin()) return;
     const isBehind = this.#exchange.waitingBytes > this.#waitingBytesMax;
-    // Those that are stored are as many as the members take; the others have no such bound.
+    // Assignments of stored messages are bounded by the members' credit; those at QoS 0 are not.
     const taken = isBehind ? batch.filter(({ offset }) => offset >= 0) : batch;
     if (taken.length < batch.length) this.#events.pushesDropped(0, batch.length - taken.length);
     if (taken.length > 0) writeAssignments(this.#exchange, taken);

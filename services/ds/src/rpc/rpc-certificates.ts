@@ -8,10 +8,13 @@ export type CertificateSettings = Pick<
   'rpcTlsCert' | 'rpcTlsKey' | 'rpcTlsCa' | 'rpcTlsCrl' | 'tlsMinVersion' | 'tlsCiphers'
 >;
 
-/** What became of files that have changed. */
+/** Receiver of certificate files that have changed. */
 export interface CertificateTaker {
   read(context: SecureContextOptions): void;
-  /** They cannot be read or do not fit together, or not yet: those before stay in force. */
+  /**
+   * The files cannot be read or do not fit together, perhaps not yet: the certificates before stay
+   * in force.
+   */
   refused(reason: string): void;
 }
 

@@ -77,7 +77,7 @@ export class EmbeddedSessionStore implements SessionStore, DueStore, LastRunStor
     return this.#book.count;
   }
 
-  /** Of those that outlive their connections. */
+  /** Number of sessions that outlive their connections. */
   get storedCount(): number {
     return this.#book.counts.total;
   }

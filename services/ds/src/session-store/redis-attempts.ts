@@ -52,7 +52,7 @@ export function unavailable(reason: string, cause?: unknown): StoreFailure {
   return new StoreFailure(reason, ReasonCode.serverUnavailable, cause);
 }
 
-/** As whoever called the store is told. */
+/** The failure in the form in which callers of the store get it. */
 export function failureOf(error: unknown): unknown {
   if (error instanceof StoreFailure || !(error instanceof Error)) return error;
   return unavailable(error.message, error);

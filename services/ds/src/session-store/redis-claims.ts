@@ -24,11 +24,11 @@ export interface ClaimPorts {
   readonly held: HeldSessions;
   readonly counts: RedisSessionCounts;
   readonly attempts: Attempts;
-  /** What this ds has to write for the client goes before the claim. */
+  /** Sends the writes of this ds that wait for the client, so that they come before the claim. */
   flush(clientId: ClientId): void;
 }
 
-/** What the script has answered to a claim that is done. */
+/** The script's answer to a claim that is done. */
 export interface ClaimDone {
   readonly note: Note;
   readonly reply: Reply[];

@@ -10,7 +10,7 @@ import type { SessionUser } from './stored-session.ts';
 export interface Room {
   readonly full: SessionsLimit | undefined;
   readonly isFresh: boolean;
-  /** It is counted as a session of this user. */
+  /** Whether the session is counted for this user. */
   readonly isCounted: boolean;
 }
 
@@ -51,12 +51,14 @@ export class RedisSessionCounts {
     this.#max = max;
   }
 
-  /** As last heard. */
+  /** Number of stored sessions in the cluster, as Redis answered last. */
   get total(): number {
     return this.#total;
   }
 
-  /** Before the claim of a session that is to be stored; a place in the count is taken for it. */
+  /**
+   * Called before the claim of a session that is to be stored; takes a place in the count for it.
+   */
   async ask(clientId: ClientId, user: SessionUser): Promise<Room> {
     const answer = await this.#say(clientId, userText(user), 'ask');
     const isCounted = answer === 'counted' || answer === 'reserved';
@@ -65,14 +67,18 @@ export class RedisSessionCounts {
     return { full, isFresh, isCounted };
   }
 
-  /** Whose stored session that is; undefined: it is no more. */
+  /**
+   * Sets the user for whom the client's stored session counts; undefined: the session is no more.
+   */
   set(clientId: ClientId, user: SessionUser | undefined): void {
     const name = user === undefined ? '' : userText(user);
-    // What is lost is found later.
+    // A lost request is made up for by `check`.
     this.#say(clientId, name, 'set').catch(() => undefined);
   }
 
-  /** One page: who is counted without a session, twice in a row, is counted no more. */
+  /**
+   * Checks one page of the count: a client that twice in a row has no session is counted no more.
+   */
   async check(): Promise<void> {
     const { storedSessions } = this.#keys;
     const [cursor, found] = list(

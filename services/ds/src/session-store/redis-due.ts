@@ -35,7 +35,7 @@ export class DueSessions {
   readonly #taker = randomUUID();
   /** Numbers of the wills that this ds has taken, until Redis knows what became of them. */
   readonly #taken = new Map<ClientId, Set<number>>();
-  /** One at a time for each client. */
+  /** Requests for due wills under way, one at a time for each client. */
   readonly #taking = new Map<ClientId, Promise<TakenWills>>();
   #keeping: NodeJS.Timeout | undefined;
 

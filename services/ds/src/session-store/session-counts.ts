@@ -11,7 +11,7 @@ export const noSessionsMax: SessionsMax = { total: Infinity, perUser: Infinity }
 /** The limit that a new session is refused by. */
 export type SessionsLimit = 'MAX_SESSIONS' | 'MAX_SESSIONS_PER_USER';
 
-/** Those of one without a user are nobody's. */
+/** The user that a session is counted for; undefined: a session without a user. */
 type CountedUser = SessionUser | undefined;
 
 /** How many sessions are stored, connected or not, in all and by user. */
@@ -39,7 +39,7 @@ export class SessionCounts {
     this.#add(session.user, 1);
   }
 
-  /** What keeps this user from one more session, in place of that one. */
+  /** The limit that keeps this user from one more session, in the place of `replaced`. */
   limitOf(
     max: SessionsMax,
     user: SessionUser,

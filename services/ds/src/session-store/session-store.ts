@@ -127,7 +127,7 @@ export interface Claim {
   readonly node: NodeId;
   readonly handle: SessionHandle;
   readonly user: SessionUser;
-  /** What becomes of a session of another user. */
+  /** Treatment of the session where it belongs to another user. */
   readonly userChange: 'replace' | 'refuse';
   readonly cleanStart: boolean;
   /** As granted. */

@@ -88,7 +88,7 @@ export class StoredSession {
   intents: readonly Intent[] = noIntents;
   #subscriptions: StoredSubscription[] = noSubscriptions;
   #byFilter: Map<string, StoredSubscription> | undefined = undefined;
-  /** Those that are not shared, where there are many. */
+  /** Subscriptions that are not shared, by queue; only where there are many. */
   #byQueue: Map<QueueId, StoredSubscription> | undefined = undefined;
   #filterBytes = 0;
   #outbound: Map<number, OutboundState> | undefined = undefined;
@@ -114,7 +114,7 @@ export class StoredSession {
     return this.#subscriptions;
   }
 
-  /** Of the filters of all subscriptions. */
+  /** Bytes of the filters of all subscriptions. */
   get filterBytes(): number {
     return this.#filterBytes;
   }

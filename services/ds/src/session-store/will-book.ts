@@ -37,7 +37,7 @@ export interface HeldWillState {
 export class WillBook {
   readonly #journal: Journal;
   readonly #wills = new Map<number, HeldWill>();
-  /** Those that have a due time. */
+  /** Numbers of the wills that have a due time, by client. */
   readonly #dueOf = new Map<ClientId, Set<number>>();
   readonly #due = new DueTimes<number>();
   readonly #table: JournalTable<number>;
@@ -71,14 +71,14 @@ export class WillBook {
     });
   }
 
-  /** All of them; due time 0: armed. */
+  /** All wills; due time 0: armed. */
   held(): HeldWillState[] {
     return [...this.#wills.values()].map(({ number, session, dueAtMs, stored }) => {
       return { number, session, dueAtMs, delayS: stored.will.delayS };
     });
   }
 
-  /** Those that the last run had set a time for. */
+  /** Schedules the wills for which the last run had set a time. */
   schedule(): void {
     for (const will of this.#wills.values())
       if (will.dueAtMs !== 0) this.#due.add(will.dueAtMs, will.number);
@@ -110,7 +110,10 @@ export class WillBook {
     this.#journal.buffer[at + 14] = graced ? 1 : 0;
   }
 
-  /** Its message was not stored: `take` gives it again at that time, `takeOf` at once. */
+  /**
+   * Puts off a will whose message was not stored: `take` gives it again at that time, `takeOf` at
+   * once.
+   */
   delay(number: number, atMs: number): void {
     const will = this.#wills.get(number);
     if (will === undefined) return;
@@ -146,14 +149,14 @@ export class WillBook {
     }
   }
 
-  /** One of the client is due, or being sent. */
+  /** Whether a will of the client is due, or being sent. */
   hasDue(clientId: ClientId, nowMs: number): boolean {
     for (const number of this.#dueOf.get(clientId) ?? [])
       if (this.#wills.get(number)!.dueAtMs <= nowMs) return true;
     return false;
   }
 
-  /** Those of the client that are due, in the order in which they were left. */
+  /** Takes the client's wills that are due, in the order in which they were left. */
   takeOf(clientId: ClientId, nowMs: number): DueWill[] {
     const taken: DueWill[] = [];
     for (const number of this.#dueOf.get(clientId) ?? []) {

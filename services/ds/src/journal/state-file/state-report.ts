@@ -5,12 +5,15 @@ import { hasRightSum, withoutSum } from './entry-sum.ts';
 import { FilePages, readMeta, type Meta, type Tree } from './state-pages.ts';
 import { TreeWalk } from './tree-walk.ts';
 
-/** What the entries of the checkpoints are stored in: with sums since format 2, without before. */
+/**
+ * Prefixes of the tables that hold the entries of checkpoints: with a sum for each entry since
+ * format 2, without before.
+ */
 export const tablePrefix = { summed: 'c:', plain: 't:' } as const;
 /** The table of the mark and the format. */
 export const ownTable = 'journal';
 
-/** Of a key as it stands in the file; the package exports it without a type. */
+/** Decodes a key as it is stored in the file; the package exports this without a type. */
 const { bufferToKeyValue } = lmdb as typeof lmdb & { bufferToKeyValue: (raw: Buffer) => unknown };
 
 const smallestPage = 4096;
@@ -27,7 +30,7 @@ export interface TableReport {
 }
 
 export interface StateReport {
-  /** What is wrong, each a sentence without an end; empty: the file is whole. */
+  /** Damage that was found, a clause each; empty: the file is whole. */
   readonly findings: string[];
   readonly tables: TableReport[];
   readonly format: string | undefined;

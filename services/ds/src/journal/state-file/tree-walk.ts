@@ -18,7 +18,7 @@ const freeName = 'free pages';
 /** The flag of a tree whose keys are numbers. */
 const integerKeys = 8;
 
-/** What one tree has, as its pages say. */
+/** Counts of a tree's pages and entries, from a walk over the pages. */
 interface Count {
   branchPages: number;
   leafPages: number;
@@ -147,7 +147,7 @@ export class TreeWalk {
     return transaction >= 0 && transaction <= this.#meta.transaction;
   }
 
-  /** Where the nodes are in the page; undefined where they overlap or leave it. */
+  /** Positions of the nodes in the page; undefined where nodes overlap or leave the page. */
   #nodes(page: Buffer): number[] | undefined {
     const count = page.readUInt16LE(20) >> 1;
     const upper = page.readUInt16LE(22) + pageHeadBytes;

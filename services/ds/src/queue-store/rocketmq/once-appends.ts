@@ -1,8 +1,8 @@
-// Messages of the broker's own (wills) that several ds may try to send, one after another: each has a
-// key for all who try, which is looked for where it would be before it is sent again.
+// Messages of the broker's own (wills) that several ds may try to send, one after another: each has
+// a key for all who try, which is looked for where it would be before it is sent again.
 //
-// One that is stored is read back and told before it is answered: its tail would tell it later, and
-// what its client publishes at QoS 0 from then on is told at once.
+// A stored message is read back and told before its append is answered: the tail would tell it
+// later, while later QoS 0 messages of the same client are told at once.
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { Append, Once } from '../queue-store.ts';
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
@@ -17,7 +17,10 @@ import type { Targets } from './targets.ts';
 
 /** How far clocks of brokers and of the session store may be apart. */
 const clocksApartMs = 60_000;
-/** What is stored can be read when the broker has indexed it; past that its tail tells it. */
+/**
+ * Time for the broker to index a stored message, so that it can be read back; after that the tail
+ * tells it.
+ */
 const readBackMs = 1000;
 const readAgainMs = 3;
 
@@ -78,7 +81,7 @@ export class OnceAppends {
     try {
       await this.#tell(append);
     } catch (error) {
-      // Its tail tells it.
+      // The tail of the queue tells the message.
       this.#options.events.tailFailed(append.message.topic, messageOfError(error));
     }
     done();
