@@ -28,7 +28,7 @@ export class Metrics {
     );
     this.gauge(
       'lmqtt_files_not_in_force',
-      'Changed files of rules, passwords or certificates that could not be read or used',
+      'Files of rules, passwords or certificates that have changed and are not in force, because they cannot be read or used',
       unreadFiles,
     );
   }

@@ -43,7 +43,7 @@ export function registerMetrics(metrics: Metrics, counters: Counters, node: CsNo
   );
   metrics.gauge(
     'lmqtt_cs_acl_cached',
-    'Answers of the access rules in memory',
+    'Answers of the access rules kept in memory',
     () => node.rightsTable.answers.count,
   );
   metrics.counterOf('lmqtt_bytes_sent_total', 'Bytes to clients', () => counters.bytesSent);

@@ -76,7 +76,7 @@ export class DsEvents {
     ]);
     this.#otherUsers = metrics.counters(
       'lmqtt_ds_session_user_changes_total',
-      'CONNECTs with the client identifier of the session of another user',
+      'CONNECTs with a client identifier whose session belongs to another user',
       'result',
       ['replaced', 'refused'],
     );
@@ -112,7 +112,10 @@ export class DsEvents {
   userReplaced({ clientId, principal }: LiveSession): void {
     this.#otherUsers.replaced += 1;
     const { user } = principal;
-    this.#logs.session.info({ clientId, user }, 'session of another user ended');
+    this.#logs.session.info(
+      { clientId, user },
+      'session ended: another user has claimed its client identifier',
+    );
   }
 
   claimRefused(reason: ClaimRefused['reason']): void {
@@ -124,7 +127,7 @@ export class DsEvents {
     this.#connects.refused += 1;
     const { clientId, userName: user, peer } = request;
     const { address } = peer;
-    this.#logs.session.debug({ clientId, user, address, reasonCode, reason }, 'refused');
+    this.#logs.session.debug({ clientId, user, address, reasonCode, reason }, 'CONNECT refused');
   }
 
   disconnected(session: LiveSession, reason: string): void {
@@ -225,7 +228,7 @@ export class DsEvents {
     if (nowMs - this.#damageToldAtMs < damageToldMs) return;
     this.#damageToldAtMs = nowMs;
     const sums = { blocks: this.#damagedBlocks.value, messages: this.#dropped['damaged'] };
-    this.#logs.store.error({ ...where, ...sums }, `${text}; lmqtt check tells all of it`);
+    this.#logs.store.error({ ...where, ...sums }, `${text}; lmqtt check lists all damage`);
   }
 
   retentionReached(queue: QueueId, messages: number): void {

@@ -6,7 +6,7 @@ import type { DsEvents } from './events.ts';
 import { kick } from './kick.ts';
 import type { LiveSession } from './live-session.ts';
 
-export const aclCachedHelp = 'Answers of the access rules in memory';
+export const aclCachedHelp = 'Answers of the access rules kept in memory';
 
 /** How long sessions are looked at before others have their turn. */
 const turnMs = 5;

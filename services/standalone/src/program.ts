@@ -61,7 +61,7 @@ export async function startProgram(
   metrics.watchProcess();
   metrics.gauge(
     'lmqtt_sockets_closed_at_open_files_limit',
-    'Sockets closed when they were accepted, to keep descriptors for the store',
+    'Sockets closed as soon as they were accepted, because descriptors are kept for the store',
     () => closedAtLimit.count,
   );
   const stopWatch = watchClock(systemClock, (jumpedMs) => {
@@ -130,7 +130,7 @@ class Awaited {
       if (state === 'ready') this.#resolve();
     } else if (missing !== null && performance.now() >= this.#sayAtMs) {
       this.#sayAtMs = performance.now() + sayMs;
-      this.#logs.broker.warn({ reason: missing }, 'waiting');
+      this.#logs.broker.warn({ reason: missing }, 'cannot serve yet; waiting');
     }
   }
 }

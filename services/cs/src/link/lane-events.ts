@@ -50,7 +50,7 @@ export class ClusterEvents extends LinkEvents {
     gauges('lmqtt_link_waiting_bytes', 'Bytes that wait for a lane', (each) => each.waitingBytes);
     gauges(
       'lmqtt_link_unacknowledged_frames',
-      'Frames that were sent to ds and are not acknowledged',
+      'Frames sent to ds and not acknowledged yet',
       (each) => each.unacknowledgedFrames,
     );
     gauges(

@@ -68,7 +68,7 @@ export class LinkEvents {
     );
     metrics.gauge(
       'lmqtt_link_unacknowledged_frames',
-      'Frames that were sent to ds and are not acknowledged',
+      'Frames sent to ds and not acknowledged yet',
       () => link.unacknowledgedFrames,
     );
     metrics.gauge(

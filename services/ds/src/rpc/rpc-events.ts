@@ -87,7 +87,7 @@ export class RpcEvents {
     });
     this.#metrics.gauge(
       'lmqtt_rpc_unacknowledged_frames',
-      'Frames that were sent to nodes and are not acknowledged',
+      'Frames sent to cs nodes and not acknowledged yet',
       () => figures.unacknowledgedFrames,
     );
   }

@@ -6,7 +6,7 @@ export const access = {
     default: null,
     roles: ['ds'],
     about:
-      'Let clients in without a user name. Unset: no where there is authentication; without it, standalone on a loopback BIND yes, ds on a loopback RPC_BIND only clients whose address is loopback; beyond loopback it must be set',
+      'Whether clients without a user name may connect. Unset: no, where users are configured. Where none are, standalone on a loopback BIND lets them in, ds on a loopback RPC_BIND only those with a loopback address; beyond loopback this must be set',
   },
   PASSWORD_FILE: {
     kind: 'file',
@@ -27,14 +27,16 @@ export const access = {
     min: 100,
     max: 100_000_000,
     roles: ['cs', 'ds'],
-    about: 'Answers of the access rules kept in memory, one for each topic and set of rules',
+    about:
+      'Maximum number of answers of the access rules kept in memory, one for each topic and set of rules',
   },
   ACL_DENY_PUBLISH: {
     kind: 'choice',
     choices: ['drop', 'close'],
     default: 'drop',
     roles: ['cs'],
-    about: 'What a 3.1.1 client meets that publishes where it may not',
+    about:
+      'What happens when a 3.1.1 client publishes where it may not: the message is dropped, or the connection is closed',
   },
   HMAC_USERNAME: {
     kind: 'text',
@@ -53,7 +55,7 @@ export const access = {
     default: null,
     roles: ['cs', 'ds'],
     about:
-      'Client identifiers that a user may name: `%u` is the user name, `*` any text, as in `%u` or `%u-*`; all others get CONNACK 0x85 (3.1.1: return code 2). The separator should be in no user name. Who leaves it to the broker gets one that fits, or a random one whose session ends with its connection',
+      'Client identifiers that a user may name: `%u` is the user name, `*` any text, as in `%u` or `%u-*`; all others get CONNACK 0x85 (3.1.1: return code 2). User names should not contain the separator (here `-`). A client that sends no identifier gets one that fits the rule, or a random one whose session ends with its connection',
   },
   SESSION_USER_CHANGE: {
     kind: 'choice',
@@ -61,7 +63,7 @@ export const access = {
     default: 'replace',
     roles: ['ds'],
     about:
-      'What becomes of a session when another user names its client identifier: replace ends it and begins a new one; refuse answers with CONNACK 0x87 (3.1.1: return code 5)',
+      'What happens to a session when another user connects with its client identifier: replace ends the session and begins a new one; refuse answers with CONNACK 0x87 (3.1.1: return code 5)',
   },
   MAX_USERS: {
     kind: 'integer',
@@ -69,7 +71,7 @@ export const access = {
     min: 1,
     max: 10_000_000,
     roles: ['ds'],
-    about: 'Entries of the password file',
+    about: 'Maximum number of users in the password file',
   },
   AUTH_CHECKS_WAITING_MAX: {
     kind: 'integer',
@@ -77,9 +79,9 @@ export const access = {
     min: 1,
     max: 1_000_000,
     roles: ['ds'],
-    about: 'Passwords that wait to be checked; addresses take turns',
+    about: 'Maximum number of passwords that wait to be checked; addresses take turns',
     limit:
-      'CONNACK 0x89 (3.1.1: return code 3) for the newest of the address that has the most waiting',
+      'the newest login of the address with the most waiting logins gets CONNACK 0x89 (3.1.1: return code 3)',
   },
   AUTH_FAILURES_PER_ADDRESS: {
     kind: 'integer',
@@ -88,8 +90,8 @@ export const access = {
     max: 1_000_000,
     roles: ['ds'],
     about:
-      'Failed authentications a minute from one address (IPv6: from one /64 network), after which user names that have not come in from there before are refused; past half of them answers to failures come late; 0: no limit',
-    limit: 'CONNACK 0x89 (3.1.1: return code 3) without a check',
+      'Failed logins a minute from one address (IPv6: one /64 network), past which it may only log in with user names that have logged in from there before; past half the number, answers to failed logins are delayed; 0: no limit',
+    limit: 'CONNACK 0x89 (3.1.1: return code 3); the password is not checked',
   },
   AUTH_FAILURES_PER_USER: {
     kind: 'integer',
@@ -98,8 +100,8 @@ export const access = {
     max: 1_000_000,
     roles: ['ds'],
     about:
-      'Failed authentications a minute with one user name from one address, after which that name is refused from there; past half of them answers to failures come late; 0: no limit',
-    limit: 'CONNACK 0x89 (3.1.1: return code 3) without a check',
+      'Failed logins a minute with one user name from one address, past which that name is refused from there; past half the number, answers to failed logins are delayed; 0: no limit',
+    limit: 'CONNACK 0x89 (3.1.1: return code 3); the password is not checked',
   },
   TLS_CERT: {
     kind: 'file',
@@ -119,21 +121,21 @@ export const access = {
     default: null,
     roles: ['cs'],
     about:
-      'Revoked client certificates, PEM: a list (CRL) of each authority of TLS_CA; read again when it changes',
+      'Revoked client certificates, PEM: one revocation list (CRL) for each authority in TLS_CA; read again when it changes',
   },
   TLS_MIN_VERSION: {
     kind: 'choice',
     choices: ['1.2', '1.3'],
     default: '1.2',
     roles: ['cs', 'ds'],
-    about: 'Oldest version of TLS that is spoken, with clients and on the RPC port',
+    about: 'Oldest TLS version that is accepted from clients and on the RPC port',
   },
   TLS_CIPHERS: {
     kind: 'text',
     default: null,
     roles: ['cs', 'ds'],
     about:
-      'Cipher suites in the form of OpenSSL; unset: those with forward secrecy. DEFAULT brings those without, for old clients',
+      'Cipher suites in the form of OpenSSL; unset: only suites with forward secrecy. DEFAULT also allows suites without, for old clients',
   },
   TLS_CLIENT_CERT: {
     kind: 'choice',

@@ -7,7 +7,7 @@ export const connectionLimits = {
     min: 1,
     max: 10_000_000,
     roles: ['cs'],
-    about: 'Connections with a session at one time',
+    about: 'Maximum number of connections that have a session',
     limit: 'CONNACK 0x97 (3.1.1: return code 3), then closed',
   },
   MAX_PENDING_CONNECTIONS: {
@@ -16,9 +16,10 @@ export const connectionLimits = {
     min: 1,
     max: 10_000_000,
     roles: ['cs'],
-    about: 'Connections before CONNACK at one time, handshakes of TLS and WebSocket among them',
+    about:
+      'Maximum number of connections before CONNACK, including those in a TLS or WebSocket handshake',
     limit:
-      'of the address that has the most, the oldest without a CONNECT is closed; where all have sent it, the newest gets CONNACK 0x89 (3.1.1: return code 3)',
+      'at the address with the most of them, the oldest connection without a CONNECT is closed; if all have sent a CONNECT, the newest gets CONNACK 0x89 (3.1.1: return code 3)',
   },
   MAX_PENDING_PER_ADDRESS: {
     kind: 'integer',
@@ -26,8 +27,9 @@ export const connectionLimits = {
     min: 1,
     max: 10_000_000,
     roles: ['cs'],
-    about: 'The same for one address (IPv6: one /64 network)',
-    limit: 'its oldest without a CONNECT is closed; where all have sent it, the new one',
+    about: 'Maximum number of connections before CONNACK from one address (IPv6: one /64 network)',
+    limit:
+      'the oldest connection of the address without a CONNECT is closed; if all have sent a CONNECT, the newest gets CONNACK 0x89 (3.1.1: return code 3)',
   },
   MAX_PENDING_BYTES: {
     kind: 'bytes',
@@ -35,9 +37,9 @@ export const connectionLimits = {
     min: 1024,
     max: '64g',
     roles: ['cs'],
-    about: 'Bytes from connections before their CONNACK',
+    about: 'Maximum bytes kept in memory of all connections before their CONNACK',
     limit:
-      'of the address that has the most, the one with the most is closed, after CONNACK 0x89 (3.1.1: return code 3) where its CONNECT has come',
+      'at the address with the most bytes, the connection with the most is closed; if its CONNECT has come, it gets CONNACK 0x89 (3.1.1: return code 3) first',
   },
   CONNECTS_AT_ONCE: {
     kind: 'integer',
@@ -45,8 +47,8 @@ export const connectionLimits = {
     min: 1,
     max: 1_000_000,
     roles: ['cs'],
-    about: 'CONNECTs that are served at one time; addresses take turns',
-    limit: 'further ones wait, unread, up to CONNECT_WAIT_MS',
+    about: 'Maximum number of CONNECTs that are served at the same time; addresses take turns',
+    limit: 'further CONNECTs wait for their turn, up to CONNECT_WAIT_MS',
   },
   MAX_CONNECTION_RATE: {
     kind: 'integer',
@@ -63,7 +65,7 @@ export const connectionLimits = {
     min: 64,
     max: 268_435_460,
     roles: ['cs', 'ds'],
-    about: 'Size of a packet from a client, told to v5 clients',
+    about: 'Maximum size of a packet from a client; v5 clients are told',
     limit: 'DISCONNECT 0x95 (3.1.1: closed)',
   },
   MAX_CONNECT_SIZE: {
@@ -73,8 +75,8 @@ export const connectionLimits = {
     max: 268_435_460,
     roles: ['cs'],
     about:
-      'Size of a CONNECT, with its will, and of every other packet but PUBLISH, SUBSCRIBE and UNSUBSCRIBE',
-    limit: 'CONNACK or DISCONNECT 0x95 (3.1.1: closed), before the rest of it has come',
+      'Maximum size of a CONNECT, its will included, and of every other packet except PUBLISH, SUBSCRIBE and UNSUBSCRIBE',
+    limit: 'CONNACK or DISCONNECT 0x95 (3.1.1: closed), as soon as the size is known',
   },
   MAX_SUBSCRIBE_SIZE: {
     kind: 'bytes',
@@ -82,8 +84,8 @@ export const connectionLimits = {
     min: 64,
     max: 268_435_460,
     roles: ['cs'],
-    about: 'Size of a SUBSCRIBE or UNSUBSCRIBE',
-    limit: 'DISCONNECT 0x95 (3.1.1: closed), before the rest of it has come',
+    about: 'Maximum size of a SUBSCRIBE or UNSUBSCRIBE',
+    limit: 'DISCONNECT 0x95 (3.1.1: closed), as soon as the size is known',
   },
   RECEIVE_MAXIMUM: {
     kind: 'integer',
@@ -136,9 +138,9 @@ export const connectionLimits = {
     min: 16_384,
     max: '1g',
     roles: ['cs'],
-    about: 'Bytes of packets, answers included, that wait for a slow client',
+    about: 'Maximum bytes of packets, answers included, that wait for a slow client',
     limit:
-      'QoS 0 to it is dropped; QoS 1 and 2 wait in its queue; with more answers it is not read until it takes them',
+      'QoS 0 messages to the client are dropped, QoS 1 and 2 wait in its queue; while so many bytes of answers wait, the client is not read',
   },
   WRITE_TIMEOUT_MS: {
     kind: 'milliseconds',
@@ -147,7 +149,7 @@ export const connectionLimits = {
     max: 3_600_000,
     roles: ['cs'],
     about:
-      'How long a client that is not read, because WRITE_BUFFER_MAX waits for it, may take nothing',
-    limit: 'its connection is closed',
+      'Longest time that a client which is not read, because of WRITE_BUFFER_MAX, may take no bytes',
+    limit: 'the connection is closed',
   },
 } as const;

@@ -14,7 +14,7 @@ export const link = {
     default: 7010,
     only: 'link',
     roles: ['ds'],
-    about: 'gRPC for cs nodes',
+    about: 'Port for cs nodes (gRPC)',
   },
   DS: {
     kind: 'text',
@@ -22,7 +22,7 @@ export const link = {
     only: 'link',
     roles: ['cs'],
     about:
-      'Where ds is, host:port; several with commas between. With REDIS_URL, they are found there',
+      'Address of ds, host:port; several separated by commas. Not needed with REDIS_URL: ds nodes are found in Redis',
   },
   RPC_ADVERTISE: {
     kind: 'text',
@@ -30,14 +30,14 @@ export const link = {
     only: 'link',
     roles: ['ds'],
     about:
-      'Where cs nodes reach this ds, host:port; unset: RPC_BIND, or this machine where that is every address, and RPC_PORT',
+      'Address at which cs nodes reach this ds, host:port. Unset: RPC_PORT at RPC_BIND, or at an address of this machine if RPC_BIND is every address',
   },
   CLUSTER_SECRET: {
     kind: 'secret',
     default: null,
     only: 'link',
     roles: ['cs', 'ds'],
-    about: 'What cs shows to ds, the same in both',
+    about: 'Secret by which cs nodes are admitted, the same for cs and ds',
   },
   RPC_TLS_CERT: {
     kind: 'file',
@@ -65,7 +65,8 @@ export const link = {
     default: null,
     only: 'link',
     roles: ['ds'],
-    about: 'Revoked certificates of cs nodes, PEM: a list (CRL) of each authority of RPC_TLS_CA',
+    about:
+      'Revoked certificates of cs nodes, PEM: one revocation list (CRL) for each authority in RPC_TLS_CA',
   },
   LEASE_MS: {
     kind: 'milliseconds',
@@ -74,7 +75,8 @@ export const link = {
     max: 60_000,
     only: 'link',
     roles: ['cs', 'ds'],
-    about: 'How long a cs may act without a word from ds, as ds has it; renewed each third of it',
+    about:
+      'Lease: time that a cs may act without an answer from ds. Renewed after each third of it; the value of ds counts',
   },
   DS_LOST_MS: {
     kind: 'milliseconds',
@@ -83,7 +85,7 @@ export const link = {
     max: 3_600_000,
     only: 'link',
     roles: ['cs'],
-    about: 'How long a cs without its lease keeps its connections',
+    about: 'Time that a cs without a lease keeps its connections',
     limit: 'DISCONNECT 0x89, or closed before 5.0',
   },
   LINK_WINDOW_FRAMES: {
@@ -93,7 +95,8 @@ export const link = {
     max: 1024,
     only: 'link',
     roles: ['cs', 'ds'],
-    about: 'Frames that one end of the link sends ahead of the answer, but for full ones',
+    about:
+      'Maximum number of frames under way, not yet acknowledged, in each direction of the link; full frames do not count',
   },
   LINK_WINDOW_BYTES_MAX: {
     kind: 'bytes',
@@ -101,7 +104,8 @@ export const link = {
     min: '64k',
     max: '1g',
     roles: ['cs', 'ds'],
-    about: 'Bytes that one end of the link sends ahead of the answer; fewer where the link is slow',
+    about:
+      'Maximum bytes under way, not yet acknowledged, in each direction of the link; fewer where the link is slow',
   },
   LINK_BUFFER_BYTES_MAX: {
     kind: 'bytes',
@@ -110,7 +114,7 @@ export const link = {
     max: '4g',
     only: 'link',
     roles: ['cs', 'ds'],
-    about: 'Bytes that wait for the link, for each node',
-    limit: 'QoS 0 is dropped; messages that are stored come late, read from the store',
+    about: 'Maximum bytes that wait for the link to each node',
+    limit: 'QoS 0 messages are dropped; stored messages come later, read from the store',
   },
 } as const;

@@ -7,10 +7,15 @@ export const listeners = {
     roles: ['cs'],
     about: 'Address of the MQTT and WebSocket listeners',
   },
-  MQTT_PORT: { kind: 'port', default: 1883, roles: ['cs'], about: 'MQTT over TCP' },
-  MQTT_TLS_PORT: { kind: 'port', default: null, roles: ['cs'], about: 'MQTT over TLS' },
-  WS_PORT: { kind: 'port', default: 8888, roles: ['cs'], about: 'MQTT over WebSocket' },
-  WSS_PORT: { kind: 'port', default: null, roles: ['cs'], about: 'MQTT over secure WebSocket' },
+  MQTT_PORT: { kind: 'port', default: 1883, roles: ['cs'], about: 'Port for MQTT over TCP' },
+  MQTT_TLS_PORT: { kind: 'port', default: null, roles: ['cs'], about: 'Port for MQTT over TLS' },
+  WS_PORT: { kind: 'port', default: 8888, roles: ['cs'], about: 'Port for MQTT over WebSocket' },
+  WSS_PORT: {
+    kind: 'port',
+    default: null,
+    roles: ['cs'],
+    about: 'Port for MQTT over secure WebSocket',
+  },
   WS_PATH: {
     kind: 'text',
     default: '/mqtt',
@@ -22,7 +27,7 @@ export const listeners = {
     default: null,
     roles: ['cs'],
     about:
-      'Origins of web pages that may open a WebSocket, with commas between (https://app.example.com), or *; others get 403. Unset: every page, but on a loopback BIND without authentication (of a cs: on any loopback BIND) only pages of this machine',
+      'Origins of web pages that may open a WebSocket, separated by commas (https://app.example.com), or * for all; other pages get 403. Unset: all pages, except on a loopback BIND without authentication (for a cs: on any loopback BIND), where only pages of this machine may',
   },
   OPS_BIND: {
     kind: 'address',
@@ -34,13 +39,14 @@ export const listeners = {
     kind: 'port',
     default: 9090,
     roles: ['cs', 'ds'],
-    about: 'HTTP for metrics, health and the REST interface',
+    about: 'Port for metrics, health and the REST interface (HTTP)',
   },
   OPS_TOKEN: {
     kind: 'secret',
     default: null,
     roles: ['ds'],
-    about: 'Bearer token of the REST interface; without it that is served on loopback only',
+    about:
+      'Bearer token of the REST interface; without a token the interface is served on loopback only',
   },
   OPS_TIMEOUT_MS: {
     kind: 'milliseconds',
@@ -49,7 +55,7 @@ export const listeners = {
     max: 3_600_000,
     roles: ['cs', 'ds'],
     about:
-      'Time for a whole request to the ops listener from the opening of its connection, and between two requests; then it is closed (408 where a request was begun)',
+      'Longest time from the opening of an ops connection to its first whole request, and from one request to the next; after that the connection is closed (408 where a request was begun)',
   },
   OPS_CONNECTIONS_MAX: {
     kind: 'integer',
@@ -57,8 +63,9 @@ export const listeners = {
     min: 1,
     max: 65_535,
     roles: ['cs', 'ds'],
-    about: 'Connections to the ops listener at one time',
-    limit: 'the oldest that asks for nothing is closed; where all are being answered, the new one',
+    about: 'Maximum number of connections to the ops listener',
+    limit:
+      'the oldest idle connection is closed; if every one is being answered, the new one is closed',
   },
   LISTEN_BACKLOG: {
     kind: 'integer',

@@ -6,14 +6,14 @@ export const operation = {
     default: null,
     roles: ['cs', 'ds'],
     about:
-      'Name of this node, unique in the cluster; unset: standalone, ds, or cs- and a random number',
+      'Name of this node, unique in the cluster; unset: standalone, ds, or cs- followed by a random number',
   },
   LOG_LEVEL: {
     kind: 'choice',
     choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
     default: 'info',
     roles: ['cs', 'ds'],
-    about: 'Least level that is logged',
+    about: 'Minimum level to log',
   },
   STOP_TIMEOUT_MS: {
     kind: 'milliseconds',

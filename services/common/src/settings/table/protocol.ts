@@ -8,7 +8,7 @@ export const protocol = {
     max: 3_600_000,
     roles: ['cs'],
     about:
-      'Time from accepting a connection to its whole CONNECT, and for each AUTH before CONNACK',
+      'Longest time from accepting a connection to its whole CONNECT, and for each AUTH before CONNACK',
   },
   CONNECT_WAIT_MS: {
     kind: 'milliseconds',
@@ -16,7 +16,7 @@ export const protocol = {
     min: 1,
     max: 3_600_000,
     roles: ['cs'],
-    about: 'Time that a CONNECT, or an AUTH before CONNACK, may wait for its answer',
+    about: 'Longest time that a CONNECT, or an AUTH before CONNACK, waits for its answer',
     limit: 'CONNACK 0x89 (3.1.1: return code 3), then closed',
   },
   KEEP_ALIVE_S_MAX: {
@@ -26,14 +26,15 @@ export const protocol = {
     max: 65535,
     roles: ['cs'],
     about: 'Longest keep alive; 0: no maximum',
-    limit: 'told to v5 clients as Server Keep Alive; 3.1.1: nothing, or see KEEP_ALIVE_STRICT',
+    limit:
+      'v5 clients are told the maximum as Server Keep Alive; 3.1.1 clients keep their own, unless KEEP_ALIVE_STRICT is set',
   },
   KEEP_ALIVE_STRICT: {
     kind: 'boolean',
     default: false,
     roles: ['cs'],
     about:
-      'Refuse (return code 2) 3.1 and 3.1.1 clients whose keep alive is 0 or above KEEP_ALIVE_S_MAX',
+      'Refuse 3.1 and 3.1.1 clients whose keep alive is 0 or above KEEP_ALIVE_S_MAX (return code 2)',
   },
   RESPONSE_INFORMATION: {
     kind: 'text',
@@ -45,7 +46,7 @@ export const protocol = {
     kind: 'boolean',
     default: false,
     roles: ['cs'],
-    about: 'Refuse (0x99) payloads that say UTF-8 and are not',
+    about: 'Refuse (0x99) payloads that are declared to be UTF-8 and are not',
   },
   QUEUE_QOS0: {
     kind: 'boolean',
@@ -58,7 +59,7 @@ export const protocol = {
     default: false,
     roles: ['ds'],
     about:
-      'Clients may publish `$SYS/broker/connection/…/state`, where mosquitto bridges say whether they are connected; otherwise such a message or will is dropped',
+      'Let clients publish to `$SYS/broker/connection/…/state`, where mosquitto bridges say whether they are connected; otherwise such a message or will is dropped',
   },
   SYS_INTERVAL_S: {
     kind: 'seconds',

@@ -7,7 +7,7 @@ export const queues = {
     min: 16,
     max: 1_048_576,
     roles: ['cs'],
-    about: 'Recent messages of a queue kept in memory',
+    about: 'Number of recent messages kept in memory for each queue',
   },
   RING_BYTES: {
     kind: 'bytes',
@@ -15,7 +15,7 @@ export const queues = {
     min: '64k',
     max: '4g',
     roles: ['cs'],
-    about: 'Bytes of them',
+    about: 'Bytes of recent messages kept in memory for each queue',
   },
   READ_BATCH: {
     kind: 'integer',
@@ -24,6 +24,6 @@ export const queues = {
     max: 65536,
     roles: ['cs', 'ds'],
     about:
-      'Messages fetched by one read of a queue; up to 8 times as many for who takes them at once',
+      'Number of messages fetched by one read of a queue; up to 8 times as many for a reader that takes them at once',
   },
 } as const;

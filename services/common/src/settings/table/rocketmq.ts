@@ -6,7 +6,7 @@ export const rocketmq = {
     default: null,
     roles: ['ds'],
     about:
-      'Name servers of RocketMQ, host:port with `;` between: messages are stored there, and REDIS_URL is needed too',
+      'Name servers of RocketMQ, host:port separated by `;`. Messages are then stored in RocketMQ, and REDIS_URL is needed too',
   },
   ROCKETMQ_ACCESS_KEY: {
     kind: 'text',
@@ -49,7 +49,7 @@ export const rocketmq = {
     only: 'servers',
     roles: ['ds'],
     about:
-      'RocketMQ topic of all MQTT topics whose first level is none, made where it is not there; unset: lmqtt, or lmqtt- and CLUSTER_ID',
+      'RocketMQ topic for MQTT topics whose first level is not the name of a RocketMQ topic; created if missing. Unset: lmqtt, or lmqtt- followed by CLUSTER_ID',
   },
   TOPIC_RULES: {
     kind: 'text',
@@ -65,28 +65,29 @@ export const rocketmq = {
     only: 'servers',
     roles: ['ds'],
     about:
-      'First levels for which a RocketMQ topic is made, with commas between; `*` stands for any text',
+      'First levels of MQTT topics for which a RocketMQ topic is created, separated by commas; `*` stands for any text',
   },
   EVENT_NOTIFY_RETRY_TOPIC: {
     kind: 'text',
     default: null,
     only: 'servers',
     roles: ['ds'],
-    about: 'Topic of events that could not be delivered, of Java nodes; never a topic of devices',
+    about:
+      'RocketMQ topic where Java nodes put events that could not be delivered; devices cannot use it',
   },
   CLIENT_RETRY_TOPIC: {
     kind: 'text',
     default: null,
     only: 'servers',
     roles: ['ds'],
-    about: 'Topic of messages that a device did not acknowledge; never a topic of devices',
+    about: 'RocketMQ topic of messages that a device did not acknowledge; devices cannot use it',
   },
   CLIENT_P2P_TOPIC: {
     kind: 'text',
     default: null,
     only: 'servers',
     roles: ['ds'],
-    about: 'Topic of messages to one client, of Java nodes; unset: CLIENT_RETRY_TOPIC',
+    about: 'RocketMQ topic where Java nodes put messages to one client; unset: CLIENT_RETRY_TOPIC',
   },
   APPEND_WAIT_MS: {
     kind: 'milliseconds',
@@ -96,7 +97,7 @@ export const rocketmq = {
     only: 'servers',
     roles: ['ds'],
     about:
-      'How long a publish waits for a broker of RocketMQ that is away or busy; then 0x97, 3.1.1: the connection is closed',
+      'Longest time that a publish waits for a RocketMQ broker that is away or busy; then it gets 0x97 (3.1.1: the connection is closed)',
   },
   TAIL_LAG_MAX: {
     kind: 'integer',
@@ -106,7 +107,7 @@ export const rocketmq = {
     only: 'servers',
     roles: ['ds'],
     about:
-      'Messages that a queue of RocketMQ may be ahead of its reading; past it each publish of a client to that queue waits up to 250 ms',
+      'Number of messages in a RocketMQ queue that ds has not read yet, past which each publish to that queue waits up to 250 ms',
   },
   LIGHT_QUEUES_MAX: {
     kind: 'integer',
@@ -125,7 +126,7 @@ export const rocketmq = {
     max: 100_000,
     only: 'servers',
     roles: ['ds'],
-    about: 'How many light queues they share',
+    about: 'Number of light queues that topics share past LIGHT_QUEUES_MAX',
   },
   LANE_WINDOW: {
     kind: 'integer',
@@ -135,6 +136,6 @@ export const rocketmq = {
     only: 'servers',
     roles: ['ds'],
     about:
-      'Messages of one publisher and topic on their way to a broker that has one send thread; otherwise it is one',
+      'Maximum number of messages of one publisher and topic under way to a broker with one send thread; to other brokers one',
   },
 } as const;

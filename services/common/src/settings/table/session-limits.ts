@@ -8,9 +8,9 @@ export const sessionLimits = {
     max: 100_000_000,
     roles: ['ds'],
     about:
-      'Sessions that outlive their connections, connected or not, in the whole cluster; a ds that died may leave a few too many in the count for some minutes',
+      'Maximum number of sessions that outlive their connections, connected or not, in the whole cluster; after the death of a ds the count may be slightly too high for some minutes',
     limit:
-      'CONNACK 0x97 (3.1.1: return code 3) to whoever needs a new one; those that are there go on',
+      'a client that needs a new session gets CONNACK 0x97 (3.1.1: return code 3); existing sessions go on',
   },
   MAX_SESSIONS_PER_USER: {
     kind: 'integer',
@@ -18,9 +18,10 @@ export const sessionLimits = {
     min: 1,
     max: 100_000_000,
     roles: ['ds'],
-    about: 'Those of one user; clients without a user name count as one',
+    about:
+      'Maximum number of such sessions of one user; all clients without a user name count as one user',
     limit:
-      'CONNACK 0x97 (3.1.1: return code 3) to whoever needs a new one; those that are there go on',
+      'a client that needs a new session gets CONNACK 0x97 (3.1.1: return code 3); existing sessions go on',
   },
   MAX_QUEUED_MESSAGES: {
     kind: 'integer',
@@ -55,7 +56,7 @@ export const sessionLimits = {
     min: 1,
     max: 1_073_741_824,
     roles: ['ds'],
-    about: 'Bytes of the filters of one session',
+    about: 'Maximum bytes of the filters of one session',
     limit: 'SUBACK 0x97 (3.1.1: 0x80)',
   },
   MAX_FILTERS_PER_PACKET: {
@@ -64,8 +65,9 @@ export const sessionLimits = {
     min: 1,
     max: 100_000,
     roles: ['cs'],
-    about: 'Filters of one SUBSCRIBE or UNSUBSCRIBE',
-    limit: 'SUBACK 0x97 (3.1.1: 0x80), UNSUBACK 0x83 (3.1.1: closed), for all of its filters',
+    about: 'Maximum number of filters in one SUBSCRIBE or UNSUBSCRIBE',
+    limit:
+      'SUBACK 0x97 (3.1.1: 0x80), UNSUBACK 0x83 (3.1.1: closed), for all filters of the packet',
   },
   MAX_TOPIC_LEVELS: {
     kind: 'integer',

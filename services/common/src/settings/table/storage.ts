@@ -15,7 +15,7 @@ export const storage = {
     max: '2g',
     only: 'embedded',
     roles: ['ds'],
-    about: 'Size of a file of the log',
+    about: 'Size of each file of the log',
   },
   RETENTION_BYTES: {
     kind: 'bytes',
@@ -24,7 +24,8 @@ export const storage = {
     max: '1024g',
     only: 'embedded',
     roles: ['ds'],
-    about: 'Size of the log, past which its oldest file goes even if a session needs it',
+    about:
+      'Size of the log past which its oldest file is deleted, even if a session needs its messages',
     limit: 'the oldest messages are lost to the sessions that had not read them',
   },
   RETENTION_AGE_S: {
@@ -34,7 +35,8 @@ export const storage = {
     max: 4_294_967_295,
     only: 'embedded',
     roles: ['ds'],
-    about: 'Age in time that the broker ran, past which messages go even if a session needs them',
+    about:
+      'Age past which messages are deleted, even if a session needs them; only time during which the broker ran counts',
   },
   CHECKPOINT_INTERVAL_S: {
     kind: 'seconds',
@@ -52,7 +54,7 @@ export const storage = {
     max: 100_000,
     only: 'embedded',
     roles: ['ds'],
-    about: 'Longest wait for others before a sync; shortened to nothing under load',
+    about: 'Longest time that a sync waits for further messages; under load it does not wait',
   },
   COMMIT_BYTES_MAX: {
     kind: 'bytes',
@@ -61,7 +63,7 @@ export const storage = {
     max: '256m',
     only: 'embedded',
     roles: ['ds'],
-    about: 'Bytes that one sync covers',
+    about: 'Maximum bytes that one sync covers',
   },
   PENDING_APPEND_BYTES_MAX: {
     kind: 'bytes',
@@ -69,7 +71,7 @@ export const storage = {
     min: '64k',
     max: '4g',
     roles: ['cs', 'ds'],
-    about: 'Bytes that wait for the disk',
+    about: 'Maximum bytes of messages that wait for the store',
     limit: 'sockets of publishers are not read until there is room',
   },
 } as const;
