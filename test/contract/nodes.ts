@@ -68,9 +68,10 @@ export function nodesContract(name: string, make: (t: TestContext) => RegistryUn
   });
 
   check('nobody is judged before two leases of renewals without a break', async (under) => {
-    const a = await (await under.ds('a')).start();
-    await a.joinCs('cs');
+    const ds = await under.ds('a');
     const startedMs = performance.now();
+    const a = await ds.start();
+    await a.joinCs('cs');
     await eventually(() => saw(a, 'cs'), 'judged');
     assert.ok(performance.now() - startedMs >= 2 * leaseMs - 50);
     assert.deepEqual(
