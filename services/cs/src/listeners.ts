@@ -46,6 +46,7 @@ export async function openListeners(
     path: settings.wsPath,
     // A frame may hold several packets; one that is too large is told so by MQTT (0x95).
     messageBytesMax: settings.maxPacketSize * 2 + (64 << 10),
+    strangerBytesMax: settings.maxConnectSize + (64 << 10),
     handshakeTimeoutMs: settings.connectTimeoutMs,
     pages: settings.webPages,
   };

@@ -16,6 +16,7 @@ const host = '127.0.0.1';
 const webSocket = {
   path: '/mqtt',
   messageBytesMax: 1000,
+  strangerBytesMax: 1000,
   handshakeTimeoutMs: 5000,
   pages: 'any',
 } as const;

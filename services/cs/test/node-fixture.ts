@@ -65,6 +65,8 @@ export class FakeClient implements ByteStream {
   end(): void {
     this.closed = true;
   }
+  welcome(): void {}
+
   destroy(): void {
     this.closed = true;
   }

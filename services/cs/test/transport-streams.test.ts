@@ -35,6 +35,7 @@ const handshakeTimeoutMs = 5000;
 const webSocket = {
   path: '/mqtt',
   messageBytesMax: 2 ** 24,
+  strangerBytesMax: 2 ** 24,
   handshakeTimeoutMs,
   pages: 'any',
 } as const;

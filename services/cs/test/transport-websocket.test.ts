@@ -23,6 +23,7 @@ async function start(
   t: TestContext,
   handshakeTimeoutMs = 5000,
   pages: WebPages = 'any',
+  strangerBytesMax = 2000,
 ): Promise<Started> {
   const started = {
     streams: [] as ByteStream[],
@@ -37,6 +38,7 @@ async function start(
       backlog: 16,
       path: '/mqtt',
       messageBytesMax: 1000,
+      strangerBytesMax,
       handshakeTimeoutMs,
       pages,
       report: (event) => started.events.push(event),
@@ -199,6 +201,26 @@ describe('websocket', () => {
     await until(() => errors.length === 1);
     assert.match(String(errors[0]), /text frame/);
     assert.equal(chunks.length, 0);
+  });
+
+  it('keeps little of a message of somebody who is not known yet', async (t) => {
+    const { port, streams, chunks } = await start(t, 5000, 'any', 300);
+    const stranger = open(t, port, 'mqtt');
+    await once(stranger, 'open');
+    // Many small ones are no large one.
+    for (let count = 0; count < 10; count += 1) {
+      stranger.send(Buffer.alloc(100));
+      await until(() => chunks.length === count + 1);
+    }
+    stranger.send(Buffer.alloc(600));
+    const [code] = (await once(stranger, 'close')) as [number];
+    assert.equal(code, 1009);
+    const client = open(t, port, 'mqtt');
+    await once(client, 'open');
+    await until(() => streams.length === 2);
+    streams[1]!.welcome();
+    client.send(Buffer.alloc(600));
+    await until(() => chunks.at(-1)?.length === 600);
   });
 
   it('closes with 1009 at a message that is too long, in one frame or several', async (t) => {

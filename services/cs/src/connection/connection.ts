@@ -242,6 +242,7 @@ export class Connection implements Client, OpeningClient, Timed {
   open(session: Session): void {
     const { node, connectPacket: connect } = this;
     this.session = session;
+    this.stream.welcome();
     this.connectedAtMs = node.time.wallMs;
     this.connectPacket = undefined;
     const aliases = Math.min(connect?.topicAliasMaximum ?? 0, node.config.topicAliasMaximumOut);

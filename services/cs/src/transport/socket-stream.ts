@@ -59,6 +59,9 @@ export class SocketStream implements ByteStream {
     this.#socket.resume();
   }
 
+  /** Bytes are read as they come: the reader of packets limits what is kept. */
+  welcome(): void {}
+
   destroy(): void {
     this.onBytes = ignore;
     this.#socket.destroy();

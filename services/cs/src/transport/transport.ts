@@ -25,6 +25,8 @@ export interface ByteStream {
   /** Sends what was written, then closes; a peer that does not take it in time is cut off. */
   end(): void;
   destroy(): void;
+  /** The client is known: limits that count for strangers alone end. */
+  welcome(): void;
 }
 
 export interface Listener {

@@ -1,11 +1,16 @@
 // A WebSocket as a byte stream: what is written at once is one binary frame, and what comes is handed on message by message.
 
+import type { Duplex } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
 import { lingerMs, type ByteStream, type StreamPeer } from './transport.ts';
+import { UnfinishedBytes } from './unfinished-bytes.ts';
 
 /** RFC 6455, section 7.4.1. */
 const normalClosure = 1000;
 const unsupportedKind = 1003;
+const tooBig = 1009;
+/** Enough for the close frame to leave. */
+const strangerLingerMs = 250;
 
 export class WebSocketStream implements ByteStream {
   readonly peer: StreamPeer;
@@ -13,6 +18,7 @@ export class WebSocketStream implements ByteStream {
   onClose: (error?: Error) => void = ignore;
   onDrain: () => void = ignore;
   readonly #webSocket: WebSocket;
+  readonly #unfinished: UnfinishedBytes;
   #error: Error | undefined = undefined;
   #wrote = false;
   /** Payload of the last ping; undefined: the ping is answered. */
@@ -20,9 +26,14 @@ export class WebSocketStream implements ByteStream {
   #above = false;
   #linger: NodeJS.Timeout | undefined = undefined;
 
-  constructor(webSocket: WebSocket, peer: StreamPeer) {
+  /** Until the client is known, a message of more than `strangerBytesMax` bytes ends the stream. */
+  constructor(webSocket: WebSocket, peer: StreamPeer, socket: Duplex, strangerBytesMax: number) {
     this.#webSocket = webSocket;
     this.peer = peer;
+    this.#unfinished = new UnfinishedBytes(socket, strangerBytesMax, () => {
+      this.#error ??= new Error('a message too large for a client that is not known');
+      this.#refuseStranger();
+    });
     webSocket.on('message', (message, isBinary) => this.#received(message, isBinary));
     webSocket.on('ping', (said) => this.#pingCame(said));
     webSocket.on('error', (error) => {
@@ -58,12 +69,17 @@ export class WebSocketStream implements ByteStream {
     this.#close(normalClosure);
   }
 
+  welcome(): void {
+    this.#unfinished.end();
+  }
+
   destroy(): void {
     this.onBytes = ignore;
     this.#webSocket.terminate();
   }
 
   #received(message: RawData, isBinary: boolean): void {
+    this.#unfinished.finished();
     if (!isBinary) {
       // [MQTT-6.0.0-1] MQTT comes in binary frames
       this.#error ??= new Error('a text frame');
@@ -95,6 +111,14 @@ export class WebSocketStream implements ByteStream {
     this.#webSocket.close(code);
     // The client's own close frame is behind what it sent.
     this.#webSocket.resume();
+  }
+
+  /** The rest of the message is not read: it would be kept until it is whole. */
+  #refuseStranger(): void {
+    this.onBytes = ignore;
+    this.#webSocket.pause();
+    this.#webSocket.close(tooBig);
+    this.#linger ??= setTimeout(() => this.#webSocket.terminate(), strangerLingerMs).unref();
   }
 
   readonly #written = (): void => {

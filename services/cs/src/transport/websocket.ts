@@ -21,6 +21,8 @@ export interface WebSocketOptions {
   readonly path: string;
   /** The largest message, all its fragments together; beyond it the connection is closed with 1009. */
   readonly messageBytesMax: number;
+  /** The same before the client is known. */
+  readonly strangerBytesMax: number;
   /** From accepting a socket to the end of its upgrade. */
   readonly handshakeTimeoutMs: number;
   readonly pages: WebPages;
@@ -99,7 +101,7 @@ function serve(
     }
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       handshakes?.over(peer);
-      accept(new WebSocketStream(webSocket, peer));
+      accept(new WebSocketStream(webSocket, peer, socket, options.strangerBytesMax));
     });
   });
   webSockets.on('wsClientError', (error, socket, request) => {
