@@ -8,7 +8,7 @@ import type { Packet } from 'mqtt-packet';
 import { startNode, turns } from './node-fixture.ts';
 import { subscriptionState } from './scripted-ds.ts';
 
-const portionMax = 100;
+const portionMax = 500;
 const manyFilters = Array.from({ length: 1050 }, (_, index) => `f/${index}`);
 
 function many(count: number, packet: Packet): Buffer {

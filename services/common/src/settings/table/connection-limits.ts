@@ -80,7 +80,7 @@ export const connectionLimits = {
   },
   MAX_SUBSCRIBE_SIZE: {
     kind: 'bytes',
-    default: 100_000,
+    default: '1m',
     min: 64,
     max: 268_435_460,
     roles: ['cs'],

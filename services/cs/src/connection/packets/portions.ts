@@ -2,7 +2,7 @@
  * Filters that one turn of the event loop works on: a packet with more goes to ds in portions, so
  * that no client waits for the whole of another's packet.
  */
-const portionMax = 100;
+const portionMax = 500;
 /** A filter under way counts as so many bytes, since its work is more than to hold them. */
 const filterWeightBytes = 512;
 
