@@ -35,6 +35,11 @@ export class Connections implements ConnectionCount {
     return () => this.pending.remove(pending);
   }
 
+  /** The handle that the next connection is after. */
+  numberFrom(handle: number): void {
+    this.lastHandle = handle;
+  }
+
   accept(stream: ByteStream): void {
     const { counters, config, time } = this.node;
     counters.accepted += 1;

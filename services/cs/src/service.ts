@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import type { Clock } from '@lmqtt/common/clock';
 import { openFilesAdvice } from '@lmqtt/common/descriptors';
 import { nodeId } from '@lmqtt/common/ids';
@@ -11,6 +12,8 @@ import { registerMetrics } from './metrics.ts';
 import { openListeners } from './listeners.ts';
 import type { ListenerName, Listeners } from './listeners.ts';
 import { CsNode } from './node.ts';
+
+const firstHandleMax = 2 ** 28;
 
 export interface CsOptions {
   readonly settings: Settings;
@@ -43,6 +46,8 @@ export async function startCs(options: CsOptions): Promise<CsService> {
     counters,
     server,
   );
+  // A kick names a handle. One for a connection of this node's last run must not meet another one now.
+  node.connections.numberFrom(randomInt(firstHandleMax));
   registerMetrics(metrics, counters, node);
   const advice = openFilesAdvice(settings.maxConnections);
   if (advice !== undefined) logs.broker.warn(advice);
