@@ -9,7 +9,8 @@ import { Suite } from '../harness/suite.ts';
 import type { RawClient } from '../harness/wire.ts';
 import { unique } from '../harness/wire.ts';
 
-const suite = new Suite();
+/** The largest packets that a setting lets a client send. */
+const suite = new Suite({ settings: { MAX_CONNECT_SIZE: '1m', MAX_SUBSCRIBE_SIZE: '1m' } });
 const patienceMs = 60_000;
 const quotaExceeded = 0x97;
 
@@ -33,9 +34,12 @@ async function pingsDuring(work: () => Promise<unknown>): Promise<number> {
       pings += 1;
     }
   })();
-  await work();
-  isDone = true;
-  await pinging;
+  try {
+    await work();
+  } finally {
+    isDone = true;
+    await pinging;
+  }
   other.destroy();
   return pings;
 }

@@ -31,7 +31,7 @@ import { parse } from './parser.ts';
 import type { PropertiesToSend } from './properties.ts';
 
 /** The deadline of every wait that has none of its own. */
-export const deadlineMs = 5000;
+export const deadlineMs = 30_000;
 const receivedBytesMax = 65_536;
 const historyCount = 8;
 
