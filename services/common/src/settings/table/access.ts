@@ -90,7 +90,7 @@ export const access = {
     max: 1_000_000,
     roles: ['ds'],
     about:
-      'Failed logins a minute from one address (IPv6: one /64 network), past which it may only log in with user names that have logged in from there before; past half the number, answers to failed logins are delayed; 0: no limit',
+      'Failed logins a minute from one address (IPv6: one /64 network), past which it may only log in with user names that have logged in from there before; past half the number, answers to failed logins are delayed; each ds counts for itself; 0: no limit',
     limit: 'CONNACK 0x89 (3.1.1: return code 3); the password is not checked',
   },
   AUTH_FAILURES_PER_USER: {
@@ -100,7 +100,7 @@ export const access = {
     max: 1_000_000,
     roles: ['ds'],
     about:
-      'Failed logins a minute with one user name from one address, past which that name is refused from there; past half the number, answers to failed logins are delayed; 0: no limit',
+      'Failed logins a minute with one user name from one address, past which that name is refused from there; past half the number, answers to failed logins are delayed; each ds counts for itself; 0: no limit',
     limit: 'CONNACK 0x89 (3.1.1: return code 3); the password is not checked',
   },
   TLS_CERT: {
