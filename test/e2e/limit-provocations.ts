@@ -26,6 +26,9 @@ const client5 = (broker: Broker): Promise<RawClient> =>
   connected(broker.mqttPort, { version: 5, clientId: unique('c') });
 const client4 = (broker: Broker): Promise<RawClient> => connected(broker.mqttPort);
 
+/** Passwords that cost much are checked one after another. */
+const checkedMs = 120_000;
+
 /** A CONNECT that must be refused, in both versions. */
 async function refused(port: number, reason5: number): Promise<void> {
   const five = await connectRaw(port, { version: 5 });
@@ -70,7 +73,7 @@ async function silentOnes(port: number, count: number, localAddress: string): Pr
 }
 
 async function connackOf(client: RawClient): Promise<number> {
-  return (await client.expect('connack')).reason;
+  return (await client.expect('connack', {}, checkedMs)).reason;
 }
 
 /** A session with this subscription at QoS 1 that goes away. */

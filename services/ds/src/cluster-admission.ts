@@ -200,10 +200,13 @@ export class ClusterAdmission {
     await new Promise<void>((resolve) => sessionStore.commit(groups.behindWrites(resolve)));
   }
 
-  /** Another ds ends its stored sessions, or they were ended: nothing of it counts any more. */
-  #csEnded({ id, left }: EndedNode): void {
+  /**
+   * Another ds ends its stored sessions, or they were ended: nothing of it counts any more. Its lanes
+   * of a later run, which may have attached before this is told, are those of another cs.
+   */
+  #csEnded({ id, instance, left }: EndedNode): void {
     for (const lane of [...this.#ports.nodes.keys()]) {
-      if (csOfLane(lane) !== id) continue;
+      if (csOfLane(lane) !== id || this.#instances.get(lane) !== instance) continue;
       const { size } = this.#ports.nodes.get(lane)!.sessions;
       this.#ports.events.nodeEnded(lane, size, left ? 'node left' : 'node gone');
       for (const listener of this.#listeners) listener(lane);
