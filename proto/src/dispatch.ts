@@ -42,7 +42,9 @@ function frames(path: string): ExchangeMethod {
 }
 
 export const exchangeMethod: ExchangeMethod = frames('/lmqtt.Dispatch/Exchange');
-/** Over a connection of its own, so that renewals do not wait behind anything. */
+/**
+ * The stream of renewals, over a connection of its own, so that they do not wait behind anything.
+ */
 export const pulsesMethod: ExchangeMethod = frames('/lmqtt.Dispatch/Pulses');
 
 /** A frame takes no further item when it has so much; one large message may go beyond. */

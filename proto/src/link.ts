@@ -176,7 +176,7 @@ export interface ConnectRequest {
   /** 3, 4 or 5. */
   readonly protocolVersion: number;
   readonly clientId: ClientId;
-  /** The client left it to the server, which has nothing to choose it by: nobody else can name it. */
+  /** Whether the server chose the client identifier at random, so that nobody else can name it. */
   readonly randomClientId: boolean;
   /** Clean session (3.1.1) or clean start (5.0). */
   readonly cleanStart: boolean;

@@ -18,15 +18,17 @@ import { WireWriter } from './wire-writer.ts';
 
 /** How long an acknowledgement waits for a frame that takes it along. */
 const acknowledgeMs = 5;
-/** Behind so little of bulk, control waits: all is in one order, and in one frame. */
+/** Bytes of bulk behind which control waits: both are then in one order, and in one frame. */
 const mixedBytesMax = 64 << 10;
-/** An item of so many bytes begins a frame, so that nothing waits for its end. */
+/**
+ * Bytes from which an item begins a frame of its own, so that no earlier item waits for its end.
+ */
 const largeItemBytes = 64 << 10;
 /** A frame that is longer than a part by no more than half of one is not cut. */
 const uncutFactor = 1.5;
 const leaseMsAtFirst = 3000;
 const windowBytesUnlessTold = 8 << 20;
-/** So much may wait on any link, or so many windows of it. */
+/** Minimum bytes that may wait on any link, and number of its windows that may. */
 const roomBytesMin = 1 << 20;
 const roomWindows = 4;
 
@@ -43,16 +45,16 @@ export interface ExchangeLimits {
   readonly windowBytesMax?: number;
   /** A frame that has so much takes no further item. */
   readonly frameBytesMax: number;
-  /** A frame that comes in parts is not larger. */
+  /** Maximum bytes of a frame that comes in parts. */
   readonly receivedBytesMax?: number;
   /** How long a frame may wait for more now: nobody gets on sooner by what it says. */
   readonly gatherMs?: () => number;
 }
 
-/** Sent, not acknowledged. */
+/** A frame, or a part of one, that was sent and is not acknowledged. */
 interface SentFrame {
   readonly frame: Buffer;
-  /** The last part, or whole. */
+  /** Whether this is the last part of a frame, or a whole frame. */
   readonly ends: boolean;
   sentMs: number;
 }
@@ -96,9 +98,9 @@ export class Exchange {
   private delayMs: number = delayMsFor(leaseMsAtFirst);
   private send: ((frame: Buffer) => void) | undefined = undefined;
   private resumed = false;
-  /** The last has the sequence `lastSent`. */
+  /** Frames that are not acknowledged; the last one has the sequence `lastSent`. */
   private unacknowledged: SentFrame[] = [];
-  /** How many of them this stream has. */
+  /** Number of unacknowledged frames that went over this stream. */
   private sentHere = 0;
   private bytesUnderWay = 0;
   private framesUnderWay = 0;
@@ -210,7 +212,7 @@ export class Exchange {
 
   // Writing
 
-  /** A batch goes on in another item before so many bytes: in another frame. */
+  /** Bytes past which a batch goes on in another item, and so in another frame. */
   fullFor(bytes: number): boolean {
     return this.opened.openBytes >= this.frameBytesMax || bytes >= largeItemBytes;
   }
@@ -291,7 +293,7 @@ export class Exchange {
     this.acknowledgeSoon();
   }
 
-  /** There is nothing to be gained by gathering more. */
+  /** Whether the queue has enough that gathering more would gain nothing. */
   private isFull(queue: FrameQueue): boolean {
     return queue.isCut || queue.nextBytes >= this.window.partBytes;
   }

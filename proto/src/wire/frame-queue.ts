@@ -1,7 +1,7 @@
 import { beginFrame, headerBytes, itemsTag } from './frame.ts';
 import { WireWriter } from './wire-writer.ts';
 
-/** Two tags of at most two bytes, two padded lengths. */
+/** Bytes before an item: two tags of at most two bytes, two padded lengths. */
 const itemHeadBytes = 16;
 
 /**
@@ -12,7 +12,7 @@ export class FrameQueue {
   readonly writer: WireWriter = new WireWriter();
   /** A frame is being written, and has items. */
   private writing = false;
-  /** Whole, not sent. */
+  /** Complete frames that have not been sent. */
   private ready: Buffer[] = [];
   private readyBytes = 0;
   /** How much of the oldest frame's items has left. */
@@ -109,7 +109,7 @@ export class FrameQueue {
     this.takenCount += 1;
   }
 
-  /** At most so many bytes of the items of the oldest frame; the last ones take the frame. */
+  /** Takes at most `bytes` of the oldest frame's items. The last ones remove the frame. */
   takePart(bytesMax: number): Buffer {
     const frame = this.ready[0]!;
     const from = headerBytes + this.cutAt;

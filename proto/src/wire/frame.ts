@@ -25,7 +25,7 @@ const totalTag = 0x40;
 const controlTag = 0x48;
 const partTag = 0x52;
 
-/** Three fields of a tag and eight bytes. */
+/** Bytes of a head: three fields of a tag and eight bytes. */
 export const headerBytes = 27;
 const sequenceAt = 1;
 const acknowledgedAt = 10;
@@ -67,7 +67,7 @@ export function pulseFrame(writer: WireWriter, pulse: Pulse): Buffer {
   return writer.take();
 }
 
-/** A part of a frame's items; `total`: of all of them, with the first part, otherwise 0. */
+/** A part of a frame's items. `total`: bytes of all items with the first part, otherwise 0. */
 export function partFrame(
   writer: WireWriter,
   control: boolean,

@@ -1,20 +1,20 @@
-/** Whatever the link is like, so much may be under way: less would not keep it busy. */
+/** Minimum bytes under way on any link: fewer would not keep it busy. */
 const bytesMin = 64 << 10;
-/** Under way before anything is known of a stream. */
+/** Bytes under way on a stream that has not been measured. */
 const bytesAtFirst = 128 << 10;
-/** After so long without anything under way, nothing is known of the link any more. */
+/** Time without anything under way after which the link counts as not measured. */
 const idleMs = 1000;
 /** A stretch of time over which the shortest round trip is remembered; two of them count. */
 const stretchMs = 30_000;
 const delayMsMin = 50;
 const delayMsMax = 500;
-/** Past this share of the delay the window grows slowly. */
+/** Share of the delay past which the window grows slowly. */
 const nearDelay = 0.75;
-/** A part is a quarter of what is under way, within these. */
+/** Bounds of the size of a part, which is a quarter of the window. */
 const partBytesMin = 16 << 10;
 export const partBytesMax: number = 256 << 10;
 
-/** How long frames may wait in the link, where a lease is so long: far less than half of it. */
+/** Time that frames may wait in the link for a lease of this length: far less than half of it. */
 export function delayMsFor(leaseMs: number): number {
   return Math.min(delayMsMax, Math.max(delayMsMin, leaseMs / 6));
 }
@@ -43,7 +43,7 @@ export class SendWindow {
     return this.current;
   }
 
-  /** A frame that is larger goes in parts of this size, so that others come between. */
+  /** Size of the parts of a larger frame, so that other frames come between. */
   get partBytes(): number {
     return Math.min(partBytesMax, Math.max(partBytesMin, this.current >>> 2));
   }
@@ -54,7 +54,7 @@ export class SendWindow {
     this.usedMs = nowMs;
   }
 
-  /** Another stream, of which nothing is known. */
+  /** Begins with another stream, which has not been measured. */
   reset(): void {
     this.current = Math.min(bytesAtFirst, this.bytesMax);
     this.shortestMs = Infinity;

@@ -87,7 +87,7 @@ export function writeCredit(
   exchange.close();
 }
 
-/** `bulk`: behind what its session has published. */
+/** Channel `bulk` keeps the item behind the publishes of its session. */
 export function writeCall(
   exchange: Exchange,
   channel: Channel,

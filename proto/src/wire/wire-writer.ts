@@ -42,7 +42,7 @@ export class WireWriter {
     return bytes;
   }
 
-  /** Ends the message: it is as if it had never begun. */
+  /** Takes the begun message back. */
   drop(): void {
     this.at = this.slabAt;
   }

@@ -9,7 +9,7 @@ const clientIdBytesMax = 65_535;
 
 export class ClientIdRule {
   readonly #before: string;
-  /** undefined: there is no wildcard, and one user has one client identifier. */
+  /** Text behind the wildcard; undefined: no wildcard, so that a user has one client identifier. */
   readonly #behind: string | undefined;
 
   private constructor(before: string, behind: string | undefined) {
@@ -34,7 +34,10 @@ export class ClientIdRule {
     return isLongEnough && clientId.startsWith(before) && clientId.endsWith(behind);
   }
 
-  /** A new one that this user may name again; undefined: the rule leaves no room for one. */
+  /**
+   * A new client identifier that this user may name again; undefined: the rule leaves no room for
+   * one.
+   */
   assigned(userName: string): string | undefined {
     if (this.#behind === undefined) return undefined;
     const text = `${this.#before}${randomUUID()}${this.#behind}`.replaceAll(user, () => userName);

@@ -1,7 +1,9 @@
 import type { Clock } from './clock.ts';
 
 const everyMs = 1000;
-/** More than a clock that is being adjusted differs from one look to the next. */
+/**
+ * Minimum difference that counts as a jump: more than the adjustment of a clock between two checks.
+ */
 const jumpMs = 2000;
 
 /**

@@ -43,7 +43,7 @@ export function openFilesAdvice(
   );
 }
 
-/** Sockets that were closed for it, by all listeners of the process. */
+/** Sockets that were closed to keep descriptors, by all listeners of the process. */
 export const closedAtLimit: { count: number } = { count: 0 };
 
 /**
@@ -59,12 +59,12 @@ export function keepDescriptors(
 ): void {
   if (limit === undefined) return;
   const kept = descriptorsKept(limit);
-  // Operators come in when clients no longer do.
+  // Fewer descriptors are kept from operators, who come in when clients no longer do.
   const highest = limit - (use === 'clients' ? kept : Math.floor(kept * 0.75));
   let closed = 0;
   let toldAtMs = Number.NEGATIVE_INFINITY;
   const emit = server.emit.bind(server);
-  // Before all listeners, those of TLS and HTTP included.
+  // Called before all other listeners, those of TLS and HTTP included.
   server.emit = (event: string, ...values: unknown[]): boolean => {
     const [socket] = values;
     if (event !== 'connection' || descriptorOf(socket) < highest) return emit(event, ...values);
@@ -81,7 +81,7 @@ export function keepDescriptors(
   };
 }
 
-/** −1: not known. */
+/** Number of the socket's descriptor; −1: unknown. */
 function descriptorOf(socket: unknown): number {
   const { _handle: handle } = socket as { _handle?: { fd?: number } | null };
   return handle?.fd ?? -1;

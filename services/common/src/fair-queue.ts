@@ -22,7 +22,7 @@ export class FairQueue<T> {
     this.#size += 1;
   }
 
-  /** The next one; undefined: nobody waits. `may` passes over groups whose turn it is not. */
+  /** The next waiter; undefined: nobody waits. `may` passes over groups whose turn it is not. */
   take(may: (group: string) => boolean = always): T | undefined {
     for (const [group, line] of this.#lines) {
       if (!may(group)) continue;
@@ -47,7 +47,7 @@ export class FairQueue<T> {
     return largest;
   }
 
-  /** The last one that came of that group. */
+  /** The last waiter that came of the group. */
   takeNewest(group: string): T | undefined {
     const line = this.#lines.get(group);
     const item = line?.pop();

@@ -23,10 +23,10 @@ export interface ReadRules {
   readonly otherwise: boolean;
 }
 
-/** How much of what a subscription matches may be read. */
+/** How much of the topics that a subscription matches may be read. */
 export type Readable = 'all' | 'some' | 'nothing';
 
-/** No name in a rule has it, and no topic. */
+/** A level that no rule and no topic has. */
 const unnamed = '\0';
 const separator = '\0';
 
@@ -137,7 +137,7 @@ export class ReadRightsTable {
     if (text === undefined) return undefined;
     const known = this.#byText.get(text);
     if (known !== undefined) return known;
-    // Clients keep theirs; others that come are given new ones.
+    // Connected clients keep their rights; clients that come later get new ones.
     if (this.#byText.size >= this.#rightsMax) this.#byText.clear();
     const rights = new ReadRights(text, this.answers);
     this.#byText.set(text, rights);

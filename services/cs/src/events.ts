@@ -16,7 +16,7 @@ export interface Who {
   /** Protocol level; 0: not known yet. */
   readonly version: number;
   readonly stream: { readonly peer: { readonly address: string } };
-  /** While its CONNECT is not answered. */
+  /** The CONNECT, until it is answered. */
   readonly connectPacket?: { readonly userName: string | undefined } | undefined;
   /** Verified identity, as ds gave it with the answer; '': anonymous. */
   readonly principal: string;

@@ -45,7 +45,7 @@ const ofAll: OfSessions = () => true;
 
 const tickMs = 250;
 const slowTickMs = 1000;
-/** Between some publishers that are read again and the next ones. */
+/** Time between letting go some publishers and the next ones. */
 const letGoMs = 10;
 /** Cursors that ask the store each second whether they missed something. */
 const rechecksPerTick = 64;

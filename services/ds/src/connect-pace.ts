@@ -14,7 +14,7 @@ export class ConnectPace {
     return this.#waiting.length - this.#taken;
   }
 
-  /** Resolves when it is the caller's turn; undefined: it is now. */
+  /** Resolves when the caller's turn comes; undefined: the turn is now. */
   turn(): Promise<void> | undefined {
     if (this.waiting === 0 && this.#pace.begin()) return undefined;
     return new Promise((resolve) => {

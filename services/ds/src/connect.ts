@@ -36,7 +36,7 @@ export interface ConnectPorts extends DisconnectPorts {
    * that node's lease ends before.
    */
   readonly takeoverMs: number;
-  /** undefined: anybody may name any client identifier. */
+  /** The rule of CLIENT_ID_RULE; undefined: anybody may name any client identifier. */
   readonly clientIdRule: ClientIdRule | undefined;
   /** Treatment of a session, connected or not, that another user claims. */
   readonly sessionUserChange: Claim['userChange'];
@@ -346,7 +346,7 @@ export async function reauthenticate(
   if (answer.kind === 'failure') {
     return { kind: 'refused', reasonCode: answer.reasonCode };
   }
-  // The session is that of its user, and so is what it is owed.
+  // The session and its messages belong to its user.
   if (!session.stored.isOf(userOf(answer.principal)))
     return { kind: 'refused', reasonCode: ReasonCode.notAuthorized };
   session.principal = answer.principal;

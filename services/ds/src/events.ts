@@ -15,7 +15,7 @@ import type { LiveSession } from './live-session.ts';
 import type { StoredGroup } from './group-store/group-store.ts';
 import type { ClaimRefused } from './session-store/session-store.ts';
 
-/** Differences of clocks within this are no news. */
+/** Differences of clocks that are not worth a line. */
 const clockNoiseS = 5;
 const damageToldMs = 10_000;
 
@@ -108,7 +108,7 @@ export class DsEvents {
     );
   }
 
-  /** The session of another user ended by it. */
+  /** The session of another user ended by this CONNECT. */
   userReplaced({ clientId, principal }: LiveSession): void {
     this.#otherUsers.replaced += 1;
     const { user } = principal;
@@ -212,7 +212,10 @@ export class DsEvents {
     this.#logs.session.warn({ clientId, filter, messages }, 'messages lost to retention');
   }
 
-  /** Found when it was read. Told at most once in ten seconds, with the sums so far. */
+  /**
+   * A block was found damaged when it was read. The log tells it at most once in ten seconds, with
+   * the sums so far.
+   */
   blockDamaged(segment: number, position: number): void {
     this.#damagedBlocks.value += 1;
     this.#tellDamage({ segment, position }, 'a block of the log is damaged and passed over');

@@ -1,7 +1,7 @@
 import type { DsEvents } from './events.ts';
 import type { LiveSession } from './live-session.ts';
 
-/** Has its cs close a connection, with the reason code in 5.0. */
+/** Tells the session's cs to close the connection, with the reason code in 5.0. */
 export function kick(events: DsEvents, session: LiveSession, reasonCode: number): void {
   if (session.kicked) return;
   session.kicked = true;

@@ -58,7 +58,7 @@ export class LiveSession {
   comesBack = false;
 
   kicked = false;
-  /** Whatever its client or its expiry says. */
+  /** Set where the session ends with its connection, whatever its client or its expiry says. */
   endsWithConnection = false;
   /** A publish has failed, and its connection is closed for it: what follows is sent again. */
   turnedAway = false;

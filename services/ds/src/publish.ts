@@ -183,7 +183,7 @@ export class Publisher {
   ): void {
     const route = this.#routes.of(message.topic);
     if (message.qos === 0 && !this.#queueQos0) {
-      // At most once: whoever tried before may have passed it on.
+      // QoS 0 is passed on at most once: another ds that tried before may have passed it on.
       if (once?.again !== true) {
         this.#passOn(message, route);
         this.#flush();

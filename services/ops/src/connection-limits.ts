@@ -4,7 +4,7 @@ import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'nod
 import type { Socket } from 'node:net';
 
 export interface ConnectionLimits {
-  /** For a whole request from the opening of its connection, and between two of them. */
+  /** Time for a whole request from the opening of its connection, and between two requests. */
   readonly timeoutMs: number;
   readonly connectionsMax: number;
 }

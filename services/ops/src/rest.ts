@@ -93,7 +93,8 @@ function addClients(server: FastifyInstance, source: OpsSource, events: OpsEvent
     return client ?? reply.code(404).send(noClient);
   });
 
-  // Afterwards it is not connected, which a client whose session is all that there is was before.
+  // The client is not connected afterwards. Where only a session is left that was so before, and is
+  // no error.
   server.delete<One>('/clients/:id', { schema: oneClientSchema }, async (request, reply) => {
     const id = clientId(request.params.id);
     const isCut = await source.disconnect(id);

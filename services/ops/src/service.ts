@@ -76,7 +76,7 @@ function addErrors(server: FastifyInstance, readiness: Readiness, events: OpsEve
   );
 }
 
-/** Requests that are none, before any route is looked for. */
+/** Answers malformed requests, before any route is looked for. */
 function refuseMalformed(error: ConnectionError, socket: Socket): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
@@ -104,7 +104,7 @@ export async function startOps(options: OpsOptions): Promise<RunningOps> {
   const server = fastify({
     forceCloseConnections: true,
     http: { maxHeaderSize: addressBytesMax + 16_384, ...timeoutOptions(options.limits) },
-    // Fastify has times of its own.
+    // Fastify has defaults of its own for these times.
     requestTimeout: options.limits.timeoutMs,
     keepAliveTimeout: options.limits.timeoutMs,
     clientErrorHandler: refuseMalformed,

@@ -22,7 +22,7 @@ const starts: Readonly<Record<ProgramName, () => Promise<Start>>> = {
   cs: async () => (await import('./cs-process.ts')).startCsProcess,
 };
 
-/** A terminal that is closed sends SIGHUP. */
+/** Numbers of the signals that stop the program; a terminal that is closed sends SIGHUP. */
 const signalNumbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 type StopSignal = keyof typeof signalNumbers;
 

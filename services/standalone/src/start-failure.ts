@@ -56,7 +56,7 @@ function isRefusedFile(error: unknown): error is FileError {
   return typeof error.path === 'string' && refusals.has(String(error.code));
 }
 
-/** The nearest folder that is there: the one whose owner and rights decide. */
+/** The nearest folder that exists, whose owner and rights decide. */
 function ownerOf(path: string): string {
   for (let at = resolve(path); ; at = dirname(at)) {
     const stats = statSync(at, { throwIfNoEntry: false });
@@ -77,7 +77,7 @@ function refusedFile(settings: Settings, { code, path }: FileError): string {
   );
 }
 
-/** 1, where the error has none of its own. */
+/** Exit code of the error; 1 where it has none of its own. */
 export function exitCodeOf(error: unknown): number {
   const has = error instanceof Error && 'exitCode' in error;
   return has && typeof error.exitCode === 'number' ? error.exitCode : 1;

@@ -1,4 +1,4 @@
-// The name that somebody may have meant who wrote another.
+// The name that a user may have meant by a wrong one.
 
 /** Edits (insert, delete, replace, swap of neighbours) that make one text of the other. */
 function distance(from: string, to: string): number {

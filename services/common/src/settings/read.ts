@@ -78,10 +78,13 @@ function refuseFlagsOfNpm(environment: Sources['environment']): void {
   }
 }
 
-/** Ends the name of a setting that says which file a secret is in. */
+/** Suffix of a setting that names the file of a secret. */
 const fileSuffix = '_FILE';
 
-/** The secret that is in such a file; undefined where the name is not of one. */
+/**
+ * The setting whose secret such a file holds; undefined: `name` has no such suffix, or is no
+ * secret.
+ */
 function secretOf(name: string): SettingName | undefined {
   const secret = name.endsWith(fileSuffix) ? name.slice(0, -fileSuffix.length) : '';
   const row = rowByName.has(name) ? undefined : rowByName.get(secret);

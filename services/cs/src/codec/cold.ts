@@ -89,7 +89,7 @@ export function unsuback({ packetId, reasonCodes }: FilterAnswers, version: numb
     : filterAnswers(PacketType.unsuback, packetId, noBytes, noBytes);
 }
 
-/** Written here, since there may be many codes. */
+/** SUBACK and UNSUBACK are written here, because they may have many codes. */
 function filterAnswers(
   type: PacketType,
   packetId: number,

@@ -4,7 +4,7 @@ import type { SizeLimit } from '../packet/packet-sink.ts';
 /** Thrown inside the decoders only; the reader turns it into `PacketSink.malformed`. */
 export class MalformedPacket extends Error {
   readonly reasonCode: number;
-  /** The setting that says how large it may be. */
+  /** The setting that limits the size of the packet. */
   readonly limit: SizeLimit | undefined;
 
   constructor(reasonCode: number, reason: string, limit?: SizeLimit) {

@@ -59,7 +59,7 @@ export class PacketReader {
     this.#limits = limits;
   }
 
-  /** Counts from the next packet on; limits that are not given stay. */
+  /** Changes the limits from the next packet on; limits that are not given stay. */
   limit(limits: Partial<ReaderLimits>): void {
     this.#limits = { ...this.#limits, ...limits };
   }

@@ -275,7 +275,7 @@ export class Connection implements Client, OpeningClient, Timed {
     return 0;
   }
 
-  /** Without an answer, as it has not asked for anything. */
+  /** Ends the connection without an answer, because it has not asked for anything. */
   sendAway(reason: string): void {
     if (this.ended) return;
     this.node.events.timedOut(this, reason);

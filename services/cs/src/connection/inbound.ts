@@ -2,9 +2,11 @@ import type { Publish } from '@lmqtt/proto/link';
 
 /** Requests of one client that wait for ds: SUBSCRIBE, UNSUBSCRIBE, PINGREQ behind retained ones. */
 const requestsMax = 64;
-/** Bytes of their packets, besides the last one. */
+/** Bytes of the packets of requests that wait, the last one not counted. */
 const requestBytesMax = 64 << 10;
-/** Publishes that wait for them, and their bytes besides the last one. */
+/**
+ * Publishes that wait for such requests, and bytes of these publishes, the last one not counted.
+ */
 const heldMax = 1000;
 const heldBytesMax = 256 << 10;
 

@@ -7,9 +7,9 @@ import type { Awaited, ClientNode } from './client.ts';
 export interface OpeningClient {
   readonly node: ClientNode;
   readonly stream: ByteStream;
-  /** With CONNACK, as its CONNECT has come. */
+  /** Ends the connection with CONNACK, because its CONNECT has come. */
   refuse(reasonCode: number, reason: string): void;
-  /** Without an answer, as it has not asked for anything. */
+  /** Ends the connection without an answer, because it has not asked for anything. */
   sendAway(reason: string): void;
 }
 
@@ -83,7 +83,7 @@ export class Opening implements Timed {
     wheel.add(this, this.waitMs, this.sinceMs);
   }
 
-  /** Too many are before their CONNACK. */
+  /** Called when too many connections are before their CONNACK. */
   private crowdedOut(): void {
     const reason = 'too many connections before CONNACK';
     if (this.awaits === 'answer') this.client.refuse(ReasonCode.serverBusy, reason);

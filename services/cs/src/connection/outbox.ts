@@ -28,7 +28,10 @@ function giveBack(buffer: Buffer): void {
 
 const none: Buffer = Buffer.alloc(0);
 
-/** Handed over in pieces, so that it shows whether a slow client takes anything at all. */
+/**
+ * Size of the pieces in which bytes are handed over, so that it shows whether a slow client takes
+ * anything at all.
+ */
 const pieceBytes = 64 << 10;
 /** The stream gets further pieces while it has less than this. */
 const aheadBytes = 256 << 10;
@@ -43,7 +46,7 @@ export class Outbox {
   protected farewellAt = 0;
   /** The end of the last PUBLISH in the buffer; 0: there is none. */
   protected publishEnd = 0;
-  /** Handed over since the connection began. */
+  /** Bytes that were handed over since the connection began. */
   private handedOver = 0;
   /** A packet was handed over in part and its rest let go: nothing may follow it. */
   private torn = false;
@@ -59,7 +62,7 @@ export class Outbox {
     const kept = this.at - from;
     const larger = take(Math.max(kept + bytes, kept * 2));
     if (kept > 0) this.buffer.copy(larger, 0, from, this.at);
-    // The stream may still read what it was handed of it.
+    // The stream may still read bytes of the old buffer that it was handed.
     if (this.buffer !== none && (from === 0 || this.stream.bufferedBytes === 0)) {
       giveBack(this.buffer);
     }

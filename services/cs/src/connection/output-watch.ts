@@ -16,7 +16,7 @@ export interface WatchedClient {
   stalled(): void;
 }
 
-/** How often within the time it is looked whether anything was taken. */
+/** Number of checks within the time whether the client took anything. */
 const checks = 4;
 
 /**
@@ -34,7 +34,7 @@ export class OutputWatch implements Timed {
     this.client = client;
   }
 
-  /** False: it has begun before. */
+  /** Begins to watch. False: the watch had begun before. */
   begin(): boolean {
     if (this.dueTick !== -1) return false;
     const { node, outbox } = this.client;
@@ -48,7 +48,7 @@ export class OutputWatch implements Timed {
     const { node, outbox, ended, readingPaused } = this.client;
     if (ended || !readingPaused || outbox.roomy) return 0;
     const { takenBytes } = outbox;
-    // Past the lease nothing is sent that it could take.
+    // Past the lease nothing is sent that the client could take.
     if (takenBytes !== this.taken || node.leaseGate.frozen) {
       this.taken = takenBytes;
       this.sinceMs = nowMs;

@@ -287,7 +287,7 @@ export class Attachment implements FrameTaker {
   }
 
   private renewed(renewed: Renewed): void {
-    // A lease that has ended meanwhile, and whom nobody told, has ended for those who looked.
+    // A lease that has ended meanwhile without anybody being told has ended for all who checked it.
     this.notice();
     this.late = renewed.pushesWait;
     this.renewal.renewed(renewed);

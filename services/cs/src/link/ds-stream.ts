@@ -50,7 +50,7 @@ const options = {
   'grpc-node.flow_control_window': 8 * 1024 * 1024,
   // Connections whose other end is gone are let go, also after their stream was closed.
   'grpc.keepalive_time_ms': 10_000,
-  // Longer than what a slow link has before a ping, where it was a fast one just before.
+  // A link that has just become slow needs less than this for the bytes ahead of a ping.
   'grpc.keepalive_timeout_ms': 60_000,
   'grpc.keepalive_permit_without_calls': 1,
 };

@@ -28,7 +28,7 @@ interface OrderedCall extends CallSubject {
  */
 export class PublishOrder {
   private readonly exchange: Exchange;
-  /** The mark of the last thing in bulk. */
+  /** The mark in bulk of each session's last publish. */
   private readonly sessions: Map<SessionHandle, number> = new Map();
   /** Clients whose last connection ends behind its publishes. */
   private readonly clients: Map<ClientId, number> = new Map();

@@ -22,7 +22,7 @@ export class PulseLine {
   private readonly clock: Clock;
   private readonly targets: PulseLineTargets;
   private readonly writer: WireWriter = new WireWriter();
-  /** Undefined: it is not to be there. */
+  /** The attachment whose lease is renewed; undefined: no stream for renewals is wanted. */
   private attachment: string | undefined = undefined;
   private leaseMs = 0;
   private stream: DsStream | undefined = undefined;

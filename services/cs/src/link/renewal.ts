@@ -10,7 +10,7 @@ export interface RenewalTargets {
   send(renew: Renew): void;
   /** When the stream brought anything last. */
   heardMs(): number;
-  /** The stream is not to be trusted: it brought nothing for so long. */
+  /** Called when the stream has brought nothing for so long that it is to be broken. */
   stalled(silentMs: number): void;
   counters(): Readonly<Record<string, number>>;
   connections(): number;
@@ -83,7 +83,7 @@ export class Renewal {
     const nowMs = this.clock.monotonicMs();
     const heardMs = this.targets.heardMs();
     const askedMs = this.lease.silentSinceMs;
-    // When the stream is to be broken unless something comes.
+    // The time at which the stream is broken unless something comes.
     const endsMs =
       askedMs === undefined
         ? heardMs + this.silentMsMax

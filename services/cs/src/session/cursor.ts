@@ -38,7 +38,7 @@ export interface Subscription extends Terms {
   /** Present where it is shared; then it has no cursors. */
   readonly group: GroupId | undefined;
   readonly cursors: Cursor[];
-  /** Judges what it matches; undefined: all of that may be read. */
+  /** Rights by which matching messages are judged; undefined: all of them may be read. */
   rights: ReadRights | undefined;
 }
 
@@ -163,7 +163,8 @@ export class Cursor implements Reader, Origin {
     // Who takes all at once gets more at once, so that a backlog needs fewer reads.
     const isFast = this.feed.nowMs() - this.loadedAtMs < soonMs;
     this.pages = isFast ? Math.min(pagesMax, 2 * this.pages) : 1;
-    // The more of them have something, the less each: a client that takes nothing holds all of it.
+    // A cursor's share shrinks with the number of cursors that have a page, because all pages stay
+    // in memory for a client that takes nothing.
     this.feed.load(this.next, this, this.pages, 1 + this.owner.pagesOpen);
     this.pageOpen = true;
     this.owner.pagesOpen += 1;

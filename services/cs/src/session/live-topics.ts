@@ -1,7 +1,7 @@
 import { isNewer } from '@lmqtt/common/message';
 import type { Message, OrderKey } from '@lmqtt/common/message';
 
-/** Topics that are remembered. */
+/** Maximum number of topics that are remembered. */
 const topicsMax = 16_384;
 
 interface Last {
@@ -20,13 +20,13 @@ export class LiveTopics {
   private readonly topics: Map<string, Last> = new Map();
   private runs = 0;
 
-  /** Number of a run that begins now: what went out before is of no account to it. */
+  /** Number of a run that begins now. Messages that went out before do not count for the run. */
   beginRun(): number {
     this.runs += 1;
     return this.runs;
   }
 
-  /** False where those before were forgotten. */
+  /** Notes that a live message of the topic went out. False: earlier topics were forgotten. */
   wentOut(message: Message): boolean {
     const { topic, orderKey } = message;
     const before = this.topics.get(topic);

@@ -26,7 +26,7 @@ export function expired(session: OutboundSession, message: Message): boolean {
   return message.expiresAtMs !== 0 && message.expiresAtMs <= session.node.time.wallMs;
 }
 
-/** Now or never. Answers whether it was sent. */
+/** Sends a message at QoS 0 now or never. Answers whether it was sent. */
 export function sendQos0(
   session: OutboundSession,
   message: Message,

@@ -9,7 +9,7 @@ import { UnfinishedBytes } from './unfinished-bytes.ts';
 const normalClosure = 1000;
 const unsupportedKind = 1003;
 const tooBig = 1009;
-/** Enough for the close frame to leave. */
+/** Time for the close frame to leave. */
 const strangerLingerMs = 250;
 
 export class WebSocketStream implements ByteStream {
@@ -93,7 +93,7 @@ export class WebSocketStream implements ByteStream {
     this.#pinged = said;
   }
 
-  /** None is sent to a client that does not read: it leaves when the rest has. */
+  /** No pong is sent to a client that does not read; the pong leaves when all other bytes have. */
   readonly #pong = (): void => {
     const said = this.#pinged;
     const { readyState, OPEN } = this.#webSocket;

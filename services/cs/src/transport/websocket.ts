@@ -21,7 +21,7 @@ export interface WebSocketOptions {
   readonly path: string;
   /** The largest message, all its fragments together; beyond it the connection is closed with 1009. */
   readonly messageBytesMax: number;
-  /** The same before the client is known. */
+  /** Maximum bytes of a message before the client is known. */
   readonly strangerBytesMax: number;
   /** From accepting a socket to the end of its upgrade. */
   readonly handshakeTimeoutMs: number;

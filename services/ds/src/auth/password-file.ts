@@ -35,10 +35,13 @@ export interface PasswordFileOptions extends ReloadOptions {
   readonly usersMax: number;
   /** Checks at one time; each takes a thread of the pool and its memory. */
   readonly checksMax?: number;
-  /** Checks that wait for their turn; beyond it one of the address with the most is refused with 0x89. */
+  /**
+   * Maximum number of checks that wait for their turn; past it one of the address with the most is
+   * refused with 0x89.
+   */
   readonly waitingMax?: number;
   readonly onFull?: () => void;
-  /** In place of scrypt, for tests that count how often it is asked. */
+  /** A replacement of scrypt, for tests that count checks. */
   readonly isPasswordOf?: typeof isPasswordOf;
   readonly rememberedMax?: number;
   readonly rememberedMs?: number;

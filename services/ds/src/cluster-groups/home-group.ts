@@ -70,7 +70,9 @@ export class HomeGroup {
     return this.#pending.splice(0);
   }
 
-  /** A message that is not stored, to a member here that may read it. False: there is none. */
+  /**
+   * Gives a message that is not stored to a member here that may read it. False: no such member.
+   */
   give(message: Message, rights: SessionRights): boolean {
     for (const [client, { session, filter }] of this.members) {
       if (session.closing || rights.of(session)?.allows(message.topic) === false) continue;

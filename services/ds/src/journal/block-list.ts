@@ -2,7 +2,9 @@ import { blockHeaderBytes, decodeBlock, magicOf, type BlockHeader } from './bloc
 import type { ReadableFile } from './files.ts';
 
 const windowBytes = 1 << 20;
-/** More than any block has: what a damaged header claims is not to be allocated. */
+/**
+ * Maximum bytes of a block, so that no buffer of a size that a damaged header claims is allocated.
+ */
 const blockBytesMax = 2 ** 29;
 
 /** Bytes of a file that are not one right block after the other. */
@@ -156,7 +158,7 @@ class FileView {
     return undefined;
   }
 
-  /** Fewer where the file ends. */
+  /** Reads bytes of the file, fewer where it ends. */
   async #bytes(at: number, bytes: number): Promise<Buffer> {
     const offset = at - this.#start;
     if (offset < 0 || offset + bytes > this.#window.length) {

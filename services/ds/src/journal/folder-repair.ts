@@ -34,7 +34,7 @@ function needsState({ state, mark, segments }: FolderReport): boolean {
   return isCut || findingsOf(state).length > 0;
 }
 
-/** Beside the file. */
+/** A name beside the file that is not in use, for keeping it. */
 function freeName(path: string): string {
   for (let i = 1; ; i++) {
     const name = `${path}.damaged${i === 1 ? '' : `-${i}`}`;
@@ -115,7 +115,7 @@ function markFor({ mark, segments }: FolderReport, hasEntries: boolean): Checkpo
   const sequence = first?.head.firstSequence ?? mark?.sequence ?? 0;
   const order = mark?.order ?? 0;
   const brokerTimeMs = mark?.brokerTimeMs ?? 0;
-  // Whole or not, what the mark says of the log holds.
+  // The mark's position in the log holds, whether or not the entries are whole.
   if (mark !== undefined && mark.segment >= number) return mark;
   const from = { segment: number, position: segmentHeaderBytes, sequence };
   return { ...from, order, brokerTimeMs, ...(hasEntries ? {} : { rebuilds: true as const }) };

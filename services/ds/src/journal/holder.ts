@@ -22,7 +22,10 @@ const untouchedMs = 7000;
 const lookMs = 250;
 /** The longest path of a socket, with some room. */
 const pathBytesMax = 100;
-/** A process that died in the act of announcing itself left this. */
+/**
+ * Prefix, and age past which it is removed, of a file that a process leaves when it dies while it
+ * announces itself.
+ */
 const passing = '.passing-';
 const passingMsMax = 60_000;
 
@@ -165,7 +168,7 @@ async function isAlive(folder: string, name: string): Promise<boolean> {
   return isTouched(join(folder, name));
 }
 
-/** Undefined: it cannot be told. */
+/** Whether a process listens on the socket; undefined: it cannot be told. */
 function isListening(path: string): Promise<boolean | undefined> {
   return new Promise((resolve) => {
     const socket = net.connect({ path });

@@ -99,7 +99,7 @@ export interface JournalSegments {
    * what cannot be a block is left out.
    */
   blocks(segment: number): Promise<BlockList>;
-  /** With which the blocks of a segment are summed. */
+  /** Salt of the sums of a segment's blocks. */
   saltOf(segment: number): Promise<number>;
   /** Removes a sealed segment; does nothing where it may not go yet. */
   remove(segment: number): Promise<void>;

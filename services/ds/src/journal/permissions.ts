@@ -25,7 +25,7 @@ export async function closeToOthers(directory: string): Promise<void> {
   }
 }
 
-/** Takes bits away, and gives none. */
+/** Removes permission bits from a file, and adds none. */
 async function restrict(path: string, mode: number): Promise<void> {
   try {
     const now = (await fs.promises.lstat(path)).mode & 0o777;

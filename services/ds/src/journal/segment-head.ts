@@ -9,17 +9,22 @@ import {
 } from './block.ts';
 import type { ReadableFile } from './files.ts';
 
-/** More than any block has: what a damaged header claims is not to be allocated. */
+/**
+ * Maximum bytes of a block, so that no buffer of a size that a damaged header claims is allocated.
+ */
 const blockBytesMax = 2 ** 29;
 
 export interface SegmentHead extends SegmentHeader {
-  /** The header itself is damaged: this is what the first block says. */
+  /** Whether the header is damaged, and this one was made from the first block. */
   readonly isRebuilt: boolean;
   /** Broker time of the first block; undefined: no block can be read. */
   readonly brokerTimeMs: number | undefined;
 }
 
-/** Undefined: neither the header nor the first block can be read. `before`: the segment before. */
+/**
+ * The head of a segment; undefined: neither header nor first block can be read. `before`: the
+ * previous segment.
+ */
 export async function readSegmentHead(
   file: ReadableFile,
   number: number,

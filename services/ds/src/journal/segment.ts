@@ -14,12 +14,12 @@ export function indexName(number: number): string {
   return `${String(number).padStart(10, '0')}.idx`;
 }
 
-/** Undefined: not the name of an index. */
+/** Number of the segment whose index has this name; undefined: no index has such a name. */
 export function indexNumber(name: string): number | undefined {
   return /^\d{10}\.idx$/.test(name) ? Number.parseInt(name, 10) : undefined;
 }
 
-/** Undefined: not the name of a segment. */
+/** Number of the segment with this name; undefined: no segment has such a name. */
 export function segmentNumber(name: string): number | undefined {
   return /^\d{10}\.seg$/.test(name) ? Number.parseInt(name, 10) : undefined;
 }

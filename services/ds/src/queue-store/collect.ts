@@ -5,7 +5,7 @@ export function emptyRecords(): WantedRecords {
   return { segments: [], positions: [], lengths: [], buffers: [], starts: [] };
 }
 
-/** True: these are all from there on. */
+/** Collects places of messages from `from` on, up to the limits. True: there are no more. */
 export function collect(
   places: QueuePlaces,
   from: number,

@@ -3,7 +3,7 @@
  * that no client waits for the whole of another's packet.
  */
 const portionMax = 500;
-/** A filter under way counts as so many bytes, since its work is more than to hold them. */
+/** Bytes that a filter under way counts for: more than it holds, because of the work that it is. */
 const filterWeightBytes = 512;
 
 /** Bytes that a request counts for while it waits for ds. */
@@ -11,7 +11,7 @@ export function weightOf(packetBytes: number, filterCount: number): number {
   return Math.max(packetBytes, filterCount * filterWeightBytes);
 }
 
-/** From where to where the portions go. */
+/** The start and end of each portion. */
 export function* portionsOf(count: number): Iterable<readonly [from: number, to: number]> {
   for (let from = 0; from < count; from += portionMax) {
     yield [from, Math.min(count, from + portionMax)];

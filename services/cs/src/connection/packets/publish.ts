@@ -129,7 +129,10 @@ export function onPublished(connection: Client, publish: Publish): void {
   connection.resumeReading();
 }
 
-/** A bridge goes on where its state is not wanted, whatever others meet. */
+/**
+ * Whether the refused publish is a bridge's state, after which the bridge goes on whatever
+ * ACL_DENY_PUBLISH says.
+ */
 function dropsSilently(connection: Client, { reasonCode, message }: Publish): boolean {
   if (reasonCode !== ReasonCode.notAuthorized) return false;
   return connection.node.config.aclDenyPublish === 'drop' || isBridgeState(message.topic);

@@ -36,7 +36,7 @@ export interface Tree {
   readonly leafPages: number;
   readonly overflowPages: number;
   readonly entries: number;
-  /** −1: the tree is empty. */
+  /** Page of the root; −1: the tree is empty. */
   readonly root: number;
 }
 

@@ -141,7 +141,7 @@ function readTrees(walk: TreeWalk, meta: Meta, visit: EntryVisitor | undefined):
   return { findings, tables, format: own.get('format'), mark: own.get('mark'), isEmpty: false };
 }
 
-/** The participant's name. */
+/** Name of the participant whose entries a table holds. */
 export function plainName(table: string): string {
   return table.slice(table.indexOf(':') + 1);
 }

@@ -33,7 +33,7 @@ interface Bounds {
 
 export interface TreeVisitor {
   entry(key: Buffer, value: Buffer): void;
-  /** Only in the main tree. */
+  /** Called for a named tree; only entries of the main tree name trees. */
   tree?(name: string, tree: Tree): void;
 }
 
@@ -45,7 +45,7 @@ export class TreeWalk {
   readonly findings: string[] = [];
   readonly #pages: FilePages;
   readonly #meta: Meta;
-  /** 0: not met; 1: used by a tree; 2: free. */
+  /** Use of each page; 0: not met; 1: used by a tree; 2: free. */
   readonly #use: Uint8Array;
 
   constructor(pages: FilePages, meta: Meta) {
@@ -71,7 +71,7 @@ export class TreeWalk {
     }
   }
 
-  /** After all trees: no page may be both free and in use. */
+  /** Called after all trees: no page may be both free and in use. */
   walkFree(): void {
     this.walk(freeName, this.#meta.freeTree, {
       entry: (_key, value) => {
