@@ -280,9 +280,9 @@ export interface SubscriptionState {
 
 export interface Position {
   readonly partition: number;
-  /** The first offset that the subscription is owed. */
+  /** The first offset that the subscription is owed; below 0: a time (`positionSince`). */
   readonly start: number;
-  /** All offsets from start to here are done with. */
+  /** All offsets from start to here are done with; a time where the start is one. */
   readonly position: number;
   /** Offsets at or past the position that are done with, ascending. */
   readonly done: number[];
@@ -410,6 +410,7 @@ export type SessionWrite =
 export interface ReadRequest {
   readonly queue: QueueId;
   readonly partition: number;
+  /** An offset, or a time (`positionSince`). */
   readonly from: number;
   readonly messagesMax: number;
   readonly bytesMax: number;
@@ -418,7 +419,7 @@ export interface ReadRequest {
 export interface ReadAnswer {
   /** In order, each with all its places. Offsets may have holes. */
   readonly messages: Message[];
-  /** Where to read on: past the last one, and past a hole at its end. */
+  /** Where to read on, an offset: past the last one, and past a hole at its end. */
   readonly next: number;
   /** The queue's end at the time of reading. */
   readonly end: number;

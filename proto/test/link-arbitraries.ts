@@ -1,5 +1,6 @@
 // Random values of the link between cs and ds, with the awkward ones: empty and absent, zero and
 // maxima, text of more than one byte a character, topics in and outside of their buffer.
+import { positionSince } from '@lmqtt/common/cursor';
 import { clientId, epoch, groupId, queueId, sessionHandle } from '@lmqtt/common/ids';
 import type { Epoch, GroupId, QueueId, SessionHandle } from '@lmqtt/common/ids';
 import { Message, messageOf } from '@lmqtt/common/message';
@@ -180,10 +181,13 @@ const options: fc.Arbitrary<SubscriptionOptions> = fc.record({
   subscriptionIdentifier: orAbsent(u32),
 });
 
+/** In place of an offset. */
+export const time: fc.Arbitrary<number> = positive.map(positionSince);
+
 const position: fc.Arbitrary<Position> = fc.record({
   partition: u32,
-  start: u53,
-  position: u53,
+  start: fc.oneof(u53, time),
+  position: fc.oneof(u53, time),
   done: fc.array(u53, { maxLength: 20 }),
 });
 

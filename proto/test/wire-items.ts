@@ -1,5 +1,6 @@
 // Every item of a frame: a random value of it, how it is written by hand, what it is in the words
 // of link.proto (for the loader, which checks what was written by hand), and what its reader says.
+import { isTime, timeOf } from '@lmqtt/common/cursor';
 import { sessionHandle } from '@lmqtt/common/ids';
 import type { SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
@@ -14,7 +15,7 @@ import { SentMessage } from '../src/wire/message-codec.ts';
 import * as upstream from '../src/wire/upstream.ts';
 import type { NumberedPublish, UpstreamHandler } from '../src/wire/upstream.ts';
 import * as values from './link-arbitraries.ts';
-import { comparable, u32, u53 } from './link-arbitraries.ts';
+import { comparable, time, u32, u53 } from './link-arbitraries.ts';
 
 /** One call of a handler: its name and what it was given, comparable. */
 export type Said = readonly unknown[];
@@ -243,10 +244,14 @@ function plainWrite(write: SessionWrite): object {
 const readRequest: fc.Arbitrary<ReadRequest> = fc.record({
   queue,
   partition: u32,
-  from: u53,
+  from: fc.oneof(u53, time),
   messagesMax: u32,
   bytesMax: u32,
 });
+
+function plainFrom({ from }: ReadRequest): object {
+  return isTime(from) ? { from: 0, since: timeOf(from) } : { from, since: 0 };
+}
 
 export const upstreamKinds: readonly ItemKind[] = [
   kind(
@@ -292,7 +297,7 @@ export const upstreamKinds: readonly ItemKind[] = [
     'read',
     fc.record({ id: u32, request: readRequest }),
     (exchange, { id, request }) => upstream.writeRead(exchange, id, request),
-    ({ id, request }) => [{ read: { id, ...request } }],
+    ({ id, request }) => [{ read: { id, ...request, ...plainFrom(request) } }],
     ({ id, request }) => [['read', id, request]],
   ),
   kind(

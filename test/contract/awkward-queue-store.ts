@@ -1,3 +1,4 @@
+import { isTime, positionSince, timeOf } from '@lmqtt/common/cursor';
 import type { ClientId, Epoch, QueueId } from '@lmqtt/common/ids';
 import { messageOf, type Message, type QueueEntry } from '@lmqtt/common/message';
 import type {
@@ -9,10 +10,9 @@ import type {
 } from '@lmqtt/ds/queue-store/queue-store';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
 
-const partitions = 2;
-
 interface Stored {
   readonly offset: number;
+  readonly storedMs: number;
   readonly message: Message;
 }
 
@@ -32,8 +32,8 @@ interface Order {
 
 /**
  * A store in memory that makes use of everything that the port does not promise, so that nothing
- * above it leans on the simplicity of the embedded log: two partitions; offsets with holes, known
- * only some time after the answer; messages in queues that nobody put there; arrivals in any
+ * above it leans on the simplicity of the embedded log: two partitions, and more that appear late or
+ * cannot be reached for a time; offsets with holes, known only some time after the answer; messages in queues that nobody put there; arrivals in any
  * order, late, and twice; ends that lag behind what was acknowledged; answers of different lanes
  * in any order; failed appends that are stored after all.
  */
@@ -46,15 +46,43 @@ export class AwkwardQueueStore implements QueueStore {
   /** The last batch of each lane. */
   readonly #lanes = new Map<string, Promise<void>>();
   readonly #timers = new Set<NodeJS.Timeout>();
+  /** First offsets of queues that are made now, by partition. */
+  readonly #firsts = [0, 1000];
+  readonly #away = new Set<number>();
+  #appearAfter: number;
   #order = 0;
   #fail: ('never' | 'later')[] = [];
   #arrived: (messages: Message[]) => void = () => undefined;
   #closed = false;
 
-  /** `slowestMs`: the longest that anything is held back. */
-  constructor(seed: number, slowestMs = 8) {
+  /**
+   * `slowestMs`: the longest that anything is held back. `appearAfter`: messages after which
+   * another partition appears.
+   */
+  constructor(
+    seed: number,
+    options: { readonly slowestMs?: number; readonly appearAfter?: number } = {},
+  ) {
+    const { slowestMs = 8, appearAfter = Infinity } = options;
     this.#random = randomOf(seed);
     this.#slowestMs = slowestMs;
+    this.#appearAfter = appearAfter;
+    this.#appearAfter = appearAfter;
+  }
+
+  /** Another partition: queues that are there begin in it at 0. Answers its number. */
+  appear(): number {
+    return this.#firsts.push(500) - 1;
+  }
+
+  /** Nothing is stored there, and nobody is told anything of it, until it is back. */
+  setAway(partition: number, isAway: boolean): void {
+    if (isAway) this.#away.add(partition);
+    else this.#away.delete(partition);
+  }
+
+  partitions(): readonly number[] {
+    return [...this.#firsts.keys()];
   }
 
   /** The next append that is to be stored fails; `later`: and is stored afterwards. */
@@ -91,12 +119,14 @@ export class AwkwardQueueStore implements QueueStore {
   async read(request: ReadRequest): Promise<ReadAnswer> {
     await this.#wait();
     const partition = this.#queues.get(request.queue)?.[request.partition];
-    if (partition === undefined) return { messages: [], next: request.from, end: 0 };
+    if (this.#away.has(request.partition)) throw new Error('the partition is away');
+    const from = fromOf(request, partition);
+    if (partition === undefined) return { messages: [], next: from, end: 0 };
     const messages: Message[] = [];
     let bytes = 0;
-    let next = request.from;
+    let next = from;
     for (const { offset, message } of partition.messages) {
-      if (offset < request.from) continue;
+      if (offset < from) continue;
       bytes += message.payloadBytes + message.topic.length;
       const full = messages.length >= request.messagesMax || bytes > request.bytesMax;
       if (full && messages.length > 0) break;
@@ -108,11 +138,12 @@ export class AwkwardQueueStore implements QueueStore {
 
   async ends(queue: QueueId): Promise<PartitionEnd[]> {
     // Noted first: what is appended after the answer must not be below.
-    const ends = this.#partitions(queue).map(({ messages, shownEnd }, partition) => ({
-      partition,
-      first: Math.min(messages[0]?.offset ?? shownEnd, shownEnd),
-      end: shownEnd,
-    }));
+    const now = positionSince(Date.now());
+    const ends = this.#partitions(queue).map(({ messages, shownEnd }, partition) => {
+      if (this.#away.has(partition)) return { partition, first: now, end: now };
+      const first = Math.min(messages[0]?.offset ?? shownEnd, shownEnd);
+      return { partition, first, end: shownEnd };
+    });
     await this.#wait();
     return ends;
   }
@@ -171,11 +202,15 @@ export class AwkwardQueueStore implements QueueStore {
     if (inbound !== undefined) this.#outcomes.set(keyOf(inbound), 'stored');
     const live = queues.filter((queue) => !this.#dropped.has(queue));
     if (live.length === 0) return;
+    this.#appearAfter -= 1;
+    if (this.#appearAfter === 0) this.appear();
+    const there = this.partitions().filter((partition) => !this.#away.has(partition));
     for (const queue of live) {
-      if (this.#chance(0.2)) this.#tell(this.#put(foreign(), [queue], this.#upTo(partitions)));
+      const foreignPlace = there[this.#upTo(there.length)]!;
+      if (this.#chance(0.2)) this.#tell(this.#put(foreign(), [queue], foreignPlace));
     }
     const copy = copyOf(message);
-    this.#put(copy, live, hash(lane) % partitions);
+    this.#put(copy, live, there[hash(lane) % there.length]!);
     this.#tell(copy);
     if (this.#chance(0.2)) this.#tell(copy);
   }
@@ -189,7 +224,7 @@ export class AwkwardQueueStore implements QueueStore {
       const offset = partition.next++;
       entries.push({ queue, partition: number, offset, previous: partition.last });
       partition.last = offset;
-      partition.messages.push({ offset, message });
+      partition.messages.push({ offset, storedMs: Date.now(), message });
     }
     message.entries = entries;
     return message;
@@ -205,19 +240,14 @@ export class AwkwardQueueStore implements QueueStore {
     });
   }
 
-  /** The two partitions do not begin at the same offset. */
+  /** Partitions do not begin at the same offset; those that appear later begin at 0. */
   #partitions(queue: QueueId): Partition[] {
     let found = this.#queues.get(queue);
     if (found === undefined) {
-      found = [0, 1000].map((first) => ({
-        messages: [],
-        next: first,
-        last: -1,
-        shownEnd: first,
-        trimmed: 0,
-      }));
+      found = this.#firsts.map(partitionFrom);
       if (!this.#dropped.has(queue)) this.#queues.set(queue, found);
     }
+    while (found.length < this.#firsts.length) found.push(partitionFrom(0));
     return found;
   }
 
@@ -242,6 +272,16 @@ export class AwkwardQueueStore implements QueueStore {
   #upTo(limit: number): number {
     return Math.floor(this.#random() * limit);
   }
+}
+
+function partitionFrom(first: number): Partition {
+  return { messages: [], next: first, last: -1, shownEnd: first, trimmed: 0 };
+}
+
+function fromOf({ from }: ReadRequest, partition: Partition | undefined): number {
+  if (!isTime(from)) return from;
+  const found = partition?.messages.find(({ storedMs }) => storedMs >= timeOf(from));
+  return found?.offset ?? partition?.next ?? 0;
 }
 
 function foreign(): Message {

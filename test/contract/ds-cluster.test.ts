@@ -102,6 +102,7 @@ void describe('two ds and two cs', requireRedis(), () => {
             append: store.append.bind(store),
             read: store.read.bind(store),
             ends: store.ends.bind(store),
+            partitions: store.partitions.bind(store),
             drop: store.drop.bind(store),
             outcome: store.outcome.bind(store),
             onLost: () => {},

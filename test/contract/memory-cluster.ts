@@ -192,6 +192,7 @@ export class MemoryCluster {
       append: store.append.bind(store),
       read: store.read.bind(store),
       ends: store.ends.bind(store),
+      partitions: store.partitions.bind(store),
       drop: store.drop.bind(store),
       outcome: store.outcome.bind(store),
       onLost: () => {},

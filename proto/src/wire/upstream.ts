@@ -1,3 +1,4 @@
+import { isTime, positionSince, timeOf } from '@lmqtt/common/cursor';
 import { queueId, sessionHandle, type SessionHandle } from '@lmqtt/common/ids';
 import { presentedSession } from '../calls.ts';
 import type { PresentedSession, Publish, ReadRequest, SessionWrite } from '../link.ts';
@@ -109,7 +110,8 @@ export function writeRead(exchange: Exchange, id: number, request: ReadRequest):
   writer.number(0x08, id);
   writer.number(0x10, request.queue);
   writer.number(0x18, request.partition);
-  writer.number(0x20, request.from);
+  const { from } = request;
+  writer.number(isTime(from) ? 0x38 : 0x20, isTime(from) ? timeOf(from) : from);
   writer.number(0x28, request.messagesMax);
   writer.number(0x30, request.bytesMax);
   exchange.close();
@@ -167,11 +169,11 @@ export function readUpstream(
       readCall(handler, reader);
       break;
     case ItemField.read: {
-      const [id, queue, partition, from, messagesMax, bytesMax] = readNumbers(reader, 6);
+      const [id, queue, partition, from, messagesMax, bytesMax, since] = readNumbers(reader, 7);
       handler.read(id!, {
         queue: queueId(queue!),
         partition: partition!,
-        from: from!,
+        from: since! > 0 ? positionSince(since!) : from!,
         messagesMax: messagesMax!,
         bytesMax: bytesMax!,
       });

@@ -1,11 +1,33 @@
+import type { QueueId } from './ids.ts';
+import type { Message } from './message.ts';
+
+/**
+ * The position of the first message stored at that time or later, in a partition that cannot be
+ * asked where its queue ends: minus the time, in ms since 1970. Offsets are 0 or more. The queue
+ * store takes it to read from, and the offset that it stands for is known when a read has answered.
+ */
+export function positionSince(timeMs: number): number {
+  return -Math.max(1, Math.floor(timeMs));
+}
+
+export function isTime(position: number): boolean {
+  return position < 0;
+}
+
+/** The time that such a position stands for, ms since 1970. */
+export function timeOf(position: number): number {
+  return -position;
+}
+
 /**
  * How far something has come in one partition of a queue: the set of offsets that are done with,
  * kept as "all below the position" and an ascending list of those at or past it. The set only
- * grows, so the same change applied twice, or an older one applied again, changes nothing.
+ * grows, so the same change applied twice, or an older one applied again, changes nothing. Start
+ * and position may be a time; the first position that is an offset is the start, too.
  */
 export class Cursor {
   readonly partition: number;
-  readonly start: number;
+  start: number;
   position: number;
   done: number[];
 
@@ -31,6 +53,7 @@ export class Cursor {
   /** Everything below is done with. */
   moveTo(position: number): void {
     if (position <= this.position) return;
+    if (isTime(this.start)) this.start = position;
     this.position = position;
     this.#absorb();
   }
@@ -76,7 +99,22 @@ export class Cursor {
   }
 }
 
-/** A partition that appeared later is owed from its beginning. */
+/** The offset that a position by time stands for: that of the first message read, or the next. */
+export function offsetFound(
+  answer: { readonly messages: readonly Message[]; readonly next: number },
+  queue: QueueId,
+  partition: number,
+): number {
+  const entry = answer.messages[0]?.entries.find(
+    (one) => one.queue === queue && one.partition === partition,
+  );
+  return entry?.offset ?? answer.next;
+}
+
+/**
+ * A partition without a cursor appeared later: it is owed from its beginning. Those that were there
+ * and could not be reached have a cursor with a time.
+ */
 export function cursorOf(cursors: Cursor[], partition: number): Cursor {
   for (const cursor of cursors) if (cursor.partition === partition) return cursor;
   const added = Cursor.at(partition, 0);

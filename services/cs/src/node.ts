@@ -337,6 +337,10 @@ export class CsNode implements LinkedNode, ClientNode {
     this.feeds.dropUnread(feed);
   }
 
+  partitionsOf(queue: QueueId): number[] {
+    return this.feeds.partitionsOf(queue);
+  }
+
   readQueue(request: ReadRequest): Promise<ReadAnswer> {
     return this.link.read(request);
   }

@@ -45,6 +45,8 @@ test('a reader gets every stored message once and in order, whatever is pushed',
         ready: () => {},
         moved: () => {},
         deliverQos0: () => {},
+        startFound: () => {},
+        appeared: () => {},
       };
       const options = {
         qos: 1,
@@ -111,6 +113,7 @@ test('readers that wait at one offset share a read', async () => {
     arrived: () => {},
     passing: () => {},
     recheck: () => {},
+    appeared: () => {},
     loaded: () => answers.push(1),
   };
   for (let index = 0; index < 5; index++) feed.load(0, reader);

@@ -187,6 +187,7 @@ export class RetainedBroker {
       },
       time: { wallMs: 1_000_000 },
       feed: () => this.feed,
+      partitionsOf: () => [],
       releaseFeed: none,
       readRetained: (request) => this.answer(() => this.page(request)),
       readQueue: (request): Promise<ReadAnswer> =>

@@ -62,6 +62,7 @@ function setUp(options: { persistent?: boolean; windowSize?: number; messages?: 
       }
       return feed;
     },
+    partitionsOf: () => [],
     releaseFeed: none,
     readRetained: () => Promise.resolve({ messages: [], next: undefined, ends: [] }),
     readQueue: (request) => Promise.resolve(readFrom(messages, request)),

@@ -1,4 +1,4 @@
-import { Cursor } from '@lmqtt/common/cursor';
+import { Cursor, isTime } from '@lmqtt/common/cursor';
 import { type QueueId, queueName, type SessionHandle } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { parseSharedFilter } from '@lmqtt/common/topic';
@@ -154,9 +154,12 @@ function movePositions(
   write: (one: SessionWrite) => void,
 ): void {
   const { queue, filter } = subscription;
-  for (const { partition, position, done } of subscription.positions) {
+  for (const { partition, start, position, done } of subscription.positions) {
     const cursor = known.cursors.find((one) => one.partition === partition);
-    if (cursor === undefined || cursor.position < position)
+    // What is written first becomes the start.
+    if (cursor !== undefined && isTime(cursor.start) && !isTime(start))
+      write({ kind: 'position', session, queue, partition, position: start });
+    if (!isTime(position) && (cursor === undefined || cursor.position < position))
       write({ kind: 'position', session, queue, partition, position });
     for (const offset of done) {
       if (cursor?.isDone(offset) === true) continue;

@@ -1,8 +1,8 @@
+import { type Cursor, cursorOf, isTime, offsetFound } from '@lmqtt/common/cursor';
 import { type QueueId, sessionHandle } from '@lmqtt/common/ids';
 import type { LimitName } from '@lmqtt/common/settings/row';
 import type { DsEvents } from './events.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
-import type { Cursor } from '@lmqtt/common/cursor';
 import type { SessionStore } from './session-store/session-store.ts';
 import type { StoredSession, StoredSubscription } from './session-store/stored-session.ts';
 
@@ -21,6 +21,8 @@ export interface QueueLimitsPorts {
 interface Backlog {
   readonly subscription: StoredSubscription;
   readonly cursor: Cursor;
+  /** Of the cursor, an offset. */
+  readonly position: number;
   readonly end: number;
   messages: number;
 }
@@ -32,7 +34,7 @@ const sampleBytes = 1024 * 1024;
 
 /**
  * How many messages wait for a session: not counting those in flight, nor what shared groups would
- * give it.
+ * give it, nor what is where it cannot be reached now.
  */
 export async function queuedOf(queueStore: QueueStore, session: StoredSession): Promise<number> {
   let messages = 0;
@@ -46,12 +48,17 @@ export async function queuedOf(queueStore: QueueStore, session: StoredSession): 
  * the position over them; so is what retention has taken. Bytes are judged by a sample.
  */
 export async function cutBacklog(ports: QueueLimitsPorts, session: StoredSession): Promise<void> {
-  const waiting = await backlogs(ports.queueStore, session, (backlog, first) => {
-    const messages = first - backlog.cursor.position;
-    session.lost += messages;
-    ports.events.messagesLost(session.clientId, backlog.subscription.filter, messages);
-    move(ports, session, backlog, first);
-  });
+  const waiting = await backlogs(ports.queueStore, session);
+  for (const backlog of waiting) {
+    const { cursor, position, subscription } = backlog;
+    if (cursor.position === position) continue;
+    if (!isTime(cursor.position)) {
+      const messages = position - cursor.position;
+      session.lost += messages;
+      ports.events.messagesLost(session.clientId, subscription.filter, messages);
+    }
+    move(ports, session, backlog, position);
+  }
   let messages = 0;
   for (const backlog of waiting) messages += backlog.messages;
   if (messages > ports.messagesMax) {
@@ -104,8 +111,8 @@ function cut(
   for (const backlog of waiting.sort((a, b) => b.messages - a.messages)) {
     if (left <= 0) return;
     const messages = Math.min(left, backlog.messages);
-    const { cursor, subscription } = backlog;
-    move(ports, session, backlog, Math.min(backlog.end, cursor.position + messages));
+    const { subscription } = backlog;
+    move(ports, session, backlog, Math.min(backlog.end, backlog.position + messages));
     backlog.messages -= messages;
     left -= messages;
     session.lost += messages;
@@ -132,11 +139,11 @@ function move(
 async function meanBytes(ports: QueueLimitsPorts, waiting: Backlog[]): Promise<number> {
   let messages = 0;
   let bytes = 0;
-  for (const { subscription, cursor } of waiting.slice(0, 4)) {
+  for (const { subscription, cursor, position } of waiting.slice(0, 4)) {
     const answer = await ports.queueStore.read({
       queue: subscription.queue,
       partition: cursor.partition,
-      from: cursor.position,
+      from: position,
       messagesMax: sampleMessages,
       bytesMax: sampleBytes,
     });
@@ -148,24 +155,38 @@ async function meanBytes(ports: QueueLimitsPorts, waiting: Backlog[]): Promise<n
   return messages === 0 ? 0 : bytes / messages;
 }
 
-async function backlogs(
-  queueStore: QueueStore,
-  session: StoredSession,
-  onLost?: (backlog: Backlog, first: number) => void,
-): Promise<Backlog[]> {
+/** Where something waits, or something has gone that did: the position is past that. */
+async function backlogs(queueStore: QueueStore, session: StoredSession): Promise<Backlog[]> {
   const found: Backlog[] = [];
   const subscriptions = session.subscriptions.filter((one) => one.group === undefined);
   // Together, since the store may wait for the disk before it says where a queue ends.
   const ends = await Promise.all(subscriptions.map((one) => queueStore.ends(one.queue)));
   for (const [index, subscription] of subscriptions.entries()) {
     for (const { partition, first, end } of ends[index]!) {
-      const cursor = subscription.cursors.find((one) => one.partition === partition);
-      if (cursor === undefined) continue;
-      const backlog = { subscription, cursor, end, messages: 0 };
-      if (first > cursor.position) onLost?.(backlog, first);
-      backlog.messages = Math.max(0, end - cursor.position - cursor.done.length);
-      if (backlog.messages > 0) found.push(backlog);
+      const cursor = cursorOf(subscription.cursors, partition);
+      if (isTime(end)) continue;
+      const from = await startOf(queueStore, subscription.queue, cursor);
+      if (from === undefined) continue;
+      const position = Math.max(first, from);
+      const messages = Math.max(0, end - position - cursor.done.length);
+      if (messages > 0 || position > cursor.position)
+        found.push({ subscription, cursor, position, end, messages });
     }
   }
   return found;
+}
+
+/** The cursor's position as an offset; undefined: it is a time, and the store does not say. */
+async function startOf(
+  queueStore: QueueStore,
+  queue: QueueId,
+  { partition, position }: Cursor,
+): Promise<number | undefined> {
+  if (!isTime(position)) return position;
+  const request = { queue, partition, from: position, messagesMax: 1, bytesMax: sampleBytes };
+  try {
+    return offsetFound(await queueStore.read(request), queue, partition);
+  } catch {
+    return undefined;
+  }
 }

@@ -38,18 +38,27 @@ export class QueueTrim {
 
   #trim(queue: Queue): void {
     const least = new Map<number, number>();
-    const take = (cursor: Position): void => {
-      const known = least.get(cursor.partition);
-      if (known === undefined || cursor.position < known)
-        least.set(cursor.partition, cursor.position);
+    let count = 0;
+    const holding = new Map<number, number>();
+    const take = (cursors: readonly Position[]): void => {
+      count += 1;
+      for (const { partition, position } of cursors) {
+        const known = least.get(partition);
+        if (known === undefined || position < known) least.set(partition, position);
+        holding.set(partition, (holding.get(partition) ?? 0) + 1);
+      }
     };
     // A subscribe is under way: it may start below what the others have reached.
     if (queue.pins > 0) {
       queue.moved = true;
       return;
     }
-    for (const holder of queue.holders) for (const cursor of holder.cursors) take(cursor);
-    for (const group of queue.groups ?? []) for (const cursor of group.stored.cursors) take(cursor);
-    for (const [partition, offset] of least) this.#queueStore.trim(queue.id, partition, offset);
+    for (const holder of queue.holders) take(holder.cursors);
+    for (const group of queue.groups ?? []) take(group.stored.cursors);
+    for (const [partition, offset] of least) {
+      // Who has no cursor there is owed all of it.
+      if (holding.get(partition) === count && offset > 0)
+        this.#queueStore.trim(queue.id, partition, offset);
+    }
   }
 }

@@ -1,3 +1,4 @@
+import { isTime } from '@lmqtt/common/cursor';
 import type { RetainedAnswer, RetainedRequest, SubscribeAnswer } from '@lmqtt/proto/link';
 import { parseSharedFilter } from '@lmqtt/common/topic';
 import type { LiveSession } from './live-session.ts';
@@ -43,7 +44,9 @@ export async function readRetained(
   const queue = session?.stored.subscription(filter)?.queue;
   if (queue === undefined || page.messages.length === 0) return { ...page, ends: [] };
   const ends = await queueStore.ends(queue);
-  return { ...page, ends: ends.map(({ partition, end }) => ({ partition, offset: end })) };
+  // A page does not wait for a partition that cannot be reached.
+  const known = ends.filter(({ end }) => !isTime(end));
+  return { ...page, ends: known.map(({ partition, end }) => ({ partition, offset: end })) };
 }
 
 /**

@@ -160,6 +160,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       read: (request) => queueStore.read(request),
       flush,
       failed: (group, error) => events.groupReadFailed(group, error),
+      partitions: () => options.queueStore?.partitions?.() ?? [],
       readMessages: settings.readBatch,
     },
   });

@@ -1,4 +1,4 @@
-import { Cursor } from '@lmqtt/common/cursor';
+import { Cursor, isTime } from '@lmqtt/common/cursor';
 import type { ClientId, QueueId } from '@lmqtt/common/ids';
 import type { LiveSession } from './live-session.ts';
 import type { PositionMirror } from './queue-store/position-mirror.ts';
@@ -54,6 +54,7 @@ export class SessionPositions {
     if (found.length === 0) return starts;
     return ends.map(({ partition, first, end }) => {
       const position = found.find((one) => one.partition === partition)?.position ?? end;
+      if (isTime(end)) return Cursor.at(partition, position);
       return Cursor.at(partition, Math.min(end, Math.max(first, position)));
     });
   }

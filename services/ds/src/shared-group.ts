@@ -4,7 +4,7 @@ import type { Message, QueueEntry } from '@lmqtt/common/message';
 import type { StoredGroup } from './group-store/group-store.ts';
 import type { Outlet } from './outlet.ts';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
-import { cursorOf } from '@lmqtt/common/cursor';
+import { cursorOf, isTime, offsetFound } from '@lmqtt/common/cursor';
 import { matches } from '@lmqtt/common/topic';
 
 /** Where the messages of a member go, how many it was given and how many it may have been given. */
@@ -54,6 +54,9 @@ interface Reader {
   behind: boolean;
   /** Something arrived while it was being read. */
   again: boolean;
+  /** A read has failed: it is not read until then. */
+  rests: NodeJS.Timeout | undefined;
+  restMs: number;
 }
 
 export interface GroupPorts {
@@ -64,12 +67,15 @@ export interface GroupPorts {
   /** Nobody is to get it: it does not match the group's filter, or no member may read it. */
   skip(group: StoredGroup, partition: number, offset: number): void;
   readonly readMessages: number;
+  /** Of all queues, as far as is known. */
+  partitions?(): readonly number[];
   /** False: nothing is to be given out now. */
   mayGive?(): boolean;
 }
 
 const readBytesMax = 1024 * 1024;
 const retryMs = 1000;
+const retryMsMax = 15_000;
 
 /**
  * The owner's side of a shared group: it reads the queue itself and gives each message to one
@@ -106,7 +112,14 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
 
   /** The cursors are known: read from there. */
   start(): void {
-    for (const cursor of this.stored.cursors) this.look(cursor.partition);
+    this.lookEverywhere();
+  }
+
+  /** In every partition, also in those that appeared since the group began. */
+  lookEverywhere(): void {
+    const { cursors } = this.stored;
+    for (const partition of this.#ports.partitions?.() ?? []) cursorOf(cursors, partition);
+    for (const cursor of cursors) this.look(cursor.partition);
   }
 
   /** There may be something past what was looked at; `pump` then. */
@@ -139,6 +152,7 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
     if (member === undefined && !(inOrder && isOurs && this.#isForNobodyHere(waiting))) {
       reader.behind = true;
       reader.again = true;
+      this.#wake(reader);
       this.pump();
       return;
     }
@@ -164,7 +178,7 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
     }
     this.#waiting = kept;
     if (this.#waiting.length > 0 || this.#reading) return;
-    const reader = this.#readers.find((one) => one.behind);
+    const reader = this.#readers.find((one) => one.behind && one.rests === undefined);
     if (reader !== undefined && this.#freest(true) !== undefined) void this.#read(reader);
   }
 
@@ -295,10 +309,30 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
       if (reader.next === from) this.#take(reader, answer);
     } catch (error) {
       this.#ports.failed(this.stored, error);
-      setTimeout(() => this.#goOn(), retryMs).unref();
+      this.#rest(reader);
+      this.#goOn();
       return;
     }
+    reader.restMs = 0;
     this.#goOn();
+  }
+
+  /** Its partition may be away for long, and the others are read meanwhile. */
+  #rest(reader: Reader): void {
+    reader.restMs = Math.min(retryMsMax, Math.max(retryMs, 2 * reader.restMs));
+    reader.rests = setTimeout(() => {
+      reader.rests = undefined;
+      this.pump();
+      this.#ports.flush();
+    }, reader.restMs).unref();
+  }
+
+  /** Something came from there. */
+  #wake(reader: Reader): void {
+    if (reader.rests === undefined || reader.restMs <= retryMs) return;
+    clearTimeout(reader.rests);
+    reader.restMs = 0;
+    this.#rest(reader);
   }
 
   #goOn(): void {
@@ -310,6 +344,7 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
   #take(reader: Reader, answer: ReadAnswer): void {
     const { partition } = reader;
     const cursor = cursorOf(this.stored.cursors, partition);
+    if (isTime(cursor.position)) cursor.moveTo(offsetFound(answer, this.stored.queue, partition));
     for (const message of answer.messages) {
       const entry = message.entries.find(
         (one) => one.queue === this.stored.queue && one.partition === partition,
@@ -330,7 +365,10 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
   #reader(partition: number): Reader {
     for (const reader of this.#readers) if (reader.partition === partition) return reader;
     const next = cursorOf(this.stored.cursors, partition).position;
-    const reader = { partition, next, behind: false, again: false };
+    const reader = {
+      ...{ partition, next, behind: false, again: false },
+      ...{ rests: undefined, restMs: 0 },
+    };
     this.#readers.push(reader);
     return reader;
   }

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { Cursor } from '@lmqtt/common/cursor';
+import { Cursor, isTime } from '@lmqtt/common/cursor';
 import { type GroupId, queueName } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isValidTopicFilter, parseSharedFilter } from '@lmqtt/common/topic';
@@ -225,7 +225,8 @@ async function endsFor(
 }
 
 function offsetsOf(ends: readonly PartitionEnd[]): PartitionOffset[] {
-  return ends.map(({ partition, end }) => ({ partition, offset: end }));
+  const known = ends.filter(({ end }) => !isTime(end));
+  return known.map(({ partition, end }) => ({ partition, offset: end }));
 }
 
 /** Retain handling, 3.8.3.1; shared subscriptions get none. */

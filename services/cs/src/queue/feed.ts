@@ -22,6 +22,8 @@ export interface Reader {
   passing(message: Message): void;
   /** A push may have been lost: look into the store. */
   recheck(): void;
+  /** The queue has that partition, too: it is read by whoever reads another one. */
+  appeared(partition: number): void;
   /** The answer of a read that it waits for; undefined: the read failed and may be tried again. */
   loaded(answer: ReadAnswer | undefined): void;
 }

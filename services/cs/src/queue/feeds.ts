@@ -5,12 +5,19 @@ import type { FeedLimits, Now, ReadQueue } from './feed.ts';
 
 const partitionsMax = 1024;
 
-/** The queues that somebody at this node reads, by queue and partition. */
+/**
+ * The queues that somebody at this node reads, by queue and partition.
+ *
+ * Invariant: whoever reads one partition of a queue reads all that are known here. A partition that
+ * appears later is known by its first push, by a push that was dropped, or by another reader.
+ */
 export class Feeds {
   private readonly limits: FeedLimits;
   private readonly readQueue: ReadQueue;
   private readonly nowMs: Now;
   private readonly feeds: Map<number, QueueFeed> = new Map();
+  /** Of any queue, ever. */
+  private readonly partitions: number[] = [];
   private touched: QueueFeed[] = [];
   private releasable: QueueFeed[] = [];
   private readonly lagging: Set<QueueFeed> = new Set();
@@ -27,7 +34,14 @@ export class Feeds {
     if (present !== undefined) return present;
     const feed = new QueueFeed(queue, partition, this.limits, this.readQueue, this.nowMs);
     this.feeds.set(key, feed);
+    if (!this.partitions.includes(partition)) this.partitions.push(partition);
+    this.appeared(queue, partition);
     return feed;
+  }
+
+  /** The partitions of the queue that somebody here reads. */
+  partitionsOf(queue: QueueId): number[] {
+    return this.partitions.filter((each) => this.feeds.has(queue * partitionsMax + each));
   }
 
   dropUnread(feed: QueueFeed): void {
@@ -37,7 +51,9 @@ export class Feeds {
   }
 
   push(message: Message, entry: QueueEntry): void {
-    const feed = this.feeds.get(entry.queue * partitionsMax + entry.partition);
+    const { queue, partition } = entry;
+    const feed =
+      this.feeds.get(queue * partitionsMax + partition) ?? this.appeared(queue, partition);
     if (feed === undefined) return;
     feed.push(message, entry);
     if (!feed.touched) this.touch(feed);
@@ -45,10 +61,22 @@ export class Feeds {
 
   /** Pushes were dropped. */
   behind(queue: QueueId, partition: number, end: number): void {
-    const feed = this.feeds.get(queue * partitionsMax + partition);
+    const feed =
+      this.feeds.get(queue * partitionsMax + partition) ?? this.appeared(queue, partition);
     if (feed === undefined) return;
     feed.behind(end);
     this.touch(feed);
+  }
+
+  /** Those who read the queue read the partition from now on; undefined: nobody does. */
+  private appeared(queue: QueueId, partition: number): QueueFeed | undefined {
+    for (const other of this.partitions) {
+      if (other === partition) continue;
+      const feed = this.feeds.get(queue * partitionsMax + other);
+      if (feed === undefined) continue;
+      for (const reader of [...feed.readers]) reader.appeared(partition);
+    }
+    return this.feeds.get(queue * partitionsMax + partition);
   }
 
   private touch(feed: QueueFeed): void {

@@ -1,3 +1,4 @@
+import { isTime, offsetFound } from '@lmqtt/common/cursor';
 import type { QueueEntry, Message } from '@lmqtt/common/message';
 import type { GroupId, QueueId } from '@lmqtt/common/ids';
 import type { ReadRights } from '@lmqtt/common/read-rights';
@@ -14,6 +15,10 @@ export interface CursorOwner {
   ready(cursor: Cursor): void;
   /** The position moved. */
   moved(cursor: Cursor): void;
+  /** The start was a time, and is an offset now. */
+  startFound(cursor: Cursor): void;
+  /** The queue of the subscription has that partition, too. */
+  appeared(subscription: Subscription, partition: number): void;
   /** A message that is not stored. */
   deliverQos0(cursor: Cursor, message: Message): void;
 }
@@ -21,6 +26,13 @@ export interface CursorOwner {
 /** What is taken within this time was taken at once. */
 const soonMs = 50;
 const pagesMax = 8;
+/** After reads that failed the next waits, longer each time: the partition may be away for long. */
+const retryMsMin = 50;
+const retryMsMax = 1000;
+/** Of a start by time: whoever subscribed while the partition was away waits until it is back. */
+const startRetryMsMax = 10_000;
+/** Where something arrived meanwhile. */
+const hurriedMs = 250;
 
 /** How messages of a subscription go out. */
 export interface Terms {
@@ -45,12 +57,13 @@ export interface Subscription extends Terms {
 /**
  * A subscription's place in one partition of its queue. Messages below `position` are done with;
  * from there to `next` they are in flight or done; `next` is the first that was not looked at.
- * Below `start` nothing is owed.
+ * Below `start` nothing is owed. Where the partition could not be reached, start and next are a time
+ * until a read has found the offset that it stands for.
  */
 export class Cursor implements Reader, Origin {
   readonly subscription: Subscription;
   readonly feed: QueueFeed;
-  readonly start: number;
+  start: number;
   next: number;
   /** In the session's list of cursors that may have something. */
   queued = false;
@@ -73,6 +86,9 @@ export class Cursor implements Reader, Origin {
   /** Past this offset nothing was in the store when it was last asked. */
   private knownEnd = Number.POSITIVE_INFINITY;
   closed = false;
+  /** Set while the next read waits, since one has failed. */
+  private retryTimer: NodeJS.Timeout | undefined = undefined;
+  private retryMs = 0;
   private writtenPosition: number;
 
   constructor(subscription: Subscription, feed: QueueFeed, state: Position, owner: CursorOwner) {
@@ -159,6 +175,7 @@ export class Cursor implements Reader, Origin {
   }
 
   private load(): void {
+    if (this.retryTimer !== undefined) return;
     this.loading = true;
     // Who takes all at once gets more at once, so that a backlog needs fewer reads.
     const isFast = this.feed.nowMs() - this.loadedAtMs < soonMs;
@@ -181,25 +198,66 @@ export class Cursor implements Reader, Origin {
   loaded(answer: ReadAnswer | undefined): void {
     this.loading = false;
     if (this.closed) return;
-    if (answer !== undefined) {
-      this.knownEnd = answer.end;
-      if (answer.messages.length > 0) {
-        this.loadedAtMs = this.feed.nowMs();
-        this.page = answer.messages;
-        this.pageIndex = 0;
-        // Meanwhile it may have moved on, with a message that is in several queues.
-        this.passPage(this.next - 1);
-      } else if (answer.next > this.next) {
-        this.next = answer.next;
-        this.owner.moved(this);
-      }
+    if (answer === undefined) {
+      this.endPage();
+      this.readFailed();
+      return;
     }
+    this.retryMs = 0;
+    this.take(answer);
     if (this.page === undefined) this.endPage();
     this.owner.ready(this);
   }
 
+  private take(answer: ReadAnswer): void {
+    const { queue, partition } = this.feed;
+    if (isTime(this.start)) {
+      this.start = offsetFound(answer, queue, partition);
+      this.next = Math.max(this.next, this.start);
+      this.writtenPosition = this.start;
+      this.owner.startFound(this);
+    }
+    this.knownEnd = answer.end;
+    if (answer.messages.length > 0) {
+      this.loadedAtMs = this.feed.nowMs();
+      this.page = answer.messages;
+      this.pageIndex = 0;
+      // Meanwhile it may have moved on, with a message that is in several queues.
+      this.passPage(this.next - 1);
+    } else if (answer.next > this.next) {
+      this.next = answer.next;
+      this.owner.moved(this);
+    }
+  }
+
+  private readFailed(): void {
+    const msMax = isTime(this.start) ? startRetryMsMax : retryMsMax;
+    const isFirst = this.retryMs === 0;
+    this.retryMs = isFirst ? retryMsMin : Math.min(msMax, 2 * this.retryMs);
+    // Once it is tried at once: where ds is another one, that one answers.
+    if (isFirst) this.owner.ready(this);
+    else this.retryAfter(this.retryMs);
+  }
+
+  private retryAfter(ms: number): void {
+    clearTimeout(this.retryTimer);
+    this.retryTimer = setTimeout(() => {
+      this.retryTimer = undefined;
+      if (!this.closed) this.owner.ready(this);
+    }, ms);
+    this.retryTimer.unref();
+  }
+
   arrived(): void {
+    if (this.retryTimer !== undefined && this.retryMs > hurriedMs) {
+      this.retryMs = hurriedMs;
+      this.retryAfter(hurriedMs);
+    }
     this.owner.ready(this);
+  }
+
+  appeared(partition: number): void {
+    this.owner.appeared(this.subscription, partition);
   }
 
   passing(message: Message): void {
@@ -210,6 +268,9 @@ export class Cursor implements Reader, Origin {
   readAnew(): void {
     if (this.closed) return;
     this.knownEnd = Number.POSITIVE_INFINITY;
+    clearTimeout(this.retryTimer);
+    this.retryTimer = undefined;
+    this.retryMs = 0;
     this.owner.ready(this);
   }
 
@@ -243,6 +304,8 @@ export class Cursor implements Reader, Origin {
 
   /** Moves over a message; where it is in flight, `outstanding` holds the position until done. */
   pass(offset: number, outstanding: Outstanding | undefined): void {
+    // Something of it was in flight before, and nothing owed is before that.
+    if (isTime(this.start)) this.start = offset;
     this.next = offset + 1;
     if (this.page !== undefined) this.passPage(offset);
     // Above the position it stays known as done, for whoever the session is presented to.
@@ -288,6 +351,7 @@ export class Cursor implements Reader, Origin {
 
   close(): void {
     this.closed = true;
+    clearTimeout(this.retryTimer);
     const { readers } = this.feed;
     const index = readers.indexOf(this);
     const last = readers.pop();

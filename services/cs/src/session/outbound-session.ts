@@ -17,6 +17,8 @@ export interface SessionNode {
   readonly time: { readonly wallMs: number };
   feed(queue: QueueId, partition: number): QueueFeed;
   releaseFeed(feed: QueueFeed): void;
+  /** The partitions of the queue that somebody at this node reads. */
+  partitionsOf(queue: QueueId): number[];
   readRetained(request: RetainedRequest): Promise<RetainedAnswer>;
   readQueue(request: ReadRequest): Promise<ReadAnswer>;
   /** Calls the session's `pump` before the turn ends. */

@@ -6,9 +6,11 @@ import type {
   Assignment,
   OutboundState,
   PartitionOffset,
+  Position,
   SubscriptionState,
 } from '@lmqtt/proto/link';
 import { Fifo } from '../fifo.ts';
+import type { QueueFeed } from '../queue/feed.ts';
 import { Assigned } from './assigned.ts';
 import { Cursor } from './cursor.ts';
 import type { CursorOwner, Subscription } from './cursor.ts';
@@ -100,17 +102,31 @@ export class Session implements CursorOwner, OutboundSession {
     };
     this.subscriptions.set(state.filter, subscription);
     if (subscription.group === undefined) this.byQueue.set(state.queue, subscription);
-    for (const position of state.positions) {
-      const feed = this.node.feed(state.queue, position.partition);
-      const cursor = new Cursor(subscription, feed, position, this);
-      subscription.cursors.push(cursor);
-      this.ready(cursor);
-    }
+    // All feeds first: the partitions of a queue that is read here appear to all who read it.
+    const feeds = state.positions.map(({ partition }) => this.node.feed(state.queue, partition));
+    for (const [index, position] of state.positions.entries())
+      this.addCursor(subscription, feeds[index]!, position);
+    if (subscription.group === undefined)
+      for (const each of this.node.partitionsOf(state.queue)) this.appeared(subscription, each);
     if (subscription.group !== undefined) {
       this.assigned ??= new Assigned(this);
       this.node.credit(this);
     }
     return subscription;
+  }
+
+  /** It is read from its beginning: those that were there before have a position, or a time. */
+  appeared(subscription: Subscription, partition: number): void {
+    // The feed first: where it is new, it appears to this subscription, too.
+    const feed = this.node.feed(subscription.queue, partition);
+    if (subscription.cursors.some((cursor) => cursor.feed === feed)) return;
+    this.addCursor(subscription, feed, { partition, start: 0, position: 0, done: [] });
+  }
+
+  private addCursor(subscription: Subscription, feed: QueueFeed, position: Position): void {
+    const cursor = new Cursor(subscription, feed, position, this);
+    subscription.cursors.push(cursor);
+    this.ready(cursor);
   }
 
   /** Counts from the next message on, of whatever was stored before. */
@@ -169,6 +185,14 @@ export class Session implements CursorOwner, OutboundSession {
       this.queued.push(cursor);
     }
     if (!this.scheduled) this.node.schedule(this);
+  }
+
+  /** Written before anything that follows from it, since what is written first is the start. */
+  startFound(cursor: Cursor): void {
+    const { queue, partition } = cursor.feed;
+    const { handle: session } = this;
+    const position = cursor.start;
+    this.node.journal.write({ kind: 'position', session, queue, partition, position });
   }
 
   moved(cursor: Cursor): void {

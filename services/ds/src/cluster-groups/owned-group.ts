@@ -122,7 +122,7 @@ export class OwnedGroup {
     if (!this.#giving || shared === undefined || !this.#polls.isDue(nowMs)) return;
     const readTo = shared.nexts.reduce((sum, { next }) => sum + next, 0);
     this.#polls.polled(nowMs, readTo);
-    for (const { partition } of shared.stored.cursors) shared.look(partition);
+    shared.lookEverywhere();
     shared.pump();
   }
 
@@ -287,6 +287,7 @@ export class OwnedGroup {
         failed: (group, error) => ports.readFailed(group, error),
         skip: (_group, partition, offset) => this.#outs!.done([{ partition, offset }], false),
         readMessages: ports.readMessages,
+        partitions: () => ports.queueStore.partitions?.() ?? [],
         mayGive: () => this.#giving && ports.mayGive(),
       },
       this.epoch,

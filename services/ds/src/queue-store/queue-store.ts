@@ -29,11 +29,16 @@ import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
  *   its place in that queue; holes are left out. At least one message where one is stored at or
  *   after `from` and its arrival was told, however large; otherwise at most `messagesMax`, and
  *   not beyond about `bytesMax`. A message whose arrival was told can be read until it is trimmed
- *   or lost.
+ *   or lost. From a time, as `ends` gives it: from the first message that was stored then or later.
+ *   It rejects while the partition cannot be reached.
+ * - partitions: those that queues have or may have, as far as is known here; none goes. It is known
+ *   here before the first message of a queue that this ds has opened is there. A partition that
+ *   `ends` does not name is owed from its beginning.
  * - ends: `first` is the lowest offset that can still be read (or `end`); every message that was
  *   appended after `ends` was answered gets an offset of at least `end` in its partition, and
  *   `end` never goes back. Messages acknowledged before may be at or past `end` (it may lag). A
  *   queue that has never held a message has ends, too: they are the places to start from.
+ *   A partition that cannot be reached ends at a time: what is stored there later is not before it.
  * - trim: nobody needs offsets below; they may be gone from then on. Never undone.
  * - drop: the queue's generation is over: nothing is appended to it again, its messages are no
  *   longer read. Durable when it resolves. Dropping what is not there is no error.
@@ -50,6 +55,8 @@ export interface QueueStore {
   givenUp?(inbound: InboundId): void;
   read(request: ReadRequest): Promise<ReadAnswer>;
   ends(queue: QueueId): Promise<PartitionEnd[]>;
+  /** Where there may be more of them later. */
+  partitions?(): readonly number[];
   /** One listener for all queues; set before the first append. */
   onArrivals(listener: (messages: Message[]) => void): void;
   onLost(listener: (loss: Loss) => void): void;
@@ -95,7 +102,10 @@ export type Outcome = 'stored' | 'not stored' | 'unknown';
 export interface PartitionEnd {
   readonly partition: number;
   readonly first: number;
-  /** The next offset to be given, or one before it that is not yet known to be taken. */
+  /**
+   * The next offset to be given, or one before it that is not yet known to be taken. A time
+   * (`positionSince`), as `first` is then, too: it cannot be reached now.
+   */
   readonly end: number;
 }
 

@@ -104,9 +104,13 @@ export class RocketmqQueueStore implements QueueStore {
         await new Promise((resolve) => setTimeout(resolve, startAgainMs));
       }
     }
+    await this.#brokers.connected();
     this.#tails.start();
     this.#every(readEachMs, async () => {
       await this.#topics.read();
+      // A broker is known before anything is placed there: the placement takes effect later.
+      if (this.#topics.placements.brokers.some((name) => this.#brokers.named(name) === undefined))
+        await this.#brokers.refresh();
       this.#heedPlacements();
     });
     this.#every(settings.refreshMs, () => this.#follow());
@@ -142,6 +146,10 @@ export class RocketmqQueueStore implements QueueStore {
     const lmq = this.#options.queues.placeOf(queue);
     if (lmq === undefined) return [];
     return this.#lightQueues.ends(lmq);
+  }
+
+  partitions(): readonly number[] {
+    return this.#brokers.partitions;
   }
 
   /** Where filters begin with the name of a RocketMQ topic, others may store there, too. */

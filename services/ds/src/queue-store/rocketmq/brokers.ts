@@ -3,6 +3,8 @@ import { Broker } from './broker.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 
 const recordKind = 'rocketmq-broker';
+const connectedWithinMs = 2000;
+const lookAgainMs = 20;
 
 /**
  * The brokers that there are or were, by name and by number. Numbers are the registry's, so that
@@ -12,6 +14,7 @@ export class Brokers {
   readonly #options: RocketmqStoreOptions;
   readonly #byName = new Map<string, Broker>();
   readonly #byPartition = new Map<number, Broker>();
+  readonly #partitions: number[] = [];
   readonly #listeners: ((broker: Broker) => void)[] = [];
   #clusterNames: ReadonlySet<string> = new Set();
   #refreshing: Promise<void> | undefined;
@@ -33,6 +36,11 @@ export class Brokers {
     return this.#byPartition.get(partition);
   }
 
+  /** Their numbers. */
+  get partitions(): readonly number[] {
+    return this.#partitions;
+  }
+
   get all(): Iterable<Broker> {
     return this.#byName.values();
   }
@@ -48,6 +56,16 @@ export class Brokers {
       this.#refreshing = undefined;
     });
     return this.#refreshing;
+  }
+
+  /** Those that the name servers name are connected, or do not answer for a time. */
+  async connected(): Promise<void> {
+    const { clock } = this.#options;
+    const endMs = clock.monotonicMs() + connectedWithinMs;
+    const isMissing = ({ missingMs, connection }: Broker): boolean =>
+      missingMs === 0 && connection?.up === false;
+    while ([...this.#byName.values()].some(isMissing) && clock.monotonicMs() < endMs)
+      await new Promise((resolve) => setTimeout(resolve, lookAgainMs));
   }
 
   close(): void {
@@ -76,6 +94,7 @@ export class Brokers {
     const broker = new Broker(name, partition, client, clock);
     this.#byName.set(name, broker);
     this.#byPartition.set(partition, broker);
+    this.#partitions.push(partition);
     for (const listener of this.#listeners) listener(broker);
   }
 }

@@ -1,5 +1,6 @@
 // Positions as RocketMQ's consumer offsets: group `%LMQ%{client id}`, topic the LMQ, queue 0, as the
 // Java nodes have them. What was given last wins, so that it may be given late and again.
+import { isTime } from '@lmqtt/common/cursor';
 import type { ClientId, QueueId } from '@lmqtt/common/ids';
 import type { MirroredPosition, PositionMirror } from '../position-mirror.ts';
 import { clusterGroupName, plainCluster } from '../../rocketmq/names/cluster-names.ts';
@@ -37,7 +38,8 @@ export class ConsumerOffsets implements PositionMirror {
     const lmq = this.#options.queues.placeOf(queue);
     if (lmq === undefined) return;
     const group = clusterGroupName(this.#clusterId, clientId);
-    for (const { partition, position } of positions) this.#set(group, lmq, partition, position);
+    for (const { partition, position } of positions)
+      if (!isTime(position)) this.#set(group, lmq, partition, position);
   }
 
   forget(clientId: ClientId, queue: QueueId, partitions: readonly number[]): void {
@@ -56,7 +58,9 @@ export class ConsumerOffsets implements PositionMirror {
       [...this.#brokers.all].map(async ({ partition, connection }) => {
         const pending = this.#pending.get(keyOf(group, lmq, partition));
         if (pending !== undefined) return { partition, position: pending.offset };
-        const position = await connection?.queryConsumerOffset(group, place);
+        // A broker that is away says nothing, and those that are there are not waited with.
+        const isUp = connection?.up === true;
+        const position = isUp ? await connection.queryConsumerOffset(group, place) : noOffset;
         return { partition, position: position ?? noOffset };
       }),
     );

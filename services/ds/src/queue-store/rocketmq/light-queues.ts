@@ -1,6 +1,7 @@
 // Light queues as readers see them: what is stored between two offsets, and where they begin and
 // end. One is on every broker; its partition is the broker's number. An answer of the broker brings
 // 32 messages at most, so that more are asked for in ranges at once.
+import { isTime, positionSince, timeOf } from '@lmqtt/common/cursor';
 import type { QueueId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
@@ -71,8 +72,15 @@ export class LightQueues {
   /** `lmq`: the name of the queue that `request` names by its number. */
   async read(lmq: string, request: ReadRequest): Promise<ReadAnswer> {
     const broker = this.#brokers.numbered(request.partition);
-    if (broker === undefined) return { messages: [], next: request.from, end: 0 };
+    if (broker === undefined) {
+      if (isTime(request.from)) throw unavailable(`no broker has number ${request.partition}`);
+      return { messages: [], next: request.from, end: 0 };
+    }
     const { from } = request;
+    if (isTime(from)) {
+      const found = await this.#storedSince(broker, lmq, timeOf(from));
+      return this.read(lmq, { ...request, from: found });
+    }
     const key = `${broker.name} ${lmq}`;
     const begun = this.#ahead.take(key, from);
     // This one takes a queue from end to end.
@@ -136,26 +144,48 @@ export class LightQueues {
     return { answers, count };
   }
 
+  /** Of every broker that is known: what cannot be asked now is found by the time, later. */
   async ends(lmq: string): Promise<PartitionEnd[]> {
-    const brokers = this.#holders();
+    const brokers = [...this.#brokers.all];
     if (brokers.length === 0) throw unavailable('no broker of RocketMQ is known');
+    const now = positionSince(this.#options.clock.nowMs());
     return Promise.all(
-      brokers.map(async (broker) => {
-        const { connection } = broker;
-        if (connection === undefined) throw unavailable(`broker ${broker.name} is not there`);
+      brokers.map(async ({ partition, connection }) => {
+        const unknown = { partition, first: now, end: now };
+        if (connection?.up !== true) return unknown;
         const place = { topic: lmq, queueId: 0 };
         try {
           const [end, first] = await Promise.all([
             connection.maxOffset(place),
             connection.minOffset(place),
           ]);
-          const { partition } = broker;
           return { partition, first: Math.min(Math.max(0, first), end), end };
-        } catch (error) {
-          throw unavailable(`broker ${broker.name}: ${messageOfError(error)}`, error);
+        } catch {
+          return unknown;
         }
       }),
     );
+  }
+
+  /** SEARCH_OFFSET_BY_TIMESTAMP, 29; past the newest message 4.9 answers with that, not the end. */
+  async #storedSince(broker: Broker, lmq: string, timeMs: number): Promise<number> {
+    const { connection } = broker;
+    // What is asked for without a connection waits for it, and would hold up other reads.
+    if (connection?.up !== true) throw unavailable(`broker ${broker.name} is not there`);
+    try {
+      const place = { topic: lmq, queueId: 0 };
+      const max = await connection.maxOffset(place);
+      if (max === 0) return 0;
+      const found = await connection.searchOffset(place, timeMs);
+      const offset = Math.min(max, Math.max(0, found));
+      if (offset === max) return max;
+      const answer = await this.#pull(broker, lmq, offset, 1);
+      if (answer.kind !== 'found') return offset;
+      const stored = this.#reader.read(answer.body, broker)[0];
+      return stored !== undefined && stored.storedMs < timeMs ? offset + 1 : offset;
+    } catch (error) {
+      throw unavailable(`broker ${broker.name}: ${messageOfError(error)}`, error);
+    }
   }
 
   /** DELETE_TOPIC_IN_BROKER, 215. A consumer offset may stay there, and would be past what comes. */

@@ -24,6 +24,7 @@ export class Placements {
   readonly #clock: Clock;
   readonly #all = new Map<number, Placement>();
   readonly #byTopic = new Map<string, Placement[]>();
+  readonly #brokers = new Set<string>();
   #last = -1;
 
   constructor(records: Records, clock: Clock) {
@@ -34,6 +35,11 @@ export class Placements {
   /** In the order of their numbers, those of the future included. */
   of(topic: string): readonly Placement[] {
     return this.#byTopic.get(topic) ?? [];
+  }
+
+  /** Those that some placement names. */
+  get brokers(): readonly string[] {
+    return [...this.#brokers];
   }
 
   /** When one is to take effect next, wall clock; undefined: all have. */
@@ -69,6 +75,7 @@ export class Placements {
     if (this.#all.has(number)) return;
     const placement = parse(number, text);
     this.#all.set(number, placement);
+    for (const broker of Object.keys(placement.queues)) this.#brokers.add(broker);
     this.#last = Math.max(this.#last, number);
     const list = this.#byTopic.get(placement.topic) ?? [];
     list.push(placement);

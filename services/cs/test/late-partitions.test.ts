@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { isTime, positionSince } from '@lmqtt/common/cursor';
+import { clientId, epoch, queueId, sessionHandle } from '@lmqtt/common/ids';
+import { type Message, messageOf } from '@lmqtt/common/message';
+import type { Position, ReadAnswer, ReadRequest, SessionWrite } from '@lmqtt/proto/link';
+import { Feeds } from '../src/queue/feeds.ts';
+import type { SessionNode } from '../src/session/outbound-session.ts';
+import { Session } from '../src/session/session.ts';
+
+const limits = {
+  ringMessagesMax: 64,
+  ringBytesMax: 1 << 20,
+  readMessagesMax: 10,
+  readBytesMax: 1e6,
+};
+const queue = queueId(1);
+const none = (): void => {};
+
+function stored(text: string, partition: number, offset: number): Message {
+  const message = messageOf({ topic: 't', qos: 1, retain: false, payload: Buffer.from(text) });
+  message.entries = [{ queue, partition, offset, previous: offset - 1 }];
+  return message;
+}
+
+const at = (partition: number, position: number): Position => ({
+  ...{ partition, start: position, position, done: [] },
+});
+
+/** A node with what the store has of one queue, by partition. `from`: answers to times. */
+class Bench {
+  readonly stored = new Map<number, Message[]>();
+  /** The offset that a time stands for, by partition; not there: it cannot be reached. */
+  readonly found = new Map<number, number>();
+  readonly writes: SessionWrite[] = [];
+  readonly feeds: Feeds;
+  readonly sessions: Session[] = [];
+  reads = 0;
+
+  constructor() {
+    this.feeds = new Feeds(
+      limits,
+      (request) => this.#read(request),
+      () => 0,
+    );
+  }
+
+  #read({ partition, from: asked }: ReadRequest): Promise<ReadAnswer> {
+    this.reads += 1;
+    const found = this.found.get(partition);
+    if (isTime(asked) && found === undefined) return Promise.reject(new Error('it is away'));
+    const from = isTime(asked) ? found! : asked;
+    const all = this.stored.get(partition) ?? [];
+    const messages = all.filter(({ entries }) => entries[0]!.offset >= from);
+    const end = (all.at(-1)?.entries[0]?.offset ?? -1) + 1;
+    return Promise.resolve({ messages, next: Math.max(from, end), end });
+  }
+
+  open(positions: Position[]): { session: Session; sent: string[] } {
+    const sent: string[] = [];
+    const node: SessionNode = {
+      journal: {
+        write: (write) => this.writes.push(write),
+        writeDurably: (write, then) => {
+          this.writes.push(write);
+          then();
+        },
+      },
+      events: {
+        ...{ expired: none, tooLarge: none, droppedSlow: none },
+        ...{ windowFull: none, refusedByClient: none, lost: none },
+      },
+      time: { wallMs: 1_000_000 },
+      feed: (id, partition) => this.feeds.of(id, partition),
+      releaseFeed: none,
+      partitionsOf: (id) => this.feeds.partitionsOf(id),
+      readRetained: () => Promise.resolve({ messages: [], next: undefined, ends: [] }),
+      readQueue: (request) => this.#read(request),
+      schedule: none,
+      positionMoved: none,
+      credit: none,
+    };
+    const outlet = {
+      writable: true,
+      sendPublish: ({ payload }: Message) => sent.push(payload.toString()) > 0,
+      sendPubrel: none,
+    };
+    const options = { handle: sessionHandle(1), clientId: clientId('c'), epoch: epoch(1) };
+    const session = new Session({ ...options, persistent: true, windowSize: 100 }, node, outlet);
+    session.subscribe({
+      filter: 't',
+      options: {
+        ...{ qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0 },
+        subscriptionIdentifier: undefined,
+      },
+      ...{ group: undefined, queue, positions, retainedAfter: undefined },
+    });
+    this.sessions.push(session);
+    return { session, sent };
+  }
+
+  push(...messages: Message[]): void {
+    for (const message of messages) {
+      for (const entry of message.entries) this.feeds.push(message, entry);
+    }
+    this.feeds.arrived();
+  }
+
+  async run(): Promise<void> {
+    for (let round = 0; round < 6; round += 1) {
+      for (const session of this.sessions) session.pump();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
+test('a push for a partition that appeared goes to all who read the queue, from 0 on', async () => {
+  const bench = new Bench();
+  const one = bench.open([at(0, 5)]);
+  const other = bench.open([at(0, 7)]);
+  bench.stored.set(3, [stored('first', 3, 0), stored('second', 3, 1)]);
+  // The first push was lost.
+  bench.push(stored('second', 3, 1));
+  await bench.run();
+  assert.deepEqual(one.sent, ['first', 'second']);
+  assert.deepEqual(other.sent, ['first', 'second']);
+  bench.push(stored('third', 3, 2));
+  await bench.run();
+  assert.deepEqual(one.sent, ['first', 'second', 'third']);
+  const cursors = one.session.subscriptions.get('t')?.cursors;
+  assert.deepEqual(
+    cursors?.map(({ feed }) => feed.partition),
+    [0, 3],
+  );
+});
+
+test('where the push was dropped, the end that is told makes the partition appear', async () => {
+  const bench = new Bench();
+  const one = bench.open([at(0, 5)]);
+  bench.stored.set(1, [stored('first', 1, 0)]);
+  bench.feeds.behind(queue, 1, 1);
+  bench.feeds.arrived();
+  await bench.run();
+  assert.deepEqual(one.sent, ['first']);
+});
+
+test('subscriptions of one queue read the same partitions, whoever came first', async () => {
+  const bench = new Bench();
+  const early = bench.open([at(0, 5)]);
+  bench.stored.set(1, [stored('old', 1, 0), stored('new', 1, 1)]);
+  const knowing = bench.open([at(0, 5), at(1, 1)]);
+  const unknowing = bench.open([at(0, 5)]);
+  await bench.run();
+  assert.deepEqual(early.sent, ['old', 'new']);
+  assert.deepEqual(knowing.sent, ['new']);
+  assert.deepEqual(unknowing.sent, ['old', 'new']);
+});
+
+test('nobody reads the queue here: its pushes are passed over', () => {
+  const bench = new Bench();
+  bench.push(stored('first', 0, 0));
+  assert.deepEqual(bench.feeds.partitionsOf(queue), []);
+});
+
+test('a start by time waits until the partition is back, and is written before all else', async () => {
+  const bench = new Bench();
+  const since = positionSince(1_000_000);
+  const one = bench.open([at(0, 0), at(1, since)]);
+  await bench.run();
+  assert.equal(one.session.cursorOf(queue, 1)?.state().start, since);
+  const { reads } = bench;
+  await bench.run();
+  assert.equal(bench.reads, reads, 'a read that failed waits');
+  bench.found.set(1, 2);
+  bench.stored.set(
+    1,
+    [0, 1, 2, 3].map((offset) => stored(String(offset), 1, offset)),
+  );
+  bench.push(stored('3', 1, 3));
+  const endMs = performance.now() + 10_000;
+  while (one.sent.length < 2 && performance.now() < endMs) {
+    await bench.run();
+    await delay(10);
+  }
+  assert.deepEqual(one.sent, ['2', '3']);
+  const { start, position } = one.session.cursorOf(queue, 1)!.state();
+  assert.deepEqual({ start, position }, { start: 2, position: 2 });
+  const [first] = bench.writes;
+  const session = sessionHandle(1);
+  assert.deepEqual(first, { kind: 'position', session, queue, partition: 1, position: 2 });
+});
+
+test('a start by time with nothing stored since is where the queue ends', async () => {
+  const bench = new Bench();
+  bench.found.set(1, 4);
+  const one = bench.open([at(1, positionSince(1_000_000))]);
+  await bench.run();
+  assert.deepEqual(one.session.cursorOf(queue, 1)?.state().start, 4);
+  bench.push(stored('4', 1, 4));
+  await bench.run();
+  assert.deepEqual(one.sent, ['4']);
+});
