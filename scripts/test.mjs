@@ -108,7 +108,7 @@ async function runFiles(shape, files, servers) {
       '--test',
       // Runs of a fault suite measure and disturb: one at a time.
       `--test-concurrency=${flags.fault ? 1 : 2}`,
-      `--test-timeout=${(flags.fault ? 60 : 8) * minute}`,
+      `--test-timeout=${(flags.fault ? 60 : 30) * minute}`,
       '--test-reporter=spec',
       '--test-reporter-destination=stdout',
       `--test-reporter=${join(root, 'scripts/tally-reporter.mjs')}`,
