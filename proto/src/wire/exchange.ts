@@ -18,11 +18,9 @@ import { WireWriter } from './wire-writer.ts';
 
 /** How long an acknowledgement waits for a frame that takes it along. */
 const acknowledgeMs = 5;
-/** Bytes of bulk behind which control waits: both are then in one order, and in one frame. */
+/** Bytes of bulk up to which control goes into the same frame, behind it. */
 const mixedBytesMax = 64 << 10;
-/**
- * Bytes from which an item begins a frame of its own, so that no earlier item waits for its end.
- */
+/** Bytes from which an item begins a frame, so that no earlier item waits for its end. */
 const largeItemBytes = 64 << 10;
 /** A frame that is longer than a part by no more than half of one is not cut. */
 const uncutFactor = 1.5;
@@ -88,10 +86,7 @@ export class Exchange {
   private readonly bulk: FrameQueue = new FrameQueue();
   /** The queue of the item that is being written. */
   private opened: FrameQueue = this.bulk;
-  /**
-   * Count of frames of bulk that leave before further control does: the last of them holds an item
-   * of control.
-   */
+  /** Frames of bulk that leave before further control does: the last one holds control. */
   private mixedMark = 0;
   private readonly pulses: WireWriter = new WireWriter();
   private readonly window: SendWindow;
@@ -222,10 +217,7 @@ export class Exchange {
     return Math.min(this.limits.frameBytesMax, this.window.partBytes);
   }
 
-  /**
-   * Called between items of bulk, before a large one: ends the frame, so that earlier items need
-   * not wait until the large item is complete.
-   */
+  /** Before a large item of bulk: ends the frame, so that earlier items do not wait for it. */
   beginLarge(bytes: number): void {
     if (bytes >= largeItemBytes) this.bulk.endFrame();
   }
@@ -267,8 +259,8 @@ export class Exchange {
   }
 
   /**
-   * Sequence of the last frame that went over this stream. Frames that are still to be sent again
-   * are left out, so that the other end does not miss them too early.
+   * Sequence of the last frame that went over this stream, so that the other end misses no later
+   * one.
    */
   private get lastSentHere(): number {
     return this.lastSent - (this.unacknowledged.length - this.sentHere);

@@ -33,7 +33,7 @@ interface TlsTexts {
 const messageOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
 
-/** OpenSSL takes one list a text. */
+/** The revocation lists of a file, one by one, because OpenSSL takes one list a text. */
 function revocationLists(text: Buffer): string[] {
   const found = text
     .toString('latin1')
@@ -100,7 +100,7 @@ export function readTlsFilesNow(files: TlsFiles): SecureContextOptions {
   });
 }
 
-/** All of them with forward secrecy. */
+/** Default cipher suites, all of them with forward secrecy. */
 const defaultCiphers = [
   ...['TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256', 'TLS_AES_128_GCM_SHA256'],
   ...['ECDHE+AESGCM', 'ECDHE+CHACHA20'],

@@ -51,9 +51,9 @@ export interface ClusterStores {
   /** Reads what arrives from now on; after the registry has started. */
   start(): Promise<void>;
   dropPlace(place: string): Promise<void>;
-  /** The largest packet that it takes; undefined: any, or not known yet. */
+  /** The largest packet that the store takes; undefined: any, or not known yet. */
   readonly packetBytesMax?: number | undefined;
-  /** Whether it can hold any topic that this filter matches. */
+  /** Whether the store can hold any topic that this filter matches. */
   canMatch?(filter: string): boolean;
   /** Each second: what is old goes, figures are read again. */
   sweepRetained(): Promise<void>;

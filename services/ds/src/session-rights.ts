@@ -42,7 +42,7 @@ export class SessionRights {
     });
   }
 
-  /** Answers in memory. */
+  /** Number of answers of the rules kept in memory. */
   get cached(): number {
     return this.#table.answers.count;
   }

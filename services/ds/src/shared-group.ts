@@ -64,7 +64,7 @@ export interface GroupPorts {
   /** The messages assigned in this call go out. */
   flush(): void;
   failed(group: StoredGroup, error: unknown): void;
-  /** Nobody is to get it: it does not match the group's filter, or no member may read it. */
+  /** Passes over a message that does not match the group's filter, or that no member may read. */
   skip(group: StoredGroup, partition: number, offset: number): void;
   readonly readMessages: number;
   /** Of all queues, as far as is known. */
@@ -231,7 +231,7 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
     this.#left.clear();
   }
 
-  /** No connected member may read it, though there is one. */
+  /** Whether members are connected and none of them may read the message. */
   #isForNobodyHere({ message }: Waiting): boolean {
     if (this.#ports.mayGive?.() === false) return false;
     let connected = false;
@@ -243,7 +243,10 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
     return connected;
   }
 
-  /** An absent member finds it when it is back; where there is none that may, it is done with. */
+  /**
+   * Leaves a message to absent members that may read it; where there are none, the message is done
+   * with.
+   */
   #passOver({ partition, offset, message }: Waiting): void {
     for (const { seat, rights } of this.members.values()) {
       if (seat !== undefined || rights?.allows(message.topic) === false) continue;

@@ -22,7 +22,7 @@ export interface WillOwner {
   readonly address: string;
 }
 
-/** How often a will that another ds is sending is looked at. */
+/** Time between two checks of a will that another ds is sending. */
 const busyAgainMs = 50;
 
 /**
@@ -32,7 +32,10 @@ const busyAgainMs = 50;
  */
 export class Wills {
   readonly #ports: WillsPorts;
-  /** Each resolves with true where the will is no more. */
+  /**
+   * Wills of each client that are being sent. A promise resolves with true where its will is no
+   * more.
+   */
   readonly #sending = new Map<ClientId, Set<Promise<boolean>>>();
 
   constructor(ports: WillsPorts) {
@@ -48,7 +51,7 @@ export class Wills {
     return this.#ports.access.authorise(principal, clientId, address, 'publish', topic);
   }
 
-  /** A connection has ended: what fails is seen to by the timer. */
+  /** Called when a connection has ended. The timer sends wills that fail now. */
   fire(clientId: ClientId): void {
     try {
       const taken = this.#ports.sessionStore.takeWills(clientId);
@@ -107,7 +110,10 @@ export class Wills {
     }
   }
 
-  /** A publish by the one who left it: gone from the store with the commit that sends it. */
+  /**
+   * Publishes the will for its client. The commit that sends the will also removes it from the
+   * store.
+   */
   #send(due: DueWill): Promise<boolean> {
     const { clientId, will } = due.will;
     const { topic } = will.message;
@@ -138,7 +144,7 @@ export class Wills {
   }
 }
 
-/** Undefined: it took too long, or came to nothing. */
+/** The result of the work; undefined: it took too long, or failed. */
 function within<T>(waitMs: number, work: Promise<T>): Promise<T | undefined> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(undefined), waitMs);

@@ -9,9 +9,9 @@ import type { Clock } from '@lmqtt/common/clock';
 import { addressGroup } from '@lmqtt/common/address-group';
 
 export interface AuthFailureLimits {
-  /** A minute; 0: no limit. */
+  /** Failures a minute from one address; 0: no limit. */
   readonly perAddress: number;
-  /** A minute, of one user name from one address; 0: no limit. */
+  /** Failures a minute with one user name from one address; 0: no limit. */
   readonly perUser: number;
 }
 
@@ -23,7 +23,10 @@ export interface Claimant {
   readonly clientId: string;
 }
 
-/** Each is about 200 bytes; the one whose last failure is the longest ago is forgotten first. */
+/**
+ * Maximum number of counts, about 200 bytes each; the count whose last failure is the longest ago
+ * is forgotten first.
+ */
 const entriesMax = 20_000;
 const minuteMs = 60_000;
 /** The longest delay of an answer. */
@@ -46,7 +49,7 @@ export class AuthFailures {
     this.#everywhere = new LeakyCounts(limits.perUser);
   }
 
-  /** The limit that this one is over; undefined: it is checked. */
+  /** The limit that the claimant is over; undefined: the password is checked. */
   refuses(claimant: Claimant): AuthFailureLimit | undefined {
     const { perAddress, perUser } = this.#limits;
     const nowMs = this.#clock.monotonicMs();
@@ -61,7 +64,7 @@ export class AuthFailures {
     return undefined;
   }
 
-  /** Counts one; the answer is how long the client waits for its own, ms. */
+  /** Counts a failure. Answers how long the client waits for its answer, ms. */
   failed(claimant: Claimant): number {
     const nowMs = this.#clock.monotonicMs();
     const address = addressGroup(claimant.address);

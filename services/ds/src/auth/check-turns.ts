@@ -8,20 +8,20 @@ import { FairQueue } from '@lmqtt/common/fair-queue';
 export interface CheckTurnsOptions {
   readonly atOnce: number;
   readonly waitingMax: number;
-  /** More than `waitingMax` would wait: one is refused. */
+  /** The refusal of a check, because more than `waitingMax` would wait. */
   readonly onFull?: () => void;
 }
 
 export interface CheckAsker {
   readonly address: string;
   readonly user: string;
-  /** False: its client is gone or is refused by now. */
+  /** Whether the check is still wanted; false: its client is gone or is refused by now. */
   readonly isWanted: () => boolean;
 }
 
 interface Waiting {
   readonly asker: CheckAsker;
-  /** True: it is its turn. False: it gets none. */
+  /** Called with true when the check has its turn, with false when it gets none. */
   readonly decide: (turn: boolean) => void;
 }
 
@@ -100,7 +100,7 @@ export class CheckTurns {
     last?.decide(false);
   }
 
-  /** Whatever nobody waits for goes before somebody is refused. */
+  /** Checks that nobody waits for are removed before anybody is refused. */
   #leaveOut(): void {
     for (const [address, users] of this.#addresses) {
       const left = users.filter(({ asker }) => asker.isWanted());

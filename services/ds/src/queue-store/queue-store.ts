@@ -75,7 +75,7 @@ export interface Append {
   readonly once?: Once | undefined;
   /** Set by the store: 0, or the failure for the publisher. */
   reasonCode: number;
-  /** Set by the store with a failure: the same message would fail again. */
+  /** Set by the store with a failure where the same message would fail again. */
   final?: boolean;
   /** Set by the store. */
   orderKey: OrderKey | undefined;

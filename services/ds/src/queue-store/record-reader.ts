@@ -1,13 +1,13 @@
 import type { JournalSegments, Written } from '../journal/journal.ts';
 import { BlockTables, type SegmentBlocks } from './segment-blocks.ts';
 
-/** Blocks that begin in one stretch of so many bytes are read, checked and kept together. */
+/** Size of a stretch, whose blocks are read, checked and kept together. */
 const pageBytes = 256 << 10;
 const pagesBytesMax = 24 << 20;
 const recentBytesMax = 16 << 20;
 /** With so many wanted records a page is read whole, with fewer each by itself. */
 const pageWorth = 4;
-/** A block that is larger is read for one record by one reader at a time, and not kept. */
+/** Size past which a block is not kept, and is read by one reader at a time. */
 const smallBlockBytes = 64 << 10;
 
 const nothing: Written = {

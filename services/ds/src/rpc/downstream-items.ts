@@ -44,7 +44,9 @@ export class DownstreamItems implements Downstream {
   #origin: object | undefined = undefined;
   /** Publishes up to this number are answered: the cs has let them go. */
   #answered = 0;
-  /** The last place of a kept message, or answer behind it. */
+  /**
+   * The mark in bulk behind the last place of a kept message, or behind an answer that follows it.
+   */
   #placesMark = 0;
   #durable: number[] = [];
   #fenced: number[] = [];

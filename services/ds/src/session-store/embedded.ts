@@ -31,7 +31,7 @@ import { applyWrite } from './write-record.ts';
 export interface EmbeddedSessionStoreOptions {
   /** Nodes are other processes: their sessions live on while this one restarts. */
   readonly csOutlives: boolean;
-  /** Default: no limit. */
+  /** Limits of stored sessions; default: no limit. */
   readonly sessionsMax?: SessionsMax;
 }
 

@@ -32,7 +32,7 @@ export interface ClaimPorts {
 export interface ClaimDone {
   readonly note: Note;
   readonly reply: Reply[];
-  /** undefined: its session is not stored. */
+  /** Place in the count of stored sessions; undefined: the session is not stored. */
   readonly room: Room | undefined;
 }
 

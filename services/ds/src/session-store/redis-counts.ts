@@ -18,7 +18,7 @@ type Answer = 'counted' | 'reserved' | 'room' | 'sessions' | 'user' | 'set';
 
 interface Waiting {
   readonly clientId: ClientId;
-  /** '': the session is no more. */
+  /** User that the session counts for; '': the session is no more. */
   readonly user: string;
   readonly kind: 'ask' | 'set';
   readonly resolve: (answer: Answer) => void;
@@ -26,7 +26,7 @@ interface Waiting {
 }
 
 const entriesMax = 500;
-/** Redis has no infinity. */
+/** The number that stands for no limit, because Redis has no infinity. */
 const noMax = 1e15;
 
 /**

@@ -11,7 +11,7 @@ import type { Due, DueWill, TakenWills } from './session-store.ts';
 import type { StoredSession } from './stored-session.ts';
 
 const willRetryMs = 5000;
-/** After what came to nothing, or was given to somebody. */
+/** Time after which the due time is looked at again where nothing came of it, or another ds has it. */
 const againMs = 1000;
 /**
  * A client that is connected may be one whose release was noted and is still under way, so it is
@@ -39,7 +39,10 @@ export class DueSessions {
   readonly #taking = new Map<ClientId, Promise<TakenWills>>();
   #keeping: NodeJS.Timeout | undefined;
 
-  /** `takenMs`: how long a will is its taker's, if that one is not heard: past a lease of a ds. */
+  /**
+   * `takenMs`: time for which a will belongs to the ds that took it, if that ds is not heard;
+   * longer than its lease.
+   */
   constructor(
     redis: RedisConnection,
     keys: SessionKeys,

@@ -52,9 +52,12 @@ export interface RedisSessionStoreOptions {
   readonly inbox: Inbox;
   /** How long `subscribe`, `unsubscribe` and `remove` wait for Redis; a claim about twice that. */
   readonly waitMs?: number;
-  /** Default: no limit. */
+  /** Limits of stored sessions; default: no limit. */
   readonly sessionsMax?: SessionsMax;
-  /** How long a will is that ds's who took it, if it is not heard: longer than a lease of a ds. */
+  /**
+   * Time for which a will belongs to the ds that took it, if that ds is not heard: longer than its
+   * lease.
+   */
   readonly takenMs?: number;
 }
 

@@ -106,9 +106,11 @@ export interface ClusterSessionStore extends SessionStore, DueStore {
   endNode(node: NodeId, graceMs: number, judgement?: Judgement): Promise<void>;
   /** Its connection is no longer at this ds, which writes nothing more for it. */
   drop(session: StoredSession): void;
-  /** Stored sessions of the whole cluster, as last heard. */
+  /** Number of stored sessions of the whole cluster, as the store said last. */
   readonly storedCount: number;
-  /** Hears it. `repair`: one ds looks, page by page, for what is counted and is no more. */
+  /**
+   * Reads the number. `repair`: this ds looks, page by page, for counted sessions that are no more.
+   */
   readCount(repair: boolean): Promise<void>;
   /** A stored session, connected or not, as of now: for operators. Not to be written to. */
   look(clientId: ClientId): Promise<StoredSession | undefined>;
@@ -142,7 +144,7 @@ export interface Claimed {
   readonly present: boolean;
   /** A session of this client that ended by the claim. */
   readonly ended: StoredSession | undefined;
-  /** A will of this client is due or being sent. */
+  /** Whether a will of this client is due or being sent. */
   readonly willsDue: boolean;
 }
 
@@ -214,7 +216,7 @@ export interface DueWill {
 
 export interface TakenWills {
   readonly wills: readonly DueWill[];
-  /** Another ds has taken one, and has not said what became of it. */
+  /** Whether another ds has taken a will of the client, and has not said what became of it. */
   readonly busy: boolean;
 }
 

@@ -197,7 +197,7 @@ export class StoredSession {
     this.#outbound?.delete(packetId);
   }
 
-  /** The place is done with: in the subscription that is on its queue. Groups keep their own. */
+  /** Marks a place as done in the subscription on its queue. Groups keep places of their own. */
   markDone(place: Place): void {
     if (place.kind !== 'queue') return;
     const subscription = this.#onQueue(place.queue);

@@ -16,7 +16,7 @@ interface HeldWill {
   dueAtMs: number;
   /** A planned stop: any claim of its client cancels it. */
   graced: boolean;
-  /** Somebody was given it to send it. */
+  /** Whether the will was given to somebody for sending. */
   taken: boolean;
   /** The record that it is gone is in the commit of its message. */
   sending: boolean;

@@ -14,7 +14,7 @@ export class Broker {
   pipelines = false;
   /** `storeType` is defaultRocksDB: any number of light queues; else each is an open file. */
   holdsManyQueues = false;
-  /** `maxMessageSize`, of a body; Infinity: it has not said. */
+  /** Maximum bytes of a body, `maxMessageSize` of the broker; Infinity: not known. */
   messageBytesMax: number = Infinity;
   /** How long a send may wait at the broker before it is refused. */
   sendQueueWaitMs: number = sendQueueWaitMs;

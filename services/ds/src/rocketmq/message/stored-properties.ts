@@ -19,9 +19,9 @@ const propertyBytesMax = 32_767;
 const addedBytes = 256;
 /** For one offset and its comma. */
 const offsetBytes = 14;
-/** The least that stands beside a topic: its tag, key and QoS, and one queue. */
+/** Minimum bytes of properties beside a topic: its tag, key and QoS, and one queue. */
 const leastBesideTopicBytes = 150;
-/** A longer topic has no room in any message. */
+/** Maximum length of a topic that has room in a message. */
 export const topicBytesMax: number = propertyBytesMax - addedBytes - leastBesideTopicBytes;
 
 /**
@@ -58,7 +58,9 @@ export function propertiesOf(
   return fits(lean, room) ? lean : undefined;
 }
 
-/** In s: of one that is sent again less than there was, and never more. */
+/**
+ * Remaining message expiry in s; for a message that is sent again less than before, and never more.
+ */
 function expiryLeftS({ expiresAtMs, expiryS }: Message, nowMs: number): number {
   const leftS = Math.max(0, Math.ceil((expiresAtMs - nowMs) / 1000));
   return expiryS > 0 ? Math.min(leftS, expiryS) : leftS;
