@@ -1,12 +1,20 @@
 import { existsSync } from 'node:fs';
+import { JournalRefusal } from './journal/failure.ts';
 import { checkFolder as check, type FolderReport } from './journal/folder-check.ts';
 import { repairFolder } from './journal/folder-repair.ts';
 import { FolderLock } from './journal/lock.ts';
 
+/** The folder can be checked later: a broker has it. */
+export class FolderInUse extends Error {
+  override readonly name = 'FolderInUse';
+  /** EX_TEMPFAIL of sysexits.h. */
+  readonly exitCode = 75;
+}
+
 /**
  * `lmqtt check`: reads all of a data folder and says what it finds, a line each; with `repairs`
  * makes it one that can be opened. True: nothing was found, or it was repaired. Throws
- * JournalRefusal where a broker has the folder.
+ * FolderInUse where a broker has the folder.
  */
 export async function checkDataFolder(
   directory: string,
@@ -17,7 +25,10 @@ export async function checkDataFolder(
     say(`${directory}: there is no such folder`);
     return false;
   }
-  const lock = await FolderLock.take(directory);
+  const lock = await FolderLock.take(directory).catch((error: unknown) => {
+    const isInUse = error instanceof JournalRefusal && error.why === 'in use';
+    throw isInUse ? new FolderInUse(error.message, { cause: error }) : error;
+  });
   try {
     const report = await check(directory);
     tell(report, say);

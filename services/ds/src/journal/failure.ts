@@ -13,8 +13,8 @@ export class SegmentWithoutHead extends Error {
 
 type Why = 'in use' | 'version' | 'damaged';
 
-/** Exit codes of sysexits.h: wrong data (65), temporary failure (75). */
-const exitCodes: Readonly<Record<Why, number>> = { damaged: 65, version: 65, 'in use': 75 };
+/** 65 is wrong data in sysexits.h; a folder that is in use is a start like any other that fails. */
+const exitCodes: Readonly<Record<Why, number>> = { damaged: 65, version: 65, 'in use': 1 };
 
 /** The folder cannot be opened: in use, of another version, or damaged. Not to be retried. */
 export class JournalRefusal extends Error {
