@@ -99,6 +99,16 @@ async function numbersUntil(client: RawClient, last: number): Promise<number[]> 
   return numbers;
 }
 
+/** Each cs of a cluster has reached each ds: the ds of a client identifier stays the same from here on. */
+async function everyDsReached(broker: Broker): Promise<void> {
+  if (!isCluster) return;
+  for (let tries = 0; tries < 600; tries += 1) {
+    if ((await broker.metrics()).get('lmqtt_rpc_attachments') === 4) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.fail('two ds with two cs each');
+}
+
 export async function metricRises(broker: Pick<Broker, 'metrics'>, metric: string): Promise<void> {
   for (let tries = 0; tries < 60; tries += 1) {
     if (((await broker.metrics()).get(metric) ?? 0) > 0) return;
@@ -280,7 +290,9 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
   },
   AUTH_FAILURES_PER_ADDRESS: {
     settings: { ...usersOf({ ann: 4, ben: 4 }), AUTH_FAILURES_PER_ADDRESS: '1' },
-    provoke: async ({ mqttPort }) => {
+    provoke: async (broker) => {
+      await everyDsReached(broker);
+      const { mqttPort } = broker;
       const ben = { ...rightOf('ben'), ...ofOneDs };
       await connected(mqttPort, { ...rightOf('ann'), ...ofOneDs });
       const nobody = { username: 'nobody', ...ofOneDs };
@@ -294,7 +306,9 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
   },
   AUTH_FAILURES_PER_USER: {
     settings: { ...usersOf({ ann: 4, ben: 4 }), AUTH_FAILURES_PER_USER: '1' },
-    provoke: async ({ mqttPort }) => {
+    provoke: async (broker) => {
+      await everyDsReached(broker);
+      const { mqttPort } = broker;
       const ben = { ...rightOf('ben'), ...ofOneDs };
       assert.equal(await connackOf(await attempt(mqttPort, 5, 'x', ofOneDs)), 0x86);
       assert.equal(await connackOf(await attempt(mqttPort, 5, 'right', ofOneDs)), 0x89);
