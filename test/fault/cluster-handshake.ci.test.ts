@@ -17,7 +17,7 @@ const versions = [4, 5] as const;
 
 let cluster: Cluster;
 before(async () => {
-  cluster = await startCluster({ settings: { LEASE_MS: '1000' } });
+  cluster = await startCluster({ settings: { LEASE_MS: '4000' } });
 });
 afterEach(closeAllClients);
 after(async () => {
