@@ -523,6 +523,21 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
       await old.subscribe('012345678901234567890', 0, { reasons: [0x80] });
     },
   },
+  MAX_OVERLAPPING_SUBSCRIPTIONS: {
+    settings: { MAX_OVERLAPPING_SUBSCRIPTIONS: '3' },
+    provoke: async (broker) => {
+      const client = await client5(broker);
+      // Of two filters with their wildcards in the same places no topic matches both.
+      const filters = ['a/b', 'a/+', 'b/c', 'b/+', 'a/#', '+/b', '#', '$share/g/+/+'];
+      await client.subscribe(filters, 1, { reasons: [1, 1, 1, 1, 1, 0x97, 0x97, 1] });
+      await client.unsubscribe('a/+');
+      await client.subscribe('+/b', 1, { reasons: [0x97] });
+      await client.unsubscribe('b/+');
+      await client.subscribe('+/b', 1);
+      const old = await client4(broker);
+      await old.subscribe(['a', '+', '+/+', '#', '+/+'], 0, { reasons: [0, 0, 0, 0x80, 0] });
+    },
+  },
   MAX_FILTERS_PER_PACKET: {
     settings: { MAX_FILTERS_PER_PACKET: '3' },
     provoke: async (broker) => {

@@ -141,6 +141,52 @@ void describe('one client does not stall the others', () => {
   });
 });
 
+test('filters that one topic matches: as many are granted as may overlap, in one delivery', async () => {
+  const levels = 11;
+  const topic = list(levels, () => 'o').join('/');
+  const filters = list(2 ** levels, (index) => ({
+    filter: list(levels, (level) => ((index >> level) & 1 ? '+' : 'o')).join('/'),
+    qos: 1,
+  }));
+  const client = await five();
+  client.send(subscribe({ version: 5, packetId: 1, filters }));
+  const { reasons } = await client.expect('suback', { packetId: 1 }, patienceMs);
+  assert.equal(reasons.filter((reason) => reason === 1).length, 256);
+  assert.ok(reasons.every((reason) => reason === 1 || reason === quotaExceeded));
+  const publisher = await five();
+  for (let index = 0; index < 20; index += 1) {
+    await publisher.publish(topic, String(index), { qos: 1 });
+  }
+  for (let index = 0; index < 20; index += 1) {
+    await client.receive({ topic, payload: String(index) }, patienceMs);
+  }
+  await client.ping();
+});
+
+void describe('the end of a session with many subscriptions does not stall the others', () => {
+  const filters = list(isCluster ? 500 : 5000, (index) => `ends/+/${index}`);
+  type End = (client: RawClient, clientId: string) => Promise<unknown>;
+  const ways: readonly (readonly [string, End])[] = [
+    ['DISCONNECT', (client) => client.disconnect()],
+    ['takeover', (_, clientId) => suite.client({ version: 5, clientId })],
+  ];
+  for (const [name, end] of ways) {
+    void test(`${name}, and nothing of it is left`, async () => {
+      const clientId = unique();
+      const client = await suite.client({ version: 5, clientId });
+      client.send(subscribe({ version: 5, packetId: 1, filters }));
+      await client.expect('suback', { packetId: 1 }, patienceMs);
+      await pingsDuring(() => end(client, clientId));
+      const again = await suite.client({ version: 5, clientId });
+      const publisher = await five();
+      await again.subscribe('ends/x/1');
+      await publisher.publish('ends/x/2', '', { qos: 1 });
+      await publisher.publish('ends/x/1', '', { qos: 1 });
+      await again.receive({ topic: 'ends/x/1' }, patienceMs);
+    });
+  }
+});
+
 test('what a client sends at once before it leaves is handled to its end', async () => {
   const count = 20_000;
   const topic = unique();

@@ -49,6 +49,23 @@ export function isWildcardFilter(filter: string): boolean {
   return filter.includes('+') || filter.includes('#');
 }
 
+/**
+ * Where a filter has its wildcards: a character for each level, `x` where it has a name. Of two filters
+ * with the same places no topic matches both. '': it has none.
+ */
+export function wildcardPlaces(filter: string): string {
+  if (!isWildcardFilter(filter)) return '';
+  let places = '';
+  let start = 0;
+  for (;;) {
+    const slashAt = filter.indexOf('/', start);
+    const first = filter[start];
+    places += first === '+' || first === '#' ? first : 'x';
+    if (slashAt === -1) return places;
+    start = slashAt + 1;
+  }
+}
+
 export function levelCount(topic: string): number {
   let count = 1;
   for (let at = topic.indexOf('/'); at !== -1; at = topic.indexOf('/', at + 1)) count += 1;

@@ -8,6 +8,7 @@ import {
   matches,
   overlaps,
   parseSharedFilter,
+  wildcardPlaces,
 } from '@lmqtt/common/topic';
 
 /** Few levels of few letters, so that equal ones are common. */
@@ -94,6 +95,23 @@ describe('topic', () => {
 
   it('counts levels', () => {
     assert.deepEqual(['a', 'a/b', '/', '//a'].map(levelCount), [1, 2, 2, 3]);
+  });
+
+  it('says where the wildcards are: no topic matches two filters with the same places', () => {
+    const places = { a: '', 'a/b': '', '+': '+', '#': '#', 'a/+/#': 'x+#', '/+': 'x+', '+/': '+x' };
+    for (const [filter, expected] of Object.entries(places))
+      assert.equal(wildcardPlaces(filter), expected, filter);
+    const level = fc.constantFrom('a', 'b', '', '+');
+    const filters = fc
+      .tuple(fc.array(level, { minLength: 1, maxLength: 4 }), fc.constantFrom('', '/#'))
+      .map(([levels, end]) => levels.join('/') + end);
+    const topics = fc.array(fc.constantFrom('a', 'b', ''), { minLength: 1, maxLength: 5 });
+    fc.assert(
+      fc.property(filters, filters, topics, (one, other, topic) => {
+        const isBoth = matches(one, topic.join('/')) && matches(other, topic.join('/'));
+        return one === other || !isBoth || wildcardPlaces(one) !== wildcardPlaces(other);
+      }),
+    );
   });
 
   it('[MQTT-4.7.2-1] keeps leading wildcards away from $ topics', () => {

@@ -100,10 +100,8 @@ export class ClusterHoldings implements Holdings {
   }
 
   letGo(queue: QueueId, stored: StoredSession): void {
-    const subscribed = stored.subscriptions.some(
-      (one) => one.queue === queue && one.group === undefined,
-    );
-    if (stored.removed || !subscribed) this.#log.release(queue, stored.clientId);
+    if (stored.removed || stored.onQueue(queue) === undefined)
+      this.#log.release(queue, stored.clientId);
   }
 
   addGroup(queue: Queue, group: GroupOutlet): void {

@@ -224,6 +224,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     willDelaySMax: settings.willDelaySMax,
     subscriptionsMax: settings.maxSubscriptionsPerSession,
     subscriptionBytesMax: settings.maxSubscriptionBytes,
+    overlappingMax: settings.maxOverlappingSubscriptions,
     takeoverMs: 2 * settings.leaseMs + takeoverMarginMs,
     kickAt: (held) => admission.kickAt(csOfLane(held.node), held.handle),
     graceMs: 0,

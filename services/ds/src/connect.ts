@@ -15,6 +15,7 @@ import type { ConnectPace } from './connect-pace.ts';
 import { Connecting } from './connecting.ts';
 import type { CsNode } from './cs-node.ts';
 import { disconnect, endSession, type DisconnectPorts } from './disconnect.ts';
+import { inPortions } from './in-portions.ts';
 import { kick } from './kick.ts';
 import { LiveSession } from './live-session.ts';
 import { principalText, userOf } from './principal-text.ts';
@@ -197,7 +198,7 @@ async function claim(
   const session = new LiveSession(node, request.session, epoch, stored, request, principal);
   const isOthers = claimed.ended?.isOf(user) === false;
   session.comesBack = !present && !request.cleanStart && !isOthers;
-  if (claimed.ended !== undefined) endSession(ports, claimed.ended);
+  if (claimed.ended !== undefined) await endSession(ports, claimed.ended);
   if (isOthers) ports.events.userReplaced(session);
   if (present) await cutBacklog(ports.limits, stored);
   node.connecting.delete(request.session);
@@ -207,8 +208,10 @@ async function claim(
   }
   node.sessions.set(session.handle, session);
   ports.live.set(session.clientId, session);
-  for (const subscription of stored.subscriptions) attach(ports, session, subscription);
   ports.owed.connected(stored);
+  await inPortions(stored.subscriptions, (one) => {
+    if (!session.closing) attach(ports, session, one);
+  });
   // The user may have gone while the password was checked. Later removals are told to this session.
   ports.rights.endIfGone(session);
   const obstacle = await obstacleOf(ports, session, claimed.willsDue);

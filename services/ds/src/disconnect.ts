@@ -4,6 +4,7 @@ import type { CsNode } from './cs-node.ts';
 import type { DsEvents } from './events.ts';
 import type { Groups } from './groups.ts';
 import type { Holdings } from './holdings.ts';
+import { inPortions } from './in-portions.ts';
 import type { LiveSession } from './live-session.ts';
 import type { OwedQueues } from './owed-queues.ts';
 import type { RetainedStore } from './retained-store/retained-store.ts';
@@ -41,8 +42,8 @@ export async function disconnect(
   graceMs: number = ports.graceMs,
 ): Promise<void> {
   if (session.closing) return;
-  takeOffNode(ports, session);
-  const { stored } = session;
+  leaveNode(ports, session);
+  const { stored, node } = session;
   const expiryS = session.endsWithConnection ? 0 : end.sessionExpiryS;
   const sessionExpiryS =
     expiryS === undefined ? undefined : Math.min(expiryS, ports.sessionExpirySMax);
@@ -55,7 +56,8 @@ export async function disconnect(
   } catch (error) {
     ports.events.unexpected('disconnect', error);
   } finally {
-    if (stored.removed) endSession(ports, stored);
+    await inPortions(stored.subscriptions, (one) => ports.holdings.disconnect(one, node));
+    if (stored.removed) await endSession(ports, stored);
     if (ports.live.get(session.clientId) === session) ports.live.delete(session.clientId);
     ports.events.disconnected(session, end.reason);
     session.end();
@@ -64,24 +66,29 @@ export async function disconnect(
 
 /** Its node neither sends for it nor gets anything for it from now on. */
 export function takeOffNode(ports: DisconnectPorts, session: LiveSession): void {
+  leaveNode(ports, session);
+  const { stored, node } = session;
+  for (const subscription of stored.subscriptions) ports.holdings.disconnect(subscription, node);
+}
+
+/** All of that but its interest in queues: nobody is there any more who takes their messages. */
+function leaveNode(ports: DisconnectPorts, session: LiveSession): void {
   session.closing = true;
   const { stored, node } = session;
   const known = ports.nodes.get(node.id);
   if (known === node) known.sessions.delete(session.handle);
-  for (const subscription of stored.subscriptions)
-    if (subscription.group === undefined) ports.holdings.disconnect(subscription, node);
   ports.groups.disconnect(session);
   ports.owed.disconnected(stored);
   ports.positions?.disconnected(stored);
 }
 
-/** A session is no more: what it held is let go. */
-export function endSession(ports: DisconnectPorts, stored: StoredSession): void {
+/** A session is no more: what it held is let go, that of many subscriptions over some turns. */
+export async function endSession(ports: DisconnectPorts, stored: StoredSession): Promise<void> {
   ports.positions?.ended(stored);
-  for (const subscription of stored.subscriptions) {
+  await inPortions(stored.subscriptions, (subscription) => {
     if (subscription.group === undefined) ports.holdings.remove(subscription, stored);
     else ports.groups.leave(stored, subscription);
-  }
+  });
   for (const { place } of stored.outbound)
     if (place.kind === 'retained') ports.retained.unpin(place.topic, place.orderKey);
   ports.owed.ended(stored);

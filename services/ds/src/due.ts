@@ -14,7 +14,7 @@ export async function workDue(ports: DuePorts): Promise<void> {
     const sending: Promise<unknown>[] = [];
     for (const one of due) {
       if (one.kind === 'expired') {
-        endSession(ports, one.session);
+        await endSession(ports, one.session);
         ports.events.expired(one.session.clientId);
       } else sending.push(ports.wills.send(one));
     }

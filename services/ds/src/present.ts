@@ -53,7 +53,7 @@ export function takeUp(
     takeOffNode(ports, displaced);
     displaced.end();
   }
-  if (ended !== undefined) endSession(ports, ended);
+  if (ended !== undefined) void endSession(ports, ended);
   const principal = principalOf(presented.principal);
   const session = new LiveSession(node, presented.session, epoch, stored, presented, principal);
   node.sessions.set(session.handle, session);

@@ -227,6 +227,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     willDelaySMax: settings.willDelaySMax,
     subscriptionsMax: settings.maxSubscriptionsPerSession,
     subscriptionBytesMax: settings.maxSubscriptionBytes,
+    overlappingMax: settings.maxOverlappingSubscriptions,
     takeoverMs: 2 * leaseMs + takeoverMarginMs,
     kickAt: () => {},
     graceMs: 0,

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Cursor, isTime } from '@lmqtt/common/cursor';
 import { type GroupId, queueName } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
-import { isValidTopicFilter, parseSharedFilter } from '@lmqtt/common/topic';
+import { isValidTopicFilter, parseSharedFilter, wildcardPlaces } from '@lmqtt/common/topic';
 import type { PartitionOffset, SubscribeAnswer, SubscribeEntry } from '@lmqtt/proto/link';
 import type { DsEvents } from './events.ts';
 import type { Groups } from './groups.ts';
@@ -27,6 +27,8 @@ export interface SubscribePorts {
   readonly subscriptionsMax: number;
   /** Maximum bytes of the filters of one session. */
   readonly subscriptionBytesMax: number;
+  /** Of one session, not shared, that one topic may match. */
+  readonly overlappingMax: number;
   readonly positions?: SessionPositions;
   /** Whether the store can hold any topic that this filter matches; absent: all can be held. */
   readonly canMatch?: (filter: string) => boolean;
@@ -55,6 +57,8 @@ export async function subscribe(
   let room = ports.subscriptionsMax - stored.subscriptions.length;
   let roomBytes = ports.subscriptionBytesMax - stored.filterBytes;
   const planned = new Set<string>();
+  const { places: heldPlaces } = stored;
+  const plannedPlaces = new Set<string>();
   const plans = entries.map((entry): Plan | number => {
     const plan = judge(ports, session, entry);
     if (typeof plan === 'number') return plan;
@@ -67,6 +71,17 @@ export async function subscribe(
       if (bytes > roomBytes) {
         ports.events.limitReached('MAX_SUBSCRIPTION_BYTES');
         return ReasonCode.quotaExceeded;
+      }
+      if (plan.group === undefined) {
+        // No topic matches two filters with the same places.
+        const places = wildcardPlaces(plan.filter);
+        if (!heldPlaces.has(places) && !plannedPlaces.has(places)) {
+          if (heldPlaces.count + plannedPlaces.size >= ports.overlappingMax) {
+            ports.events.limitReached('MAX_OVERLAPPING_SUBSCRIPTIONS');
+            return ReasonCode.quotaExceeded;
+          }
+          plannedPlaces.add(places);
+        }
       }
       room -= 1;
       roomBytes -= bytes;

@@ -8,6 +8,7 @@ import type {
   Will,
 } from '@lmqtt/proto/link';
 import { type Cursor, cursorOf } from '@lmqtt/common/cursor';
+import { CountedPlaces, type FilterPlaces } from './filter-places.ts';
 import type { Intent } from '../queue-store/intents.ts';
 
 /** The expiry that means "never". */
@@ -90,6 +91,8 @@ export class StoredSession {
   #byFilter: Map<string, StoredSubscription> | undefined = undefined;
   /** Subscriptions that are not shared, by queue; only where there are many. */
   #byQueue: Map<QueueId, StoredSubscription> | undefined = undefined;
+  /** Of the same ones. */
+  #places: CountedPlaces | undefined = undefined;
   #filterBytes = 0;
   #outbound: Map<number, OutboundState> | undefined = undefined;
   #inbound: Set<number> | undefined = undefined;
@@ -117,6 +120,11 @@ export class StoredSession {
   /** Bytes of the filters of all subscriptions. */
   get filterBytes(): number {
     return this.#filterBytes;
+  }
+
+  /** Of the filters of subscriptions that are not shared. */
+  get places(): FilterPlaces {
+    return this.#places ?? placesOf(this.#subscriptions);
   }
 
   get outboundCount(): number {
@@ -154,6 +162,10 @@ export class StoredSession {
       this.#byQueue = new Map();
       for (const one of this.#subscriptions) this.#noteQueue(one);
     }
+    if (this.#byFilter === undefined) return;
+    if (this.#places === undefined) this.#places = placesOf(this.#subscriptions);
+    else if (known === undefined && subscription.group === undefined)
+      this.#places.add(subscription.filter);
   }
 
   #noteQueue(subscription: StoredSubscription): void {
@@ -166,7 +178,7 @@ export class StoredSession {
   }
 
   /** The subscription on a queue that is not shared: a queue stands for one filter. */
-  #onQueue(queue: QueueId): StoredSubscription | undefined {
+  onQueue(queue: QueueId): StoredSubscription | undefined {
     if (this.#byQueue !== undefined) return this.#byQueue.get(queue);
     for (const subscription of this.#subscriptions)
       if (subscription.queue === queue && subscription.group === undefined) return subscription;
@@ -179,6 +191,7 @@ export class StoredSession {
     this.#byFilter?.delete(filter);
     this.#forgetQueue(known);
     this.#filterBytes -= Buffer.byteLength(filter);
+    if (known.group === undefined) this.#places?.remove(filter);
     const at = this.#subscriptions.indexOf(known);
     const last = this.#subscriptions.pop()!;
     if (last !== known) this.#subscriptions[at] = last;
@@ -200,13 +213,13 @@ export class StoredSession {
   /** Marks a place as done in the subscription on its queue. Groups keep places of their own. */
   markDone(place: Place): void {
     if (place.kind !== 'queue') return;
-    const subscription = this.#onQueue(place.queue);
+    const subscription = this.onQueue(place.queue);
     if (subscription === undefined) return;
     cursorOf(subscription.cursors, place.partition).markDone(place.offset);
   }
 
   moveTo(queue: QueueId, partition: number, position: number): void {
-    const subscription = this.#onQueue(queue);
+    const subscription = this.onQueue(queue);
     if (subscription !== undefined) cursorOf(subscription.cursors, partition).moveTo(position);
   }
 
@@ -241,4 +254,10 @@ export function stateOf(subscription: StoredSubscription): SubscriptionState {
     positions: subscription.cursors.map((cursor) => cursor.copy()),
     retainedAfter: subscription.retainedAfter,
   };
+}
+
+function placesOf(subscriptions: readonly StoredSubscription[]): CountedPlaces {
+  const places = new CountedPlaces();
+  for (const { filter, group } of subscriptions) if (group === undefined) places.add(filter);
+  return places;
 }

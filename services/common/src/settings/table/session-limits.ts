@@ -59,6 +59,15 @@ export const sessionLimits = {
     about: 'Maximum bytes of the filters of one session',
     limit: 'SUBACK 0x97 (3.1.1: 0x80)',
   },
+  MAX_OVERLAPPING_SUBSCRIPTIONS: {
+    kind: 'integer',
+    default: 256,
+    min: 1,
+    max: 10_000_000,
+    roles: ['ds'],
+    about: 'Subscriptions of one session that one topic may match, by where their wildcards are',
+    limit: 'SUBACK 0x97 (3.1.1: 0x80)',
+  },
   MAX_FILTERS_PER_PACKET: {
     kind: 'integer',
     default: 10_000,
