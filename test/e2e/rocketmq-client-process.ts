@@ -120,6 +120,8 @@ export async function startRocketmqClient(
       const failed = new Promise<never>((_, reject) => {
         fail = reject;
       });
+      // Where the message is there already nobody waits for it.
+      failed.catch(() => {});
       void exited.then(() => fail(new Error('the RocketMQ client has ended')));
       try {
         for (;;) {
