@@ -212,6 +212,10 @@ describe('websocket', () => {
       stranger.send(Buffer.alloc(100));
       await until(() => chunks.length === count + 1);
     }
+    // Nor are pings, which are not kept.
+    for (let count = 0; count < 100; count += 1) stranger.ping('ping');
+    stranger.send(Buffer.alloc(100));
+    await until(() => chunks.length === 11);
     stranger.send(Buffer.alloc(600));
     const [code] = (await once(stranger, 'close')) as [number];
     assert.equal(code, 1009);

@@ -2,6 +2,9 @@
 // carries, and the limit on a CONNECT can be judged only then; so a client that is not known yet has a limit on the frame.
 import type { Duplex } from 'node:stream';
 
+/** Opcode, length and mask of a control frame of a client. */
+const controlHeaderBytes = 6;
+
 export class UnfinishedBytes {
   readonly #socket: Duplex;
   readonly #bytesMax: number;
@@ -19,6 +22,11 @@ export class UnfinishedBytes {
   /** A message was whole. */
   finished(): void {
     this.#held = 0;
+  }
+
+  /** A control frame with so many bytes of payload came: it is not kept (RFC 6455, section 5.5). */
+  control(payloadBytes: number): void {
+    this.#held -= controlHeaderBytes + payloadBytes;
   }
 
   /** The client is known, and has the limit of its packets. */

@@ -36,6 +36,7 @@ export class WebSocketStream implements ByteStream {
     });
     webSocket.on('message', (message, isBinary) => this.#received(message, isBinary));
     webSocket.on('ping', (said) => this.#pingCame(said));
+    webSocket.on('pong', (said) => this.#unfinished.control(said.length));
     webSocket.on('error', (error) => {
       this.#error ??= error;
     });
@@ -89,6 +90,7 @@ export class WebSocketStream implements ByteStream {
 
   /** RFC 6455, section 5.5.3: of several pings only the last needs its pong. */
   #pingCame(said: Buffer): void {
+    this.#unfinished.control(said.length);
     if (this.#pinged === undefined) setImmediate(this.#pong);
     this.#pinged = said;
   }
