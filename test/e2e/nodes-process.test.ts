@@ -122,7 +122,10 @@ void describe('start and stop', { concurrency: 2 }, () => {
       cs.stdout,
       new RegExp(`^listening mqtt=${listener} ws=${listener} ops=${listener}\n$`),
     );
-    assert.match(cs.logs(), /"level":"warn"[^\n]*"reason":"no link to ds at [^\n]*"msg":"cannot serve yet; waiting"/);
+    assert.match(
+      cs.logs(),
+      /"level":"warn"[^\n]*"reason":"no link to ds at [^\n]*"msg":"cannot serve yet; waiting"/,
+    );
     assert.doesNotMatch(cs.logs(), /broker ready/);
     const five = await connectRaw(port, { version: 5 });
     await five.connect({ version: 5, reason: 0x88 });
@@ -153,7 +156,10 @@ void describe('start and stop', { concurrency: 2 }, () => {
     assert.equal(answer.status, 503);
     const body = (await answer.json()) as Record<string, unknown>;
     assert.match(String(body['error']), /^not ready: Redis does not answer: .*ECONNREFUSED/);
-    assert.match(cs.logs(), /"reason":"Redis does not answer: [^\n]*"msg":"cannot serve yet; waiting"/);
+    assert.match(
+      cs.logs(),
+      /"reason":"Redis does not answer: [^\n]*"msg":"cannot serve yet; waiting"/,
+    );
     assert.doesNotMatch(cs.stdout, /^ready/m);
   });
 
