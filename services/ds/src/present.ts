@@ -156,7 +156,7 @@ function movePositions(
   const { queue, filter } = subscription;
   for (const { partition, start, position, done } of subscription.positions) {
     const cursor = known.cursors.find((one) => one.partition === partition);
-    // What is written first becomes the start.
+    // The offset that is written first becomes the start.
     if (cursor !== undefined && isTime(cursor.start) && !isTime(start))
       write({ kind: 'position', session, queue, partition, position: start });
     if (!isTime(position) && (cursor === undefined || cursor.position < position))

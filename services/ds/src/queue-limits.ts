@@ -21,7 +21,7 @@ export interface QueueLimitsPorts {
 interface Backlog {
   readonly subscription: StoredSubscription;
   readonly cursor: Cursor;
-  /** Of the cursor, an offset. */
+  /** Offset of the cursor. */
   readonly position: number;
   readonly end: number;
   messages: number;

@@ -16,7 +16,7 @@ export class Feeds {
   private readonly readQueue: ReadQueue;
   private readonly nowMs: Now;
   private readonly feeds: Map<number, QueueFeed> = new Map();
-  /** Of any queue, ever. */
+  /** Partitions that any queue has ever had at this node. */
   private readonly partitions: number[] = [];
   private touched: QueueFeed[] = [];
   private releasable: QueueFeed[] = [];
@@ -68,7 +68,7 @@ export class Feeds {
     this.touch(feed);
   }
 
-  /** Those who read the queue read the partition from now on; undefined: nobody does. */
+  /** Readers of the queue read the partition from now on; undefined: the queue has none. */
   private appeared(queue: QueueId, partition: number): QueueFeed | undefined {
     for (const other of this.partitions) {
       if (other === partition) continue;

@@ -29,7 +29,7 @@ const pagesMax = 8;
 /** After reads that failed the next waits, longer each time: the partition may be away for long. */
 const retryMsMin = 50;
 const retryMsMax = 1000;
-/** Of a start by time: whoever subscribed while the partition was away waits until it is back. */
+/** Longest wait between tries to turn a start by time into an offset, while the partition is away. */
 const startRetryMsMax = 10_000;
 /** Where something arrived meanwhile. */
 const hurriedMs = 250;

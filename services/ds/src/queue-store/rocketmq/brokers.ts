@@ -58,7 +58,7 @@ export class Brokers {
     return this.#refreshing;
   }
 
-  /** Those that the name servers name are connected, or do not answer for a time. */
+  /** Brokers that the name servers name are connected, or do not answer for a time. */
   async connected(): Promise<void> {
     const { clock } = this.#options;
     const endMs = clock.monotonicMs() + connectedWithinMs;
