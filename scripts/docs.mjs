@@ -1,10 +1,11 @@
-// Writes the pages of docs/ that are made from the code: the table of settings. --check only compares.
+// Writes the pages of docs/ that are made from the code: settings and metrics. --check only compares.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { format, resolveConfig } from 'prettier';
 
 import { settingsMarkdown } from '../services/common/dist/src/settings/describe.js';
+import { metricsMarkdown } from './metrics-page.mjs';
 
 const root = join(import.meta.dirname, '..');
 const pages = [
@@ -21,6 +22,21 @@ count more than the environment, the environment more than files. Sizes may be w
 setting with \`_FILE\` behind its name has: the flags of a process can be read by every user of its machine.
 
 ${settingsMarkdown()}
+`,
+  },
+  {
+    path: 'docs/metrics.md',
+    text: () => `# Metrics
+
+This page is made from the sources by \`npm run docs\`.
+
+Every program serves its metrics for Prometheus at \`/metrics\` of its ops port (OPS_PORT, 9090). Counters
+begin at 0 with the process. A label in brackets is there in a cluster only. A process on its own
+(standalone) has those of cs and of ds. Node's own metrics (\`process_…\`, \`nodejs_…\`: CPU, memory, garbage
+collection, delay of the event loop) are there as well. What to watch first is in
+[operations.md](operations.md#what-to-watch).
+
+${metricsMarkdown()}
 `,
   },
 ];

@@ -30,6 +30,7 @@ const checks = [
   ['lint', () => run('node_modules/oxlint/bin/oxlint', ['--deny-warnings'])],
   ['imports', () => run('scripts/imports.mjs')],
   ['docs', () => run('scripts/docs.mjs', ['--check'])],
+  ['links', () => run('scripts/links.mjs')],
   ['version', versionsAgree],
 ];
 
