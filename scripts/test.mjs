@@ -1,27 +1,56 @@
 // Runs the tests under node's own runner, then those of the broker as a whole again with cs and ds
 // apart (the conformance suites so with CI=true), and with CI=true once more on a real Redis and
 // RocketMQ; at last the end-to-end suites on a broker that keeps its messages in RocksDB. The list
-// is made from the sources, so that nothing runs whose source is gone. Without flags: all that is
-// quick, and with CI=true what `.ci.test.ts` have as well: faults of clusters, failovers, secured
-// servers; --quick leaves that out. --fault: the long runs. --shape standalone, split, cluster or rocksdb: one of the
-// passes. Further arguments keep only the files whose path holds one of them:
-// npm test -- --shape split session
-import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+// is made from the sources, so that nothing runs whose source is gone.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 const root = join(import.meta.dirname, '..');
 const minute = 60_000;
-const { values: flags, positionals: wanted } = parseArgs({
-  allowPositionals: true,
-  options: {
-    fault: { type: 'boolean', default: false },
-    quick: { type: 'boolean', default: false },
-    shape: { type: 'string' },
-  },
-});
+const usage = `npm test -- [flags] [PART OF A PATH ...]
+
+Without arguments: everything that is quick, in one process and with cs and ds apart. With CI=true
+also what takes long (.ci.test.ts) and the passes on a real Redis and RocketMQ. Arguments keep the
+files whose path has one of them in it, those that take long too:
+
+  npm test -- --shape split session
+
+  --shape SHAPE   one pass only: standalone, split, cluster, rocksdb
+  --name PATTERN  only tests whose name matches this regular expression
+  --quick         without what takes long, with CI=true too
+  --fault         the long runs with faults (npm run test:fault)
+  --list          print the files of each pass and run nothing
+  --watch         run again when a source changes
+  --help          this text`;
+
+function readFlags() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        fault: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+        list: { type: 'boolean', default: false },
+        name: { type: 'string' },
+        quick: { type: 'boolean', default: false },
+        shape: { type: 'string' },
+        watch: { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    console.error(`${error.message}\n\n${usage}`);
+    process.exit(2);
+  }
+}
+
+const { values: flags, positionals: wanted } = readFlags();
+if (flags.help) {
+  console.log(usage);
+  process.exit(0);
+}
 const known = ['standalone', 'split', 'cluster', 'rocksdb'];
 const onServers = ['cluster', 'rocksdb'];
 const byDefault = process.env.CI === 'true' ? known : known.slice(0, 2);
@@ -109,6 +138,7 @@ async function runFiles(shape, files, servers) {
       // Runs of a fault suite measure and disturb: one at a time.
       `--test-concurrency=${flags.fault ? 1 : 2}`,
       `--test-timeout=${(flags.fault ? 60 : 30) * minute}`,
+      ...(flags.name === undefined ? [] : [`--test-name-pattern=${flags.name}`]),
       '--test-reporter=spec',
       '--test-reporter-destination=stdout',
       `--test-reporter=${join(root, 'scripts/tally-reporter.mjs')}`,
@@ -148,16 +178,52 @@ function summary(results) {
 const passes = flags.fault
   ? [{ shape: 'standalone', files: testsIn('test/fault', '.long.test.ts') }]
   : shapes.map((shape) => ({ shape, files: quickTests(shape) }));
-const results = [];
-for (const { shape, files } of passes) {
-  const chosen = files.filter(
-    (path) => wanted.length === 0 || wanted.some((part) => path.includes(part)),
-  );
-  if (chosen.length > 0) results.push(await run(shape, chosen));
-}
-if (results.length === 0) {
+const chosen = passes
+  .map(({ shape, files }) => ({
+    shape,
+    files: files.filter(
+      (path) => wanted.length === 0 || wanted.some((part) => path.includes(part)),
+    ),
+  }))
+  .filter(({ files }) => files.length > 0);
+if (chosen.length === 0) {
   console.error('no test file matches');
   process.exit(1);
 }
-console.log(`\n${summary(results)}`);
-process.exitCode = results.every(({ status }) => status === 0) ? 0 : 1;
+
+async function runAll() {
+  const results = [];
+  for (const { shape, files } of chosen) results.push(await run(shape, files));
+  console.log(`\n${summary(results)}`);
+  return results.every(({ status }) => status === 0);
+}
+
+/** Resolves a moment after a source has changed, so that an editor has written all of its files. */
+function nextChange() {
+  return new Promise((resolve) => {
+    const folders = ['proto', 'services', 'test'];
+    const watchers = folders.map((folder) =>
+      watch(join(root, folder), { recursive: true }, (_event, path) => {
+        if (!/\.(ts|lua|proto)$/.test(path ?? '') || /(^|\/)(dist|node_modules)\//.test(path))
+          return;
+        for (const watcher of watchers) watcher.close();
+        setTimeout(resolve, 200);
+      }),
+    );
+  });
+}
+
+if (flags.list) {
+  for (const { shape, files } of chosen) console.log([`${shape}:`, ...files].join('\n  '));
+} else if (flags.watch) {
+  for (;;) {
+    const setUp = spawnSync(process.execPath, [join(root, 'scripts/setup.mjs')], {
+      stdio: 'inherit',
+    });
+    if (setUp.status === 0) await runAll();
+    console.log('\nwaiting for a change');
+    await nextChange();
+  }
+} else {
+  process.exitCode = (await runAll()) ? 0 : 1;
+}
