@@ -20,12 +20,12 @@ export async function remotingRequest(
   port: number,
   code: number,
   extFields: Readonly<Record<string, string>> = {},
-  body = '',
+  body: string | Buffer = '',
 ): Promise<RemotingAnswer> {
   const header = Buffer.from(
     JSON.stringify({ code, language: 'OTHER', version, opaque: 1, flag: 0, extFields }),
   );
-  const payload = Buffer.from(body);
+  const payload = typeof body === 'string' ? Buffer.from(body) : body;
   const head = Buffer.alloc(headBytes);
   head.writeUInt32BE(4 + header.length + payload.length, 0);
   head.writeUInt32BE(header.length, 4);

@@ -34,7 +34,7 @@ export class RocketmqStoreEvents {
   readonly #clock: Clock;
   readonly #failures: PlainCounters<AppendFailure>;
   readonly #tails: PlainCounters<TailEvent>;
-  readonly #reads: PlainCounters<'pulls' | 'messages'>;
+  readonly #reads: PlainCounters<'pulls' | 'messages' | 'not for devices'>;
   readonly #arrived: { value: number };
   readonly #dropped: { value: number };
   readonly #paced: { value: number };
@@ -72,6 +72,7 @@ export class RocketmqStoreEvents {
     this.#reads = metrics.counters('lmqtt_rocketmq_reads_total', 'Reads of light queues', 'of', [
       'pulls',
       'messages',
+      'not for devices',
     ]);
     this.#arrived = metrics.counter(
       'lmqtt_rocketmq_arrived_total',
@@ -156,6 +157,10 @@ export class RocketmqStoreEvents {
   read(pulls: number, messages: number): void {
     this.#reads.pulls += pulls;
     this.#reads.messages += messages;
+  }
+
+  notForDevices(messages: number): void {
+    this.#reads['not for devices'] += messages;
   }
 
   lost(lmq: string, broker: string, messages: number): void {

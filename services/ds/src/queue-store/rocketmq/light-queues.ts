@@ -7,6 +7,7 @@ import type { Message } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
+import { isTopicForMessages } from '../../rocketmq/mapping/rocketmq-topic.ts';
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
 import type { PullAnswer } from '../../rocketmq/remoting/requests/pull-message.ts';
 import type { Loss, PartitionEnd } from '../queue-store.ts';
@@ -23,6 +24,7 @@ import type { UsedTopics } from './used-topics.ts';
 
 const pullMessages = 32;
 const endsKeptMax = 20_000;
+const topicsKeptMax = 1000;
 
 type Pulled = Exclude<PullAnswer, { kind: 'failed' }>;
 
@@ -48,6 +50,8 @@ export class LightQueues {
   readonly #ahead = new ReadAhead<Pulls>();
   /** Where a queue ended when it was read last, to ask for so much at once. */
   readonly #ends = new Map<string, number>();
+  /** Whether messages of a RocketMQ topic are for devices. */
+  readonly #forDevices = new Map<string, boolean>();
   #lost: (loss: Loss) => void = () => undefined;
 
   constructor(
@@ -251,7 +255,7 @@ export class LightQueues {
     let bytes = 0;
     for (const answer of answers) {
       if (answer.kind === 'found') {
-        let stored: StoredMessage[] = this.#reader.read(answer.body, broker);
+        let stored = this.#forDevicesOf(this.#reader.read(answer.body, broker));
         if (this.#copies.isSuspect(stored)) stored = await this.#copies.without(stored, broker);
         for (const { message } of stored) {
           const offset = offsetIn(message, queue, broker.partition);
@@ -267,6 +271,30 @@ export class LightQueues {
       if (answer.next > next && answer.next <= end) ({ next } = answer);
     }
     return { messages, next, end };
+  }
+
+  /**
+   * Without messages of RocketMQ's own topics. A broker indexes what it keeps there under the light
+   * queues that the message names: a transaction that is not committed, a message that waits for its
+   * time or its next try, a dead letter. It is indexed again under its own topic when it is sent.
+   */
+  #forDevicesOf(stored: StoredMessage[]): StoredMessage[] {
+    for (const { topic } of stored) {
+      if (this.#isForDevices(topic)) continue;
+      const kept = stored.filter((each) => this.#isForDevices(each.topic));
+      this.#options.events.notForDevices(stored.length - kept.length);
+      return kept;
+    }
+    return stored;
+  }
+
+  #isForDevices(topic: string): boolean {
+    const known = this.#forDevices.get(topic);
+    if (known !== undefined) return known;
+    if (this.#forDevices.size >= topicsKeptMax) this.#forDevices.clear();
+    const isFor = isTopicForMessages(topic);
+    this.#forDevices.set(topic, isFor);
+    return isFor;
   }
 
   #removed(

@@ -1,0 +1,131 @@
+// What a back end sends in a transaction reaches devices once, when it is committed; what waits for
+// its time or its next try, and dead letters, reach nobody a second time.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import type { QueueName } from '@lmqtt/common/ids';
+import { plainCluster, clusterDefaultTopic } from '@lmqtt/ds/rocketmq/names/cluster-names';
+import { lmqNameOf } from '@lmqtt/ds/rocketmq/names/lmq-name';
+import { type RedisServer, startRedis } from '../harness/redis/redis-server.ts';
+import { requireRedis, requireRocketmq } from '../harness/require.ts';
+import { prepare, produce, type ProducedMessage } from '../harness/rocketmq/producer.ts';
+import { type RocketmqCluster, startRocketmq } from '../harness/rocketmq/rocketmq-cluster.ts';
+import { StoreCluster } from '../harness/store-cluster.ts';
+import { closeAllClients, connected, type RawClient, unique } from '../harness/wire.ts';
+
+const skip = requireRedis().skip || requireRocketmq().skip;
+const topic = clusterDefaultTopic(plainCluster);
+const deviceMs = 30_000;
+const lasting = { version: 5, clean: false, properties: { sessionExpiryInterval: 600 } } as const;
+
+let redis: RedisServer;
+let rocketmq: RocketmqCluster;
+let cluster: StoreCluster;
+
+const lmq = (filter: string): string => lmqNameOf(filter as QueueName);
+const device = (fields: Parameters<typeof connected>[1] = {}): Promise<RawClient> =>
+  connected(cluster.mqttPort, { version: 5, ...fields });
+
+const messageTo = (name: string, body: string, filters: readonly string[]): ProducedMessage => ({
+  topic,
+  body,
+  properties: {
+    TAGS: 'MQ2MQTT',
+    INNER_MULTI_DISPATCH: filters.map(lmq).join(','),
+    originMqttTopic: name,
+    qosLevel: '1',
+  },
+});
+
+void describe('transactions of back ends', { skip }, () => {
+  before(async () => {
+    [redis, rocketmq] = await Promise.all([startRedis(), startRocketmq()]);
+    cluster = new StoreCluster({
+      clusterId: plainCluster,
+      redisUrl: redis.url,
+      namesrv: rocketmq.namesrv.address,
+    });
+    await cluster.start();
+  });
+
+  after(async () => {
+    closeAllClients();
+    await cluster?.stop();
+    await Promise.all([redis?.close(), rocketmq?.close()]);
+  });
+
+  /** What comes before a message that was stored behind all of it, without such of others. */
+  async function payloadsOf(client: RawClient, name: string): Promise<string[]> {
+    const last = unique('last');
+    await produce(rocketmq.broker().port, messageTo(name, last, [name, `${name}/#`]));
+    const payloads: string[] = [];
+    for (;;) {
+      const { payload } = await client.receive({ topic: name }, deviceMs);
+      if (payload.toString() === last) return payloads;
+      if (!payload.toString().startsWith('last')) payloads.push(payload.toString());
+    }
+  }
+
+  void test('committed: once; rolled back: never; live, absent and shared subscribers', async () => {
+    const { port } = rocketmq.broker();
+    const name = unique();
+    const live = await device();
+    await live.subscribe(name, 1);
+    const shared = await device();
+    await shared.subscribe(`$share/g/${name}`, 1);
+    const clientId = unique('absent');
+    const absent = await device({ clientId, ...lasting });
+    await absent.subscribe(`${name}/#`, 1);
+    await absent.disconnect();
+    const filters = [name, `${name}/#`];
+    const expected: string[] = [];
+    for (let number = 0; number < 10; number += 1) {
+      const end = await prepare(port, messageTo(name, `transaction ${number}`, filters));
+      await produce(port, messageTo(name, `between ${number}`, filters));
+      expected.push(`between ${number}`);
+      await end(number % 2 === 0 ? 'commit' : 'rollback');
+      if (number % 2 === 0) expected.push(`transaction ${number}`);
+    }
+    assert.deepEqual(await payloadsOf(live, name), expected, 'live');
+    assert.deepEqual(await payloadsOf(shared, name), expected, 'shared');
+    const back = await device({ clientId, ...lasting, sessionPresent: true });
+    assert.deepEqual(await payloadsOf(back, name), expected, 'absent');
+  });
+
+  void test('who subscribes while a transaction is open gets it when it is committed', async () => {
+    const name = unique();
+    const holder = await device();
+    await holder.subscribe(name, 1);
+    const end = await prepare(rocketmq.broker().port, messageTo(name, 'late', [name]));
+    const late = await device();
+    await late.subscribe(name, 1);
+    await end('commit');
+    assert.deepEqual(await payloadsOf(late, name), ['late']);
+    assert.deepEqual(await payloadsOf(holder, name), ['late']);
+  });
+
+  void test('a delayed message reaches devices once, when it is due', async () => {
+    const name = unique();
+    const live = await device();
+    await live.subscribe(name, 1);
+    const clientId = unique('absent');
+    const absent = await device({ clientId, ...lasting });
+    await absent.subscribe(name, 1);
+    await absent.disconnect();
+    const message = messageTo(name, 'delayed', [name]);
+    const properties = { ...message.properties, DELAY: '1' };
+    await produce(rocketmq.broker().port, { ...message, properties });
+    await live.receive({ topic: name, payload: 'delayed' }, deviceMs);
+    assert.deepEqual(await payloadsOf(live, name), []);
+    const back = await device({ clientId, ...lasting, sessionPresent: true });
+    assert.deepEqual(await payloadsOf(back, name), ['delayed']);
+  });
+
+  void test('a dead letter of a consumer reaches no device', async () => {
+    const name = unique();
+    const live = await device();
+    await live.subscribe(name, 1);
+    const message = messageTo(name, 'dead', [name]);
+    await produce(rocketmq.broker().port, { ...message, topic: '%DLQ%consumers' });
+    assert.deepEqual(await payloadsOf(live, name), []);
+  });
+});
