@@ -61,13 +61,18 @@ const areas = [
     ],
   },
 
-  ...['service', 'cluster-service', 'cluster-stores', 'cluster-checks', 'open-auth'].map(
-    (file) => ({
-      name: 'ds/root',
-      at: `services/ds/src/${file}.ts`,
-      may: everything,
-    }),
-  ),
+  ...[
+    'service',
+    'cluster-service',
+    'cluster-stores',
+    'cluster-checks',
+    'composition',
+    'open-auth',
+  ].map((file) => ({
+    name: 'ds/root',
+    at: `services/ds/src/${file}.ts`,
+    may: everything,
+  })),
   { name: 'ds/journal', at: 'services/ds/src/journal/', may: ['common'] },
   { name: 'ds/auth', at: 'services/ds/src/auth/', may: ['common', 'proto'] },
   { name: 'ds/redis', at: 'services/ds/src/redis/', may: ['common'] },

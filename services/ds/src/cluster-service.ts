@@ -1,26 +1,29 @@
 import { randomUUID } from 'node:crypto';
-import { clientIdRuleOf } from '@lmqtt/common/client-id-rule';
 import { type Clock, systemClock } from '@lmqtt/common/clock';
-import { type ClientId, csOfLane, type NodeId, nodeId, type QueueName } from '@lmqtt/common/ids';
+import {
+  type ClientId,
+  csOfLane,
+  type NodeId,
+  nodeId,
+  type QueueId,
+  type QueueName,
+} from '@lmqtt/common/ids';
 import type { Metrics } from '@lmqtt/common/metrics';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { Arrivals } from './arrivals.ts';
-import { ClientLocks } from './client-locks.ts';
-import { ConnectPace } from './connect-pace.ts';
 import type { ClientLine } from './clients.ts';
-import { ClusterAdmission, type ClusterAdmissionPorts } from './cluster-admission.ts';
+import { ClusterAdmission } from './cluster-admission.ts';
 import { ClusterClients } from './cluster-clients.ts';
 import { ClusterHoldings } from './cluster-holdings.ts';
 import { ClusterOwedQueues } from './cluster-owed-queues.ts';
 import { ClusterWork } from './cluster-work.ts';
+import { useCasesOf } from './composition.ts';
 import type { CsNode } from './cs-node.ts';
-import { stopGraceMs } from './disconnect.ts';
 import type { DsEvents } from './events.ts';
 import type { Groups } from './groups.ts';
 import type { LiveSession } from './live-session.ts';
 import { openAuth } from './open-auth.ts';
 import type { Outlet } from './outlet.ts';
-import { Publisher } from './publish.ts';
 import { QueueEnds } from './queue-ends.ts';
 import type { PositionMirror } from './queue-store/position-mirror.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
@@ -29,12 +32,9 @@ import type { NodeLine } from './registry/nodes.ts';
 import type { RetainedStore } from './retained-store/retained-store.ts';
 import { Routes } from './routes.ts';
 import { SessionPositions } from './session-positions.ts';
-import type { ClusterSessionStore } from './session-store/session-store.ts';
-import { aclCachedHelp, SessionRights } from './session-rights.ts';
-import { SysTopics } from './sys-topics.ts';
-import { sysFigures } from './sys-figures.ts';
+import type { ClusterSessionStore, Held } from './session-store/session-store.ts';
+import { SessionRights } from './session-rights.ts';
 import { Timers } from './timers.ts';
-import { Wills } from './wills.ts';
 
 /** The stores of a cluster, opened and checked. */
 export interface ClusterStores {
@@ -111,8 +111,6 @@ export interface ClusterDsService {
   stop(): Promise<void>;
 }
 
-/** A connection that is displaced: past the lease of its node, to be judged and to be stored. */
-const takeoverMarginMs = 4000;
 const sweepMs = 1000;
 const positionsMs = 5000;
 
@@ -120,7 +118,6 @@ const positionsMs = 5000;
 export async function startClusterDs(options: ClusterDsOptions): Promise<ClusterDsService> {
   const { settings, metrics, events } = options;
   const clock = options.clock ?? systemClock;
-  const startedMs = clock.monotonicMs();
   const self = nodeId(settings.nodeId);
   const auth = await openAuth(settings, metrics, (outcome) => events.authFile(outcome));
   const outlets = new Map<NodeId, Outlet>();
@@ -145,113 +142,65 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
   });
   const owed = new ClusterOwedQueues(holdings);
   const groups = stores.groups({ holdings, routes, live, outlets, nodes, events, clock, rights });
-  rights.onChanged((session) => groups.rightsChanged(session));
-  const publisher = new Publisher(
-    nodes,
-    auth.provider,
-    routes,
-    queueStore,
-    retained,
-    events,
-    settings.queueQos0,
-    settings.maxRetainedMessages,
-    true,
-  );
-  let connectedMax = 0;
-  const connected = (): number => {
-    const count = Math.max(live.size, options.connections?.() ?? 0);
-    connectedMax = Math.max(connectedMax, count);
-    return count;
-  };
-  const sys = new SysTopics(nodes, routes, () =>
-    sysFigures({
-      version: options.version,
-      uptimeS: (clock.monotonicMs() - startedMs) / 1000,
-      connected: connected(),
-      connectedMax,
-      sessions: connected(),
-      queues: routes.queueCount,
-      groups: groups.count,
-      subscriptions: subscriptionsOf(live.values()),
-      retained: retained.count,
-      retainedBytes: retained.bytes,
-      counters: options.counters?.() ?? {},
-    }),
-  );
+  const connected = (): number => Math.max(live.size, options.connections?.() ?? 0);
   const ends = new QueueEnds(routes);
   const positions =
     stores.positions &&
     new SessionPositions(stores.positions, (error) => events.unexpected('positions', error));
-  const ports: ClusterAdmissionPorts = {
-    ...(positions === undefined ? {} : { positions }),
-    sessionStore,
-    wills: new Wills({ sessionStore, access: auth.provider, publisher, events, clock }),
-    holdings,
-    owed,
-    groups,
-    events,
-    live,
-    nodes,
-    outlets,
-    self,
-    registeredNodes: registry.nodes,
-    inbox: registry.inbox,
-    gatherMs: () => stores.gatherMs,
-    packetBytesMax: () => stores.packetBytesMax,
-    canMatch: (filter) => stores.canMatch?.(filter) ?? true,
-    routes,
-    retained,
-    queueStore,
-    publisher,
-    sys,
-    limits: {
-      queueStore,
-      sessionStore,
-      events,
-      messagesMax: settings.maxQueuedMessages,
-      bytesMax: settings.maxQueuedBytes,
-      messageBytesMax: settings.maxPacketSize,
+  const ports = useCasesOf(
+    {
+      ...{ settings, metrics, version: options.version, clock, events, auth },
+      ...{
+        nodes,
+        live,
+        routes,
+        rights,
+        sessionStore,
+        queueStore,
+        retained,
+        holdings,
+        owed,
+        groups,
+      },
+      storesAll: true,
       moved: () => {},
+      figures: () => {
+        const count = connected();
+        return {
+          connected: count,
+          sessions: count,
+          subscriptions: subscriptionsOf(live.values()),
+        };
+      },
+      counters: options.counters,
     },
-    rights,
-    authenticator: auth.provider,
-    enhancedAuth: auth.enhanced,
-    locks: new ClientLocks(),
-    clientIdRule: clientIdRuleOf(settings.clientIdRule),
-    pace: new ConnectPace(),
-    sessionUserChange: settings.sessionUserChange,
-    sessionExpirySMax: settings.sessionExpirySMax,
-    willDelaySMax: settings.willDelaySMax,
-    subscriptionsMax: settings.maxSubscriptionsPerSession,
-    subscriptionBytesMax: settings.maxSubscriptionBytes,
-    overlappingMax: settings.maxOverlappingSubscriptions,
-    takeoverMs: 2 * settings.leaseMs + takeoverMarginMs,
-    kickAt: (held) => admission.kickAt(csOfLane(held.node), held.handle),
-    graceMs: 0,
-    isDropped: (queue) => routes.queue(queue) === undefined,
-    // The interest of its cs holds it.
-    hold: () => {},
-    tellEnds: (cs) => ends.tell(cs),
-  };
+    {
+      ...(positions === undefined ? {} : { positions }),
+      outlets,
+      self,
+      registeredNodes: registry.nodes,
+      inbox: registry.inbox,
+      ownership: registry.ownership,
+      routeLog: registry.routeLog,
+      gatherMs: () => stores.gatherMs,
+      packetBytesMax: () => stores.packetBytesMax,
+      canMatch: (filter: string) => stores.canMatch?.(filter) ?? true,
+      kickAt: (held: Held) => admission.kickAt(csOfLane(held.node), held.handle),
+      isDropped: (queue: QueueId) => routes.queue(queue) === undefined,
+      // The interest of its cs holds it.
+      hold: () => {},
+      tellEnds: (cs: Outlet) => ends.tell(cs),
+      drop: (place: string) => stores.dropPlace(place),
+    },
+  );
   const admission: ClusterAdmission = new ClusterAdmission(ports);
   const arrivals = new Arrivals(nodes, routes);
   queueStore.onArrivals((messages) => {
     ends.take(messages);
     arrivals.take(messages);
   });
-  queueStore.onLost((loss) => {
-    if (loss.messages > 0) events.retentionReached(loss.queue, loss.messages);
-  });
-  metrics.gauge('lmqtt_ds_acl_cached', aclCachedHelp, () => rights.cached);
-  watch(metrics, { live, routes, groups, retained, sessionStore });
   const timers = new Timers((where, error) => events.unexpected(where, error));
-  const work = new ClusterWork({
-    ...ports,
-    sessionStore,
-    ownership: registry.ownership,
-    routeLog: registry.routeLog,
-    drop: (place) => stores.dropPlace(place),
-  });
+  const work = new ClusterWork(ports);
   const { nodes: registeredNodes, inbox } = registry;
   const clients = new ClusterClients({
     ...{ live, queueStore, sessionStore, inbox, registeredNodes, self, events },
@@ -279,14 +228,14 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       work.start(timers);
       timers.every('stored sessions', sweepMs, () => sessionStore.readCount(false));
       timers.every('retained', sweepMs, () => {
-        connected();
+        ports.countConnected();
         return stores.sweepRetained();
       });
       timers.every('positions', positionsMs, () => positions?.run(live.values()));
       if (settings.sysIntervalS > 0)
         timers.every('$SYS', settings.sysIntervalS * 1000, () => {
           // Figures are of the cluster: one ds tells them.
-          if (work.hasTimers) sys.send();
+          if (work.hasTimers) ports.sys.send();
         });
     },
     get failure() {
@@ -299,9 +248,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     },
     nodes: () => registry.nodes.list(),
     disconnect: (id) => clients.end(id),
-    prepareStop() {
-      ports.graceMs = stopGraceMs;
-    },
+    prepareStop: () => ports.prepareStop(),
     async stop() {
       await timers.stop();
       await work.stop();
@@ -323,25 +270,4 @@ function subscriptionsOf(sessions: Iterable<LiveSession>): number {
   let count = 0;
   for (const { stored } of sessions) count += stored.subscriptions.length;
   return count;
-}
-
-interface Watched {
-  readonly live: ReadonlyMap<ClientId, LiveSession>;
-  readonly routes: Routes;
-  readonly groups: Groups;
-  readonly retained: { readonly count: number; readonly bytes: number };
-  readonly sessionStore: { readonly storedCount: number };
-}
-
-function watch(metrics: Metrics, { live, routes, groups, retained, sessionStore }: Watched): void {
-  metrics.gauge(
-    'lmqtt_sessions_stored',
-    'Sessions that outlive their connections, of the whole cluster',
-    () => sessionStore.storedCount,
-  );
-  metrics.gauge('lmqtt_sessions_connected', 'Connected sessions', () => live.size);
-  metrics.gauge('lmqtt_queues', 'Queues that somebody holds', () => routes.queueCount);
-  metrics.gauge('lmqtt_shared_groups', 'Shared groups', () => groups.count);
-  metrics.gauge('lmqtt_retained_messages', 'Retained messages', () => retained.count);
-  metrics.gauge('lmqtt_retained_bytes', 'Bytes of retained messages', () => retained.bytes);
 }

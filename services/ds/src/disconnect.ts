@@ -27,8 +27,8 @@ export interface DisconnectPorts {
   readonly sessionExpirySMax: number;
   /** Where positions are mirrored elsewhere. */
   readonly positions?: SessionPositions;
-  /** While the broker stops as planned: how long wills wait for their clients. */
-  graceMs: number;
+  /** How long wills wait for their clients while the broker stops as planned; 0: it does not stop. */
+  graceMs(): number;
 }
 
 /** How long a will waits for its client after a planned stop; counted while a broker runs. */
@@ -39,7 +39,7 @@ export async function disconnect(
   ports: DisconnectPorts,
   session: LiveSession,
   end: ConnectionEnd,
-  graceMs: number = ports.graceMs,
+  graceMs: number = ports.graceMs(),
 ): Promise<void> {
   if (session.closing) return;
   leaveNode(ports, session);

@@ -240,7 +240,7 @@ export class DsLinkServer implements LinkServer {
   /** From a timer. */
   async judgeLeases(): Promise<void> {
     const ended = this.#ports.registry.ended();
-    await Promise.all(ended.map((id) => this.#endNode(id, nodeGone, this.#ports.graceMs)));
+    await Promise.all(ended.map((id) => this.#endNode(id, nodeGone, this.#ports.graceMs())));
   }
 
   #endNode(id: NodeId, reason: string, graceMs: number): Promise<void> {

@@ -56,6 +56,21 @@ class PendingAppend implements Append {
   }
 }
 
+export interface PublisherOptions {
+  readonly nodes: ReadonlyMap<NodeId, Outlet>;
+  readonly access: AccessControl;
+  readonly routes: Routes;
+  readonly queueStore: QueueStore;
+  readonly retained: RetainedStore;
+  readonly events: DsEvents;
+  /** Whether QoS 0 messages are stored like those of QoS 1. */
+  readonly queueQos0: boolean;
+  /** Maximum number of retained messages. */
+  readonly retainedMax: number;
+  /** Whether the store takes every message, also one that no queue is held for. */
+  readonly storesAll: boolean;
+}
+
 /**
  * PUBLISH: who may, where to, stored, answered. The hot path: no promise, closure or await for a
  * message. The answers of one session leave in the order of its publishes [MQTT-4.6.0-2], whatever
@@ -69,8 +84,7 @@ export class Publisher {
   readonly #retained: RetainedStore;
   readonly #events: DsEvents;
   readonly #queueQos0: boolean;
-  /** The store wants every message, also one that nobody holds a queue for. */
-  readonly #everything: boolean;
+  readonly #storesAll: boolean;
   readonly #retainedMax: number;
   /** Answers of this turn. */
   readonly #outgoing = new Map<Outlet, Publish[]>();
@@ -78,26 +92,16 @@ export class Publisher {
   readonly #openInbound = new Map<string, PendingAppend>();
   readonly #held: HeldLanes<PendingAppend>;
 
-  constructor(
-    nodes: ReadonlyMap<NodeId, Outlet>,
-    access: AccessControl,
-    routes: Routes,
-    queueStore: QueueStore,
-    retained: RetainedStore,
-    events: DsEvents,
-    queueQos0: boolean,
-    retainedMax: number,
-    everything = false,
-  ) {
-    this.#nodes = nodes;
-    this.#access = access;
-    this.#routes = routes;
-    this.#queueStore = queueStore;
-    this.#retained = retained;
-    this.#events = events;
-    this.#queueQos0 = queueQos0;
-    this.#retainedMax = retainedMax;
-    this.#everything = everything;
+  constructor(options: PublisherOptions) {
+    this.#nodes = options.nodes;
+    this.#access = options.access;
+    this.#routes = options.routes;
+    this.#queueStore = options.queueStore;
+    this.#retained = options.retained;
+    this.#events = options.events;
+    this.#queueQos0 = options.queueQos0;
+    this.#retainedMax = options.retainedMax;
+    this.#storesAll = options.storesAll;
     this.#held = new HeldLanes((appends) => this.#append(appends));
   }
 
@@ -123,7 +127,7 @@ export class Publisher {
       }
       if (message.qos === 0 && !this.#queueQos0) {
         this.#passOn(message, route);
-        if (this.#everything) {
+        if (this.#storesAll) {
           const append = passedOn(message, session.lane);
           if (message.retain) append.settling = session.settling.begin();
           appends.push(append);
@@ -188,7 +192,7 @@ export class Publisher {
         this.#passOn(message, route);
         this.#flush();
       }
-      if (!this.#everything) {
+      if (!this.#storesAll) {
         answered(0, false);
         return;
       }
@@ -272,7 +276,7 @@ export class Publisher {
 
   /** QoS 0: to whoever is there, at once. */
   #passOn(message: Message, route: Route): void {
-    if (message.retain && !this.#everything && this.#retained.admits(message))
+    if (message.retain && !this.#storesAll && this.#retained.admits(message))
       this.#retained.put(message, undefined);
     message.entries = route.unstored;
     for (const node of route.nodes) node.push(message);

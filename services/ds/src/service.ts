@@ -1,4 +1,3 @@
-import { clientIdRuleOf } from '@lmqtt/common/client-id-rule';
 import { type Clock, systemClock } from '@lmqtt/common/clock';
 import { type ClientId, type NodeId, type QueueId, queueName } from '@lmqtt/common/ids';
 import type { Logs } from '@lmqtt/common/log';
@@ -8,14 +7,12 @@ import type { Settings } from '@lmqtt/common/settings/row';
 import { parseSharedFilter } from '@lmqtt/common/topic';
 import type { Position } from '@lmqtt/proto/link';
 import { Arrivals } from './arrivals.ts';
-import { ClientLocks } from './client-locks.ts';
-import { ConnectPace } from './connect-pace.ts';
 import { clientLine, type ClientLine, listClients } from './clients.ts';
+import { useCasesOf } from './composition.ts';
 import { countDamage } from './damage.ts';
 import type { CsNode } from './cs-node.ts';
-import { DsLinkServer, type LinkPorts } from './ds-link.ts';
+import { DsLinkServer } from './ds-link.ts';
 import { Gathering } from './gathering.ts';
-import { stopGraceMs } from './disconnect.ts';
 import { workDue } from './due.ts';
 import { DsEvents } from './events.ts';
 import { EmbeddedGroupStore } from './group-store/embedded.ts';
@@ -27,8 +24,7 @@ import { LocalGroups } from './local-groups.ts';
 import { LocalHoldings } from './local-holdings.ts';
 import { LocalOwedQueues } from './local-owed-queues.ts';
 import { openAuth } from './open-auth.ts';
-import { Publisher } from './publish.ts';
-import { AbsentLimits, type QueueLimitsPorts } from './queue-limits.ts';
+import { AbsentLimits } from './queue-limits.ts';
 import { EmbeddedQueueStore } from './queue-store/embedded.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
 import { QueueTrim } from './queue-trim.ts';
@@ -38,11 +34,8 @@ import { Routes } from './routes.ts';
 import { RunningTime } from './running-time.ts';
 import { EmbeddedSessionStore } from './session-store/embedded.ts';
 import type { StoredSubscription } from './session-store/stored-session.ts';
-import { aclCachedHelp, SessionRights } from './session-rights.ts';
-import { SysTopics } from './sys-topics.ts';
-import { sysFigures } from './sys-figures.ts';
+import { SessionRights } from './session-rights.ts';
 import { Timers } from './timers.ts';
-import { Wills } from './wills.ts';
 
 export interface DsOptions {
   readonly settings: Settings;
@@ -85,15 +78,12 @@ const dueMs = 200;
 const trimMs = 500;
 const sweepMs = 1000;
 const judgeMs = 1000;
-/** A connection that is displaced: past the lease of its node, to be judged and to be stored. */
-const takeoverMarginMs = 4000;
 const limitsMs = 500;
 
 /** The composition root: the only file that knows which adapter stands behind which port. */
 export async function startDs(options: DsOptions): Promise<DsService> {
   const { settings, logs, metrics } = options;
   const clock = options.clock ?? systemClock;
-  const startedMs = clock.monotonicMs();
   const events = new DsEvents(logs, metrics);
   const auth = await openAuth(settings, metrics, (outcome) => events.authFile(outcome));
 
@@ -164,128 +154,73 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       readMessages: settings.readBatch,
     },
   });
-  rights.onChanged((session) => groups.rightsChanged(session));
-  const publisher = new Publisher(
-    nodes,
-    auth.provider,
-    routes,
-    queueStore,
-    retained,
-    events,
-    settings.queueQos0,
-    settings.maxRetainedMessages,
+  const ports = useCasesOf(
+    {
+      ...{ settings, metrics, version: options.version, clock, events, auth },
+      ...{
+        nodes,
+        live,
+        routes,
+        rights,
+        sessionStore,
+        queueStore,
+        retained,
+        holdings,
+        owed,
+        groups,
+      },
+      storesAll: false,
+      moved: (queue) => routes.moved(queue),
+      figures: () => ({
+        connected: live.size,
+        sessions: sessionStore.count,
+        subscriptions: sessionStore.subscriptionCount,
+      }),
+      counters: options.counters,
+    },
+    {
+      registry,
+      kickAt: () => {},
+      isDropped: (queue: QueueId) => embedded.isDropped(queue),
+      hold: (subscription: StoredSubscription) => {
+        holdings.restore(subscription.queue, queueName(subscription.filter));
+        holdings.add(subscription);
+      },
+    },
   );
-  const limits: QueueLimitsPorts = {
-    queueStore,
-    sessionStore,
-    events,
-    messagesMax: settings.maxQueuedMessages,
-    bytesMax: settings.maxQueuedBytes,
-    messageBytesMax: settings.maxPacketSize,
-    moved: (queue) => routes.moved(queue),
-  };
-  let connectedMax = 0;
-  const sys = new SysTopics(nodes, routes, () =>
-    sysFigures({
-      version: options.version,
-      uptimeS: (clock.monotonicMs() - startedMs) / 1000,
-      connected: live.size,
-      connectedMax: (connectedMax = Math.max(connectedMax, live.size)),
-      sessions: sessionStore.count,
-      queues: routes.queueCount,
-      groups: groups.count,
-      subscriptions: sessionStore.subscriptionCount,
-      retained: retained.count,
-      retainedBytes: retained.bytes,
-      counters: options.counters?.() ?? {},
-    }),
-  );
-  const ports: LinkPorts = {
-    sessionStore,
-    wills: new Wills({ sessionStore, access: auth.provider, publisher, events, clock }),
-    holdings,
-    owed,
-    groups,
-    events,
-    live,
-    nodes,
-    registry,
-    routes,
-    retained,
-    queueStore,
-    publisher,
-    sys,
-    limits,
-    rights,
-    authenticator: auth.provider,
-    enhancedAuth: auth.enhanced,
-    locks: new ClientLocks(),
-    clientIdRule: clientIdRuleOf(settings.clientIdRule),
-    pace: new ConnectPace(),
-    sessionUserChange: settings.sessionUserChange,
-    sessionExpirySMax: settings.sessionExpirySMax,
-    willDelaySMax: settings.willDelaySMax,
-    subscriptionsMax: settings.maxSubscriptionsPerSession,
-    subscriptionBytesMax: settings.maxSubscriptionBytes,
-    overlappingMax: settings.maxOverlappingSubscriptions,
-    takeoverMs: 2 * leaseMs + takeoverMarginMs,
-    kickAt: () => {},
-    graceMs: 0,
-  };
 
   const arrivals = new Arrivals(nodes, routes);
   queueStore.onArrivals((messages) => arrivals.take(messages));
-  queueStore.onLost((loss) => {
-    if (loss.messages > 0) events.retentionReached(loss.queue, loss.messages);
-  });
   noteReached(sessionStore, groupStore, embedded, registry);
   restore(sessionStore, groupStore, retained, holdings, groups, owed);
   registry.start();
   metrics.gauge('lmqtt_sessions', 'Sessions, connected or not', () => sessionStore.count);
-  metrics.gauge('lmqtt_ds_acl_cached', aclCachedHelp, () => rights.cached);
-  metrics.gauge(
-    'lmqtt_sessions_stored',
-    'Sessions that outlive their connections',
-    () => sessionStore.storedCount,
-  );
-  metrics.gauge('lmqtt_sessions_connected', 'Connected sessions', () => live.size);
-  metrics.gauge('lmqtt_queues', 'Queues that somebody holds', () => routes.queueCount);
   metrics.gauge(
     'lmqtt_queue_depth',
     'Messages that wait in queues, once for each',
     () => embedded.depth,
   );
-  metrics.gauge('lmqtt_shared_groups', 'Shared groups', () => groups.count);
-  metrics.gauge('lmqtt_retained_messages', 'Retained messages', () => retained.count);
-  metrics.gauge('lmqtt_retained_bytes', 'Bytes of retained messages', () => retained.bytes);
 
   const trim = new QueueTrim(routes, queueStore);
-  const absent = new AbsentLimits(limits, () => sessionStore.sessions);
+  const absent = new AbsentLimits(ports.limits, () => sessionStore.sessions);
   const timers = new Timers((where, error) => events.unexpected(where, error));
   /** Everybody who holds something is known. */
   const open = (): void => {
     sessionStore.start();
     groups.settle();
     holdings.settle(embedded.queues());
-    timers.every('due times', dueMs, () => workDue({ ...ports, sessionStore }));
+    timers.every('due times', dueMs, () => workDue(ports));
     timers.every('trim', trimMs, () => trim.run());
     timers.every('retained', sweepMs, () => retained.sweep());
     timers.every('leases', Math.min(judgeMs, leaseMs / 3), () => {
-      connectedMax = Math.max(connectedMax, live.size);
+      ports.countConnected();
       return server.judgeLeases();
     });
     timers.every('limits', limitsMs, () => absent.run());
     if (settings.sysIntervalS > 0)
-      timers.every('$SYS', settings.sysIntervalS * 1000, () => sys.send());
+      timers.every('$SYS', settings.sysIntervalS * 1000, () => ports.sys.send());
   };
-  const isDropped = (queue: QueueId): boolean => embedded.isDropped(queue);
-  const hold = (subscription: StoredSubscription): void => {
-    holdings.restore(subscription.queue, queueName(subscription.filter));
-    holdings.add(subscription);
-  };
-  const gathering = csOutlives
-    ? new Gathering({ ...ports, sessionStore, isDropped, hold }, leaseClock, open)
-    : undefined;
+  const gathering = csOutlives ? new Gathering(ports, leaseClock, open) : undefined;
   const server = new DsLinkServer(ports, gathering);
   if (gathering === undefined) open();
   else gathering.start();
@@ -311,9 +246,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       kick(events, session, ReasonCode.administrativeAction);
       return true;
     },
-    prepareStop() {
-      ports.graceMs = stopGraceMs;
-    },
+    prepareStop: () => ports.prepareStop(),
     async stop() {
       gathering?.stop();
       await timers.stop();

@@ -1,0 +1,170 @@
+// The use cases of a dispatch node, made of its ports: the same for the only ds and for one of
+// several, which differ in their stores and in what else they bring along.
+import { clientIdRuleOf } from '@lmqtt/common/client-id-rule';
+import type { Clock } from '@lmqtt/common/clock';
+import type { ClientId, NodeId, QueueId } from '@lmqtt/common/ids';
+import type { Metrics } from '@lmqtt/common/metrics';
+import type { Settings } from '@lmqtt/common/settings/row';
+import { ClientLocks } from './client-locks.ts';
+import { ConnectPace } from './connect-pace.ts';
+import type { CsNode } from './cs-node.ts';
+import { stopGraceMs } from './disconnect.ts';
+import type { UseCasePorts } from './ds-link.ts';
+import type { DsEvents } from './events.ts';
+import type { Groups } from './groups.ts';
+import type { Holdings } from './holdings.ts';
+import type { LiveSession } from './live-session.ts';
+import type { OpenAuth } from './open-auth.ts';
+import type { OwedQueues } from './owed-queues.ts';
+import { Publisher } from './publish.ts';
+import type { QueueStore } from './queue-store/queue-store.ts';
+import type { RetainedStore } from './retained-store/retained-store.ts';
+import type { Routes } from './routes.ts';
+import type { DueStore, SessionStore } from './session-store/session-store.ts';
+import { aclCachedHelp, type SessionRights } from './session-rights.ts';
+import { sysFigures } from './sys-figures.ts';
+import { SysTopics } from './sys-topics.ts';
+import { Wills } from './wills.ts';
+
+/** A displaced connection has the lease of its node and this time to be judged and stored. */
+const takeoverMarginMs = 4000;
+
+/** Ports and settings that a composition root has opened. */
+export interface Parts<Store extends SessionStore & DueStore> {
+  readonly settings: Settings;
+  readonly metrics: Metrics;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly events: DsEvents;
+  readonly auth: OpenAuth;
+  readonly nodes: Map<NodeId, CsNode>;
+  readonly live: Map<ClientId, LiveSession>;
+  readonly routes: Routes;
+  readonly rights: SessionRights;
+  readonly sessionStore: Store & { readonly storedCount: number };
+  readonly queueStore: QueueStore;
+  readonly retained: RetainedStore & { readonly count: number; readonly bytes: number };
+  readonly holdings: Holdings;
+  readonly owed: OwedQueues;
+  readonly groups: Groups;
+  /** The store wants every message, also one that no queue is held for. */
+  readonly storesAll: boolean;
+  /** A position in the queue has moved. */
+  moved(queue: QueueId): void;
+  /** Figures for `$SYS` that are counted in another way by each kind of ds. */
+  figures(): { connected: number; sessions: number; subscriptions: number };
+  /** Figures of cs for `$SYS`, by the rest of the topic: `messages/received`. */
+  readonly counters: (() => Record<string, number>) | undefined;
+}
+
+export interface UseCases<Store extends SessionStore & DueStore> extends UseCasePorts {
+  readonly sessionStore: Store;
+  /** A planned stop begins: from now on wills wait for their clients. */
+  prepareStop(): void;
+  /** Counts the connected clients for their maximum; called now and then. */
+  countConnected(): void;
+}
+
+/** `more`: what only this kind of ds has. */
+export function useCasesOf<Store extends SessionStore & DueStore, More extends object>(
+  parts: Parts<Store>,
+  more: Pick<UseCasePorts, 'kickAt'> & More,
+): UseCases<Store> & More {
+  const { settings, clock, events, auth, nodes, routes, rights } = parts;
+  const { sessionStore, queueStore, retained, groups } = parts;
+  const startedMs = clock.monotonicMs();
+  const publisher = new Publisher({
+    nodes,
+    access: auth.provider,
+    routes,
+    queueStore,
+    retained,
+    events,
+    queueQos0: settings.queueQos0,
+    retainedMax: settings.maxRetainedMessages,
+    storesAll: parts.storesAll,
+  });
+  rights.onChanged((session) => groups.rightsChanged(session));
+  queueStore.onLost((loss) => {
+    if (loss.messages > 0) events.retentionReached(loss.queue, loss.messages);
+  });
+  let connectedMax = 0;
+  const countConnected = (): void => {
+    connectedMax = Math.max(connectedMax, parts.figures().connected);
+  };
+  const sys = new SysTopics(nodes, routes, () => {
+    countConnected();
+    return sysFigures({
+      ...parts.figures(),
+      version: parts.version,
+      uptimeS: (clock.monotonicMs() - startedMs) / 1000,
+      connectedMax,
+      queues: routes.queueCount,
+      groups: groups.count,
+      retained: retained.count,
+      retainedBytes: retained.bytes,
+      counters: parts.counters?.() ?? {},
+    });
+  });
+  let graceMs = 0;
+  watch(parts);
+  const common: UseCases<Store> = {
+    sessionStore,
+    wills: new Wills({ sessionStore, access: auth.provider, publisher, events, clock }),
+    holdings: parts.holdings,
+    owed: parts.owed,
+    groups,
+    events,
+    live: parts.live,
+    nodes,
+    routes,
+    retained,
+    queueStore,
+    publisher,
+    sys,
+    limits: {
+      queueStore,
+      sessionStore,
+      events,
+      messagesMax: settings.maxQueuedMessages,
+      bytesMax: settings.maxQueuedBytes,
+      messageBytesMax: settings.maxPacketSize,
+      moved: (queue) => parts.moved(queue),
+    },
+    rights,
+    authenticator: auth.provider,
+    enhancedAuth: auth.enhanced,
+    locks: new ClientLocks(),
+    clientIdRule: clientIdRuleOf(settings.clientIdRule),
+    pace: new ConnectPace(),
+    sessionUserChange: settings.sessionUserChange,
+    sessionExpirySMax: settings.sessionExpirySMax,
+    willDelaySMax: settings.willDelaySMax,
+    subscriptionsMax: settings.maxSubscriptionsPerSession,
+    subscriptionBytesMax: settings.maxSubscriptionBytes,
+    overlappingMax: settings.maxOverlappingSubscriptions,
+    takeoverMs: 2 * settings.leaseMs + takeoverMarginMs,
+    kickAt: more.kickAt,
+    graceMs: () => graceMs,
+    countConnected,
+    prepareStop: () => {
+      graceMs = stopGraceMs;
+    },
+  };
+  return Object.assign(common, more);
+}
+
+function watch(parts: Parts<SessionStore & DueStore>): void {
+  const { metrics, live, routes, groups, retained, rights, sessionStore } = parts;
+  metrics.gauge('lmqtt_ds_acl_cached', aclCachedHelp, () => rights.cached);
+  metrics.gauge(
+    'lmqtt_sessions_stored',
+    'Sessions that outlive their connections, in a cluster of all nodes',
+    () => sessionStore.storedCount,
+  );
+  metrics.gauge('lmqtt_sessions_connected', 'Connected sessions', () => live.size);
+  metrics.gauge('lmqtt_queues', 'Queues that somebody holds', () => routes.queueCount);
+  metrics.gauge('lmqtt_shared_groups', 'Shared groups', () => groups.count);
+  metrics.gauge('lmqtt_retained_messages', 'Retained messages', () => retained.count);
+  metrics.gauge('lmqtt_retained_bytes', 'Bytes of retained messages', () => retained.bytes);
+}
