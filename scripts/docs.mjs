@@ -21,6 +21,11 @@ count more than the environment, the environment more than files. Sizes may be w
 \`2g\`, times as \`10s\`, \`5m\`, \`12h\`, \`7d\`. A secret can be in a file of its own, whose path the
 setting with \`_FILE\` behind its name has: the flags of a process can be read by every user of its machine.
 
+Files have the syntax of Java's properties: comments begin with \`#\` or \`!\`, \`=\`, \`:\` or white space ends a
+name, a \`\\\` begins an escape (\`\\\\\` is a \`\\\` itself) and continues a line at its end. The keys of \`service.conf\`,
+\`connect.conf\` and \`meta.conf\` of the Java nodes are known. Files are read again when they change: HMAC_USERNAME,
+HMAC_SECRET_KEY (\`username\`, \`secretKey\`) and LOG_LEVEL count at once, all others after a restart; the log says which.
+
 ${settingsMarkdown()}
 `,
   },

@@ -85,6 +85,23 @@ void test(
   },
 );
 
+void test('an encrypted key and its password', requirePrograms('openssl'), async (t) => {
+  const authority = new Authority();
+  t.after(() => authority.remove());
+  const { cert, key } = authority.sign('encrypted');
+  const encrypted = `${key}.encrypted`;
+  const args = ['pkcs8', '-topk8', '-in', key, '-passout', 'pass:of-the-key', '-out', encrypted];
+  assert.equal(spawnSync('openssl', args).status, 0);
+  const settings = { MQTT_TLS_PORT: '0', TLS_CERT: cert, TLS_KEY: encrypted };
+  const broker = await startBroker({
+    settings: { ...settings, TLS_KEY_PASSWORD: 'of-the-key' },
+  });
+  t.after(() => broker.stop());
+  const { client, name } = await secureClient(broker.mqttsPort ?? 0, authority);
+  assert.equal(name, 'encrypted');
+  client.destroy();
+});
+
 void test('renewed without dropping anyone', requirePrograms('openssl'), async (t) => {
   const authority = new Authority();
   const { cert, key } = authority.sign('first');

@@ -39,6 +39,7 @@ const secretKeys = [
   'redisUrl',
   'secret',
   'secretKey',
+  'tlsKeyPassword',
   'token',
 ] as const;
 
@@ -78,6 +79,11 @@ export async function openLogs(options: LogOptions): Promise<Logs> {
 /** For programs that start parts of a broker and do not want to hear from them. */
 export function silentLogs(): Logs {
   return namedLogs('silent', { write() {} });
+}
+
+/** From now on the least urgent lines that are written are of this level. */
+export function setLogLevel(logs: Logs, level: string): void {
+  for (const name of loggerNames) logs[name].level = level;
 }
 
 function namedLogs(level: string, stream: DestinationStream): Logs {

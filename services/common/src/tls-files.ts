@@ -10,6 +10,8 @@ export interface TlsFiles {
   /** The chain, the own certificate first. */
   readonly certificate: string | null;
   readonly key: string | null;
+  /** The password of the key, where its file is encrypted. */
+  readonly keyPassword?: string | null | undefined;
   /** Authorities that may have signed the certificate of the other end. */
   readonly authorities?: string | null | undefined;
   /** Certificates that these authorities have revoked: a list (CRL) of each authority in a chain. */
@@ -44,6 +46,7 @@ function revocationLists(text: Buffer): string[] {
 function contextOf(files: TlsFiles, texts: TlsTexts, terms?: TlsTerms): SecureContextOptions {
   const { certificate, key, authorities, revoked } = texts;
   const names = [files.certificate, files.key].filter((name) => name !== null).join(', ');
+  const passphrase = files.keyPassword ?? undefined;
   const lists = revoked === undefined ? [] : revocationLists(revoked);
   if (revoked !== undefined && lists.length === 0) {
     throw new Error(`${files.revoked}: there is no revocation list (X509 CRL) in it`);
@@ -51,6 +54,7 @@ function contextOf(files: TlsFiles, texts: TlsTexts, terms?: TlsTerms): SecureCo
   const context: SecureContextOptions = {
     ...(certificate === undefined ? {} : { cert: certificate }),
     ...(key === undefined ? {} : { key }),
+    ...(passphrase === undefined ? {} : { passphrase }),
     ...(authorities === undefined ? {} : { ca: authorities }),
     ...(lists.length === 0 ? {} : { crl: lists }),
     ...terms,
@@ -63,7 +67,9 @@ function contextOf(files: TlsFiles, texts: TlsTexts, terms?: TlsTerms): SecureCo
   try {
     createSecureContext(context);
     if (certificate !== undefined && key !== undefined) {
-      const isPair = new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
+      const isPair = new X509Certificate(certificate).checkPrivateKey(
+        createPrivateKey({ key, passphrase }),
+      );
       if (!isPair) throw new Error('the key is not that of the certificate');
     }
   } catch (error) {

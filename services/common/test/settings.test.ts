@@ -132,7 +132,10 @@ test('lines and flags without their value', () => {
   assert.match(refusal(['--mqtt-port', '--ws-port']), /--mqtt-port: needs a value/);
   assert.match(refusal(['--config']), /--config: needs a value/);
   assert.match(refusal(['--config', join(folder, 'absent')]), /absent: cannot be read/);
-  assert.match(refusal(['--config', file('bare', 'MQTT_PORT\n')]), /line 1: must be key=value/);
+  assert.match(
+    refusal(['--config', file('bare', 'MQTT_PORT\n')]),
+    /line 1: MQTT_PORT must be a port/,
+  );
 });
 
 test('a wrong value is told with the place that it came from', () => {
@@ -355,6 +358,116 @@ test('files of a Java installation are taken as they are', () => {
     settings.notes.map((note) => /line \d+: (\w+) is/.exec(note)?.[1]),
     ['metaAddr', 'lowWater', 'mqttTlsPort'],
   );
+});
+
+/** Keys that the Java nodes read, main and develop branches, with a value each. */
+const javaKeys = {
+  'service.conf': [
+    ...['username=mq', 'secretKey=shh', 'NAMESRV_ADDR=127.0.0.1:9876', 'clientP2pTopic=p2p'],
+    ...['eventNotifyRetryTopic=events', 'clientRetryTopic=retry', 'metaAddr=127.0.0.1:25000'],
+    ...['authThreadNum=32', 'csRpcPort=7001', 'eventNotifyRetryMaxTime=3', 'threadNum=20'],
+    ...['retainMsgExpire=259200000', 'pullBatch=64'],
+  ],
+  'connect.conf': [
+    ...['nettySelectorThreadNum=1', 'nettyWorkerThreadNum=8', 'mqttPort=1884', 'mqttTlsPort=8883'],
+    ...['mqttWsPort=8889', 'enableTlsSever=false', 'needClientAuth=false', 'order=true'],
+    ...['maxPacketSizeInByte=65536', 'highWater=262144', 'lowWater=16384', 'maxConn=100000'],
+    ...['maxRetryTime=15', 'sizeOfNotRollWhenAckSlow=32', 'queueCacheSize=128', 'pullBatchSize=32'],
+    ...['rpcListenPort=7001', 'retryIntervalSeconds=3', 'exporterPort=9091', 'exportJvmInfo=true'],
+    ...['enablePrometheus=true', 'quicPort=14567', 'enableQuic=false', 'sslCaCertFile=/no/ca.pem'],
+    ...['sslServerCertFile=/no/cert.pem', 'sslServerKeyFile=/no/key.pem', 'sslServerKeyPassword=x'],
+    ...['maxTransferCountOnMessageInDisk=8', 'enableSharedSubscription=false'],
+    ...['enableRetain=false', 'enableSubscriptionIdentifier=false', 'topicAliasMaximum=10'],
+    'serverReceiveMaximum=32767',
+  ],
+  'meta.conf': [
+    ...['allNodeAddress=a:1', 'metaPort=25000', 'selfAddress=a:1', 'raftNodePort=8081'],
+    ...['membersAddress=a:1', 'maxRetainedTopicNum=10000', 'electionTimeoutMs=1000'],
+    ...['snapshotIntervalSecs=60000', 'raftServiceName=mqtt', 'scanNum=10000'],
+  ],
+};
+
+test('every key of the files of the Java nodes is known: it is a setting, or one line says why not', () => {
+  const args = Object.entries(javaKeys).flatMap(([name, lines]) => [
+    '--config',
+    file(name, lines.join('\n')),
+  ]);
+  for (const program of ['ds', 'cs', 'standalone'] as const) {
+    const settings = read(args, { REDIS_URL: 'redis://127.0.0.1:6379' }, program);
+    const unused = settings.notes.map((note) => /line \d+: (\w+) is not used/.exec(note)?.[1]);
+    const used = Object.values(javaKeys)
+      .flat()
+      .map((line) => line.split('=')[0])
+      .filter((key) => !unused.includes(key));
+    assert.deepEqual(used, [
+      ...['username', 'secretKey', 'NAMESRV_ADDR', 'clientP2pTopic', 'eventNotifyRetryTopic'],
+      ...['clientRetryTopic', 'mqttPort', 'mqttWsPort', 'maxPacketSizeInByte', 'highWater'],
+      ...['maxConn', 'exporterPort', 'topicAliasMaximum', 'serverReceiveMaximum'],
+    ]);
+    assert.equal(new Set(unused).size, unused.length, 'one line for each');
+    assert.deepEqual(
+      [settings.mqttPort, settings.wsPort, settings.opsPort, settings.topicAliasMaximum],
+      [1884, 8889, 9091, 10],
+    );
+    assert.deepEqual([settings.receiveMaximum, settings.tlsCert], [32_767, null]);
+  }
+});
+
+test('files of the Java nodes as they are shipped, without values', () => {
+  const shipped =
+    'username=\nsecretKey=\n\nNAMESRV_ADDR=\neventNotifyRetryTopic=\nclientRetryTopic=\n\nmetaAddr=';
+  const settings = read(['--config', file('shipped.conf', `${shipped}\nmaxConn=\nmqttPort=1885`)]);
+  assert.equal(settings.hmacUsername, null);
+  assert.equal(settings.mqttPort, 1885);
+  assert.equal(settings.maxConnections, defaultSettings().maxConnections);
+});
+
+test('the whole syntax of the Java files', () => {
+  const text =
+    '! comment\nNAMESRV_ADDR : 10.0.0.1:9876;\\\n    10.0.0.2:9876\nusername m\\u0071\n' +
+    'secretKey=a\\=b\\\\c \nmaxConn : 10 \n';
+  const settings = read(
+    ['--config', file('syntax.conf', text)],
+    { REDIS_URL: 'redis://127.0.0.1:6379' },
+    'ds',
+  );
+  assert.equal(settings.namesrvAddr, '10.0.0.1:9876;10.0.0.2:9876');
+  assert.equal(settings.hmacUsername, 'mq');
+  assert.equal(settings.hmacSecretKey, 'a=b\\c ');
+  assert.equal(settings.maxConnections, 10);
+  assert.match(settings.notes.join('\n'), /line 5: secretKey ends with white space/);
+  const windows = read(['--config', file('windows.conf', 'dataDir=C:\\data')]);
+  assert.match(windows.notes.join('\n'), /line 1: dataDir: a \\ begins an escape here/);
+  assert.match(
+    refusal(['--config', file('code.conf', 'mqttPort=1\nusername=\\u12')]),
+    /code\.conf line 2: \\u needs four/,
+  );
+  assert.match(refusal(['--config', file('key.conf', '=1')]), /line 1: must be key=value/);
+});
+
+test('TLS of the Java nodes: on where enableTlsSever says so and there is a certificate', () => {
+  const pem = file('tls.pem', '');
+  const own = `sslServerCertFile=${pem}\nsslServerKeyFile=${pem}\nsslServerKeyPassword=pw\n`;
+  const on = `enableTlsSever=true\n${own}`;
+  const settings = read(['--config', file('on.conf', on)]);
+  assert.deepEqual(
+    [settings.mqttTlsPort, settings.tlsCert, settings.tlsKey, settings.tlsKeyPassword],
+    [8883, pem, pem, 'pw'],
+  );
+  assert.deepEqual([settings.tlsClientCert, settings.notes], ['none', []]);
+  const mutual = `${on}mqttTlsPort=8884\nneedClientAuth=true\nsslCaCertFile=${pem}\n`;
+  const both = read(['--config', file('mutual.conf', mutual), '--tls-key', '/dev/null']);
+  assert.deepEqual(
+    [both.mqttTlsPort, both.tlsCa, both.tlsClientCert, both.tlsKey],
+    [8884, pem, 'required', '/dev/null'],
+  );
+  const alone = file('no-authority.conf', `${on}needClientAuth=true`);
+  assert.match(refusal(['--config', alone]), /TLS_CLIENT_CERT required needs TLS_CA/);
+  for (const off of [`enableTlsSever=false\n${own}`, 'enableTlsSever=true\nmqttTlsPort=1', own]) {
+    const none = read(['--config', file('off.conf', off)]);
+    assert.deepEqual([none.mqttTlsPort, none.tlsCert], [null, null]);
+    assert.ok(none.notes.length >= 2);
+  }
 });
 
 test('name servers and Redis are known by their plain names, and go together', () => {

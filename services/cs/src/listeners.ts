@@ -54,6 +54,7 @@ export async function openListeners(
     files: {
       certificate: settings.tlsCert,
       key: settings.tlsKey,
+      keyPassword: settings.tlsKeyPassword,
       authorities: settings.tlsCa,
       revoked: settings.tlsCrl,
     },

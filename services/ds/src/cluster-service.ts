@@ -9,6 +9,7 @@ import {
   type QueueName,
 } from '@lmqtt/common/ids';
 import type { Metrics } from '@lmqtt/common/metrics';
+import type { LiveSettings } from '@lmqtt/common/settings/live-settings';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { Arrivals } from './arrivals.ts';
 import type { ClientLine } from './clients.ts';
@@ -83,6 +84,8 @@ export type StoppedGroups = Groups & { stop(): Promise<void> };
 
 export interface ClusterDsOptions {
   readonly settings: Settings;
+  /** Those that change while it runs; without it none does. */
+  readonly live?: LiveSettings;
   readonly metrics: Metrics;
   readonly version: string;
   readonly clock?: Clock;
@@ -119,7 +122,12 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
   const { settings, metrics, events } = options;
   const clock = options.clock ?? systemClock;
   const self = nodeId(settings.nodeId);
-  const auth = await openAuth(settings, metrics, (outcome) => events.authFile(outcome));
+  const auth = await openAuth({
+    settings,
+    live: options.live,
+    metrics,
+    report: (outcome) => events.authFile(outcome),
+  });
   const outlets = new Map<NodeId, Outlet>();
   const nodes = new Map<NodeId, CsNode>();
   const live = new Map<ClientId, LiveSession>();

@@ -1,5 +1,6 @@
 import { systemClock } from '@lmqtt/common/clock';
 import type { Metrics } from '@lmqtt/common/metrics';
+import { LiveSettings } from '@lmqtt/common/settings/live-settings';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { AccessRules } from './auth/access-rules.ts';
 import { Anonymous } from './auth/anonymous.ts';
@@ -19,12 +20,17 @@ export interface OpenAuth {
   close(): void;
 }
 
+export interface AuthOptions {
+  readonly settings: Settings;
+  /** Those that change while the program runs. */
+  readonly live?: LiveSettings | undefined;
+  readonly metrics: Metrics;
+  readonly report: ReloadOptions['report'];
+}
+
 /** The chain that the settings ask for. */
-export async function openAuth(
-  settings: Settings,
-  metrics: Metrics,
-  report: ReloadOptions['report'],
-): Promise<OpenAuth> {
+export async function openAuth(options: AuthOptions): Promise<OpenAuth> {
+  const { settings, metrics, report } = options;
   let authenticators: Authenticator[] = [];
   let rules: AccessRules | undefined;
   let accounts: PasswordFile | undefined;
@@ -32,8 +38,10 @@ export async function openAuth(
   const closing: (() => void)[] = [];
   const guard = guardOf(settings, metrics);
   // A wrong password under this name is passed on, and costs what that of an unknown user costs.
-  if (settings.hmacUsername !== null && settings.hmacSecretKey !== null)
-    authenticators.push(new HmacSha1(settings.hmacUsername, settings.hmacSecretKey));
+  if (settings.hmacUsername !== null) {
+    const live = options.live ?? new LiveSettings(settings);
+    authenticators.push(new HmacSha1(() => live.values));
+  }
   if (settings.passwordFile !== null) {
     const file = await PasswordFile.open(settings.passwordFile, {
       usersMax: settings.maxUsers,

@@ -3,6 +3,7 @@ import { type ClientId, type NodeId, type QueueId, queueName } from '@lmqtt/comm
 import type { Logs } from '@lmqtt/common/log';
 import type { Metrics } from '@lmqtt/common/metrics';
 import { ReasonCode } from '@lmqtt/common/reason-code';
+import type { LiveSettings } from '@lmqtt/common/settings/live-settings';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { parseSharedFilter } from '@lmqtt/common/topic';
 import type { Position } from '@lmqtt/proto/link';
@@ -39,6 +40,8 @@ import { Timers } from './timers.ts';
 
 export interface DsOptions {
   readonly settings: Settings;
+  /** Those that change while it runs; without it none does. */
+  readonly live?: LiveSettings;
   readonly logs: Logs;
   readonly metrics: Metrics;
   readonly version: string;
@@ -85,7 +88,12 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   const { settings, logs, metrics } = options;
   const clock = options.clock ?? systemClock;
   const events = new DsEvents(logs, metrics);
-  const auth = await openAuth(settings, metrics, (outcome) => events.authFile(outcome));
+  const auth = await openAuth({
+    settings,
+    live: options.live,
+    metrics,
+    report: (outcome) => events.authFile(outcome),
+  });
 
   const journal = new DiskJournal(
     {

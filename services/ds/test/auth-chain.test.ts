@@ -17,10 +17,11 @@ function request(userName?: string, password?: string): AuthRequest {
   };
 }
 
+const account = { hmacUsername: 'ann', hmacSecretKey: 'secret' };
 const wrong: AuthDecision = { kind: 'deny', reasonCode: ReasonCode.badUserNameOrPassword };
 
 describe('HmacSha1', () => {
-  const hmac = new HmacSha1('ann', 'secret');
+  const hmac = new HmacSha1(() => account);
 
   it('takes base64(HmacSHA1(client id, secret key)) and nothing else', async () => {
     // printf %s 'GID_test@@@device1' | openssl dgst -sha1 -hmac secret -binary | base64
@@ -51,7 +52,7 @@ describe('AuthChain', () => {
 
   it('asks one after another', async () => {
     const anonymous = { kind: 'allow', principal: { user: undefined } };
-    const open = new AuthChain([new HmacSha1('ann', 'secret'), new Anonymous(false)]);
+    const open = new AuthChain([new HmacSha1(() => account), new Anonymous(false)]);
     assert.deepEqual(await open.authenticate(request()), anonymous);
     assert.deepEqual(await open.authenticate(request('ann', 'x')), wrong);
     assert.deepEqual(await open.authenticate(request('bob', 'x')), wrong);

@@ -108,7 +108,10 @@ describe('users that do not exist', () => {
 
   it('and the one name of HMAC, are not told apart by a chain', async (t) => {
     const { file, work } = await openFile(t, [await makeEntry('ann', 'right')]);
-    const chain = new AuthChain([new HmacSha1('device', 'secret'), file]);
+    const chain = new AuthChain([
+      new HmacSha1(() => ({ hmacUsername: 'device', hmacSecretKey: 'secret' })),
+      file,
+    ]);
     for (const name of ['ann', 'device', 'nobody']) {
       work.length = 0;
       assert.deepEqual(await login(chain, name, 'wrong'), wrong);

@@ -22,6 +22,7 @@ import {
   type RunningProgram,
   serveOps,
   startProgram,
+  type StartOptions,
 } from './program.ts';
 import { sysCounters } from './sys-counters.ts';
 
@@ -34,9 +35,9 @@ const firstLinkMs = 10_000;
  */
 export function startCsProcess(
   settings: Settings,
-  stopping?: AbortSignal,
+  options: StartOptions = {},
 ): Promise<RunningProgram> {
-  return startProgram(settings, stopping, async (program) => {
+  return startProgram('cs', settings, options, async (program) => {
     checkLinkFiles(settings);
     const directory = openDirectory(program);
     const nodes =

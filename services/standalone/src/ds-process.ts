@@ -17,22 +17,24 @@ import {
   type RunningProgram,
   serveOps,
   startProgram,
+  type StartOptions,
 } from './program.ts';
 
 /** Rejects where a port is in use or the store cannot be opened; then nothing is left running. */
 export function startDsProcess(
   settings: Settings,
-  stopping?: AbortSignal,
+  options: StartOptions = {},
 ): Promise<RunningProgram> {
   const start = settings.redisUrl === null ? startAlone : startInCluster;
-  return startProgram(settings, stopping, start);
+  return startProgram('ds', settings, options, start);
 }
 
 async function startAlone(program: Program): Promise<Ports> {
-  const { settings, clock, logs, metrics, lifecycle, startedAtMs } = program;
+  const { settings, live, clock, logs, metrics, lifecycle, startedAtMs } = program;
   let rpc: RpcServer | undefined;
   const ds = await startDs({
     settings,
+    live,
     logs,
     metrics,
     version,
@@ -71,10 +73,11 @@ interface ClusterDs {
 
 /** Waits for Redis and RocketMQ: the processes of a cluster start in any order. */
 export async function openClusterDs(program: Program): Promise<ClusterDs> {
-  const { settings, clock, logs, metrics, lifecycle, stopping } = program;
+  const { settings, live, clock, logs, metrics, lifecycle, stopping } = program;
   let rpc: RpcServer | undefined;
   const ds = await startClusterDs({
     settings,
+    live,
     events: new DsEvents(logs, metrics),
     metrics,
     version,

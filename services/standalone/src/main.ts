@@ -27,7 +27,8 @@ of key=value lines (MQTT_PORT=2883) named by --config FILE, which may be given s
 count more than the environment, the environment more than files. One file may serve both ds and cs:
 each reads what it needs. Secrets have a second form that names a file with the secret in it
 (--ops-token-file, LMQTT_OPS_TOKEN_FILE): the flags of a process can be read by every user of its
-machine, files and the environment cannot.
+machine, files and the environment cannot. Files have the syntax of Java's properties: a \\ begins an
+escape (write C:\\\\data), and one at the end of a line continues it. They are read again when they change.
 `;
 
 const programs: readonly string[] = ['standalone', 'ds', 'cs'] satisfies readonly ProgramName[];

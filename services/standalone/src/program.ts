@@ -3,13 +3,17 @@ import { systemClock, type Clock } from '@lmqtt/common/clock';
 import { watchClock } from '@lmqtt/common/clock-watch';
 import { closedAtLimit } from '@lmqtt/common/descriptors';
 import { Lifecycle } from '@lmqtt/common/lifecycle';
-import { type Logs, openLogs } from '@lmqtt/common/log';
+import { type Logs, openLogs, setLogLevel } from '@lmqtt/common/log';
 import { Metrics } from '@lmqtt/common/metrics';
 import { readableByOthers } from '@lmqtt/common/readable-by-others';
-import type { Settings } from '@lmqtt/common/settings/row';
+import { LiveSettings } from '@lmqtt/common/settings/live-settings';
+import type { Sources } from '@lmqtt/common/settings/read';
+import type { ProgramName, Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
 import type { NodesSource, OpsSource } from '@lmqtt/ops/ops-source';
 import { startOps } from '@lmqtt/ops/service';
+
+import { reloadSettings } from './settings-reload.ts';
 
 export type ListenerName = 'rpc' | 'mqtt' | 'mqtts' | 'ws' | 'wss' | 'ops';
 
@@ -18,6 +22,8 @@ export type Ports = Readonly<Partial<Record<ListenerName, number>>>;
 
 export interface Program {
   readonly settings: Settings;
+  /** Those that change while it runs. */
+  readonly live: LiveSettings;
   readonly clock: Clock;
   readonly logs: Logs;
   readonly metrics: Metrics;
@@ -39,10 +45,18 @@ export interface RunningProgram {
   stop(): Promise<void>;
 }
 
+export interface StartOptions {
+  /** Aborted when the program is to stop before it has started. */
+  readonly stopping?: AbortSignal | undefined;
+  /** Where the settings come from, whose files are read again when they change. */
+  readonly sources?: Sources | undefined;
+}
+
 /** Rejects with what `start` rejects with; then nothing is left running. */
 export async function startProgram(
+  name: ProgramName,
   settings: Settings,
-  stopping: AbortSignal | undefined,
+  { stopping, sources }: StartOptions,
   start: (program: Program) => Promise<Ports>,
 ): Promise<RunningProgram> {
   const startedAtMs = Date.now();
@@ -71,14 +85,22 @@ export async function startProgram(
   lifecycle.onStop('clock', () => {
     stopWatch();
   });
+  const live = new LiveSettings(settings);
+  live.onChange(() => setLogLevel(logs, live.values.logLevel));
   const awaited = new Awaited(lifecycle, logs);
   let fail: (error: Error) => void = () => {};
   const failure = new Promise<Error>((resolve) => {
     fail = resolve;
   });
   try {
+    if (sources !== undefined) {
+      const about = { sources, program: name, settings, live, log: logs.broker };
+      const files = await reloadSettings(about);
+      lifecycle.onStop('settings', () => files?.close());
+    }
     const ports = await start({
       settings,
+      live,
       clock: systemClock,
       logs,
       metrics,

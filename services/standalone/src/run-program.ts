@@ -7,17 +7,14 @@ import type { ProgramName, Settings } from '@lmqtt/common/settings/row';
 import { visible } from '@lmqtt/common/visible';
 
 import { announcement, listeningLine } from './announcement.ts';
-import type { RunningProgram } from './program.ts';
+import type { RunningProgram, StartOptions } from './program.ts';
 import { exitCodeOf, isBug, startFailure } from './start-failure.ts';
 
-type Start = (settings: Settings, stopping: AbortSignal) => Promise<RunningProgram>;
+type Start = (settings: Settings, options: StartOptions) => Promise<RunningProgram>;
 
 /** Loaded only when asked for: a cs needs no store, a ds no codec. */
 const starts: Readonly<Record<ProgramName, () => Promise<Start>>> = {
-  standalone: async () => {
-    const { startStandalone } = await import('./service.ts');
-    return (settings, stopping) => startStandalone(settings, { stopping });
-  },
+  standalone: async () => (await import('./service.ts')).startStandalone,
   ds: async () => (await import('./ds-process.ts')).startDsProcess,
   cs: async () => (await import('./cs-process.ts')).startCsProcess,
 };
@@ -69,7 +66,9 @@ async function stopAndExit(
 export async function runProgram(name: ProgramName, sources: Sources): Promise<void> {
   const settings = readSettings(sources, name);
   const stopping = new AbortController();
-  const started = starts[name]().then((start) => start(settings, stopping.signal));
+  const started = starts[name]().then((start) =>
+    start(settings, { stopping: stopping.signal, sources }),
+  );
   stopOnSignal(started, stopping, settings.stopTimeoutMs);
   try {
     const { ports, failure, isReady, whenReady } = await started;

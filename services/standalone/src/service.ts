@@ -17,11 +17,11 @@ import {
   type RunningProgram,
   serveOps,
   startProgram,
+  type StartOptions,
 } from './program.ts';
 import { sysCounters } from './sys-counters.ts';
 
-export interface StandaloneOptions {
-  readonly stopping?: AbortSignal | undefined;
+export interface StandaloneOptions extends StartOptions {
   /** For tests of durability. */
   readonly files?: Files | undefined;
 }
@@ -29,14 +29,16 @@ export interface StandaloneOptions {
 /** Rejects where a port is in use or the store cannot be opened; then nothing is left running. */
 export function startStandalone(
   settings: Settings,
-  { stopping, files }: StandaloneOptions = {},
+  { files, ...options }: StandaloneOptions = {},
 ): Promise<RunningProgram> {
-  if (settings.redisUrl !== null) return startProgram(settings, stopping, startOnServers);
-  return startProgram(settings, stopping, async (program) => {
-    const { clock, logs, metrics, lifecycle, startedAtMs } = program;
+  if (settings.redisUrl !== null)
+    return startProgram('standalone', settings, options, startOnServers);
+  return startProgram('standalone', settings, options, async (program) => {
+    const { live, clock, logs, metrics, lifecycle, startedAtMs } = program;
     const counters = new Counters();
     const ds = await startDs({
       settings,
+      live,
       logs,
       metrics,
       version,

@@ -1,16 +1,34 @@
-// The keys of service.conf and connect.conf of an installation of Apache RocketMQ MQTT, as they may
-// stand in a file of ours.
+// The keys of service.conf, connect.conf and meta.conf of an installation of Apache RocketMQ MQTT, of its main and its
+// develop branches, as they may stand in a file of ours.
 import type { SettingName } from './row.ts';
 
-/** What a key of theirs becomes; `why`: it is accepted, and nothing is done with it. */
+/** The keys that together say whether and how a Java node speaks TLS. */
+export type JavaTlsKey = (typeof javaTlsKeys)[number];
+
+/** A key of theirs: a setting of ours, or `why` nothing is done with it, or a part of their TLS. */
 export type JavaKey =
-  { readonly setting: SettingName } | { readonly why: string } | { readonly flag: 'tls' };
+  { readonly setting: SettingName } | { readonly why: string } | { readonly tls: JavaTlsKey };
+
+export const javaTlsKeys = [
+  'mqttTlsPort',
+  'enableTlsSever',
+  'needClientAuth',
+  'sslCaCertFile',
+  'sslServerCertFile',
+  'sslServerKeyFile',
+  'sslServerKeyPassword',
+] as const;
 
 const byThemselves = { why: 'nodes of lmqtt find one another by themselves' };
 const noNeed = { why: 'lmqtt has no need of it' };
+const noMeta = { why: 'lmqtt has no meta nodes: what they keep is in Redis' };
 const ours = { why: 'lmqtt has its own: see LEASE_MS, RING_MESSAGES and READ_BATCH' };
+const always = { why: 'it is always on' };
+const threads = { why: 'a node of lmqtt has one thread; more of them are more nodes' };
+const noQuic = { why: 'lmqtt does not speak QUIC' };
 
 const keys: Readonly<Record<string, JavaKey>> = {
+  ...Object.fromEntries(javaTlsKeys.map((key) => [key, { tls: key }])),
   // service.conf
   username: { setting: 'HMAC_USERNAME' },
   secretKey: { setting: 'HMAC_SECRET_KEY' },
@@ -18,32 +36,54 @@ const keys: Readonly<Record<string, JavaKey>> = {
   eventNotifyRetryTopic: { setting: 'EVENT_NOTIFY_RETRY_TOPIC' },
   clientRetryTopic: { setting: 'CLIENT_RETRY_TOPIC' },
   clientP2pTopic: { setting: 'CLIENT_P2P_TOPIC' },
+  authThreadNum: threads,
+  threadNum: threads,
+  pullBatch: ours,
   metaAddr: byThemselves,
   csRpcPort: byThemselves,
   eventNotifyRetryMaxTime: ours,
   retainMsgExpire: { why: 'retained messages stay, as MQTT has it' },
   // connect.conf
   mqttPort: { setting: 'MQTT_PORT' },
-  mqttTlsPort: { flag: 'tls' },
   mqttWsPort: { setting: 'WS_PORT' },
-  enableTlsSever: { why: 'MQTT_TLS_PORT, TLS_CERT and TLS_KEY switch TLS on' },
-  needClientAuth: { why: 'see TLS_CLIENT_CERT' },
   maxPacketSizeInByte: { setting: 'MAX_PACKET_SIZE' },
   highWater: { setting: 'WRITE_BUFFER_MAX' },
   lowWater: noNeed,
   maxConn: { setting: 'MAX_CONNECTIONS' },
+  topicAliasMaximum: { setting: 'TOPIC_ALIAS_MAXIMUM' },
+  serverReceiveMaximum: { setting: 'RECEIVE_MAXIMUM' },
   order: { why: 'the order of each client is always kept' },
   maxRetryTime: { why: 'messages that are not acknowledged stay in their queue' },
   sizeOfNotRollWhenAckSlow: ours,
   queueCacheSize: ours,
   pullBatchSize: ours,
+  maxTransferCountOnMessageInDisk: ours,
   rpcListenPort: byThemselves,
   retryIntervalSeconds: ours,
   exporterPort: { setting: 'OPS_PORT' },
   enablePrometheus: { why: '/metrics of OPS_PORT is always there' },
+  exportJvmInfo: { why: 'lmqtt does not run in a JVM' },
+  nettySelectorThreadNum: threads,
+  nettyWorkerThreadNum: threads,
+  enableQuic: noQuic,
+  quicPort: noQuic,
+  enableSharedSubscription: always,
+  enableRetain: always,
+  enableSubscriptionIdentifier: always,
+  // meta.conf
+  selfAddress: noMeta,
+  membersAddress: noMeta,
+  allNodeAddress: noMeta,
+  metaPort: noMeta,
+  raftNodePort: noMeta,
+  raftServiceName: noMeta,
+  electionTimeoutMs: noMeta,
+  snapshotIntervalSecs: noMeta,
+  scanNum: noMeta,
+  maxRetainedTopicNum: { why: 'MAX_RETAINED_MESSAGES is the limit here' },
 };
 
-/** undefined: it is no key of theirs. Theirs count case. */
+/** Undefined where the key is none of theirs. Theirs count case. */
 export function javaKey(key: string): JavaKey | undefined {
   return Object.hasOwn(keys, key) ? keys[key] : undefined;
 }

@@ -2,7 +2,7 @@
 // one source the later one counts. A name that the table does not have is an error in each.
 import { readFileSync } from 'node:fs';
 
-import { javaKey } from './java-keys.ts';
+import type { Given, GivenByName } from './given.ts';
 import { nearest } from './nearest.ts';
 import { parseValue, SettingsError } from './parse.ts';
 import { resolveSettings } from './resolve.ts';
@@ -17,6 +17,7 @@ import {
   type Settings,
   type Value,
 } from './row.ts';
+import { applyJavaTls, type FileReader, readSettingsFile } from './settings-file.ts';
 
 const environmentPrefix = 'LMQTT_';
 /** Known by these names wherever RocketMQ and Redis are, so without the prefix too. */
@@ -31,15 +32,6 @@ const serverVariables: ReadonlySet<string> = new Set([
   'LMQTT_PROXY_PORT',
   'LMQTT_REDIS_PORT',
 ]);
-
-interface Given {
-  readonly text: string;
-  /** For the message: the line or the flag that said so. */
-  readonly source: string;
-  readonly from: 'file' | 'environment' | 'flag';
-}
-
-type GivenByName = Map<string, Given>;
 
 export interface Sources {
   readonly args: readonly string[];
@@ -112,41 +104,6 @@ function setSecrets(found: GivenByName, given: GivenByName): void {
 
 const isKnown = (name: string): boolean => rowByName.has(name) || secretOf(name) !== undefined;
 
-function readFile(path: string, given: GivenByName, notes: string[]): void {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new SettingsError(`--config ${path}: cannot be read`, { cause: error });
-  }
-  let tlsPort: Given | undefined;
-  for (const [index, line] of text.split(/\r?\n/).entries()) {
-    const trimmed = line.trim();
-    if (trimmed === '' || trimmed.startsWith('#')) continue;
-    const equals = trimmed.indexOf('=');
-    const place = `${path} line ${index + 1}`;
-    if (equals < 1) throw new SettingsError(`${place}: must be key=value`);
-    const key = trimmed.slice(0, equals).trim();
-    const source = `${place}: ${key}`;
-    const value = { text: trimmed.slice(equals + 1).trim(), source, from: 'file' } as const;
-    const theirs = javaKey(key);
-    if (theirs !== undefined && 'why' in theirs) {
-      notes.push(`${source} is not used: ${theirs.why}`);
-      continue;
-    }
-    if (theirs !== undefined && 'flag' in theirs) {
-      tlsPort = value;
-      continue;
-    }
-    const name = theirs?.setting ?? canonicalName(key);
-    if (!isKnown(name)) unknownName(source, name, (meant) => meant);
-    given.set(name, value);
-  }
-  // Java nodes have a port for it, and no certificate, whether or not TLS is on.
-  if (tlsPort !== undefined && given.has('TLS_CERT')) given.set('MQTT_TLS_PORT', tlsPort);
-  else if (tlsPort !== undefined) notes.push(`${tlsPort.source} is not used without TLS_CERT`);
-}
-
 function readEnvironment(environment: Sources['environment'], given: GivenByName): void {
   for (const name of plainNames) {
     const text = environment[name];
@@ -199,7 +156,9 @@ function readFlags(args: readonly string[]): Flags {
 function valueOf(row: Row, given: Given | undefined): Value {
   if (given === undefined) return row.default === null ? null : parseValue(row, `${row.default}`);
   try {
-    return parseValue(row, given.text);
+    // White space behind a value in a file belongs to it, as with the Java nodes, where it could be meant.
+    const isMeant = row.kind === 'secret' || row.kind === 'text' || given.from !== 'file';
+    return parseValue(row, isMeant ? given.text : given.text.trim());
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
     const shown = row.kind === 'secret' ? '' : `, not "${given.text}"`;
@@ -238,6 +197,29 @@ function noteIdle(given: GivenByName, program: ProgramName, notes: string[]): vo
   }
 }
 
+function noteTrailingSpace(given: GivenByName, notes: string[]): void {
+  for (const [name, { text, source, from }] of given) {
+    const kind = rowByName.get(name)?.kind;
+    if (from === 'file' && (kind === 'secret' || kind === 'text') && text !== text.trimEnd())
+      notes.push(`${source} ends with white space, which belongs to the value`);
+  }
+}
+
+/**
+ * The files that the settings come from: those of --config, and those of the secrets that are named. Throws
+ * `SettingsError`.
+ */
+export function settingsFiles({ args, environment }: Sources): string[] {
+  const flags = readFlags(args);
+  const found: GivenByName = new Map();
+  const reader: FileReader = { check: () => {}, javaTls: new Map(), notes: [] };
+  for (const file of flags.files) readSettingsFile(file, found, reader);
+  readEnvironment(environment, found);
+  for (const [name, given] of flags.given) found.set(name, given);
+  const secrets = Array.from(found).filter(([name]) => secretOf(name) !== undefined);
+  return [...new Set([...flags.files, ...secrets.map(([, { text }]) => text)])];
+}
+
 /** Throws `SettingsError`: its message is one line for the person who started the program. */
 export function readSettings(
   { args, environment }: Sources,
@@ -247,9 +229,16 @@ export function readSettings(
   const flags = readFlags(args);
   const given: GivenByName = new Map();
   const notes: string[] = [];
+  const reader: FileReader = {
+    check: (source, name) => {
+      if (!isKnown(name)) unknownName(source, name, (meant) => meant);
+    },
+    javaTls: new Map(),
+    notes,
+  };
   for (const file of flags.files) {
     const found: GivenByName = new Map();
-    readFile(file, found, notes);
+    readSettingsFile(file, found, reader);
     setSecrets(found, given);
   }
   const found: GivenByName = new Map();
@@ -265,6 +254,8 @@ export function readSettings(
         `${environmentPrefix}${name} or ${source}-file keeps it from them`,
     );
   }
+  applyJavaTls(reader.javaTls, given, notes);
+  noteTrailingSpace(given, notes);
   noteIdle(given, program, notes);
   return build(given, program, notes);
 }

@@ -4,22 +4,28 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { AuthDecision, Authenticator, AuthRequest } from './auth-provider.ts';
 
-export class HmacSha1 implements Authenticator {
-  readonly #userName: string;
-  readonly #secretKey: string;
+/** The user's name and the key; null: nobody gets in by it. */
+export interface HmacAccount {
+  readonly hmacUsername: string | null;
+  readonly hmacSecretKey: string | null;
+}
 
-  constructor(userName: string, secretKey: string) {
-    this.#userName = userName;
-    this.#secretKey = secretKey;
+export class HmacSha1 implements Authenticator {
+  readonly #account: () => HmacAccount;
+
+  /** `account` is asked at each login, because name and key change while the broker runs. */
+  constructor(account: () => HmacAccount) {
+    this.#account = account;
   }
 
   async authenticate(request: AuthRequest): Promise<AuthDecision> {
-    if (request.userName !== this.#userName) return { kind: 'pass' };
-    const digest = createHmac('sha1', this.#secretKey).update(request.clientId).digest('base64');
+    const { hmacUsername: user, hmacSecretKey: key } = this.#account();
+    if (user === null || key === null || request.userName !== user) return { kind: 'pass' };
+    const digest = createHmac('sha1', key).update(request.clientId).digest('base64');
     const expected = Buffer.from(digest);
     const given = request.password;
     if (given?.length === expected.length && timingSafeEqual(given, expected))
-      return { kind: 'allow', principal: { user: this.#userName } };
+      return { kind: 'allow', principal: { user } };
     // The authenticators behind this one do the work that a wrong password of any other name costs.
     return { kind: 'pass' };
   }

@@ -110,6 +110,12 @@ export const access = {
     about: 'Certificate chain, PEM; read again when it changes',
   },
   TLS_KEY: { kind: 'file', default: null, roles: ['cs'], about: 'Private key, PEM' },
+  TLS_KEY_PASSWORD: {
+    kind: 'secret',
+    default: null,
+    roles: ['cs'],
+    about: 'Password of TLS_KEY, where the file is encrypted',
+  },
   TLS_CA: {
     kind: 'file',
     default: null,
