@@ -21,7 +21,7 @@ import type { Qos } from '@lmqtt/common/qos';
  *   but what was stored in between can be read.
  * - Batches are handed over whole: the receiver owns the array and its objects.
  * - Past the lease calls of `connect`, `continueConnect` and `reauthenticate` that wait
- *   are rejected; all else waits for the next ds. Reads are rejected when ds is another one.
+ *   are rejected with LinkLost; all else waits for the next ds. Reads are rejected when ds is another one.
  * - Another ds is asked to go on with the sessions of this node, whole ({@link LinkedNode.present});
  *   what waited reaches it afterwards, in its order. Writes of session state do not: what is
  *   presented has them, so their `durable` callbacks come when it is stored.
@@ -29,7 +29,7 @@ import type { Qos } from '@lmqtt/common/qos';
 export interface Link {
   /** The end of the node's lease by the monotonic clock, ms; Infinity in one process. */
   readonly leaseEndsMs: number;
-  /** Calls reach ds at once. Where not, new clients are refused. */
+  /** Calls reach ds at once. Where not, new clients wait. */
   readonly up: boolean;
   /**
    * Bytes of publishes that the link takes soon, besides those that wait for it. Below 0 publishers

@@ -108,10 +108,10 @@ void describe('start and stop', { concurrency: 2 }, () => {
     assert.equal(await readyz(opsPort), '200 ready');
   });
 
-  void test('a cs without a ds refuses clients, and goes on when ds has come', async (t) => {
+  void test('a cs without a ds refuses clients after CONNECT_WAIT_MS, and goes on when ds has come', async (t) => {
     const rpcPort = await freePort();
     const cs = newProcess(t, 'cs');
-    cs.spawn(csFlags(rpcPort));
+    cs.spawn(csFlags(rpcPort, { CONNECT_WAIT_MS: '300' }));
     const startedMs = performance.now();
     const addresses = await cs.ready(firstLinkMs + startMs);
     assert.ok(performance.now() - startedMs > firstLinkMs);

@@ -19,6 +19,8 @@ const noticeMs = 3000;
 
 /** Clients that come and go find their way. */
 const comeMs = 3000;
+/** Time within which a client that came without a ds has its CONNACK. */
+const welcomeMs = 60_000;
 
 const round = (ms: number): string => `${Math.round(ms)} ms`;
 
@@ -117,12 +119,13 @@ export const freezeCsShort: Fault = async (run) => {
   return `stopped for ${round(stoppedMs)}`;
 };
 
-async function refusalOf(port: number, version: Version): Promise<number> {
+async function answerOf(port: number, stem: string, version: Version): Promise<number> {
   try {
     const { connection } = await openLedgerConnection(
       port,
-      { clientId: `refused-${version}`, version },
+      { clientId: `waits-${stem}`, version },
       () => {},
+      welcomeMs,
     );
     connection.destroy();
     return 0;
@@ -131,17 +134,13 @@ async function refusalOf(port: number, version: Version): Promise<number> {
   }
 }
 
-/** New clients are turned away while there is no ds. */
-async function expectRefusals<P extends LinkProxy>(run: ClusterRun<P>): Promise<void> {
-  for (const node of run.cluster.cs) {
-    for (const [version, wanted] of [
-      [4, 3],
-      [5, 0x88],
-    ] as const) {
-      const reason = await refusalOf(node.port('mqtt'), version);
-      if (reason !== wanted) run.note(`${node.name}: CONNACK ${reason} at ${version}`);
-    }
-  }
+/** New clients of every cs, which wait while there is no ds; resolves when each has its answer. */
+async function expectWelcomes<P extends LinkProxy>(run: ClusterRun<P>): Promise<void> {
+  const ask = async (node: ClusterNode, version: Version): Promise<void> => {
+    const reason = await answerOf(node.port('mqtt'), `${node.name}-${version}`, version);
+    if (reason !== 0) run.note(`${node.name}: CONNACK ${reason} at ${version}`);
+  };
+  await Promise.all(run.cluster.cs.flatMap((node) => [ask(node, 4), ask(node, 5)]));
 }
 
 /** c. Connections stay, nothing is acknowledged meanwhile, and it goes on by itself. */
@@ -157,7 +156,7 @@ export function killDs(awayMs: (run: ClusterRun) => number): Fault {
     const killedMs = performance.now();
     await delay(echoMs);
     const before = heard();
-    await expectRefusals(run);
+    const welcomed = expectWelcomes(run);
     await delay(Math.max(0, killedMs + awayMs(run) - performance.now()));
     if (heard() !== before) run.note(`${heard() - before} packets to publishers without a ds`);
     undisturbed('without a ds');
@@ -165,6 +164,7 @@ export function killDs(awayMs: (run: ClusterRun) => number): Fault {
     await ds.start();
     const onMs = await run.progress(run.busy ? goOnMs + comeMs : goOnMs);
     undisturbed('by the next ds');
+    await welcomed;
     run.stir();
     await run.load(200, 600);
     return `away for ${round(awayForMs)}, on after ${round(onMs)}`;

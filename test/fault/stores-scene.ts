@@ -109,6 +109,8 @@ export class Scene {
       settings: {
         LOG_LEVEL: process.env['FAULT_LOG_LEVEL'] ?? 'warn',
         LEASE_MS: String(options.leaseMs),
+        // Clients that come while Redis is away are told so, and come again.
+        CONNECT_WAIT_MS: '5s',
       },
       nodeSettings,
     });

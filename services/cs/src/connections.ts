@@ -59,6 +59,16 @@ export class Connections implements ConnectionCount {
     counters.connectionsMaximum = Math.max(counters.connectionsMaximum, this.size);
   }
 
+  renumber(handle: SessionHandle): SessionHandle {
+    const connection = this.byHandle.get(handle);
+    this.lastHandle += 1;
+    const next = sessionHandle(this.lastHandle);
+    if (connection === undefined) return next;
+    this.byHandle.delete(handle);
+    this.byHandle.set(next, connection);
+    return next;
+  }
+
   opened(): void {
     this.openCount += 1;
   }

@@ -12,6 +12,10 @@ export interface EntranceLimits {
 export interface EntrancePorts {
   /** Connections that have a session. */
   readonly sessions: () => number;
+  /** Whether ds can be asked: otherwise nobody is served, and all wait for it. */
+  readonly asks: () => boolean;
+  /** Called when a client has to wait, because ds cannot be asked. */
+  readonly onNoDs: () => void;
   /** Called when a client has to wait, because as many as may are being served. */
   readonly onWait: () => void;
 }
@@ -33,7 +37,8 @@ interface Entry {
  * Where CONNECTs wait for their turn: they are served at the pace at which answers come and turns
  * of the loop stay short, so that a storm of them holds up nothing else. Addresses take turns, and
  * one address leaves a part of the room to the others. Clients that have come in before go first, so
- * that they do not wait behind strangers at their address. A client that waits is not read.
+ * that they do not wait behind strangers at their address. A client that waits is not read, unless it
+ * waits for a ds: that may take long, and only what is read can be seen to end.
  */
 export class Entrance {
   private readonly limits: EntranceLimits;
@@ -79,8 +84,11 @@ export class Entrance {
       this.start(entry);
       return;
     }
-    if (this.atWork >= this.limits.atOnceMax) this.ports.onWait();
-    client.holdReading(true);
+    if (!this.ports.asks()) this.ports.onNoDs();
+    else {
+      if (this.atWork >= this.limits.atOnceMax) this.ports.onWait();
+      client.holdReading(true);
+    }
     this.queueOf(entry).add(group, entry);
     this.pace.again();
   }
@@ -101,6 +109,16 @@ export class Entrance {
     if (ofGroup === 0) this.atWorkOf.delete(group);
     else this.atWorkOf.set(group, ofGroup);
     if (this.waitingCount > 0) this.pace.again();
+  }
+
+  /** ds can be asked again, or no more. */
+  linkChanged(): void {
+    if (this.waitingCount === 0) return;
+    if (this.ports.asks()) {
+      this.pace.again();
+      return;
+    }
+    for (const { atWork, client } of this.entries.values()) if (!atWork) client.holdReading(false);
   }
 
   private queueOf({ known }: Entry): FairQueue<Entry> {
@@ -126,7 +144,7 @@ export class Entrance {
   private get hasRoom(): boolean {
     const { atOnceMax, connectionsMax } = this.limits;
     const sessions = this.ports.sessions();
-    if (this.atWork >= atOnceMax) return false;
+    if (this.atWork >= atOnceMax || !this.ports.asks()) return false;
     return sessions >= connectionsMax || sessions + this.atWork < connectionsMax;
   }
 

@@ -50,7 +50,9 @@ export class CsEvents implements SessionEvents {
     presented: 0,
   };
 
+  private readonly dsWaits: Record<'no_ds' | 'claim_lost', number> = { no_ds: 0, claim_lost: 0 };
   private unavailableToldMs = -Infinity;
+  private dsWaitToldMs = -Infinity;
 
   constructor(log: Logger, metrics: Metrics, counters: Counters) {
     this.log = log;
@@ -80,6 +82,12 @@ export class CsEvents implements SessionEvents {
       'What happened to the lease of this connection node, by kind',
       'kind',
       entries(this.leaseEvents),
+    );
+    metrics.countersOf(
+      'lmqtt_connects_without_ds_total',
+      'CONNECTs that had to wait for a dispatch node: none could be asked, or the claim was lost',
+      'reason',
+      entries(this.dsWaits),
     );
   }
 
@@ -112,6 +120,20 @@ export class CsEvents implements SessionEvents {
     if (nowMs - this.unavailableToldMs < unavailableEveryMs) return false;
     this.unavailableToldMs = nowMs;
     return true;
+  }
+
+  /** A CONNECT has come while no ds can be asked. */
+  waitsForDs(): void {
+    this.dsWaits.no_ds += 1;
+    const nowMs = performance.now();
+    if (nowMs - this.dsWaitToldMs < unavailableEveryMs) return;
+    this.dsWaitToldMs = nowMs;
+    this.log.warn('no dispatch node can be asked: CONNECTs wait');
+  }
+
+  /** A CONNECT that was at ds is asked again of the next one. */
+  claimLost(): void {
+    this.dsWaits.claim_lost += 1;
   }
 
   failed(connection: Who, reasonCode: number, reason: string): void {

@@ -107,6 +107,8 @@ export class CsNode implements LinkedNode, ClientNode {
       { atOnceMax, connectionsMax },
       {
         sessions: () => this.connections.sessionCount,
+        asks: () => this.asksDs,
+        onNoDs: () => events.waitsForDs(),
         onWait: () => events.limit('CONNECTS_AT_ONCE'),
       },
     );
@@ -144,6 +146,11 @@ export class CsNode implements LinkedNode, ClientNode {
     };
     this.timers.push(setInterval(() => this.wheel.advance(this.time.monotonicMs), tickMs));
     this.timers.push(setInterval(() => this.slowTick(), slowTickMs));
+  }
+
+  /** Not while the link is down, nor past the lease: a claim would come to nothing. */
+  get asksDs(): boolean {
+    return this.link.up && this.time.monotonicMs < this.link.leaseEndsMs;
   }
 
   /** In one process there is no lease, and ds is never another one. */
@@ -301,6 +308,7 @@ export class CsNode implements LinkedNode, ClientNode {
   linkChanged(): void {
     this.backlog.handedOver(this.link.roomBytes);
     this.leaseGate.look();
+    this.entrance.linkChanged();
     this.turn.begin();
   }
 

@@ -22,8 +22,16 @@ interface Hall {
   readonly come: (address: string, name?: string) => Visitor;
 }
 
-function hall(atOnceMax: number, connectionsMax = 1000, sessions = (): number => 0): Hall {
-  const entrance = new Entrance({ atOnceMax, connectionsMax }, { sessions, onWait: () => {} });
+function hall(
+  atOnceMax: number,
+  connectionsMax = 1000,
+  sessions = (): number => 0,
+  asks = (): boolean => true,
+): Hall {
+  const entrance = new Entrance(
+    { atOnceMax, connectionsMax },
+    { sessions, asks, onWait: () => {}, onNoDs: () => {} },
+  );
   const served: Visitor[] = [];
   const come = (address: string, name = 'stranger'): Visitor => {
     const visitor = new Visitor(address);
@@ -102,4 +110,31 @@ test('who has come in before does not wait behind strangers at its address', asy
     served.slice(9).map(({ stream }) => stream.peer.address),
     ['192.0.2.2'],
   );
+});
+
+test('without a ds all wait, and are read so that their end is seen; then they are served', async () => {
+  let asks = true;
+  const { entrance, served, come } = hall(2, 1000, undefined, () => asks);
+  const early = Array.from({ length: 3 }, (_, index) => come(`192.0.2.${index}`));
+  assert.deepEqual(
+    early.map(({ reading }) => reading),
+    [true, true, false],
+  );
+  asks = false;
+  entrance.linkChanged();
+  const late = come('192.0.2.9');
+  const gone = come('192.0.2.9');
+  assert.deepEqual(
+    [...early, late].map(({ reading }) => reading),
+    [true, true, true, true],
+  );
+  for (const visitor of early.slice(0, 2)) entrance.left(visitor);
+  entrance.left(gone);
+  await turns();
+  assert.equal(served.length, 2);
+  assert.equal(entrance.waitingCount, 2);
+  asks = true;
+  entrance.linkChanged();
+  await turns();
+  assert.deepEqual(served.slice(2), [early[2], late]);
 });

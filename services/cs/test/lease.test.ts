@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { nodeId, sessionHandle } from '@lmqtt/common/ids';
+import { LinkLost } from '@lmqtt/proto/link-lost';
 import { stored } from './queue-fixture.ts';
-import { startNode, turns } from './node-fixture.ts';
+import { startNode, turns, until } from './node-fixture.ts';
 import { subscriptionState } from './scripted-ds.ts';
 
 const subscribed = { subscriptions: [subscriptionState('t', 1, 1)], outbound: [], inbound: [] };
@@ -56,11 +57,16 @@ for (const [version, code] of [
   [5, 0x88],
   [4, 3],
 ] as const) {
-  test(`without a ds a CONNECT of version ${version} is refused with ${code}, also past the lease`, async (t) => {
-    const { ds, clock, connect } = startNode(t);
+  test(`without a ds a CONNECT of version ${version} waits, and is refused with ${code} after CONNECT_WAIT_MS`, async (t) => {
+    const { ds, node, clock, connect } = startNode(t, { connectWaitMs: 5000 });
     ds.up = false;
     clock.ms = 1000;
     const client = await connect('c', { protocolVersion: version });
+    assert.deepEqual([client.closed, client.packets.length], [false, 0]);
+    clock.ms = 7000;
+    await turns();
+    node.wheel.advance(clock.ms);
+    await turns();
     const [connack] = client.packets;
     assert.equal(connack?.cmd, 'connack');
     assert.equal(version === 5 ? connack.reasonCode : connack.returnCode, code);
@@ -80,6 +86,54 @@ for (const [version, code] of [
     assert.equal(client.closed, true);
   });
 }
+
+for (const missing of ['link', 'lease'] as const) {
+  test(`a CONNECT that comes without a ${missing} is served when there is one, and ends with its connection`, async (t) => {
+    const { ds, node, clock, connect } = startNode(t);
+    if (missing === 'link') ds.up = false;
+    else clock.ms = 1000;
+    await turns();
+    const client = await connect('c');
+    const gone = await connect('gone');
+    assert.equal(node.entrance.waitingCount, 2);
+    assert.equal(client.paused, false);
+    gone.lose();
+    assert.equal(node.entrance.waitingCount, 1);
+    ds.accept(2000);
+    await turns();
+    assert.deepEqual(client.took(), ['connack']);
+    assert.equal(ds.disconnects.length, 0, 'ds never heard of the other');
+  });
+}
+
+test('a CONNECT whose claim is lost with its ds is asked again, under another handle', async (t) => {
+  const { ds, node, connect } = startNode(t);
+  ds.answers = false;
+  const client = await connect('c');
+  const [lost] = ds.connects.splice(0);
+  ds.up = false;
+  lost?.reject(new LinkLost('no answer from ds within the lease'));
+  await turns();
+  // The claim of before may be told to go, which is not about the next one.
+  node.kick(lost!.request.session, 0x8e);
+  ds.answers = true;
+  ds.accept(2000);
+  await until(() => client.packets.length > 0);
+  assert.deepEqual(client.took(), ['connack']);
+  assert.equal(client.closed, false);
+  assert.equal(node.connections.get(lost!.request.session), undefined);
+});
+
+test('a claim that is lost after another client took its session is not asked again', async (t) => {
+  const { ds, node, connect } = startNode(t);
+  ds.answers = false;
+  const client = await connect('c');
+  const [lost] = ds.connects.splice(0);
+  node.kick(lost!.request.session, 0x8e);
+  lost?.reject(new LinkLost('no answer from ds within the lease'));
+  await turns();
+  assert.equal(client.closed, true);
+});
 
 test('a client that sends while its node is frozen is read no further than the write buffer', async (t) => {
   const { ds, clock, connect } = startNode(t, { writeBufferMax: 1000 });

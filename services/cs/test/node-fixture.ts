@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Clock } from '@lmqtt/common/clock';
 import { nodeId } from '@lmqtt/common/ids';
@@ -125,5 +126,16 @@ export function startNode(t: TestContext, config: Partial<CsConfig> = {}): Cell 
 export async function turns(count = 6): Promise<void> {
   for (let index = 0; index < count; index++) {
     await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+const deadlineMs = 10_000;
+
+/** What timers bring about is there, by the real clock. */
+export async function until(holds: () => boolean): Promise<void> {
+  const endMs = performance.now() + deadlineMs;
+  while (!holds()) {
+    assert.ok(performance.now() < endMs, 'not in time');
+    await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

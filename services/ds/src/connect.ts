@@ -89,7 +89,8 @@ export async function continueConnect(
 ): Promise<ConnectAnswer> {
   const connecting = node.connecting.get(handle);
   if (connecting?.exchange === undefined) {
-    const reasonCode = ReasonCode.protocolError;
+    // Its cs knows of one: it was under way at a ds that is no more, or before the lease ended.
+    const reasonCode = ReasonCode.serverUnavailable;
     return { kind: 'refused', reasonCode, reason: 'no authentication under way' };
   }
   return step(ports, node, connecting, authenticationData);

@@ -51,6 +51,8 @@ export interface ConnectionCount {
   readonly pending: PendingConnections;
   /** One more has a session. */
   opened(): void;
+  /** Another handle for the connection with this one. */
+  renumber(handle: SessionHandle): SessionHandle;
 }
 
 /** What connections and their handlers need of the node. */
@@ -69,6 +71,8 @@ export interface ClientNode extends SessionNode {
   readonly entrance: EntranceTurns;
   /** So much waits for the store that publishers are not read. */
   readonly storeBehind: boolean;
+  /** Whether ds can be asked for a session now. */
+  readonly asksDs: boolean;
   schedule(session: OutboundSession): void;
   publish(client: Client, publish: Publish): void;
   /** Resolves when the end is stored; never rejects. */
@@ -134,6 +138,11 @@ export interface Client {
   sendPacket(type: ColdPacket, bytes: Uint8Array): void;
   /** Takes over what CONNECT says of the connection itself. */
   begin(packet: Connect, askedSessionExpiryS: number): void;
+  /**
+   * ds may have claimed a session for the connection, and that is undone: from now on the connection
+   * has another handle, so that nothing ds still says about the claim is about it.
+   */
+  renumber(): void;
   /** Before CONNACK: names the side that has to act next, each with a time limit of its own. */
   await(what: Awaited): void;
   /** CONNACK is about to leave. */

@@ -36,7 +36,7 @@ const waitingBytesMax = 64 << 10;
 export class Connection implements Client, OpeningClient, Timed {
   readonly node: ClientNode;
   readonly stream: ByteStream;
-  readonly handle: SessionHandle;
+  handle: SessionHandle;
   private readonly reader: PacketReader;
   readonly inbound: Inbound = new Inbound();
   private readonly packets: PacketDispatch;
@@ -228,6 +228,10 @@ export class Connection implements Client, OpeningClient, Timed {
     const tooLong = isTooLong(packet.keepAliveS, maximum);
     // Before 5.0 the client cannot be told of another keep alive.
     this.keepAliveS = tooLong && packet.protocolVersion === 5 ? maximum : packet.keepAliveS;
+  }
+
+  renumber(): void {
+    this.handle = this.node.connections.renumber(this.handle);
   }
 
   await(what: Awaited): void {

@@ -60,7 +60,8 @@ export class Opening implements Timed {
     if (leftMs > 0) return leftMs;
     if (awaits === 'answer') {
       client.node.events.limit('CONNECT_WAIT_MS');
-      client.refuse(ReasonCode.serverBusy, 'not served in time');
+      if (client.node.asksDs) client.refuse(ReasonCode.serverBusy, 'not served in time');
+      else client.refuse(ReasonCode.serverUnavailable, 'no dispatch node in time');
       return 0;
     }
     // Bytes that came while the process stood still are read first.

@@ -1,5 +1,6 @@
 import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
+import { LinkLost } from '@lmqtt/proto/link-lost';
 import type {
   ConnectAnswer,
   ConnectionEnd,
@@ -60,7 +61,7 @@ export class LaneRouter implements Link {
   connect(request: ConnectRequest): Promise<ConnectAnswer> {
     const { session, clientId } = request;
     const lane = this.lanes.forClient(clientId);
-    if (lane === undefined) return Promise.reject(new Error('no ds can be reached'));
+    if (lane === undefined) return Promise.reject(new LinkLost('no ds can be reached'));
     this.lanes.put(session, lane);
     return this.claim(session, lane.link.connect(request));
   }

@@ -16,6 +16,7 @@ import type {
 } from '@lmqtt/proto/link';
 import { calls } from '@lmqtt/proto/calls';
 import type { CallType } from '@lmqtt/proto/calls';
+import { LinkLost } from '@lmqtt/proto/link-lost';
 import { writeCredit, writePublishes, writeRead, writeWrites } from '@lmqtt/proto/wire/upstream';
 import type { Attachment } from './attachment.ts';
 import type { LinkEvents } from './link-events.ts';
@@ -145,7 +146,8 @@ export class NodeLink implements Link {
   ): Promise<Answer> {
     const { attachment, pending, order } = this;
     if (this.closed) return Promise.reject(new Error(closedReason));
-    if (kind === 'claim' && attachment.lease.ended) return Promise.reject(new Error(endedReason));
+    if (kind === 'claim' && attachment.lease.ended)
+      return Promise.reject(new LinkLost(endedReason));
     const ticket = pending.ticket();
     const { method } = type;
     const body = type.request.encode(request);
@@ -222,7 +224,7 @@ export class NodeLink implements Link {
 
   // The life of the link
 
-  /** Clients that wait to be let in are refused now. ds may have claimed their sessions. */
+  /** Clients that wait to be let in ask again. ds may have claimed their sessions. */
   leaseEnded(): void {
     for (const session of this.pending.calls.rejectClaims(endedReason)) {
       this.disconnect(session, notAccepted).catch(() => {

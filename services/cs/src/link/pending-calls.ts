@@ -1,5 +1,6 @@
 import type { SessionHandle } from '@lmqtt/common/ids';
 import type { CallType } from '@lmqtt/proto/calls';
+import { LinkLost } from '@lmqtt/proto/link-lost';
 import type { CallSubject } from './publish-order.ts';
 
 /**
@@ -58,14 +59,14 @@ export class PendingCalls {
     this.take(id)?.rejected(new Error(error));
   }
 
-  /** Rejects the claims; answers the sessions that they would bring about. */
+  /** Rejects the claims with {@link LinkLost}; answers the sessions that they would bring about. */
   rejectClaims(reason: string): SessionHandle[] {
     const sessions = new Set<SessionHandle>();
     for (const call of this.calls.values()) {
       if (call.kind !== 'claim') continue;
       this.calls.delete(call.id);
       if (call.claimed !== undefined) sessions.add(call.claimed);
-      call.rejected(new Error(reason));
+      call.rejected(new LinkLost(reason));
     }
     return [...sessions];
   }

@@ -16,8 +16,10 @@ export const protocol = {
     min: 1,
     max: 3_600_000,
     roles: ['cs'],
-    about: 'Longest time that a CONNECT, or an AUTH before CONNACK, waits for its answer',
-    limit: 'CONNACK 0x89 (3.1.1: return code 3), then closed',
+    about:
+      'Longest time that a CONNECT, or an AUTH before CONNACK, waits for its answer, or for a dispatch node that can be asked',
+    limit:
+      'CONNACK 0x89, or 0x88 where no dispatch node can be asked (3.1.1: return code 3), then closed',
   },
   KEEP_ALIVE_S_MAX: {
     kind: 'seconds',

@@ -3,6 +3,7 @@ import { clientId as asClientId } from '@lmqtt/common/ids';
 import { messageOf, ownBytes } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { levelCount } from '@lmqtt/common/topic';
+import { LinkLost } from '@lmqtt/proto/link-lost';
 import type { ConnectAnswer, ConnectRequest, Will } from '@lmqtt/proto/link';
 import { connack } from '../../codec/cold.ts';
 import type { Connect, ConnectWill } from '../../packet/connect.ts';
@@ -13,6 +14,8 @@ import { interned } from '../principals.ts';
 import { sendAuth } from './send-auth.ts';
 
 const neverExpires = 0xffff_ffff;
+/** Time between a claim that was lost with its link and the next one. */
+const againMs = 100;
 
 /**
  * CONNECT, 3.1: what the node can decide, then authentication and claim by ds, then CONNACK. No
@@ -36,8 +39,12 @@ export function onConnect(connection: Client, packet: Connect): void {
   const isRandom = packet.clientId === '' && byRule === undefined;
   connection.stopPackets();
   connection.await('answer');
+  enter(connection, packet, isRandom);
+}
+
+function enter(connection: Client, packet: Connect, isRandom: boolean): void {
   const name = nameOf(connection, packet.userName);
-  node.entrance.enter(connection, name, () => claim(connection, packet, isRandom));
+  connection.node.entrance.enter(connection, name, () => claim(connection, packet, isRandom));
 }
 
 /** The name by which a client is told from others at its address, as the client claims it. */
@@ -48,10 +55,6 @@ function nameOf({ clientId }: Client, userName: string | undefined): string {
 /** The turn of the CONNECT has come: ds is asked for the session. */
 function claim(connection: Client, packet: Connect, isRandom: boolean): void {
   const { node } = connection;
-  if (!node.link.up) {
-    connection.refuse(ReasonCode.serverUnavailable, 'no dispatch node');
-    return;
-  }
   if (node.connections.sessionCount >= node.config.maxConnections) {
     node.events.limit('MAX_CONNECTIONS');
     connection.refuse(ReasonCode.quotaExceeded, 'too many connections');
@@ -62,7 +65,24 @@ function claim(connection: Client, packet: Connect, isRandom: boolean): void {
   node.link
     .connect(requestOf(connection, packet, isRandom))
     .then((answer) => connectAnswered(connection, answer))
-    .catch((error: unknown) => connection.broken(error));
+    .catch((error: unknown) => {
+      const goesOn = error instanceof LinkLost && connection.kickedEarly === undefined;
+      if (goesOn) claimLost(connection, packet, isRandom);
+      else connection.broken(error);
+    });
+}
+
+/** No ds has answered within the lease: the client waits for the next one, as if it had just come. */
+function claimLost(connection: Client, packet: Connect, isRandom: boolean): void {
+  if (connection.ended) return;
+  const { node } = connection;
+  connection.atDs = false;
+  node.entrance.left(connection);
+  connection.renumber();
+  node.events.claimLost();
+  setTimeout(() => {
+    if (!connection.ended) enter(connection, packet, isRandom);
+  }, againMs);
 }
 
 interface Refusal {
@@ -72,8 +92,6 @@ interface Refusal {
 
 function refusalOf(connection: Client, packet: Connect): Refusal | undefined {
   const { node } = connection;
-  if (!node.link.up)
-    return { reasonCode: ReasonCode.serverUnavailable, reason: 'no dispatch node' };
   if (connection.tooFast) {
     node.events.limit('MAX_CONNECTION_RATE');
     return {
