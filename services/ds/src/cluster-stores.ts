@@ -22,7 +22,11 @@ import { RedisRetainedStore } from './retained-store/redis.ts';
 import { isStorableFilter } from './rocketmq/message/judge.ts';
 import { clientSettings } from './rocketmq/client-settings.ts';
 import { untilBrokersAreFit } from './rocketmq/fit-brokers.ts';
-import { clusterDefaultTopic, clusterLmqName } from './rocketmq/names/cluster-names.ts';
+import {
+  clusterDefaultTopic,
+  clusterDispatchTopic,
+  clusterLmqName,
+} from './rocketmq/names/cluster-names.ts';
 import { bucketName, bucketOf, isBucketName } from './rocketmq/names/lmq-name.ts';
 import { RocketmqClient } from './rocketmq/remoting/client.ts';
 import { RecordedRemotingEvents } from './rocketmq/remoting/recorded-events.ts';
@@ -46,6 +50,7 @@ const fileQueuesMax = 10_000;
 const retryMs = 500;
 const sayMs = 5000;
 const requestTimeoutMs = 5000;
+const noNames: readonly string[] = [];
 
 /**
  * Redis and RocketMQ as the settings say, waited for where they are not there yet: the processes of
@@ -112,10 +117,13 @@ export async function openClusterStores(
           topic !== undefined && isBucketName(lmqName)
             ? routes.placedFor(lmqName, topic)
             : routes.placed(lmqName),
+        missed: (topic, lmqNames) => missedBuckets(settings.clusterId, routes, topic, lmqNames),
       },
       settings: {
         ...defaultStoreSettings,
         defaultTopic,
+        dispatchTopic: clusterDispatchTopic(settings.clusterId),
+        tailTags: settings.tailTags,
         topicRules: settings.topicRules,
         topicCreate: settings.topicCreate,
         pipelineMax: settings.laneWindow,
@@ -143,6 +151,9 @@ export async function openClusterStores(
         const max = lightQueuesMax ?? (queueStore.holdsManyQueues ? Infinity : fileQueuesMax);
         if (routes.placeCount < max || isWildcardFilter(name))
           return clusterLmqName(clusterId, name);
+        queueStore.sharesBuckets().catch(() => {
+          // Made with the first message that is sent on.
+        });
         return bucketName(clusterId, bucketOf(name, buckets));
       },
       opened: (name) => {
@@ -184,6 +195,21 @@ export async function openClusterStores(
     await close();
     throw error;
   }
+}
+
+/** The buckets of queues for this topic that the names stand for and are not among the names. */
+function missedBuckets(
+  clusterId: string,
+  routes: Routes,
+  topic: string,
+  lmqNames: readonly string[],
+): readonly string[] {
+  let missed = noNames;
+  for (const { name, place } of routes.of(topic).queues) {
+    if (!isBucketName(place) || lmqNames.includes(place) || missed.includes(place)) continue;
+    if (lmqNames.includes(clusterLmqName(clusterId, name))) missed = [...missed, place];
+  }
+  return missed;
 }
 
 async function openCheckedRedis(options: ClusterStoresOptions): Promise<RedisConnection> {

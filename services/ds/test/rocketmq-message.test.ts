@@ -349,13 +349,18 @@ test('what is no message is passed over and counted, and the rest is read', () =
   assert.equal(reader.counts.malformed, 3);
 
   const body = deflateSync(Buffer.from('hello'));
+  const forDevices = textOfProperties([['originMqttTopic', 't']]);
   const compressed = (sysFlag: number, bytes = body) =>
-    storedBytes({ topic: 't', properties: '', body: bytes, sysFlag });
+    storedBytes({ topic: 't', properties: forDevices, body: bytes, sysFlag });
   assert.equal(readOne(compressed(0x301)).message.payload.toString(), 'hello');
   assert.deepEqual(counts(compressed(0x101)), { compression: 1 });
   assert.deepEqual(counts(compressed(0x201)), { compression: 1 });
   assert.deepEqual(counts(compressed(1, Buffer.from('not zlib'))), { compression: 1 });
   assert.deepEqual(counts(compressed(0x80)), { batch: 1 });
+  // Bodies of messages that are for no device are nobody's business.
+  const plain = storedBytes({ topic: 't', properties: '', body, sysFlag: 0x80 });
+  assert.equal(new StoredReader().read(plain, source).length, 0);
+  assert.deepEqual(counts(plain), {});
 
   const names = { INNER_MULTI_DISPATCH: '%LMQ%a,%LMQ%b' };
   assert.deepEqual(counts(foreign(names)), { unindexed: 1 });

@@ -10,6 +10,7 @@ import { BrokerReader } from './rocketmq/broker-reader.ts';
 import { Brokers } from './rocketmq/brokers.ts';
 import { ConsumerOffsets } from './rocketmq/consumer-offsets.ts';
 import { Copies } from './rocketmq/copies.ts';
+import { Dispatches } from './rocketmq/dispatches.ts';
 import { messageOfError } from './rocketmq/error-text.ts';
 import { LightQueues } from './rocketmq/light-queues.ts';
 import { OnceAppends } from './rocketmq/once-appends.ts';
@@ -42,6 +43,7 @@ export class RocketmqQueueStore implements QueueStore {
   readonly #sender: Sender;
   readonly #once: OnceAppends;
   readonly #intents: OpenIntents;
+  readonly #dispatches: Dispatches;
   readonly #tails: Tails;
   readonly #pace: TailPace;
   readonly #lightQueues: LightQueues;
@@ -74,7 +76,10 @@ export class RocketmqQueueStore implements QueueStore {
     const copies = new Copies(options, this.#outcomes);
     const arrived = (messages: readonly StoredMessage[]): void => this.#arrive(messages);
     const gatherMs = (): number => this.#sender.gatherMs;
-    this.#tails = new Tails(options, this.#topics, { options, reader, copies, arrived, gatherMs });
+    this.#dispatches = new Dispatches(options, this.#topics, this.#outcomes);
+    this.#tails = new Tails(options, this.#topics, {
+      ...{ options, reader, copies, dispatches: this.#dispatches, arrived, gatherMs },
+    });
     this.#pace = new TailPace(options, this.#topics, this.#tails);
     this.#lightQueues = new LightQueues(options, this.#brokers, this.#topics, reader, copies);
     this.#offsets = new ConsumerOffsets(options, this.#brokers);
@@ -180,6 +185,11 @@ export class RocketmqQueueStore implements QueueStore {
   async dropPlace(lmq: string): Promise<void> {
     if (this.#options.queues.atPlace(lmq).length > 0) return;
     await this.#lightQueues.delete(lmq);
+  }
+
+  /** Queues share buckets from now on: what names them by their own names is sent on. */
+  async sharesBuckets(): Promise<void> {
+    await this.#dispatches.prepare();
   }
 
   /** Positions in RocketMQ's own keeping. */

@@ -67,6 +67,14 @@ export const rocketmq = {
     about:
       'First levels of MQTT topics for which a RocketMQ topic is created, separated by commas; `*` stands for any text',
   },
+  TAIL_TAGS: {
+    kind: 'text',
+    default: '*',
+    only: 'servers',
+    roles: ['ds'],
+    about:
+      'Tags of the messages of back ends that ds reads as they are stored, `A || B`; `*`: all. Messages with other tags reach devices up to a second later, and never by queues that share a bucket (LIGHT_QUEUES_MAX)',
+  },
   EVENT_NOTIFY_RETRY_TOPIC: {
     kind: 'text',
     default: null,

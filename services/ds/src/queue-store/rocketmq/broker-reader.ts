@@ -28,8 +28,8 @@ export class BrokerReader {
     const messages = reader.read(body, {
       partition: broker.partition,
       queuesOf: (lmqName, topic) => queues.atPlace(lmqName, topic),
-      placementOf: (mqttTopic, queueId) =>
-        this.#targets.placementAt(mqttTopic, broker.name, queueId),
+      placementOf: (mqttTopic, queueId, rocketTopic) =>
+        this.#targets.placementAt(mqttTopic, rocketTopic, broker.name, queueId),
     });
     if (counts.unindexed > unindexed)
       this.#options.events.unindexed(broker.name, counts.unindexed - unindexed);

@@ -11,6 +11,7 @@ const failures = [
   'not storable',
   'taken over',
 ] as const;
+const dispatchResults = ['stored', 'known', 'failed'] as const;
 const tailEvents = [
   'taken',
   'released',
@@ -35,6 +36,7 @@ export class RocketmqStoreEvents {
   readonly #failures: PlainCounters<AppendFailure>;
   readonly #tails: PlainCounters<TailEvent>;
   readonly #reads: PlainCounters<'pulls' | 'messages' | 'not for devices'>;
+  readonly #dispatches: PlainCounters<(typeof dispatchResults)[number]>;
   readonly #arrived: { value: number };
   readonly #dropped: { value: number };
   readonly #paced: { value: number };
@@ -74,6 +76,12 @@ export class RocketmqStoreEvents {
       'messages',
       'not for devices',
     ]);
+    this.#dispatches = metrics.counters(
+      'lmqtt_rocketmq_dispatches_total',
+      'Messages of back ends that were sent on to queues which share a bucket',
+      'result',
+      dispatchResults,
+    );
     this.#arrived = metrics.counter(
       'lmqtt_rocketmq_arrived_total',
       'Messages that arrived from RocketMQ',
@@ -161,6 +169,17 @@ export class RocketmqStoreEvents {
 
   notForDevices(messages: number): void {
     this.#reads['not for devices'] += messages;
+  }
+
+  /** `known`: another ds had sent it on. */
+  dispatched(result: 'stored' | 'known'): void {
+    this.#dispatches[result] += 1;
+  }
+
+  notDispatched(topic: string, reason: string): void {
+    this.#dispatches.failed += 1;
+    const text = 'a message of a back end cannot be sent on to queues that share a bucket';
+    this.#warn(`dispatch ${topic}`, { topic, reason }, text);
   }
 
   lost(lmq: string, broker: string, messages: number): void {

@@ -15,6 +15,11 @@ export interface QueuePlaces {
   placeOf(queue: QueueId): string | undefined;
   /** The queues that share it; where very many do, those that match the topic. */
   atPlace(lmqName: string, topic?: string): readonly QueueId[];
+  /**
+   * The buckets of queues for this topic that a message names by their own names: the message is not
+   * there. Absent: queues share no buckets.
+   */
+  missed?(topic: string, lmqNames: readonly string[]): readonly string[];
 }
 
 /** Of the port `Nodes`, for sharing the tails. */
@@ -29,6 +34,10 @@ export interface RocketmqStoreSettings extends TopicMappingSettings {
   readonly topicQueues: number;
   /** Sends of one lane that are ahead of the answer, where the broker has one send thread. */
   readonly pipelineMax: number;
+  /** Where messages of back ends are sent on to buckets. */
+  readonly dispatchTopic: string;
+  /** Messages of ordinary queues that are read as they are stored: `A || B`, `*` for all. */
+  readonly tailTags: string;
   /** How long a message waits for its broker. */
   readonly appendWaitMs: number;
   /** Of all messages that wait for a broker. */
@@ -53,6 +62,8 @@ export const defaultStoreSettings: RocketmqStoreSettings = {
   topicCreate: '',
   topicQueues: 4,
   pipelineMax: 64,
+  dispatchTopic: 'lmqtt-dispatch',
+  tailTags: '*',
   appendWaitMs: 20_000,
   pendingBytesMax: 64 << 20,
   brokerGoneMs: 30_000,

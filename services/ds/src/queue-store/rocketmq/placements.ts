@@ -1,5 +1,6 @@
-// Over which places the MQTT topics of a RocketMQ topic are spread: a log in the registry, numbered
-// over the whole cluster. An entry after a topic's first one takes effect some time after it was
+// Over which places the MQTT topics of a RocketMQ topic are spread, and which first levels of MQTT
+// topics have moved to another RocketMQ topic: a log in the registry, numbered over the whole
+// cluster. An entry after a topic's first one, and every move, takes effect some time after it was
 // recorded: by then every ds that may still write has read it, so that no ds goes on sending to the
 // old place when another sends to the new one.
 import { isRecord } from '../../rocketmq/remoting/json.ts';
@@ -8,7 +9,9 @@ import type { Records } from '../../registry/records.ts';
 
 const recordKind = 'rocketmq-placement';
 /** More than a lease, the time between two looks, and what wall clocks may differ by. */
-const effectAfterMs = 6000;
+export const effectAfterMs = 6000;
+
+const noMoves: readonly Move[] = [];
 
 export interface Placement {
   readonly number: number;
@@ -19,11 +22,26 @@ export interface Placement {
   readonly fromMs: number;
 }
 
+/** From then on what begins with a first level is stored in another RocketMQ topic. */
+export interface Move {
+  readonly number: number;
+  readonly firstLevel: string;
+  readonly topic: string;
+  /**
+   * Queues by broker over which they were spread before. So many of the new topic's are used, and
+   * everything stays at its broker and queue: light queues keep their order.
+   */
+  readonly queues: Readonly<Record<string, number>>;
+  /** Wall clock. */
+  readonly fromMs: number;
+}
+
 export class Placements {
   readonly #records: Records;
   readonly #clock: Clock;
-  readonly #all = new Map<number, Placement>();
+  readonly #all = new Map<number, Placement | Move>();
   readonly #byTopic = new Map<string, Placement[]>();
+  readonly #moves = new Map<string, Move[]>();
   readonly #brokers = new Set<string>();
   #last = -1;
 
@@ -37,12 +55,21 @@ export class Placements {
     return this.#byTopic.get(topic) ?? [];
   }
 
+  /** In the order of their numbers, those of the future included. */
+  movesOf(firstLevel: string): readonly Move[] {
+    return this.#moves.get(firstLevel) ?? noMoves;
+  }
+
+  get moves(): Iterable<Move> {
+    return [...this.#moves.values()].flat();
+  }
+
   /** Those that some placement names. */
   get brokers(): readonly string[] {
     return [...this.#brokers];
   }
 
-  /** When one is to take effect next, wall clock; undefined: all have. */
+  /** When an entry is to take effect next, wall clock; undefined: all have. */
   get nextMs(): number | undefined {
     const nowMs = this.#clock.nowMs();
     let next: number | undefined;
@@ -65,23 +92,45 @@ export class Placements {
       const latest = this.of(topic).at(-1);
       if (latest !== undefined && isSame(latest.queues, queues)) return;
       const fromMs = latest === undefined ? 0 : this.#clock.nowMs() + effectAfterMs;
-      const text = JSON.stringify({ topic, queues, fromMs });
-      const number = this.#last + 1;
-      this.#take(number, await this.#records.remember(recordKind, `${number}`, text));
+      await this.#append({ topic, queues, fromMs });
     }
+  }
+
+  /** `fromMs`: by the clocks of the ds nodes, at least `effectAfterMs` from now. */
+  async recordMove({ firstLevel, topic, queues, fromMs }: Omit<Move, 'number'>): Promise<void> {
+    while (this.movesOf(firstLevel).at(-1)?.topic !== topic)
+      await this.#append({ firstLevel, to: topic, places: queues, fromMs });
+  }
+
+  /** Another entry may have got the number: the caller looks again. */
+  async #append(entry: object): Promise<void> {
+    const number = this.#last + 1;
+    const text = JSON.stringify(entry);
+    this.#take(number, await this.#records.remember(recordKind, `${number}`, text));
   }
 
   #take(number: number, text: string): void {
     if (this.#all.has(number)) return;
-    const placement = parse(number, text);
-    this.#all.set(number, placement);
-    for (const broker of Object.keys(placement.queues)) this.#brokers.add(broker);
+    const entry = parse(number, text);
+    this.#all.set(number, entry);
     this.#last = Math.max(this.#last, number);
-    const list = this.#byTopic.get(placement.topic) ?? [];
-    list.push(placement);
-    list.sort((a, b) => a.number - b.number);
-    this.#byTopic.set(placement.topic, list);
+    if ('firstLevel' in entry) insert(this.#moves, entry.firstLevel, entry);
+    else {
+      for (const broker of Object.keys(entry.queues)) this.#brokers.add(broker);
+      insert(this.#byTopic, entry.topic, entry);
+    }
   }
+}
+
+function insert<E extends { readonly number: number }>(
+  lists: Map<string, E[]>,
+  key: string,
+  entry: E,
+): void {
+  const list = lists.get(key) ?? [];
+  list.push(entry);
+  list.sort((a, b) => a.number - b.number);
+  lists.set(key, list);
 }
 
 function isSame(
@@ -93,18 +142,23 @@ function isSame(
   return names.every((name) => one[name] === other[name]);
 }
 
-function parse(number: number, text: string): Placement {
+function parse(number: number, text: string): Placement | Move {
   const value: unknown = JSON.parse(text);
   const record = isRecord(value) ? value : {};
-  const { topic, queues, fromMs } = record;
+  const { topic, queues, firstLevel, to } = record;
+  const fromMs = typeof record['fromMs'] === 'number' ? record['fromMs'] : 0;
+  if (typeof firstLevel === 'string' && typeof to === 'string')
+    return { number, firstLevel, topic: to, queues: countsOf(record['places']), fromMs };
+  return {
+    ...{ number, topic: typeof topic === 'string' ? topic : '' },
+    ...{ queues: countsOf(queues), fromMs },
+  };
+}
+
+function countsOf(value: unknown): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const [broker, count] of Object.entries(isRecord(queues) ? queues : {})) {
+  for (const [broker, count] of Object.entries(isRecord(value) ? value : {})) {
     if (typeof count === 'number') counts[broker] = count;
   }
-  return {
-    number,
-    topic: typeof topic === 'string' ? topic : '',
-    queues: counts,
-    fromMs: typeof fromMs === 'number' ? fromMs : 0,
-  };
+  return counts;
 }

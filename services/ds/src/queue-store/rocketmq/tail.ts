@@ -7,6 +7,7 @@ import { mqttTag, producerTag } from '../../rocketmq/message/property-names.ts';
 import type { PullAnswer } from '../../rocketmq/remoting/requests/pull-message.ts';
 import type { BrokerReader } from './broker-reader.ts';
 import type { Copies } from './copies.ts';
+import type { Dispatches, TailDispatch } from './dispatches.ts';
 import { messageOfError } from './error-text.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { OrdinaryQueue } from './ordinary-queue.ts';
@@ -18,12 +19,11 @@ const checkMs = 20;
 const failedWaitMs = 200;
 /** What was stored shortly before the broker was last heard of may be what it lost. */
 const lostMarginMs = 60_000;
-const subscription = `${mqttTag} || ${producerTag}`;
-
 export interface TailPorts {
   readonly options: RocketmqStoreOptions;
   readonly reader: BrokerReader;
   readonly copies: Copies;
+  readonly dispatches: Dispatches;
   /** In the order of the queue; told once a turn with those of other tails. */
   readonly arrived: (messages: readonly StoredMessage[]) => void;
   /** How long arrivals may gather now. */
@@ -46,6 +46,8 @@ export class Tail {
   readonly queue: OrdinaryQueue;
   readonly epoch: number;
   readonly #ports: TailPorts;
+  readonly #dispatch: TailDispatch;
+  readonly #subscription: string;
   #position: number;
   #max = 0;
   #heardAtMs: number;
@@ -63,6 +65,8 @@ export class Tail {
     this.epoch = epoch;
     this.#position = position;
     this.#ports = ports;
+    this.#dispatch = ports.dispatches.of(queue);
+    this.#subscription = subscriptionOf(ports.options.settings.tailTags);
     this.#heardAtMs = ports.options.clock.nowMs();
     this.#ask();
   }
@@ -78,6 +82,7 @@ export class Tail {
   /** At once: nothing that is under way is told. */
   stop(): void {
     this.#isStopped = true;
+    this.#dispatch.stop();
     this.#ranges = [];
     clearTimeout(this.#timer);
     clearTimeout(this.#check);
@@ -123,7 +128,7 @@ export class Tail {
         offset: range.next,
         messagesMax: Math.max(1, range.until - range.next),
         suspendMs: waits ? this.#ports.options.settings.tailSuspendMs : 0,
-        subscription,
+        subscription: this.#subscription,
       },
       (answer) => {
         // Not those that were given up, and one of two.
@@ -174,8 +179,9 @@ export class Tail {
       const range = this.#ranges[0];
       if (range === undefined || !range.isDone) break;
       const messages = this.#messagesOf(range);
-      if (this.#ports.copies.isSuspect(messages)) {
-        void this.#deliverSuspects(range, messages);
+      const isSuspect = this.#ports.copies.isSuspect(messages);
+      if (isSuspect || this.#dispatch.missed(messages).length > 0) {
+        void this.#deliverLater(range, messages);
         return;
       }
       this.#tell(range, messages);
@@ -199,14 +205,20 @@ export class Tail {
   #tell(range: Range, messages: readonly StoredMessage[]): void {
     this.#ranges.shift();
     this.#position = range.until;
+    this.#dispatch.told();
     this.queue.tailMoved(range.until, this.#ports.options.clock.monotonicMs());
     if (messages.length > 0) this.#ports.arrived(messages);
   }
 
-  async #deliverSuspects(range: Range, messages: readonly StoredMessage[]): Promise<void> {
+  /** Without second copies, and when what other queues miss is stored there. */
+  async #deliverLater(range: Range, messages: readonly StoredMessage[]): Promise<void> {
+    const { copies } = this.#ports;
     this.#isBusy = true;
     try {
-      const kept = await this.#ports.copies.without(messages, this.queue.broker);
+      const isSuspect = copies.isSuspect(messages);
+      const kept = isSuspect ? await copies.without(messages, this.queue.broker) : messages;
+      const missed = this.#dispatch.missed(kept);
+      if (missed.length > 0) await this.#dispatch.send(missed);
       this.#isBusy = false;
       if (this.#isStopped || this.#ranges[0] !== range) return;
       this.#tell(range, kept);
@@ -236,6 +248,7 @@ export class Tail {
     this.#isBusy = false;
     if (this.#isStopped) return;
     const { events } = this.#ports.options;
+    this.#dispatch.moved();
     events.tailMoved(max < from ? 'moved back' : 'moved on', this.queue.name, from, to);
     this.#position = to;
     this.#ask();
@@ -257,4 +270,11 @@ export class Tail {
       else if (this.#ranges.length === 0) this.#ask();
     }, waitMs);
   }
+}
+
+/** Messages of MQTT and those meant for devices, whatever else is read. */
+function subscriptionOf(tags: string): string {
+  const wanted = tags.split('||').map((tag) => tag.trim());
+  if (wanted.includes('*')) return '*';
+  return [...new Set([mqttTag, producerTag, ...wanted])].filter((tag) => tag !== '').join(' || ');
 }

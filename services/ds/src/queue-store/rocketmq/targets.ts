@@ -1,18 +1,43 @@
 // Where the messages of an MQTT topic go: its RocketMQ topic, and in that the ordinary queue that
 // rendezvous hashing gives it under the placement in force.
-import { pickPlace } from '../../rocketmq/mapping/place.ts';
+import { pickPlace, type Place } from '../../rocketmq/mapping/place.ts';
 import { firstLevel, TopicMapping } from '../../rocketmq/mapping/topic-mapping.ts';
 import type { Brokers } from './brokers.ts';
 import { messageOfError } from './error-text.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { Target } from './ordinary-queue.ts';
-import type { Placement } from './placements.ts';
+import type { Move } from './placements.ts';
 import type { UsedTopics } from './used-topics.ts';
 
-const recordKind = 'rocketmq-topic-of';
+/** RocketMQ topic by first level, as it was at the first publish. */
+export const homeRecordKind = 'rocketmq-topic-of';
 const targetsMax = 200_000;
 /** How long it is believed that there is no such topic. */
 const absentMs = 15_000;
+
+/** The RocketMQ topic of an MQTT topic when it was first used. */
+interface Home {
+  readonly topic: string;
+  /** A setting says so: it is not recorded, and does not move. */
+  readonly byRule: boolean;
+}
+
+/** A time in which an MQTT topic was in one RocketMQ topic. */
+interface Stay {
+  readonly topic: string;
+  /** Of the move that began it; −1: none. */
+  readonly number: number;
+  /** Of the move that ended it. */
+  readonly until: number;
+  readonly move: Move | undefined;
+}
+
+interface Seen {
+  readonly topic: string;
+  readonly broker: string;
+  readonly queueId: number;
+  readonly placement: number;
+}
 
 export class Targets {
   readonly #options: RocketmqStoreOptions;
@@ -22,9 +47,8 @@ export class Targets {
   readonly #rules: TopicMapping;
   readonly #targets = new Map<string, Target>();
   /** Where messages of topics were found. */
-  readonly #seen = new Map<string, { broker: string; queueId: number; placement: number }>();
-  /** RocketMQ topic by MQTT topic. */
-  readonly #homes = new Map<string, string>();
+  readonly #seen = new Map<string, Seen>();
+  readonly #homes = new Map<string, Home>();
   readonly #seeking = new Map<string, ((found: boolean) => void)[]>();
   /** Whether RocketMQ has a topic, and when it was asked. */
   readonly #there = new Map<string, { is: boolean; atMs: number }>();
@@ -70,72 +94,89 @@ export class Targets {
   }
 
   /** The placement since which this MQTT topic is where a message of it was found. */
-  placementAt(mqttTopic: string, broker: string, queueId: number): number {
+  placementAt(mqttTopic: string, topic: string, broker: string, queueId: number): number {
     const target = this.#targets.get(mqttTopic);
     if (target !== undefined) {
       const { queue } = target;
-      if (queue.queueId === queueId && queue.broker.name === broker) return target.placement;
+      if (queue.queueId === queueId && queue.broker.name === broker && queue.topic === topic)
+        return target.placement;
     }
     const seen = this.#seen.get(mqttTopic);
-    if (seen !== undefined && seen.queueId === queueId && seen.broker === broker)
+    if (seen?.queueId === queueId && seen.broker === broker && seen.topic === topic)
       return seen.placement;
-    const placement = this.#lastPlacementAt(
-      this.#likelyHome(mqttTopic),
-      mqttTopic,
-      broker,
-      queueId,
-    );
+    const placement = this.#lastPlacementAt(mqttTopic, topic, broker, queueId);
     if (this.#seen.size >= targetsMax) this.#seen.clear();
-    this.#seen.set(mqttTopic, { broker, queueId, placement });
+    this.#seen.set(mqttTopic, { topic, broker, queueId, placement });
     return placement;
   }
 
-  /** Where no publish of this ds has asked yet. */
-  #likelyHome(mqttTopic: string): string {
+  /** Where no publish of this ds has asked yet; `found`: where a message of it was. */
+  #likelyHome(mqttTopic: string, found: string): Home {
     const { defaultTopic } = this.#options.settings;
-    const home = this.#homes.get(mqttTopic) ?? this.#rules.of(mqttTopic).topic;
+    const known = this.#homes.get(mqttTopic);
+    if (known !== undefined) return known;
+    const { topic } = this.#rules.of(mqttTopic);
+    if (topic !== defaultTopic) return { topic, byRule: true };
     const first = firstLevel(mqttTopic);
-    return home === defaultTopic && this.#topics.named(first) !== undefined ? first : home;
+    const isFirst = found !== defaultTopic && this.#topics.named(first) !== undefined;
+    return { topic: isFirst ? first : topic, byRule: false };
   }
 
   #place(mqttTopic: string): Target | undefined {
     const home = this.#homes.get(mqttTopic);
     if (home === undefined) return undefined;
-    const used = this.#topics.named(home);
-    if (used === undefined) return undefined;
     const nowMs = this.#options.clock.nowMs();
-    const inForce = this.#topics.placements.of(home).filter(({ fromMs }) => fromMs <= nowMs);
+    const { topic, number: movedAt, move } = this.#stays(mqttTopic, home, nowMs).at(-1)!;
+    const used = this.#topics.named(topic);
+    if (used === undefined) return undefined;
+    const inForce = this.#topics.placements.of(topic).filter(({ fromMs }) => fromMs <= nowMs);
     const latest = inForce.at(-1);
     if (latest === undefined) return undefined;
-    const place = picked(mqttTopic, latest);
+    const place = picked(mqttTopic, latest.queues, move);
     const queue =
-      place === undefined ? undefined : used.queues.get(`${home}/${place.broker}/${place.queueId}`);
+      place === undefined
+        ? undefined
+        : used.queues.get(`${topic}/${place.broker}/${place.queueId}`);
     if (place === undefined || queue === undefined) return undefined;
     let { number } = latest;
     for (const earlier of inForce.toReversed()) {
-      const then = picked(mqttTopic, earlier);
+      const then = picked(mqttTopic, earlier.queues, move);
       if (then?.broker !== place.broker || then.queueId !== place.queueId) break;
       ({ number } = earlier);
     }
-    const target = { queue, placement: number };
+    const target = { queue, placement: Math.max(number, movedAt) };
     if (this.#targets.size >= targetsMax) this.#targets.clear();
     this.#targets.set(mqttTopic, target);
     return target;
   }
 
-  #lastPlacementAt(
-    rocketTopic: string,
-    mqttTopic: string,
-    broker: string,
-    queueId: number,
-  ): number {
+  /** In the order of time; those that are to begin after `nowMs` are left out. */
+  #stays(mqttTopic: string, home: Home, nowMs: number): Stay[] {
+    const moves = home.byRule ? [] : this.#topics.placements.movesOf(firstLevel(mqttTopic));
+    const begun = moves.filter(({ fromMs }) => fromMs <= nowMs);
+    const first = { topic: home.topic, number: -1, until: begun[0]?.number ?? Infinity };
+    return [
+      { ...first, move: undefined },
+      ...begun.map((move, index) => {
+        const until = begun[index + 1]?.number ?? Infinity;
+        return { topic: move.topic, number: move.number, until, move };
+      }),
+    ];
+  }
+
+  /** In the last time that the MQTT topic was in this RocketMQ topic. */
+  #lastPlacementAt(mqttTopic: string, topic: string, broker: string, queueId: number): number {
+    const stays = this.#stays(mqttTopic, this.#likelyHome(mqttTopic, topic), Infinity);
+    const stay = stays.findLast((each) => each.topic === topic);
+    if (stay === undefined) return -1;
     let number = -1;
-    for (const placement of this.#topics.placements.of(rocketTopic).toReversed()) {
-      const place = picked(mqttTopic, placement);
+    for (const placement of this.#topics.placements.of(topic).toReversed()) {
+      if (placement.number > stay.until) continue;
+      const place = picked(mqttTopic, placement.queues, stay.move);
       if (place?.broker === broker && place.queueId === queueId) ({ number } = placement);
       else if (number >= 0) break;
     }
-    return number;
+    return number < 0 ? -1 : Math.max(number, stay.number);
   }
 
   async #seek(mqttTopic: string): Promise<void> {
@@ -146,6 +187,7 @@ export class Targets {
         if (this.#homes.size >= targetsMax) this.#homes.clear();
         this.#homes.set(mqttTopic, home);
       }
+      await this.#useHome(mqttTopic);
       found = this.of(mqttTopic) !== undefined;
     } catch (error) {
       this.#options.events.registryFailed('topic', messageOfError(error));
@@ -155,16 +197,20 @@ export class Targets {
     for (const done of waiting) done(found);
   }
 
-  async #homeOf(mqttTopic: string): Promise<string> {
+  async #homeOf(mqttTopic: string): Promise<Home> {
     const { settings, records } = this.#options;
+    const { topic } = await this.#mapped(mqttTopic);
+    if (this.#rules.of(mqttTopic).topic !== settings.defaultTopic) return { topic, byRule: true };
+    const home = await records.remember(homeRecordKind, firstLevel(mqttTopic), topic);
+    return { topic: home, byRule: false };
+  }
+
+  async #useHome(mqttTopic: string): Promise<void> {
+    const { settings, clock } = this.#options;
     const mapped = await this.#mapped(mqttTopic);
-    const byRule = this.#rules.of(mqttTopic).topic !== settings.defaultTopic;
-    const home = byRule
-      ? mapped.topic
-      : await records.remember(recordKind, firstLevel(mqttTopic), mapped.topic);
-    const mayCreate = home === mapped.topic ? mapped.create : home === settings.defaultTopic;
-    await this.#topics.use(home, mayCreate);
-    return home;
+    const { topic } = this.#stays(mqttTopic, this.#homes.get(mqttTopic)!, clock.nowMs()).at(-1)!;
+    const mayCreate = topic === mapped.topic ? mapped.create : topic === settings.defaultTopic;
+    await this.#topics.use(topic, mayCreate);
   }
 
   /** The mapping asks whether topics are there, and is asked again when that is known. */
@@ -196,13 +242,17 @@ export class Targets {
   }
 }
 
+/** `move`: since which it is there, and over how many queues it may be spread. */
 function picked(
   mqttTopic: string,
-  { queues }: Placement,
-): { broker: string; queueId: number } | undefined {
-  const places: { broker: string; queueId: number }[] = [];
+  queues: Readonly<Record<string, number>>,
+  move: Move | undefined,
+): Place | undefined {
+  const places: Place[] = [];
   for (const [broker, count] of Object.entries(queues)) {
-    for (let queueId = 0; queueId < count; queueId += 1) places.push({ broker, queueId });
+    const countMax = move?.queues[broker] ?? Infinity;
+    for (let queueId = 0; queueId < count && queueId < countMax; queueId += 1)
+      places.push({ broker, queueId });
   }
   return pickPlace(mqttTopic, places);
 }

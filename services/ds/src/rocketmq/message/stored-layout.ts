@@ -18,6 +18,8 @@ export const sysFlag = {
   /** The body holds messages itself. */
   unwrap: 0x40,
   innerBatch: 0x80,
+  /** Any flag of a body that is not the message's payload as it is. */
+  anyBody: 0xc1,
   /** 0: zlib, of clients that knew no other. */
   compressionType: 0x700,
   lz4: 0x100,

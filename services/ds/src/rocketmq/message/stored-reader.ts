@@ -27,7 +27,7 @@ export interface StoredSource {
    * The number of the placement under which this MQTT topic is stored at this broker; −1: another
    * producer has chosen this queue, where messages have no order with those of the topic's own.
    */
-  placementOf(topic: string, queueId: number): number;
+  placementOf(topic: string, queueId: number, rocketTopic: string): number;
 }
 
 /** Messages that devices do not get, or not as they were sent. */
@@ -149,6 +149,9 @@ export class StoredReader {
     const layout = this.#layout;
     const scan = this.#scan;
     const flags = layout.sysFlag;
+    scan.scan(body, layout.propertiesStart, layout.propertiesEnd);
+    // Not for devices: its body is nobody's business here.
+    if ((flags & sysFlag.anyBody) !== 0 && !this.#isForDevices()) return undefined;
     if ((flags & (sysFlag.innerBatch | sysFlag.unwrap)) !== 0) {
       this.counts.batch += 1;
       return undefined;
@@ -166,7 +169,6 @@ export class StoredReader {
       payloadStart = 0;
       payloadEnd = inflated.length;
     }
-    scan.scan(body, layout.propertiesStart, layout.propertiesEnd);
     const rocketTopic = this.#texts.of(body, layout.topicStart, layout.topicEnd).text;
     const list = this.#names(body);
     const { names } = list;
@@ -198,10 +200,15 @@ export class StoredReader {
     if (expiryS >= 0) message.expiryS = Math.max(1, expiryS);
     const offsets = names.length === 0 ? noOffsets : this.#offsets(body, names.length);
     if (offsets.length > 0) message.entries = entriesOf(list, offsets, topic, source);
-    const placement = source.placementOf(topic, layout.queueId);
+    const placement = source.placementOf(topic, layout.queueId, rocketTopic);
     if (placement >= 0) message.orderKey = { placement, offset: layout.queueOffset };
     const again = scan.has(at.again) ? scan.number(body, at.again) : -1;
     return new StoredMessage(layout, rocketTopic, names, offsets, message, body, again);
+  }
+
+  /** It names queues, or what devices publish. */
+  #isForDevices(): boolean {
+    return this.#scan.has(at.lmqNames) || this.#scan.has(at.topic);
   }
 
   #names(body: Buffer): NameList {

@@ -28,6 +28,11 @@ export function clusterDefaultTopic(clusterId: string): string {
   return clusterId === plainCluster ? plainCluster : `${plainCluster}-${clusterId}`;
 }
 
+/** The RocketMQ topic through which messages of back ends are sent on to buckets. */
+export function clusterDispatchTopic(clusterId: string): string {
+  return `${clusterDefaultTopic(clusterId)}-dispatch`;
+}
+
 /** The consumer group of a client's positions. Groups of this form need not be created. */
 export function clusterGroupName(clusterId: string, clientId: ClientId): string {
   const mark = clusterId === plainCluster ? prefix : `${prefix}##${clusterId}%`;

@@ -1,0 +1,292 @@
+// Messages of back ends that name a queue which shares a bucket: the broker has stored them under the
+// queue's own name, which nobody reads. The ds that tails such a message sends it once more, for the
+// bucket, to a topic of the cluster's own at the same broker. What is sent on has a key made of the
+// first message's place: a ds that takes a tail over reads back what was sent on before, and sends
+// nothing a second time. What its predecessor may still have had under way is sent with the mark of
+// a second copy (`Copies`).
+import { StoredReader } from '../../rocketmq/message/stored-reader.ts';
+import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
+import { own } from '../../rocketmq/message/property-names.ts';
+import { bodyOf, propertiesOf } from '../../rocketmq/message/stored-properties.ts';
+import type { PullAnswer } from '../../rocketmq/remoting/requests/pull-message.ts';
+import type { SendAnswer } from '../../rocketmq/remoting/requests/send-message.ts';
+import { messageOfError } from './error-text.ts';
+import type { RocketmqStoreOptions, RocketmqStoreSettings } from './options.ts';
+import type { OrdinaryQueue, QueueAt } from './ordinary-queue.ts';
+import type { Outcomes } from './outcomes.ts';
+import { readGroup } from './read-group.ts';
+import { finalRefusal } from './refusal.ts';
+import type { UsedTopics } from './used-topics.ts';
+
+/** Of the topic of the cluster's own: there is one at every broker, whatever its number of queues. */
+const queueId = 0;
+const pullMessages = 32;
+const againMs = 200;
+const createdWithinMs = 5000;
+/** How far clocks of brokers may be behind that of this ds. */
+const clocksApartMs = 60_000;
+/** How many messages a predecessor can have had under way: those of one range of its tail. */
+const unsureMax = 2 * pullMessages;
+/** A message of a back end is stored before it is sent on, by the same clock. */
+const sameClockMs = 1000;
+
+/** A message, and the buckets that it has to be sent on to. */
+export interface Missed {
+  readonly stored: StoredMessage;
+  readonly lmqNames: readonly string[];
+}
+
+/** What was sent on before: its keys, and the end of what was looked through. */
+interface Before {
+  readonly keys: ReadonlySet<string>;
+  readonly end: number;
+}
+
+export interface DispatchOptions extends Pick<RocketmqStoreOptions, 'queues' | 'clock' | 'events'> {
+  readonly settings: Pick<RocketmqStoreSettings, 'dispatchTopic' | 'topicQueues'>;
+}
+
+type Topics = Pick<UsedTopics, 'use' | 'follow'>;
+type Seeker = Pick<Outcomes, 'seek'>;
+
+const noMissed: readonly Missed[] = [];
+
+/** For a reader of which only keys are wanted. */
+const noSource = { partition: 0, queuesOf: () => [], placementOf: () => -1 };
+
+export class Dispatches {
+  readonly #options: DispatchOptions;
+  readonly #topics: Topics;
+  readonly #outcomes: Seeker;
+
+  constructor(options: DispatchOptions, topics: Topics, outcomes: Seeker) {
+    this.#options = options;
+    this.#topics = topics;
+    this.#outcomes = outcomes;
+  }
+
+  /** For a tail that begins. */
+  of(queue: OrdinaryQueue): TailDispatch {
+    return new TailDispatch(this.#options, this.#topics, this.#outcomes, queue);
+  }
+
+  /** Buckets are in use: the topic is made before the first message is sent on. */
+  async prepare(): Promise<void> {
+    await this.#topics.use(this.#options.settings.dispatchTopic, true);
+  }
+}
+
+export class TailDispatch {
+  readonly #options: DispatchOptions;
+  readonly #topics: Topics;
+  readonly #outcomes: Seeker;
+  readonly #queue: OrdinaryQueue;
+  readonly #reader = new StoredReader();
+  #place: QueueAt | undefined;
+  /** What the broker stores there from now on gets no lower offset. */
+  #from = 0;
+  /** Wall clock: what was stored before may have been sent on by another ds. */
+  #beganMs: number;
+  #before: Before | undefined;
+  #unsure = unsureMax;
+  /** Sent on, of the range that the tail has not told yet. */
+  readonly #done = new Set<string>();
+  #isStopped = false;
+
+  constructor(options: DispatchOptions, topics: Topics, outcomes: Seeker, queue: OrdinaryQueue) {
+    this.#options = options;
+    this.#topics = topics;
+    this.#outcomes = outcomes;
+    this.#queue = queue;
+    this.#beganMs = options.clock.nowMs();
+  }
+
+  /** Those among the messages that have to be sent on before they are told. */
+  missed(messages: readonly StoredMessage[]): readonly Missed[] {
+    const { queues, settings } = this.#options;
+    if (queues.missed === undefined || this.#queue.topic === settings.dispatchTopic)
+      return noMissed;
+    let missed: Missed[] | undefined;
+    for (const stored of messages) {
+      const { lmqNames, message } = stored;
+      // What this cluster has stored names the buckets itself.
+      if (lmqNames.length === 0 || message.publisher !== '') continue;
+      const names = queues.missed(message.topic, lmqNames);
+      if (names.length > 0) (missed ??= []).push({ stored, lmqNames: names });
+    }
+    return missed ?? noMissed;
+  }
+
+  /** All of them are stored when this resolves. Rejects where that is not possible now. */
+  async send(missed: readonly Missed[]): Promise<void> {
+    const place = (this.#place ??= await this.#find());
+    // Only those of one MQTT topic have an order.
+    const topics = new Map<string, Missed[]>();
+    for (const each of missed) {
+      const { topic } = each.stored.message;
+      const ofTopic = topics.get(topic);
+      if (ofTopic === undefined) topics.set(topic, [each]);
+      else ofTopic.push(each);
+    }
+    await this.#readBackOnce(missed, place);
+    await Promise.all(
+      [...topics.values()].map(async (ofTopic) => {
+        for (const each of ofTopic) await this.#sendOn(each, place);
+      }),
+    );
+  }
+
+  /** The range that was sent on last will not be read again. */
+  told(): void {
+    if (this.#done.size > 0) this.#done.clear();
+  }
+
+  /** The tail goes back, and meets again what was sent on. */
+  moved(): void {
+    this.#beganMs = this.#options.clock.nowMs();
+    this.#before = undefined;
+    this.#unsure = unsureMax;
+    this.#done.clear();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  async #find(): Promise<QueueAt> {
+    const { clock, settings } = this.#options;
+    const { dispatchTopic: topic, topicQueues } = settings;
+    const { broker } = this.#queue;
+    const name = `${topic}/${broker.name}/${queueId}`;
+    const used = await this.#topics.use(topic, true);
+    const untilMs = clock.monotonicMs() + createdWithinMs;
+    while (!used.queues.has(name) && !this.#isStopped) {
+      await broker.connection?.createTopic({
+        ...{ topic, readQueues: topicQueues, writeQueues: topicQueues },
+      });
+      await this.#topics.follow();
+      if (clock.monotonicMs() > untilMs) throw new Error(`${broker.name} has no topic ${topic}`);
+      await pause(againMs);
+    }
+    const place = { topic, broker, queueId };
+    this.#from = await this.#connection.maxOffset(place);
+    return place;
+  }
+
+  async #sendOn({ stored, lmqNames }: Missed, place: QueueAt): Promise<void> {
+    const { events } = this.#options;
+    const key = this.#keyOf(stored);
+    if (this.#done.has(key)) return;
+    let again = -1;
+    if (this.#before !== undefined && this.#isOld(stored)) {
+      if (this.#before.keys.has(key)) {
+        events.dispatched('known');
+        this.#done.add(key);
+        return;
+      }
+      if (this.#unsure > 0) {
+        this.#unsure -= 1;
+        again = this.#before.end;
+      }
+    }
+    const reason = await this.#sendUntilStored(stored, lmqNames, place, key, again);
+    if (reason === '') events.dispatched('stored');
+    else events.notDispatched(stored.message.topic, reason);
+    this.#done.add(key);
+  }
+
+  /** '': it is stored; else why it cannot be. */
+  async #sendUntilStored(
+    { message }: StoredMessage,
+    lmqNames: readonly string[],
+    place: QueueAt,
+    key: string,
+    againFrom: number,
+  ): Promise<string> {
+    let again = againFrom;
+    for (;;) {
+      if (this.#isStopped) throw new Error('the tail was stopped');
+      const nowMs = this.#options.clock.nowMs();
+      const more = again < 0 ? [] : [[own.again, `${again}`] as const];
+      const properties = propertiesOf(message, lmqNames, { key, nowMs, more });
+      if (properties === undefined) return 'more than 32,767 bytes of properties';
+      const from = this.#from;
+      const { topic } = place;
+      const request = { topic, queueId, properties, body: bodyOf(message), bornMs: nowMs };
+      const answer = await new Promise<SendAnswer>((resolve) => {
+        this.#connection.send(request, resolve);
+      });
+      if (answer.kind === 'stored') {
+        this.#from = Math.max(this.#from, answer.queueOffset + 1);
+        return '';
+      }
+      if (answer.kind === 'refused' && finalRefusal(answer.code, answer.remark) !== 0)
+        return `code ${answer.code}: ${answer.remark}`;
+      if (answer.kind === 'unknown') {
+        const found = await this.#outcomes.seek({ key, queue: place, from });
+        if (found === undefined) throw new Error('stopping');
+        if (found >= 0) return '';
+        again = from;
+      }
+      await pause(againMs);
+    }
+  }
+
+  /** Before the first that another ds may have sent on. */
+  async #readBackOnce(missed: readonly Missed[], place: QueueAt): Promise<void> {
+    if (this.#before !== undefined) return;
+    const old = missed.filter(({ stored }) => this.#isOld(stored));
+    if (old.length === 0) return;
+    const sinceMs = Math.min(...old.map(({ stored }) => stored.storedMs)) - sameClockMs;
+    this.#before = await this.#readBack(place, sinceMs);
+  }
+
+  #isOld({ storedMs }: StoredMessage): boolean {
+    return storedMs < this.#beganMs + clocksApartMs;
+  }
+
+  /** `sinceMs`: by the broker's clock. */
+  async #readBack(place: QueueAt, sinceMs: number): Promise<Before> {
+    const keys = new Set<string>();
+    const end = await this.#connection.maxOffset(place);
+    if (end > 0) {
+      let next = Math.max(0, await this.#connection.searchOffset(place, sinceMs));
+      while (next < end) {
+        const answer = await this.#pull(place, next);
+        if (answer.kind === 'failed') throw new Error(answer.reason);
+        if (answer.kind === 'found') {
+          for (const { key } of this.#reader.read(answer.body, noSource))
+            if (key !== undefined) keys.add(key);
+        } else if (answer.next <= next) break;
+        ({ next } = answer);
+      }
+    }
+    return { keys, end };
+  }
+
+  #pull({ topic }: QueueAt, offset: number): Promise<PullAnswer> {
+    return new Promise((resolve, reject) => {
+      try {
+        const place = { group: readGroup, topic, queueId, offset, messagesMax: pullMessages };
+        this.#connection.pull({ ...place, suspendMs: 0, subscription: '*' }, resolve);
+      } catch (error) {
+        reject(new Error(messageOfError(error), { cause: error }));
+      }
+    });
+  }
+
+  get #connection(): NonNullable<OrdinaryQueue['broker']['connection']> {
+    const { broker } = this.#queue;
+    if (broker.connection === undefined) throw new Error(`${broker.name} is not there`);
+    return broker.connection;
+  }
+
+  /** One message has one, whichever ds reads it; not another one in its place. */
+  #keyOf({ queueOffset, physicalOffset }: StoredMessage): string {
+    return `${this.#queue.name}/${queueOffset}/${physicalOffset}`;
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

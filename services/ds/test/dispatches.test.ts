@@ -1,0 +1,181 @@
+// What a tail sends on to buckets, at a broker that is only said to be there.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { systemClock } from '@lmqtt/common/clock';
+import { silentLogs } from '@lmqtt/common/log';
+import { Metrics } from '@lmqtt/common/metrics';
+import { Dispatches, type TailDispatch } from '../src/queue-store/rocketmq/dispatches.ts';
+import { RocketmqStoreEvents } from '../src/queue-store/rocketmq/events.ts';
+import { StoredReader } from '../src/rocketmq/message/stored-reader.ts';
+import type { StoredMessage } from '../src/rocketmq/message/stored-message.ts';
+import type { PullRequest, PullAnswer } from '../src/rocketmq/remoting/requests/pull-message.ts';
+import type { SendAnswer, SendRequest } from '../src/rocketmq/remoting/requests/send-message.ts';
+import { storedBytes, textOfProperties } from './rocketmq-stored.ts';
+
+const bucket = '%LMQ%##lmqtt#1';
+const source = { partition: 0, queuesOf: () => [], placementOf: () => -1 };
+
+const messageAt = (queueOffset: number, more: Record<string, string> = {}): StoredMessage => {
+  const properties = textOfProperties(
+    Object.entries({ INNER_MULTI_DISPATCH: '%LMQ%a%b%', originMqttTopic: 'a/b', ...more }),
+  );
+  const sent = { topic: 't', properties, body: Buffer.from(`${queueOffset}`) };
+  return new StoredReader().read(
+    storedBytes({ ...sent, queueOffset, lmqOffsets: [9] }),
+    source,
+  )[0]!;
+};
+
+/** Stores what it is sent, unless it is told to answer otherwise. */
+class FakeBroker {
+  readonly name = 'broker-a';
+  readonly connection = this;
+  readonly stored: SendRequest[] = [];
+  readonly answers: SendAnswer[] = [];
+  readonly partition = 0;
+
+  maxOffset(): Promise<number> {
+    return Promise.resolve(this.stored.length);
+  }
+
+  searchOffset(): Promise<number> {
+    return Promise.resolve(0);
+  }
+
+  send(request: SendRequest, done: (answer: SendAnswer) => void): void {
+    const answer = this.answers.shift();
+    if (answer !== undefined && answer.kind !== 'stored') {
+      setImmediate(() => done(answer));
+      return;
+    }
+    const queueOffset = this.stored.push(request) - 1;
+    const code = 0 as const;
+    const place = { queueId: 0, queueOffset, msgId: '', transactionId: undefined };
+    setImmediate(() => done({ kind: 'stored', code, ...place }));
+  }
+
+  pull({ offset }: PullRequest, done: (answer: PullAnswer) => void): void {
+    const max = this.stored.length;
+    const bodies = this.stored.slice(offset).map(({ properties, body, topic }, index) => {
+      return storedBytes({ topic, properties, body, queueOffset: offset + index });
+    });
+    const found = { kind: 'found' as const, body: Buffer.concat(bodies), next: max, min: 0, max };
+    setImmediate(() => done(found));
+  }
+
+  get bodies(): string[] {
+    return this.stored.map(({ body }) => body.toString());
+  }
+}
+
+interface Setting {
+  readonly broker: FakeBroker;
+  readonly tail: () => TailDispatch;
+  readonly metrics: Metrics;
+}
+
+function setting(found = -1): Setting {
+  const broker = new FakeBroker();
+  const metrics = new Metrics();
+  const events = new RocketmqStoreEvents(silentLogs(), metrics, systemClock);
+  const options = {
+    queues: {
+      placeOf: () => undefined,
+      atPlace: () => [],
+      missed: (topic: string, names: readonly string[]) =>
+        topic === 'a/b' && names.includes('%LMQ%a%b%') ? [bucket] : [],
+    },
+    clock: systemClock,
+    events,
+    settings: { dispatchTopic: 'lmqtt-dispatch', topicQueues: 4 },
+  };
+  const used = { name: 'lmqtt-dispatch', ours: true, starts: {} };
+  const queues = new Map([['lmqtt-dispatch/broker-a/0', undefined]]);
+  const topics = {
+    use: () => Promise.resolve({ ...used, queues } as never),
+    follow: () => Promise.resolve(),
+  };
+  const dispatches = new Dispatches(options, topics, { seek: () => Promise.resolve(found) });
+  const queue = { name: 't/broker-a/0', topic: 't', broker, queueId: 0 };
+  return { broker, metrics, tail: () => dispatches.of(queue as never) };
+}
+
+const countOf = async (metrics: Metrics, result: string): Promise<boolean> =>
+  (await metrics.registry.metrics()).includes(
+    `lmqtt_rocketmq_dispatches_total{result="${result}"} 1`,
+  );
+
+void test('only messages of back ends that name a bucket queue by its own name are sent on', async () => {
+  const { broker, tail } = setting();
+  const dispatch = tail();
+  const messages = [
+    messageAt(1),
+    messageAt(2, { lmqttPublisher: 'a device' }),
+    messageAt(3, { originMqttTopic: 'a/c' }),
+    messageAt(4, { INNER_MULTI_DISPATCH: '%LMQ%a%+%' }),
+  ];
+  const missed = dispatch.missed(messages);
+  assert.deepEqual(
+    missed.map(({ stored }) => stored.queueOffset),
+    [1],
+  );
+  await dispatch.send(missed);
+  assert.deepEqual(broker.bodies, ['1']);
+  const { topic, properties } = broker.stored[0]!;
+  assert.equal(topic, 'lmqtt-dispatch');
+  assert.ok(properties.includes(`INNER_MULTI_DISPATCH\u0001${bucket}\u0002`), properties);
+  assert.ok(properties.includes('originMqttTopic\u0001a/b\u0002'), properties);
+});
+
+void test('a ds that takes a tail over sends on only what was not, and says so of what may be', async () => {
+  const { broker, tail, metrics } = setting();
+  const before = tail();
+  await before.send(before.missed([messageAt(1), messageAt(2)]));
+  const after = tail();
+  await after.send(after.missed([messageAt(2), messageAt(3)]));
+  assert.deepEqual(broker.bodies, ['1', '2', '3']);
+  assert.ok(await countOf(metrics, 'known'));
+  assert.ok(broker.stored[2]!.properties.includes('lmqttAgain\u00012\u0002'));
+});
+
+void test('what was sent on of a range that is read again is not sent a second time', async () => {
+  const { broker, tail } = setting();
+  const dispatch = tail();
+  await dispatch.send(dispatch.missed([messageAt(1)]));
+  await dispatch.send(dispatch.missed([messageAt(1), messageAt(2)]));
+  assert.deepEqual(broker.bodies, ['1', '2']);
+});
+
+void test('a send that came to nothing is tried again, in its order', async () => {
+  const { broker, tail } = setting();
+  broker.answers.push({ kind: 'refused', code: 2, remark: 'busy' });
+  broker.answers.push({ kind: 'not sent', reason: 'lost' });
+  const dispatch = tail();
+  await dispatch.send(dispatch.missed([messageAt(1), messageAt(2)]));
+  assert.deepEqual(broker.bodies, ['1', '2']);
+});
+
+void test('a send without an answer is looked for: it may be stored', async () => {
+  const { broker, tail } = setting(7);
+  broker.answers.push({ kind: 'unknown', reason: 'lost' });
+  const dispatch = tail();
+  await dispatch.send(dispatch.missed([messageAt(1), messageAt(2)]));
+  assert.deepEqual(broker.bodies, ['2']);
+});
+
+void test('what the broker refuses for good holds up nothing, and is counted', async () => {
+  const { broker, tail, metrics } = setting();
+  broker.answers.push({ kind: 'refused', code: 13, remark: 'too large' });
+  const dispatch = tail();
+  await dispatch.send(dispatch.missed([messageAt(1), messageAt(2)]));
+  assert.deepEqual(broker.bodies, ['2']);
+  assert.ok(await countOf(metrics, 'failed'));
+});
+
+void test('a tail that was stopped sends nothing on', async () => {
+  const { broker, tail } = setting();
+  const dispatch = tail();
+  dispatch.stop();
+  await assert.rejects(dispatch.send(dispatch.missed([messageAt(1)])));
+  assert.deepEqual(broker.bodies, []);
+});

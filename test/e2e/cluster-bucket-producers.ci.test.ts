@@ -1,0 +1,159 @@
+// Past LIGHT_QUEUES_MAX queues of exact topics share buckets. Back ends do not know that: what they
+// send to such a queue by its own name reaches its device once, whichever ds lives, and only it.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import type { QueueName } from '@lmqtt/common/ids';
+import { plainCluster, clusterDefaultTopic } from '@lmqtt/ds/rocketmq/names/cluster-names';
+import { lmqNameOf } from '@lmqtt/ds/rocketmq/names/lmq-name';
+import { sumMetrics } from '../harness/metrics.ts';
+import { type RedisServer, startRedis } from '../harness/redis/redis-server.ts';
+import { requireRedis, requireRocketmq } from '../harness/require.ts';
+import { prepare, produce, type ProducedMessage } from '../harness/rocketmq/producer.ts';
+import { type RocketmqCluster, startRocketmq } from '../harness/rocketmq/rocketmq-cluster.ts';
+import { StoreCluster } from '../harness/store-cluster.ts';
+import { closeAllClients, connected, type RawClient, unique } from '../harness/wire.ts';
+
+const skip = requireRedis().skip || requireRocketmq().skip;
+const topic = clusterDefaultTopic(plainCluster);
+const deviceMs = 60_000;
+const devices = 8;
+const rounds = 40;
+const lasting = { version: 5, clean: false, properties: { sessionExpiryInterval: 600 } } as const;
+
+let redis: RedisServer;
+let rocketmq: RocketmqCluster;
+let cluster: StoreCluster;
+
+const lmq = (filter: string): string => lmqNameOf(filter as QueueName);
+const device = (fields: Parameters<typeof connected>[1] = {}): Promise<RawClient> =>
+  connected(cluster.mqttPort, { version: 5, ...fields });
+
+const messageTo = (name: string, body: string, tag = 'MQ2MQTT'): ProducedMessage => ({
+  topic,
+  body,
+  queueId: name.length % 4,
+  properties: {
+    ...(tag === '' ? {} : { TAGS: tag }),
+    INNER_MULTI_DISPATCH: lmq(name),
+    originMqttTopic: name,
+    qosLevel: '1',
+  },
+});
+
+const send = async (name: string, body: string, tag?: string): Promise<void> => {
+  await produce(rocketmq.broker().port, messageTo(name, body, tag));
+};
+
+async function dispatched(result: string): Promise<number> {
+  const all = await Promise.all(cluster.ds.map((node) => node.metrics().catch(() => new Map())));
+  return sumMetrics(all).get(`lmqtt_rocketmq_dispatches_total{result="${result}"}`) ?? 0;
+}
+
+async function payloadsUntil(client: RawClient, last: string): Promise<string[]> {
+  const payloads: string[] = [];
+  for (;;) {
+    const { payload } = await client.receive({}, deviceMs);
+    payloads.push(payload.toString());
+    if (payload.toString() === last) return payloads;
+  }
+}
+
+void describe('back ends and queues that share buckets', { skip }, () => {
+  before(async () => {
+    [redis, rocketmq] = await Promise.all([startRedis(), startRocketmq()]);
+    cluster = new StoreCluster({
+      clusterId: plainCluster,
+      redisUrl: redis.url,
+      namesrv: rocketmq.namesrv.address,
+      dsSettings: { LIGHT_QUEUES_MAX: '1', LIGHT_QUEUE_BUCKETS: '2' },
+    });
+    await cluster.start();
+    // The only queue that has a light queue of its own.
+    await (await device()).subscribe(unique('alone'), 1);
+  });
+
+  after(async () => {
+    closeAllClients();
+    await cluster?.stop();
+    await Promise.all([redis?.close(), rocketmq?.close()]);
+  });
+
+  void test('each device gets its own messages once, live and when it was absent', async () => {
+    const stem = unique();
+    const names = Array.from({ length: devices }, (_, number) => `${stem}/device/${number}`);
+    const clients = await Promise.all(
+      names.map(async (name, number) => {
+        const clientId = `${stem}-${number}`;
+        const client = await device({ clientId, ...lasting });
+        await client.subscribe(name, 1);
+        if (number % 2 === 1) await client.disconnect();
+        return client;
+      }),
+    );
+    const expected = Array.from({ length: rounds }, (_, round) => `command ${round}`);
+    for (const payload of expected) await Promise.all(names.map((name) => send(name, payload)));
+    for (const [number, name] of names.entries()) {
+      const absent = { clientId: `${stem}-${number}`, ...lasting, sessionPresent: true };
+      const client = number % 2 === 0 ? clients[number]! : await device(absent);
+      await send(name, 'last');
+      assert.deepEqual(await payloadsUntil(client, 'last'), [...expected, 'last'], name);
+    }
+  });
+
+  void test('whatever its tag, by its topic alone, and in a transaction', async () => {
+    const name = unique('tags');
+    const client = await device();
+    await client.subscribe(name, 1);
+    await send(name, 'no tag', '');
+    await client.receive({ payload: 'no tag' }, deviceMs);
+    await send(name, 'another', 'OTHER');
+    await client.receive({ payload: 'another' }, deviceMs);
+    const plain = messageTo(name, 'no topic');
+    const { originMqttTopic: _, ...properties } = plain.properties ?? {};
+    await produce(rocketmq.broker().port, { ...plain, properties });
+    await client.receive({ topic: name, payload: 'no topic' }, deviceMs);
+    const { port } = rocketmq.broker();
+    await (
+      await prepare(port, messageTo(name, 'rolled back'))
+    )('rollback');
+    await (
+      await prepare(port, messageTo(name, 'committed'))
+    )('commit');
+    await client.receive({ payload: 'committed' }, deviceMs);
+    // Of the cluster's own messages nothing is sent on.
+    const before = await dispatched('stored');
+    await client.publish(name, 'own', { qos: 1 });
+    await client.receive({ payload: 'own' }, deviceMs);
+    assert.equal(await dispatched('stored'), before);
+  });
+
+  void test('once and in order, though the ds that sends them on is killed', async () => {
+    const name = unique('killed');
+    const clientId = unique();
+    const client = await device({ clientId, ...lasting });
+    await client.subscribe(name, 1);
+    await client.disconnect();
+    const expected: string[] = [];
+    let isDone = false;
+    const producing = (async () => {
+      for (let number = 0; !isDone; number += 1) {
+        const payload = `command ${number}`;
+        await send(name, payload);
+        expected.push(payload);
+      }
+    })();
+    // Whichever has the tail, it is killed in the midst of it.
+    for (const node of cluster.ds) {
+      const reached = expected.length + rounds;
+      while (expected.length < reached) await new Promise((resolve) => setTimeout(resolve, 5));
+      await node.kill();
+      await node.start();
+      await cluster.untilReady();
+    }
+    isDone = true;
+    await producing;
+    await send(name, 'last');
+    const back = await device({ clientId, ...lasting, sessionPresent: true });
+    assert.deepEqual(await payloadsUntil(back, 'last'), [...expected, 'last']);
+  });
+});
