@@ -49,6 +49,7 @@ export class AwkwardQueueStore implements QueueStore {
   /** First offsets of queues that are made now, by partition. */
   readonly #firsts = [0, 1000];
   readonly #away = new Set<number>();
+  readonly #mute = new Set<number>();
   #appearAfter: number;
   #order = 0;
   #fail: ('never' | 'later')[] = [];
@@ -67,7 +68,6 @@ export class AwkwardQueueStore implements QueueStore {
     this.#random = randomOf(seed);
     this.#slowestMs = slowestMs;
     this.#appearAfter = appearAfter;
-    this.#appearAfter = appearAfter;
   }
 
   /** Another partition: queues that are there begin in it at 0. Answers its number. */
@@ -79,6 +79,12 @@ export class AwkwardQueueStore implements QueueStore {
   setAway(partition: number, isAway: boolean): void {
     if (isAway) this.#away.add(partition);
     else this.#away.delete(partition);
+  }
+
+  /** The partition stores and can be read, but does not say in time where its queues end. */
+  setMute(partition: number, isMute: boolean): void {
+    if (isMute) this.#mute.add(partition);
+    else this.#mute.delete(partition);
   }
 
   partitions(): readonly number[] {
@@ -140,7 +146,8 @@ export class AwkwardQueueStore implements QueueStore {
     // Noted first: what is appended after the answer must not be below.
     const now = positionSince(Date.now());
     const ends = this.#partitions(queue).map(({ messages, shownEnd }, partition) => {
-      if (this.#away.has(partition)) return { partition, first: now, end: now };
+      const isUnknown = this.#away.has(partition) || this.#mute.has(partition);
+      if (isUnknown) return { partition, first: now, end: now };
       const first = Math.min(messages[0]?.offset ?? shownEnd, shownEnd);
       return { partition, first, end: shownEnd };
     });

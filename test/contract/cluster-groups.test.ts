@@ -70,8 +70,7 @@ void describe('shared groups of a cluster', requireRedis(), () => {
     await eventually(() => assert.equal(total([sleeper!]), 1));
     await sleeper!.client.endAsync();
     for (const n of range(20).slice(1)) await publish(n);
-    const again = await scene.connected(1, sleeper!.id);
-    again.on('message', (_topic, payload) => sleeper!.came.push(payload.toString()));
+    await scene.connected(1, sleeper!.id, {}, (text) => sleeper!.came.push(text));
     await eventually(() => assert.equal(total([sleeper!]), 20));
     assert.deepEqual(sorted([sleeper!]), range(20));
   });

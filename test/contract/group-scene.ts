@@ -1,7 +1,7 @@
 // A cluster with shared groups: their members and publishers, and which ds owns one.
 import assert from 'node:assert/strict';
 import { after, afterEach, before } from 'node:test';
-import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
+import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import { RedisKeys } from '@lmqtt/ds/redis/keys';
 import { MemoryCluster, type MemoryDs } from './memory-cluster.ts';
 
@@ -47,12 +47,14 @@ export class GroupScene {
     this.#ending.push(ds.kill());
   }
 
+  /** `came`: told of every message, those included that come in one chunk with CONNACK. */
   async connected(
     node: number,
     clientId: string,
     options: IClientOptions = {},
+    came: (text: string) => void = () => undefined,
   ): Promise<MqttClient> {
-    const client = await connectAsync(`mqtt://127.0.0.1:${this.cluster.cs[node % 2]?.ports.mqtt}`, {
+    const client = connect(`mqtt://127.0.0.1:${this.cluster.cs[node % 2]?.ports.mqtt}`, {
       clientId,
       clean: false,
       protocolVersion: 5,
@@ -60,8 +62,13 @@ export class GroupScene {
       ...options,
       properties: { sessionExpiryInterval: 3600, receiveMaximum: 20, ...options.properties },
     });
-    client.on('error', () => undefined);
     this.#clients.push(client);
+    client.on('message', (_topic, payload) => came(payload.toString()));
+    await new Promise<void>((resolve, reject) => {
+      client.once('connect', () => resolve());
+      client.once('error', reject);
+    });
+    client.on('error', () => undefined);
     return client;
   }
 

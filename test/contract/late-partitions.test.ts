@@ -21,26 +21,28 @@ void describe('partitions that appear late', requireRedis(), () => {
   }
 
   async function subscriber(node: number, id: string, filters: Record<string, 0 | 1 | 2>) {
-    const one: Subscriber = { id, client: await connected(node, id), came: [] };
-    listen(one);
+    const came: string[] = [];
+    const client = await connected(node, id, undefined, (text) => came.push(text));
+    const one: Subscriber = { id, client, came };
     for (const [filter, qos] of Object.entries(filters))
       await one.client.subscribeAsync(filter, { qos });
     return one;
   }
 
   /** A client that does not come back by itself. */
-  function connected(node: number, id: string, sessionExpiryInterval = 3600): Promise<MqttClient> {
+  function connected(
+    node: number,
+    id: string,
+    sessionExpiryInterval = 3600,
+    came?: (text: string) => void,
+  ): Promise<MqttClient> {
     const properties = { sessionExpiryInterval, receiveMaximum: 20 };
-    return scene.connected(node, id, { reconnectPeriod: 0, properties });
-  }
-
-  function listen({ client, came }: Subscriber): void {
-    client.on('message', (_topic, payload) => came.push(payload.toString()));
+    return scene.connected(node, id, { reconnectPeriod: 0, properties }, came);
   }
 
   async function comeBack(one: Subscriber, node: number): Promise<void> {
-    one.client = await connected(node, one.id);
-    listen(one);
+    const came = (text: string): void => void one.came.push(text);
+    one.client = await connected(node, one.id, undefined, came);
   }
 
   async function publishTo(prefix: string, word: string): Promise<string[]> {
@@ -126,6 +128,28 @@ void describe('partitions that appear late', requireRedis(), () => {
       await comeBack(one, n + 1);
     }
     await allGot(all, await publishTo('away', 'again'));
+  });
+
+  void test('who subscribed while it did not say where it ends gets all from then on', async () => {
+    const { store } = scene.cluster;
+    const before = await subscriber(0, 'mute-before', { 'mute/+': 1 });
+    const all = [before];
+    const texts: string[] = [];
+    for (const round of range(4)) {
+      store.setMute(round % 2, true);
+      const late = await Promise.all([
+        subscriber(round, `mute-one-${round}`, { 'mute/+': 1 }),
+        subscriber(round + 1, `mute-two-${round}`, { 'mute/+': 2, 'mute/#': 1 }),
+        subscriber(round, `mute-shared-${round}`, { [`$share/mute${round}/mute/+`]: 1 }),
+      ]);
+      const sent = await publishTo('mute', `round ${round}`);
+      await allGot(late, sent);
+      all.push(...late);
+      store.setMute(round % 2, false);
+      texts.push(...sent);
+      await allGot([before], texts);
+      for (const one of late) one.came.splice(0);
+    }
   });
 
   void test('a ds that takes over goes on in a partition that it was not asked about', async () => {

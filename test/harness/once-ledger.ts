@@ -1,7 +1,7 @@
 // Subscribers that note what comes, and whether each has everything that was published, once.
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
-import { connectAsync, type MqttClient } from 'mqtt';
+import { connect, connectAsync, type MqttClient } from 'mqtt';
 
 /** What should not come has had its time. */
 const quietMs = 1000;
@@ -11,6 +11,8 @@ export class NotingSubscriber {
   readonly id: string;
   readonly filters: Readonly<Record<string, 0 | 1 | 2>>;
   readonly came: string[] = [];
+  /** Why it has no connection any more, though nobody ended it. */
+  gone: string | undefined;
   #client: MqttClient | undefined;
 
   constructor(id: string, filters: Readonly<Record<string, 0 | 1 | 2>>) {
@@ -20,7 +22,7 @@ export class NotingSubscriber {
 
   /** Connects and, where it has not yet, subscribes. */
   async come(port: number): Promise<this> {
-    const client = await connectAsync(`mqtt://127.0.0.1:${port}`, {
+    const client = connect(`mqtt://127.0.0.1:${port}`, {
       clientId: this.id,
       clean: false,
       protocolVersion: 5,
@@ -29,8 +31,19 @@ export class NotingSubscriber {
     });
     const isNew = this.#client === undefined;
     this.#client = client;
-    client.on('error', () => undefined);
+    this.gone = undefined;
+    // What is owed may come in one chunk with CONNACK, before anything that awaits it goes on.
     client.on('message', (_topic, payload) => this.came.push(payload.toString()));
+    await new Promise<void>((resolve, reject) => {
+      client.once('connect', () => resolve());
+      client.once('error', reject);
+      client.once('close', () => reject(new Error(`${this.id}: closed before CONNACK`)));
+    });
+    client.on('error', (error) => (this.gone = error.message));
+    client.on('disconnect', ({ reasonCode }) => (this.gone = `DISCONNECT ${reasonCode}`));
+    client.on('close', () => {
+      if (!client.disconnecting) this.gone ??= 'closed';
+    });
     for (const [filter, qos] of isNew ? Object.entries(this.filters) : [])
       await client.subscribeAsync(filter, { qos });
     return this;
@@ -73,9 +86,13 @@ export async function haveAllOnce(
   const missing = (): string[] =>
     subscribers
       .filter(({ came }) => came.length < wanted.length)
-      .map(({ id, came }) => `${id} has ${came.length} of ${wanted.length}`);
+      .map(({ id, came, gone }) => {
+        const count = `${id} has ${came.length} of ${wanted.length}`;
+        const lacks = wanted.filter((text) => !came.includes(text)).join(', ');
+        return `${count}${gone === undefined ? '' : `, connection: ${gone}`}, lacks ${lacks}`;
+      });
   while (missing().length > 0) {
-    assert.ok(performance.now() < endMs, missing().join(', '));
+    assert.ok(performance.now() < endMs, missing().join('; '));
     await delay(pollMs);
   }
   await delay(quietMs);
