@@ -7,6 +7,8 @@ export interface Readiness {
   readonly state: LifecycleState;
   /** What is missing; `null` where nothing is, or nothing will be. */
   readonly missing: string | null;
+  /** What is not as it should be, though the process serves. */
+  readonly notices: readonly string[];
 }
 
 type Stop = () => void | Promise<void>;
@@ -16,6 +18,7 @@ type Need = () => string | null;
 export class Lifecycle implements Readiness {
   #phase: 'starting' | 'started' | 'stopping' = 'starting';
   readonly #needs: Need[] = [];
+  readonly #notes: Need[] = [];
   readonly #stops: { readonly name: string; readonly stop: Stop }[] = [];
   #stopped: Promise<void> | undefined;
   readonly #onStopFailed: (name: string, error: unknown) => void;
@@ -46,6 +49,16 @@ export class Lifecycle implements Readiness {
   /** Not ready while `need` says that something is missing; asked whenever somebody looks. */
   needs(need: Need): void {
     this.#needs.push(need);
+  }
+
+  get notices(): string[] {
+    if (this.#phase === 'stopping') return [];
+    return this.#notes.map((note) => note()).filter((text) => text !== null);
+  }
+
+  /** Ready all the same while `note` says something; asked whenever somebody looks. */
+  notes(note: Need): void {
+    this.#notes.push(note);
   }
 
   /** `stop` is called after those of all that is added later. */

@@ -37,3 +37,16 @@ test('what is missing is told until it is there', async () => {
   assert.equal(lifecycle.state, 'stopping');
   assert.equal(lifecycle.missing, null);
 });
+
+test('a notice is told, and the process is ready all the same', async () => {
+  const lifecycle = new Lifecycle(() => {});
+  let notice: string | null = 'a broker is away';
+  lifecycle.notes(() => notice);
+  lifecycle.notes(() => null);
+  lifecycle.started();
+  assert.equal(lifecycle.state, 'ready');
+  assert.deepEqual(lifecycle.notices, ['a broker is away']);
+  notice = null;
+  assert.deepEqual(lifecycle.notices, []);
+  await lifecycle.stop();
+});

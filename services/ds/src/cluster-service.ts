@@ -61,6 +61,8 @@ export interface ClusterStores {
   groups(ports: GroupsPorts): StoppedGroups;
   /** What keeps it from working; null: nothing. */
   readonly failure: string | null;
+  /** What is not as it should be, though it works; null: nothing. */
+  readonly notice?: string | null;
   /** How long answers may wait, since the store is busy with what is here. */
   readonly gatherMs: number;
   close(): Promise<void>;
@@ -103,6 +105,8 @@ export interface ClusterDsService {
   /** Joins the cluster: cs nodes reach it at this address. */
   join(address: string): Promise<void>;
   readonly failure: string | null;
+  /** What is not as it should be, though it works; null: nothing. */
+  readonly notice: string | null;
   /** Those of the whole cluster that are connected. */
   clients(after: ClientId | null, clientsMax: number): Promise<ClientLine[]>;
   /** Connected or not; null: there is no session of that id. */
@@ -248,6 +252,9 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     },
     get failure() {
       return stores.failure;
+    },
+    get notice() {
+      return stores.notice ?? null;
     },
     clients: (after, clientsMax) => clients.page(after, clientsMax),
     client: (id) => clients.one(id),

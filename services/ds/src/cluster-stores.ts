@@ -128,6 +128,7 @@ export async function openClusterStores(
         topicCreate: settings.topicCreate,
         pipelineMax: settings.laneWindow,
         appendWaitMs: settings.appendWaitMs,
+        brokerGoneMs: settings.brokerGoneMs,
         pendingBytesMax: settings.pendingAppendBytesMax,
         tailLagMax: settings.tailLagMax,
       },
@@ -183,6 +184,9 @@ export async function openClusterStores(
         }),
       get gatherMs() {
         return queueStore.gatherMs;
+      },
+      get notice() {
+        return queueStore.notice;
       },
       get failure() {
         if (!redis.up) return `no Redis: ${redis.reason}`;

@@ -41,8 +41,9 @@ const addressBytesMax = 3 * 65_535;
 function addHealth(server: FastifyInstance, readiness: Readiness): void {
   server.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok\n'));
   server.get('/readyz', async (_request, reply) => {
-    const { state, missing } = readiness;
-    const text = missing === null ? state : `${state}: ${missing}`;
+    const { state, missing, notices } = readiness;
+    const first = missing === null ? state : `${state}: ${missing}`;
+    const text = [first, ...notices.map((notice) => `note: ${notice}`)].join('\n');
     return reply
       .code(state === 'ready' ? 200 : 503)
       .type('text/plain')

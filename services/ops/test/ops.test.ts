@@ -116,6 +116,11 @@ test('readyz follows the life of the process; healthz does not', async () => {
   assert.equal((await fetch(`${url}/healthz`)).status, 200);
   missing = null;
   assert.equal(await ready(), '200 ready\n');
+  let notice: string | null = 'away: broker-b';
+  lifecycle.notes(() => notice);
+  assert.equal(await ready(), '200 ready\nnote: away: broker-b\n');
+  notice = null;
+  assert.equal(await ready(), '200 ready\n');
   await lifecycle.stop();
   assert.equal(await ready(), '503 stopping\n');
 });

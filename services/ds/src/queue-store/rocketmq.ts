@@ -96,6 +96,9 @@ export class RocketmqQueueStore implements QueueStore {
       pendingBytes: () => this.#sender.pendingBytes,
       lags: () => this.#tails.lags(),
       openIntents: () => this.#outcomes.seeking,
+      brokers: () => [...this.#brokers.all].map(({ name, answers }) => [name, answers ? 1 : 0]),
+      nameServers: () =>
+        [...this.#options.client.nameServersAnswer].map(([name, is]) => [name, is ? 1 : 0]),
     });
     for (;;) {
       await this.#brokers.refresh();
@@ -118,7 +121,8 @@ export class RocketmqQueueStore implements QueueStore {
         await this.#brokers.refresh();
       this.#heedPlacements();
     });
-    this.#every(settings.refreshMs, () => this.#follow());
+    const followMs = Math.min(settings.refreshMs, Math.max(readEachMs, settings.brokerGoneMs / 3));
+    this.#every(followMs, () => this.#follow());
   }
 
   append(batch: Append[], done: (answered: Append[]) => void): void {
@@ -222,6 +226,15 @@ export class RocketmqQueueStore implements QueueStore {
     return `RocketMQ does not answer: ${brokers.map(({ name }) => name).join(', ')}`;
   }
 
+  /** What is not as it should be, though messages are stored; null: nothing. */
+  get notice(): string | null {
+    if (this.#brokers.isUnknown)
+      return 'no name server of RocketMQ answers: routes that are known are used';
+    const away = [...this.#brokers.all].filter(({ answers }) => !answers);
+    if (away.length === 0) return null;
+    return `away: ${away.map(({ name }) => name).join(', ')} of RocketMQ`;
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const timer of this.#timers) clearTimeout(timer);
@@ -236,6 +249,8 @@ export class RocketmqQueueStore implements QueueStore {
 
   async #follow(): Promise<void> {
     await this.#brokers.refresh();
+    if (this.#brokers.isUnknown) return;
+    this.#targets.nameServersAnswer();
     await this.#topics.follow();
     this.#heedPlacements();
   }

@@ -105,7 +105,17 @@ export const rocketmq = {
     only: 'servers',
     roles: ['ds'],
     about:
-      'Longest time that a publish waits for a RocketMQ broker that is away or busy; then it gets 0x97 (3.1.1: the connection is closed)',
+      'Longest time that a publish waits for a RocketMQ broker that is away or busy; then it gets 0x83 (3.1.1: the connection is closed)',
+  },
+  BROKER_GONE_MS: {
+    kind: 'milliseconds',
+    default: 30_000,
+    min: 1000,
+    max: 86_400_000,
+    only: 'servers',
+    roles: ['ds'],
+    about:
+      'Time after which a RocketMQ broker that no name server names is not waited for any more: its topics are placed on the brokers that are there, until it is back',
   },
   TAIL_LAG_MAX: {
     kind: 'integer',

@@ -26,6 +26,8 @@ export class Broker {
   #leave: () => void = () => undefined;
   #missingSinceMs: number | undefined;
   #answers = false;
+  /** Monotonic: since then it does not answer; where it does, it was away until its last answer. */
+  #awaySinceMs: number;
   #asking = false;
 
   constructor(name: string, partition: number, client: RocketmqClient, clock: Clock) {
@@ -33,6 +35,7 @@ export class Broker {
     this.partition = partition;
     this.#client = client;
     this.#clock = clock;
+    this.#awaySinceMs = clock.monotonicMs();
   }
 
   /** undefined: the name servers have not named its master since this ds started. */
@@ -43,6 +46,11 @@ export class Broker {
   /** It is connected, and has answered since. */
   get answers(): boolean {
     return this.#answers;
+  }
+
+  /** For so long it has not answered; 0: it answers. */
+  get awayMs(): number {
+    return this.#answers ? 0 : this.#clock.monotonicMs() - this.#awaySinceMs;
   }
 
   /** For so long no name server has named a master of it. */
@@ -110,6 +118,7 @@ export class Broker {
   #tell(answers: boolean): void {
     if (answers === this.#answers) return;
     this.#answers = answers;
+    if (!answers) this.#awaySinceMs = this.#clock.monotonicMs();
     for (const listener of this.#listeners) listener(answers);
   }
 }

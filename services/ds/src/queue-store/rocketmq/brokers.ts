@@ -5,6 +5,8 @@ import type { RocketmqStoreOptions } from './options.ts';
 const recordKind = 'rocketmq-broker';
 const connectedWithinMs = 2000;
 const lookAgainMs = 20;
+/** A broker that is restarted is no news for so long. */
+const awaySaidAfterMs = 5000;
 
 /**
  * The brokers that there are or were, by name and by number. Numbers are the registry's, so that
@@ -16,7 +18,10 @@ export class Brokers {
   readonly #byPartition = new Map<number, Broker>();
   readonly #partitions: number[] = [];
   readonly #listeners: ((broker: Broker) => void)[] = [];
+  /** Those of which the log says that they are away. */
+  readonly #saidAway = new Set<Broker>();
   #clusterNames: ReadonlySet<string> = new Set();
+  #isUnknown = false;
   #refreshing: Promise<void> | undefined;
 
   constructor(options: RocketmqStoreOptions) {
@@ -48,6 +53,11 @@ export class Brokers {
   /** Names of clusters and brokers are topics of RocketMQ's own. */
   isName(text: string): boolean {
     return this.#byName.has(text) || this.#clusterNames.has(text);
+  }
+
+  /** The name servers did not answer the last question for the brokers. */
+  get isUnknown(): boolean {
+    return this.#isUnknown;
   }
 
   /** Never rejects; calls meanwhile share the answer. */
@@ -83,8 +93,22 @@ export class Brokers {
       }
       for (const [name, number] of await records.all(recordKind)) this.#know(name, Number(number));
       for (const broker of this.#byName.values()) broker.located(there.get(broker.name));
+      if (this.#isUnknown) events.brokersKnown();
+      this.#isUnknown = false;
     } catch (error) {
+      this.#isUnknown = true;
       events.brokersUnknown(messageOfError(error));
+    }
+    this.#sayAway();
+    void client.probeNameServers();
+  }
+
+  #sayAway(): void {
+    for (const broker of this.#byName.values()) {
+      const { name, awayMs, missingMs } = broker;
+      if (awayMs < awaySaidAfterMs) continue;
+      this.#saidAway.add(broker);
+      this.#options.events.brokerAway(name, awayMs, missingMs === 0);
     }
   }
 
@@ -95,6 +119,9 @@ export class Brokers {
     this.#byName.set(name, broker);
     this.#byPartition.set(partition, broker);
     this.#partitions.push(partition);
+    broker.onAnswers((answers) => {
+      if (answers && this.#saidAway.delete(broker)) this.#options.events.brokerBack(name);
+    });
     for (const listener of this.#listeners) listener(broker);
   }
 }

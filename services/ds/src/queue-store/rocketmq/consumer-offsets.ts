@@ -59,8 +59,8 @@ export class ConsumerOffsets implements PositionMirror {
         const pending = this.#pending.get(keyOf(group, lmq, partition));
         if (pending !== undefined) return { partition, position: pending.offset };
         // A broker that is away says nothing, and those that are there are not waited with.
-        const isUp = connection?.up === true;
-        const position = isUp ? await connection.queryConsumerOffset(group, place) : noOffset;
+        if (connection?.up !== true) return { partition, position: noOffset };
+        const position = await connection.queryConsumerOffset(group, place).catch(() => noOffset);
         return { partition, position: position ?? noOffset };
       }),
     );

@@ -1,6 +1,9 @@
 import type { Clock } from '@lmqtt/common/clock';
 import type { Logs } from '@lmqtt/common/log';
 import { latencyBoundsS, type Metrics, type PlainCounters } from '@lmqtt/common/metrics';
+import { RepeatedLines } from '@lmqtt/common/repeated-lines';
+
+const brokersKey = 'brokers';
 
 const sendResults = ['stored', 'stored late', 'refused', 'unknown', 'not sent'] as const;
 const failures = [
@@ -21,8 +24,6 @@ const tailEvents = [
   'unindexed',
   'second copy',
 ] as const;
-const lineEachMs = 5000;
-
 export type SendResult = (typeof sendResults)[number];
 export type AppendFailure = (typeof failures)[number];
 export type TailEvent = (typeof tailEvents)[number];
@@ -32,7 +33,6 @@ export class RocketmqStoreEvents {
   readonly sends: PlainCounters<SendResult>;
   readonly #logs: Logs;
   readonly #metrics: Metrics;
-  readonly #clock: Clock;
   readonly #failures: PlainCounters<AppendFailure>;
   readonly #tails: PlainCounters<TailEvent>;
   readonly #reads: PlainCounters<'pulls' | 'messages' | 'not for devices'>;
@@ -42,12 +42,12 @@ export class RocketmqStoreEvents {
   readonly #paced: { value: number };
   readonly #lost: { value: number };
   readonly #sendSeconds: ReturnType<Metrics['histogram']>;
-  readonly #saidAtMs = new Map<string, number>();
+  readonly #lines: RepeatedLines;
 
   constructor(logs: Logs, metrics: Metrics, clock: Clock) {
     this.#logs = logs;
     this.#metrics = metrics;
-    this.#clock = clock;
+    this.#lines = new RepeatedLines(clock);
     this.sends = metrics.counters(
       'lmqtt_rocketmq_sends_total',
       'Sends to RocketMQ by what became of them',
@@ -105,6 +105,8 @@ export class RocketmqStoreEvents {
     pendingBytes(): number;
     lags(): Iterable<readonly [string, number]>;
     openIntents(): number;
+    brokers(): Iterable<readonly [string, number]>;
+    nameServers(): Iterable<readonly [string, number]>;
   }): void {
     const metrics = this.#metrics;
     metrics.gauge('lmqtt_rocketmq_pending_bytes', 'Bytes of messages that wait for a broker', () =>
@@ -120,6 +122,18 @@ export class RocketmqStoreEvents {
       'lmqtt_rocketmq_open_intents',
       'QoS 2 messages whose outcome is being found out',
       () => state.openIntents(),
+    );
+    metrics.gauges(
+      'lmqtt_rocketmq_broker_up',
+      'Whether the broker answers this node (1) or is away (0)',
+      'broker',
+      () => state.brokers(),
+    );
+    metrics.gauges(
+      'lmqtt_rocketmq_name_server_up',
+      'Whether the name server answered this node when it was last asked; where none does, routes that are known are used',
+      'address',
+      () => state.nameServers(),
     );
   }
 
@@ -222,8 +236,24 @@ export class RocketmqStoreEvents {
     this.#logs.store.info({ topic, placement, brokers }, 'RocketMQ topic placed');
   }
 
+  brokerAway(broker: string, awayMs: number, isNamed: boolean): void {
+    const fields = { broker, awayS: Math.round(awayMs / 1000), isNamed };
+    this.#warn(awayKey(broker), fields, 'broker of RocketMQ is away');
+  }
+
+  brokerBack(broker: string): void {
+    this.#lines.forget(awayKey(broker));
+    this.#logs.store.info({ broker }, 'broker of RocketMQ answers again');
+  }
+
   brokersUnknown(reason: string): void {
-    this.#warn('brokers', { reason }, 'the name servers do not say which brokers there are');
+    const text = 'the name servers do not say which brokers there are; known routes are used';
+    this.#warn(brokersKey, { reason }, text);
+  }
+
+  brokersKnown(): void {
+    this.#lines.forget(brokersKey);
+    this.#logs.store.info('name servers answer again');
   }
 
   waiting(topic: string, reason: string): void {
@@ -243,20 +273,20 @@ export class RocketmqStoreEvents {
   }
 
   #warn(key: string, fields: object, text: string): void {
-    if (this.#isDue(key)) this.#logs.store.warn(fields, text);
+    const unsaid = this.#lines.due(key);
+    if (unsaid !== undefined) this.#logs.store.warn(withUnsaid(fields, unsaid), text);
   }
 
   #error(key: string, fields: object, text: string): void {
-    if (this.#isDue(key)) this.#logs.store.error(fields, text);
+    const unsaid = this.#lines.due(key);
+    if (unsaid !== undefined) this.#logs.store.error(withUnsaid(fields, unsaid), text);
   }
+}
 
-  /** What happens again and again is one line in this time. */
-  #isDue(key: string): boolean {
-    const nowMs = this.#clock.monotonicMs();
-    const saidAtMs = this.#saidAtMs.get(key);
-    if (saidAtMs !== undefined && nowMs - saidAtMs < lineEachMs) return false;
-    if (this.#saidAtMs.size > 1000) this.#saidAtMs.clear();
-    this.#saidAtMs.set(key, nowMs);
-    return true;
-  }
+function withUnsaid(fields: object, unsaid: number): object {
+  return unsaid === 0 ? fields : { ...fields, unsaid };
+}
+
+function awayKey(broker: string): string {
+  return `away ${broker}`;
 }

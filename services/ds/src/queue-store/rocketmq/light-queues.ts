@@ -25,6 +25,8 @@ import type { UsedTopics } from './used-topics.ts';
 const pullMessages = 32;
 const endsKeptMax = 20_000;
 const topicsKeptMax = 1000;
+/** A broker that answers later than that is not waited for by a SUBSCRIBE. */
+const endsWaitMs = 2000;
 
 type Pulled = Exclude<PullAnswer, { kind: 'failed' }>;
 
@@ -153,28 +155,24 @@ export class LightQueues {
     const brokers = [...this.#brokers.all];
     if (brokers.length === 0) throw unavailable('no broker of RocketMQ is known');
     const now = positionSince(this.#options.clock.nowMs());
-    return Promise.all(
-      brokers.map(async ({ partition, connection }) => {
-        const unknown = { partition, first: now, end: now };
-        if (connection?.up !== true) return unknown;
-        const place = { topic: lmq, queueId: 0 };
-        try {
-          const [end, first] = await Promise.all([
-            connection.maxOffset(place),
-            connection.minOffset(place),
-          ]);
-          return { partition, first: Math.min(Math.max(0, first), end), end };
-        } catch {
-          return unknown;
-        }
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), endsWaitMs);
+    });
+    const ends = await Promise.all(
+      brokers.map(async (broker) => {
+        const { partition } = broker;
+        const found = broker.answers ? Promise.race([endOf(broker, lmq), tooLate]) : undefined;
+        return (await found) ?? { partition, first: now, end: now };
       }),
     );
+    clearTimeout(timer);
+    return ends;
   }
 
   /** SEARCH_OFFSET_BY_TIMESTAMP, 29; past the newest message 4.9 answers with that, not the end. */
   async #storedSince(broker: Broker, lmq: string, timeMs: number): Promise<number> {
     const { connection } = broker;
-    // What is asked for without a connection waits for it, and would hold up other reads.
     if (connection?.up !== true) throw unavailable(`broker ${broker.name} is not there`);
     try {
       const place = { topic: lmq, queueId: 0 };
@@ -233,7 +231,8 @@ export class LightQueues {
 
   async #pull(broker: Broker, lmq: string, offset: number, messagesMax: number): Promise<Pulled> {
     const { connection } = broker;
-    if (connection === undefined) throw unavailable(`broker ${broker.name} is not there`);
+    // What is asked for without a connection waits for it, and would hold up other reads.
+    if (connection?.up !== true) throw unavailable(`broker ${broker.name} is not there`);
     await this.#slots.take(broker);
     const answer = await new Promise<PullAnswer>((resolve) => {
       const fields = { group: readGroup, topic: lmq, queueId: 0, offset, messagesMax };
@@ -310,6 +309,24 @@ export class LightQueues {
   #keepEnd(key: string, end: number): void {
     if (this.#ends.size >= endsKeptMax) this.#ends.clear();
     this.#ends.set(key, end);
+  }
+}
+
+/** undefined: the broker does not say. */
+async function endOf(
+  { connection, partition }: Broker,
+  lmq: string,
+): Promise<PartitionEnd | undefined> {
+  const place = { topic: lmq, queueId: 0 };
+  try {
+    const [end, first] = await Promise.all([
+      connection?.maxOffset(place),
+      connection?.minOffset(place),
+    ]);
+    if (end === undefined || first === undefined) return undefined;
+    return { partition, first: Math.min(Math.max(0, first), end), end };
+  } catch {
+    return undefined;
   }
 }
 

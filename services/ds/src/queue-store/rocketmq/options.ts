@@ -42,7 +42,7 @@ export interface RocketmqStoreSettings extends TopicMappingSettings {
   readonly appendWaitMs: number;
   /** Of all messages that wait for a broker. */
   readonly pendingBytesMax: number;
-  /** How long a broker is missed before its topics are placed elsewhere. */
+  /** BROKER_GONE_MS: how long a broker is missed before its topics are placed elsewhere. */
   readonly brokerGoneMs: number;
   readonly refreshMs: number;
   readonly tailPullsMax: number;

@@ -415,10 +415,12 @@ export class Sender {
   /** Those that wait behind it, too: its publisher may send it again, and they would be before it. */
   #giveUp(send: PendingSend, why: AppendFailure, reason: string): void {
     const { lane } = send;
-    this.#fail(send, ReasonCode.quotaExceeded, why, reason);
+    // Not 0x97, which says that the publisher has used up what it may have.
+    this.#fail(send, ReasonCode.implementationSpecificError, why, reason);
     for (const later of lane.sends.slice(lane.begun)) {
       if (later.state !== 'waiting' || later.append.message.qos === 0) continue;
-      this.#fail(later, ReasonCode.quotaExceeded, 'broker away', 'one before it has failed');
+      const before = 'one before it has failed';
+      this.#fail(later, ReasonCode.implementationSpecificError, 'broker away', before);
     }
   }
 

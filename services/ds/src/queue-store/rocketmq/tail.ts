@@ -17,8 +17,14 @@ const pullMessages = 32;
 /** What comes between a broker's look and its waiting is told only after seconds. */
 const checkMs = 20;
 const failedWaitMs = 200;
+/**
+ * How long the answer of a pull that waits may be late: a broker looks at the pulls that it holds
+ * each 5 s, and later where it is busy.
+ */
+const heldAnswerMs = 15_000;
 /** What was stored shortly before the broker was last heard of may be what it lost. */
 const lostMarginMs = 60_000;
+
 export interface TailPorts {
   readonly options: RocketmqStoreOptions;
   readonly reader: BrokerReader;
@@ -90,7 +96,12 @@ export class Tail {
 
   #ask(): void {
     const { tailPullsMax } = this.#ports.options.settings;
-    if (this.#gathers()) return;
+    if (this.#isStopped || this.#gathers()) return;
+    if (this.queue.broker.connection?.up !== true) {
+      // The log says that the broker is away, not each of its queues.
+      this.#again(failedWaitMs);
+      return;
+    }
     while (!this.#isStopped && this.#ranges.length < tailPullsMax) {
       const next = this.#ranges.at(-1)?.until ?? this.#position;
       // Ahead only of what is there for certain: the one that waits is alone.
@@ -113,10 +124,7 @@ export class Tail {
   /** `checks`: beside one that waits, whose answer is wanted only if there is something. */
   #pull(range: Range, checks = false): void {
     const { connection } = this.queue.broker;
-    if (connection === undefined) {
-      if (!checks) this.#failed('no name server names its broker');
-      return;
-    }
+    if (connection === undefined) return;
     const waits = !checks && range.next >= this.#max;
     const { answers } = range;
     const { topic, queueId } = this.queue;
@@ -128,6 +136,7 @@ export class Tail {
         offset: range.next,
         messagesMax: Math.max(1, range.until - range.next),
         suspendMs: waits ? this.#ports.options.settings.tailSuspendMs : 0,
+        ...(waits ? { timeoutMs: heldAnswerMs } : {}),
         subscription: this.#subscription,
       },
       (answer) => {
@@ -255,7 +264,8 @@ export class Tail {
   }
 
   #failed(reason: string): void {
-    if (!this.#isStopped) this.#ports.options.events.tailFailed(this.queue.name, reason);
+    const isTold = !this.#isStopped && this.queue.broker.answers;
+    if (isTold) this.#ports.options.events.tailFailed(this.queue.name, reason);
     this.#again(failedWaitMs);
   }
 

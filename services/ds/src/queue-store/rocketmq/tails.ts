@@ -100,8 +100,10 @@ export class Tails {
     const wanted: OrdinaryQueue[] = [];
     const others: Tail[] = [];
     const left: string[] = [];
+    const gone = new Set(this.#tails.keys());
     for (const topic of this.#topics.all) {
       for (const queue of topic.queues.values()) {
+        gone.delete(queue.name);
         const picked = pickPlace(thingOf(queue), places);
         const isOurs = picked === undefined || picked.broker === self;
         const tail = this.#tails.get(queue.name);
@@ -110,6 +112,8 @@ export class Tails {
         else if (!isOurs && this.#perhapsOurs.has(thingOf(queue))) left.push(thingOf(queue));
       }
     }
+    // The topic has them no longer.
+    for (const name of gone) others.push(this.#tails.get(name)!);
     if (others.length > 0) await this.#give(others);
     if (left.length > 0) await this.#release(left);
     if (wanted.length === 0) return true;

@@ -41,6 +41,7 @@ interface Seen {
 
 export class Targets {
   readonly #options: RocketmqStoreOptions;
+  readonly #brokers: Brokers;
   readonly #topics: UsedTopics;
   readonly #mapping: TopicMapping;
   /** Only its rules. */
@@ -53,9 +54,12 @@ export class Targets {
   /** Whether RocketMQ has a topic, and when it was asked. */
   readonly #there = new Map<string, { is: boolean; atMs: number }>();
   readonly #unasked = new Set<string>();
+  /** MQTT topics whose RocketMQ topic was taken while no name server could be asked. */
+  readonly #unasserted = new Set<string>();
 
   constructor(options: RocketmqStoreOptions, brokers: Brokers, topics: UsedTopics) {
     this.#options = options;
+    this.#brokers = brokers;
     this.#topics = topics;
     const isTaken = (topic: string) => brokers.isName(topic);
     this.#mapping = new TopicMapping(options.settings, (topic) => this.#isThere(topic), isTaken);
@@ -83,6 +87,14 @@ export class Targets {
   changed(): void {
     this.#targets.clear();
     this.#seen.clear();
+  }
+
+  /** Name servers answer: RocketMQ topics that were taken without asking them are sought again. */
+  nameServersAnswer(): void {
+    if (this.#unasserted.size === 0) return;
+    for (const mqttTopic of this.#unasserted) this.#homes.delete(mqttTopic);
+    this.#unasserted.clear();
+    this.changed();
   }
 
   /** A topic of that name, if RocketMQ has one, is read from now on: others write to it, too. */
@@ -187,7 +199,8 @@ export class Targets {
         if (this.#homes.size >= targetsMax) this.#homes.clear();
         this.#homes.set(mqttTopic, home);
       }
-      await this.#useHome(mqttTopic);
+      // Where its place is known nobody is asked: the name servers may be away.
+      if (this.of(mqttTopic) === undefined) await this.#useHome(mqttTopic);
       found = this.of(mqttTopic) !== undefined;
     } catch (error) {
       this.#options.events.registryFailed('topic', messageOfError(error));
@@ -199,10 +212,37 @@ export class Targets {
 
   async #homeOf(mqttTopic: string): Promise<Home> {
     const { settings, records } = this.#options;
-    const { topic } = await this.#mapped(mqttTopic);
+    let topic: string;
+    try {
+      const known = this.#brokers.isUnknown ? await this.#knownHome(mqttTopic) : undefined;
+      if (known !== undefined) return known;
+      ({ topic } = await this.#mapped(mqttTopic));
+    } catch (error) {
+      const known = await this.#knownHome(mqttTopic);
+      if (known === undefined) throw error;
+      return known;
+    }
     if (this.#rules.of(mqttTopic).topic !== settings.defaultTopic) return { topic, byRule: true };
     const home = await records.remember(homeRecordKind, firstLevel(mqttTopic), topic);
     return { topic: home, byRule: false };
+  }
+
+  /**
+   * While no name server can be asked: the RocketMQ topic by rule or record, else the default one,
+   * if it has a place. Nothing is recorded, so that it may be another one afterwards.
+   */
+  async #knownHome(mqttTopic: string): Promise<Home | undefined> {
+    const { settings, records } = this.#options;
+    const byRule = this.#rules.of(mqttTopic).topic;
+    const first = firstLevel(mqttTopic);
+    let topic = byRule;
+    if (byRule === settings.defaultTopic) {
+      const recorded = (await records.all(homeRecordKind)).get(first);
+      topic = recorded ?? (this.#topics.named(first) === undefined ? byRule : first);
+    }
+    if (this.#topics.placements.of(topic).length === 0) return undefined;
+    if (this.#unasserted.size < targetsMax) this.#unasserted.add(mqttTopic);
+    return { topic, byRule: byRule !== settings.defaultTopic };
   }
 
   async #useHome(mqttTopic: string): Promise<void> {

@@ -21,7 +21,7 @@ export interface UsedTopic {
   readonly ours: boolean;
   /** Where reading starts, by the name of the ordinary queue; 0 of those that came later. */
   readonly starts: Readonly<Record<string, number>>;
-  /** Every ordinary queue of it that is or was there. */
+  /** Every ordinary queue of it, those of brokers that are away included. */
   readonly queues: Map<string, OrdinaryQueue>;
 }
 
@@ -88,9 +88,9 @@ export class UsedTopics {
       const route = await this.#options.client.route(topic.name);
       if (topic.ours) await this.#spread(topic.name, route);
       if (route === undefined) continue;
-      const grown = this.#takeQueues(topic, route);
+      const hasChanged = this.#takeQueues(topic, route);
       await this.#place(topic.name, route);
-      if (grown) this.#changed();
+      if (hasChanged) this.#changed();
     }
   }
 
@@ -185,13 +185,24 @@ export class UsedTopics {
     }
   }
 
-  /** True: there are more than before. */
+  /** True: they are others than before. */
   #takeQueues({ name: topic, queues }: UsedTopic, route: TopicRoute): boolean {
-    const before = queues.size;
+    let changed = false;
+    const there = new Set<string>();
     for (const [name, broker, queueId] of this.#placesIn(topic, route)) {
-      if (!queues.has(name)) queues.set(name, new OrdinaryQueue(topic, broker, queueId));
+      there.add(name);
+      if (queues.has(name)) continue;
+      queues.set(name, new OrdinaryQueue(topic, broker, queueId));
+      changed = true;
     }
-    return queues.size > before;
+    const brokers = new Set(route.brokers.map(({ name }) => name));
+    for (const [name, { broker }] of queues) {
+      // The broker has the topic, with fewer queues: nobody can read the others any more.
+      if (there.has(name) || !brokers.has(broker.name)) continue;
+      queues.delete(name);
+      changed = true;
+    }
+    return changed;
   }
 
   /** A broker that comes is taken in at once, one that is away goes after a time. */

@@ -38,6 +38,16 @@ export class RocketmqClient {
     return answer === undefined ? undefined : routeOf(answer.body);
   }
 
+  /** Asks every name server once, for `nameServersAnswer`; never rejects. */
+  probeNameServers(): Promise<void> {
+    return this.#nameServers.probe(clusterBrokersRequest);
+  }
+
+  /** By address: whether it answered when it was last asked. */
+  get nameServersAnswer(): ReadonlyMap<string, boolean> {
+    return this.#nameServers.answers;
+  }
+
   async clusterInfo(): Promise<ClusterBrokers> {
     const answer = await this.#nameServers.ask(clusterBrokersRequest);
     return answer === undefined ? { brokers: [] } : clusterBrokersOf(answer.body);

@@ -9,6 +9,8 @@ export class NameServers {
   readonly #connections: readonly Connection[];
   /** The one that answered last. */
   #first = 0;
+  /** By address: whether it answered when it was last asked. */
+  readonly #answers = new Map<string, boolean>();
 
   constructor(addresses: readonly string[], options: ConnectionOptions) {
     if (addresses.length === 0) throw new Error('no name server is named');
@@ -30,7 +32,7 @@ export class NameServers {
       const connection = this.#connections[index];
       if (connection === undefined) continue;
       try {
-        const answer = await connection.ask(request);
+        const answer = await this.#ask(connection, request);
         const { code } = answer.header;
         if (code === answerCodes.success) {
           if (!answered) this.#first = index;
@@ -50,11 +52,32 @@ export class NameServers {
   async tellAll(request: RemotingRequest): Promise<void> {
     const outcomes = await Promise.allSettled(
       this.#connections.map(async (connection) => {
-        const answer = await connection.ask(request);
+        const answer = await this.#ask(connection, request);
         if (answer.header.code !== answerCodes.success) throw refusal(connection, request, answer);
       }),
     );
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  /** Asks each of them, whatever it answers; never rejects. */
+  async probe(request: RemotingRequest): Promise<void> {
+    await Promise.allSettled(this.#connections.map((each) => this.#ask(each, request)));
+  }
+
+  /** By address, of those that were asked. */
+  get answers(): ReadonlyMap<string, boolean> {
+    return this.#answers;
+  }
+
+  async #ask(connection: Connection, request: RemotingRequest): Promise<Answer> {
+    try {
+      const answer = await connection.ask(request);
+      this.#answers.set(connection.address, true);
+      return answer;
+    } catch (error) {
+      this.#answers.set(connection.address, false);
+      throw error;
+    }
   }
 
   close(): void {

@@ -1,30 +1,27 @@
 import type { Clock } from '@lmqtt/common/clock';
 import type { Logs } from '@lmqtt/common/log';
 import type { Metrics, PlainCounter, PlainCounters } from '@lmqtt/common/metrics';
+import { RepeatedLines } from '@lmqtt/common/repeated-lines';
 
 import type { RemotingEvents } from './events.ts';
 
 const connectionEvents = ['connected', 'lost', 'not connected', 'garbage'] as const;
 const failures = ['timed out', 'timed out unwritten', 'too many outstanding'] as const;
 
-/** What happens again and again is one line in this time for each peer. */
-const lineEachMs = 5000;
-
 /** Events of connections to RocketMQ: a counter and a log line each. */
 export class RecordedRemotingEvents implements RemotingEvents {
   readonly #logs: Logs;
-  readonly #clock: Clock;
   readonly #connections: PlainCounters<(typeof connectionEvents)[number]>;
   readonly #failures: PlainCounters<(typeof failures)[number]>;
   readonly #answeredLate: PlainCounter;
   readonly #requests: PlainCounter;
   readonly #writes: PlainCounter;
   readonly #bytes: PlainCounters<'received' | 'sent'>;
-  readonly #lines = new Map<string, { atMs: number; unsaid: number }>();
+  readonly #lines: RepeatedLines;
 
   constructor(logs: Logs, metrics: Metrics, clock: Clock) {
     this.#logs = logs;
-    this.#clock = clock;
+    this.#lines = new RepeatedLines(clock);
     this.#connections = metrics.counters(
       'lmqtt_rocketmq_connections_total',
       'Connections to name servers and brokers',
@@ -56,7 +53,7 @@ export class RecordedRemotingEvents implements RemotingEvents {
 
   connected(address: string): void {
     this.#connections.connected += 1;
-    this.#lines.delete(`not connected ${address}`);
+    this.#lines.forget(`not connected ${address}`);
     this.#logs.store.info({ address }, 'connected to RocketMQ');
   }
 
@@ -101,15 +98,9 @@ export class RecordedRemotingEvents implements RemotingEvents {
   }
 
   #warn(kind: string, address: string, fields: object, text: string): void {
-    const key = `${kind} ${address}`;
-    const nowMs = this.#clock.monotonicMs();
-    const line = this.#lines.get(key);
-    if (line !== undefined && nowMs - line.atMs < lineEachMs) {
-      line.unsaid += 1;
-      return;
-    }
-    this.#lines.set(key, { atMs: nowMs, unsaid: 0 });
-    const more = line === undefined || line.unsaid === 0 ? {} : { unsaid: line.unsaid };
+    const unsaid = this.#lines.due(`${kind} ${address}`);
+    if (unsaid === undefined) return;
+    const more = unsaid === 0 ? {} : { unsaid };
     this.#logs.store.warn({ address, ...fields, ...more }, text);
   }
 }

@@ -1,0 +1,212 @@
+// The queue store while brokers and name servers of a RocketMQ that is scripted come, go and fall
+// silent: nobody waits for those that are away, and the log says it once.
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { systemClock } from '@lmqtt/common/clock';
+import { isTime } from '@lmqtt/common/cursor';
+import { nodeId, queueId } from '@lmqtt/common/ids';
+import { silentLogs } from '@lmqtt/common/log';
+import { messageOf } from '@lmqtt/common/message';
+import { Metrics } from '@lmqtt/common/metrics';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import type { Append } from '@lmqtt/ds/queue-store/queue-store';
+import { RocketmqQueueStore } from '@lmqtt/ds/queue-store/rocketmq';
+import { RocketmqStoreEvents } from '@lmqtt/ds/queue-store/rocketmq/events';
+import {
+  defaultStoreSettings,
+  type RocketmqStoreSettings,
+} from '@lmqtt/ds/queue-store/rocketmq/options';
+import { RocketmqClient } from '@lmqtt/ds/rocketmq/remoting/client';
+import { until as untilWithin } from '../harness/redis/until.ts';
+import { silentEvents } from './rocketmq-client.ts';
+import {
+  IntentsInMemory,
+  NodesInMemory,
+  NumberedQueues,
+  OwnershipInMemory,
+  RecordsInMemory,
+} from './rocketmq-ports.ts';
+import { ScriptedRocketmq } from './scripted-rocketmq.ts';
+
+const topic = 'scripted';
+const self = nodeId('ds-1');
+const waitMs = 20_000;
+const queue = queueId(1);
+
+function until(question: () => boolean | Promise<boolean>, timeoutMs: number): Promise<void> {
+  return untilWithin(async () => question(), timeoutMs, question.toString());
+}
+
+class CountedEvents extends RocketmqStoreEvents {
+  readonly failedTails: string[] = [];
+  readonly away: string[] = [];
+  readonly back: string[] = [];
+
+  override tailFailed(name: string, reason: string): void {
+    this.failedTails.push(`${name}: ${reason}`);
+  }
+
+  override brokerAway(broker: string): void {
+    this.away.push(broker);
+  }
+
+  override brokerBack(broker: string): void {
+    this.back.push(broker);
+  }
+}
+
+void describe('brokers that are away', () => {
+  const queues = new NumberedQueues(topic);
+  let rocketmq: ScriptedRocketmq;
+  let store: RocketmqQueueStore;
+  let client: RocketmqClient;
+  let events: CountedEvents;
+  let metrics: Metrics;
+
+  async function open(settings: Partial<RocketmqStoreSettings> = {}): Promise<void> {
+    metrics = new Metrics();
+    events = new CountedEvents(silentLogs(), metrics, systemClock);
+    client = new RocketmqClient({
+      nameServers: [rocketmq.namesrv.address],
+      clock: systemClock,
+      events: silentEvents,
+      requestTimeoutMs: 5000,
+    });
+    store = new RocketmqQueueStore({
+      ...{ client, self, queues, clock: systemClock, events },
+      nodes: new NodesInMemory(self),
+      ownership: new OwnershipInMemory().of(self),
+      records: new RecordsInMemory(),
+      intents: new IntentsInMemory(),
+      settings: { ...defaultStoreSettings, defaultTopic: topic, refreshMs: 200, ...settings },
+    });
+    store.onArrivals(() => undefined);
+    await store.start();
+  }
+
+  beforeEach(async () => {
+    rocketmq = new ScriptedRocketmq('broker-a', 'broker-b');
+    await rocketmq.start();
+  });
+  afterEach(async () => {
+    await store.close();
+    client.close();
+    await rocketmq.stop();
+  });
+
+  /** What is told of each topic. */
+  function publish(...topics: string[]): Promise<number[]> {
+    return Promise.all(
+      topics.map(
+        (name) =>
+          new Promise<number>((resolve) => {
+            const message = messageOf({
+              ...{ topic: name, qos: 1, retain: false },
+              ...{ payload: Buffer.from('x'), publisher: 'p' },
+            });
+            const append: Append = {
+              ...{ message, queues: [queue], lane: name, inbound: undefined },
+              ...{ reasonCode: 0, orderKey: undefined },
+            };
+            store.append([append], ([answered]) => resolve(answered!.reasonCode));
+          }),
+      ),
+    );
+  }
+
+  async function metricOf(line: string): Promise<number | undefined> {
+    const text = await metrics.registry.metrics();
+    const found = text.split('\n').find((each) => each.startsWith(`${line} `));
+    return found === undefined ? undefined : Number(found.split(' ').at(-1));
+  }
+
+  void test('ends of a queue do not wait for a broker that is gone, nor for a silent one', async () => {
+    await open();
+    const name = queues.placeOf(queue);
+    for (const broker of rocketmq.brokers) broker.ends.set(name, 7);
+    assert.deepEqual(
+      (await store.ends(queue)).map(({ end }) => end),
+      [7, 7],
+    );
+    rocketmq.broker('broker-b').mute.add('maxOffset');
+    const fromMs = Date.now();
+    const silent = await store.ends(queue);
+    assert.equal(silent[0]?.end, 7);
+    assert.ok(isTime(silent[1]!.end) && -silent[1]!.end >= fromMs && -silent[1]!.end <= Date.now());
+    await rocketmq.kill('broker-b');
+    await until(async () => {
+      const startedMs = performance.now();
+      const ends = await store.ends(queue);
+      return isTime(ends[1]!.end) && performance.now() - startedMs < 1000;
+    }, waitMs);
+    assert.equal((await store.ends(queue))[0]?.end, 7);
+  });
+
+  void test('its tails say nothing, the broker is told of once, and its return', async () => {
+    await open({ tailSuspendMs: 100 });
+    await rocketmq.kill('broker-b');
+    await until(() => events.away.includes('broker-b'), waitMs);
+    assert.deepEqual(events.failedTails, []);
+    assert.equal(await metricOf('lmqtt_rocketmq_broker_up{broker="broker-b"}'), 0);
+    assert.match(store.notice ?? '', /broker-b/);
+    await rocketmq.restart('broker-b');
+    await until(() => events.back.includes('broker-b'), waitMs);
+    assert.equal(await metricOf('lmqtt_rocketmq_broker_up{broker="broker-b"}'), 1);
+    assert.equal(store.notice, null);
+    const { pulled } = rocketmq.broker('broker-b');
+    const before = pulled.get(`${topic}/0`) ?? 0;
+    await until(() => (pulled.get(`${topic}/0`) ?? 0) > before, waitMs);
+  });
+
+  void test('a pull that is held for longer than asked is no failure', async () => {
+    const lateMs = 6000;
+    for (const broker of rocketmq.brokers) broker.heldLateMs = lateMs;
+    await open({ tailSuspendMs: 100 });
+    const { pulled } = rocketmq.broker('broker-a');
+    // The first that waits, a look beside it, and the next that waits.
+    await until(() => (pulled.get(`${topic}/0`) ?? 0) > 3, waitMs);
+    assert.deepEqual(events.failedTails, []);
+  });
+
+  void test('tails of queues that the topic no longer has stop', async () => {
+    await open({ tailSuspendMs: 100 });
+    const { pulled, topics } = rocketmq.broker('broker-a');
+    await until(() => pulled.has(`${topic}/3`), waitMs);
+    for (const broker of rocketmq.brokers) broker.topics.set(topic, 1);
+    assert.equal(topics.get(topic), 1);
+    await until(async () => {
+      const before = pulled.get(`${topic}/3`);
+      const first = pulled.get(`${topic}/0`)!;
+      await until(() => pulled.get(`${topic}/0`)! > first + 5, waitMs);
+      return pulled.get(`${topic}/3`) === before;
+    }, waitMs);
+  });
+
+  void test('topics of a broker that is gone get 0x83, then another place', async () => {
+    await open({ appendWaitMs: 1000, brokerGoneMs: 1000 });
+    const names = Array.from({ length: 20 }, (_, n) => `away/${n}`);
+    assert.deepEqual(new Set(await publish(...names)), new Set([0]));
+    await rocketmq.kill('broker-b');
+    const codes = new Set(await publish(...names));
+    assert.deepEqual(codes, new Set([0, ReasonCode.implementationSpecificError]));
+    await until(async () => (await publish(...names)).every((code) => code === 0), 2 * waitMs);
+  });
+
+  void test('without name servers new topics are stored by the routes that are known', async () => {
+    await open();
+    assert.deepEqual(await publish('known/0'), [0]);
+    assert.equal(store.notice, null);
+    await rocketmq.namesrv.stop();
+    const names = ['known/1', 'known/2', 'new/1', 'other/1'];
+    assert.deepEqual(await publish(...names), [0, 0, 0, 0]);
+    await until(() => /name server/.test(store.notice ?? ''), waitMs);
+    assert.equal(store.failure, null);
+    const line = `lmqtt_rocketmq_name_server_up{address="${rocketmq.namesrv.address}"}`;
+    assert.equal(await metricOf(line), 0);
+    assert.deepEqual(await publish('known/3', 'new/2', 'third/1'), [0, 0, 0]);
+    await rocketmq.namesrv.start();
+    await until(() => store.notice === null, waitMs);
+    await until(async () => (await metricOf(line)) === 1, waitMs);
+    assert.deepEqual(await publish('known/4', 'new/3', 'third/2'), [0, 0, 0]);
+  });
+});
