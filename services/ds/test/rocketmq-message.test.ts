@@ -355,6 +355,7 @@ test('what is no message is passed over and counted, and the rest is read', () =
   assert.equal(readOne(compressed(0x301)).message.payload.toString(), 'hello');
   assert.deepEqual(counts(compressed(0x101)), { compression: 1 });
   assert.deepEqual(counts(compressed(0x201)), { compression: 1 });
+  assert.deepEqual(counts(compressed(0x401)), { compression: 1 });
   assert.deepEqual(counts(compressed(1, Buffer.from('not zlib'))), { compression: 1 });
   assert.deepEqual(counts(compressed(0x80)), { batch: 1 });
   // Bodies of messages that are for no device are nobody's business.

@@ -1,7 +1,6 @@
 // The answer of a pull to messages. Payloads stay where they are; texts that come again are decoded once. Bytes that are no
 // message never end the tail: they are passed over and counted.
 import { isUtf8 } from 'node:buffer';
-import { inflateSync } from 'node:zlib';
 import type { QueueId } from '@lmqtt/common/ids';
 import { Message, noEntries } from '@lmqtt/common/message';
 import type { QueueEntry } from '@lmqtt/common/message';
@@ -9,6 +8,7 @@ import type { Qos } from '@lmqtt/common/qos';
 import { TextCache } from '@lmqtt/common/text-cache';
 import { isValidTopicFilter, isWildcardFilter } from '@lmqtt/common/topic';
 import { topicOfLmqName } from '../names/lmq-name.ts';
+import { decompressed } from './compression.ts';
 import { publishPropertiesOf, readMore, textOf } from './foreign-properties.ts';
 import { emptyBody, java, own, rocket } from './property-names.ts';
 import { decimal, fieldOf, PropertyScan } from './property-scan.ts';
@@ -34,7 +34,7 @@ export interface StoredSource {
 export interface StoredCounts {
   /** The rest of an answer, or one message of it, is no stored message. */
   malformed: number;
-  /** Compressed with lz4 or zstd, or not what it says. */
+  /** Compressed in a way that nobody knows, too large when it is decompressed, or damaged. */
   compression: number;
   /** A batch in one body. */
   batch: number;
@@ -46,8 +46,6 @@ export interface StoredCounts {
   unindexed: number;
 }
 
-/** RocketMQ's own limit is 4 MiB as it comes. */
-const inflatedBytesMax = 16 << 20;
 const nameListsMax = 8192;
 /** Producers that say nothing. */
 const defaultQos: Qos = 1;
@@ -160,14 +158,14 @@ export class StoredReader {
     let payloadStart = layout.bodyStart;
     let payloadEnd = layout.bodyEnd;
     if ((flags & sysFlag.compressed) !== 0) {
-      const inflated = inflate(body, payloadStart, payloadEnd, flags);
-      if (inflated === undefined) {
+      const payload = decompressed(body.subarray(payloadStart, payloadEnd), flags);
+      if (payload === undefined) {
         this.counts.compression += 1;
         return undefined;
       }
-      buffer = inflated;
+      buffer = payload;
       payloadStart = 0;
-      payloadEnd = inflated.length;
+      payloadEnd = payload.length;
     }
     const rocketTopic = this.#texts.of(body, layout.topicStart, layout.topicEnd).text;
     const list = this.#names(body);
@@ -350,15 +348,4 @@ function entriesOf(
 
 function isEmptyBody(buffer: Buffer, start: number, end: number): boolean {
   return end - start === emptyBody.length && emptyBody.compare(buffer, start, end) === 0;
-}
-
-/** Clients of RocketMQ compress what is over 4 KiB. */
-function inflate(body: Buffer, start: number, end: number, flags: number): Buffer | undefined {
-  const type = flags & sysFlag.compressionType;
-  if (type !== 0 && type !== sysFlag.zlib) return undefined;
-  try {
-    return inflateSync(body.subarray(start, end), { maxOutputLength: inflatedBytesMax });
-  } catch {
-    return undefined;
-  }
 }

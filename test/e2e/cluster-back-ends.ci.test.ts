@@ -1,5 +1,5 @@
 // What a back end sends in a transaction reaches devices once, when it is committed; what waits for
-// its time or its next try, and dead letters, reach nobody a second time.
+// its time or its next try, and dead letters, reach nobody a second time. Compressed bodies are read.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { QueueName } from '@lmqtt/common/ids';
@@ -7,6 +7,8 @@ import { plainCluster, clusterDefaultTopic } from '@lmqtt/ds/rocketmq/names/clus
 import { lmqNameOf } from '@lmqtt/ds/rocketmq/names/lmq-name';
 import { type RedisServer, startRedis } from '../harness/redis/redis-server.ts';
 import { requireRedis, requireRocketmq } from '../harness/require.ts';
+import { wantedVersion } from '../harness/rocketmq/jars.ts';
+import { produceByJava } from '../harness/rocketmq/java-producer.ts';
 import { prepare, produce, type ProducedMessage } from '../harness/rocketmq/producer.ts';
 import { type RocketmqCluster, startRocketmq } from '../harness/rocketmq/rocketmq-cluster.ts';
 import { StoreCluster } from '../harness/store-cluster.ts';
@@ -16,6 +18,10 @@ const skip = requireRedis().skip || requireRocketmq().skip;
 const topic = clusterDefaultTopic(plainCluster);
 const deviceMs = 30_000;
 const lasting = { version: 5, clean: false, properties: { sessionExpiryInterval: 600 } } as const;
+
+/** Clients before 5.0 know zlib only. */
+const compressingVersion = (): string =>
+  wantedVersion().startsWith('4.') ? '5.5.0' : wantedVersion();
 
 let redis: RedisServer;
 let rocketmq: RocketmqCluster;
@@ -36,7 +42,7 @@ const messageTo = (name: string, body: string, filters: readonly string[]): Prod
   },
 });
 
-void describe('transactions of back ends', { skip }, () => {
+void describe('transactions and compressed messages of back ends', { skip }, () => {
   before(async () => {
     [redis, rocketmq] = await Promise.all([startRedis(), startRocketmq()]);
     cluster = new StoreCluster({
@@ -119,6 +125,25 @@ void describe('transactions of back ends', { skip }, () => {
     const back = await device({ clientId, ...lasting, sessionPresent: true });
     assert.deepEqual(await payloadsOf(back, name), ['delayed']);
   });
+
+  for (const compression of ['LZ4', 'ZSTD', 'ZLIB'] as const) {
+    void test(`a body that the Java client compresses with ${compression}`, async () => {
+      const name = unique(compression);
+      const clientId = unique('absent');
+      const absent = await device({ clientId, ...lasting });
+      await absent.subscribe(name, 1);
+      await absent.disconnect();
+      const live = await device();
+      await live.subscribe(name, 1);
+      const body = Array.from({ length: 2000 }, (_, number) => `line ${number}`).join('\n');
+      const namesrv = rocketmq.namesrv.address;
+      const rest = { namesrv, topic, lmqNames: [lmq(name)], mqttTopic: name, compression };
+      await produceByJava(compressingVersion(), { ...rest, body });
+      await live.receive({ topic: name, payload: body }, deviceMs);
+      const back = await device({ clientId, ...lasting, sessionPresent: true });
+      await back.receive({ topic: name, payload: body }, deviceMs);
+    });
+  }
 
   void test('a dead letter of a consumer reaches no device', async () => {
     const name = unique();
