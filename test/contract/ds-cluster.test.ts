@@ -109,7 +109,7 @@ void describe('two ds and two cs', requireRedis(), () => {
             trim: () => {},
             onArrivals: (listener: (messages: Message[]) => void) => listeners.push(listener),
           }),
-          placeOf: (name) => name,
+          placeOf: (name) => ({ own: name }),
           start: () => Promise.resolve(),
           dropPlace: () => Promise.resolve(),
           sweepRetained: () => Promise.resolve(),

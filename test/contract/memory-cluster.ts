@@ -115,7 +115,7 @@ export class MemoryCluster {
             bytesMax: 1e7,
           }),
           queueStore,
-          placeOf: (name) => name,
+          placeOf: (name) => ({ own: name }),
           start: () => Promise.resolve(),
           dropPlace: async (place) => {
             for (const queue of routes.queues)

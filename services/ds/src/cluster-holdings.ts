@@ -18,9 +18,16 @@ import type { StoredSession, StoredSubscription } from './session-store/stored-s
 export interface ClusterHoldingsPorts {
   readonly routes: Routes;
   readonly log: RouteLog;
-  readonly placeOf: (name: QueueName) => string;
+  readonly placeOf: (name: QueueName) => Place;
   readonly self: NodeId;
   readonly live: ReadonlyMap<ClientId, LiveSession>;
+}
+
+/** The store's names for a queue. */
+export interface Place {
+  readonly own: string;
+  /** For a filter whose topics match many others, too: a name that many queues share. */
+  readonly shared?: string | undefined;
 }
 
 /** How many connected sessions of a cs subscribe to a queue, here. */
@@ -40,7 +47,7 @@ interface Interest {
 export class ClusterHoldings implements Holdings {
   readonly #routes: Routes;
   readonly #log: RouteLog;
-  readonly #placeOf: (name: QueueName) => string;
+  readonly #placeOf: (name: QueueName) => Place;
   readonly #interests = new Map<QueueId, Interest[]>();
   readonly #self: NodeId;
   /** Queues in which a cs lost interest while they were pinned: somebody may be about to have it. */
@@ -58,12 +65,12 @@ export class ClusterHoldings implements Holdings {
   async open(wanted: readonly WantedQueue[], { stored, node }: Opener): Promise<Queue[]> {
     const ids = await this.#log.open(
       wanted.map(({ name, group }): RouteOpening => {
-        const place = this.#placeOf(name);
+        const { own: place, shared: sharedPlace } = this.#placeOf(name);
         // What a group gets goes to its members by assignment.
         if (group !== undefined)
-          return { name, place, holder: `$share/${group}/${name}`, node: undefined };
+          return { name, place, sharedPlace, holder: `$share/${group}/${name}`, node: undefined };
         const holder = stored.persistent ? stored.clientId : undefined;
-        return { name, place, holder, node: csOfLane(node.id) };
+        return { name, place, sharedPlace, holder, node: csOfLane(node.id) };
       }),
     );
     return ids.map((id, index) => {

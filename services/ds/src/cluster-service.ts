@@ -15,7 +15,7 @@ import { Arrivals } from './arrivals.ts';
 import type { ClientLine } from './clients.ts';
 import { ClusterAdmission } from './cluster-admission.ts';
 import { ClusterClients } from './cluster-clients.ts';
-import { ClusterHoldings } from './cluster-holdings.ts';
+import { ClusterHoldings, type Place } from './cluster-holdings.ts';
 import { ClusterOwedQueues } from './cluster-owed-queues.ts';
 import { ClusterWork } from './cluster-work.ts';
 import { useCasesOf } from './composition.ts';
@@ -46,9 +46,9 @@ export interface ClusterStores {
   /** Where positions are kept a second time. */
   readonly positions?: PositionMirror;
   /** The store's own name for a queue that is opened now. */
-  placeOf(name: QueueName): string;
+  placeOf(name: QueueName): Place;
   /** A queue is there: others may store for it, too. */
-  opened?(name: QueueName): void;
+  opened?(name: QueueName, place: string): void;
   /** Reads what arrives from now on; after the registry has started. */
   start(): Promise<void>;
   dropPlace(place: string): Promise<void>;
@@ -232,7 +232,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       await registry.nodes.start(record);
       await registry.routeLog.start((change) => {
         if (change.kind === 'close') ends.forget(change.queue);
-        if (change.kind === 'open') stores.opened?.(change.name);
+        if (change.kind === 'open') stores.opened?.(change.name, change.place);
         routes.apply(change);
       });
       admission.open();

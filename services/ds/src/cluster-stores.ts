@@ -27,7 +27,12 @@ import {
   clusterDispatchTopic,
   clusterLmqName,
 } from './rocketmq/names/cluster-names.ts';
-import { bucketName, bucketOf, isBucketName } from './rocketmq/names/lmq-name.ts';
+import {
+  bucketName,
+  bucketOf,
+  isBucketName,
+  wildcardBucketName,
+} from './rocketmq/names/lmq-name.ts';
 import { RocketmqClient } from './rocketmq/remoting/client.ts';
 import { RecordedRemotingEvents } from './rocketmq/remoting/recorded-events.ts';
 import type { Routes } from './routes.ts';
@@ -141,6 +146,11 @@ export async function openClusterStores(
       },
     });
     closing.push(() => queueStore.close());
+    const sharesBuckets = (): void => {
+      queueStore.sharesBuckets().catch(() => {
+        // Made with the first message that is sent on.
+      });
+    };
     return {
       registry,
       sessionStore,
@@ -150,14 +160,14 @@ export async function openClusterStores(
       placeOf: (name) => {
         const { clusterId, lightQueuesMax, lightQueueBuckets: buckets } = settings;
         const max = lightQueuesMax ?? (queueStore.holdsManyQueues ? Infinity : fileQueuesMax);
-        if (routes.placeCount < max || isWildcardFilter(name))
-          return clusterLmqName(clusterId, name);
-        queueStore.sharesBuckets().catch(() => {
-          // Made with the first message that is sent on.
-        });
-        return bucketName(clusterId, bucketOf(name, buckets));
+        const own = clusterLmqName(clusterId, name);
+        if (isWildcardFilter(name)) return { own, shared: wildcardBucketName(clusterId, name) };
+        if (routes.placeCount < max) return { own };
+        sharesBuckets();
+        return { own: bucketName(clusterId, bucketOf(name, buckets)) };
       },
-      opened: (name) => {
+      opened: (name, place) => {
+        if (isBucketName(place) && isWildcardFilter(name)) sharesBuckets();
         queueStore.opened(name).catch(() => {
           // Read again with the routes of RocketMQ, each few seconds.
         });

@@ -1,4 +1,4 @@
-import { type NodeId, type QueueId, queueName, type QueueName } from '@lmqtt/common/ids';
+import type { NodeId, QueueId, QueueName } from '@lmqtt/common/ids';
 import type { Message, QueueEntry } from '@lmqtt/common/message';
 import { isWildcardFilter } from '@lmqtt/common/topic';
 import { TopicTrie } from '@lmqtt/common/topic-trie';
@@ -109,10 +109,11 @@ export class Routes {
     return this.#byPlace.get(place) ?? none;
   }
 
-  /** Of those, the one for exactly this topic: where many topics share a name. */
+  /** Of those, the ones that match the topic: where many queues share a name. */
   placedFor(place: string, topic: string): readonly QueueId[] {
-    const queue = this.#byName.get(queueName(topic));
-    return queue?.place === place ? [queue.id] : none;
+    const found: QueueId[] = [];
+    for (const queue of this.of(topic).queues) if (queue.place === place) found.push(queue.id);
+    return found;
   }
 
   /** How many names the store has. */

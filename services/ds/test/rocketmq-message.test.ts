@@ -7,11 +7,15 @@ import { messageOf } from '@lmqtt/common/message';
 import type { Message, MessageParts } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { judge } from '../src/rocketmq/message/judge.ts';
-import { encodePublishProperties } from '../src/rocketmq/message/publish-properties.ts';
-import { bodyOf, propertiesOf } from '../src/rocketmq/message/stored-properties.ts';
+import {
+  encodePublishProperties,
+  noPublishProperties,
+} from '../src/rocketmq/message/publish-properties.ts';
+import { bodyOf, namesBytesMax, propertiesOf } from '../src/rocketmq/message/stored-properties.ts';
 import { StoredReader } from '../src/rocketmq/message/stored-reader.ts';
 import type { StoredSource } from '../src/rocketmq/message/stored-reader.ts';
 import type { StoredMessage } from '../src/rocketmq/message/stored-message.ts';
+import { bucketName, wildcardBuckets } from '../src/rocketmq/names/lmq-name.ts';
 import { javaBytes } from './rocketmq-java-bytes.ts';
 import { storedBytes, textOfProperties } from './rocketmq-stored.ts';
 
@@ -335,6 +339,33 @@ test('more properties than RocketMQ takes are refused; the copy for Java nodes g
   const names = Array.from({ length: 1200 }, (_, index) => `%LMQ%fleet%${index}%state%`);
   assert.equal(propertiesOf(message(), names, { key, nowMs }), undefined);
   assert.ok(propertiesOf(message(), names.slice(0, 700), { key, nowMs }) !== undefined);
+});
+
+test('whether the properties of a publish have room does not depend on who subscribes', () => {
+  const text = (bytes: number) =>
+    encodePublishProperties({
+      ...noPublishProperties(),
+      userProperties: [{ key: 'a', value: 'x'.repeat(bytes) }],
+    });
+  const stored = (bytes: number, names: readonly string[]) =>
+    propertiesOf(message({ properties: text(bytes) }), names, { key, nowMs });
+  let most = 33_000;
+  while (stored(most, []) === undefined) most -= 1;
+  assert.ok(most > 30_000, `${most}`);
+  // As many names as there can be, of the most bytes.
+  const exact = `%LMQ%${'e'.repeat(250)}`;
+  const shared = Array.from({ length: wildcardBuckets }, (_, index) =>
+    bucketName('c'.repeat(64), 1_000_000 + index),
+  );
+  const left = namesBytesMax - (exact.length + 15) - shared.join('').length - 15 * shared.length;
+  const own = Array.from({ length: Math.floor(left / 17) }, (_, index) =>
+    String.fromCharCode(0x41 + Math.floor(index / 26), 0x41 + (index % 26)),
+  );
+  const names = [exact, ...shared, ...own];
+  assert.equal(new Set(names).size, names.length);
+  assert.ok(stored(most, names) !== undefined);
+  assert.equal(stored(most + 1, []), undefined);
+  assert.ok((stored(most, names)?.length ?? 0) + 14 * names.length + 256 <= 32_767);
 });
 
 test('what is no message is passed over and counted, and the rest is read', () => {

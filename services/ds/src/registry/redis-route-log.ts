@@ -218,7 +218,8 @@ export class RedisRouteLog implements RouteLog, Restorer {
   }
 
   async #ask(opening: RouteOpening, untilMs: number): Promise<Opened> {
-    const { name, place, holder = '', node } = opening;
+    const { name, sharedPlace, holder = '', node } = opening;
+    const place = sharedPlace === undefined ? opening.place : `${opening.place}\x01${sharedPlace}`;
     const asked = this.#asks;
     this.#asks += 1;
     this.#underWay += 1;

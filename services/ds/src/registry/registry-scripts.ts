@@ -9,6 +9,7 @@ const part = (name: string): string => loadScript(directory, name).source;
 const prelude = part('prelude');
 const log = part('log');
 const nodes = part('nodes');
+const ownPlaces = part('own-places');
 
 function made(name: string, ...parts: string[]): Script {
   const source = [prelude, ...parts, part(name)].join('\n');
@@ -46,13 +47,13 @@ export const scripts: Readonly<Record<Name, Script>> = {
   drain: made('drain'),
   takeEnded: made('take-ended'),
   list: made('list'),
-  change: made('change', log),
+  change: made('change', log, ownPlaces),
   follow: made('follow'),
   report: made('report'),
   restored: made('restored'),
   alive: made('alive'),
   forget: made('forget', log),
-  sweep: made('sweep', log),
+  sweep: made('sweep', log, ownPlaces),
   delete: made('delete'),
   swept: made('swept'),
   acquire: made('acquire'),

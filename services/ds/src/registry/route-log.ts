@@ -7,6 +7,11 @@ export interface RouteOpening {
   readonly name: QueueName;
   /** The store's own name for it; fixed for the generation, whoever opened it. */
   readonly place: string;
+  /**
+   * A name that it shares with others where its own has no room beside those of the queues that one
+   * topic can match, see `Place`. Absent: it has its own in any case.
+   */
+  readonly sharedPlace?: string | undefined;
   readonly holder: Holder | undefined;
   /** A cs with sessions at this ds that want its messages. */
   readonly node: NodeId | undefined;

@@ -236,7 +236,12 @@ export class Sender {
       ...(send.again ? { more: [[own.again, `${send.from}`] as const] } : {}),
     });
     if (properties === undefined) {
-      this.#fail(send, ReasonCode.quotaExceeded, 'not storable', 'more than 32,767 bytes');
+      this.#fail(
+        send,
+        ReasonCode.quotaExceeded,
+        'not storable',
+        'its properties have no room in RocketMQ',
+      );
       return false;
     }
     const { connection } = queue.broker;

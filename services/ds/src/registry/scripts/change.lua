@@ -1,6 +1,7 @@
 -- Openings, releases and ends of interest, in this order, as one entry of the log.
 -- ARGV: 1-3 as every member, then for each six fields:
---   'o' queue name place holder cs: opens; queue '' save where this ds tells again what it holds
+--   'o' queue name place holder cs: opens; queue '' save where this ds tells again what it holds;
+--     place: see own-places.lua
 --   'r' queue '' '' holder '': releases
 --   'u' queue name '' '' cs: no more interest, in the queue or, where that is '', in that name's
 -- Answer: 'ok', number before, number, text of the entry, alive, for each 'o' its queue
@@ -81,6 +82,8 @@ local function open(known, name, place)
     given = (given or tonumber(redis.call('GET', base .. 'queue'))) + 1
     queue = digits(given)
   end
+  place = placeFor(name, place)
+  countOwn(name, place, 1)
   idOf[name] = queue
   fresh[queue] = true
   ids[#ids + 1] = name

@@ -18,6 +18,7 @@
 --   held         hash: queue -> count of holders and of interest; unheld: sorted set by time, ms
 --   holders      set of queue NUL holder
 --   pairs        set of cs NUL join NUL ds NUL join; i:<pair>: set of queues
+--   ownPlaces    hash: see own-places.lua
 --   closing      hash: name -> queue NUL place NUL ds NUL join NUL state
 --   applied      hash: ds -> number up to which it has applied the log; absent: it serves nobody
 --   restored     hash: ds -> the life for which it has told what it holds

@@ -32,6 +32,7 @@ if left > 0 then
       redis.call('HDEL', base .. 'ids', name)
       local closed = table.concat({ queue, place, ARGV[2], ARGV[3], 'closing' }, '\0')
       redis.call('HSET', base .. 'closing', name, closed)
+      countOwn(name, place, -1)
       change('c', queue, '', '')
       names[#names + 1] = name
     end

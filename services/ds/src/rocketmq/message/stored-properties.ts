@@ -19,10 +19,19 @@ const propertyBytesMax = 32_767;
 const addedBytes = 256;
 /** For one offset and its comma. */
 const offsetBytes = 14;
+/**
+ * For the names of all queues that a topic can match, and their offsets: own names of filters with wildcards
+ * (`own-places.lua`), buckets, and the queue of the topic itself. The room is kept free whether or not there are
+ * subscribers, so that none of them can make a publish too large.
+ */
+export const namesBytesMax = 2048;
+/** Maximum bytes of all other properties. */
+export const ownPropertyBytesMax: number =
+  propertyBytesMax - addedBytes - namesBytesMax - lmqNamesOf([]).length;
 /** Minimum bytes of properties beside a topic: its tag, key and QoS, and one queue. */
 const leastBesideTopicBytes = 150;
 /** Maximum length of a topic that has room in a message. */
-export const topicBytesMax: number = propertyBytesMax - addedBytes - leastBesideTopicBytes;
+export const topicBytesMax: number = ownPropertyBytesMax - leastBesideTopicBytes;
 
 /**
  * The properties of a message that `judge` lets through, as field `i` of SEND_MESSAGE_V2 (310).
@@ -35,10 +44,9 @@ export function propertiesOf(
 ): string | undefined {
   const names = lmqNames.length > 1 ? [...new Set(lmqNames)] : lmqNames;
   const start = startOf(message, names, extra);
-  const room = propertyBytesMax - addedBytes - names.length * offsetBytes;
   if (message.properties === undefined && message.expiresAtMs === 0) {
     const text = start + property(java.more, `{"${java.qos}":"${message.qos}"}`);
-    return fits(text, room) ? text : undefined;
+    return hasRoom(text, names, extra) ? text : undefined;
   }
   const properties =
     message.properties === undefined ? undefined : readPublishProperties(message.properties);
@@ -52,10 +60,10 @@ export function propertiesOf(
   }
   if (properties !== undefined) text += publishProperties(properties, forJava);
   const whole = text + property(java.more, JSON.stringify(forJava));
-  if (fits(whole, room)) return whole;
+  if (hasRoom(whole, names, extra)) return whole;
   // What Java nodes read stands there a second time, and is the first that has to go.
   const lean = text + property(java.more, `{"${java.qos}":"${message.qos}"}`);
-  return fits(lean, room) ? lean : undefined;
+  return hasRoom(lean, names, extra) ? lean : undefined;
 }
 
 /**
@@ -77,7 +85,7 @@ function startOf(message: Message, names: readonly string[], extra: StoredWith):
     property(rocket.key, extra.key) +
     property(java.topic, message.topic) +
     property(java.qos, `${message.qos}`);
-  if (names.length > 0) text += property(rocket.lmqNames, names.join(','));
+  if (names.length > 0) text += lmqNamesOf(names);
   if (message.publisher !== '') text += property(own.publisher, escaped(message.publisher));
   if (message.retain) text += property(own.retain, '1');
   if (message.payloadBytes === 0) text += property(java.empty, 'true');
@@ -115,7 +123,18 @@ function property(name: string, value: string): string {
   return name + nameEnd + value + valueEnd;
 }
 
-function fits(text: string, room: number): boolean {
+/** `text`: all properties, those of `names` and `extra` included. */
+function hasRoom(text: string, names: readonly string[], extra: StoredWith): boolean {
+  const offsetsBytes = names.length * offsetBytes;
   // No UTF-16 unit takes more than three bytes.
-  return text.length * 3 <= room || Buffer.byteLength(text) <= room;
+  if (text.length * 3 + offsetsBytes <= ownPropertyBytesMax) return true;
+  const bytes = Buffer.byteLength(text);
+  let besideBytes = names.length === 0 ? 0 : Buffer.byteLength(lmqNamesOf(names));
+  for (const [name, value] of extra.more ?? []) besideBytes += property(name, value).length;
+  const isOwnFine = bytes - besideBytes <= ownPropertyBytesMax;
+  return isOwnFine && bytes + offsetsBytes <= propertyBytesMax - addedBytes;
+}
+
+function lmqNamesOf(names: readonly string[]): string {
+  return property(rocket.lmqNames, names.join(','));
 }

@@ -4,7 +4,7 @@
 //     %LMQ%{text with "#2C"}        a comma, at which the broker would split the list of names
 //     %LMQ%{beginning}##{sha256}    longer than a folder's name may be (one such name stops a broker's dispatch for 30 s
 //                                   a message), or with a separator of properties in it
-//     %LMQ%##{cluster}#{number}     a bucket, shared by many topics
+//     %LMQ%##{cluster}#{number}     a bucket, shared by many topics, or by many filters with wildcards
 //
 // In a legal filter "#" stands alone, at the end: "#2C" and "##" are in no ordinary name. They look like wildcards to a
 // Java node, which then takes no topic from them. Different filters may share a name (`t/r1` and `t/r1/`; `a/b/` and
@@ -40,6 +40,16 @@ export function lmqRetryName(clientId: ClientId): string {
 export function bucketName(clusterId: string, number: number): string {
   if (!clusterIdPattern.test(clusterId)) throw new Error(`not a cluster id: ${clusterId}`);
   return `${prefix}##${clusterId}#${number}`;
+}
+
+/** How many queues filters with wildcards share, once too many bytes of names would match one topic. */
+export const wildcardBuckets = 8;
+/** Behind all that topics share. */
+const firstWildcardBucket = 1_000_000;
+
+/** A queue that many filters with wildcards share. */
+export function wildcardBucketName(clusterId: string, filter: string): string {
+  return bucketName(clusterId, firstWildcardBucket + bucketOf(filter, wildcardBuckets));
 }
 
 /** FNV-1a over code units: every node chooses the same. */
