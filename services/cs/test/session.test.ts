@@ -150,6 +150,41 @@ test('[MQTT-3.3.4-2] a message in two queues goes out once, highest QoS, all ide
   );
 });
 
+test('holes that the store tells nothing of hold up no message that is in several queues', async () => {
+  // Queues that share a light queue: offsets count what is for others, too.
+  const messages = [
+    stored('first', 1, [
+      [1, 0, -1],
+      [2, 0, -1],
+      [3, 4, 3],
+    ]),
+    stored('in one', 1, [[1, 1, 0]]),
+    stored('second', 1, [
+      [1, 2, 1],
+      [2, 2, 1],
+      [3, 7, 6],
+    ]),
+    stored('third', 2, [
+      [2, 5, 4],
+      [3, 9, 8],
+    ]),
+  ];
+  const { session, sent, run } = setUp({ messages });
+  session.subscribe(subscription('t', 1, 1));
+  session.subscribe(subscription('+', 2, 2));
+  session.subscribe(subscription('#', 3, 1));
+  await run();
+  assert.deepEqual(
+    sent.map(({ text, qos }) => [text, qos]),
+    [
+      ['first', 1],
+      ['in one', 1],
+      ['second', 1],
+      ['third', 2],
+    ],
+  );
+});
+
 test('a page that comes when another cursor has moved on begins where that is by then', async () => {
   const messages = [0, 1, 2].map((n) =>
     stored(

@@ -161,7 +161,10 @@ export class Cursor implements Reader, Origin {
   peek(): Message | undefined {
     if (this.page !== undefined) {
       const message = this.page[this.pageIndex];
-      if (message !== undefined) return message;
+      if (message !== undefined) {
+        this.skipTo(message);
+        return message;
+      }
       this.endPage();
     }
     if (this.loading) return undefined;
@@ -172,6 +175,14 @@ export class Cursor implements Reader, Origin {
       return undefined;
     }
     return found;
+  }
+
+  /** Nothing of the queue is before the next message of a page, whatever its previous offset is. */
+  private skipTo(message: Message): void {
+    const offset = this.entryOf(message)?.offset;
+    if (offset === undefined || offset <= this.next || isTime(this.start)) return;
+    this.next = offset;
+    this.owner.moved(this);
   }
 
   private load(): void {
