@@ -44,6 +44,8 @@ export class Turn {
   private sessions: OutboundSession[] = [];
   private outputs: Flushed[] = [];
   private scheduled = false;
+  /** Turns that have ended. */
+  count = 0;
   private readonly run: () => void;
 
   constructor(targets: TurnTargets) {
@@ -124,6 +126,7 @@ export class Turn {
 
   private end(): void {
     this.scheduled = false;
+    this.count += 1;
     if (this.publishes.length > 0) this.flush();
     while (this.sessions.length > 0) {
       const { sessions } = this;

@@ -152,6 +152,9 @@ export interface Client {
   /** No further packet is handled until `resumePackets`. */
   stopPackets(): void;
   resumePackets(): void;
+  /** No further packet is handled until `goOn`; the socket is read on while little comes. */
+  rest(): void;
+  goOn(): void;
   holdReading(held: boolean): void;
   pauseReading(): void;
   resumeReading(): void;

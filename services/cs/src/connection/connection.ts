@@ -108,9 +108,15 @@ export class Connection implements Client, OpeningClient, Timed {
     this.lastPacketMs = this.node.time.monotonicMs;
     this.node.counters.bytesReceived += chunk.length;
     this.opening?.grew(chunk.length);
+    this.packets.came();
     this.reader.feed(chunk, this.packets);
-    if (this.reader.stopped && this.reader.waitingBytes > waitingBytesMax) this.pauseReading();
+    this.holdWaiting();
     this.holdCrowded();
+  }
+
+  /** While no packet is handled, only a few bytes more are read. */
+  private holdWaiting(): void {
+    if (this.reader.stopped && this.reader.waitingBytes > waitingBytesMax) this.pauseReading();
   }
 
   /** A client that does not take what it is owed is not read. */
@@ -178,9 +184,24 @@ export class Connection implements Client, OpeningClient, Timed {
     }
     this.readingPaused = false;
     this.reader.resume(this.packets);
+    this.holdWaiting();
     this.holdCrowded();
     // The rest of the chunk may have been too much again.
     if (!this.isPaused()) this.stream.resume();
+  }
+
+  rest(): void {
+    this.reader.stop();
+  }
+
+  goOn(): void {
+    if (this.ended || this.packetsStopped) return;
+    if (this.readingPaused) {
+      this.resumeReading();
+      return;
+    }
+    this.reader.resume(this.packets);
+    this.holdCrowded();
   }
 
   holdReading(held: boolean): void {

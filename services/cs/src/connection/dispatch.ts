@@ -34,11 +34,21 @@ const filterCost = 160;
 export class PacketDispatch implements PacketSink {
   private readonly client: Client;
   private left = budget;
+  /** The turn that `left` is for. */
+  private turn = 0;
   /** No further packet is handled in this turn. */
   resting = false;
 
   constructor(client: Client) {
     this.client = client;
+  }
+
+  /** Bytes came: a new turn has a new budget. */
+  came(): void {
+    const { count } = this.client.node.turn;
+    if (count === this.turn) return;
+    this.turn = count;
+    this.left = budget;
   }
 
   connect(packet: Connect): void {
@@ -122,10 +132,10 @@ export class PacketDispatch implements PacketSink {
     const { client } = this;
     if (this.resting || client.ended || client.session === undefined) return;
     this.resting = true;
-    client.pauseReading();
+    client.rest();
     setImmediate(() => {
       this.resting = false;
-      client.resumeReading();
+      client.goOn();
     });
   }
 

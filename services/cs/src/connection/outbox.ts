@@ -50,6 +50,13 @@ export class Outbox {
   private handedOver = 0;
   /** A packet was handed over in part and its rest let go: nothing may follow it. */
   private torn = false;
+  /**
+   * Bytes that the stream still had when it was last asked. It takes them by itself, so that there
+   * may be fewer by now.
+   */
+  private bufferedMost = 0;
+  /** The kernel took at once what was handed over last: the next bytes need no pieces. */
+  private quick = true;
 
   constructor(stream: ByteStream) {
     this.stream = stream;
@@ -63,7 +70,7 @@ export class Outbox {
     const larger = take(Math.max(kept + bytes, kept * 2));
     if (kept > 0) this.buffer.copy(larger, 0, from, this.at);
     // The stream may still read bytes of the old buffer that it was handed.
-    if (this.buffer !== none && (from === 0 || this.stream.bufferedBytes === 0)) {
+    if (this.buffer !== none && (from === 0 || this.bufferedBytes === 0)) {
       giveBack(this.buffer);
     }
     this.buffer = larger;
@@ -93,9 +100,20 @@ export class Outbox {
     if (this.at === this.from) this.emptied();
   }
 
+  /** Bytes that the stream still has. */
+  private get bufferedBytes(): number {
+    if (this.bufferedMost > 0) this.bufferedMost = this.stream.bufferedBytes;
+    return this.bufferedMost;
+  }
+
   /** Bytes that the client has not taken. */
   get waitingBytes(): number {
-    return this.at - this.from + this.stream.bufferedBytes;
+    return this.at - this.from + this.bufferedBytes;
+  }
+
+  /** Whether fewer bytes than that wait for the client. */
+  waitsBelow(bytesMax: number): boolean {
+    return this.at - this.from + this.bufferedMost < bytesMax || this.waitingBytes < bytesMax;
   }
 
   /** Bytes that wait here for the turn, the lease or the stream. */
@@ -105,7 +123,7 @@ export class Outbox {
 
   /** Bytes that the client's side of the kernel has taken since the connection began. */
   get takenBytes(): number {
-    return this.handedOver - this.stream.bufferedBytes;
+    return this.handedOver - this.bufferedBytes;
   }
 
   /**
@@ -113,20 +131,38 @@ export class Outbox {
    * number.
    */
   writeOut(all: boolean): number {
-    const { stream, buffer, at } = this;
+    const { buffer, at } = this;
+    if (at === 0) return 0;
+    if (!this.quick || this.from > 0 || at > aheadBytes || this.torn || this.bufferedBytes > 0) {
+      return this.writePieces(all);
+    }
+    this.handOver(buffer.subarray(0, at));
+    this.emptied();
+    return at;
+  }
+
+  private writePieces(all: boolean): number {
+    const { buffer, at } = this;
     const before = this.handedOver;
     if (this.torn) this.at = this.from;
     while (this.from < this.at) {
       const left = at - this.from;
-      const waiting = stream.bufferedBytes;
+      const waiting = this.bufferedBytes;
       if (!all && waiting > 0 && (left < pieceBytes || waiting >= aheadBytes)) break;
       const bytes = all ? left : Math.min(left, pieceBytes);
-      stream.write(buffer.subarray(this.from, this.from + bytes));
+      this.handOver(buffer.subarray(this.from, this.from + bytes));
       this.from += bytes;
-      this.handedOver += bytes;
     }
     if (this.from === this.at) this.emptied();
     return this.handedOver - before;
+  }
+
+  private handOver(bytes: Buffer): void {
+    const { stream } = this;
+    stream.write(bytes);
+    this.handedOver += bytes.length;
+    this.bufferedMost = stream.bufferedBytes;
+    this.quick = this.bufferedMost === 0;
   }
 
   private emptied(): void {
@@ -136,6 +172,6 @@ export class Outbox {
     this.publishEnd = 0;
     if (buffer === none) return;
     this.buffer = none;
-    if (this.stream.bufferedBytes === 0) giveBack(buffer);
+    if (this.bufferedBytes === 0) giveBack(buffer);
   }
 }

@@ -40,6 +40,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
   /** From CONNACK on. */
   publishWriter: PublishWriter | undefined = undefined;
   private readonly client: Client;
+  private readonly waitingBytesMax: number;
   private pings: PendingPings | undefined = undefined;
   private flushing = false;
   private closeWhenFlushed = false;
@@ -51,6 +52,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
   constructor(stream: ByteStream, client: Client) {
     super(stream);
     this.client = client;
+    this.waitingBytesMax = client.node.config.writeBufferMax;
   }
 
   // Packets
@@ -58,7 +60,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
   get writable(): boolean {
     const { node, ended } = this.client;
     if (ended || node.leaseGate.frozen) return false;
-    return this.waitingBytes < node.config.writeBufferMax;
+    return this.waitsBelow(this.waitingBytesMax);
   }
 
   sendPublish(
@@ -69,10 +71,10 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
     packetId: number,
     subscriptionIdentifiers: readonly number[] | undefined,
   ): boolean {
-    const { publishWriter: writer, gatheredBytes: before } = this;
+    const { publishWriter: writer } = this;
     if (writer === undefined) throw new Error('a PUBLISH before CONNACK');
     const { node } = this.client;
-    const fits = writer.write(
+    const bytes = writer.write(
       this,
       message,
       qos,
@@ -82,8 +84,8 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
       subscriptionIdentifiers,
       node.time.wallMs,
     );
-    if (!fits) return false;
-    node.counters.publishSent(qos, this.gatheredBytes - before);
+    if (bytes === 0) return false;
+    node.counters.publishSent(qos, bytes);
     this.publishEnd = this.at;
     if (!this.flushing) this.flushLater();
     return true;
@@ -177,7 +179,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
 
   /** Whether as many bytes as may wait do so, for the turn, the stream or the lease. */
   get full(): boolean {
-    return this.gatheredBytes >= this.client.node.config.writeBufferMax;
+    return this.gatheredBytes >= this.waitingBytesMax;
   }
 
   /**
@@ -185,14 +187,15 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
    * come so far: a slow subscriber goes on to be read.
    */
   get crowded(): boolean {
-    const { writeBufferMax } = this.client.node.config;
-    return this.owedBytes >= Math.max(writeBufferMax, this.deliveryBytes + writeBufferMax / 4);
+    const bytesMax = this.waitingBytesMax;
+    if (this.pings === undefined && this.waitsBelow(bytesMax)) return false;
+    return this.owedBytes >= Math.max(bytesMax, this.deliveryBytes + bytesMax / 4);
   }
 
   /** Whether the client took so many answers that it may be read again. */
   get roomy(): boolean {
-    const { writeBufferMax } = this.client.node.config;
-    return this.owedBytes < Math.max(writeBufferMax / 2, this.deliveryBytes + writeBufferMax / 8);
+    const bytesMax = this.waitingBytesMax;
+    return this.owedBytes < Math.max(bytesMax / 2, this.deliveryBytes + bytesMax / 8);
   }
 
   private get owedBytes(): number {

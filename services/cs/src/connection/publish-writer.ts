@@ -34,7 +34,7 @@ export class PublishWriter {
     this.aliases = topicAliasMaximum > 0 ? new OutboundAliases(topicAliasMaximum) : undefined;
   }
 
-  /** False where the packet would be larger than the client takes. */
+  /** Answers the bytes of the packet; 0: it would be larger than the client takes. */
   write(
     outbox: Outbox,
     message: Message,
@@ -44,7 +44,7 @@ export class PublishWriter {
     packetId: number,
     subscriptionIdentifiers: readonly number[] | undefined,
     nowMs: number,
-  ): boolean {
+  ): number {
     delivery.version = this.version;
     delivery.qos = qos;
     delivery.dup = dup;
@@ -57,10 +57,10 @@ export class PublishWriter {
     const size = publishSize(message, delivery);
     if (size > this.maximumPacketSize) {
       if (this.aliases?.fresh === true) this.aliases.undo(message.topic);
-      return false;
+      return 0;
     }
     outbox.reserve(size);
     outbox.at = writePublish(outbox.buffer, outbox.at, message, delivery);
-    return true;
+    return size;
   }
 }

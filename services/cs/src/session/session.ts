@@ -288,7 +288,8 @@ export class Session implements CursorOwner, OutboundSession {
     if (entries.length === 1 || this.subscriptions.size === 1) {
       if (!match(cursor, subscription, message, this.clientId)) return;
       const retain = subscription.options.retainAsPublished && message.retain;
-      this.passOn(message, retain, subscription.identifiers);
+      if (this.retained === undefined) sendQos0(this, message, retain, subscription.identifiers);
+      else this.passOn(message, retain, subscription.identifiers);
       return;
     }
     if (this.lastMark === message.mark) return;
