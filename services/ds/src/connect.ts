@@ -1,5 +1,6 @@
 import type { ClientIdRule } from '@lmqtt/common/client-id-rule';
 import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 import type {
@@ -16,40 +17,38 @@ import { Connecting } from './connecting.ts';
 import type { CsNode } from './cs-node.ts';
 import { disconnect, endSession, type DisconnectPorts } from './disconnect.ts';
 import { inPortions } from './in-portions.ts';
-import { kick } from './kick.ts';
 import { LiveSession } from './live-session.ts';
 import { principalText, userOf } from './principal-text.ts';
 import type { SessionRights } from './session-rights.ts';
 import { cutBacklog, type QueueLimitsPorts } from './queue-limits.ts';
-import type { Claim, Claimed, ClaimRefused, Held } from './session-store/session-store.ts';
+import type { Claim, ClaimRefused, Held } from './session-store/session-store.ts';
 import { isSameName, type StoredWill } from './session-store/stored-session.ts';
 import { attach } from './subscribe.ts';
+import { claimFreed, displaced, type TakeoverPorts } from './takeover.ts';
 
-export interface ConnectPorts extends DisconnectPorts {
+export interface ConnectPorts extends DisconnectPorts, TakeoverPorts {
   readonly authenticator: Authenticator;
   readonly enhancedAuth: readonly EnhancedAuth[];
   readonly locks: ClientLocks;
   readonly pace: ConnectPace;
   readonly sessionExpirySMax: number;
   readonly willDelaySMax: number;
-  /**
-   * How long a displaced connection has to say that its sends are drained; where its node is gone,
-   * that node's lease ends before.
-   */
-  readonly takeoverMs: number;
   /** The rule of CLIENT_ID_RULE; undefined: anybody may name any client identifier. */
   readonly clientIdRule: ClientIdRule | undefined;
   /** Treatment of a session, connected or not, that another user claims. */
   readonly sessionUserChange: Claim['userChange'];
-  /** Asks a connection that is at another ds to go. */
-  kickAt(held: Held): void;
   /** The largest packet that the store takes; absent: any. */
   readonly packetBytesMax?: () => number | undefined;
   readonly limits: QueueLimitsPorts;
   readonly rights: SessionRights;
 }
 
-const kickEachMs = 1000;
+/**
+ * Time within which the end of another user's connection comes from its own node, and pause between
+ * looks for it.
+ */
+const endComesMs = 1000;
+const endCheckMs = 100;
 const newSession: SessionState = { subscriptions: [], outbound: [], inbound: [] };
 
 /**
@@ -134,19 +133,18 @@ async function admit(
   const turn = ports.pace.turn();
   if (turn !== undefined) await turn;
   try {
-    return await ports.locks.run(clientId, async () => {
-      if (isKept(ports, clientId, principal))
+    const endMs = performance.now() + endComesMs;
+    for (;;) {
+      const answer = await ports.locks.run(clientId, () =>
+        admitAlone(ports, node, connecting, principal, authenticationData),
+      );
+      if (answer.kind !== 'kept') return answer;
+      // Its owner may have left by another node just before.
+      if (!answer.whileConnected || performance.now() >= endMs || connecting.gone !== undefined)
         return refuseClaim(ports, node, connecting, 'other user');
-      if (!(await displaced(ports, clientId))) {
-        return refuse(ports, node, connecting, ReasonCode.serverBusy, 'the session is in use');
-      }
-      if (connecting.gone !== undefined) {
-        return refuse(ports, node, connecting, ReasonCode.unspecifiedError, 'gone');
-      }
-      const claimed = await claim(ports, node, connecting, principal, authenticationData);
-      if (claimed.kind !== 'held') return claimed;
-      return refuse(ports, node, connecting, ReasonCode.serverBusy, 'the session is in use');
-    });
+      // Not within the lock: its owner may come again.
+      await delay(endCheckMs);
+    }
   } catch (error) {
     const failure = error instanceof StoreFailure;
     if (!failure) ports.events.unexpected('connect', error);
@@ -155,18 +153,50 @@ async function admit(
   }
 }
 
+/** The session stays with another user; `whileConnected`: for as long as that is connected. */
+interface Kept {
+  readonly kind: 'kept';
+  readonly whileConnected: boolean;
+}
+
+async function admitAlone(
+  ports: ConnectPorts,
+  node: CsNode,
+  connecting: Connecting,
+  principal: Principal,
+  authenticationData: Buffer | undefined,
+): Promise<ConnectAnswer | Kept> {
+  const { clientId } = connecting.request;
+  const kept = keptBy(ports, clientId, principal);
+  if (kept !== undefined) return { kind: 'kept', whileConnected: !kept.stored.persistent };
+  if (!(await displaced(ports, clientId))) {
+    return refuse(ports, node, connecting, ReasonCode.serverBusy, 'the session is in use');
+  }
+  if (connecting.gone !== undefined) {
+    return refuse(ports, node, connecting, ReasonCode.unspecifiedError, 'gone');
+  }
+  const claimed = await claim(ports, node, connecting, principal, authenticationData);
+  if (claimed.kind !== 'held') return claimed;
+  return refuse(ports, node, connecting, ReasonCode.serverBusy, 'the session is in use');
+}
+
 function mayName(ports: ConnectPorts, { user }: Principal, clientId: ClientId): boolean {
   if (ports.clientIdRule === undefined) return true;
   return user !== undefined && ports.clientIdRule.allows(user, clientId);
 }
 
-/** Whether the client identifier's connection at this ds stays with its user. */
-function isKept(ports: ConnectPorts, clientId: ClientId, principal: Principal): boolean {
+/** The client identifier's session at this ds, where it stays with its user. */
+function keptBy(
+  ports: ConnectPorts,
+  clientId: ClientId,
+  principal: Principal,
+): LiveSession | undefined {
   const live = ports.live.get(clientId);
   // The store decides about a session whose connection has ended already.
-  if (live === undefined || live.closing || ports.sessionUserChange !== 'refuse') return false;
+  if (live === undefined || live.closing || ports.sessionUserChange !== 'refuse') return undefined;
   const user = userOf(principal);
-  return !live.stored.isOf(user) && !isSameName(live.stored.user ?? null, user);
+  const mayHave = live.stored.isOf(user) || isSameName(live.stored.user ?? null, user);
+  return mayHave ? undefined : live;
 }
 
 async function claim(
@@ -175,7 +205,7 @@ async function claim(
   connecting: Connecting,
   principal: Principal,
   authenticationData: Buffer | undefined,
-): Promise<ConnectAnswer | Held> {
+): Promise<ConnectAnswer | Held | Kept> {
   const { request } = connecting;
   const user = userOf(principal);
   // A client that may not name this identifier could not come back to the session.
@@ -194,7 +224,11 @@ async function claim(
     will: willOf(ports, request, principal),
   });
   if (claimed.kind === 'held') return claimed;
-  if (claimed.kind === 'refused') return refuseClaim(ports, node, connecting, claimed.reason);
+  if (claimed.kind === 'refused') {
+    const { reason, whileConnected = false } = claimed;
+    if (reason === 'other user') return { kind: 'kept', whileConnected };
+    return refuseClaim(ports, node, connecting, reason);
+  }
   const { session: stored, epoch, present } = claimed;
   const session = new LiveSession(node, request.session, epoch, stored, request, principal);
   const isOthers = claimed.ended?.isOf(user) === false;
@@ -253,38 +287,6 @@ async function obstacleOf(
   const flushed = willsDue ? ports.wills.flushed(session.clientId, ports.takeoverMs) : undefined;
   if (flushed !== undefined && !(await flushed)) return 'its last will is not stored';
   return (await settled) === false ? 'its queues are not routed' : undefined;
-}
-
-/** A connection at another ds goes first, as one here does. */
-async function claimFreed(
-  ports: ConnectPorts,
-  claim: Claim,
-): Promise<Claimed | Held | ClaimRefused> {
-  const first = await ports.sessionStore.claim(claim);
-  if (first.kind !== 'held') return first;
-  ports.kickAt(first); // [MQTT-3.1.4-3]
-  // Between ds nodes a word may be lost.
-  const again = setInterval(() => ports.kickAt(first), kickEachMs);
-  const isFreed = await ports.sessionStore
-    .freed(first, ports.takeoverMs)
-    .finally(() => clearInterval(again));
-  // A ds may die between a claim and its answer: then nobody knows of that connection.
-  if (!isFreed) await ports.sessionStore.endHeld(first);
-  return ports.sessionStore.claim(claim);
-}
-
-/** A client has one connection in the cluster: the one before goes first. False: it does not. */
-async function displaced(ports: ConnectPorts, clientId: ClientId): Promise<boolean> {
-  const old = ports.live.get(clientId);
-  if (old === undefined) return true;
-  kick(ports.events, old, ReasonCode.sessionTakenOver); // [MQTT-3.1.4-3]
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), ports.takeoverMs);
-    old.onEnded(() => {
-      clearTimeout(timer);
-      resolve(true);
-    });
-  });
 }
 
 function willOf(

@@ -6,7 +6,8 @@
 --       14 stored sessions at their limit: 'MAX_SESSIONS', 'MAX_SESSIONS_PER_USER', '' none is reached
 -- Out   'late'                      the note may be gone: note again
 --       'due first'                 a will becomes due by this: note the due time, then again
---       'refused', node             the session is another user's, connected there, or absent: ''
+--       'refused', node, 1 | 0      the session is another user's, connected there, or absent: '';
+--                                   1 it ends with that connection
 --       'full', node                the limit on stored sessions does not let a new one be made
 --       'held', epoch, node, handle the connection is at another ds, which tells this one its end
 --       'claimed', epoch, version, 1 goes on | 0 new, record, record of the one that ended, waiting,
@@ -36,7 +37,7 @@ local isElsewhere = known and connected and head[2] ~= ARGV[1]
 -- An account that got the name of one that is gone, behind U+0000.
 local isKept = isOther and ARGV[13] == '1' and head[11]:match('^[^%z]*') ~= ARGV[12]:match('^[^%z]*')
 if isKept and (isElsewhere or not hasEnded()) then
-  return { 'refused', connected and head[3] or '' }
+  return { 'refused', connected and head[3] or '', connected and head[6] == '0' and 1 or 0 }
 end
 local isOwn = known and not isOther
 -- One that takes the place of a stored session is no more in all, and no more of the same user.

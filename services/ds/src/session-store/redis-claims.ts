@@ -65,8 +65,10 @@ export class RedisClaims {
       const node = text(reply[1]) as NodeId;
       if (csOfLane(node) !== cs) notes.unnote(clientId, cs, note.score);
       if (room?.isFresh === true) counts.set(clientId, undefined);
-      const reason = reply[0] === 'full' ? room?.full : undefined;
-      return { kind: 'refused', reason: reason ?? 'other user' };
+      if (reply[0] === 'full' && room?.full !== undefined)
+        return { kind: 'refused', reason: room.full };
+      const refused = { kind: 'refused', reason: 'other user' } as const;
+      return Number(reply[2]) === 1 ? { ...refused, whileConnected: true } : refused;
     }
     if (reply[0] === 'held') {
       notes.unnote(clientId, cs, note.score);

@@ -153,6 +153,8 @@ export interface ClaimRefused {
   readonly kind: 'refused';
   /** `other user`: the session is that of another; otherwise the limit that is reached. */
   readonly reason: 'other user' | SessionsLimit;
+  /** Set where the other user's session ends with its connection, which is there still. */
+  readonly whileConnected?: boolean;
 }
 
 /** Somebody is connected with this session. */
