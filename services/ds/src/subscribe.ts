@@ -8,6 +8,7 @@ import type { DsEvents } from './events.ts';
 import type { Groups } from './groups.ts';
 import type { Holdings } from './holdings.ts';
 import type { LiveSession } from './live-session.ts';
+import { openGroups } from './open-groups.ts';
 import type { OwedQueues } from './owed-queues.ts';
 import type { PartitionEnd, QueueStore } from './queue-store/queue-store.ts';
 import type { Queue } from './routes.ts';
@@ -204,11 +205,11 @@ async function prepare(
       return ends[index]!.map(({ partition, end }) => Cursor.at(partition, end));
     }),
   );
-  for (const [index, { entry, group, known }] of plans.entries()) {
+  const wanted = plans.map(({ group }, index) => ({ name: group, queue: queues[index]! }));
+  const groups = await openGroups(ports.groups, session.stored, wanted, opened);
+  for (const [index, { entry, known }] of plans.entries()) {
     const queue = queues[index]!;
-    const shared =
-      group === undefined ? undefined : await ports.groups.open(group, queue, session.stored);
-    if (shared !== undefined) opened.push(shared);
+    const shared = groups[index];
     const cursors =
       (known?.queue === queue.id ? known.cursors : made.get(entry.filter)?.cursors) ??
       starts[index]!;
