@@ -1,9 +1,11 @@
 import type { Clock } from '@lmqtt/common/clock';
 import type { BrokerConnection } from '../../rocketmq/remoting/broker-connection.ts';
 import type { RocketmqClient } from '../../rocketmq/remoting/client.ts';
+import { pause } from './pause.ts';
 
 const sendQueueWaitMs = 5000;
 const askAgainMs = 1000;
+const runTriesMax = 10;
 
 /** A broker by its name: its master, wherever that is, and what it says of itself. */
 export class Broker {
@@ -18,6 +20,11 @@ export class Broker {
   messageBytesMax: number = Infinity;
   /** How long a send may wait at the broker before it is refused. */
   sendQueueWaitMs: number = sendQueueWaitMs;
+  /**
+   * The run of its program that is connected: another one after each start; undefined: not known
+   * since it was connected.
+   */
+  run: string | undefined;
   readonly #client: RocketmqClient;
   readonly #clock: Clock;
   readonly #listeners: ((answers: boolean) => void)[] = [];
@@ -103,6 +110,7 @@ export class Broker {
       const waitMs = Number(config.get('waitTimeMillsInSendQueue') ?? sendQueueWaitMs);
       this.sendQueueWaitMs = Number.isFinite(waitMs) ? waitMs : sendQueueWaitMs;
       this.#tell(true);
+      void this.#askRun(connection);
     } catch {
       // It does not say while it starts or stops.
       setTimeout(() => {
@@ -115,7 +123,25 @@ export class Broker {
     }
   }
 
+  /** Up to 5.1 a broker does not say it in the first second. */
+  async #askRun(connection: BrokerConnection): Promise<void> {
+    const isConnected = (): boolean =>
+      connection === this.#connection && connection.up && this.#answers;
+    for (let tries = 0; tries < runTriesMax && this.run === undefined; tries += 1) {
+      try {
+        const info = await connection.runtimeInfo();
+        if (!isConnected()) return;
+        this.run = info.get('bootTimestamp');
+        return;
+      } catch {
+        await pause(askAgainMs);
+        if (!isConnected()) return;
+      }
+    }
+  }
+
   #tell(answers: boolean): void {
+    if (!answers) this.run = undefined;
     if (answers === this.#answers) return;
     this.#answers = answers;
     if (!answers) this.#awaySinceMs = this.#clock.monotonicMs();

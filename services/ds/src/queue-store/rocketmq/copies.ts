@@ -29,31 +29,43 @@ export class Copies {
 
   /** Without second copies. Rejects where it cannot be known now. */
   async without(messages: readonly StoredMessage[], broker: Broker): Promise<StoredMessage[]> {
+    await this.#findFirsts(messages, broker);
     const kept: StoredMessage[] = [];
     for (const stored of messages) {
-      if (await this.#counts(stored, broker)) kept.push(stored);
+      const { key, queueOffset } = stored;
+      const first = key === undefined ? undefined : this.#counted.get(key);
+      if (first === undefined || first === queueOffset) kept.push(stored);
       else this.#options.events.secondCopy(stored.message.topic);
     }
     return kept;
   }
 
-  async #counts(stored: StoredMessage, broker: Broker): Promise<boolean> {
-    const { key, againFrom, queueOffset, topic, queueId } = stored;
-    if (key === undefined) return true;
-    const known = this.#counted.get(key);
-    if (known !== undefined) return known === queueOffset;
-    if (againFrom < 0) return true;
-    const queue = { topic, broker, queueId };
-    let first: number;
+  /** One reading for all that were sent again to one queue. */
+  async #findFirsts(messages: readonly StoredMessage[], broker: Broker): Promise<void> {
+    const queues = new Map<string, { readonly all: StoredMessage[]; readonly end: number }>();
+    for (const stored of messages) {
+      const { key, againFrom, topic, queueId, queueOffset } = stored;
+      if (key === undefined || againFrom < 0 || this.#counted.has(key)) continue;
+      const name = `${topic}/${queueId}`;
+      const { all = [], end = 0 } = queues.get(name) ?? {};
+      all.push(stored);
+      // Each finds itself where there is none before it.
+      queues.set(name, { all, end: Math.max(end, queueOffset + 1) });
+    }
+    if (this.#counted.size + messages.length > keysMax) this.#counted.clear();
+    for (const { all, end } of queues.values()) await this.#findFirst(all, end, broker);
+  }
+
+  async #findFirst(all: readonly StoredMessage[], end: number, broker: Broker): Promise<void> {
+    const { topic, queueId } = all[0]!;
+    const keys = new Map(all.map(({ key, againFrom }) => [key!, againFrom]));
+    let firsts: Map<string, number>;
     try {
-      // Finds itself where there is none before it.
-      first = await this.#outcomes.look({ key, queue, from: againFrom });
+      firsts = await this.#outcomes.look({ topic, broker, queueId }, keys, end);
     } catch (error) {
       throw new Error(`a message sent again: ${messageOfError(error)}`, { cause: error });
     }
-    if (first < 0) first = queueOffset;
-    if (this.#counted.size >= keysMax) this.#counted.clear();
-    this.#counted.set(key, first);
-    return first === queueOffset;
+    for (const { key, queueOffset } of all)
+      this.#counted.set(key!, firsts.get(key!) ?? queueOffset);
   }
 }

@@ -168,8 +168,16 @@ export class RocketmqStoreEvents {
     this.#warn(`sought ${broker}`, { broker, reason }, 'QoS 2: finding out what RocketMQ stored');
   }
 
-  outcomeFound(topic: string, stored: boolean): void {
-    this.#logs.store.info({ topic, stored }, 'QoS 2: found out what RocketMQ stored');
+  outcomesFound(broker: string, stored: number, notStored: number): void {
+    this.#logs.store.info({ broker, stored, notStored }, 'QoS 2: found out what RocketMQ stored');
+  }
+
+  markRefused(broker: string, reason: string): void {
+    this.#warn(
+      `mark ${broker}`,
+      { broker, reason },
+      'the topic named like the broker cannot be used: QoS 2 after a failure leaves messages with tag LMQTT_MARK',
+    );
   }
 
   arrived(messages: number): void {

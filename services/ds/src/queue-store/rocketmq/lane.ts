@@ -36,6 +36,8 @@ export class PendingSend {
   inbound: 'none' | 'to intend' | 'intending' | 'intended' | 'telling' | 'told';
   /** Where it is sent to; of a QoS 2 publish fixed with its intent. */
   target: Target | undefined;
+  /** The run of the broker's program that it was sent to last; undefined: not known. */
+  run: string | undefined;
   /** UNIQ_KEY; '': not given yet. */
   key = '';
   /** Of a QoS 2 publish: the lowest offset that it can have. */
@@ -129,6 +131,13 @@ export class Lane {
       if (state === 'refused' || state === 'unknown') return at;
     }
     return -1;
+  }
+
+  /** Those of which it has to be found out whether they are stored, when nothing is outstanding. */
+  get unsure(): PendingSend[] {
+    return this.sends.filter(
+      ({ state, isExact }, index) => index < this.begun && state === 'unknown' && isExact,
+    );
   }
 
   /** What is settled at the front leaves. */

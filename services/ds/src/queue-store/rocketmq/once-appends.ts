@@ -70,7 +70,6 @@ export class OnceAppends {
     const from = await connection.searchOffset(queue, sinceMs - clocksApartMs);
     const offset = await this.#ports.outcomes.seek({ key, queue, from });
     if (offset === undefined) throw new Error('stopping');
-    this.#options.events.outcomeFound(append.message.topic, offset >= 0);
     if (offset < 0) return false;
     append.reasonCode = 0;
     append.orderKey = { placement, offset };

@@ -14,6 +14,7 @@ export class OpenIntents {
   readonly #outcomes: Outcomes;
   /** By the key of the message. */
   readonly #known = new Map<string, boolean>();
+  readonly #seeking = new Set<string>();
 
   constructor(options: RocketmqStoreOptions, brokers: Brokers, outcomes: Outcomes) {
     this.#options = options;
@@ -39,14 +40,17 @@ export class OpenIntents {
   async #look({ key, place, from }: Intent): Promise<boolean | undefined> {
     const broker = this.#brokers.named(place.broker);
     if (broker === undefined) return undefined;
-    const sought = { key, queue: { topic: place.topic, broker, queueId: place.queueId }, from };
-    const offset = await this.#outcomes.look(sought).catch(() => -1);
-    if (offset >= 0) return true;
-    void this.#outcomes.seek(sought).then((found) => {
-      if (found === undefined) return;
-      if (this.#known.size >= knownMax) this.#known.clear();
-      this.#known.set(key, found >= 0);
-    });
-    return undefined;
+    const queue = { topic: place.topic, broker, queueId: place.queueId };
+    const { first, found } = this.#outcomes.search({ key, queue, from });
+    if (!this.#seeking.has(key)) {
+      this.#seeking.add(key);
+      void found.then((offset) => {
+        this.#seeking.delete(key);
+        if (offset === undefined) return;
+        if (this.#known.size >= knownMax) this.#known.clear();
+        this.#known.set(key, offset >= 0);
+      });
+    }
+    return (await first) >= 0 ? true : undefined;
   }
 }

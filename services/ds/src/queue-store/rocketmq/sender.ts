@@ -8,14 +8,15 @@ import { UniqueKeys } from '../../rocketmq/names/unique-key.ts';
 import type { SendAnswer } from '../../rocketmq/remoting/requests/send-message.ts';
 import type { Append } from '../queue-store.ts';
 import { type Batch, Batches } from './batches.ts';
-import type { AppendFailure } from './events.ts';
 import { Intending } from './intending.ts';
+import { LaneRecovery } from './lane-recovery.ts';
 import { Lane, PendingSend } from './lane.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { OrdinaryQueue, Target } from './ordinary-queue.ts';
 import type { Outcomes } from './outcomes.ts';
 import { finalRefusal } from './refusal.ts';
 import { RestingLanes } from './resting-lanes.ts';
+import { SendFailures } from './send-failures.ts';
 import { SendLoad } from './send-load.ts';
 import type { Targets } from './targets.ts';
 
@@ -30,13 +31,14 @@ const attemptMsMax = 5000;
 export class Sender {
   readonly #options: RocketmqStoreOptions;
   readonly #targets: Targets;
-  readonly #outcomes: Outcomes;
   readonly #isAhead: (queue: OrdinaryQueue) => boolean;
   readonly #batches = new Batches();
   readonly #keys = new UniqueKeys();
   readonly #lanes = new Map<string, Lane>();
   readonly #resting: RestingLanes;
   readonly #intending: Intending;
+  readonly #failures: SendFailures;
+  readonly #recovery: LaneRecovery;
   /** QoS 2 publishes that are not answered. */
   readonly #open = new Map<string, PendingSend>();
   #pendingBytes = 0;
@@ -55,7 +57,6 @@ export class Sender {
     this.#options = options;
     this.#isAhead = isAhead;
     this.#targets = targets;
-    this.#outcomes = outcomes;
     this.#resting = new RestingLanes(options.clock, (lane) => this.#pump(lane));
     this.#intending = new Intending(options, {
       intended: (send, kept) => {
@@ -63,17 +64,26 @@ export class Sender {
         if (send.state === 'failed') {
           if (kept) this.#intending.drop(send);
         } else if (!kept)
-          this.#fail(send, ReasonCode.sessionTakenOver, 'taken over', 'another claim');
+          this.#failures.fail(send, ReasonCode.sessionTakenOver, 'taken over', 'another claim');
         this.#pump(send.lane);
       },
       told: (send) => {
         send.inbound = 'told';
         this.#release(send.lane);
       },
-      failed: (send) => {
+      failed: (send, reason) => {
         send.inbound = 'to intend';
+        if (send.state === 'waiting' && options.clock.monotonicMs() >= send.deadlineMs)
+          this.#failures.giveUp(send, 'broker away', reason);
         this.#pauseLane(send.lane);
       },
+    });
+    this.#failures = new SendFailures(options.events, this.#intending);
+    this.#recovery = new LaneRecovery({
+      ...{ options, targets, outcomes, failures: this.#failures },
+      stored: (send, offset) => this.#stored(send, send.target!, offset),
+      pause: (lane) => this.#pauseLane(lane),
+      pump: (lane) => this.#pump(lane),
     });
   }
 
@@ -124,7 +134,7 @@ export class Sender {
     for (const lane of [...this.#lanes.values()]) {
       for (const send of lane.sends) {
         if (send.state === 'waiting' && send.inbound !== 'intending')
-          this.#fail(send, ReasonCode.serverUnavailable, 'broker away', 'stopping');
+          this.#failures.fail(send, ReasonCode.serverUnavailable, 'broker away', 'stopping');
       }
       this.#pump(lane);
     }
@@ -134,14 +144,14 @@ export class Sender {
     const { message, queues, inbound } = send.append;
     const verdict = judge(message);
     if (verdict !== 0) {
-      this.#fail(send, verdict, 'not storable', 'its properties');
+      this.#failures.fail(send, verdict, 'not storable', 'its properties');
       return;
     }
     const max = this.#options.settings.pendingBytesMax;
     const isPassing = message.qos === 0 && queues.length === 0 && inbound === undefined;
     // Each cs holds its publishers back past the limit; what is under way from there is taken.
     if (this.#pendingBytes > (isPassing ? max : cssAtLimit * max)) {
-      this.#fail(send, ReasonCode.quotaExceeded, 'limit', 'PENDING_APPEND_BYTES_MAX');
+      this.#failures.fail(send, ReasonCode.quotaExceeded, 'limit', 'PENDING_APPEND_BYTES_MAX');
     }
   }
 
@@ -155,8 +165,8 @@ export class Sender {
         lane.begun += 1;
         continue;
       }
-      if (nowMs >= send.deadlineMs && send.inbound !== 'intending') {
-        this.#giveUp(send, 'broker away', 'it has waited too long');
+      if (nowMs >= send.deadlineMs && this.#isHopeless(send)) {
+        this.#failures.giveUp(send, 'broker away', 'it has waited too long');
         continue;
       }
       if (lane.resumeAtMs > nowMs) {
@@ -179,6 +189,13 @@ export class Sender {
       if (this.#send(send, target)) lane.begun += 1;
     }
     this.#release(lane);
+  }
+
+  /** Past its deadline: its broker is not there. One that is back takes what has waited for it. */
+  #isHopeless({ inbound, target, append }: PendingSend): boolean {
+    if (inbound === 'intending') return false;
+    const aim = target ?? this.#targets.of(append.message.topic);
+    return aim?.queue.broker.answers !== true;
   }
 
   /** Slower, not for ever: what is read late may be somebody else's doing. */
@@ -236,12 +253,8 @@ export class Sender {
       ...(send.again ? { more: [[own.again, `${send.from}`] as const] } : {}),
     });
     if (properties === undefined) {
-      this.#fail(
-        send,
-        ReasonCode.quotaExceeded,
-        'not storable',
-        'its properties have no room in RocketMQ',
-      );
+      const detail = 'its properties have no room in RocketMQ';
+      this.#failures.fail(send, ReasonCode.quotaExceeded, 'not storable', detail);
       return false;
     }
     const { connection } = queue.broker;
@@ -252,6 +265,7 @@ export class Sender {
     send.state = 'sent';
     send.target = target;
     if (append.once !== undefined && !send.again) send.from = Math.max(0, queue.end);
+    send.run = queue.broker.run;
     lane.queue = queue;
     lane.outstanding += 1;
     this.#load.sent();
@@ -302,7 +316,7 @@ export class Sender {
         events.sends[answer.kind] += 1;
         this.#bad(send, answer.kind === 'unknown' ? 'unknown' : 'refused', answer.reason);
     }
-    if (lane.isTroubled) this.#settleTrouble(lane);
+    if (lane.isTroubled) this.#recovery.settle(lane);
     this.#pump(lane);
   }
 
@@ -320,14 +334,15 @@ export class Sender {
     events.sends['stored late'] += 1;
     events.storedLate(target.queue.broker.name, code);
     if (!settings.strict) return false;
-    this.#fail(send, ReasonCode.quotaExceeded, 'broker refuses', `code ${code}`);
+    this.#failures.fail(send, ReasonCode.quotaExceeded, 'broker refuses', `code ${code}`);
     return true;
   }
 
   #refused(send: PendingSend, target: Target, code: number, remark: string): void {
     const reasonCode = finalRefusal(code, remark);
     this.#options.events.busy(target.queue.broker.name, code, remark);
-    if (reasonCode !== 0) this.#fail(send, reasonCode, 'broker refuses', `code ${code}: ${remark}`);
+    if (reasonCode !== 0)
+      this.#failures.fail(send, reasonCode, 'broker refuses', `code ${code}: ${remark}`);
     else this.#bad(send, 'refused', `code ${code}: ${remark}`);
   }
 
@@ -341,103 +356,11 @@ export class Sender {
       this.#options.clock.monotonicMs() >= send.deadlineMs;
     if (isOver && !isUnsure) {
       const why = state === 'unknown' ? 'outcome unknown' : 'broker away';
-      this.#giveUp(send, why, reason);
+      this.#failures.giveUp(send, why, reason);
       return;
     }
     send.state = state;
     lane.isTroubled = true;
-  }
-
-  /** What has to be sent again goes back to those that wait, in its order, when nothing is under way. */
-  #settleTrouble(lane: Lane): void {
-    for (const send of lane.overtaken()) {
-      if (send.state === 'refused' || !send.isExact)
-        this.#fail(send, ReasonCode.quotaExceeded, 'broker refuses', 'a later one is stored');
-    }
-    if (lane.outstanding > 0 || lane.held) return;
-    const at = lane.firstUndone;
-    if (at === -1) {
-      lane.isTroubled = false;
-      return;
-    }
-    const unsure = lane.sends.find(
-      ({ state, isExact }, index) => index < lane.begun && state === 'unknown' && isExact,
-    );
-    if (unsure !== undefined) {
-      void this.#findOut(unsure);
-      return;
-    }
-    lane.isTroubled = false;
-    for (const send of lane.sends.slice(at, lane.begun)) {
-      if (send.state === 'failed') continue;
-      send.state = 'waiting';
-      this.#aimAgain(send);
-    }
-    lane.begun = at;
-    this.#pauseLane(lane);
-  }
-
-  /** Of what is surely not stored, the place may be another by now. */
-  #aimAgain(send: PendingSend): void {
-    if (send.again) return;
-    const target = this.#targets.of(send.append.message.topic);
-    if (target !== undefined && target.queue === send.target?.queue) return;
-    send.target = undefined;
-    if (send.inbound === 'intended') send.inbound = 'to intend';
-  }
-
-  async #findOut(send: PendingSend): Promise<void> {
-    const { lane, append, key, from } = send;
-    const target = send.target!;
-    const { events, clock } = this.#options;
-    events.outcomeSought(target.queue.broker.name, 'a send came to no answer');
-    lane.held = true;
-    const timer = setTimeout(
-      () => {
-        // Its publisher has waited long enough; the intent stays for whoever asks for the outcome.
-        this.#giveUp(send, 'outcome unknown', 'the broker is away');
-        goOn();
-      },
-      Math.max(0, send.deadlineMs - clock.monotonicMs()),
-    );
-    const goOn = (): void => {
-      lane.held = false;
-      this.#settleTrouble(lane);
-      this.#pump(lane);
-    };
-    const offset = await this.#outcomes.seek({ key, queue: target.queue, from });
-    if (offset === undefined || send.state === 'failed') return;
-    clearTimeout(timer);
-    events.outcomeFound(append.message.topic, offset >= 0);
-    if (offset >= 0) this.#stored(send, target, offset);
-    else {
-      send.state = 'refused';
-      send.again = true;
-    }
-    goOn();
-  }
-
-  /** Those that wait behind it, too: its publisher may send it again, and they would be before it. */
-  #giveUp(send: PendingSend, why: AppendFailure, reason: string): void {
-    const { lane } = send;
-    // Not 0x97, which says that the publisher has used up what it may have.
-    this.#fail(send, ReasonCode.implementationSpecificError, why, reason);
-    for (const later of lane.sends.slice(lane.begun)) {
-      if (later.state !== 'waiting' || later.append.message.qos === 0) continue;
-      const before = 'one before it has failed';
-      this.#fail(later, ReasonCode.implementationSpecificError, 'broker away', before);
-    }
-  }
-
-  #fail(send: PendingSend, reasonCode: number, why: AppendFailure, detail: string): void {
-    const { append, inbound, state } = send;
-    send.state = 'failed';
-    append.reasonCode = reasonCode;
-    append.final = why === 'not storable' || why === 'broker refuses';
-    const isOpenStill = why === 'outcome unknown' || state === 'unknown' || state === 'stored';
-    if (inbound === 'intended' && !isOpenStill && why !== 'taken over') this.#intending.drop(send);
-    if (append.message.qos === 0) this.#options.events.qos0Dropped();
-    else this.#options.events.appendFailed(why, append.message.topic, detail);
   }
 
   /** The lane goes on after a while. */

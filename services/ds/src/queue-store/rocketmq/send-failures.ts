@@ -1,0 +1,42 @@
+// How a send fails: what its publisher is told, what becomes of its intent, and which of those that
+// wait behind it fail with it.
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import type { AppendFailure, RocketmqStoreEvents } from './events.ts';
+import type { Intending } from './intending.ts';
+import type { PendingSend } from './lane.ts';
+
+export class SendFailures {
+  readonly #events: RocketmqStoreEvents;
+  readonly #intending: Intending;
+
+  constructor(events: RocketmqStoreEvents, intending: Intending) {
+    this.#events = events;
+    this.#intending = intending;
+  }
+
+  fail(send: PendingSend, reasonCode: number, why: AppendFailure, detail: string): void {
+    const { append, inbound, state } = send;
+    send.state = 'failed';
+    append.reasonCode = reasonCode;
+    append.final = why === 'not storable' || why === 'broker refuses';
+    const isOpenStill = why === 'outcome unknown' || state === 'unknown' || state === 'stored';
+    if (inbound === 'intended' && !isOpenStill && why !== 'taken over') this.#intending.drop(send);
+    if (append.message.qos === 0) this.#events.qos0Dropped();
+    else this.#events.appendFailed(why, append.message.topic, detail);
+  }
+
+  /**
+   * It has waited long enough for its broker. Those that wait behind it fail, too: its publisher may
+   * send it again, and they would be before it.
+   */
+  giveUp(send: PendingSend, why: AppendFailure, reason: string): void {
+    const { lane } = send;
+    // Not 0x97, which says that the publisher has used up what it may have.
+    const code = ReasonCode.implementationSpecificError;
+    this.fail(send, code, why, reason);
+    for (const later of lane.sends.slice(lane.begun)) {
+      if (later.state !== 'waiting' || later.append.message.qos === 0) continue;
+      this.fail(later, code, 'broker away', 'one before it has failed');
+    }
+  }
+}

@@ -1,0 +1,247 @@
+// A broker and its name server, with what they have stored in memory. The test says what
+// becomes of each send, and when the broker dies and comes back.
+import type { Socket } from 'node:net';
+import { answerTo, type Asked, RemotingPeer } from './remoting-peer.ts';
+import { storedBytes } from './rocketmq-stored.ts';
+
+/**
+ * stored: and answered; unanswered: stored, and nobody is told; lost: neither; a number: refused with
+ * this code.
+ */
+export type Fate = 'stored' | 'unanswered' | 'lost' | number;
+
+export interface SentMessage {
+  readonly topic: string;
+  readonly queueId: number;
+  readonly properties: ReadonlyMap<string, string>;
+  readonly text: string;
+}
+
+interface WaitingPull {
+  readonly asked: Asked;
+  readonly offset: number;
+}
+
+const codes = {
+  pull: 11,
+  createTopic: 17,
+  brokerConfig: 26,
+  runtimeInfo: 28,
+  maxOffset: 30,
+  route: 105,
+  clusterInfo: 106,
+  send: 310,
+};
+const topicNotExist = 17;
+const pullNotFound = 19;
+const pullMessages = 32;
+const suspendFlag = 2;
+
+export class ScriptedBroker {
+  readonly name = 'broker-a';
+  readonly #peer = new RemotingPeer();
+  readonly #nameServer = new RemotingPeer();
+  #port = 0;
+  /** What `waitTimeMillsInSendQueue` says. */
+  sendQueueWaitMs = 50;
+  /** Another one is another run of the program. */
+  bootTimestamp = '1';
+  writeQueues = 4;
+  fate: (sent: SentMessage) => Fate = () => 'stored';
+  /** All sends, whatever became of them. */
+  readonly sent: SentMessage[] = [];
+  /** Offsets of pulls that do not wait, by queue. */
+  readonly pulled: { readonly queue: string; readonly offset: number }[] = [];
+  readonly #queues = new Map<string, { bytes: Buffer; message: SentMessage }[]>();
+  readonly #topics = new Set<string>(['broker-a']);
+  readonly #waiting = new Map<string, WaitingPull[]>();
+  #isAway = true;
+
+  async start(): Promise<void> {
+    this.#peer.onAsked = (asked) => this.#take(asked);
+    this.#nameServer.onAsked = (asked) => this.#take(asked);
+    await this.#nameServer.listen();
+    await this.comeBack();
+    this.#port = Number(this.#peer.address.split(':')[1]);
+  }
+
+  get nameServer(): string {
+    return this.#nameServer.address;
+  }
+
+  async close(): Promise<void> {
+    await this.#nameServer.close();
+    if (!this.#isAway) await this.#peer.close();
+  }
+
+  /** In the order in which they are in the queue. */
+  storedIn(topic: string): SentMessage[] {
+    const found: SentMessage[] = [];
+    for (const [name, stored] of this.#queues)
+      if (name.startsWith(`${topic}/`)) found.push(...stored.map(({ message }) => message));
+    return found;
+  }
+
+  store(message: SentMessage): number {
+    const { topic, queueId, properties, text } = message;
+    const name = `${topic}/${queueId}`;
+    const stored = this.#queues.get(name) ?? [];
+    this.#queues.set(name, stored);
+    const queueOffset = stored.length;
+    const pairs = [...properties].map(([key, value]) => `${key}\u0001${value}\u0002`).join('');
+    const bytes = storedBytes({
+      ...{ topic, queueId, queueOffset, properties: pairs },
+      body: Buffer.from(text),
+    });
+    stored.push({ bytes, message });
+    const waiting = this.#waiting.get(name) ?? [];
+    this.#waiting.delete(name);
+    for (const { asked, offset } of waiting) this.#answerPull(asked, name, offset);
+    return queueOffset;
+  }
+
+  /** All connections to it end. */
+  cut(): void {
+    for (const socket of this.#peer.sockets.splice(0)) socket.destroy();
+  }
+
+  /** Nobody listens any more. */
+  async goAway(): Promise<void> {
+    this.#isAway = true;
+    await this.#peer.close();
+    this.#peer.sockets.length = 0;
+    this.#waiting.clear();
+  }
+
+  async comeBack(bootTimestamp: string = this.bootTimestamp): Promise<void> {
+    this.bootTimestamp = bootTimestamp;
+    this.#isAway = false;
+    await this.#peer.listen(this.#port);
+  }
+
+  #take(asked: Asked): void {
+    const { code, fields } = asked;
+    switch (code) {
+      case codes.clusterInfo:
+        this.#answer(asked, 0, {}, JSON.stringify(this.#cluster()));
+        return;
+      case codes.route:
+        this.#route(asked);
+        return;
+      case codes.createTopic:
+        this.#topics.add(fields['topic'] ?? '');
+        this.#answer(asked, 0);
+        return;
+      case codes.brokerConfig: {
+        const conf = {
+          sendMessageThreadPoolNums: 1,
+          waitTimeMillsInSendQueue: this.sendQueueWaitMs,
+        };
+        const lines = Object.entries(conf).map(([key, value]) => `${key}=${value}\n`);
+        this.#answer(asked, 0, {}, lines.join(''));
+        return;
+      }
+      case codes.runtimeInfo: {
+        const { bootTimestamp } = this;
+        this.#answer(asked, 0, {}, JSON.stringify({ table: { bootTimestamp } }));
+        return;
+      }
+      case codes.maxOffset:
+        this.#answer(asked, 0, { offset: `${this.#endOf(nameIn(fields))}` });
+        return;
+      case codes.pull:
+        this.#pull(asked);
+        return;
+      case codes.send:
+        this.#send(asked);
+        return;
+      default:
+        this.#answer(asked, 3);
+    }
+  }
+
+  #cluster(): object {
+    const brokerAddrs = { 0: this.#peer.address };
+    const its = { brokerName: this.name, cluster: 'c', brokerAddrs };
+    return { brokerAddrTable: { [this.name]: its } };
+  }
+
+  #route(asked: Asked): void {
+    if (!this.#topics.has(asked.fields['topic'] ?? '')) {
+      this.#answer(asked, topicNotExist);
+      return;
+    }
+    const { writeQueues, name } = this;
+    const counts = { readQueueNums: writeQueues, writeQueueNums: writeQueues, perm: 6 };
+    const route = {
+      brokerDatas: [{ brokerName: name, cluster: 'c', brokerAddrs: { 0: this.#peer.address } }],
+      queueDatas: [{ brokerName: name, ...counts }],
+    };
+    this.#answer(asked, 0, {}, JSON.stringify(route));
+  }
+
+  #pull(asked: Asked): void {
+    const { fields } = asked;
+    const name = nameIn(fields);
+    const offset = Number(fields['queueOffset']);
+    const waits = (Number(fields['sysFlag']) & suspendFlag) !== 0;
+    if (!waits && offset < this.#endOf(name)) this.pulled.push({ queue: name, offset });
+    if (!waits || offset < this.#endOf(name)) {
+      this.#answerPull(asked, name, offset);
+      return;
+    }
+    const waiting = this.#waiting.get(name) ?? [];
+    waiting.push({ asked, offset });
+    this.#waiting.set(name, waiting);
+  }
+
+  #answerPull(asked: Asked, name: string, offset: number): void {
+    const end = this.#endOf(name);
+    const bodies = (this.#queues.get(name) ?? []).slice(offset, offset + pullMessages);
+    const next = offset + bodies.length;
+    const places = { nextBeginOffset: `${next}`, minOffset: '0', maxOffset: `${end}` };
+    const body = Buffer.concat(bodies.map(({ bytes }) => bytes));
+    this.#answer(asked, bodies.length > 0 ? 0 : pullNotFound, places, body);
+  }
+
+  #send(asked: Asked): void {
+    const { b: topic = '', e: queueId, i: properties = '' } = asked.fields;
+    const message: SentMessage = {
+      ...{ topic, queueId: Number(queueId) },
+      properties: new Map(pairsOf(properties)),
+      text: asked.body.toString(),
+    };
+    this.sent.push(message);
+    const fate = this.fate(message);
+    if (typeof fate === 'number') this.#answer(asked, fate);
+    if (fate !== 'stored' && fate !== 'unanswered') return;
+    const queueOffset = `${this.store(message)}`;
+    if (fate === 'stored')
+      this.#answer(asked, 0, { queueId: queueId ?? '0', queueOffset, msgId: 'm' });
+  }
+
+  #endOf(name: string): number {
+    return this.#queues.get(name)?.length ?? 0;
+  }
+
+  #answer(
+    asked: Asked,
+    code: number,
+    fields: Readonly<Record<string, string>> = {},
+    body: string | Buffer = '',
+  ): void {
+    const socket: Socket = asked.socket;
+    if (!socket.destroyed) socket.write(answerTo(asked, code, fields, { body: Buffer.from(body) }));
+  }
+}
+
+function nameIn(fields: Readonly<Record<string, string>>): string {
+  return `${fields['topic']}/${fields['queueId']}`;
+}
+
+function* pairsOf(properties: string): Iterable<readonly [string, string]> {
+  for (const pair of properties.split('\u0002')) {
+    const at = pair.indexOf('\u0001');
+    if (at > 0) yield [pair.slice(0, at), pair.slice(at + 1)];
+  }
+}
