@@ -66,6 +66,7 @@ const areas = [
     'cluster-service',
     'cluster-stores',
     'cluster-checks',
+    'broker-list',
     'composition',
     'open-auth',
   ].map((file) => ({

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { systemClock } from '@lmqtt/common/clock';
-import { isTime } from '@lmqtt/common/cursor';
+import { isTime, positionSince } from '@lmqtt/common/cursor';
 import { nodeId, queueId } from '@lmqtt/common/ids';
 import { silentLogs } from '@lmqtt/common/log';
 import { messageOf } from '@lmqtt/common/message';
@@ -16,6 +16,7 @@ import {
   defaultStoreSettings,
   type RocketmqStoreSettings,
 } from '@lmqtt/ds/queue-store/rocketmq/options';
+import { forgottenRecordKind, forgottenText } from '@lmqtt/ds/rocketmq/names/broker-records';
 import { RocketmqClient } from '@lmqtt/ds/rocketmq/remoting/client';
 import { until as untilWithin } from '../harness/redis/until.ts';
 import { silentEvents } from './rocketmq-client.ts';
@@ -62,6 +63,7 @@ void describe('brokers that are away', () => {
   let client: RocketmqClient;
   let events: CountedEvents;
   let metrics: Metrics;
+  let records: RecordsInMemory;
 
   async function open(settings: Partial<RocketmqStoreSettings> = {}): Promise<void> {
     metrics = new Metrics();
@@ -76,7 +78,7 @@ void describe('brokers that are away', () => {
       ...{ client, self, queues, clock: systemClock, events },
       nodes: new NodesInMemory(self),
       ownership: new OwnershipInMemory().of(self),
-      records: new RecordsInMemory(),
+      records,
       intents: new IntentsInMemory(),
       settings: { ...defaultStoreSettings, defaultTopic: topic, refreshMs: 200, ...settings },
     });
@@ -85,6 +87,7 @@ void describe('brokers that are away', () => {
   }
 
   beforeEach(async () => {
+    records = new RecordsInMemory();
     rocketmq = new ScriptedRocketmq('broker-a', 'broker-b');
     await rocketmq.start();
   });
@@ -190,6 +193,44 @@ void describe('brokers that are away', () => {
     const codes = new Set(await publish(...names));
     assert.deepEqual(codes, new Set([0, ReasonCode.implementationSpecificError]));
     await until(async () => (await publish(...names)).every((code) => code === 0), 2 * waitMs);
+  });
+
+  void test('a broker that is forgotten is not asked for, and comes back as another one', async () => {
+    await open({ appendWaitMs: 1000, brokerGoneMs: 60_000, tailSuspendMs: 100 });
+    const lmq = queues.placeOf(queue);
+    for (const broker of rocketmq.brokers) broker.ends.set(lmq, 9);
+    const names = Array.from({ length: 20 }, (_, n) => `forgotten/${n}`);
+    assert.deepEqual(store.partitions(), [0, 1]);
+    const since = positionSince(Date.now());
+    await rocketmq.kill('broker-b');
+    await until(async () => (await publish(...names)).some((code) => code !== 0), waitMs);
+    await records.remember(forgottenRecordKind, '1', forgottenText({ name: 'broker-b', atMs: 5 }));
+    await until(() => store.partitions().length === 1, waitMs);
+    assert.deepEqual(
+      (await store.ends(queue)).map(({ partition, end }) => [partition, end]),
+      [[0, 9]],
+    );
+    const read = { queue, partition: 1, messagesMax: 10, bytesMax: 1000 };
+    assert.deepEqual(await store.read({ ...read, from: 4 }), { messages: [], next: 4, end: 0 });
+    assert.deepEqual(await store.read({ ...read, from: since }), { messages: [], next: 0, end: 0 });
+    // Long before BROKER_GONE_MS.
+    await until(async () => (await publish(...names)).every((code) => code === 0), 2 * waitMs);
+    assert.equal(store.notice, null);
+
+    await rocketmq.restart('broker-b');
+    await until(() => store.partitions().length === 2, waitMs);
+    assert.deepEqual(store.partitions(), [0, 2]);
+    // What it had before it was forgotten (here: all but the last two) is owed to nobody.
+    rocketmq.broker('broker-b').sinceOffset = 7;
+    await until(async () => (await store.ends(queue))[1]?.first === 7, waitMs);
+    const { pulled, sent } = rocketmq.broker('broker-b');
+    const before = pulled.get(`${topic}/0`) ?? 0;
+    await until(() => (pulled.get(`${topic}/0`) ?? 0) > before, waitMs);
+    sent.splice(0);
+    await until(async () => {
+      assert.ok((await publish(...names)).every((code) => code === 0));
+      return sent.length > 0;
+    }, 2 * waitMs);
   });
 
   void test('without name servers new topics are stored by the routes that are known', async () => {

@@ -114,6 +114,8 @@ export class ScriptedBroker {
   readonly mute: Set<keyof typeof requestCodes> = new Set();
   /** How much later than asked for a pull is answered that waits. */
   heldLateMs = 0;
+  /** What it says where the messages of a time begin. */
+  sinceOffset = 0;
   /** Ends of light queues. */
   readonly ends: Map<string, number> = new Map();
   readonly sent: string[] = [];
@@ -137,8 +139,9 @@ export class ScriptedBroker {
       case requestCodes.maxOffset:
         return { fields: { offset: `${this.ends.get(topic) ?? 0}` } };
       case requestCodes.minOffset:
-      case requestCodes.searchOffset:
         return { fields: { offset: '0' } };
+      case requestCodes.searchOffset:
+        return { fields: { offset: `${this.sinceOffset}` } };
       case requestCodes.deleteTopic:
         this.deleted.push(topic);
         this.ends.delete(topic);

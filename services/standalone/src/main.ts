@@ -16,6 +16,7 @@ Commands:
   ds           run a dispatch node: it keeps messages and sessions, and cs nodes connect to it
   cs           run a connection node: clients connect to it, and it connects to ds; keeps no files
   doctor       look at the settings, RocketMQ, Redis and the nodes of a cluster; 1: change something
+  brokers      list the brokers of RocketMQ, or forget one that has left (see brokers --help)
   check        read a data folder that no broker uses, and say what is wrong (see check --help)
   passwd       add, change, delete and list the users of a password file (see passwd --help)
   --help       this text; after ds, cs or doctor, the settings that it reads
@@ -54,9 +55,16 @@ async function dispatch(args: readonly string[]): Promise<number | undefined> {
     process.stdout.write(checkUsage);
     return 0;
   }
+  if (command === 'brokers') {
+    const { brokersUsage, runBrokers } = await import('./brokers.ts');
+    if (!rest.includes('--help') && !rest.includes('-h'))
+      return runBrokers({ args: rest, environment: process.env });
+    process.stdout.write(brokersUsage);
+    return 0;
+  }
   const program = command === 'doctor' ? 'ds' : command;
   if (!isProgram(program)) {
-    const meant = nearest(command, [...programs, 'doctor', 'passwd']);
+    const meant = nearest(command, [...programs, 'brokers', 'doctor', 'passwd']);
     const hint = meant === undefined ? 'see --help' : `did you mean ${meant}?`;
     throw new SettingsError(`${command}: there is no such command (${hint})`);
   }

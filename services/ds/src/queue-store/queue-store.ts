@@ -31,7 +31,8 @@ import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
  *   not beyond about `bytesMax`. A message whose arrival was told can be read until it is trimmed
  *   or lost. From a time, as `ends` gives it: from the first message that was stored then or later.
  *   It rejects while the partition cannot be reached.
- * - partitions: those that queues have or may have, as far as is known here; none goes. It is known
+ * - partitions: those that queues have or may have, as far as is known here; one goes only where
+ *   nothing of it will ever be read again. It is known
  *   here before the first message of a queue that this ds has opened is there. A partition that
  *   `ends` does not name is owed from its beginning.
  * - ends: `first` is the lowest offset that can still be read (or `end`); every message that was

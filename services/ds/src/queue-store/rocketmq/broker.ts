@@ -12,6 +12,11 @@ export class Broker {
   readonly name: string;
   /** Its number: the partition of every queue that is there. */
   readonly partition: number;
+  /**
+   * Of a broker that came back after its name was forgotten, wall clock: what it stored before is
+   * owed to nobody. undefined: it was never forgotten.
+   */
+  readonly sinceMs: number | undefined;
   /** It stores what one connection sends in the order of the sends. */
   pipelines = false;
   /** `storeType` is defaultRocksDB: any number of light queues; else each is an open file. */
@@ -36,10 +41,16 @@ export class Broker {
   /** Monotonic: since then it does not answer; where it does, it was away until its last answer. */
   #awaySinceMs: number;
   #asking = false;
+  #isForgotten = false;
 
-  constructor(name: string, partition: number, client: RocketmqClient, clock: Clock) {
+  constructor(
+    { name, partition, sinceMs }: Pick<Broker, 'name' | 'partition' | 'sinceMs'>,
+    client: RocketmqClient,
+    clock: Clock,
+  ) {
     this.name = name;
     this.partition = partition;
+    this.sinceMs = sinceMs;
     this.#client = client;
     this.#clock = clock;
     this.#awaySinceMs = clock.monotonicMs();
@@ -53,6 +64,11 @@ export class Broker {
   /** It is connected, and has answered since. */
   get answers(): boolean {
     return this.#answers;
+  }
+
+  /** Nothing of it will ever be read, and nobody waits for it. */
+  get isForgotten(): boolean {
+    return this.#isForgotten;
   }
 
   /** For so long it has not answered; 0: it answers. */
@@ -89,6 +105,14 @@ export class Broker {
       else this.#tell(false);
     });
     if (connection.up) void this.#ask(connection);
+  }
+
+  forget(): void {
+    this.#isForgotten = true;
+    this.close();
+    this.#tell(false);
+    this.#address = undefined;
+    this.#connection = undefined;
   }
 
   close(): void {

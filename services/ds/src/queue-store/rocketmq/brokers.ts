@@ -1,8 +1,15 @@
+import {
+  brokerKey,
+  brokerOfKey,
+  brokerRecordKind as recordKind,
+  type ForgottenBroker,
+  forgottenIn,
+  forgottenRecordKind,
+} from '../../rocketmq/names/broker-records.ts';
 import { messageOfError } from './error-text.ts';
 import { Broker } from './broker.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 
-const recordKind = 'rocketmq-broker';
 const connectedWithinMs = 2000;
 const lookAgainMs = 20;
 /** A broker that is restarted is no news for so long. */
@@ -16,7 +23,8 @@ export class Brokers {
   readonly #options: RocketmqStoreOptions;
   readonly #byName = new Map<string, Broker>();
   readonly #byPartition = new Map<number, Broker>();
-  readonly #partitions: number[] = [];
+  #partitions: number[] = [];
+  #forgotten: ReadonlyMap<number, ForgottenBroker> = new Map();
   readonly #listeners: ((broker: Broker) => void)[] = [];
   /** Those of which the log says that they are away. */
   readonly #saidAway = new Set<Broker>();
@@ -39,6 +47,16 @@ export class Brokers {
 
   numbered(partition: number): Broker | undefined {
     return this.#byPartition.get(partition);
+  }
+
+  /** Nothing of the partition will ever be read. */
+  isForgotten(partition: number): boolean {
+    return this.#forgotten.has(partition);
+  }
+
+  /** One of that name was forgotten, and has not come back. */
+  isForgottenName(name: string): boolean {
+    return !this.#byName.has(name) && this.#timesForgotten(name) > 0;
   }
 
   /** Their numbers. */
@@ -85,13 +103,20 @@ export class Brokers {
   async #refresh(): Promise<void> {
     const { client, records, events } = this.#options;
     try {
+      this.#forget(forgottenIn(await records.all(forgottenRecordKind)));
+    } catch (error) {
+      events.registryFailed('brokers', messageOfError(error));
+    }
+    try {
       const { brokers } = await client.clusterInfo();
       this.#clusterNames = new Set(brokers.map(({ cluster }) => cluster));
       const there = new Map(brokers.map(({ name, master }) => [name, master]));
       for (const name of there.keys()) {
-        if (!this.#byName.has(name)) this.#know(name, await records.numberOf(recordKind, name));
+        if (this.#byName.has(name)) continue;
+        const key = brokerKey(name, this.#timesForgotten(name));
+        this.#know(key, await records.numberOf(recordKind, key));
       }
-      for (const [name, number] of await records.all(recordKind)) this.#know(name, Number(number));
+      for (const [key, number] of await records.all(recordKind)) this.#know(key, Number(number));
       for (const broker of this.#byName.values()) broker.located(there.get(broker.name));
       if (this.#isUnknown) events.brokersKnown();
       this.#isUnknown = false;
@@ -112,13 +137,46 @@ export class Brokers {
     }
   }
 
-  #know(name: string, partition: number): void {
+  #forget(forgotten: ReadonlyMap<number, ForgottenBroker>): void {
+    this.#forgotten = forgotten;
+    for (const partition of forgotten.keys()) {
+      const broker = this.#byPartition.get(partition);
+      if (broker === undefined) continue;
+      this.#byPartition.delete(partition);
+      if (this.#byName.get(broker.name) === broker) this.#byName.delete(broker.name);
+      this.#partitions = this.#partitions.filter((each) => each !== partition);
+      this.#saidAway.delete(broker);
+      broker.forget();
+      this.#options.events.brokerForgotten(broker.name, partition);
+    }
+  }
+
+  #timesForgotten(name: string): number {
+    let times = 0;
+    for (const each of this.#forgotten.values()) if (each.name === name) times += 1;
+    return times;
+  }
+
+  /** When it was forgotten last. */
+  #forgottenAtMs(name: string): number | undefined {
+    const all = [...this.#forgotten.values()].filter((each) => each.name === name);
+    return all.length === 0 ? undefined : Math.max(...all.map(({ atMs }) => atMs));
+  }
+
+  #know(key: string, partition: number): void {
+    const { name, timesForgotten } = brokerOfKey(key);
+    // It was forgotten, or another ds knows that it was and this one will, too.
+    if (this.#forgotten.has(partition) || timesForgotten !== this.#timesForgotten(name)) return;
     if (this.#byName.has(name)) return;
     const { client, clock } = this.#options;
-    const broker = new Broker(name, partition, client, clock);
+    const broker = new Broker(
+      { name, partition, sinceMs: this.#forgottenAtMs(name) },
+      client,
+      clock,
+    );
     this.#byName.set(name, broker);
     this.#byPartition.set(partition, broker);
-    this.#partitions.push(partition);
+    this.#partitions = [...this.#partitions, partition];
     broker.onAnswers((answers) => {
       if (answers && this.#saidAway.delete(broker)) this.#options.events.brokerBack(name);
     });

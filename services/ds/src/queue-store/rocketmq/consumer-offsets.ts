@@ -87,6 +87,7 @@ export class ConsumerOffsets implements PositionMirror {
     const sent: Promise<unknown>[] = [];
     for (const [key, update] of this.#pending) {
       if (sent.length >= updatesAtOnce) break;
+      if (this.#brokers.isForgotten(update.partition)) this.#pending.delete(key);
       const connection = this.#brokers.numbered(update.partition)?.connection;
       if (connection === undefined || !connection.up) continue;
       this.#pending.delete(key);

@@ -254,6 +254,12 @@ export class RocketmqStoreEvents {
     this.#logs.store.info({ broker }, 'broker of RocketMQ answers again');
   }
 
+  brokerForgotten(broker: string, partition: number): void {
+    this.#lines.forget(awayKey(broker));
+    const text = 'broker of RocketMQ forgotten: what was only there is lost to devices';
+    this.#logs.store.warn({ broker, number: partition }, text);
+  }
+
   brokersUnknown(reason: string): void {
     const text = 'the name servers do not say which brokers there are; known routes are used';
     this.#warn(brokersKey, { reason }, text);

@@ -79,6 +79,8 @@ export class LightQueues {
   async read(lmq: string, request: ReadRequest): Promise<ReadAnswer> {
     const broker = this.#brokers.numbered(request.partition);
     if (broker === undefined) {
+      if (this.#brokers.isForgotten(request.partition))
+        return { messages: [], next: Math.max(0, request.from), end: 0 };
       if (isTime(request.from)) throw unavailable(`no broker has number ${request.partition}`);
       return { messages: [], next: request.from, end: 0 };
     }
@@ -86,6 +88,10 @@ export class LightQueues {
     if (isTime(from)) {
       const found = await this.#storedSince(broker, lmq, timeOf(from));
       return this.read(lmq, { ...request, from: found });
+    }
+    if (from === 0 && broker.sinceMs !== undefined) {
+      const found = await this.#storedSince(broker, lmq, broker.sinceMs);
+      if (found > 0) return this.read(lmq, { ...request, from: found });
     }
     const key = `${broker.name} ${lmq}`;
     const begun = this.#ahead.take(key, from);
@@ -162,12 +168,31 @@ export class LightQueues {
     const ends = await Promise.all(
       brokers.map(async (broker) => {
         const { partition } = broker;
-        const found = broker.answers ? Promise.race([endOf(broker, lmq), tooLate]) : undefined;
+        const found = broker.answers
+          ? Promise.race([this.#endOf(broker, lmq), tooLate])
+          : undefined;
         return (await found) ?? { partition, first: now, end: now };
       }),
     );
     clearTimeout(timer);
     return ends;
+  }
+
+  /** undefined: the broker does not say. */
+  async #endOf(broker: Broker, lmq: string): Promise<PartitionEnd | undefined> {
+    const { connection, partition, sinceMs } = broker;
+    const place = { topic: lmq, queueId: 0 };
+    try {
+      const [end, min, since] = await Promise.all([
+        connection?.maxOffset(place),
+        connection?.minOffset(place),
+        sinceMs === undefined ? 0 : this.#storedSince(broker, lmq, sinceMs),
+      ]);
+      if (end === undefined || min === undefined) return undefined;
+      return { partition, first: Math.min(Math.max(0, min, since), end), end };
+    } catch {
+      return undefined;
+    }
   }
 
   /** SEARCH_OFFSET_BY_TIMESTAMP, 29; past the newest message 4.9 answers with that, not the end. */
@@ -309,24 +334,6 @@ export class LightQueues {
   #keepEnd(key: string, end: number): void {
     if (this.#ends.size >= endsKeptMax) this.#ends.clear();
     this.#ends.set(key, end);
-  }
-}
-
-/** undefined: the broker does not say. */
-async function endOf(
-  { connection, partition }: Broker,
-  lmq: string,
-): Promise<PartitionEnd | undefined> {
-  const place = { topic: lmq, queueId: 0 };
-  try {
-    const [end, first] = await Promise.all([
-      connection?.maxOffset(place),
-      connection?.minOffset(place),
-    ]);
-    if (end === undefined || first === undefined) return undefined;
-    return { partition, first: Math.min(Math.max(0, first), end), end };
-  } catch {
-    return undefined;
   }
 }
 

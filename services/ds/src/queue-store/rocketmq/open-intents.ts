@@ -39,6 +39,8 @@ export class OpenIntents {
   /** What can be said at once; the search goes on. */
   async #look({ key, place, from }: Intent): Promise<boolean | undefined> {
     const broker = this.#brokers.named(place.broker);
+    // What it stored goes to no device any more.
+    if (this.#brokers.isForgottenName(place.broker)) return false;
     if (broker === undefined) return undefined;
     const queue = { topic: place.topic, broker, queueId: place.queueId };
     const { first, found } = this.#outcomes.search({ key, queue, from });

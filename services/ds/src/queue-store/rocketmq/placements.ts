@@ -3,11 +3,11 @@
 // cluster. An entry after a topic's first one, and every move, takes effect some time after it was
 // recorded: by then every ds that may still write has read it, so that no ds goes on sending to the
 // old place when another sends to the new one.
+import { placementRecordKind as recordKind } from '../../rocketmq/names/broker-records.ts';
 import { isRecord } from '../../rocketmq/remoting/json.ts';
 import type { Clock } from '@lmqtt/common/clock';
 import type { Records } from '../../registry/records.ts';
 
-const recordKind = 'rocketmq-placement';
 /** More than a lease, the time between two looks, and what wall clocks may differ by. */
 export const effectAfterMs = 6000;
 

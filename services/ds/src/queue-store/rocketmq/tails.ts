@@ -107,6 +107,11 @@ export class Tails {
         const picked = pickPlace(thingOf(queue), places);
         const isOurs = picked === undefined || picked.broker === self;
         const tail = this.#tails.get(queue.name);
+        // The broker was forgotten and is back: it is another one.
+        if (tail !== undefined && tail.queue !== queue) {
+          others.push(tail);
+          continue;
+        }
         if (isOurs && tail === undefined) wanted.push(queue);
         else if (!isOurs && tail !== undefined) others.push(tail);
         else if (!isOurs && this.#perhapsOurs.has(thingOf(queue))) left.push(thingOf(queue));

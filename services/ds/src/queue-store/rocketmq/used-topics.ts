@@ -86,6 +86,7 @@ export class UsedTopics {
   async follow(): Promise<void> {
     for (const topic of [...this.#topics.values()]) {
       const route = await this.#options.client.route(topic.name);
+      if (this.#forgetQueues(topic)) this.#changed();
       if (topic.ours) await this.#spread(topic.name, route);
       if (route === undefined) continue;
       const hasChanged = this.#takeQueues(topic, route);
@@ -185,13 +186,21 @@ export class UsedTopics {
     }
   }
 
+  /** Those of brokers that were forgotten; true: there were some. */
+  #forgetQueues({ queues }: UsedTopic): boolean {
+    let changed = false;
+    for (const [name, { broker }] of queues)
+      if (broker.isForgotten) changed = queues.delete(name) || changed;
+    return changed;
+  }
+
   /** True: they are others than before. */
   #takeQueues({ name: topic, queues }: UsedTopic, route: TopicRoute): boolean {
     let changed = false;
     const there = new Set<string>();
     for (const [name, broker, queueId] of this.#placesIn(topic, route)) {
       there.add(name);
-      if (queues.has(name)) continue;
+      if (queues.get(name)?.broker === broker) continue;
       queues.set(name, new OrdinaryQueue(topic, broker, queueId));
       changed = true;
     }
