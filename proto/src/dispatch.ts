@@ -1,7 +1,7 @@
 // The methods of the service Dispatch, for both ends of gRPC: frames are bytes, which `wire` writes
 // and reads.
 
-export const protocolVersion = 3;
+export const protocolVersion = 4;
 
 /** Metadata of the stream, from cs. */
 export const metadataNames = {

@@ -85,12 +85,16 @@ export interface Link {
 /** What ds calls on a cs node. */
 export interface Downstream {
   readonly node: NodeId;
-  /** Publishes with their `reasonCode` set. */
+  /** Publishes at QoS 1 and 2 with their `reasonCode` set. */
   published(batch: Publish[]): void;
+  /** A publish of the session at QoS 0 was refused; nothing tells which. */
+  refused(session: SessionHandle, reasonCode: number): void;
   /** Live messages, each with its places in every queue that matches. */
   push(batch: Message[]): void;
   /** Messages that the owner of a shared group gives to a session of this node. */
   assign(batch: Assignment[]): void;
+  /** In the order of the group's assignments to the session. */
+  fence(fence: GroupFence): void;
   /** The session is claimed elsewhere, expired or removed: close with the reason code (5.0). */
   kick(session: SessionHandle, reasonCode: number): void;
   /** The rights to read that the session has from now on, in the form that the claim gives them. */
@@ -350,12 +354,18 @@ export interface Assignment {
 }
 
 /**
- * An assignment at a partition from here on is a fence, its number added: the session lets go of
- * what the group gave it and what did not go out, takes nothing more of a lesser epoch or from
- * before the fence, which may have gone another way, and says `assigned-done` at that partition,
- * behind its writes so far. The offset is how many stored messages it let go of.
+ * The session lets go of what the group gave it and what did not go out, takes nothing more of a
+ * lesser epoch or from before the fence, which may have gone another way, and answers with the
+ * write `fenced`.
  */
-export const fencePartition: number = 2 ** 30;
+export interface GroupFence {
+  readonly session: SessionHandle;
+  readonly group: GroupId;
+  /** Of the owner. */
+  readonly epoch: number;
+  /** Grows with each fence of that epoch; at least 1. */
+  readonly number: number;
+}
 
 /** Every write is fenced by the epoch of the session's claim. */
 export type SessionWrite =
@@ -396,6 +406,15 @@ export type SessionWrite =
       readonly group: GroupId;
       readonly partition: number;
       readonly offset: number;
+    }
+  /** The answer to a {@link GroupFence}, behind the session's writes so far. */
+  | {
+      readonly kind: 'fenced';
+      readonly session: SessionHandle;
+      readonly group: GroupId;
+      readonly number: number;
+      /** How many stored messages the session let go of. */
+      readonly letGo: number;
     }
   /** PUBREL was received: the inbound identifier is free. */
   | { readonly kind: 'inbound-done'; readonly session: SessionHandle; readonly packetId: number }

@@ -7,6 +7,7 @@ import { writePushes } from '../src/wire/downstream-writer.ts';
 import { Exchange } from '../src/wire/exchange.ts';
 import type { FrameTaker } from '../src/wire/exchange.ts';
 import type { Pulse } from '../src/wire/pulse.ts';
+import { partBytesMin } from '../src/wire/send-window.ts';
 import { readUpstream, writePresents, writePublishes } from '../src/wire/upstream.ts';
 import { comparable, message, presentedSession, text, u32, u53 } from './link-arbitraries.ts';
 import { asRead, downstreamKinds, Listener, publishes, upstreamKinds } from './wire-items.ts';
@@ -100,7 +101,9 @@ test('items of one turn leave in one frame, in their order', () => {
     const frames = framesOf((exchange) => {
       for (const { write } of all) write(exchange);
     });
-    assert.equal(frames.length, 1);
+    // More than the smallest part may go on in another frame.
+    const bytes = frames.reduce((sum, { length }) => sum + length, 0);
+    if (bytes <= partBytesMin) assert.equal(frames.length, 1);
     const said = all.flatMap((sample) => sample.said);
     assert.deepEqual(heard(frames, readUpstream), said);
   });

@@ -7,7 +7,14 @@ import type { Message } from '@lmqtt/common/message';
 import fc from 'fast-check';
 import { plainMessage } from '../src/calls/message.ts';
 import { presented } from '../src/calls/session.ts';
-import type { Assignment, Place, Publish, ReadRequest, SessionWrite } from '../src/link.ts';
+import type {
+  Assignment,
+  GroupFence,
+  Place,
+  Publish,
+  ReadRequest,
+  SessionWrite,
+} from '../src/link.ts';
 import type { DownstreamHandler } from '../src/wire/downstream-reader.ts';
 import * as downstream from '../src/wire/downstream-writer.ts';
 import type { Exchange } from '../src/wire/exchange.ts';
@@ -102,6 +109,10 @@ export class Listener implements UpstreamHandler, DownstreamHandler {
 
   assign(batch: Assignment[]): void {
     this.hear('assign', batch);
+  }
+
+  fence(fence: GroupFence): void {
+    this.hear('fence', fence);
   }
 
   kick(session: SessionHandle, reasonCode: number): void {
@@ -216,6 +227,7 @@ const sessionWrite: fc.Arbitrary<SessionWrite> = fc.oneof(
     partition: u32,
     offset: u53,
   }),
+  fc.record({ kind: fc.constant('fenced' as const), session, group, number: u53, letGo: u53 }),
   fc.record({ kind: fc.constant('inbound-done' as const), session, packetId: values.u16 }),
   fc.record({
     kind: fc.constant('retained-cursor' as const),
@@ -236,6 +248,10 @@ function plainWrite(write: SessionWrite): object {
       return { ...write, kind: 'SENT', place: plainPlace(write.place) };
     case 'position':
       return { ...write, kind: 'POSITION', offset: write.position };
+    case 'fenced': {
+      const { kind: _kind, number, letGo, ...rest } = write;
+      return { ...rest, kind: 'FENCED', sequence: number, offset: letGo };
+    }
     default:
       return { ...write, kind: write.kind.toUpperCase().replace('-', '_') };
   }
@@ -335,35 +351,24 @@ const ownedAssignment: fc.Arbitrary<Assignment> = fc
   .map(([one, owner]) => ({ ...one, ...owner }));
 const queueEnd = fc.record({ queue, partition: u32, end: u53 });
 
-/** Answers as they come: runs of numbers, and refused publishes at QoS 0 between them. */
+/** Answers as they come: runs of numbers. */
 const answers = fc.array(
-  fc.oneof(
-    fc.record({
-      skip: fc.integer({ min: 1, max: 1000 }),
-      codes: fc.array(reasonCode, { minLength: 1, maxLength: 20 }),
-    }),
-    refusal,
-  ),
+  fc.record({
+    skip: fc.integer({ min: 1, max: 1000 }),
+    codes: fc.array(reasonCode, { minLength: 1, maxLength: 20 }),
+  }),
   { maxLength: 5 },
 );
 type Answers = typeof answers extends fc.Arbitrary<infer T> ? T : never;
 
 const anyMessage = fc.sample(values.message, { numRuns: 1, seed: 1 });
 
-/** The batch for the writer; `run` and `refusal` are told of each part of it. */
-function batchOf(
-  parts: Answers,
-  run: (first: number, codes: number[]) => void,
-  refused: (session: SessionHandle, reasonCode: number) => void,
-): NumberedPublish[] {
+/** The batch for the writer; `run` is told of each part of it. */
+function batchOf(parts: Answers, run: (first: number, codes: number[]) => void): NumberedPublish[] {
   const [message] = anyMessage;
   if (message === undefined) throw new Error('no message');
   let number = 0;
   return parts.flatMap((part) => {
-    if ('session' in part) {
-      refused(part.session, part.reasonCode);
-      return [{ ...part, packetId: 0, message, number: 0 }];
-    }
     // One number is left out between two runs, or they would be one.
     const first = number + 1 + part.skip;
     number = first + part.codes.length - 1;
@@ -379,29 +384,22 @@ export const downstreamKinds: readonly ItemKind[] = [
     'published',
     answers,
     (exchange, parts) => {
-      const batch = batchOf(
-        parts,
-        () => {},
-        () => {},
+      downstream.writePublished(
+        exchange,
+        'control',
+        batchOf(parts, () => {}),
       );
-      downstream.writePublished(exchange, 'control', batch);
     },
     (parts) => {
       const items: object[] = [];
-      batchOf(
-        parts,
-        (first, codes) => items.push({ published: { first, reasonCodes: Buffer.from(codes) } }),
-        (session, reasonCode) => items.push({ published: { refused: [{ session, reasonCode }] } }),
+      batchOf(parts, (first, codes) =>
+        items.push({ published: { first, reasonCodes: Buffer.from(codes) } }),
       );
       return items;
     },
     (parts) => {
       const said: Said[] = [];
-      batchOf(
-        parts,
-        (first, codes) => said.push(['published', first, codes]),
-        (session, reasonCode) => said.push(['refused', session, reasonCode]),
-      );
+      batchOf(parts, (first, codes) => said.push(['published', first, codes]));
       return said;
     },
   ),
@@ -466,6 +464,20 @@ export const downstreamKinds: readonly ItemKind[] = [
       },
     ],
     (batch) => [['assign', batch]],
+  ),
+  kind(
+    'refusal of QoS 0',
+    refusal,
+    (exchange, { session, reasonCode }) => downstream.writeRefusal(exchange, session, reasonCode),
+    (value) => [{ published: { refused: [value] } }],
+    ({ session, reasonCode }) => [['refused', session, reasonCode]],
+  ),
+  kind(
+    'fence',
+    fc.record({ session, group, epoch: positive, number: positive }),
+    downstream.writeFence,
+    (fence) => [{ fence }],
+    (fence) => [['fence', fence]],
   ),
   kind(
     'kick',

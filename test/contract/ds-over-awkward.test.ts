@@ -35,6 +35,10 @@ class NotingCs implements Downstream {
     }
   }
 
+  refused(): void {}
+
+  fence(): void {}
+
   behind(): void {}
 
   rights(): void {}

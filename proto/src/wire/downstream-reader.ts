@@ -1,6 +1,6 @@
 import { groupId, queueId, sessionHandle, type SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
-import type { Assignment, QueueEnd, ReadAnswer, Refusal } from '../link.ts';
+import type { Assignment, GroupFence, QueueEnd, ReadAnswer, Refusal } from '../link.ts';
 import { ItemField } from './item.ts';
 import { type Echo, readEcho, readMessage } from './message-codec.ts';
 import { texts } from './texts.ts';
@@ -20,6 +20,7 @@ export interface DownstreamHandler {
   sent(number: number): Message | undefined;
   push(batch: Message[]): void;
   assign(batch: Assignment[]): void;
+  fence(fence: GroupFence): void;
   kick(session: SessionHandle, reasonCode: number): void;
   rights(session: SessionHandle, rights: string | undefined): void;
   behind(ends: QueueEnd[]): void;
@@ -66,6 +67,16 @@ export function readDownstream(
         else reader.skip(tag);
       }
       handler.assign(batch);
+      break;
+    }
+    case ItemField.fence: {
+      const [session, group, epoch, number] = readNumbers(reader, 4);
+      handler.fence({
+        session: sessionHandle(session!),
+        group: groupId(group!),
+        epoch: epoch!,
+        number: number!,
+      });
       break;
     }
     case ItemField.kick: {

@@ -1,6 +1,6 @@
 import type { SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
-import type { Assignment, QueueEnd, ReadAnswer, Refusal } from '../link.ts';
+import type { Assignment, GroupFence, QueueEnd, ReadAnswer, Refusal } from '../link.ts';
 import type { Channel, Exchange } from './exchange.ts';
 import { ItemField } from './item.ts';
 import { SentMessage, writeEcho, writeMessage } from './message-codec.ts';
@@ -11,7 +11,7 @@ import type { WireWriter } from './wire-writer.ts';
 
 const fixedBytesMax = 80;
 
-/** Answered publishes, an item for each run of numbers; QoS 0 among them only where refused. */
+/** Answered publishes, an item for each run of numbers. */
 export function writePublished(
   exchange: Exchange,
   channel: Channel,
@@ -20,13 +20,6 @@ export function writePublished(
   let index = 0;
   while (index < batch.length) {
     const first = batch[index]!;
-    if (first.number === 0) {
-      const writer = exchange.open(ItemField.published, channel);
-      writeRefused(writer, 0x1a, first);
-      exchange.close();
-      index += 1;
-      continue;
-    }
     let end = index + 1;
     while (end < batch.length && batch[end]!.number === first.number + end - index) end += 1;
     const writer = exchange.open(ItemField.published, channel);
@@ -97,6 +90,24 @@ export function writeAssignments(exchange: Exchange, batch: readonly Assignment[
     writer.close(opened);
   }
   writer ??= exchange.open(ItemField.assignments, 'bulk');
+  exchange.close();
+}
+
+export function writeFence(exchange: Exchange, fence: GroupFence): void {
+  // In the channel of assignments, which it does not overtake.
+  const writer = exchange.open(ItemField.fence, 'bulk');
+  writer.reserve(fixedBytesMax);
+  writer.number(0x08, fence.session);
+  writer.number(0x10, fence.group);
+  writer.number(0x18, fence.epoch);
+  writer.number(0x20, fence.number);
+  exchange.close();
+}
+
+/** A publish at QoS 0. */
+export function writeRefusal(exchange: Exchange, session: SessionHandle, reasonCode: number): void {
+  const writer = exchange.open(ItemField.published, 'control');
+  writeRefused(writer, 0x1a, { session, reasonCode });
   exchange.close();
 }
 

@@ -17,4 +17,5 @@ export const ItemField = {
   presented: 24,
   echoes: 25,
   rights: 26,
+  fence: 27,
 } as const;

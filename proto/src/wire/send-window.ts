@@ -11,7 +11,7 @@ const delayMsMax = 500;
 /** Share of the delay past which the window grows slowly. */
 const nearDelay = 0.75;
 /** Bounds of the size of a part, which is a quarter of the window. */
-const partBytesMin = 16 << 10;
+export const partBytesMin: number = 16 << 10;
 export const partBytesMax: number = 256 << 10;
 
 /** Time that frames may wait in the link for a lease of this length: far less than half of it. */

@@ -16,6 +16,7 @@ const Kind = {
   assignedDone: 4,
   inboundDone: 5,
   retainedCursor: 6,
+  fenced: 7,
 } as const;
 
 const fixedBytesMax = 160;
@@ -71,6 +72,13 @@ export function writeSessionWrite(writer: WireWriter, tag: number, write: Sessio
       writer.number(groupTag, write.group);
       writer.number(partitionTag, write.partition);
       writer.number(offsetTag, write.offset);
+      break;
+    case 'fenced':
+      writer.number(kindTag, Kind.fenced);
+      writer.number(sessionTag, write.session);
+      writer.number(sequenceTag, write.number);
+      writer.number(groupTag, write.group);
+      writer.number(offsetTag, write.letGo);
       break;
     case 'inbound-done':
       writer.number(kindTag, Kind.inboundDone);
@@ -179,6 +187,8 @@ export function readSessionWrite(reader: WireReader): SessionWrite {
       return { kind: 'position', session, queue: queueId(queue), partition, position: offset };
     case Kind.assignedDone:
       return { kind: 'assigned-done', session, group: groupId(group), partition, offset };
+    case Kind.fenced:
+      return { kind: 'fenced', session, group: groupId(group), number: sequence, letGo: offset };
     case Kind.inboundDone:
       return { kind: 'inbound-done', session, packetId };
     case Kind.retainedCursor:

@@ -6,6 +6,7 @@ import { ReadRightsTable } from '@lmqtt/common/read-rights';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type {
   Assignment,
+  GroupFence,
   ConnectionEnd,
   Link,
   LinkedNode,
@@ -22,7 +23,7 @@ import type {
 } from '@lmqtt/proto/link';
 import type { CsConfig } from './config.ts';
 import type { Client, ClientNode } from './connection/client.ts';
-import { onPublished } from './connection/packets/publish.ts';
+import { onPublished, onRefused } from './connection/packets/publish.ts';
 import { Connections } from './connections.ts';
 import type { Counters } from './counters.ts';
 import type { CsEvents } from './events.ts';
@@ -220,6 +221,12 @@ export class CsNode implements LinkedNode, ClientNode {
     this.letGo();
   }
 
+  refused(session: SessionHandle, reasonCode: number): void {
+    const connection = this.connections.get(session);
+    if (connection !== undefined) onRefused(connection, reasonCode);
+    if (reasonCode === ReasonCode.notAuthorized) this.events.notAuthorized();
+  }
+
   private letGo(): void {
     const { backlog } = this;
     if (!backlog.holds || this.letGoTimer !== undefined) return;
@@ -259,6 +266,11 @@ export class CsNode implements LinkedNode, ClientNode {
       const session = this.connections.get(assignment.session)?.session;
       if (session !== undefined && !session.closed) session.assign(assignment);
     }
+  }
+
+  fence(fence: GroupFence): void {
+    const session = this.connections.get(fence.session)?.session;
+    if (session !== undefined && !session.closed) session.fence(fence);
   }
 
   kick(session: SessionHandle, reasonCode: number): void {

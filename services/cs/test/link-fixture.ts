@@ -9,6 +9,7 @@ import type { Qos } from '@lmqtt/common/qos';
 import { readSettings } from '@lmqtt/common/settings/read';
 import type {
   Assignment,
+  GroupFence,
   Link,
   LinkedNode,
   PresentedSession,
@@ -92,6 +93,10 @@ export class FakeNode extends Watched implements LinkedNode {
     this.#note(`published ${batch.map((each) => `${textOf(each)}:${each.reasonCode}`).join(' ')}`);
   }
 
+  refused(session: SessionHandle, reasonCode: number): void {
+    this.#note(`refused ${session} ${reasonCode}`);
+  }
+
   push(batch: Message[]): void {
     this.pushed.push(...batch);
     this.#note(`push ${batch.length}`);
@@ -100,6 +105,10 @@ export class FakeNode extends Watched implements LinkedNode {
   assign(batch: Assignment[]): void {
     this.assigned.push(...batch);
     this.#note(`assign ${batch.length}`);
+  }
+
+  fence(fence: GroupFence): void {
+    this.#note(`fence ${fence.number}`);
   }
 
   kick(session: SessionHandle, reasonCode: number): void {

@@ -113,6 +113,19 @@ test('retained messages are sent once more after another SUBSCRIBE, though they 
   assert.deepEqual(versionsOf(broker.received, 'a').slice(-2), [live, live]);
 });
 
+test('[MQTT-4.6.0-6] a live message that waits for its store at SUBSCRIBE outruns what is retained', async () => {
+  const broker = new RetainedBroker({ ...embedded, subscribedQos: 2, persistent: true });
+  broker.publish('a', 2, true, false);
+  broker.subscribed();
+  await settle(broker);
+  const live = broker.publish('a', 2, false, true);
+  broker.step('downstream');
+  broker.session.pump();
+  broker.subscribed();
+  await settle(broker);
+  assert.deepEqual(versionsOf(broker.received.slice(broker.subscribedAt), 'a'), [live]);
+});
+
 test('a live QoS 0 message that a slow client did not get is made up for by what is retained', async () => {
   const broker = new RetainedBroker(embedded);
   broker.publish('a', 0, true, false);

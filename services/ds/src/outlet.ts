@@ -1,6 +1,6 @@
 import type { NodeId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
-import type { Assignment, Downstream } from '@lmqtt/proto/link';
+import type { Assignment, Downstream, GroupFence } from '@lmqtt/proto/link';
 
 /** What goes to one cs node, gathered until the end of the call that makes it. */
 export class Outlet {
@@ -22,6 +22,12 @@ export class Outlet {
 
   assign(assignment: Assignment): void {
     this.#assigning.push(assignment);
+  }
+
+  /** At once, behind what was assigned. */
+  fence(fence: GroupFence): void {
+    this.flush();
+    this.downstream.fence(fence);
   }
 
   flush(): void {

@@ -107,6 +107,8 @@ export class Publisher {
 
   publish(node: CsNode, batch: Publish[]): void {
     const appends: PendingAppend[] = [];
+    /** At QoS 0. */
+    let refused: Publish[] | undefined;
     for (const publish of batch) {
       const session = node.sessions.get(publish.session);
       const { message } = publish;
@@ -122,7 +124,7 @@ export class Publisher {
       if (publish.reasonCode !== 0) {
         // The answer does not name the topic. A bridge whose state is not wanted goes on.
         if (message.qos > 0) this.#answerNow(node, session, publish);
-        else if (!isBridgeState(message.topic)) this.#send(node, publish);
+        else if (!isBridgeState(message.topic)) (refused ??= []).push(publish);
         continue;
       }
       if (message.qos === 0 && !this.#queueQos0) {
@@ -164,6 +166,8 @@ export class Publisher {
     }
     this.#flush();
     this.#sendAll();
+    if (refused !== undefined)
+      for (const { session, reasonCode } of refused) node.downstream.refused(session, reasonCode);
     if (appends.length > 0) this.#append(appends);
   }
 

@@ -71,6 +71,7 @@ export function writeSession(
       ports.routes.moved(write.queue);
       break;
     case 'assigned-done':
+    case 'fenced':
       ports.groups.write(session, write);
       return;
     default:

@@ -17,6 +17,7 @@ import type { Qos } from '@lmqtt/common/qos';
 import { readSettings } from '@lmqtt/common/settings/read';
 import type {
   Assignment,
+  GroupFence,
   ConnectAnswer,
   ConnectionEnd,
   ConnectRequest,
@@ -39,6 +40,9 @@ export class FakeCs implements Downstream {
   readonly assigned: Assignment[] = [];
   readonly kicked: { session: SessionHandle; reasonCode: number }[] = [];
   readonly told: { session: SessionHandle; rights: string | undefined }[] = [];
+  readonly refusedQos0: { session: SessionHandle; reasonCode: number }[] = [];
+  readonly fences: GroupFence[] = [];
+  onFence: (fence: GroupFence) => void = () => {};
   onKick: (session: SessionHandle) => void = () => {};
   onAssign: (assignment: Assignment) => void = () => {};
 
@@ -50,6 +54,10 @@ export class FakeCs implements Downstream {
     this.answered.push(...batch);
   }
 
+  refused(session: SessionHandle, reasonCode: number): void {
+    this.refusedQos0.push({ session, reasonCode });
+  }
+
   push(batch: Message[]): void {
     this.pushed.push(...batch);
   }
@@ -57,6 +65,11 @@ export class FakeCs implements Downstream {
   assign(batch: Assignment[]): void {
     this.assigned.push(...batch);
     for (const assignment of batch) this.onAssign(assignment);
+  }
+
+  fence(fence: GroupFence): void {
+    this.fences.push(fence);
+    this.onFence(fence);
   }
 
   behind(places: QueueEnd[]): void {

@@ -18,6 +18,7 @@ import {
 } from '@lmqtt/proto/dispatch';
 import type {
   Assignment,
+  GroupFence,
   PresentedSession,
   Publish,
   QueueEnd,
@@ -64,6 +65,7 @@ export class RpcPeer implements DownstreamHandler, FrameTaker {
   /** Reason codes by the numbers of publishes. */
   readonly answered: number[] = [];
   readonly refusedQos0: number[] = [];
+  readonly fences: GroupFence[] = [];
   readonly pushed: Message[] = [];
   readonly assigned: Assignment[] = [];
   readonly kicked: { session: SessionHandle; reasonCode: number }[] = [];
@@ -225,6 +227,10 @@ export class RpcPeer implements DownstreamHandler, FrameTaker {
 
   assign(batch: Assignment[]): void {
     this.assigned.push(...batch);
+  }
+
+  fence(fence: GroupFence): void {
+    this.fences.push(fence);
   }
 
   rights(session: SessionHandle, rights: string | undefined): void {

@@ -2,6 +2,7 @@ import { laneNode, type NodeId, type SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import type {
   Assignment,
+  GroupFence,
   LinkedNode,
   PresentedSession,
   Publish,
@@ -158,12 +159,20 @@ class LaneNode implements LinkedNode {
     this.whole.published(batch);
   }
 
+  refused(session: SessionHandle, reasonCode: number): void {
+    this.whole.refused(session, reasonCode);
+  }
+
   push(batch: Message[]): void {
     this.whole.push(batch);
   }
 
   assign(batch: Assignment[]): void {
     this.whole.assign(batch);
+  }
+
+  fence(fence: GroupFence): void {
+    this.whole.fence(fence);
   }
 
   kick(session: SessionHandle, reasonCode: number): void {

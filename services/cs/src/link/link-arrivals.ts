@@ -1,9 +1,9 @@
-import { messageOf } from '@lmqtt/common/message';
 import type { Message } from '@lmqtt/common/message';
 import type { SessionHandle } from '@lmqtt/common/ids';
 import type {
   Assignment,
   Downstream,
+  GroupFence,
   Publish,
   QueueEnd,
   ReadAnswer,
@@ -39,7 +39,7 @@ export class LinkArrivals implements DownstreamHandler {
   }
 
   refused(session: SessionHandle, reasonCode: number): void {
-    this.downstream.published([{ session, packetId: 0, message: emptyMessage(), reasonCode }]);
+    this.downstream.refused(session, reasonCode);
   }
 
   sent(number: number): Message | undefined {
@@ -53,6 +53,10 @@ export class LinkArrivals implements DownstreamHandler {
 
   assign(batch: Assignment[]): void {
     this.downstream.assign(batch);
+  }
+
+  fence(fence: GroupFence): void {
+    this.downstream.fence(fence);
   }
 
   kick(session: SessionHandle, reasonCode: number): void {
@@ -87,9 +91,4 @@ export class LinkArrivals implements DownstreamHandler {
   presented(refusals: Refusal[]): void {
     this.onPresented(refusals);
   }
-}
-
-/** Stands for a QoS 0 publish, which is not kept. */
-function emptyMessage(): Message {
-  return messageOf({ topic: '', qos: 0, retain: false, payload: Buffer.alloc(0) });
 }

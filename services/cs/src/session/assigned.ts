@@ -1,6 +1,6 @@
 import { lowerQos } from '@lmqtt/common/qos';
 import type { GroupId } from '@lmqtt/common/ids';
-import { type Assignment, fencePartition, type Place } from '@lmqtt/proto/link';
+import type { Assignment, GroupFence, Place } from '@lmqtt/proto/link';
 import type { OutboundSession } from './outbound-session.ts';
 import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
 
@@ -42,18 +42,8 @@ export class Assigned {
   }
 
   push(assignment: Assignment): void {
-    const { group, partition, offset, epoch = 0, fence } = assignment;
-    const last = this.fences?.get(group);
-    const isFence = partition >= fencePartition;
-    if (last !== undefined && epoch <= last.epoch) {
-      if (epoch < last.epoch) return;
-      const number = isFence ? partition - fencePartition : (fence ?? last.number);
-      if (number < last.number) return;
-    }
-    if (isFence) {
-      this.fence(assignment, epoch);
-      return;
-    }
+    const { group, offset, epoch = 0, fence } = assignment;
+    if (this.isOld(group, epoch, fence)) return;
     const bytes = assignment.message.heldBytes;
     if (offset >= 0) this.given += 1;
     else if (this.bytes > waitingBytesMax || !this.session.outlet.writable) {
@@ -66,8 +56,9 @@ export class Assigned {
   }
 
   /** The group is to know exactly what went out, and what not. */
-  private fence({ group, partition }: Assignment, epoch: number): void {
-    (this.fences ??= new Map()).set(group, { epoch, number: partition - fencePartition });
+  fence({ group, epoch, number }: GroupFence): void {
+    if (this.isOld(group, epoch, number)) return;
+    (this.fences ??= new Map()).set(group, { epoch, number });
     let stored = 0;
     this.waiting = this.waiting.filter((one) => {
       if (one.group !== group) return true;
@@ -76,8 +67,15 @@ export class Assigned {
       return false;
     });
     const { handle: session, node } = this.session;
-    node.journal.write({ kind: 'assigned-done', session, group, partition, offset: stored });
+    node.journal.write({ kind: 'fenced', session, group, number, letGo: stored });
     node.credit(this.session);
+  }
+
+  /** From before the last fence of the group. */
+  private isOld(group: GroupId, epoch: number, fence: number | undefined): boolean {
+    const last = this.fences?.get(group);
+    if (last === undefined || epoch > last.epoch) return false;
+    return epoch < last.epoch || (fence ?? last.number) < last.number;
   }
 
   /** The total to tell ds; undefined where it has not grown since it was told. */

@@ -107,6 +107,8 @@ export function send(
       complete(session, inflight, false);
       return;
     }
+    // Retained messages may have been asked for meanwhile.
+    if (place.kind !== 'retained') session.wentOut(message);
     transmit(session, inflight, message, false, retain, identifiers);
   });
 }

@@ -4,6 +4,7 @@ import { lowerQos } from '@lmqtt/common/qos';
 import type { ReadRights } from '@lmqtt/common/read-rights';
 import type {
   Assignment,
+  GroupFence,
   OutboundState,
   PartitionOffset,
   Position,
@@ -325,6 +326,11 @@ export class Session implements CursorOwner, OutboundSession {
     this.assigned ??= new Assigned(this);
     this.assigned.push(assignment);
     if (!this.scheduled) this.node.schedule(this);
+  }
+
+  fence(fence: GroupFence): void {
+    this.assigned ??= new Assigned(this);
+    this.assigned.fence(fence);
   }
 
   takeCredit(): number | undefined {

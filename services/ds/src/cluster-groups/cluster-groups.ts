@@ -3,7 +3,7 @@ import { Cursor } from '@lmqtt/common/cursor';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 import { parseSharedFilter } from '@lmqtt/common/topic';
-import { fencePartition, type SessionWrite } from '@lmqtt/proto/link';
+import type { SessionWrite } from '@lmqtt/proto/link';
 import type { GroupPlace } from '../group-store/cluster-group-store.ts';
 import type { Groups } from '../groups.ts';
 import type { Holdings } from '../holdings.ts';
@@ -207,12 +207,12 @@ export class ClusterGroups implements Groups {
   write(session: LiveSession, write: SessionWrite): void {
     if (write.kind === 'assigned-done') {
       const { group, partition, offset } = write;
-      if (partition >= fencePartition) {
-        this.#fenced(session, group, partition - fencePartition, offset);
-        return;
-      }
       this.#reports.consumed(session, group, 1);
       this.#done(group, { partition, offset }, false);
+      return;
+    }
+    if (write.kind === 'fenced') {
+      this.#fenced(session, write.group, write.number, write.letGo);
       return;
     }
     if (write.kind === 'done') {

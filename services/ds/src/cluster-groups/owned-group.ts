@@ -1,7 +1,6 @@
 import { cursorsOf } from '@lmqtt/common/cursor-text';
 import type { ClientId, GroupId, NodeId } from '@lmqtt/common/ids';
-import { type Message, messageOf, type QueueEntry } from '@lmqtt/common/message';
-import { fencePartition } from '@lmqtt/proto/link';
+import type { Message, QueueEntry } from '@lmqtt/common/message';
 import type { AbsentMembers, MemberOut } from '../group-store/absent-members.ts';
 import {
   type ClusterGroupStore,
@@ -393,18 +392,7 @@ export class OwnedGroup {
     const fence = this.#lastFence;
     const handle = member.fenceBy(outlet, fence);
     member.fencedAtMs = this.#ports.monotonicMs();
-    const { id, epoch } = this;
-    outlet.assign({
-      session: handle,
-      group: id,
-      filter: member.filter,
-      queue: this.stored!.queue,
-      partition: fencePartition + fence,
-      offset: -1,
-      message: messageOf({ topic: '', qos: 0, retain: false, payload: Buffer.alloc(0) }),
-      epoch,
-    });
-    this.#ports.flush();
+    outlet.fence({ session: handle, group: this.id, epoch: this.epoch, number: fence });
   }
 
   async #fenced(member: OwnedMember, credit: number, outs: readonly MemberOut[]): Promise<void> {

@@ -3,6 +3,7 @@ import type { Message } from '@lmqtt/common/message';
 import type {
   Assignment,
   Downstream,
+  GroupFence,
   Publish,
   QueueEnd,
   ReadAnswer,
@@ -13,12 +14,14 @@ import {
   writeAssignments,
   writeDurable,
   writeFailure,
+  writeFence,
   writeKick,
   writePresented,
   writePublished,
   writePushes,
   writeQueueEnds,
   writeReadAnswer,
+  writeRefusal,
   writeRights,
 } from '@lmqtt/proto/wire/downstream-writer';
 import type { Exchange } from '@lmqtt/proto/wire/exchange';
@@ -73,12 +76,8 @@ export class DownstreamItems implements Downstream {
     if (!this.#begin()) return;
     // What is answered is what `readUpstream` made.
     const numbered = batch as NumberedPublish[];
-    for (let index = numbered.length - 1; index >= 0; index--) {
-      const { number } = numbered[index]!;
-      if (number === 0) continue;
-      this.#answered = Math.max(this.#answered, number);
-      break;
-    }
+    const last = numbered.at(-1);
+    if (last !== undefined) this.#answered = Math.max(this.#answered, last.number);
     const exchange = this.#exchange;
     if (exchange.hasLeft(this.#placesMark)) {
       writePublished(exchange, 'control', numbered);
@@ -108,6 +107,14 @@ export class DownstreamItems implements Downstream {
     const taken = isBehind ? batch.filter(({ offset }) => offset >= 0) : batch;
     if (taken.length < batch.length) this.#events.pushesDropped(0, batch.length - taken.length);
     if (taken.length > 0) writeAssignments(this.#exchange, taken);
+  }
+
+  fence(fence: GroupFence): void {
+    if (this.#begin()) writeFence(this.#exchange, fence);
+  }
+
+  refused(session: SessionHandle, reasonCode: number): void {
+    if (this.#begin()) writeRefusal(this.#exchange, session, reasonCode);
   }
 
   kick(session: SessionHandle, reasonCode: number): void {

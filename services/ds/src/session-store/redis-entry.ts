@@ -85,6 +85,7 @@ export class SessionEntry {
         this.#fields.subscriptions.add(write.filter);
         return;
       case 'assigned-done':
+      case 'fenced':
         return;
     }
   }

@@ -84,6 +84,7 @@ export function recordWrite(journal: Journal, session: StoredSession, write: Ses
       return;
     }
     case 'assigned-done':
+    case 'fenced':
       return; // the group's, not the session's
   }
 }
@@ -121,6 +122,7 @@ export function applyWrite(session: StoredSession, write: SessionWrite): void {
       moveRetainedCursor(session, write.filter, write.after);
       return;
     case 'assigned-done':
+    case 'fenced':
       return;
   }
 }

@@ -110,12 +110,6 @@ export function onPublished(connection: Client, publish: Publish): void {
   const { packetId, reasonCode } = publish;
   const { qos } = publish.message;
   const { inbound, version } = connection;
-  if (qos === 0) {
-    if (reasonCode === ReasonCode.notAuthorized && !dropsSilently(connection, publish)) {
-      connection.fail(reasonCode, 'publish refused');
-    }
-    return;
-  }
   if (qos === 1) inbound.end1();
   else if (reasonCode >= 0x80) inbound.end2(packetId);
   else inbound.set2(packetId, 'stored');
@@ -127,6 +121,13 @@ export function onPublished(connection: Client, publish: Publish): void {
   if (version !== 5 && qos === 2 && reasonCode >= 0x80) inbound.set2(packetId, 'stored');
   connection.outbox.acknowledge(qos === 1 ? 'puback' : 'pubrec', packetId, reasonCode);
   connection.resumeReading();
+}
+
+/** A publish at QoS 0 was refused, which has no answer. */
+export function onRefused(connection: Client, reasonCode: number): void {
+  if (reasonCode !== ReasonCode.notAuthorized) return;
+  if (connection.node.config.aclDenyPublish !== 'drop')
+    connection.fail(reasonCode, 'publish refused');
 }
 
 /**
