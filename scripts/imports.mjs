@@ -67,6 +67,7 @@ const areas = [
     'cluster-stores',
     'cluster-checks',
     'broker-list',
+    'topic-homes',
     'composition',
     'open-auth',
   ].map((file) => ({

@@ -15,6 +15,7 @@ import { clientSettings } from './rocketmq/client-settings.ts';
 import { clusterDefaultTopic } from './rocketmq/names/cluster-names.ts';
 import { RocketmqClient, type RocketmqClientOptions } from './rocketmq/remoting/client.ts';
 import { RecordedRemotingEvents } from './rocketmq/remoting/recorded-events.ts';
+import { listTopicHomes } from './topic-homes.ts';
 
 const answerMs = 3000;
 /** Ages of messages and times of placements are by the wall clock of each ds. */
@@ -89,6 +90,24 @@ export async function checkRocketmq(settings: Settings): Promise<Finding[]> {
     return [...findings, ...reports.flatMap((report) => report.findings)];
   } finally {
     client.close();
+  }
+}
+
+/** First levels whose messages a back end may look for in the wrong RocketMQ topic. */
+export async function checkTopics(settings: Settings): Promise<Finding[]> {
+  const wanted = 'the RocketMQ topic of their name';
+  try {
+    const { homes } = await listTopicHomes(settings);
+    return homes
+      .filter(({ hasNamesake, movedMs, next }) => hasNamesake && movedMs === undefined && !next)
+      .map(({ firstLevel, topic }) => ({
+        ...{ name: `messages of ${firstLevel}`, state: 'warn', wanted },
+        found: `in ${topic}, RocketMQ has a topic ${firstLevel}`,
+        fix: `lmqtt topics move ${firstLevel}`,
+      }));
+  } catch {
+    // Servers that do not answer have rows of their own.
+    return [];
   }
 }
 

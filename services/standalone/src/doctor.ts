@@ -2,7 +2,7 @@
 import type { Finding } from '@lmqtt/common/finding';
 import type { Sources } from '@lmqtt/common/settings/read';
 import { visible } from '@lmqtt/common/visible';
-import { checkRegistry, checkRocketmq } from '@lmqtt/ds/cluster-checks';
+import { checkRegistry, checkRocketmq, checkTopics } from '@lmqtt/ds/cluster-checks';
 
 import { findingTable } from './doctor/finding-table.ts';
 import { placeOf, whyUnreachable } from './doctor/reachable.ts';
@@ -11,9 +11,11 @@ import { advertiseFinding, proxyFinding, readForDoctor } from './doctor/setting-
 /** The exit code: 1 where something must be changed. Throws SettingsError. */
 export async function runDoctor(sources: Sources): Promise<number> {
   const { settings, findings } = readForDoctor(sources);
-  const [registry, rocketmq, proxy, advertise] = await Promise.all([
+  const isCluster = settings.redisUrl !== null && settings.namesrvAddr !== null;
+  const [registry, rocketmq, topics, proxy, advertise] = await Promise.all([
     settings.redisUrl === null ? { findings: [], nodes: [] } : checkRegistry(settings),
     settings.namesrvAddr === null ? [] : checkRocketmq(settings),
+    isCluster ? checkTopics(settings) : [],
     proxyFinding(settings),
     advertiseFinding(settings),
   ]);
@@ -22,7 +24,15 @@ export async function runDoctor(sources: Sources): Promise<number> {
       .filter(({ role }) => role === 'ds')
       .map(({ id, address }) => wayFinding(id, address)),
   );
-  const all = [...findings, advertise, ...registry.findings, ...ways, ...rocketmq, proxy];
+  const all = [
+    ...findings,
+    advertise,
+    ...registry.findings,
+    ...ways,
+    ...rocketmq,
+    ...topics,
+    proxy,
+  ];
   const notes = settings.notes.map((note) => `note: ${note}\n`).join('');
   process.stdout.write(visible(`${notes}${notes === '' ? '' : '\n'}${findingTable(all)}`));
   return all.some(({ state }) => state === 'wrong') ? 1 : 0;

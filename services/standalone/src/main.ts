@@ -2,6 +2,7 @@
 import { helpText } from '@lmqtt/common/settings/describe';
 import { nearest } from '@lmqtt/common/settings/nearest';
 import { SettingsError } from '@lmqtt/common/settings/parse';
+import type { Sources } from '@lmqtt/common/settings/read';
 import type { ProgramName } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
 import { visible } from '@lmqtt/common/visible';
@@ -17,6 +18,7 @@ Commands:
   cs           run a connection node: clients connect to it, and it connects to ds; keeps no files
   doctor       look at the settings, RocketMQ, Redis and the nodes of a cluster; 1: change something
   brokers      list the brokers of RocketMQ, or forget one that has left (see brokers --help)
+  topics       say in which RocketMQ topics messages are, and move them (see topics --help)
   check        read a data folder that no broker uses, and say what is wrong (see check --help)
   passwd       add, change, delete and list the users of a password file (see passwd --help)
   --help       this text; after ds, cs or doctor, the settings that it reads
@@ -34,6 +36,29 @@ escape (write C:\\\\data), and one at the end of a line continues it. They are r
 
 const programs: readonly string[] = ['standalone', 'ds', 'cs'] satisfies readonly ProgramName[];
 
+interface Tool {
+  readonly usage: string;
+  readonly run: (sources: Sources) => Promise<number>;
+}
+
+/** Commands with a help text of their own, by their names. */
+const tools: ReadonlyMap<string, () => Promise<Tool>> = new Map(
+  Object.entries({
+    brokers: async () => {
+      const { brokersUsage, runBrokers } = await import('./brokers.ts');
+      return { usage: brokersUsage, run: runBrokers };
+    },
+    topics: async () => {
+      const { topicsUsage, runTopics } = await import('./topics.ts');
+      return { usage: topicsUsage, run: runTopics };
+    },
+    check: async () => {
+      const { checkUsage, runCheck } = await import('./check.ts');
+      return { usage: checkUsage, run: runCheck };
+    },
+  }),
+);
+
 function isProgram(command: string): command is ProgramName {
   return programs.includes(command);
 }
@@ -47,24 +72,17 @@ async function dispatch(args: readonly string[]): Promise<number | undefined> {
     const { runPasswd } = await import('@lmqtt/ds/auth/passwd');
     return runPasswd([...rest]);
   }
-  if (command === 'check') {
-    const { checkUsage, runCheck } = await import('./check.ts');
-    if (!rest.includes('--help') && !rest.includes('-h')) {
-      return runCheck({ args: rest, environment: process.env });
-    }
-    process.stdout.write(checkUsage);
-    return 0;
-  }
-  if (command === 'brokers') {
-    const { brokersUsage, runBrokers } = await import('./brokers.ts');
+  const tool = tools.get(command);
+  if (tool !== undefined) {
+    const { usage: toolUsage, run } = await tool();
     if (!rest.includes('--help') && !rest.includes('-h'))
-      return runBrokers({ args: rest, environment: process.env });
-    process.stdout.write(brokersUsage);
+      return run({ args: rest, environment: process.env });
+    process.stdout.write(toolUsage);
     return 0;
   }
   const program = command === 'doctor' ? 'ds' : command;
   if (!isProgram(program)) {
-    const meant = nearest(command, [...programs, 'brokers', 'doctor', 'passwd']);
+    const meant = nearest(command, [...programs, ...tools.keys(), 'doctor', 'passwd']);
     const hint = meant === undefined ? 'see --help' : `did you mean ${meant}?`;
     throw new SettingsError(`${command}: there is no such command (${hint})`);
   }

@@ -13,16 +13,22 @@ export function findingTable(findings: readonly Finding[]): string {
       [name, state, found, wanted, fix].map((text) => text.replaceAll(/\s+/g, ' ')),
     ),
   ];
-  const widths = heads.map((_, column) =>
+  return `${textTable(rows)}\n\n${summary(findings)}\n`;
+}
+
+/** Columns as wide as their texts. */
+export function textTable(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) =>
     Math.min(widthMax, Math.max(...rows.map((row) => row[column]!.length))),
   );
-  const lines = rows.map((row) =>
-    row
-      .map((text, column) => text.padEnd(widths[column]!))
-      .join(gap)
-      .trimEnd(),
-  );
-  return `${lines.join('\n')}\n\n${summary(findings)}\n`;
+  return rows
+    .map((row) =>
+      row
+        .map((text, column) => text.padEnd(widths[column]!))
+        .join(gap)
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 function summary(findings: readonly Finding[]): string {

@@ -15,12 +15,14 @@ const lookAgainMs = 20;
 /** A broker that is restarted is no news for so long. */
 const awaySaidAfterMs = 5000;
 
+type Options = Pick<RocketmqStoreOptions, 'client' | 'records' | 'clock' | 'events'>;
+
 /**
  * The brokers that there are or were, by name and by number. Numbers are the registry's, so that
  * all ds nodes have the same. What the name servers say is asked again and again.
  */
 export class Brokers {
-  readonly #options: RocketmqStoreOptions;
+  readonly #options: Options;
   readonly #byName = new Map<string, Broker>();
   readonly #byPartition = new Map<number, Broker>();
   #partitions: number[] = [];
@@ -32,7 +34,7 @@ export class Brokers {
   #isUnknown = false;
   #refreshing: Promise<void> | undefined;
 
-  constructor(options: RocketmqStoreOptions) {
+  constructor(options: Options) {
     this.#options = options;
   }
 

@@ -25,15 +25,17 @@ export interface UsedTopic {
   readonly queues: Map<string, OrdinaryQueue>;
 }
 
+type Options = Pick<RocketmqStoreOptions, 'client' | 'records' | 'clock' | 'events' | 'settings'>;
+
 export class UsedTopics {
   readonly placements: Placements;
-  readonly #options: RocketmqStoreOptions;
+  readonly #options: Options;
   readonly #brokers: Brokers;
   readonly #topics = new Map<string, UsedTopic>();
   readonly #using = new Map<string, Promise<UsedTopic>>();
   #changed: () => void = () => undefined;
 
-  constructor(options: RocketmqStoreOptions, brokers: Brokers) {
+  constructor(options: Options, brokers: Brokers) {
     this.#options = options;
     this.#brokers = brokers;
     this.placements = new Placements(options.records, options.clock);

@@ -18,7 +18,7 @@ export interface MappedTopic {
   readonly create: boolean;
 }
 
-interface Rule {
+export interface Rule {
   readonly filter: string;
   readonly topic: string;
 }
@@ -51,7 +51,7 @@ export class TopicMapping {
       );
     }
     this.#default = settings.defaultTopic;
-    this.#rules = listOf(settings.topicRules).map(ruleOf);
+    this.#rules = rulesOf(settings.topicRules);
     this.#creatable = listOf(settings.topicCreate).map(patternOf);
     this.#isThere = isThere;
     this.#isTaken = isTaken;
@@ -82,6 +82,11 @@ export function firstLevel(topic: string): string {
   const start = topic.startsWith(slash) ? 1 : 0;
   const end = topic.indexOf(slash, start);
   return end === -1 ? topic.slice(start) : topic.slice(start, end);
+}
+
+/** Of TOPIC_RULES. Throws SettingsError. */
+export function rulesOf(text: string): Rule[] {
+  return listOf(text).map(ruleOf);
 }
 
 function listOf(text: string): string[] {
