@@ -2,13 +2,19 @@
 // send to such a queue by its own name reaches its device once, whichever ds lives, and only it.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { QueueName } from '@lmqtt/common/ids';
 import { plainCluster, clusterDefaultTopic } from '@lmqtt/ds/rocketmq/names/cluster-names';
 import { lmqNameOf } from '@lmqtt/ds/rocketmq/names/lmq-name';
 import { sumMetrics } from '../harness/metrics.ts';
 import { type RedisServer, startRedis } from '../harness/redis/redis-server.ts';
 import { requireRedis, requireRocketmq } from '../harness/require.ts';
-import { prepare, produce, type ProducedMessage } from '../harness/rocketmq/producer.ts';
+import {
+  createTopic,
+  prepare,
+  produce,
+  type ProducedMessage,
+} from '../harness/rocketmq/producer.ts';
 import { type RocketmqCluster, startRocketmq } from '../harness/rocketmq/rocketmq-cluster.ts';
 import { StoreCluster } from '../harness/store-cluster.ts';
 import { closeAllClients, connected, type RawClient, unique } from '../harness/wire.ts';
@@ -65,7 +71,7 @@ void describe('back ends and queues that share buckets', { skip }, () => {
       clusterId: plainCluster,
       redisUrl: redis.url,
       namesrv: rocketmq.namesrv.address,
-      dsSettings: { LIGHT_QUEUES_MAX: '1', LIGHT_QUEUE_BUCKETS: '2' },
+      dsSettings: { LIGHT_QUEUES_MAX: '1', LIGHT_QUEUE_BUCKETS: '2', TAIL_TOPICS: 'orders' },
     });
     await cluster.start();
     // The only queue that has a light queue of its own.
@@ -127,6 +133,23 @@ void describe('back ends and queues that share buckets', { skip }, () => {
     assert.equal(await dispatched('stored'), before);
   });
 
+  void test('in a topic of its own that TAIL_TOPICS names, made later', async () => {
+    const name = unique('topics');
+    const client = await device();
+    await client.subscribe(name, 1);
+    await createTopic(rocketmq.broker().port, 'orders');
+    // What is stored before a ds has seen the topic is not sent on.
+    const seen = async (): Promise<boolean> => {
+      const all = await Promise.all(cluster.ds.map((node) => node.metrics()));
+      return all.some((each) =>
+        [...each.keys()].some((key) => key.includes('tail_lag') && key.includes('orders/')),
+      );
+    };
+    while (!(await seen())) await delay(100);
+    await produce(rocketmq.broker().port, { ...messageTo(name, 'from orders'), topic: 'orders' });
+    await client.receive({ topic: name, payload: 'from orders' }, deviceMs);
+  });
+
   void test('once and in order, though the ds that sends them on is killed', async () => {
     const name = unique('killed');
     const clientId = unique();
@@ -145,7 +168,7 @@ void describe('back ends and queues that share buckets', { skip }, () => {
     // Whichever has the tail, it is killed in the midst of it.
     for (const node of cluster.ds) {
       const reached = expected.length + rounds;
-      while (expected.length < reached) await new Promise((resolve) => setTimeout(resolve, 5));
+      while (expected.length < reached) await delay(5);
       await node.kill();
       await node.start();
       await cluster.untilReady();

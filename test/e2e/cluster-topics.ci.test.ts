@@ -6,13 +6,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { flagsOf, ServerProcess } from '../harness/process.ts';
 import { type RedisServer, startRedis } from '../harness/redis/redis-server.ts';
 import { requireRedis, requireRocketmq } from '../harness/require.ts';
+import { createTopic as createTopicAt } from '../harness/rocketmq/producer.ts';
 import { remotingRequest } from '../harness/rocketmq/remoting-request.ts';
 import { type RocketmqCluster, startRocketmq } from '../harness/rocketmq/rocketmq-cluster.ts';
 import { StoreCluster } from '../harness/store-cluster.ts';
 import { closeAllClients, connected, type RawClient, unique } from '../harness/wire.ts';
 
 const skip = requireRedis().skip || requireRocketmq().skip;
-const createTopicCode = 17;
 const maxOffsetCode = 30;
 const commandMs = 60_000;
 const deviceMs = 60_000;
@@ -38,15 +38,8 @@ async function lmqtt(...words: string[]): Promise<{ code: number | null; text: s
   return { code: await process.end('SIGTERM', commandMs), text: process.logs() };
 }
 
-async function createTopic(topic: string, queues = 4): Promise<void> {
-  for (const broker of rocketmq.brokers) {
-    const answer = await remotingRequest(broker.port, createTopicCode, {
-      ...{ topic, defaultTopic: 'TBW102', perm: '6', topicFilterType: 'SINGLE_TAG' },
-      ...{ readQueueNums: `${queues}`, writeQueueNums: `${queues}` },
-      ...{ topicSysFlag: '0', order: 'false' },
-    });
-    assert.equal(answer.code, 0, answer.remark);
-  }
+async function createTopic(topic: string, queues?: number): Promise<void> {
+  for (const { port } of rocketmq.brokers) await createTopicAt(port, topic, queues);
 }
 
 /** How many messages RocketMQ has stored in it. */

@@ -129,6 +129,7 @@ export async function openClusterStores(
         defaultTopic,
         dispatchTopic: clusterDispatchTopic(settings.clusterId),
         tailTags: settings.tailTags,
+        tailTopics: settings.tailTopics,
         topicRules: settings.topicRules,
         topicCreate: settings.topicCreate,
         pipelineMax: settings.laneWindow,

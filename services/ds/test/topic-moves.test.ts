@@ -119,6 +119,13 @@ void test('a move takes effect at its time; all stays at its broker and queue, l
     const key = targets.placementAt(each, topic!, broker!, Number(queueId));
     assert.equal(key, before.placement, 'what is found where it was');
     assert.equal(targets.placementAt(each, 'sensors', broker!, Number(queueId)), placement);
+    const former = targets.former(each, 4000);
+    assert.deepEqual(
+      former.map(({ placement: key }) => key),
+      [before.placement],
+    );
+    assert.equal(former[0]?.queue.topic, 'lmqtt');
+    assert.deepEqual(targets.former(each, 5000), []);
     assert.equal(targets.placementAt(each, 'elsewhere', broker!, Number(queueId)), -1);
   }
   assert.equal([...placements.moves].length, 1);

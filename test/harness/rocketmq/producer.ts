@@ -2,6 +2,7 @@
 // compressed bodies, transactions.
 import { remotingRequest } from './remoting-request.ts';
 
+const createTopicCode = 17;
 const sendCode = 310;
 const endTransactionCode = 37;
 const group = 'back-end-producer';
@@ -26,6 +27,16 @@ export interface Produced {
 }
 
 let keys = 0;
+
+/** At that broker. */
+export async function createTopic(port: number, topic: string, queues: number = 4): Promise<void> {
+  const answer = await remotingRequest(port, createTopicCode, {
+    ...{ topic, defaultTopic: 'TBW102', perm: '6', topicFilterType: 'SINGLE_TAG' },
+    ...{ readQueueNums: `${queues}`, writeQueueNums: `${queues}` },
+    ...{ topicSysFlag: '0', order: 'false' },
+  });
+  if (answer.code !== 0) throw new Error(`${topic}: ${answer.code} ${answer.remark}`);
+}
 
 /** `port`: of the broker. Throws where it is not stored. */
 export async function produce(port: number, message: ProducedMessage): Promise<Produced> {

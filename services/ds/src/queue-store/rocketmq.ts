@@ -114,6 +114,7 @@ export class RocketmqQueueStore implements QueueStore {
     }
     await this.#brokers.connected();
     this.#tails.start();
+    this.#readTailTopics();
     this.#every(readEachMs, async () => {
       await this.#topics.read();
       // A broker is known before anything is placed there: the placement takes effect later.
@@ -252,7 +253,19 @@ export class RocketmqQueueStore implements QueueStore {
     if (this.#brokers.isUnknown) return;
     this.#targets.nameServersAnswer();
     await this.#topics.follow();
+    this.#readTailTopics();
     this.#heedPlacements();
+  }
+
+  /** Those of back ends that settings name. One that is not there now is asked for again. */
+  #readTailTopics(): void {
+    const { settings, events } = this.#options;
+    for (const topic of settings.tailTopics.split(',').map((each) => each.trim())) {
+      if (topic === '' || this.#topics.named(topic) !== undefined) continue;
+      this.#topics.use(topic, false).catch((error: unknown) => {
+        events.topicNotRead(topic, messageOfError(error));
+      });
+    }
   }
 
   /** A placement takes effect at its time. */

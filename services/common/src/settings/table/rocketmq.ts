@@ -75,6 +75,14 @@ export const rocketmq = {
     about:
       'Tags of the messages of back ends that ds reads as they are stored, `A || B`; `*`: all. Messages with other tags reach devices up to a second later, and never by queues that share a bucket (LIGHT_QUEUES_MAX)',
   },
+  TAIL_TOPICS: {
+    kind: 'text',
+    default: '',
+    only: 'servers',
+    roles: ['ds'],
+    about:
+      'RocketMQ topics of back ends that ds reads as they are stored, beside those in which MQTT topics are, separated by commas. Messages for devices in other topics come up to a second later, and never by queues that share a bucket (LIGHT_QUEUES_MAX)',
+  },
   EVENT_NOTIFY_RETRY_TOPIC: {
     kind: 'text',
     default: null,

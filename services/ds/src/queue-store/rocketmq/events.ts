@@ -282,6 +282,10 @@ export class RocketmqStoreEvents {
     );
   }
 
+  topicNotRead(topic: string, reason: string): void {
+    this.#warn(`read ${topic}`, { topic, reason }, 'a topic of TAIL_TOPICS cannot be read');
+  }
+
   topicNotCreated(topic: string, broker: string, reason: string): void {
     this.#warn(`create ${topic} ${broker}`, { topic, broker, reason }, 'topic not created');
   }

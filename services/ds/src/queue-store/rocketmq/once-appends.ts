@@ -61,19 +61,26 @@ export class OnceAppends {
 
   /** True: it is stored already, and the append is answered. */
   async #prepare(append: Append, { key, sinceMs, again }: Once): Promise<boolean> {
-    const { queue, placement } = await this.#targetOf(append.message.topic);
+    const { topic } = append.message;
+    const target = await this.#targetOf(topic);
+    const { queue } = target;
     const { connection } = queue.broker;
     if (connection === undefined) throw new Error(`${queue.broker.name} is not there`);
     // What comes of the send may have to be looked for from here.
     if (queue.end < 0) queue.end = Math.max(queue.end, await connection.maxOffset(queue));
     if (!again) return false;
-    const from = await connection.searchOffset(queue, sinceMs - clocksApartMs);
-    const offset = await this.#ports.outcomes.seek({ key, queue, from });
-    if (offset === undefined) throw new Error('stopping');
-    if (offset < 0) return false;
-    append.reasonCode = 0;
-    append.orderKey = { placement, offset };
-    return true;
+    const fromMs = sinceMs - clocksApartMs;
+    // Others may have sent it before its first level moved.
+    for (const tried of [target, ...this.#ports.targets.former(topic, fromMs)]) {
+      const from = await connection.searchOffset(tried.queue, fromMs);
+      const offset = await this.#ports.outcomes.seek({ key, queue: tried.queue, from });
+      if (offset === undefined) throw new Error('stopping');
+      if (offset < 0) continue;
+      append.reasonCode = 0;
+      append.orderKey = { placement: tried.placement, offset };
+      return true;
+    }
+    return false;
   }
 
   async #answer(append: Append, done: () => void): Promise<void> {

@@ -38,6 +38,8 @@ export interface RocketmqStoreSettings extends TopicMappingSettings {
   readonly dispatchTopic: string;
   /** Messages of ordinary queues that are read as they are stored: `A || B`, `*` for all. */
   readonly tailTags: string;
+  /** RocketMQ topics of back ends that are read beside those that MQTT uses, separated by commas. */
+  readonly tailTopics: string;
   /** How long a message waits for its broker. */
   readonly appendWaitMs: number;
   /** Of all messages that wait for a broker. */
@@ -64,6 +66,7 @@ export const defaultStoreSettings: RocketmqStoreSettings = {
   pipelineMax: 64,
   dispatchTopic: 'lmqtt-dispatch',
   tailTags: '*',
+  tailTopics: '',
   appendWaitMs: 20_000,
   pendingBytesMax: 64 << 20,
   brokerGoneMs: 30_000,

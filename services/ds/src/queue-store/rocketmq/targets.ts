@@ -122,6 +122,25 @@ export class Targets {
     return placement;
   }
 
+  /** Where messages of it were stored since then, by the wall clock, before its first level moved. */
+  former(mqttTopic: string, sinceMs: number): Target[] {
+    const home = this.#homes.get(mqttTopic);
+    const now = this.of(mqttTopic);
+    if (home === undefined || now === undefined) return [];
+    const { broker, queueId } = now.queue;
+    const stays = this.#stays(mqttTopic, home, this.#options.clock.nowMs());
+    const found: Target[] = [];
+    for (const [index, { move }] of stays.entries()) {
+      if (move === undefined || move.fromMs <= sinceMs) continue;
+      const { topic } = stays[index - 1]!;
+      const queue = this.#topics.named(topic)?.queues.get(`${topic}/${broker.name}/${queueId}`);
+      const placement = this.#lastPlacementAt(mqttTopic, topic, broker.name, queueId);
+      if (queue !== undefined && queue !== now.queue && placement >= 0)
+        found.push({ queue, placement });
+    }
+    return found;
+  }
+
   /** Where no publish of this ds has asked yet; `found`: where a message of it was. */
   #likelyHome(mqttTopic: string, found: string): Home {
     const { defaultTopic } = this.#options.settings;
