@@ -117,21 +117,23 @@ export const message: fc.Arbitrary<Message> = fc
     }),
     entries: fc.array(entry, { maxLength: 4 }),
     orderKey: orAbsent(orderKey),
+    storedMs: fc.oneof(fc.constant(0), u53),
   })
-  .map(({ layout, topic, payload, rest, entries, orderKey }) => {
+  .map(({ layout, topic, payload, rest, entries, orderKey, storedMs }) => {
     const message = laidOut(layout, topic, payload, rest);
     message.entries = entries;
     message.orderKey = orderKey;
+    message.storedMs = storedMs;
     return message;
   });
 
 /** What a message says, wherever its bytes are. */
 function contentOf(message: Message): object {
   const { topic, qos, retain, payload, properties, expiresAtMs, publisher } = message;
-  const { entries, orderKey, expiryS } = message;
+  const { entries, orderKey, expiryS, storedMs } = message;
   return {
     ...{ topic, qos, retain, payload, properties, expiresAtMs, publisher },
-    ...{ entries: [...entries], orderKey, expiryS },
+    ...{ entries: [...entries], orderKey, expiryS, storedMs },
   };
 }
 

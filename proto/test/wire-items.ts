@@ -417,6 +417,7 @@ export const downstreamKinds: readonly ItemKind[] = [
         number: fc.integer({ min: 1, max: 2 ** 40 }),
         entries: fc.array(values.entry, { minLength: 1, maxLength: 4 }),
         orderKey: values.orderKey,
+        storedMs: fc.nat(),
       }),
       { selector: ({ number }) => number, minLength: 1, maxLength: 5 },
     ),
@@ -427,10 +428,11 @@ export const downstreamKinds: readonly ItemKind[] = [
     (echoes) => [
       {
         echoes: {
-          echoes: echoes.map(({ number, entries, orderKey }) => ({
+          echoes: echoes.map(({ number, entries, orderKey, storedMs }) => ({
             number,
             entries: plainMessage(Object.assign(sentMessage(number), { entries })).entries,
             orderKey,
+            storedMs,
           })),
         },
       },

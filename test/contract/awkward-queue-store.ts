@@ -229,6 +229,7 @@ export class AwkwardQueueStore implements QueueStore {
       if (partition === undefined) continue;
       if (this.#chance(0.2)) partition.next += this.#upTo(4);
       const offset = partition.next++;
+      message.storedMs = Date.now();
       entries.push({ queue, partition: number, offset, previous: partition.last });
       partition.last = offset;
       partition.messages.push({ offset, storedMs: Date.now(), message });

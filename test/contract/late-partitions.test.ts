@@ -152,6 +152,23 @@ void describe('partitions that appear late', requireRedis(), () => {
     }
   });
 
+  void test('who was absent while topics moved gets each in its order', async () => {
+    const absent = await subscriber(0, 'order-absent', { 'order/+': 2 });
+    await absent.client.endAsync();
+    const texts: string[] = [];
+    for (const word of ['first', 'second', 'third', 'fourth']) {
+      texts.push(...(await publishTo('order', word)));
+      // Topics go to other partitions from now on.
+      scene.cluster.store.appear();
+    }
+    await comeBack(absent, 1);
+    await allGot([absent], texts);
+    for (const n of range(topicCount)) {
+      const came = absent.came.filter((text) => text.endsWith(` ${n}`));
+      assert.deepEqual(came, [`first ${n}`, `second ${n}`, `third ${n}`, `fourth ${n}`]);
+    }
+  });
+
   void test('a ds that takes over goes on in a partition that it was not asked about', async () => {
     const one = await subscriber(0, 'taken-one', { 'taken/+': 2 });
     const shared = await subscriber(1, 'taken-shared', { '$share/taken/taken/+': 2 });

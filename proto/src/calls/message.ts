@@ -12,6 +12,7 @@ export interface PlainMessage {
   readonly publisher: string;
   readonly entries: readonly PlainEntry[];
   readonly orderKey: OrderKey | null | undefined;
+  readonly storedMs: number;
 }
 
 interface PlainEntry {
@@ -41,6 +42,7 @@ export function plainMessage(message: Message): PlainMessage {
       step: entry.offset - entry.previous,
     })),
     orderKey: message.orderKey,
+    storedMs: message.storedMs,
   };
 }
 
@@ -63,6 +65,7 @@ export function messageOfPlain(plain: PlainMessage): Message {
     plain.publisher,
   );
   message.expiryS = plain.expiryS;
+  message.storedMs = plain.storedMs;
   if (plain.entries.length > 0) message.entries = plain.entries.map(entryOf);
   if (plain.orderKey) message.orderKey = orderKeyOf(plain.orderKey);
   return message;

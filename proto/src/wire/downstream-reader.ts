@@ -149,10 +149,10 @@ function readEach(reader: WireReader, wanted: number, read: () => void): void {
 function readEchoes(handler: DownstreamHandler, reader: WireReader): void {
   const batch: Message[] = [];
   const lost: QueueEnd[] = [];
-  const echo: Echo = { number: 0, entries: [], orderKey: undefined };
+  const echo: Echo = { number: 0, entries: [], orderKey: undefined, storedMs: 0 };
   readEach(reader, 0x0a, () => {
     readEcho(reader, echo);
-    const { entries, orderKey } = echo;
+    const { entries, orderKey, storedMs } = echo;
     const message = handler.sent(echo.number);
     if (message === undefined) {
       for (const { queue, partition, offset } of entries)
@@ -161,6 +161,7 @@ function readEchoes(handler: DownstreamHandler, reader: WireReader): void {
     }
     message.entries = entries;
     message.orderKey = orderKey;
+    message.storedMs = storedMs;
     batch.push(message);
   });
   if (batch.length > 0) handler.push(batch);

@@ -17,12 +17,13 @@ const publisherTag = 0x2a;
 const entriesTag = 0x32;
 const orderKeyTag = 0x3a;
 const expiryTag = 0x40;
+const storedTag = 0x48;
 
 const retainFlag = 4;
 /** Left free for whoever sends it to a client. */
 const packetIdentifierBytes = 2;
 const entryBytesMax = 2 + 4 * 9;
-const fixedBytesMax = 64;
+const fixedBytesMax = 96;
 /** Up to here a loop is quicker than a native copy. */
 const loopBytesMax = 48;
 
@@ -91,6 +92,7 @@ export function writeMessage(
   for (let index = 0; index < entries.length; index++) writeEntry(writer, entries[index]!);
   if (message.orderKey !== undefined) writeOrderKey(writer, orderKeyTag, message.orderKey);
   writer.number(expiryTag, message.expiryS);
+  writer.number(storedTag, message.storedMs);
   writer.close(opened);
 }
 
@@ -102,6 +104,7 @@ export function writeEcho(writer: WireWriter, tag: number, message: SentMessage)
   writer.number(0x08, message.number);
   for (let index = 0; index < entries.length; index++) writeEntry(writer, entries[index]!);
   if (message.orderKey !== undefined) writeOrderKey(writer, orderKeyTag, message.orderKey);
+  writer.number(storedTag, message.storedMs);
   writer.close(opened);
 }
 
@@ -110,6 +113,7 @@ export interface Echo {
   number: number;
   entries: QueueEntry[];
   orderKey: OrderKey | undefined;
+  storedMs: number;
 }
 
 /** Reads the fields of an echo up to the limit. */
@@ -117,11 +121,13 @@ export function readEcho(reader: WireReader, echo: Echo): void {
   echo.number = 0;
   echo.entries = [];
   echo.orderKey = undefined;
+  echo.storedMs = 0;
   while (reader.at < reader.limit) {
     const tag = reader.varint();
     if (tag === 0x08) echo.number = reader.varint();
     else if (tag === entriesTag) echo.entries.push(readEntry(reader));
     else if (tag === orderKeyTag) echo.orderKey = readOrderKey(reader);
+    else if (tag === storedTag) echo.storedMs = reader.varint();
     else reader.skip(tag);
   }
 }
@@ -173,6 +179,7 @@ function readInto<T extends Message>(
   let publisher = publisherKnown;
   let entries: QueueEntry[] | undefined;
   let orderKey: OrderKey | undefined;
+  let storedMs = 0;
   while (reader.at < reader.limit) {
     const tag = reader.varint();
     switch (tag) {
@@ -208,6 +215,9 @@ function readInto<T extends Message>(
       case orderKeyTag:
         orderKey = readOrderKey(reader);
         break;
+      case storedTag:
+        storedMs = reader.varint();
+        break;
       default:
         reader.skip(tag);
     }
@@ -235,6 +245,7 @@ function readInto<T extends Message>(
   message.expiryS = expiryS;
   message.entries = entries ?? noEntries;
   message.orderKey = orderKey;
+  message.storedMs = storedMs;
   return message;
 }
 

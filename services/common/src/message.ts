@@ -74,6 +74,11 @@ export class Message {
    * becomes of the clock. 0: not known, or there is none.
    */
   expiryS = 0;
+  /**
+   * When the store took it, by the clock of its partition, ms since 1970; 0: not known. Partitions of
+   * one queue are put in order by it.
+   */
+  storedMs = 0;
   /** Its places, set when it arrives. */
   entries: readonly QueueEntry[] = noEntries;
   /** Set once by the RETAIN store or the append's answer. */

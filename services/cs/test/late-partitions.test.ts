@@ -18,9 +18,10 @@ const limits = {
 const queue = queueId(1);
 const none = (): void => {};
 
-function stored(text: string, partition: number, offset: number): Message {
+function stored(text: string, partition: number, offset: number, storedMs = 0): Message {
   const message = messageOf({ topic: 't', qos: 1, retain: false, payload: Buffer.from(text) });
   message.entries = [{ queue, partition, offset, previous: offset - 1 }];
+  message.storedMs = storedMs;
   return message;
 }
 
@@ -200,4 +201,40 @@ test('a start by time with nothing stored since is where the queue ends', async 
   bench.push(stored('4', 1, 4));
   await bench.run();
   assert.deepEqual(one.sent, ['4']);
+});
+
+test('what waits in several partitions goes out in the order in which it was stored', async () => {
+  const bench = new Bench();
+  // The topic moved from one to the other, and back.
+  const first = Array.from({ length: 30 }, (_, n) => stored(`${n}`, 0, n, 100 + n));
+  const second = Array.from({ length: 30 }, (_, n) => stored(`${30 + n}`, 1, n, 130 + n));
+  const third = Array.from({ length: 30 }, (_, n) => stored(`${60 + n}`, 0, 30 + n, 160 + n));
+  bench.stored.set(0, [...first, ...third]).set(1, second);
+  const wanted = Array.from({ length: 90 }, (_, n) => `${n}`);
+  for (const positions of [
+    [at(0, 0), at(1, 0)],
+    [at(1, 0), at(0, 0)],
+  ]) {
+    const { session, sent } = bench.open(positions);
+    await bench.run();
+    assert.deepEqual(sent, wanted);
+    session.end();
+  }
+});
+
+test('a partition that cannot be read, or has nothing, holds up none; a clock that was set back, neither', async () => {
+  const bench = new Bench();
+  bench.stored.set(1, [stored('one', 1, 0, 50), stored('two', 1, 1, 40)]);
+  const { sent } = bench.open([at(0, positionSince(30)), at(1, 0), at(2, 0)]);
+  await bench.run();
+  assert.deepEqual(sent, ['one', 'two']);
+  bench.push(stored('three', 2, 0, 10), stored('four', 1, 2, 60));
+  await bench.run();
+  assert.deepEqual(sent, ['one', 'two', 'three', 'four']);
+  bench.stored.set(0, [stored('five', 0, 0, 20)]);
+  bench.found.set(0, 0);
+  bench.push(stored('five', 0, 0, 20));
+  await delay(400);
+  await bench.run();
+  assert.deepEqual(sent.at(-1), 'five');
 });

@@ -85,6 +85,8 @@ export class Cursor implements Reader, Origin {
   private pages = 1;
   /** Past this offset nothing was in the store when it was last asked. */
   private knownEnd = Number.POSITIVE_INFINITY;
+  /** Where the store ended when it was last asked; Infinity: it was not. */
+  private storeEnd = Number.POSITIVE_INFINITY;
   closed = false;
   /** Set while the next read waits, since one has failed. */
   private retryTimer: NodeJS.Timeout | undefined = undefined;
@@ -185,6 +187,30 @@ export class Cursor implements Reader, Origin {
     this.owner.moved(this);
   }
 
+  /**
+   * Something that was stored before that time may be owed here: what is behind it waits. A partition
+   * that cannot be read now holds nobody up.
+   */
+  isBehind(storedMs: number): boolean {
+    if (this.closed || this.retryMs > 0 || isTime(this.start)) return false;
+    const head = this.head;
+    if (head !== undefined) return head.storedMs < storedMs;
+    return this.next < Math.max(this.feed.end, this.storeEnd);
+  }
+
+  /** The next message, if it is here. */
+  private get head(): Message | undefined {
+    const { page } = this;
+    if (page !== undefined) return page[this.pageIndex];
+    const found = this.loading ? undefined : this.feed.at(this.next);
+    return typeof found === 'object' ? found : undefined;
+  }
+
+  /** A read that was asked for has not been answered. */
+  get waitsForRead(): boolean {
+    return this.loading;
+  }
+
   private load(): void {
     if (this.retryTimer !== undefined) return;
     this.loading = true;
@@ -229,6 +255,7 @@ export class Cursor implements Reader, Origin {
       this.owner.startFound(this);
     }
     this.knownEnd = answer.end;
+    this.storeEnd = answer.end;
     if (answer.messages.length > 0) {
       this.loadedAtMs = this.feed.nowMs();
       this.page = answer.messages;

@@ -59,6 +59,8 @@ export class Session implements CursorOwner, OutboundSession {
   lastMark = 0;
   pagesOpen = 0;
   closed = false;
+  /** How often a cursor waited for an earlier message of another one; −1: none does. */
+  private early = 0;
   private readonly byQueue: Map<QueueId, Subscription> = new Map();
   private readonly queued: Fifo<Cursor> = new Fifo();
   private assigned: Assigned | undefined = undefined;
@@ -225,7 +227,37 @@ export class Session implements CursorOwner, OutboundSession {
     }
   }
 
+  /**
+   * Partitions of a queue are put in order by the time at which the store took a message: a topic
+   * may have moved from one to another. Where all wait for each other, since a clock was set back,
+   * they do not.
+   */
   private pumpCursors(): void {
+    this.early = 0;
+    this.advanceCursors();
+    if (this.early === 0 || !hasRoom(this) || this.waitsForRead) return;
+    this.early = -1;
+    this.advanceCursors();
+  }
+
+  private get waitsForRead(): boolean {
+    for (const { cursors } of this.subscriptions.values())
+      if (cursors.some((cursor) => cursor.waitsForRead)) return true;
+    return false;
+  }
+
+  /** Another partition of its queue may have something that was stored earlier. */
+  private isEarly({ subscription }: Cursor, { storedMs }: Message): boolean {
+    if (storedMs === 0 || this.early < 0) return false;
+    for (const other of subscription.cursors) {
+      if (!other.isBehind(storedMs)) continue;
+      this.early += 1;
+      return true;
+    }
+    return false;
+  }
+
+  private advanceCursors(): void {
     const { queued } = this;
     let stuck = 0;
     while (queued.length > stuck) {
@@ -252,6 +284,7 @@ export class Session implements CursorOwner, OutboundSession {
       const message = cursor.peek();
       if (message === undefined) return 'empty';
       if (!this.outlet.writable) return 'unwritable';
+      if (subscription.cursors.length > 1 && this.isEarly(cursor, message)) return 'waits';
       if (message.entries.length > 1 && this.subscriptions.size > 1) {
         if (advanceOverlapping(this, cursor, message) === 'waits') return 'waits';
         continue;

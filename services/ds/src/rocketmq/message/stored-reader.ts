@@ -198,6 +198,7 @@ export class StoredReader {
     if (expiryS >= 0) message.expiryS = Math.max(1, expiryS);
     const offsets = names.length === 0 ? noOffsets : this.#offsets(body, names.length);
     if (offsets.length > 0) message.entries = entriesOf(list, offsets, topic, source);
+    message.storedMs = layout.storedMs;
     const placement = source.placementOf(topic, layout.queueId, rocketTopic);
     if (placement >= 0) message.orderKey = { placement, offset: layout.queueOffset };
     const again = scan.has(at.again) ? scan.number(body, at.again) : -1;
