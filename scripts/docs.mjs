@@ -5,6 +5,8 @@ import { dirname, join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 
 import { settingsMarkdown } from '../services/common/dist/src/settings/describe.js';
+import { refusalsMarkdown } from '../services/ds/dist/src/queue-store/rocketmq/refusal.js';
+import { nameOfCode } from '../services/ds/dist/src/rocketmq/remoting/codes.js';
 import { metricsMarkdown } from './metrics-page.mjs';
 
 const root = join(import.meta.dirname, '..');
@@ -42,6 +44,37 @@ collection, delay of the event loop) are there as well. What to watch first is i
 [operations.md](operations.md#what-to-watch).
 
 ${metricsMarkdown()}
+`,
+  },
+  {
+    path: 'docs/refusals.md',
+    text: () => `# What RocketMQ refuses, and what clients are told
+
+This page is made from \`services/ds/src/queue-store/rocketmq/refusal.ts\` by \`npm run docs\`.
+
+A publish is acknowledged when RocketMQ has stored it. What a broker answers otherwise reaches a client of
+MQTT 5.0 as the reason code of its PUBACK (QoS 1) or PUBREC (QoS 2). Where the broker may say another thing later,
+the message is sent again until APPEND_WAIT_MS has passed; the code is then that of the last answer.
+
+${refusalsMarkdown(nameOfCode)}
+
+Before RocketMQ is asked, a publish gets
+
+- 0x90 where its topic has U+0001 or U+0002 in it, which RocketMQ keeps for itself, or is longer than RocketMQ has room for;
+- 0x99 where its properties have one of these characters;
+- 0x97 where its topic and its properties together have more than about 30,000 bytes, and past PENDING_APPEND_BYTES_MAX.
+
+**MQTT 3.1 and 3.1.1** have no reason codes: a publish at QoS 1 or 2 that is not stored is not acknowledged, and the connection is
+closed [MQTT-3.3.5-2]. The client connects again and sends it again. Where RocketMQ refuses it each time (\`at once\` in
+the table), that goes on until what is wrong is changed: the log of ds names the topic and the broker's answer.
+
+**QoS 0** has no answer: what is not stored is dropped, and counted in \`lmqtt_rocketmq_qos0_dropped_total\`.
+
+**Wills** that RocketMQ refuses at once are given up, and counted; others are tried again.
+
+**SUBSCRIBE**: a filter gets 0x87 (3.1.1: 0x80) where RocketMQ does not let ds ask where its queue ends, and is served
+as soon as a broker is there where none is. \`lmqtt doctor\` names each right that is missing, and
+[rocketmq-rights.md](rocketmq-rights.md) has the rules to copy.
 `,
   },
 ];

@@ -112,6 +112,8 @@ export class ScriptedBroker {
   readonly topics: Map<string, number> = new Map();
   /** Requests of these names are not answered. */
   readonly mute: Set<keyof typeof requestCodes> = new Set();
+  /** What requests of these names are answered with, instead of what they ask for. */
+  readonly refusing: Map<keyof typeof requestCodes, Said> = new Map();
   /** How much later than asked for a pull is answered that waits. */
   heldLateMs = 0;
   /** What it says where the messages of a time begin. */
@@ -129,6 +131,11 @@ export class ScriptedBroker {
 
   #say({ code, fields }: Asked): Said | undefined {
     for (const name of this.mute) if (code === requestCodes[name]) return undefined;
+    for (const [name, said] of this.refusing) {
+      if (code !== requestCodes[name]) continue;
+      if (name === 'send') this.sent.push(fields['b'] ?? '');
+      return said;
+    }
     const topic = fields['topic'] ?? fields['b'] ?? '';
     switch (code) {
       case requestCodes.brokerConfig:

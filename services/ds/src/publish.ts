@@ -381,11 +381,11 @@ export class Publisher {
       if (inbound !== undefined && this.#openInbound.get(nameOf(inbound)) === append)
         this.#openInbound.delete(nameOf(inbound));
       for (const repeat of append.repeats ?? []) {
-        repeat.publish.reasonCode = reasonCode;
+        repeat.publish.reasonCode = toldOf(repeat, reasonCode);
         this.#answered(repeat);
       }
       if (reasonCode !== 0) {
-        if (answer !== undefined) answer.publish.reasonCode = reasonCode;
+        if (answer !== undefined) answer.publish.reasonCode = toldOf(answer, reasonCode);
         // Before 5.0 the connection is closed, and the client sends it again with all after it.
         if (answer !== undefined && answer.session.protocolVersion !== 5)
           answer.session.turnedAway = true;
@@ -441,6 +441,17 @@ export class Publisher {
   forget(node: CsNode): void {
     this.#outgoing.delete(node);
   }
+}
+
+/**
+ * What the client is told of a publish that is not stored. The store's own "not authorized" is no rule for this client:
+ * before 5.0 the publish would be dropped for it where ACL_DENY_PUBLISH says so.
+ */
+function toldOf({ session }: Answer, reasonCode: number): number {
+  const isOld = session.protocolVersion !== 5;
+  return isOld && reasonCode === ReasonCode.notAuthorized
+    ? ReasonCode.implementationSpecificError
+    : reasonCode;
 }
 
 function expect(node: CsNode, session: LiveSession, publish: Publish): Answer {

@@ -15,7 +15,7 @@ import type { RocketmqStoreOptions, RocketmqStoreSettings } from './options.ts';
 import type { OrdinaryQueue, QueueAt } from './ordinary-queue.ts';
 import type { Outcomes } from './outcomes.ts';
 import { readGroup } from './read-group.ts';
-import { finalRefusal } from './refusal.ts';
+import { refusalOf } from './refusal.ts';
 import type { UsedTopics } from './used-topics.ts';
 
 /** Of the topic of the cluster's own: there is one at every broker, whatever its number of queues. */
@@ -220,7 +220,7 @@ export class TailDispatch {
         this.#from = Math.max(this.#from, answer.queueOffset + 1);
         return '';
       }
-      if (answer.kind === 'refused' && finalRefusal(answer.code, answer.remark) !== 0)
+      if (answer.kind === 'refused' && refusalOf(answer.code, answer.remark).isFinal)
         return `code ${answer.code}: ${answer.remark}`;
       if (answer.kind === 'unknown') {
         const found = await this.#outcomes.seek({ key, queue: place, from });

@@ -1,10 +1,10 @@
 // What happens in a lane after sends that were refused, or of which nothing certain came back. When
 // nothing is under way any more, it is found out which of those that must be stored once are stored,
 // all of them together; then what is not stored goes back to those that wait, in its order.
-import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { Lane, PendingSend } from './lane.ts';
 import type { Outcomes } from './outcomes.ts';
+import { noAnswer } from './refusal.ts';
 import type { SendFailures } from './send-failures.ts';
 import type { Targets } from './targets.ts';
 
@@ -34,7 +34,7 @@ export class LaneRecovery {
     for (const send of lane.overtaken()) {
       if (send.state !== 'refused' && send.isExact) continue;
       const detail = 'a later one is stored';
-      this.#ports.failures.fail(send, ReasonCode.quotaExceeded, 'broker refuses', detail);
+      this.#ports.failures.fail(send, noAnswer.reasonCode, 'broker refuses', detail);
     }
     if (lane.outstanding > 0 || lane.held) return;
     const at = lane.firstUndone;

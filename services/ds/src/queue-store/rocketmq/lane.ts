@@ -6,6 +6,7 @@
 // otherwise it would be stored behind it. Then its publisher is told of a failure.
 import type { Append } from '../queue-store.ts';
 import type { Batch } from './batches.ts';
+import { noAnswer } from './refusal.ts';
 import type { OrdinaryQueue, Target } from './ordinary-queue.ts';
 
 const firstWaitMs = 10;
@@ -46,6 +47,8 @@ export class PendingSend {
   pacedUntilMs = 0;
   /** It was sent before and may be stored a second time. */
   again = false;
+  /** What its publisher is told where it has waited too long: that of the last answer. */
+  lastReasonCode: number = noAnswer.reasonCode;
 
   constructor(append: Append, batch: Batch, lane: Lane, bytes: number, deadlineMs: number) {
     this.append = append;

@@ -9,6 +9,7 @@ import { StoreFailure } from '@lmqtt/common/store-failure';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
 import { isTopicForMessages } from '../../rocketmq/mapping/rocketmq-topic.ts';
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
+import { RemotingError } from '../../rocketmq/remoting/errors.ts';
 import type { PullAnswer } from '../../rocketmq/remoting/requests/pull-message.ts';
 import type { Loss, PartitionEnd } from '../queue-store.ts';
 import type { Broker } from './broker.ts';
@@ -20,6 +21,7 @@ import type { RocketmqStoreOptions } from './options.ts';
 import { PullSlots } from './pull-slots.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { readGroup } from './read-group.ts';
+import { refusalOf } from './refusal.ts';
 import type { UsedTopics } from './used-topics.ts';
 
 const pullMessages = 32;
@@ -165,22 +167,19 @@ export class LightQueues {
     const tooLate = new Promise<undefined>((resolve) => {
       timer = setTimeout(() => resolve(undefined), endsWaitMs);
     });
-    const ends = await Promise.all(
+    const found = Promise.all(
       brokers.map(async (broker) => {
         const { partition } = broker;
-        const found = broker.answers
-          ? Promise.race([this.#endOf(broker, lmq), tooLate])
-          : undefined;
-        return (await found) ?? { partition, first: now, end: now };
+        const end = broker.answers ? Promise.race([this.#endOf(broker, lmq), tooLate]) : undefined;
+        return (await end) ?? { partition, first: now, end: now };
       }),
     );
-    clearTimeout(timer);
-    return ends;
+    return found.finally(() => clearTimeout(timer));
   }
 
   /** undefined: the broker does not say. */
   async #endOf(broker: Broker, lmq: string): Promise<PartitionEnd | undefined> {
-    const { connection, partition, sinceMs } = broker;
+    const { connection, name, partition, sinceMs } = broker;
     const place = { topic: lmq, queueId: 0 };
     try {
       const [end, min, since] = await Promise.all([
@@ -190,7 +189,10 @@ export class LightQueues {
       ]);
       if (end === undefined || min === undefined) return undefined;
       return { partition, first: Math.min(Math.max(0, min, since), end), end };
-    } catch {
+    } catch (error) {
+      // It would not be read later, either.
+      if (isDenied(error))
+        throw new StoreFailure(`${name}: ${error.message}`, ReasonCode.notAuthorized, error);
       return undefined;
     }
   }
@@ -335,6 +337,13 @@ export class LightQueues {
     if (this.#ends.size >= endsKeptMax) this.#ends.clear();
     this.#ends.set(key, end);
   }
+}
+
+function isDenied(error: unknown): error is RemotingError {
+  return (
+    error instanceof RemotingError &&
+    refusalOf(error.code, error.remark).reasonCode === ReasonCode.notAuthorized
+  );
 }
 
 function reachedBy({ answers }: Pulls): number {

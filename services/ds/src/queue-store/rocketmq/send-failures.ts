@@ -1,9 +1,9 @@
 // How a send fails: what its publisher is told, what becomes of its intent, and which of those that
 // wait behind it fail with it.
-import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { AppendFailure, RocketmqStoreEvents } from './events.ts';
 import type { Intending } from './intending.ts';
 import type { PendingSend } from './lane.ts';
+import { noAnswer } from './refusal.ts';
 
 export class SendFailures {
   readonly #events: RocketmqStoreEvents;
@@ -31,12 +31,10 @@ export class SendFailures {
    */
   giveUp(send: PendingSend, why: AppendFailure, reason: string): void {
     const { lane } = send;
-    // Not 0x97, which says that the publisher has used up what it may have.
-    const code = ReasonCode.implementationSpecificError;
-    this.fail(send, code, why, reason);
+    this.fail(send, send.lastReasonCode, why, reason);
     for (const later of lane.sends.slice(lane.begun)) {
       if (later.state !== 'waiting' || later.append.message.qos === 0) continue;
-      this.fail(later, code, 'broker away', 'one before it has failed');
+      this.fail(later, noAnswer.reasonCode, 'broker away', 'one before it has failed');
     }
   }
 }

@@ -14,7 +14,7 @@ import { Lane, PendingSend } from './lane.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { OrdinaryQueue, Target } from './ordinary-queue.ts';
 import type { Outcomes } from './outcomes.ts';
-import { finalRefusal } from './refusal.ts';
+import { noAnswer, refusalOf } from './refusal.ts';
 import { RestingLanes } from './resting-lanes.ts';
 import { SendFailures } from './send-failures.ts';
 import { SendLoad } from './send-load.ts';
@@ -334,16 +334,19 @@ export class Sender {
     events.sends['stored late'] += 1;
     events.storedLate(target.queue.broker.name, code);
     if (!settings.strict) return false;
-    this.#failures.fail(send, ReasonCode.quotaExceeded, 'broker refuses', `code ${code}`);
+    this.#failures.fail(send, noAnswer.reasonCode, 'broker refuses', `code ${code}`);
     return true;
   }
 
   #refused(send: PendingSend, target: Target, code: number, remark: string): void {
-    const reasonCode = finalRefusal(code, remark);
+    const { isFinal, reasonCode } = refusalOf(code, remark);
     this.#options.events.busy(target.queue.broker.name, code, remark);
-    if (reasonCode !== 0)
+    if (isFinal) {
       this.#failures.fail(send, reasonCode, 'broker refuses', `code ${code}: ${remark}`);
-    else this.#bad(send, 'refused', `code ${code}: ${remark}`);
+      return;
+    }
+    send.lastReasonCode = reasonCode;
+    this.#bad(send, 'refused', `code ${code}: ${remark}`);
   }
 
   #bad(send: PendingSend, state: 'refused' | 'unknown', reason: string): void {

@@ -44,6 +44,7 @@ export const answerCodes = {
   subscriptionNotLatest: 25,
   subscriptionGroupNotExist: 26,
   invalidParameter: 29,
+  flowControl: 215,
   lmqQuotaExceeded: 2017,
 } as const;
 

@@ -126,6 +126,8 @@ const refusals: ReadonlySet<number> = new Set([
   answerCodes.noPermission,
   answerCodes.topicNotExist,
   answerCodes.invalidParameter,
+  answerCodes.flowControl,
+  answerCodes.versionNotSupported,
   answerCodes.lmqQuotaExceeded,
 ]);
 
