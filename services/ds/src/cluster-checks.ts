@@ -8,7 +8,9 @@ import type { Settings } from '@lmqtt/common/settings/row';
 import { checkRedis } from './redis/checks.ts';
 import { openRedis, type RedisConnection } from './redis/connection.ts';
 import { RedisKeys } from './redis/keys.ts';
+import { usedTopicRecords } from './queue-store/rocketmq/used-topics.ts';
 import { listNodes } from './registry/node-list.ts';
+import { listOf, textOf as textOfReply } from './registry/registry-reply.ts';
 import type { NodeLine } from './registry/nodes.ts';
 import { checkBrokers } from './rocketmq/checks.ts';
 import { clientSettings } from './rocketmq/client-settings.ts';
@@ -21,10 +23,13 @@ const answerMs = 3000;
 /** Ages of messages and times of placements are by the wall clock of each ds. */
 const offsetMsMax = 1000;
 
-/** Redis, the clock and the nodes; `nodes`: those that are alive. */
+/**
+ * Redis, the clock and the nodes; `nodes`: those that are alive, `topics`: RocketMQ topics that the
+ * cluster uses.
+ */
 export async function checkRegistry(
   settings: Settings,
-): Promise<{ findings: Finding[]; nodes: NodeLine[] }> {
+): Promise<{ findings: Finding[]; nodes: NodeLine[]; topics: string[] }> {
   const keys = keysOf(settings);
   let redis: RedisConnection;
   const wanted = 'answers';
@@ -40,7 +45,7 @@ export async function checkRegistry(
   } catch (error) {
     const fix = 'start Redis, or set REDIS_URL (with user and password) to where it is';
     const finding = { name: 'redis', found: textOf(error), wanted, fix };
-    return { findings: [{ ...finding, state: 'wrong' }], nodes: [] };
+    return { findings: [{ ...finding, state: 'wrong' }], nodes: [], topics: [] };
   }
   const findings: Finding[] = [{ name: 'redis', state: 'ok', found: redis.where, wanted, fix: '' }];
   try {
@@ -49,11 +54,11 @@ export async function checkRegistry(
     const all = await listNodes(redis, keys, settings.leaseMs);
     const nodes = all.filter(({ state }) => state !== 'gone');
     findings.push(...nodes.map(nodeFinding), versions(nodes));
-    return { findings, nodes };
+    return { findings, nodes, topics: await topicsIn(redis, keys) };
   } catch (error) {
     const fix = 'permit this user all commands on keys that begin with lmqtt:';
     const finding = { name: 'redis commands', found: textOf(error), wanted: 'permitted', fix };
-    return { findings: [...findings, { ...finding, state: 'wrong' }], nodes: [] };
+    return { findings: [...findings, { ...finding, state: 'wrong' }], nodes: [], topics: [] };
   } finally {
     redis.close();
   }
@@ -67,7 +72,16 @@ function keysOf({ clusterId }: Settings): RedisKeys {
   }
 }
 
-export async function checkRocketmq(settings: Settings): Promise<Finding[]> {
+async function topicsIn(redis: RedisConnection, keys: RedisKeys): Promise<string[]> {
+  const reply = await redis.command('HKEYS', keys.registry(`r:${usedTopicRecords}`));
+  return listOf(reply).map(textOfReply);
+}
+
+/** `topics`: those that the cluster uses already. */
+export async function checkRocketmq(
+  settings: Settings,
+  topics: readonly string[],
+): Promise<Finding[]> {
   const options = {
     ...clientSettings(settings),
     clock: systemClock,
@@ -86,7 +100,8 @@ export async function checkRocketmq(settings: Settings): Promise<Finding[]> {
   try {
     const { clusterId, defaultTopic } = settings;
     const topic = defaultTopic ?? clusterDefaultTopic(clusterId);
-    const reports = await checkBrokers(client, { clusterId, topic });
+    const more = topics.filter((each) => each !== topic);
+    const reports = await checkBrokers(client, { clusterId, topic, more });
     return [...findings, ...reports.flatMap((report) => report.findings)];
   } finally {
     client.close();

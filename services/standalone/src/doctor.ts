@@ -12,13 +12,15 @@ import { advertiseFinding, proxyFinding, readForDoctor } from './doctor/setting-
 export async function runDoctor(sources: Sources): Promise<number> {
   const { settings, findings } = readForDoctor(sources);
   const isCluster = settings.redisUrl !== null && settings.namesrvAddr !== null;
-  const [registry, rocketmq, topics, proxy, advertise] = await Promise.all([
-    settings.redisUrl === null ? { findings: [], nodes: [] } : checkRegistry(settings),
-    settings.namesrvAddr === null ? [] : checkRocketmq(settings),
+  const noRegistry = { findings: [], nodes: [], topics: [] };
+  const [registry, topics, proxy, advertise] = await Promise.all([
+    settings.redisUrl === null ? noRegistry : checkRegistry(settings),
     isCluster ? checkTopics(settings) : [],
     proxyFinding(settings),
     advertiseFinding(settings),
   ]);
+  const rocketmq =
+    settings.namesrvAddr === null ? [] : await checkRocketmq(settings, registry.topics);
   const ways = await Promise.all(
     registry.nodes
       .filter(({ role }) => role === 'ds')

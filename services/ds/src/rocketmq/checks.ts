@@ -3,15 +3,19 @@
 import type { Finding } from '@lmqtt/common/finding';
 import { settingFindings } from './broker-settings.ts';
 import { probeLightQueue } from './light-queue-probe.ts';
+import { clusterDefaultTopic } from './names/cluster-names.ts';
 import type { BrokerConnection } from './remoting/broker-connection.ts';
 import type { RocketmqClient } from './remoting/client.ts';
 import { RemotingError } from './remoting/errors.ts';
 import type { TopicRoute } from './remoting/requests/route.ts';
+import { isDenied, rightFindings } from './rights.ts';
 
 export interface RocketmqChecksOptions {
   readonly clusterId: string;
   /** DEFAULT_TOPIC. */
   readonly topic: string;
+  /** Further topics that carry MQTT, and that brokers have. */
+  readonly more?: readonly string[];
   /** How long a message may take into its light queue. */
   readonly probeMs?: number;
 }
@@ -24,8 +28,6 @@ export interface BrokerReport {
 }
 
 const probeMsDefault = 10_000;
-/** Where the topic of the messages is not there yet. */
-const probeTopic = 'LMQTT_PROBE';
 
 /** All brokers that the name servers know. Rejects where no name server answers. */
 export async function checkBrokers(
@@ -62,14 +64,22 @@ async function checkBroker(
   name: string,
   broker: BrokerConnection,
   route: TopicRoute | undefined,
-  { clusterId, topic, probeMs = probeMsDefault }: RocketmqChecksOptions,
+  { clusterId, topic, more = [], probeMs = probeMsDefault }: RocketmqChecksOptions,
 ): Promise<BrokerReport> {
-  const config = await broker.brokerConfig();
-  const settings = settingFindings(name, config, await broker.release());
+  const config = await configOf(broker);
+  const release = await broker.release();
+  const settings = config === undefined ? [] : settingFindings(name, config, release);
   const itsRoute = route?.brokers.find((each) => each.name === name && each.writable);
   const findings = [answers(name, broker), ...settings];
   if (settings.some(({ state }) => state === 'wrong')) return { name, findings, mayPass: false };
-  if (itsRoute === undefined) await broker.createTopic(newProbeTopic);
+  const creates = itsRoute === undefined && Number(release?.[0]) >= 5 ? [topic] : [];
+  const topics = itsRoute === undefined ? more : [topic, ...more];
+  const rights = await rightFindings(name, broker, { clusterId, topics, creates });
+  findings.push(...rights);
+  if (rights.some(({ state }) => state === 'wrong')) return { name, findings, mayPass: false };
+  const probeTopic = `${clusterDefaultTopic(clusterId)}-probe`;
+  if (itsRoute === undefined)
+    await broker.createTopic({ topic: probeTopic, readQueues: 1, writeQueues: 1 });
   const used = itsRoute === undefined ? probeTopic : topic;
   const result = await probeLightQueue(broker, clusterId, used, probeMs);
   findings.push({
@@ -89,7 +99,17 @@ async function checkBroker(
   return { name, findings, mayPass: !result.ok && result.mayPass };
 }
 
-const newProbeTopic = { topic: probeTopic, readQueues: 1, writeQueues: 1 };
+/** Undefined: this user may not read it, which is a finding of its own. */
+async function configOf(
+  broker: BrokerConnection,
+): Promise<ReadonlyMap<string, string> | undefined> {
+  try {
+    return await broker.brokerConfig();
+  } catch (error) {
+    if (isDenied(error)) return undefined;
+    throw error;
+  }
+}
 
 function probeFix(topic: string): string {
   return `look for a full disk, for the limit of open files (ulimit -n) and for the right to write to ${topic}`;
@@ -107,7 +127,7 @@ function awayReport(name: string, found: string): BrokerReport {
 
 function refusedReport(name: string, { message }: RemotingError): BrokerReport {
   const fix =
-    'give ROCKETMQ_ACCESS_KEY and ROCKETMQ_SECRET_KEY of a user that may read the configuration and make topics';
+    'give ROCKETMQ_ACCESS_KEY and ROCKETMQ_SECRET_KEY of a user of this broker with the rules of docs/rocketmq-rights.md';
   const finding = { name: `${name} access`, found: message, wanted: 'answers', fix };
   return { name, findings: [{ ...finding, state: 'wrong' }], mayPass: false };
 }

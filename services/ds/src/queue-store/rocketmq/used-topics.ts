@@ -11,7 +11,8 @@ import type { RocketmqStoreOptions } from './options.ts';
 import { OrdinaryQueue } from './ordinary-queue.ts';
 import { Placements } from './placements.ts';
 
-const recordKind = 'rocketmq-topic';
+/** Kind of the records of used topics in the registry. */
+export const usedTopicRecords = 'rocketmq-topic';
 const createdWithinMs = 5000;
 const lookAgainMs = 100;
 
@@ -70,7 +71,7 @@ export class UsedTopics {
   async read(): Promise<void> {
     const placed = await this.placements.read();
     let grown = false;
-    for (const [topic, text] of await this.#options.records.all(recordKind)) {
+    for (const [topic, text] of await this.#options.records.all(usedTopicRecords)) {
       const known = this.#topics.get(topic);
       if (known === undefined) {
         await this.#know(topic, text);
@@ -114,7 +115,7 @@ export class UsedTopics {
     if (known === undefined) {
       const starts = ours ? {} : await this.#ends(topic, route);
       const text = JSON.stringify({ ours, starts });
-      await this.#know(topic, await records.remember(recordKind, topic, text), route);
+      await this.#know(topic, await records.remember(usedTopicRecords, topic, text), route);
     } else {
       this.#takeQueues(known, route);
     }
