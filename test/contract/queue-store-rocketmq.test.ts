@@ -96,6 +96,73 @@ for (const [name, requirement, broker] of brokers) {
       await flood(opened);
     });
 
+    void test('where topics go is asked once for a first level, and some at a time', async (t) => {
+      const around = surroundings();
+      const { records } = around;
+      const asked: string[] = [];
+      let underWay = 0;
+      let most = 0;
+      const remember = records.remember.bind(records);
+      records.remember = async (kind, key, value) => {
+        if (kind !== 'rocketmq-topic-of') return remember(kind, key, value);
+        asked.push(key);
+        underWay += 1;
+        most = Math.max(most, underWay);
+        await new Promise((resolve) => setImmediate(resolve));
+        underWay -= 1;
+        return remember(kind, key, value);
+      };
+      const { store, close } = await openStore(cluster, around);
+      t.after(close);
+      async function append(topics: readonly string[]): Promise<void> {
+        const batch = topics.map((topic): Append => {
+          const message = messageOf({ topic, qos: 1, retain: false, payload: Buffer.from(topic) });
+          const rest = { inbound: undefined, reasonCode: -1, orderKey: undefined };
+          return { message, queues: [queueId(1)], lane: topic, ...rest };
+        });
+        let open = batch.length;
+        await new Promise<void>((resolve) => {
+          store.append(batch, (answered) => {
+            open -= answered.length;
+            if (open === 0) resolve();
+          });
+        });
+        for (const { reasonCode } of batch) assert.equal(reasonCode, 0);
+      }
+      await append(Array.from({ length: 2000 }, (_, n) => `level/${n}`));
+      await append(Array.from({ length: 2000 }, (_, n) => `level/more/${n}`));
+      assert.deepEqual(asked.splice(0), ['level']);
+      await append(Array.from({ length: 500 }, (_, n) => `level${n}/x`));
+      assert.equal(asked.length, 500);
+      assert.ok(most <= 64, `${most} at once`);
+    });
+
+    void test('QoS 0 past the limit is not kept, whatever is before it in its lane', async (t) => {
+      const pendingBytesMax = 64 << 10;
+      const opened = await openStore(cluster, surroundings(), { settings: { pendingBytesMax } });
+      t.after(() => opened.close());
+      const { store, metrics } = opened;
+      const payload = Buffer.alloc(1024);
+      const batch = Array.from({ length: 1000 }, (): Append => {
+        const message = messageOf({ topic: 'fast', qos: 0, retain: false, payload });
+        const rest = { inbound: undefined, reasonCode: -1, orderKey: undefined };
+        return { message, queues: [], lane: 'fast', ...rest };
+      });
+      let open = batch.length;
+      let pending: Promise<string> | undefined;
+      await new Promise<void>((resolve) => {
+        store.append(batch, (answered) => {
+          open -= answered.length;
+          if (open === 0) resolve();
+        });
+        pending = metrics.registry.metrics();
+      });
+      const [, bytes] = /^lmqtt_rocketmq_pending_bytes (\d+)$/m.exec((await pending) ?? '') ?? [];
+      assert.ok(Number(bytes) > 0 && Number(bytes) <= pendingBytesMax, `${bytes} bytes wait`);
+      const dropped = batch.filter(({ reasonCode }) => reasonCode === 0x97).length;
+      assert.ok(dropped > 900 && dropped < 1000, `${dropped} were dropped`);
+    });
+
     void test('what is stored once is told before it is answered, whoever has the tail', async (t) => {
       const around = surroundings();
       const owner = await openStore(cluster, around);

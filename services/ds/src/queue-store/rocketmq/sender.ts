@@ -105,12 +105,19 @@ export class Sender {
       const { message } = append;
       append.reasonCode = 0;
       append.orderKey = undefined;
+      const bytes = message.heldBytes;
+      // Nobody waits for it: it does not wait in its lane until those before it are answered.
+      if (isPassing(append) && this.#pendingBytes + bytes > settings.pendingBytesMax) {
+        append.reasonCode = ReasonCode.quotaExceeded;
+        this.#options.events.qos0Dropped();
+        this.#batches.answer(batch, append, true);
+        continue;
+      }
       let lane = this.#lanes.get(append.lane);
       if (lane === undefined) {
         lane = new Lane(append.lane);
         this.#lanes.set(append.lane, lane);
       }
-      const bytes = message.heldBytes;
       const send = new PendingSend(append, batch, lane, bytes, deadlineMs);
       this.#pendingBytes += bytes;
       this.#load.appended();
@@ -141,16 +148,14 @@ export class Sender {
   }
 
   #admit(send: PendingSend): void {
-    const { message, queues, inbound } = send.append;
-    const verdict = judge(message);
+    const verdict = judge(send.append.message);
     if (verdict !== 0) {
       this.#failures.fail(send, verdict, 'not storable', 'its properties');
       return;
     }
     const max = this.#options.settings.pendingBytesMax;
-    const isPassing = message.qos === 0 && queues.length === 0 && inbound === undefined;
     // Each cs holds its publishers back past the limit; what is under way from there is taken.
-    if (this.#pendingBytes > (isPassing ? max : cssAtLimit * max)) {
+    if (this.#pendingBytes > cssAtLimit * max) {
       this.#failures.fail(send, ReasonCode.quotaExceeded, 'limit', 'PENDING_APPEND_BYTES_MAX');
     }
   }
@@ -388,6 +393,11 @@ export class Sender {
     if (lane.sends.length === 0 && this.#lanes.get(lane.name) === lane)
       this.#lanes.delete(lane.name);
   }
+}
+
+/** QoS 0 that is in no queue: subscribers have it, the store has it for those who read RocketMQ. */
+function isPassing({ message, queues, inbound, once }: Append): boolean {
+  return message.qos === 0 && queues.length === 0 && inbound === undefined && once === undefined;
 }
 
 function openName(inbound: { readonly clientId: string; readonly packetId: number }): string {

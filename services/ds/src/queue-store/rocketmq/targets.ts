@@ -14,6 +14,15 @@ export const homeRecordKind = 'rocketmq-topic-of';
 const targetsMax = 200_000;
 /** How long it is believed that there is no such topic. */
 const absentMs = 15_000;
+/** Questions of where topics go that are under way at once; the others wait. */
+const seeksMax = 64;
+/** Number of those who asked that hear an answer in one turn. */
+const toldAtOnce = 500;
+
+interface Asked {
+  readonly mqttTopic: string;
+  readonly done: (found: boolean) => void;
+}
 
 /** The RocketMQ topic of an MQTT topic when it was first used. */
 interface Home {
@@ -49,12 +58,17 @@ export class Targets {
   readonly #targets = new Map<string, Target>();
   /** Where messages of topics were found. */
   readonly #seen = new Map<string, Seen>();
+  /** By what decides it. */
   readonly #homes = new Map<string, Home>();
-  readonly #seeking = new Map<string, ((found: boolean) => void)[]>();
+  /** Who waits, by what decides. */
+  readonly #seeking = new Map<string, Asked[]>();
+  /** Keys of `#seeking` whose question has not begun. */
+  readonly #unsought = new Set<string>();
+  #seeks = 0;
   /** Whether RocketMQ has a topic, and when it was asked. */
   readonly #there = new Map<string, { is: boolean; atMs: number }>();
   readonly #unasked = new Set<string>();
-  /** MQTT topics whose RocketMQ topic was taken while no name server could be asked. */
+  /** Keys of `#homes` that were taken while no name server could be asked. */
   readonly #unasserted = new Set<string>();
 
   constructor(options: RocketmqStoreOptions, brokers: Brokers, topics: UsedTopics) {
@@ -72,15 +86,20 @@ export class Targets {
     return this.#targets.get(mqttTopic) ?? this.#place(mqttTopic);
   }
 
-  /** `done` is called in a later turn: whether `of` knows it now. */
+  /**
+   * `done` is called in a later turn: whether `of` knows it now. One question is asked for all topics
+   * of a first level.
+   */
   seek(mqttTopic: string, done: (found: boolean) => void): void {
-    const waiting = this.#seeking.get(mqttTopic);
+    const key = this.#decisive(mqttTopic);
+    const waiting = this.#seeking.get(key);
     if (waiting !== undefined) {
-      waiting.push(done);
+      waiting.push({ mqttTopic, done });
       return;
     }
-    this.#seeking.set(mqttTopic, [done]);
-    void this.#seek(mqttTopic);
+    this.#seeking.set(key, [{ mqttTopic, done }]);
+    this.#unsought.add(key);
+    this.#seekNext();
   }
 
   /** The topics, or where they are, have changed. */
@@ -92,7 +111,7 @@ export class Targets {
   /** Name servers answer: RocketMQ topics that were taken without asking them are sought again. */
   nameServersAnswer(): void {
     if (this.#unasserted.size === 0) return;
-    for (const mqttTopic of this.#unasserted) this.#homes.delete(mqttTopic);
+    for (const key of this.#unasserted) this.#homes.delete(key);
     this.#unasserted.clear();
     this.changed();
   }
@@ -144,7 +163,7 @@ export class Targets {
   /** Where no publish of this ds has asked yet; `found`: where a message of it was. */
   #likelyHome(mqttTopic: string, found: string): Home {
     const { defaultTopic } = this.#options.settings;
-    const known = this.#homes.get(mqttTopic);
+    const known = this.#homes.get(this.#decisive(mqttTopic));
     if (known !== undefined) return known;
     const { topic } = this.#rules.of(mqttTopic);
     if (topic !== defaultTopic) return { topic, byRule: true };
@@ -154,7 +173,7 @@ export class Targets {
   }
 
   #place(mqttTopic: string): Target | undefined {
-    const home = this.#homes.get(mqttTopic);
+    const home = this.#homes.get(this.#decisive(mqttTopic));
     if (home === undefined) return undefined;
     const nowMs = this.#options.clock.nowMs();
     const { topic, number: movedAt, move } = this.#stays(mqttTopic, home, nowMs).at(-1)!;
@@ -210,23 +229,51 @@ export class Targets {
     return number < 0 ? -1 : Math.max(number, stay.number);
   }
 
-  async #seek(mqttTopic: string): Promise<void> {
-    let found = false;
+  /** What decides where a topic goes: the whole of it where a rule takes it, else its first level. */
+  #decisive(mqttTopic: string): string {
+    return this.#isByRule(mqttTopic) ? mqttTopic : `${firstLevel(mqttTopic)}\0`;
+  }
+
+  #isByRule(mqttTopic: string): boolean {
+    return this.#rules.of(mqttTopic).topic !== this.#options.settings.defaultTopic;
+  }
+
+  #seekNext(): void {
+    for (const key of this.#unsought) {
+      if (this.#seeks >= seeksMax) return;
+      this.#unsought.delete(key);
+      this.#seeks += 1;
+      void this.#seek(key);
+    }
+  }
+
+  async #seek(key: string): Promise<void> {
+    const { mqttTopic } = this.#seeking.get(key)![0]!;
     try {
-      if (!this.#homes.has(mqttTopic)) {
+      if (!this.#homes.has(key)) {
         const home = await this.#homeOf(mqttTopic);
         if (this.#homes.size >= targetsMax) this.#homes.clear();
-        this.#homes.set(mqttTopic, home);
+        this.#homes.set(key, home);
       }
       // Where its place is known nobody is asked: the name servers may be away.
-      if (this.of(mqttTopic) === undefined) await this.#useHome(mqttTopic);
-      found = this.of(mqttTopic) !== undefined;
+      if (this.of(mqttTopic) === undefined) await this.#useHome(mqttTopic, this.#homes.get(key)!);
     } catch (error) {
       this.#options.events.registryFailed('topic', messageOfError(error));
     }
-    const waiting = this.#seeking.get(mqttTopic) ?? [];
-    this.#seeking.delete(mqttTopic);
-    for (const done of waiting) done(found);
+    const waiting = this.#seeking.get(key)!;
+    this.#seeking.delete(key);
+    this.#seeks -= 1;
+    this.#tell(waiting, 0);
+    this.#seekNext();
+  }
+
+  #tell(waiting: readonly Asked[], from: number): void {
+    const end = Math.min(waiting.length, from + toldAtOnce);
+    for (let at = from; at < end; at += 1) {
+      const { mqttTopic, done } = waiting[at]!;
+      done(this.of(mqttTopic) !== undefined);
+    }
+    if (end < waiting.length) setImmediate(() => this.#tell(waiting, end));
   }
 
   async #homeOf(mqttTopic: string): Promise<Home> {
@@ -241,7 +288,7 @@ export class Targets {
       if (known === undefined) throw error;
       return known;
     }
-    if (this.#rules.of(mqttTopic).topic !== settings.defaultTopic) return { topic, byRule: true };
+    if (this.#isByRule(mqttTopic)) return { topic, byRule: true };
     const home = await records.remember(homeRecordKind, firstLevel(mqttTopic), topic);
     return { topic: home, byRule: false };
   }
@@ -260,14 +307,14 @@ export class Targets {
       topic = recorded ?? (this.#topics.named(first) === undefined ? byRule : first);
     }
     if (this.#topics.placements.of(topic).length === 0) return undefined;
-    if (this.#unasserted.size < targetsMax) this.#unasserted.add(mqttTopic);
+    if (this.#unasserted.size < targetsMax) this.#unasserted.add(this.#decisive(mqttTopic));
     return { topic, byRule: byRule !== settings.defaultTopic };
   }
 
-  async #useHome(mqttTopic: string): Promise<void> {
+  async #useHome(mqttTopic: string, home: Home): Promise<void> {
     const { settings, clock } = this.#options;
     const mapped = await this.#mapped(mqttTopic);
-    const { topic } = this.#stays(mqttTopic, this.#homes.get(mqttTopic)!, clock.nowMs()).at(-1)!;
+    const { topic } = this.#stays(mqttTopic, home, clock.nowMs()).at(-1)!;
     const mayCreate = topic === mapped.topic ? mapped.create : topic === settings.defaultTopic;
     await this.#topics.use(topic, mayCreate);
   }
