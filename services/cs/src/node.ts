@@ -45,6 +45,8 @@ type OfSessions = (session: SessionHandle) => boolean;
 const ofAll: OfSessions = () => true;
 
 const tickMs = 250;
+/** A tick that comes so late comes after a pause of this process. */
+const pauseMs = 4 * tickMs;
 const slowTickMs = 1000;
 /** Time between letting go some publishers and the next ones. */
 const letGoMs = 10;
@@ -71,6 +73,9 @@ export class CsNode implements LinkedNode, ClientNode {
   readonly entrance: Entrance;
   readonly journal: SessionJournal;
   readonly wheel: Wheel;
+  /** Monotonic: the last tick of the wheel. */
+  private tickedMs: number;
+  private excused = false;
   readonly link: Link;
   readonly leaseGate: LeaseGate;
   readonly rightsTable: ReadRightsTable;
@@ -102,6 +107,7 @@ export class CsNode implements LinkedNode, ClientNode {
     this.rightsTable = new ReadRightsTable(config.aclCache);
     this.time = new TurnTime(clock);
     this.wheel = new Wheel(tickMs, this.time.monotonicMs);
+    this.tickedMs = this.time.monotonicMs;
     this.connections = new Connections(this);
     const { connectsAtOnce: atOnceMax, maxConnections: connectionsMax } = config;
     this.entrance = new Entrance(
@@ -145,13 +151,22 @@ export class CsNode implements LinkedNode, ClientNode {
       write: (write) => turn.write(write),
       writeDurably: (write, then) => turn.writeDurably(write, then),
     };
-    this.timers.push(setInterval(() => this.wheel.advance(this.time.monotonicMs), tickMs));
+    this.timers.push(setInterval(() => this.advanceWheel(), tickMs));
     this.timers.push(setInterval(() => this.slowTick(), slowTickMs));
   }
 
   /** Not while the link is down, nor past the lease: a claim would come to nothing. */
   get asksDs(): boolean {
     return this.link.up && this.time.monotonicMs < this.link.leaseEndsMs;
+  }
+
+  /** After a pause of this process, what waits in the sockets is heard before anybody is timed out. */
+  private advanceWheel(): void {
+    const nowMs = this.time.monotonicMs;
+    const isLate = nowMs - this.tickedMs > pauseMs;
+    this.tickedMs = nowMs;
+    this.excused = isLate && !this.excused;
+    if (!this.excused) this.wheel.advance(nowMs);
   }
 
   /** In one process there is no lease, and ds is never another one. */

@@ -183,6 +183,8 @@ export class Connection implements Client, OpeningClient, Timed {
       return;
     }
     this.readingPaused = false;
+    // What it sent meanwhile is about to be read.
+    this.lastPacketMs = this.node.time.monotonicMs;
     this.reader.resume(this.packets);
     this.holdWaiting();
     this.holdCrowded();

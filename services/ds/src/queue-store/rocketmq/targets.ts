@@ -277,7 +277,7 @@ export class Targets {
   }
 
   async #homeOf(mqttTopic: string): Promise<Home> {
-    const { settings, records } = this.#options;
+    const { records } = this.#options;
     let topic: string;
     try {
       const known = this.#brokers.isUnknown ? await this.#knownHome(mqttTopic) : undefined;
