@@ -25,6 +25,7 @@ import { type RedisServer, startRedis } from '../harness/redis/redis-server.ts';
 import { requireRedis } from '../harness/require.ts';
 import { within } from '../harness/within.ts';
 import { AwkwardQueueStore } from './awkward-queue-store.ts';
+import { takingClient } from './taking-client.ts';
 
 interface Ds {
   readonly service: ClusterDsService;
@@ -318,14 +319,12 @@ void describe('two ds and two cs', requireRedis(), () => {
     for (let n = 0; n < 20; n += 1)
       await publisher.publishAsync('sleeper/in', `${n}`, { qos: n % 2 === 0 ? 1 : 2 });
     const came: string[] = [];
-    const second = await connectAsync(`mqtt://127.0.0.1:${cs[1]?.ports.mqtt}`, {
-      clientId: 'sleeper',
-      clean: false,
-      protocolVersion: 4,
-      reconnectPeriod: 0,
-    });
+    const second = await takingClient(
+      `mqtt://127.0.0.1:${cs[1]?.ports.mqtt}`,
+      { clientId: 'sleeper', clean: false, protocolVersion: 4, reconnectPeriod: 0 },
+      (payload) => came.push(payload),
+    );
     clients.push(second);
-    second.on('message', (_topic, payload) => came.push(payload.toString()));
     await eventually(() => assert.equal(came.length, 20));
   });
 

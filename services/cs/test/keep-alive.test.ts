@@ -9,10 +9,10 @@ const requests = 100;
 
 test('a client is not timed out while it is not read, nor before it is read again', async (t) => {
   const { ds, node, clock, connect } = startNode(t);
-  ds.leaseEndsMs = Infinity;
+  ds.leaseEndsMs = 1_000_000;
   let answer: () => void = () => {};
   const answered = new Promise<SubscribeAnswer[]>((resolve) => {
-    answer = () => resolve([{ reasonCode: 0x80 }]);
+    answer = () => resolve([{ kind: 'refused', reasonCode: 0x80 }]);
   });
   ds.subscribe = () => answered;
   const client = await connect('a', { keepalive: 1 });
