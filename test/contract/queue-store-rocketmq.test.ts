@@ -112,8 +112,9 @@ for (const [name, requirement, broker] of brokers) {
         underWay -= 1;
         return remember(kind, key, value);
       };
-      const { store, close } = await openStore(cluster, around);
-      t.after(close);
+      const opened = await openStore(cluster, around);
+      t.after(() => opened.close());
+      const { store } = opened;
       async function append(topics: readonly string[]): Promise<void> {
         const batch = topics.map((topic): Append => {
           const message = messageOf({ topic, qos: 1, retain: false, payload: Buffer.from(topic) });
