@@ -11,10 +11,13 @@ import {
   writePubrec,
   writePubrel,
 } from '../src/codec/acknowledgement-writer.ts';
+import { Outbox } from '../src/connection/outbox.ts';
+import { PublishWriter } from '../src/connection/publish-writer.ts';
 import { PacketReader } from '../src/codec/packet-reader.ts';
 import { publishSize, writePublish } from '../src/codec/publish-writer.ts';
 import { Delivery } from '../src/packet/delivery.ts';
 import type { IncomingPublish } from '../src/packet/publish.ts';
+import { FakeClient } from './node-fixture.ts';
 import { connect, publish, topicName } from './packet-arbitraries.ts';
 import { PacketRecorder } from './packet-recorder.ts';
 
@@ -141,6 +144,34 @@ describe('PUBLISH writer', () => {
       const delivery = Object.assign(new Delivery(), kind, { packetId: 7 });
       assert.deepEqual(write(message, delivery), write(alone, delivery));
     }
+  });
+
+  test('a connection writes what the codec writes', () => {
+    fc.assert(
+      fc.property(cases, (given) => {
+        const { version, topic, payload, gap, properties, qos, dup, retain, packetId } = given;
+        const { identifiers } = given;
+        const message =
+          gap < 0
+            ? messageOf({ topic, qos: 2, retain: false, payload, properties })
+            : laidOut(topic, payload, gap, properties);
+        const delivery = new Delivery();
+        Object.assign(delivery, { version, qos, dup, retain, packetId });
+        delivery.subscriptionIdentifiers = identifiers;
+        const expected = write(message, delivery);
+        const writeTo = (outbox: Outbox, maximum: number): number => {
+          const writer = new PublishWriter(version, maximum, 0);
+          const time = { wallMs: 0 };
+          return writer.write(outbox, message, qos, dup, retain, packetId, identifiers, time);
+        };
+        const outbox = new Outbox(new FakeClient(4));
+        assert.equal(writeTo(outbox, expected.length - 1), 0);
+        assert.equal(outbox.at, 0);
+        assert.equal(writeTo(outbox, expected.length), expected.length);
+        assert.deepEqual(outbox.buffer.subarray(0, outbox.at), expected);
+      }),
+      { numRuns: 2000 },
+    );
   });
 
   test('large messages', () => {

@@ -109,8 +109,11 @@ export class Publisher {
     const appends: PendingAppend[] = [];
     /** At QoS 0. */
     let refused: Publish[] | undefined;
+    let session: LiveSession | undefined;
     for (const publish of batch) {
-      const session = node.sessions.get(publish.session);
+      // Most come many at a time from one session.
+      if (session === undefined || session.handle !== publish.session)
+        session = node.sessions.get(publish.session);
       const { message } = publish;
       if (session === undefined) {
         // Fenced: the kick tells its cs.

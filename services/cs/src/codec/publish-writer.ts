@@ -1,5 +1,7 @@
 import type { EncodedPublish, Message } from '@lmqtt/common/message';
+import type { Qos } from '@lmqtt/common/qos';
 import type { Delivery } from '../packet/delivery.ts';
+import type { ProtocolVersion } from '../packet/packet-type.ts';
 import { PropertyId } from '../packet/property.ts';
 import { copyBytes, putU16, putU32, putVarint, varintBytes } from './bytes.ts';
 
@@ -55,13 +57,11 @@ export function writePublish(
   message: Message,
   delivery: Delivery,
 ): number {
-  const fiveZero = delivery.version === 5;
-  const gapBytes = (delivery.qos > 0 ? 2 : 0) + (fiveZero ? 1 : 0);
-  const { topicStart } = message;
-  if (topicStart >= 0 && (!fiveZero || isBare(message, delivery))) {
-    const topicEnd = topicStart + 2 + topicBytes(message);
-    if (message.payloadStart - topicEnd === gapBytes) {
-      return writeAsLaidOut(target, at, message, delivery, topicEnd);
+  const { version, qos, packetId } = delivery;
+  const fiveZero = version === 5;
+  if (!fiveZero || isBare(message, delivery)) {
+    if (laidOutBytes(message, qos, version) > 0) {
+      return writeAsLaidOut(target, at, message, firstByte(delivery), qos, version, packetId);
     }
   }
   // What differs by session is in no kept encoding.
@@ -83,25 +83,43 @@ function isBare(message: Message, delivery: Delivery): boolean {
   );
 }
 
-function firstByte(delivery: Delivery): number {
-  return 0x30 | (delivery.dup ? 0x08 : 0) | (delivery.qos << 1) | (delivery.retain ? 0x01 : 0);
+export function firstByteOf(qos: Qos, dup: boolean, retain: boolean): number {
+  return 0x30 | (dup ? 0x08 : 0) | (qos << 1) | (retain ? 0x01 : 0);
 }
 
-/** The whole body in one copy; the gap behind the topic is as wide as the packet needs it. */
-function writeAsLaidOut(
+function firstByte({ qos, dup, retain }: Delivery): number {
+  return firstByteOf(qos, dup, retain);
+}
+
+/**
+ * Bytes of the packet's body where the message's bytes are laid out as it is, with a gap as wide
+ * as the packet needs; 0: they are not. A packet of 5.0 must have no properties.
+ */
+export function laidOutBytes(message: Message, qos: Qos, version: ProtocolVersion): number {
+  const { topicStart, payloadStart, payloadEnd } = message;
+  if (topicStart < 0) return 0;
+  const gapBytes = (qos > 0 ? 2 : 0) + (version === 5 ? 1 : 0);
+  const isLaidOut = payloadStart - topicStart - 2 - topicBytes(message) === gapBytes;
+  return isLaidOut ? payloadEnd - topicStart : 0;
+}
+
+/** Writes the whole body with one copy, and what belongs into the gap behind the topic. */
+export function writeAsLaidOut(
   target: Buffer,
   at: number,
   message: Message,
-  delivery: Delivery,
-  topicEnd: number,
+  first: number,
+  qos: Qos,
+  version: ProtocolVersion,
+  packetId: number,
 ): number {
-  const { buffer, topicStart, payloadEnd } = message;
-  target[at] = firstByte(delivery);
+  const { buffer, topicStart, payloadStart, payloadEnd } = message;
+  target[at] = first;
   const body = putVarint(target, at + 1, payloadEnd - topicStart);
   const end = copyBytes(target, body, buffer, topicStart, payloadEnd);
-  let gap = body + topicEnd - topicStart;
-  if (delivery.qos > 0) gap = putU16(target, gap, delivery.packetId);
-  if (delivery.version === 5) target[gap] = 0;
+  const payloadAt = body + payloadStart - topicStart;
+  if (version === 5) target[payloadAt - 1] = 0;
+  if (qos > 0) putU16(target, payloadAt - (version === 5 ? 3 : 2), packetId);
   return end;
 }
 

@@ -82,7 +82,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
       retain,
       packetId,
       subscriptionIdentifiers,
-      node.time.wallMs,
+      node.time,
     );
     if (bytes === 0) return false;
     node.counters.publishSent(qos, bytes);

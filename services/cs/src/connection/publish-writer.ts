@@ -1,6 +1,13 @@
 import type { Message } from '@lmqtt/common/message';
 import type { Qos } from '@lmqtt/common/qos';
-import { publishSize, writePublish } from '../codec/publish-writer.ts';
+import { varintBytes } from '../codec/bytes.ts';
+import {
+  firstByteOf,
+  laidOutBytes,
+  publishSize,
+  writeAsLaidOut,
+  writePublish,
+} from '../codec/publish-writer.ts';
 import { Delivery } from '../packet/delivery.ts';
 import type { ProtocolVersion } from '../packet/packet-type.ts';
 import type { Outbox } from './outbox.ts';
@@ -43,15 +50,36 @@ export class PublishWriter {
     retain: boolean,
     packetId: number,
     subscriptionIdentifiers: readonly number[] | undefined,
-    nowMs: number,
+    time: { readonly wallMs: number },
   ): number {
+    const { version } = this;
+    const isBare =
+      version < 5 ||
+      (this.aliases === undefined &&
+        subscriptionIdentifiers === undefined &&
+        message.properties === undefined &&
+        message.expiresAtMs === 0);
+    const bodyBytes = isBare ? laidOutBytes(message, qos, version) : 0;
+    if (bodyBytes === 0) {
+      delivery.qos = qos;
+      delivery.dup = dup;
+      delivery.retain = retain;
+      delivery.packetId = packetId;
+      delivery.subscriptionIdentifiers = subscriptionIdentifiers;
+      delivery.messageExpiryS = message.expiresAtMs === 0 ? -1 : expiryLeftS(message, time.wallMs);
+      return this.writeDelivery(outbox, message);
+    }
+    const size = 1 + varintBytes(bodyBytes) + bodyBytes;
+    if (size > this.maximumPacketSize) return 0;
+    outbox.reserve(size);
+    const { buffer, at } = outbox;
+    const first = firstByteOf(qos, dup, retain);
+    outbox.at = writeAsLaidOut(buffer, at, message, first, qos, version, packetId);
+    return size;
+  }
+
+  private writeDelivery(outbox: Outbox, message: Message): number {
     delivery.version = this.version;
-    delivery.qos = qos;
-    delivery.dup = dup;
-    delivery.retain = retain;
-    delivery.packetId = packetId;
-    delivery.subscriptionIdentifiers = subscriptionIdentifiers;
-    delivery.messageExpiryS = message.expiresAtMs === 0 ? -1 : expiryLeftS(message, nowMs);
     delivery.topicAlias = this.aliases?.of(message.topic) ?? 0;
     delivery.withTopic = delivery.topicAlias === 0 || this.aliases?.fresh === true;
     const size = publishSize(message, delivery);

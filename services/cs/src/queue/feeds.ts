@@ -21,6 +21,8 @@ export class Feeds {
   private touched: QueueFeed[] = [];
   private releasable: QueueFeed[] = [];
   private readonly lagging: Set<QueueFeed> = new Set();
+  /** The feed that was found last: most messages come many at a time for one queue. */
+  private last: QueueFeed | undefined = undefined;
 
   constructor(limits: FeedLimits, readQueue: ReadQueue, nowMs: Now) {
     this.nowMs = nowMs;
@@ -46,14 +48,22 @@ export class Feeds {
 
   dropUnread(feed: QueueFeed): void {
     if (feed.readers.length > 0) return;
+    if (this.last === feed) this.last = undefined;
     const key = feed.queue * partitionsMax + feed.partition;
     if (this.feeds.get(key) === feed) this.feeds.delete(key);
   }
 
+  private find(queue: QueueId, partition: number): QueueFeed | undefined {
+    const { last } = this;
+    if (last !== undefined && last.queue === queue && last.partition === partition) return last;
+    const found = this.feeds.get(queue * partitionsMax + partition);
+    if (found !== undefined) this.last = found;
+    return found;
+  }
+
   push(message: Message, entry: QueueEntry): void {
     const { queue, partition } = entry;
-    const feed =
-      this.feeds.get(queue * partitionsMax + partition) ?? this.appeared(queue, partition);
+    const feed = this.find(queue, partition) ?? this.appeared(queue, partition);
     if (feed === undefined) return;
     feed.push(message, entry);
     if (!feed.touched) this.touch(feed);
@@ -61,8 +71,7 @@ export class Feeds {
 
   /** Pushes were dropped. */
   behind(queue: QueueId, partition: number, end: number): void {
-    const feed =
-      this.feeds.get(queue * partitionsMax + partition) ?? this.appeared(queue, partition);
+    const feed = this.find(queue, partition) ?? this.appeared(queue, partition);
     if (feed === undefined) return;
     feed.behind(end);
     this.touch(feed);
@@ -87,7 +96,7 @@ export class Feeds {
 
   /** What is not stored goes to every reader at once. */
   deliverQos0(message: Message, entry: QueueEntry): void {
-    const feed = this.feeds.get(entry.queue * partitionsMax + entry.partition);
+    const feed = this.find(entry.queue, entry.partition);
     if (feed === undefined) return;
     for (const reader of feed.readers) reader.passing(message);
   }
