@@ -10,7 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Broker } from '../harness/broker.ts';
 import { isCluster, startBroker } from '../harness/shape.ts';
-import { connect } from '../harness/packets.ts';
+import { connect, publish } from '../harness/packets.ts';
 import { closeAllClients, connected, connectRaw, type RawClient, unique } from '../harness/wire.ts';
 
 const main = join(import.meta.dirname, '../../../services/standalone/dist/src/main.js');
@@ -110,6 +110,26 @@ void describe('access', () => {
     const old = await connectRaw(broker.mqttPort);
     await old.connect({ username: 'ann', password: 'another', reason: 4 });
     assert.doesNotMatch(broker.logs(), /the password of ann|another/);
+  });
+
+  void test('a refused publish says why, to a client that wants to know and has room for it', async () => {
+    for (const [properties, isTold] of [
+      [{}, true],
+      [{ requestProblemInformation: 0 }, false],
+      [{ maximumPacketSize: 20 }, false],
+    ] as const) {
+      const client = await ann({ properties });
+      for (const [qos, answer] of [
+        [1, 'puback'],
+        [2, 'pubrec'],
+      ] as const) {
+        client.send(publish({ version: 5, topic: 'news/x', qos, packetId: qos }));
+        const { reason, properties: said } = await client.expect(answer, { packetId: qos });
+        assert.equal(reason, 0x87);
+        assert.equal(/permitted/.test(said.reasonString ?? ''), isTold, JSON.stringify(properties));
+      }
+      client.destroy();
+    }
   });
 
   void test('a user that is added comes in, one whose password changed or who is gone does not', async () => {

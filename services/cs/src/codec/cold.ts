@@ -113,6 +113,19 @@ export function disconnectPacket(packet: ServerDisconnect, maximumPacketSize?: n
   }));
 }
 
+/** PUBACK, 3.4, or PUBREC, 3.5, of a publish that is not taken. */
+export function refusedPublish(
+  cmd: 'puback' | 'pubrec',
+  packet: Explanation & { readonly packetId: number; readonly reasonCode: number },
+  maximumPacketSize?: number,
+): Buffer {
+  const { packetId: messageId, reasonCode } = packet;
+  return explained(packet, maximumPacketSize, (spoken) => ({
+    ...{ cmd, messageId, reasonCode },
+    properties: { ...spoken },
+  }));
+}
+
 export function authPacket(packet: ServerAuth, maximumPacketSize?: number): Buffer {
   const { reasonCode, authenticationMethod, authenticationData } = packet;
   const properties = present({ authenticationMethod, authenticationData });

@@ -21,7 +21,9 @@ import type { PublishRate } from './publish-rate.ts';
 import type { InboundAliases } from './topic-aliases.ts';
 
 export type Acknowledgement = 'puback' | 'pubrec' | 'pubrel' | 'pubcomp';
-export type ColdPacket = 'connack' | 'suback' | 'unsuback' | 'disconnect' | 'auth';
+export type ColdPacket = 'connack' | 'suback' | 'unsuback' | 'disconnect' | 'auth' | PublishAnswer;
+/** With a reason string: one that refuses. */
+export type PublishAnswer = 'puback' | 'pubrec';
 
 /** The client owes its CONNECT or AUTH, or ds the answer to it. */
 export type Awaited = 'connect' | 'answer' | 'auth';
@@ -136,6 +138,8 @@ export interface Client {
   /** What came is no packet; the version is known where the CONNECT got so far. */
   malformed(reasonCode: number, reason: string): void;
   sendPacket(type: ColdPacket, bytes: Uint8Array): void;
+  /** Whether the client wants to be told reasons (Request Problem Information, 3.1.2.11.7). */
+  readonly explains: boolean;
   /** Takes over what CONNECT says of the connection itself. */
   begin(packet: Connect, askedSessionExpiryS: number): void;
   /**

@@ -73,7 +73,7 @@ export class Connection implements Client, OpeningClient, Timed {
   /** Wall clock. */
   connectedAtMs = 0;
   private aliases: InboundAliases | undefined = undefined;
-  private explains = true;
+  explains = true;
   private lastPacketMs: number;
   readingPaused = false;
   private packetsStopped = false;

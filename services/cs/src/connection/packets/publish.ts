@@ -4,7 +4,8 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isBridgeState, levelCount } from '@lmqtt/common/topic';
 import type { Publish } from '@lmqtt/proto/link';
 import type { IncomingPublish } from '../../packet/publish.ts';
-import type { Client } from '../client.ts';
+import { refusedPublish } from '../../codec/cold.ts';
+import type { Client, PublishAnswer } from '../client.ts';
 
 /** PUBLISH from a client, 3.3. Hot: no promise and two objects a message. */
 export function onPublish(connection: Client, packet: IncomingPublish): void {
@@ -97,12 +98,10 @@ function refuse(
   reason: string,
 ): void {
   if (connection.version !== 5 || packet.qos === 0) connection.fail(reasonCode, reason);
-  else
-    connection.outbox.acknowledge(
-      packet.qos === 1 ? 'puback' : 'pubrec',
-      packet.packetId,
-      reasonCode,
-    );
+  else {
+    const type = packet.qos === 1 ? 'puback' : 'pubrec';
+    answerRefused(connection, type, packet.packetId, reasonCode, reason);
+  }
 }
 
 /** ds has answered: everything that the acknowledgement promises is durable. */
@@ -119,7 +118,9 @@ export function onPublished(connection: Client, publish: Publish): void {
     return;
   }
   if (version !== 5 && qos === 2 && reasonCode >= 0x80) inbound.set2(packetId, 'stored');
-  connection.outbox.acknowledge(qos === 1 ? 'puback' : 'pubrec', packetId, reasonCode);
+  const type = qos === 1 ? 'puback' : 'pubrec';
+  if (reasonCode < 0x80) connection.outbox.acknowledge(type, packetId, reasonCode);
+  else answerRefused(connection, type, packetId, reasonCode, refusalReasons[reasonCode]);
   connection.resumeReading();
 }
 
@@ -128,6 +129,36 @@ export function onRefused(connection: Client, reasonCode: number): void {
   if (reasonCode !== ReasonCode.notAuthorized) return;
   if (connection.node.config.aclDenyPublish !== 'drop')
     connection.fail(reasonCode, 'publish refused');
+}
+
+const refusalReasons: Readonly<Record<number, string>> = {
+  [ReasonCode.unspecifiedError]: 'the message could not be stored',
+  [ReasonCode.implementationSpecificError]:
+    'the message was not stored in time, or the store does not take it',
+  [ReasonCode.notAuthorized]: 'publishing to this topic is not permitted',
+  [ReasonCode.topicNameInvalid]: 'the store does not take this topic',
+  [ReasonCode.quotaExceeded]: 'the message is past a limit',
+  [ReasonCode.payloadFormatInvalid]: 'the store does not take this payload, or these properties',
+};
+
+/** With the reason, where the client wants one and has room for it. */
+function answerRefused(
+  connection: Client,
+  type: PublishAnswer,
+  packetId: number,
+  reasonCode: number,
+  reasonString: string | undefined,
+): void {
+  const { version, explains, maximumPacketSize = Infinity } = connection;
+  if (version === 5 && explains && reasonString !== undefined) {
+    const packet = { packetId, reasonCode, reasonString };
+    const bytes = refusedPublish(type, packet, maximumPacketSize);
+    if (bytes.length <= maximumPacketSize) {
+      connection.sendPacket(type, bytes);
+      return;
+    }
+  }
+  connection.outbox.acknowledge(type, packetId, reasonCode);
 }
 
 /**
