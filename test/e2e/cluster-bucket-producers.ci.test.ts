@@ -106,6 +106,32 @@ void describe('back ends and queues that share buckets', { skip }, () => {
     }
   });
 
+  void test('filters with wildcards that share light queues, since there are many kinds of them', async () => {
+    const levels = ['floor', 'room', 'wall', 'lamp', 'light', 'colour'];
+    const stem = unique();
+    const name = [stem, ...levels].join('/');
+    const filters = Array.from({ length: 60 }, (_, number) =>
+      [stem, ...levels.map((level, at) => (((number + 1) >> at) & 1 ? '+' : level))].join('/'),
+    );
+    const all = await device();
+    await all.subscribe(
+      filters.map((filter) => ({ filter, qos: 1 })),
+      1,
+    );
+    const last = await device();
+    await last.subscribe(filters.at(-1)!, 1);
+    const expected = Array.from({ length: rounds }, (_, round) => `command ${round}`);
+    for (const body of expected) {
+      const message = messageTo(name, body);
+      const properties = { ...message.properties, INNER_MULTI_DISPATCH: lmq(filters.at(-1)!) };
+      await produce(rocketmq.broker().port, { ...message, properties });
+    }
+    for (const client of [last, all])
+      assert.deepEqual(await payloadsUntil(client, expected.at(-1)!), expected);
+    await last.expectNothing();
+    await all.expectNothing();
+  });
+
   void test('whatever its tag, by its topic alone, and in a transaction', async () => {
     const name = unique('tags');
     const client = await device();
