@@ -7,6 +7,7 @@ import type {
   RetainedAnswer,
   RetainedRequest,
   SubscribeAnswer,
+  SubscriptionState,
 } from './link.ts';
 import { callType, emptyShape } from './calls/codec.ts';
 import type { CallType, Codec } from './calls/codec.ts';
@@ -26,12 +27,15 @@ import {
   settleRequest,
   subscribeAnswers,
   subscribeRequest,
+  subscriptionsAnswer,
+  subscriptionsRequest,
   unsubscribeRequest,
 } from './calls/session.ts';
 import type {
   DisconnectRequest,
   LeaveRequest,
   SubscribeRequest,
+  SubscriptionsRequest,
   UnsubscribeRequest,
 } from './calls/session.ts';
 
@@ -42,6 +46,7 @@ export type { AuthenticationStep } from './calls/connect.ts';
 export interface Calls {
   readonly connect: CallType<ConnectRequest, ConnectAnswer>;
   readonly continueConnect: CallType<AuthenticationStep, ConnectAnswer>;
+  readonly subscriptionsOf: CallType<SubscriptionsRequest, SubscriptionState[]>;
   readonly reauthenticate: CallType<AuthenticationStep, ReauthenticateAnswer>;
   readonly disconnect: CallType<DisconnectRequest, void>;
   readonly subscribe: CallType<SubscribeRequest, SubscribeAnswer[]>;
@@ -55,6 +60,7 @@ export interface Calls {
 export const calls: Calls = {
   connect: callType('Connect', connectRequest, connectAnswer),
   continueConnect: callType('ContinueConnect', authenticationStep, connectAnswer),
+  subscriptionsOf: callType('Subscriptions', subscriptionsRequest, subscriptionsAnswer),
   reauthenticate: callType('Reauthenticate', authenticationStep, reauthenticateAnswer),
   disconnect: callType('Disconnect', disconnectRequest, emptyShape),
   subscribe: callType('Subscribe', subscribeRequest, subscribeAnswers),

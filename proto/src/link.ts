@@ -20,7 +20,7 @@ import type { Qos } from '@lmqtt/common/qos';
  * - Nothing is pushed for a queue before the `subscribe` or `connect` that names it was answered,
  *   but what was stored in between can be read.
  * - Batches are handed over whole: the receiver owns the array and its objects.
- * - Past the lease calls of `connect`, `continueConnect` and `reauthenticate` that wait
+ * - Past the lease calls of `connect`, `continueConnect`, `subscriptionsOf` and `reauthenticate` that wait
  *   are rejected with LinkLost; all else waits for the next ds. Reads are rejected when ds is another one.
  * - Another ds is asked to go on with the sessions of this node, whole ({@link LinkedNode.present});
  *   what waited reaches it afterwards, in its order. Writes of session state do not: what is
@@ -45,6 +45,12 @@ export interface Link {
     session: SessionHandle,
     authenticationData: Buffer | undefined,
   ): Promise<ConnectAnswer>;
+  /**
+   * Subscriptions of a session whose CONNECT was accepted, before CONNACK: a portion of them, from that
+   * many on, as they are now; empty where there are no more. Rejects where ds does not know the session,
+   * and as `connect` does: until there is nothing more to ask for, nothing else is called for it.
+   */
+  subscriptionsOf(session: SessionHandle, from: number): Promise<SubscriptionState[]>;
   /** Re-authentication of a live session; `method` must be that of its CONNECT. */
   reauthenticate(
     session: SessionHandle,
@@ -205,6 +211,11 @@ export type ConnectAnswer =
       readonly sessionPresent: boolean;
       /** What was stored of it; empty lists where the session is new. */
       readonly state: SessionState;
+      /**
+       * Number of subscriptions besides those of the state, read by {@link Link.subscriptionsOf}: many
+       * of them are worked on in portions.
+       */
+      readonly subscriptionsLeft: number;
       /** As granted: the request's, at most the server's maximum. Seconds. */
       readonly sessionExpiryS: number;
       /**

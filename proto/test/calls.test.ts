@@ -47,6 +47,10 @@ test('what a call says arrives as it was said', async (t) => {
     assertRoundTrips(calls.unsubscribe.request, values.unsubscribeRequest);
     assertRoundTrips(calls.unsubscribe.answer, values.reasonCodes);
   });
+  await t.test('subscriptions of a session', () => {
+    assertRoundTrips(calls.subscriptionsOf.request, values.subscriptionsRequest);
+    assertRoundTrips(calls.subscriptionsOf.answer, values.subscriptions);
+  });
   await t.test('settle', () => {
     assertRoundTrips(calls.settle.request, values.session);
   });

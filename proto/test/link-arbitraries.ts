@@ -237,6 +237,7 @@ export const connectAnswer: fc.Arbitrary<ConnectAnswer> = fc.oneof(
     epoch: claim,
     sessionPresent: fc.boolean(),
     state,
+    subscriptionsLeft: u32,
     sessionExpiryS: u32,
     principal: text,
     rights: orAbsent(text),
@@ -268,6 +269,15 @@ export const authenticationStep: fc.Arbitrary<AuthenticationStepValue> = fc.reco
 
 export const disconnectRequest: fc.Arbitrary<{ session: SessionHandle; end: ConnectionEnd }> =
   fc.record({ session, end });
+
+export const subscriptionsRequest: fc.Arbitrary<{
+  readonly session: SessionHandle;
+  readonly from: number;
+}> = fc.record({ session, from: u32 });
+
+export const subscriptions: fc.Arbitrary<SubscriptionState[]> = fc.array(subscription, {
+  maxLength: 5,
+});
 
 export const subscribeRequest: fc.Arbitrary<{
   session: SessionHandle;

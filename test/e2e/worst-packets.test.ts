@@ -2,7 +2,7 @@
 // counts is how often it is answered meanwhile, not how soon, so that a busy machine breaks nothing.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { packet, pingreq, publish, subscribe, unsubscribe } from '../harness/packets.ts';
+import { connect, packet, pingreq, publish, subscribe, unsubscribe } from '../harness/packets.ts';
 import { prefixed, varint } from '../harness/properties.ts';
 import { isCluster } from '../harness/shape.ts';
 import { Suite } from '../harness/suite.ts';
@@ -10,7 +10,9 @@ import type { RawClient } from '../harness/wire.ts';
 import { unique } from '../harness/wire.ts';
 
 /** The largest packets that a setting lets a client send. */
-const suite = new Suite({ settings: { MAX_CONNECT_SIZE: '1m', MAX_SUBSCRIBE_SIZE: '1m' } });
+const suite = new Suite({
+  settings: { MAX_CONNECT_SIZE: '1m', MAX_SUBSCRIBE_SIZE: '1m' },
+});
 const patienceMs = 240_000;
 const quotaExceeded = 0x97;
 
@@ -188,6 +190,52 @@ void describe('the end of a session with many subscriptions does not stall the o
       await publisher.publish('ends/x/2', '', { qos: 1 });
       await publisher.publish('ends/x/1', '', { qos: 1 });
       await again.receive({ topic: 'ends/x/1' }, patienceMs);
+    });
+  }
+});
+
+void describe('a stored session with many subscriptions does not stall the others', () => {
+  const filters = list(isCluster ? 500 : 10_000, (index) => `stored/+/${index}`);
+  const least = isCluster ? 1 : 5;
+
+  for (const before of ['is left', 'is taken over'] as const) {
+    void test(`it ${before}, and comes back with all that it is owed`, async () => {
+      const fields = {
+        version: 5,
+        clientId: unique(),
+        clean: false,
+        properties: { sessionExpiryInterval: 600 },
+      } as const;
+      const client = await suite.client(fields);
+      for (let from = 0; from < filters.length; from += 1000) {
+        client.send(
+          subscribe({ version: 5, packetId: 1, filters: filters.slice(from, from + 1000) }),
+        );
+        await client.expect('suback', { packetId: 1 }, patienceMs);
+      }
+      const publisher = await five();
+      if (before === 'is left') {
+        await client.disconnect();
+        for (const last of [0, filters.length - 1])
+          await publisher.publish(`stored/x/${last}`, 'owed', { qos: 1 });
+      }
+      const again = await suite.open();
+      again.version = 5;
+      const pings = await pingsDuring(async () => {
+        again.send(connect(fields));
+        await again.expect('connack', { reason: 0, sessionPresent: true }, patienceMs);
+      });
+      assert.ok(pings >= least, `${pings} pings meanwhile`);
+      if (before === 'is taken over') {
+        for (const last of [0, filters.length - 1])
+          await publisher.publish(`stored/x/${last}`, 'owed', { qos: 1 });
+      }
+      const topics = [];
+      for (let count = 0; count < 2; count += 1)
+        topics.push((await again.receive({ payload: 'owed' }, patienceMs)).topic);
+      const wanted = [0, filters.length - 1].map((last) => `stored/x/${last}`);
+      assert.deepEqual(topics.toSorted(), wanted.toSorted());
+      await again.disconnect({ properties: { sessionExpiryInterval: 0 } });
     });
   }
 });

@@ -61,6 +61,7 @@ interface PlainAccepted {
   readonly epoch: number;
   readonly sessionPresent: boolean;
   readonly state: PlainSessionState | null;
+  readonly subscriptionsLeft: number;
   readonly sessionExpiryS: number;
   readonly principal: string;
   readonly rights?: string | undefined;
@@ -131,6 +132,7 @@ export const connectAnswer: Shape<ConnectAnswer, PlainConnectAnswer> = {
             epoch: answer.epoch,
             sessionPresent: answer.sessionPresent,
             state: plainState(answer.state),
+            subscriptionsLeft: answer.subscriptionsLeft,
             sessionExpiryS: answer.sessionExpiryS,
             principal: answer.principal,
             rights: answer.rights,
@@ -147,6 +149,7 @@ export const connectAnswer: Shape<ConnectAnswer, PlainConnectAnswer> = {
         epoch: epoch(accepted.epoch),
         sessionPresent: accepted.sessionPresent,
         state: stateOf(required(accepted.state, 'state of a session')),
+        subscriptionsLeft: accepted.subscriptionsLeft,
         sessionExpiryS: accepted.sessionExpiryS,
         principal: accepted.principal,
         rights: accepted.rights,

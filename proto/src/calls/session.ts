@@ -6,6 +6,7 @@ import type {
   PresentedSession,
   SubscribeAnswer,
   SubscribeEntry,
+  SubscriptionState,
 } from '../link.ts';
 import { required } from './codec.ts';
 import type { Shape } from './codec.ts';
@@ -73,6 +74,20 @@ interface PlainUnsubscribe {
   readonly filters: string[];
 }
 
+export interface SubscriptionsRequest {
+  readonly session: SessionHandle;
+  readonly from: number;
+}
+
+interface PlainSubscriptionsRequest {
+  readonly session: number;
+  readonly from: number;
+}
+
+interface PlainSubscriptions {
+  readonly subscriptions: readonly PlainSubscription[];
+}
+
 interface PlainSettle {
   readonly session: number;
 }
@@ -102,6 +117,16 @@ export const disconnectRequest: Shape<DisconnectRequest, PlainDisconnect> = {
     session: sessionHandle(plain.session),
     end: endOf(required(plain.end, 'end of a connection')),
   }),
+};
+
+export const subscriptionsRequest: Shape<SubscriptionsRequest, PlainSubscriptionsRequest> = {
+  plainOf: (request) => request,
+  valueOf: ({ session, from }) => ({ session: sessionHandle(session), from }),
+};
+
+export const subscriptionsAnswer: Shape<SubscriptionState[], PlainSubscriptions> = {
+  plainOf: (subscriptions) => ({ subscriptions: subscriptions.map(plainSubscription) }),
+  valueOf: ({ subscriptions }) => subscriptions.map(subscriptionOf),
 };
 
 /** What is sent of it is what it is. */

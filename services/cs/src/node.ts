@@ -295,7 +295,10 @@ export class CsNode implements LinkedNode, ClientNode {
   rights(handle: SessionHandle, rights: string | undefined): void {
     const connection = this.connections.get(handle);
     const session = connection?.session;
-    if (session === undefined) return;
+    if (session === undefined) {
+      if (connection !== undefined) connection.rightsEarly = { text: rights };
+      return;
+    }
     const { readsSomething } = session;
     session.allow(this.rightsTable.of(rights));
     if (readsSomething && !session.readsSomething && session.subscriptions.size > 0)

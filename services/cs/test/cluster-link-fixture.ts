@@ -102,6 +102,7 @@ export async function startDs(t: TestContext, id: string, leaseMs = 3000): Promi
     epoch: presentedOf(1).epoch,
     sessionPresent: false,
     state: { subscriptions: [], outbound: [], inbound: [] },
+    subscriptionsLeft: 0,
     sessionExpiryS: 100,
     principal: '',
     rights: undefined,

@@ -48,6 +48,11 @@ export class ScriptedDs implements LinkServer, Link {
   retainedPageMax = 256;
   sessionExpiryS: number | undefined = undefined;
   readonly states: Map<string, SessionState> = new Map();
+  /** Subscriptions in the answer to a CONNECT, and in each further answer. */
+  subscriptionsPortion = 250;
+  /** Subscriptions of the sessions that were claimed. */
+  readonly claimed: Map<SessionHandle, readonly SubscriptionState[]> = new Map();
+  readonly subscriptionReads: Waiting<number, SubscriptionState[]>[] = [];
   readonly connects: Waiting<ConnectRequest, ConnectAnswer>[] = [];
   readonly reads: Waiting<ReadRequest, ReadAnswer>[] = [];
   readonly retainedReads: Waiting<RetainedRequest, RetainedAnswer>[] = [];
@@ -102,15 +107,28 @@ export class ScriptedDs implements LinkServer, Link {
     this.node.published(this.publishes.splice(0));
   }
 
+  subscriptionsOf(session: SessionHandle, from: number): Promise<SubscriptionState[]> {
+    if (!this.answers) return wait(this.subscriptionReads, from);
+    const all = this.claimed.get(session) ?? [];
+    return Promise.resolve(all.slice(from, from + this.subscriptionsPortion));
+  }
+
   connect(request: ConnectRequest): Promise<ConnectAnswer> {
     if (!this.answers) return wait(this.connects, request);
     this.lastEpoch += 1;
     const state = this.states.get(request.clientId);
+    const subscriptions = state?.subscriptions ?? [];
+    const { subscriptionsPortion: portion } = this;
+    this.claimed.set(request.session, subscriptions);
     return Promise.resolve({
       kind: 'accepted',
       epoch: epoch(this.lastEpoch),
       sessionPresent: state !== undefined,
-      state: state ?? noState,
+      state:
+        state === undefined
+          ? noState
+          : { ...state, subscriptions: subscriptions.slice(0, portion) },
+      subscriptionsLeft: Math.max(0, subscriptions.length - portion),
       sessionExpiryS: this.sessionExpiryS ?? request.sessionExpiryS,
       principal: request.userName === undefined ? '' : principalOf(request.userName),
       rights: undefined,

@@ -49,6 +49,8 @@ export interface ConnectPorts extends DisconnectPorts, TakeoverPorts {
  */
 const endComesMs = 1000;
 const endCheckMs = 100;
+/** Subscriptions that the answer to a CONNECT, and each further answer, has at most. */
+export const subscriptionsPortion = 250;
 const newSession: SessionState = { subscriptions: [], outbound: [], inbound: [] };
 
 /**
@@ -262,7 +264,10 @@ async function claim(
     kind: 'accepted',
     epoch,
     sessionPresent: present,
-    state: present ? stored.state() : newSession,
+    state: present ? stored.state(subscriptionsPortion) : newSession,
+    subscriptionsLeft: present
+      ? Math.max(0, stored.subscriptions.length - subscriptionsPortion)
+      : 0,
     sessionExpiryS,
     principal: principalText(principal),
     rights: ports.rights.claimed(session),

@@ -64,11 +64,14 @@ export async function disconnect(
   }
 }
 
-/** Its node neither sends for it nor gets anything for it from now on. */
+/**
+ * Its node neither sends for it nor gets anything for it from now on; interest in the queues of many
+ * subscriptions goes over some turns. What is stored is not used for another connection.
+ */
 export function takeOffNode(ports: DisconnectPorts, session: LiveSession): void {
   leaveNode(ports, session);
   const { stored, node } = session;
-  for (const subscription of stored.subscriptions) ports.holdings.disconnect(subscription, node);
+  void inPortions(stored.subscriptions, (one) => ports.holdings.disconnect(one, node));
 }
 
 /** All of that but its interest in queues: nobody is there any more who takes their messages. */

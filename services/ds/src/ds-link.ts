@@ -18,8 +18,15 @@ import type {
   SessionWrite,
   SubscribeAnswer,
   SubscribeEntry,
+  SubscriptionState,
 } from '@lmqtt/proto/link';
-import { connect, type ConnectPorts, continueConnect, reauthenticate } from './connect.ts';
+import {
+  connect,
+  type ConnectPorts,
+  continueConnect,
+  reauthenticate,
+  subscriptionsPortion,
+} from './connect.ts';
 import { CsNode } from './cs-node.ts';
 import { disconnect, stopGraceMs } from './disconnect.ts';
 import type { Gathering } from './gathering.ts';
@@ -66,6 +73,12 @@ export class DsLink implements Link {
     authenticationData: Buffer | undefined,
   ): Promise<ConnectAnswer> {
     return continueConnect(this.#ports, this.#node, session, authenticationData);
+  }
+
+  subscriptionsOf(session: SessionHandle, from: number): Promise<SubscriptionState[]> {
+    const live = this.#node.sessions.get(session);
+    if (live === undefined) return Promise.reject(new Error('the session is not known'));
+    return Promise.resolve(live.stored.subscriptionStates(from, subscriptionsPortion));
   }
 
   reauthenticate(

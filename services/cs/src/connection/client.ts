@@ -133,6 +133,8 @@ export interface Client {
   readonly ended: boolean;
   /** The session was claimed by another connection before this one heard that it had it. */
   readonly kickedEarly: number | undefined;
+  /** Rights that ds has told while the session was being made; `text` undefined: everything. */
+  rightsEarly: { readonly text: string | undefined } | undefined;
   /** Of the packet that is being handled. */
   readonly packetBytes: number;
   /** What came is no packet; the version is known where the CONNECT got so far. */

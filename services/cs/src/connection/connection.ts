@@ -70,6 +70,7 @@ export class Connection implements Client, OpeningClient, Timed {
   ended = false;
   /** The session was claimed by another connection before this one heard that it had it. */
   kickedEarly: number | undefined = undefined;
+  rightsEarly: { readonly text: string | undefined } | undefined = undefined;
   /** Wall clock. */
   connectedAtMs = 0;
   private aliases: InboundAliases | undefined = undefined;

@@ -15,6 +15,7 @@ import type {
   SessionWrite,
   SubscribeAnswer,
   SubscribeEntry,
+  SubscriptionState,
 } from '@lmqtt/proto/link';
 import { laneOfAll, partsOf, SharedDurable } from './lane-batch.ts';
 import type { Lane } from './lane.ts';
@@ -73,6 +74,18 @@ export class LaneRouter implements Link {
     const lane = this.laneOf(session);
     if (lane === undefined) return gone();
     return this.claim(session, lane.link.continueConnect(session, authenticationData));
+  }
+
+  async subscriptionsOf(session: SessionHandle, from: number): Promise<SubscriptionState[]> {
+    const lane = this.laneOf(session);
+    if (lane === undefined) throw new LinkLost('the session is not known to any ds');
+    try {
+      return await lane.link.subscriptionsOf(session, from);
+    } catch (error) {
+      // The claim comes to nothing.
+      if (error instanceof LinkLost) this.lanes.forget(session);
+      throw error;
+    }
   }
 
   private async claim(

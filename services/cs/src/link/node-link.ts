@@ -13,6 +13,7 @@ import type {
   SessionWrite,
   SubscribeAnswer,
   SubscribeEntry,
+  SubscriptionState,
 } from '@lmqtt/proto/link';
 import { calls } from '@lmqtt/proto/calls';
 import type { CallType } from '@lmqtt/proto/calls';
@@ -90,6 +91,10 @@ export class NodeLink implements Link {
   ): Promise<ConnectAnswer> {
     const step = { session, authenticationData, start: false };
     return this.call('claim', session, calls.continueConnect, step, about(session));
+  }
+
+  subscriptionsOf(session: SessionHandle, from: number): Promise<SubscriptionState[]> {
+    return this.call('claim', session, calls.subscriptionsOf, { session, from }, about(session));
   }
 
   reauthenticate(

@@ -24,6 +24,11 @@ import { RetainedRuns } from './retained-runs.ts';
 import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
 import { Window } from './window.ts';
 
+/** Cursors of one session that come to their end in one turn of the event loop: each may ask for a read. */
+const cursorsPerTurn = 256;
+/** Subscriptions that are let go in one turn. */
+const endedPerTurn = 500;
+
 export interface SessionOptions {
   readonly handle: SessionHandle;
   readonly clientId: ClientId;
@@ -61,6 +66,8 @@ export class Session implements CursorOwner, OutboundSession {
   closed = false;
   /** How often a cursor waited for an earlier message of another one; −1: none does. */
   private early = 0;
+  /** Set while its subscriptions are taken over: nothing is sent, and nothing taken of groups. */
+  private preparing = false;
   private readonly byQueue: Map<QueueId, Subscription> = new Map();
   private readonly queued: Fifo<Cursor> = new Fifo();
   private assigned: Assigned | undefined = undefined;
@@ -75,6 +82,19 @@ export class Session implements CursorOwner, OutboundSession {
     this.window = new Window(options.windowSize);
     this.node = node;
     this.outlet = outlet;
+  }
+
+  /** Nothing leaves before `begin`. */
+  prepare(): void {
+    this.preparing = true;
+    this.scheduled = true;
+  }
+
+  begin(): void {
+    this.preparing = false;
+    this.scheduled = false;
+    if (this.assigned !== undefined) this.node.credit(this);
+    this.wake();
   }
 
   // Subscriptions
@@ -113,13 +133,14 @@ export class Session implements CursorOwner, OutboundSession {
       for (const each of this.node.partitionsOf(state.queue)) this.appeared(subscription, each);
     if (subscription.group !== undefined) {
       this.assigned ??= new Assigned(this);
-      this.node.credit(this);
+      if (!this.preparing) this.node.credit(this);
     }
     return subscription;
   }
 
   /** It is read from its beginning: those that were there before have a position, or a time. */
   appeared(subscription: Subscription, partition: number): void {
+    if (this.closed) return;
     // The feed first: where it is new, it appears to this subscription, too.
     const feed = this.node.feed(subscription.queue, partition);
     if (subscription.cursors.some((cursor) => cursor.feed === feed)) return;
@@ -234,8 +255,8 @@ export class Session implements CursorOwner, OutboundSession {
    */
   private pumpCursors(): void {
     this.early = 0;
-    this.advanceCursors();
-    if (this.early === 0 || !hasRoom(this) || this.waitsForRead) return;
+    const isWhole = this.advanceCursors();
+    if (!isWhole || this.early === 0 || !hasRoom(this) || this.waitsForRead) return;
     this.early = -1;
     this.advanceCursors();
   }
@@ -257,24 +278,32 @@ export class Session implements CursorOwner, OutboundSession {
     return false;
   }
 
-  private advanceCursors(): void {
+  /** False: not all were looked at, since the rest has its turn later. */
+  private advanceCursors(): boolean {
     const { queued } = this;
     let stuck = 0;
+    let empty = 0;
     while (queued.length > stuck) {
       const cursor = queued.at(0);
-      if (cursor === undefined || !this.outlet.writable) return;
+      if (cursor === undefined || !this.outlet.writable) return true;
       const before = cursor.next;
       const why = cursor.closed ? 'empty' : this.advance(cursor);
-      if (why === 'unwritable') return;
+      if (why === 'unwritable') return true;
       queued.shift();
       if (why === 'empty') {
         cursor.queued = false;
+        empty += 1;
+        if (empty >= cursorsPerTurn && queued.length > 0) {
+          setImmediate(() => this.wake());
+          return false;
+        }
       } else {
         // It waits for the window or for another cursor; others may have what needs neither.
         queued.push(cursor);
       }
       stuck = why === 'empty' || cursor.next !== before ? 0 : stuck + 1;
     }
+    return true;
   }
 
   /** Sends of one cursor what can be sent. */
@@ -317,6 +346,7 @@ export class Session implements CursorOwner, OutboundSession {
 
   /** A live message that is not stored: now or never. */
   deliverQos0(cursor: Cursor, message: Message): void {
+    if (this.preparing || this.closed) return;
     const { subscription } = cursor;
     const { entries } = message;
     if (entries.length === 1 || this.subscriptions.size === 1) {
@@ -413,11 +443,19 @@ export class Session implements CursorOwner, OutboundSession {
   /** The connection ended. What is stored goes on with the next one. */
   end(): void {
     this.closed = true;
-    for (const subscription of this.subscriptions.values()) {
-      for (const cursor of subscription.cursors) {
+    this.endSome(this.subscriptions.values());
+  }
+
+  /** Cursors of many subscriptions are let go over some turns. */
+  private endSome(subscriptions: Iterator<Subscription>): void {
+    for (let count = 0; count < endedPerTurn; count += 1) {
+      const { done, value } = subscriptions.next();
+      if (done === true) return;
+      for (const cursor of value.cursors) {
         cursor.close();
         this.node.releaseFeed(cursor.feed);
       }
     }
+    setImmediate(() => this.endSome(subscriptions));
   }
 }

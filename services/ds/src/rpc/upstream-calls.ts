@@ -27,6 +27,7 @@ export const upstreamCalls: ReadonlyMap<number, RunCall> = new Map([
   runOf(calls.continueConnect, (link, { session, authenticationData }) =>
     link.continueConnect(session, authenticationData),
   ),
+  runOf(calls.subscriptionsOf, (link, { session, from }) => link.subscriptionsOf(session, from)),
   runOf(calls.reauthenticate, (link, { session, authenticationData, start }) =>
     link.reauthenticate(session, authenticationData, start),
   ),

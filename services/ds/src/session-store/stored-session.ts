@@ -235,10 +235,15 @@ export class StoredSession {
     this.#inbound?.delete(packetId);
   }
 
-  /** A copy for the link, whose receiver owns what it gets. */
-  state(): SessionState {
+  /** Copies for the link, whose receiver owns what it gets: some subscriptions, from one on. */
+  subscriptionStates(from: number, max: number): SubscriptionState[] {
+    return this.#subscriptions.slice(from, from + max).map(stateOf);
+  }
+
+  /** The same of the first subscriptions, and of all the rest. */
+  state(subscriptionsMax: number = Infinity): SessionState {
     return {
-      subscriptions: this.#subscriptions.map(stateOf),
+      subscriptions: this.subscriptionStates(0, subscriptionsMax),
       outbound: [...this.outbound].sort((a, b) => a.sequence - b.sequence),
       inbound: [...this.inbound],
     };

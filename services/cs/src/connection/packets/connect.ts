@@ -4,13 +4,14 @@ import { messageOf, ownBytes } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { levelCount } from '@lmqtt/common/topic';
 import { LinkLost } from '@lmqtt/proto/link-lost';
-import type { ConnectAnswer, ConnectRequest, Will } from '@lmqtt/proto/link';
+import type { ConnectAnswer, ConnectRequest, SubscriptionState, Will } from '@lmqtt/proto/link';
 import { connack } from '../../codec/cold.ts';
 import type { Connect, ConnectWill } from '../../packet/connect.ts';
 import { Session } from '../../session/session.ts';
 import type { Client } from '../client.ts';
 import { isTooLong } from '../keep-alive.ts';
 import { interned } from '../principals.ts';
+import { nextTurn } from './portions.ts';
 import { sendAuth } from './send-auth.ts';
 
 const neverExpires = 0xffff_ffff;
@@ -159,37 +160,80 @@ function askedSessionExpiryS(packet: Connect): number {
   return packet.cleanStart ? 0 : neverExpires;
 }
 
+type Accepted = Extract<ConnectAnswer, { kind: 'accepted' }>;
+
 /** The answer of ds, to CONNECT or to a step of its authentication. */
-export function connectAnswered(connection: Client, answer: ConnectAnswer): void {
+export function connectAnswered(
+  connection: Client,
+  answer: ConnectAnswer,
+): Promise<void> | undefined {
+  if (answer.kind === 'accepted' && answer.subscriptionsLeft > 0 && !connection.ended)
+    return acceptInPortions(connection, answer);
   connection.atDs = answer.kind === 'continue';
   connection.node.entrance.left(connection, answer.kind === 'accepted');
   if (answer.kind === 'refused') {
     connection.refuse(answer.reasonCode, answer.reason);
-    return;
+    return undefined;
   }
   if (connection.ended) {
     // The client went away meanwhile; ds must not believe that it is here, nor wait for it.
     connection.disown();
-    return;
+    return undefined;
   }
   if (answer.kind === 'continue') {
     connection.await('auth');
     sendAuth(connection, ReasonCode.continueAuthentication, answer.authenticationData);
     connection.resumePackets();
-    return;
+    return undefined;
   }
-  accept(connection, answer);
-  if (connection.kickedEarly !== undefined) {
-    connection.kick(connection.kickedEarly);
-    return;
-  }
-  connection.resumePackets();
-  connection.resumeReading();
+  const session = sessionOf(connection, answer);
+  accept(connection, answer, session, () => take(session, answer.state.subscriptions));
+  return undefined;
 }
 
-function accept(connection: Client, answer: Extract<ConnectAnswer, { kind: 'accepted' }>): void {
-  const { node, handle, clientId, receiveMaximum } = connection;
-  const session = new Session(
+/**
+ * A session of many subscriptions is made over some turns, before CONNACK. Where its ds is lost
+ * meanwhile the claim comes to nothing, as it does before its answer.
+ */
+async function acceptInPortions(connection: Client, answer: Accepted): Promise<void> {
+  const { node } = connection;
+  const session = sessionOf(connection, answer);
+  session.prepare();
+  session.allow(node.rightsTable.of(answer.rights));
+  const retained: (() => void)[] = [];
+  const missing = answer.state.subscriptions.length + answer.subscriptionsLeft;
+  let portion = answer.state.subscriptions;
+  try {
+    while (portion.length > 0 && !connection.ended) {
+      retained.push(take(session, portion));
+      await nextTurn();
+      // The last question finds nothing more, but that the session is still there.
+      portion = await node.link.subscriptionsOf(connection.handle, session.subscriptions.size);
+    }
+    if (!connection.ended && session.subscriptions.size < missing)
+      throw new Error('ds does not have all subscriptions of a session');
+  } catch (error) {
+    session.end();
+    throw error;
+  }
+  // ds was told of a connection that has ended meanwhile.
+  if (connection.ended) {
+    session.end();
+    return;
+  }
+  connection.atDs = false;
+  node.entrance.left(connection, true);
+  accept(connection, answer, session, () => () => {
+    for (const each of retained) each();
+  });
+  session.begin();
+}
+
+function sessionOf(
+  { handle, clientId, receiveMaximum, node, outbox }: Client,
+  answer: Accepted,
+): Session {
+  return new Session(
     {
       handle,
       clientId,
@@ -198,8 +242,28 @@ function accept(connection: Client, answer: Extract<ConnectAnswer, { kind: 'acce
       windowSize: Math.min(receiveMaximum, node.config.maxInflight),
     },
     node,
-    connection.outbox,
+    outbox,
   );
+}
+
+/** Takes over subscriptions; the answer begins the retained messages that they are still owed. */
+function take(session: Session, states: readonly SubscriptionState[]): () => void {
+  const subscriptions = states.map((each) => session.subscribe(each));
+  return () => {
+    for (const [index, { retainedAfter }] of states.entries()) {
+      if (retainedAfter !== undefined) session.sendRetained(subscriptions[index]!, retainedAfter);
+    }
+  };
+}
+
+/** CONNACK, then state: positions, what was in flight, retained messages still owed. */
+function accept(
+  connection: Client,
+  answer: Accepted,
+  session: Session,
+  subscribe: () => () => void,
+): void {
+  const { node } = connection;
   connection.principal = interned(answer.principal);
   connection.sessionExpiryS = answer.sessionExpiryS;
   const packetBytesMax = Math.min(node.config.maxPacketSize, answer.packetBytesMax ?? Infinity);
@@ -211,26 +275,23 @@ function accept(connection: Client, answer: Extract<ConnectAnswer, { kind: 'acce
     node.events.limit('SESSION_EXPIRY_S_MAX');
   }
   connection.sendPacket('connack', packet);
-  // State after CONNACK: positions, then what was in flight, then retained messages still owed.
-  const { state } = answer;
-  session.allow(node.rightsTable.of(answer.rights));
-  connection.inbound.restore(state.inbound);
-  const subscriptions = state.subscriptions.map((each) => session.subscribe(each));
-  session.redeliver(state.outbound);
-  state.subscriptions.forEach((each, index) => {
-    const subscription = subscriptions[index];
-    if (each.retainedAfter !== undefined && subscription !== undefined) {
-      session.sendRetained(subscription, each.retainedAfter);
-    }
-  });
+  const { rightsEarly } = connection;
+  const rights = node.rightsTable.of(rightsEarly === undefined ? answer.rights : rightsEarly.text);
+  if (session.rights !== rights) session.allow(rights);
+  connection.inbound.restore(answer.state.inbound);
+  const sendRetained = subscribe();
+  session.redeliver(answer.state.outbound);
+  sendRetained();
   node.events.connected(connection, answer.sessionPresent);
+  if (connection.kickedEarly !== undefined) {
+    connection.kick(connection.kickedEarly);
+    return;
+  }
+  connection.resumePackets();
+  connection.resumeReading();
 }
 
-function connackOf(
-  connection: Client,
-  answer: Extract<ConnectAnswer, { kind: 'accepted' }>,
-  packetBytesMax: number,
-): Buffer {
+function connackOf(connection: Client, answer: Accepted, packetBytesMax: number): Buffer {
   const { node, version, connectPacket: connect } = connection;
   const { config } = node;
   if (version !== 5 || connect === undefined) {
