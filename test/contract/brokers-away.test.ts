@@ -233,6 +233,25 @@ void describe('brokers that are away', () => {
     }, 2 * waitMs);
   });
 
+  void test('each broker says since when it answers, and what it has of a place', async () => {
+    await open();
+    const swept = '%LMQ%swept%';
+    rocketmq.broker('broker-b').ends.set(swept, 3);
+    rocketmq.broker('broker-b').ends.set(queues.placeOf(queue), 3);
+    const has = async (place: string): Promise<boolean[]> =>
+      Promise.all([...store.returnedStores()].map((one) => one.has(place)));
+    assert.deepEqual(await has(swept), [false, true]);
+    assert.deepEqual(await has(queues.placeOf(queue)), [false, false], 'a queue that is there');
+    const since = (): (number | undefined)[] =>
+      [...store.returnedStores()].map(({ answersSinceMs }) => answersSinceMs);
+    const before = since();
+    await rocketmq.kill('broker-b');
+    await until(() => since()[1] === undefined, waitMs);
+    await rocketmq.restart('broker-b');
+    await until(() => (since()[1] ?? 0) > before[1]!, waitMs);
+    assert.equal(since()[0], before[0]);
+  });
+
   void test('without name servers new topics are stored by the routes that are known', async () => {
     await open();
     assert.deepEqual(await publish('known/0'), [0]);

@@ -214,6 +214,32 @@ export function routeLogContract(name: string, make: (t: TestContext) => Registr
     assert.deepEqual(await b.registry.routeLog.sweep(0, 10), [{ queue, place: 'place of t' }]);
   });
 
+  check(
+    'what was swept is told for a time, and is swept again where it is opened',
+    async (under) => {
+      const [a, b] = (await startAll(under, 'a', 'b')) as [TestDs, TestDs];
+      assert.deepEqual(await a.registry.routeLog.sweptLately(), []);
+      for (const name of ['first', 'second']) {
+        const queue = await a.open(name);
+        await a.registry.routeLog.sweep(0, 10);
+        await a.registry.routeLog.swept(queue);
+      }
+      const told = await b.registry.routeLog.sweptLately();
+      assert.deepEqual(told.map(({ name, place }) => `${name}: ${place}`).toSorted(), [
+        'first: place of first',
+        'second: place of second',
+      ]);
+      const [again] = await b.registry.routeLog.open([
+        { ...told[0]!, holder: undefined, node: undefined },
+      ]);
+      assert.deepEqual(await a.registry.routeLog.sweep(0, 10), [
+        { queue: again, place: told[0]!.place },
+      ]);
+      await a.registry.routeLog.swept(again!);
+      assert.equal((await b.registry.routeLog.sweptLately()).length, 2);
+    },
+  );
+
   check('a queue identifier is never given twice', async (under) => {
     const [a] = (await startAll(under, 'a')) as [TestDs];
     const seen = new Set<number>();

@@ -35,6 +35,7 @@ import { Routes } from './routes.ts';
 import { SessionPositions } from './session-positions.ts';
 import type { ClusterSessionStore, Held } from './session-store/session-store.ts';
 import { SessionRights } from './session-rights.ts';
+import type { ReturnedStore } from './sweep-again.ts';
 import { Timers } from './timers.ts';
 
 /** The stores of a cluster, opened and checked. */
@@ -52,6 +53,8 @@ export interface ClusterStores {
   /** Reads what arrives from now on; after the registry has started. */
   start(): Promise<void>;
   dropPlace(place: string): Promise<void>;
+  /** Where queues are stored that may be there again after a crash. */
+  returnedStores?(): Iterable<ReturnedStore>;
   /** The largest packet that the store takes; undefined: any, or not known yet. */
   readonly packetBytesMax?: number | undefined;
   /** Whether the store can hold any topic that this filter matches. */
@@ -203,6 +206,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       hold: () => {},
       tellEnds: (cs: Outlet) => ends.tell(cs),
       drop: (place: string) => stores.dropPlace(place),
+      returnedStores: () => stores.returnedStores?.() ?? [],
     },
   );
   const admission: ClusterAdmission = new ClusterAdmission(ports);

@@ -175,6 +175,7 @@ export async function openClusterStores(
       },
       start: () => queueStore.start(),
       dropPlace: (place) => queueStore.dropPlace(place),
+      returnedStores: () => queueStore.returnedStores(),
       get packetBytesMax() {
         return queueStore.packetBytesMax;
       },

@@ -5,6 +5,7 @@ import type { Nodes } from './registry/nodes.ts';
 import type { Ownership } from './registry/ownership.ts';
 import type { RouteLog } from './registry/route-log.ts';
 import type { ClusterSessionStore } from './session-store/session-store.ts';
+import { type ReturnedStore, SweepAgain } from './sweep-again.ts';
 import type { Timers } from './timers.ts';
 
 export interface ClusterWorkPorts extends DuePorts {
@@ -15,6 +16,8 @@ export interface ClusterWorkPorts extends DuePorts {
   readonly self: NodeId;
   /** Deletes a queue from the store. */
   drop(place: string): Promise<void>;
+  /** Where queues are stored that may be there again after a crash. */
+  returnedStores?(): Iterable<ReturnedStore>;
 }
 
 /** Wills, expiry, sweeping. */
@@ -26,6 +29,7 @@ const endedMs = 250;
 const forgetDsMs = 10_000;
 const countMs = 5000;
 const sweepMs = 60_000;
+const sweepAgainMs = 10_000;
 const unheldMs = 600_000;
 const sweptAtOnce = 1000;
 
@@ -62,6 +66,13 @@ export class ClusterWork {
     timers.every('count of sessions', countMs, () =>
       this.#hasTimers ? this.#ports.sessionStore.readCount(true) : undefined,
     );
+    const { routeLog, events } = this.#ports;
+    const again = new SweepAgain({
+      ...{ routeLog, events },
+      stores: () => this.#ports.returnedStores?.() ?? [],
+      monotonicMs: () => performance.now(),
+    });
+    timers.every('sweep again', sweepAgainMs, () => (this.#hasTimers ? again.run() : undefined));
     timers.every('sweep', sweepMs, () => (this.#hasTimers ? this.#sweep() : undefined));
   }
 

@@ -56,6 +56,7 @@ export class DsEvents {
   readonly #written: ReturnType<Metrics['histogram']>;
   readonly #journalBytes: PlainCounter;
   readonly #journalRecords: PlainCounter;
+  readonly #cameBack: PlainCounter;
   readonly #denials = new DenialLines(performance.now());
   readonly #damagedBlocks: PlainCounter;
   #damageToldAtMs = Number.NEGATIVE_INFINITY;
@@ -68,6 +69,10 @@ export class DsEvents {
       'Messages dropped by the dispatch node',
       'reason',
       dropReasons,
+    );
+    this.#cameBack = metrics.counter(
+      'lmqtt_queues_came_back_total',
+      'Queues that were deleted and that a RocketMQ broker had again after a crash',
     );
     this.#connects = metrics.counters('lmqtt_ds_connects_total', 'Answers to CONNECT', 'result', [
       'new',
@@ -237,6 +242,13 @@ export class DsEvents {
   retentionReached(queue: QueueId, messages: number): void {
     this.#metrics.limits.RETENTION_BYTES += 1;
     this.#logs.store.warn({ queue, messages }, 'oldest messages of the log removed');
+  }
+
+  /** They are deleted once more, when nobody has held them for a time. */
+  sweptAgain(broker: string, queues: number): void {
+    this.#cameBack.value += queues;
+    const text = 'queues that were deleted are back at a broker after its crash';
+    this.#logs.store.warn({ broker, queues }, text);
   }
 
   groupMessageGivenUp(group: string): void {

@@ -197,6 +197,18 @@ export class RocketmqQueueStore implements QueueStore {
     await this.#dispatches.prepare();
   }
 
+  /** Brokers, each of which may have queues again that were dropped before its crash. */
+  *returnedStores(): Iterable<{
+    readonly name: string;
+    readonly answersSinceMs: number | undefined;
+    has(place: string): Promise<boolean>;
+  }> {
+    for (const broker of this.#brokers.all) {
+      const { name, answersSinceMs } = broker;
+      yield { name, answersSinceMs, has: (lmq) => this.#lightQueues.isAt(broker, lmq) };
+    }
+  }
+
   /** Positions in RocketMQ's own keeping. */
   get positions(): PositionMirror {
     return this.#offsets;

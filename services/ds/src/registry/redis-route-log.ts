@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { NodeId, QueueId } from '@lmqtt/common/ids';
+import type { NodeId, QueueId, QueueName } from '@lmqtt/common/ids';
 import type { RedisSubscriber } from '../redis/subscriber.ts';
 import { failureOf, type Membership, NotMember, type Restorer } from './membership.ts';
 import { OwnInterest } from './own-interest.ts';
@@ -161,6 +161,19 @@ export class RedisRouteLog implements RouteLog, Restorer {
     if (name === undefined) return;
     await this.#member.call(scripts.swept, name, String(queue));
     this.#sweeping.delete(queue);
+  }
+
+  async sweptLately(): Promise<{ name: QueueName; place: string }[]> {
+    const { redis, base } = this.#member;
+    try {
+      const texts = listOf(await redis.command('ZREVRANGE', `${base}swept`, '0', '-1')).map(textOf);
+      return texts.map((text) => {
+        const [name, place] = text.split('\0');
+        return { name: name as QueueName, place: place ?? '' };
+      });
+    } catch (error) {
+      throw failureOf(error);
+    }
   }
 
   close(): void {

@@ -40,6 +40,7 @@ export class Broker {
   #answers = false;
   /** Monotonic: since then it does not answer; where it does, it was away until its last answer. */
   #awaySinceMs: number;
+  #answersSinceMs = 0;
   #asking = false;
   #isForgotten = false;
 
@@ -69,6 +70,11 @@ export class Broker {
   /** Nothing of it will ever be read, and nobody waits for it. */
   get isForgotten(): boolean {
     return this.#isForgotten;
+  }
+
+  /** Monotonic: since then it answers; undefined: it does not. */
+  get answersSinceMs(): number | undefined {
+    return this.#answers ? this.#answersSinceMs : undefined;
   }
 
   /** For so long it has not answered; 0: it answers. */
@@ -168,7 +174,9 @@ export class Broker {
     if (!answers) this.run = undefined;
     if (answers === this.#answers) return;
     this.#answers = answers;
-    if (!answers) this.#awaySinceMs = this.#clock.monotonicMs();
+    const nowMs = this.#clock.monotonicMs();
+    if (answers) this.#answersSinceMs = nowMs;
+    else this.#awaySinceMs = nowMs;
     for (const listener of this.#listeners) listener(answers);
   }
 }

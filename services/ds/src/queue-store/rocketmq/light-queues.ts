@@ -217,6 +217,18 @@ export class LightQueues {
     }
   }
 
+  /** Others may share it: then it is not one that came back. */
+  async isAt(broker: Broker, lmq: string): Promise<boolean> {
+    if (this.#options.queues.atPlace(lmq).length > 0) return false;
+    const { connection } = broker;
+    if (connection?.up !== true) throw unavailable(`broker ${broker.name} is not there`);
+    try {
+      return (await connection.maxOffset({ topic: lmq, queueId: 0 })) > 0;
+    } catch (error) {
+      throw unavailable(`broker ${broker.name}: ${messageOfError(error)}`, error);
+    }
+  }
+
   /** DELETE_TOPIC_IN_BROKER, 215. A consumer offset may stay there, and would be past what comes. */
   async delete(lmq: string): Promise<void> {
     await Promise.all(

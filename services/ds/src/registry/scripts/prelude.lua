@@ -20,6 +20,7 @@
 --   pairs        set of cs NUL join NUL ds NUL join; i:<pair>: set of queues
 --   ownPlaces    hash: see own-places.lua
 --   closing      hash: name -> queue NUL place NUL ds NUL join NUL state
+--   swept        sorted set: name NUL place by the time, ms, at which the queue was deleted
 --   applied      hash: ds -> number up to which it has applied the log; absent: it serves nobody
 --   restored     hash: ds -> the life for which it has told what it holds
 --   owners, texts   hashes by thing

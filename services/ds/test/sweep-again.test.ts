@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { queueId, queueName } from '@lmqtt/common/ids';
+import type { RouteLog, RouteOpening } from '../src/registry/route-log.ts';
+import { type ReturnedStore, SweepAgain } from '../src/sweep-again.ts';
+
+const swept = Array.from({ length: 250 }, (_, n) => ({
+  name: queueName(`swept/${n}`),
+  place: `place ${n}`,
+}));
+
+test('queues that a broker has again after its return are opened, once, and by nobody held', async () => {
+  const opened: RouteOpening[] = [];
+  const told: string[] = [];
+  const routeLog: Pick<RouteLog, 'sweptLately' | 'open'> = {
+    sweptLately: () => Promise.resolve(swept),
+    open: (openings) => {
+      opened.push(...openings);
+      return Promise.resolve(openings.map(() => queueId(1)));
+    },
+  };
+  let nowMs = 0;
+  let isAway = false;
+  const back = new Set(['place 3', 'place 120', 'place 249']);
+  const broker: { -readonly [Key in keyof ReturnedStore]: ReturnedStore[Key] } = {
+    name: 'broker-a',
+    answersSinceMs: 0,
+    has: (place) => (isAway ? Promise.reject(new Error('away')) : Promise.resolve(back.has(place))),
+  };
+  const again = new SweepAgain({
+    routeLog,
+    events: { sweptAgain: (name, queues) => told.push(`${name} ${queues}`) },
+    stores: () => [broker, { ...broker, name: 'broker-b', answersSinceMs: undefined }],
+    monotonicMs: () => nowMs,
+  });
+  // It may still be building its index.
+  await again.run();
+  assert.deepEqual(opened, []);
+  nowMs = 30_000;
+  isAway = true;
+  await assert.rejects(again.run());
+  isAway = false;
+  await again.run();
+  assert.deepEqual(
+    opened.map(({ place, holder, node }) => [place, holder, node]),
+    [...back].map((place) => [place, undefined, undefined]),
+  );
+  assert.deepEqual(told, ['broker-a 3']);
+  await again.run();
+  assert.equal(opened.length, 3);
+  // Another life.
+  broker.answersSinceMs = 40_000;
+  nowMs = 70_000;
+  back.delete('place 3');
+  await again.run();
+  assert.equal(opened.length, 5);
+  assert.deepEqual(told, ['broker-a 3', 'broker-a 2']);
+});
