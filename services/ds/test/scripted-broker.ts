@@ -1,6 +1,5 @@
 // A broker and its name server, with what they have stored in memory. The test says what
 // becomes of each send, and when the broker dies and comes back.
-import type { Socket } from 'node:net';
 import { answerTo, type Asked, RemotingPeer } from './remoting-peer.ts';
 import { storedBytes } from './rocketmq-stored.ts';
 
@@ -32,6 +31,7 @@ const codes = {
   clusterInfo: 106,
   send: 310,
 };
+const invalidParameter = 29;
 const topicNotExist = 17;
 const pullNotFound = 19;
 const pullMessages = 32;
@@ -52,7 +52,9 @@ export class ScriptedBroker {
   readonly sent: SentMessage[] = [];
   /** Offsets of pulls that do not wait, by queue. */
   readonly pulled: { readonly queue: string; readonly offset: number }[] = [];
-  readonly #queues = new Map<string, { bytes: Buffer; message: SentMessage }[]>();
+  readonly #queues = new Map<string, Buffer[]>();
+  /** Of all queues. */
+  readonly #log: SentMessage[] = [];
   readonly #topics = new Set<string>(['broker-a']);
   readonly #waiting = new Map<string, WaitingPull[]>();
   #isAway = true;
@@ -74,12 +76,9 @@ export class ScriptedBroker {
     if (!this.#isAway) await this.#peer.close();
   }
 
-  /** In the order in which they are in the queue. */
+  /** In the order in which they were stored. */
   storedIn(topic: string): SentMessage[] {
-    const found: SentMessage[] = [];
-    for (const [name, stored] of this.#queues)
-      if (name.startsWith(`${topic}/`)) found.push(...stored.map(({ message }) => message));
-    return found;
+    return this.#log.filter((message) => message.topic === topic);
   }
 
   store(message: SentMessage): number {
@@ -93,7 +92,8 @@ export class ScriptedBroker {
       ...{ topic, queueId, queueOffset, properties: pairs },
       body: Buffer.from(text),
     });
-    stored.push({ bytes, message });
+    stored.push(bytes);
+    this.#log.push(message);
     const waiting = this.#waiting.get(name) ?? [];
     this.#waiting.delete(name);
     for (const { asked, offset } of waiting) this.#answerPull(asked, name, offset);
@@ -200,7 +200,7 @@ export class ScriptedBroker {
     const bodies = (this.#queues.get(name) ?? []).slice(offset, offset + pullMessages);
     const next = offset + bodies.length;
     const places = { nextBeginOffset: `${next}`, minOffset: '0', maxOffset: `${end}` };
-    const body = Buffer.concat(bodies.map(({ bytes }) => bytes));
+    const body = Buffer.concat(bodies);
     this.#answer(asked, bodies.length > 0 ? 0 : pullNotFound, places, body);
   }
 
@@ -212,6 +212,11 @@ export class ScriptedBroker {
       text: asked.body.toString(),
     };
     this.sent.push(message);
+    if (message.queueId >= this.writeQueues && topic !== this.name) {
+      const remark = `request queueId[${queueId}] is illegal, TopicConfig ...`;
+      this.#answer(asked, invalidParameter, {}, '', remark);
+      return;
+    }
     const fate = this.fate(message);
     if (typeof fate === 'number') this.#answer(asked, fate);
     if (fate !== 'stored' && fate !== 'unanswered') return;
@@ -229,9 +234,11 @@ export class ScriptedBroker {
     code: number,
     fields: Readonly<Record<string, string>> = {},
     body: string | Buffer = '',
+    remark?: string,
   ): void {
-    const socket: Socket = asked.socket;
-    if (!socket.destroyed) socket.write(answerTo(asked, code, fields, { body: Buffer.from(body) }));
+    const { socket } = asked;
+    const rest = { body: Buffer.from(body), ...(remark === undefined ? {} : { remark }) };
+    if (!socket.destroyed) socket.write(answerTo(asked, code, fields, rest));
   }
 }
 

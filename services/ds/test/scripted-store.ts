@@ -54,7 +54,7 @@ function nameOf(id: InboundId): string {
   return `${id.packetId} ${id.clientId}`;
 }
 
-class RecordsInMemory implements Records {
+export class RecordsInMemory implements Records {
   readonly #all = new Map<string, Map<string, string>>();
 
   remember(kind: string, key: string, value: string): Promise<string> {
@@ -79,9 +79,9 @@ class RecordsInMemory implements Records {
 }
 
 export class ScriptedStore {
-  readonly broker: ScriptedBroker = new ScriptedBroker();
+  readonly broker: ScriptedBroker;
   readonly intents: KeptIntents = new KeptIntents();
-  readonly records: Records = new RecordsInMemory();
+  readonly records: Records;
   readonly metrics: Metrics = new Metrics();
   readonly remoting: EventLines = new EventLines();
   readonly #settings: Partial<RocketmqStoreSettings>;
@@ -90,19 +90,30 @@ export class ScriptedStore {
   #client: RocketmqClient | undefined;
   #packetId = 0;
 
-  constructor(settings: Partial<RocketmqStoreSettings> = {}, clock: Clock = systemClock) {
+  /** `beside`: another store on the same broker and registry. */
+  constructor(
+    settings: Partial<RocketmqStoreSettings> = {},
+    beside?: ScriptedStore,
+    clock: Clock = systemClock,
+  ) {
     this.#settings = settings;
     this.#clock = clock;
+    this.broker = beside?.broker ?? new ScriptedBroker();
+    this.records = beside?.records ?? new RecordsInMemory();
   }
 
   /** Open until the test ends. */
   static async open(
     t: TestContext,
     settings: Partial<RocketmqStoreSettings> = {},
+    beside?: ScriptedStore,
   ): Promise<ScriptedStore> {
-    const scripted = new ScriptedStore(settings);
+    const scripted = new ScriptedStore(settings, beside);
     t.after(() => scripted.close());
-    await scripted.broker.start();
+    if (beside === undefined) {
+      t.after(() => scripted.broker.close());
+      await scripted.broker.start();
+    }
     await scripted.start();
     return scripted;
   }
@@ -143,7 +154,6 @@ export class ScriptedStore {
   async close(): Promise<void> {
     this.#client?.close();
     await this.#store?.close();
-    await this.broker.close();
   }
 
   /** A publish of a client of its own for each lane. */

@@ -1,11 +1,13 @@
 // What is durable around the send of a QoS 2 publish: its intent before, its identifier after. All
 // of a turn are one call. An intent names where the message goes and the least offset that it can
 // have there, which is asked of the broker once and known from its answers from then on.
+import type { UniqueKeys } from '../../rocketmq/names/unique-key.ts';
 import type { Intent } from '../intents.ts';
 import { messageOfError } from './error-text.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { OrdinaryQueue } from './ordinary-queue.ts';
-import type { PendingSend } from './lane.ts';
+import type { Lane, PendingSend } from './lane.ts';
+import type { Targets } from './targets.ts';
 
 export interface IntendingCalls {
   /** `kept` false: the session is another's. */
@@ -30,9 +32,21 @@ export class Intending {
     this.#calls = calls;
   }
 
-  /** Target and key are set. */
-  intend(send: PendingSend): void {
-    const queue = send.target!.queue;
+  /** The intents of all that wait in the lane, not of one after the other. */
+  intendAll(lane: Lane, targets: Targets, keys: UniqueKeys): void {
+    const nowMs = this.#options.clock.nowMs();
+    for (let at = lane.begun; at < lane.sends.length; at += 1) {
+      const send = lane.sends[at]!;
+      if (send.state !== 'waiting' || send.inbound !== 'to intend') continue;
+      const target = targets.of(send.append.message.topic);
+      if (target === undefined) break;
+      send.target = target;
+      if (send.key === '') send.key = keys.next(nowMs);
+      this.#begin(send, target.queue);
+    }
+  }
+
+  #begin(send: PendingSend, queue: OrdinaryQueue): void {
     send.inbound = 'intending';
     if (queue.end >= 0) {
       this.#intend(send, queue.end);

@@ -48,20 +48,19 @@ export class LaneRecovery {
       return;
     }
     lane.isTroubled = false;
-    for (const send of lane.sends.slice(at, lane.begun)) {
-      if (send.state === 'failed') continue;
-      send.state = 'waiting';
-      this.#aimAgain(send);
-    }
+    for (const send of lane.sends.slice(at, lane.begun))
+      if (send.state !== 'failed') send.state = 'waiting';
+    for (const send of lane.sends.slice(at)) this.#aimAgain(send);
     lane.begun = at;
     this.#ports.pause(lane);
   }
 
-  /** Of what is surely not stored, the place may be another by now. */
+  /** Of what is surely not stored, the place may be another by now than its intent says. */
   #aimAgain(send: PendingSend): void {
-    if (send.again) return;
+    if (send.state !== 'waiting' || send.target === undefined) return;
+    if (send.again || send.inbound === 'intending') return;
     const target = this.#ports.targets.of(send.append.message.topic);
-    if (target !== undefined && target.queue === send.target?.queue) return;
+    if (target !== undefined && target.queue === send.target.queue) return;
     send.target = undefined;
     if (send.inbound === 'intended') send.inbound = 'to intend';
   }

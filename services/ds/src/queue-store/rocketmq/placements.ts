@@ -2,7 +2,8 @@
 // topics have moved to another RocketMQ topic: a log in the registry, numbered over the whole
 // cluster. An entry after a topic's first one, and every move, takes effect some time after it was
 // recorded: by then every ds that may still write has read it, so that no ds goes on sending to the
-// old place when another sends to the new one.
+// old place when another sends to the new one. A placement that only leaves out queues that a broker
+// has no more takes effect at once: the broker refuses what another ds still sends there.
 import { placementRecordKind as recordKind } from '../../rocketmq/names/broker-records.ts';
 import { isRecord } from '../../rocketmq/remoting/json.ts';
 import type { Clock } from '@lmqtt/common/clock';
@@ -86,14 +87,46 @@ export class Placements {
     return this.#all.size > known;
   }
 
-  /** Recorded when this resolves, by us or by another ds. */
-  async record(topic: string, queues: Readonly<Record<string, number>>): Promise<void> {
+  /**
+   * Recorded when this resolves, by us or by another ds. `isOver`: the brokers refuse what is sent
+   * to a place that is left out.
+   */
+  async record(
+    topic: string,
+    queues: Readonly<Record<string, number>>,
+    isOver: (broker: string, queueId: number) => boolean = () => false,
+  ): Promise<void> {
     for (;;) {
       const latest = this.of(topic).at(-1);
       if (latest !== undefined && isSame(latest.queues, queues)) return;
-      const fromMs = latest === undefined ? 0 : this.#clock.nowMs() + effectAfterMs;
+      const nowMs = this.#clock.nowMs();
+      const waits = latest !== undefined && !this.#isForced(topic, queues, isOver);
+      const fromMs = latest === undefined ? 0 : nowMs + (waits ? effectAfterMs : 0);
       await this.#append({ topic, queues, fromMs });
     }
+  }
+
+  /**
+   * Nobody can go on sending to a place that the topics of a place which is new to them leave: all
+   * that is left out is refused, and nothing is added.
+   */
+  #isForced(
+    topic: string,
+    queues: Readonly<Record<string, number>>,
+    isOver: (broker: string, queueId: number) => boolean,
+  ): boolean {
+    const nowMs = this.#clock.nowMs();
+    const before =
+      this.of(topic)
+        .filter(({ fromMs }) => fromMs <= nowMs)
+        .at(-1)?.queues ?? {};
+    for (const [broker, count] of Object.entries(queues))
+      if (count > (before[broker] ?? 0)) return false;
+    for (const [broker, count] of Object.entries(before)) {
+      for (let queueId = queues[broker] ?? 0; queueId < count; queueId += 1)
+        if (!isOver(broker, queueId)) return false;
+    }
+    return true;
   }
 
   /** `fromMs`: by the clocks of the ds nodes, at least `effectAfterMs` from now. */

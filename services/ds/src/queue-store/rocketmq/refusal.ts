@@ -121,3 +121,9 @@ export function refusalsMarkdown(nameOf: (code: number) => string): string {
   add('nothing, or any other code', noAnswer);
   return lines.join('\n');
 }
+
+/** The topic has fewer queues at this broker than it had: code 29, of 4.x and 5.1 code 1. */
+export function hasNotThatQueue(code: number, remark: string): boolean {
+  const is = code === answerCodes.invalidParameter || code === answerCodes.systemError;
+  return is && remark.startsWith('request queueId[');
+}

@@ -14,7 +14,7 @@ import { Lane, PendingSend } from './lane.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { OrdinaryQueue, Target } from './ordinary-queue.ts';
 import type { Outcomes } from './outcomes.ts';
-import { noAnswer, refusalOf } from './refusal.ts';
+import { hasNotThatQueue, noAnswer, refusalOf } from './refusal.ts';
 import { RestingLanes } from './resting-lanes.ts';
 import { SendFailures } from './send-failures.ts';
 import { SendLoad } from './send-load.ts';
@@ -189,7 +189,7 @@ export class Sender {
         if (lane.outstanding === 0) this.#resting.add(lane);
         break;
       }
-      if (send.inbound === 'to intend') this.#intendAll(lane);
+      if (send.inbound === 'to intend') this.#intending.intendAll(lane, this.#targets, this.#keys);
       if (send.inbound === 'intending') break;
       if (this.#send(send, target)) lane.begun += 1;
     }
@@ -229,20 +229,6 @@ export class Sender {
       if (found) this.#pump(lane);
       else this.#pauseLane(lane);
     });
-  }
-
-  /** The intents of all that wait in the lane, not of one after the other. */
-  #intendAll(lane: Lane): void {
-    const nowMs = this.#options.clock.nowMs();
-    for (let at = lane.begun; at < lane.sends.length; at += 1) {
-      const send = lane.sends[at]!;
-      if (send.state !== 'waiting' || send.inbound !== 'to intend') continue;
-      const target = this.#targets.of(send.append.message.topic);
-      if (target === undefined) break;
-      send.target = target;
-      if (send.key === '') send.key = this.#keys.next(nowMs);
-      this.#intending.intend(send);
-    }
   }
 
   /** False: it cannot be sent at all. */
@@ -346,6 +332,7 @@ export class Sender {
   #refused(send: PendingSend, target: Target, code: number, remark: string): void {
     const { isFinal, reasonCode } = refusalOf(code, remark);
     this.#options.events.busy(target.queue.broker.name, code, remark);
+    if (hasNotThatQueue(code, remark)) this.#targets.refused(target.queue.topic);
     if (isFinal) {
       this.#failures.fail(send, reasonCode, 'broker refuses', `code ${code}: ${remark}`);
       return;

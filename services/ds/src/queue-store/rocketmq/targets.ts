@@ -102,6 +102,13 @@ export class Targets {
     this.#seekNext();
   }
 
+  /** A broker has a queue of the RocketMQ topic no more. */
+  refused(rocketTopic: string): void {
+    this.#topics.followRefused(rocketTopic).catch((error: unknown) => {
+      this.#options.events.registryFailed('topic', messageOfError(error));
+    });
+  }
+
   /** The topics, or where they are, have changed. */
   changed(): void {
     this.#targets.clear();

@@ -9,12 +9,14 @@ import type { Brokers } from './brokers.ts';
 import { messageOfError } from './error-text.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import { OrdinaryQueue } from './ordinary-queue.ts';
+import { pause } from './pause.ts';
 import { Placements } from './placements.ts';
 
 /** Kind of the records of used topics in the registry. */
 export const usedTopicRecords = 'rocketmq-topic';
 const createdWithinMs = 5000;
 const lookAgainMs = 100;
+const followAgainMs = 250;
 
 export interface UsedTopic {
   readonly name: string;
@@ -34,6 +36,7 @@ export class UsedTopics {
   readonly #brokers: Brokers;
   readonly #topics = new Map<string, UsedTopic>();
   readonly #using = new Map<string, Promise<UsedTopic>>();
+  readonly #following = new Set<string>();
   #changed: () => void = () => undefined;
 
   constructor(options: Options, brokers: Brokers) {
@@ -91,11 +94,34 @@ export class UsedTopics {
       const route = await this.#options.client.route(topic.name);
       if (this.#forgetQueues(topic)) this.#changed();
       if (topic.ours) await this.#spread(topic.name, route);
-      if (route === undefined) continue;
-      const hasChanged = this.#takeQueues(topic, route);
-      await this.#place(topic.name, route);
-      if (hasChanged) this.#changed();
+      if (route !== undefined) await this.#take(topic, route);
     }
+  }
+
+  /**
+   * A broker says that it has not the queue of the topic, which has fewer than before: what takes
+   * its place is recorded at once.
+   */
+  async followRefused(name: string): Promise<void> {
+    const topic = this.#topics.get(name);
+    if (topic === undefined || this.#following.has(name)) return;
+    this.#following.add(name);
+    try {
+      await this.placements.read();
+      const route = await this.#options.client.route(name);
+      if (route !== undefined) await this.#take(topic, route);
+      this.#changed();
+      // The name server may hear of it later than who sends there.
+      await pause(followAgainMs);
+    } finally {
+      this.#following.delete(name);
+    }
+  }
+
+  async #take(topic: UsedTopic, route: TopicRoute): Promise<void> {
+    const hasChanged = this.#takeQueues(topic, route);
+    await this.#place(topic.name, route);
+    if (hasChanged) this.#changed();
   }
 
   async #use(topic: string, mayCreate: boolean): Promise<UsedTopic> {
@@ -234,10 +260,19 @@ export class UsedTopics {
     const names = Object.keys(queues);
     if (names.length === 0) return;
     const before = this.placements.of(topic).length;
-    await this.placements.record(topic, queues);
+    const there = new Map(route.brokers.map((broker) => [broker.name, broker]));
+    await this.placements.record(topic, queues, (broker, queueId) =>
+      hasNoMore(there.get(broker), queueId),
+    );
     const now = this.placements.of(topic);
     if (now.length > before) events.placed(topic, now.at(-1)!.number, names);
   }
+}
+
+/** A broker refuses what is sent to a queue that is neither to be read nor to be written. */
+function hasNoMore(broker: BrokerRoute | undefined, queueId: number): boolean {
+  if (broker?.master === undefined) return false;
+  return queueId >= Math.max(broker.readQueues, broker.writeQueues);
 }
 
 function isUsable(broker: BrokerRoute): boolean {
