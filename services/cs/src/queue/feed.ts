@@ -2,6 +2,7 @@ import type { QueueId } from '@lmqtt/common/ids';
 import type { Message, QueueEntry } from '@lmqtt/common/message';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
 import { Fifo } from '../fifo.ts';
+import { TopicMoves } from './topic-moves.ts';
 
 /**
  * Recent messages of one partition of one queue at this node, and everybody who reads them.
@@ -47,6 +48,8 @@ export class QueueFeed {
   private readonly limits: FeedLimits;
   private readonly readQueue: ReadQueue;
   readonly nowMs: Now;
+  /** Shared by all feeds of a node. */
+  readonly moves: TopicMoves;
   private readonly messages: Fifo<Message> = new Fifo();
   private readonly entries: Fifo<QueueEntry> = new Fifo();
   private bytes = 0;
@@ -65,8 +68,10 @@ export class QueueFeed {
     limits: FeedLimits,
     readQueue: ReadQueue,
     nowMs: Now,
+    moves: TopicMoves = new TopicMoves(nowMs),
   ) {
     this.nowMs = nowMs;
+    this.moves = moves;
     this.queue = queue;
     this.partition = partition;
     this.limits = limits;
@@ -75,6 +80,7 @@ export class QueueFeed {
 
   /** Takes a push. A repeated one changes nothing. */
   push(message: Message, entry: QueueEntry): void {
+    if (message.orderKey !== undefined) this.moves.saw(message.orderKey.placement);
     if (entry.offset >= this.end) {
       this.messages.push(message);
       this.entries.push(entry);

@@ -2,6 +2,7 @@ import type { QueueId } from '@lmqtt/common/ids';
 import type { Message, QueueEntry } from '@lmqtt/common/message';
 import { QueueFeed } from './feed.ts';
 import type { FeedLimits, Now, ReadQueue } from './feed.ts';
+import { TopicMoves } from './topic-moves.ts';
 
 const partitionsMax = 1024;
 
@@ -15,6 +16,7 @@ export class Feeds {
   private readonly limits: FeedLimits;
   private readonly readQueue: ReadQueue;
   private readonly nowMs: Now;
+  private readonly moves: TopicMoves;
   private readonly feeds: Map<number, QueueFeed> = new Map();
   /** Partitions that any queue has ever had at this node. */
   private readonly partitions: number[] = [];
@@ -26,6 +28,7 @@ export class Feeds {
 
   constructor(limits: FeedLimits, readQueue: ReadQueue, nowMs: Now) {
     this.nowMs = nowMs;
+    this.moves = new TopicMoves(nowMs);
     this.limits = limits;
     this.readQueue = readQueue;
   }
@@ -34,7 +37,8 @@ export class Feeds {
     const key = queue * partitionsMax + partition;
     const present = this.feeds.get(key);
     if (present !== undefined) return present;
-    const feed = new QueueFeed(queue, partition, this.limits, this.readQueue, this.nowMs);
+    const { limits, readQueue, nowMs, moves } = this;
+    const feed = new QueueFeed(queue, partition, limits, readQueue, nowMs, moves);
     this.feeds.set(key, feed);
     if (!this.partitions.includes(partition)) this.partitions.push(partition);
     this.appeared(queue, partition);

@@ -87,6 +87,10 @@ export class Cursor implements Reader, Origin {
   private knownEnd = Number.POSITIVE_INFINITY;
   /** Where the store ended when it was last asked; Infinity: it was not. */
   private storeEnd = Number.POSITIVE_INFINITY;
+  /** The read that is under way was asked for before something that it is to be compared with came. */
+  private isStale = false;
+  /** The other partitions were asked where they end, for all messages below. */
+  private comparedTo = 0;
   closed = false;
   /** Set while the next read waits, since one has failed. */
   private retryTimer: NodeJS.Timeout | undefined = undefined;
@@ -198,6 +202,27 @@ export class Cursor implements Reader, Origin {
     return this.next < Math.max(this.feed.end, this.storeEnd);
   }
 
+  /**
+   * The message's topic may have come here from another partition just now: what was stored there
+   * before may be pushed later than this one, so that the store is asked.
+   */
+  compare(message: Message): void {
+    if (message.orderKey === undefined || !this.feed.moves.isFresh(message.orderKey.placement))
+      return;
+    const offset = this.entryOf(message)?.offset ?? -1;
+    if (offset < this.comparedTo) return;
+    this.comparedTo = Math.max(offset + 1, this.feed.end);
+    for (const other of this.subscription.cursors) if (other !== this) other.lookAgain();
+  }
+
+  private lookAgain(): void {
+    if (this.closed || this.retryMs > 0 || isTime(this.start)) return;
+    this.isStale = this.loading;
+    this.knownEnd = Number.POSITIVE_INFINITY;
+    this.storeEnd = Number.POSITIVE_INFINITY;
+    this.owner.ready(this);
+  }
+
   /** The next message, if it is here. */
   private get head(): Message | undefined {
     const { page } = this;
@@ -254,8 +279,9 @@ export class Cursor implements Reader, Origin {
       this.writtenPosition = this.start;
       this.owner.startFound(this);
     }
-    this.knownEnd = answer.end;
-    this.storeEnd = answer.end;
+    this.knownEnd = this.isStale ? Number.POSITIVE_INFINITY : answer.end;
+    this.storeEnd = this.knownEnd;
+    this.isStale = false;
     if (answer.messages.length > 0) {
       this.loadedAtMs = this.feed.nowMs();
       this.page = answer.messages;

@@ -268,9 +268,11 @@ export class Session implements CursorOwner, OutboundSession {
   }
 
   /** Another partition of its queue may have something that was stored earlier. */
-  private isEarly({ subscription }: Cursor, { storedMs }: Message): boolean {
+  private isEarly(cursor: Cursor, message: Message): boolean {
+    const { storedMs } = message;
     if (storedMs === 0 || this.early < 0) return false;
-    for (const other of subscription.cursors) {
+    cursor.compare(message);
+    for (const other of cursor.subscription.cursors) {
       if (!other.isBehind(storedMs)) continue;
       this.early += 1;
       return true;
