@@ -1,7 +1,7 @@
 // Subscribers that note what comes, and whether each has everything that was published, once.
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
-import { connect, connectAsync, type MqttClient } from 'mqtt';
+import { connect, connectAsync, type MqttClient, Store } from 'mqtt';
 
 /** What should not come has had its time. */
 const quietMs = 1000;
@@ -13,6 +13,8 @@ export class NotingSubscriber {
   readonly came: string[] = [];
   /** Why it has no connection any more, though nobody ended it. */
   gone: string | undefined;
+  /** Kept over connections: what came at QoS 2 and is not released yet. */
+  readonly #incoming = new Store({ clean: false });
   #client: MqttClient | undefined;
 
   constructor(id: string, filters: Readonly<Record<string, 0 | 1 | 2>>) {
@@ -24,6 +26,7 @@ export class NotingSubscriber {
   async come(port: number): Promise<this> {
     const client = connect(`mqtt://127.0.0.1:${port}`, {
       clientId: this.id,
+      incomingStore: this.#incoming,
       clean: false,
       protocolVersion: 5,
       reconnectPeriod: 0,

@@ -1,5 +1,3 @@
-import type { Now } from './feed.ts';
-
 /** Pushes of what was stored before a move have come by then, or are never to come. */
 const freshMs = 5000;
 
@@ -8,13 +6,14 @@ const freshMs = 5000;
  * than any before. What was stored before the move may be pushed later than what is behind it.
  */
 export class TopicMoves {
-  private readonly nowMs: Now;
+  /** Monotonic, as of this turn. */
+  private readonly nowMs: () => number;
   private highest = -1;
   /** The lowest number that is new. */
   private from = 0;
   private untilMs = Number.NEGATIVE_INFINITY;
 
-  constructor(nowMs: Now) {
+  constructor(nowMs: () => number) {
     this.nowMs = nowMs;
   }
 
