@@ -71,6 +71,7 @@ void describe('back ends and queues that share buckets', { skip }, () => {
       clusterId: plainCluster,
       redisUrl: redis.url,
       namesrv: rocketmq.namesrv.address,
+      settings: { MAX_OVERLAPPING_SUBSCRIPTIONS: '1000' },
       dsSettings: { LIGHT_QUEUES_MAX: '1', LIGHT_QUEUE_BUCKETS: '2', TAIL_TOPICS: 'orders' },
     });
     await cluster.start();
@@ -174,6 +175,31 @@ void describe('back ends and queues that share buckets', { skip }, () => {
     while (!(await seen())) await delay(100);
     await produce(rocketmq.broker().port, { ...messageTo(name, 'from orders'), topic: 'orders' });
     await client.receive({ topic: name, payload: 'from orders' }, deviceMs);
+  });
+
+  void test('filters with wildcards that share a bucket, since very many match one topic', async () => {
+    const root = unique('wide');
+    const levels = ['floor', 'room', 'wall', 'lamp', 'light', 'colour', 'is', 'not', 'blue', 'now'];
+    const filters = Array.from({ length: 600 }, (_, number) =>
+      [root, ...levels.map((level, at) => (((number + 1) >> at) & 1 ? '+' : level))].join('/'),
+    );
+    const client = await device();
+    for (let at = 0; at < filters.length; at += 100)
+      await client.subscribe(
+        filters.slice(at, at + 100).map((filter) => ({ filter, qos: 1 })),
+        1,
+      );
+    const name = [root, ...levels].join('/');
+    const before = await dispatched('stored');
+    const message = messageTo(name, 'from a back end');
+    // The last ones have no room any more among the names of a message.
+    const names = { INNER_MULTI_DISPATCH: filters.slice(-3).map(lmq).join(',') };
+    const properties = { ...message.properties, ...names };
+    await produce(rocketmq.broker().port, { ...message, properties });
+    await client.receive({ topic: name, payload: 'from a back end' }, deviceMs);
+    assert.equal(await dispatched('stored'), before + 1);
+    await client.publish(name, 'last', { qos: 1 });
+    await client.receive({ topic: name, payload: 'last' }, deviceMs);
   });
 
   void test('once and in order, though the ds that sends them on is killed', async () => {
