@@ -60,7 +60,7 @@ ${refusalsMarkdown(nameOfCode)}
 
 Before RocketMQ is asked, a publish gets
 
-- 0x90 where its topic has U+0001 or U+0002 in it, which RocketMQ keeps for itself, or is longer than RocketMQ has room for;
+- 0x90 where its topic has U+0001 or U+0002 in it, which RocketMQ keeps for itself;
 - 0x99 where its properties have one of these characters;
 - 0x97 where its topic and its properties together have more than about 30,000 bytes, and past PENDING_APPEND_BYTES_MAX.
 

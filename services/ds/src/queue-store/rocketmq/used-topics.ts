@@ -135,7 +135,7 @@ export class UsedTopics {
     }
     if (route === undefined) {
       const reason = `RocketMQ has no topic ${topic}, or no broker of it is there`;
-      throw new StoreFailure(reason, ReasonCode.quotaExceeded);
+      throw new StoreFailure(reason, ReasonCode.serverUnavailable);
     }
     const known = this.#topics.get(topic);
     if (known === undefined) {
