@@ -47,6 +47,7 @@ export class ScriptedBroker {
   /** Another one is another run of the program. */
   bootTimestamp = '1';
   writeQueues = 4;
+  sendThreads = 1;
   fate: (sent: SentMessage) => Fate = () => 'stored';
   /** All sends, whatever became of them. */
   readonly sent: SentMessage[] = [];
@@ -134,7 +135,7 @@ export class ScriptedBroker {
         return;
       case codes.brokerConfig: {
         const conf = {
-          sendMessageThreadPoolNums: 1,
+          sendMessageThreadPoolNums: this.sendThreads,
           waitTimeMillsInSendQueue: this.sendQueueWaitMs,
         };
         const lines = Object.entries(conf).map(([key, value]) => `${key}=${value}\n`);

@@ -107,8 +107,9 @@ export class ScriptedStore {
     t: TestContext,
     settings: Partial<RocketmqStoreSettings> = {},
     beside?: ScriptedStore,
+    clock: Clock = systemClock,
   ): Promise<ScriptedStore> {
-    const scripted = new ScriptedStore(settings, beside);
+    const scripted = new ScriptedStore(settings, beside, clock);
     t.after(() => scripted.close());
     if (beside === undefined) {
       t.after(() => scripted.broker.close());
