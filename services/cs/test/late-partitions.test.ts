@@ -34,6 +34,8 @@ class Bench {
   readonly stored = new Map<number, Message[]>();
   /** The offset that a time stands for, by partition; not there: it cannot be reached. */
   readonly found = new Map<number, number>();
+  /** Partitions that cannot be read. */
+  readonly away = new Set<number>();
   readonly writes: SessionWrite[] = [];
   readonly feeds: Feeds;
   readonly sessions: Session[] = [];
@@ -49,6 +51,7 @@ class Bench {
 
   #read({ partition, from: asked }: ReadRequest): Promise<ReadAnswer> {
     this.reads += 1;
+    if (this.away.has(partition)) return Promise.reject(new Error('it is away'));
     const found = this.found.get(partition);
     if (isTime(asked) && found === undefined) return Promise.reject(new Error('it is away'));
     const from = isTime(asked) ? found! : asked;
@@ -271,4 +274,26 @@ test('a topic that has just moved: what it left elsewhere goes out first, though
     Array.from({ length: 22 }, (_, n) => `${n + 1}`),
   );
   assert.ok(bench.reads - before <= 18, 'one read for each push at most');
+test('a partition that is away for long is asked for ever more rarely, and at once when it pushes', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const bench = new Bench();
+  bench.away.add(1);
+  const { sent } = bench.open([at(0, 0), at(1, 0)]);
+  const pass = async (seconds: number): Promise<void> => {
+    for (let second = 0; second < seconds; second += 1) {
+      t.mock.timers.tick(1000);
+      await bench.run();
+    }
+  };
+  await bench.run();
+  await pass(60);
+  const before = bench.reads;
+  await pass(600);
+  const reads = bench.reads - before;
+  assert.ok(reads >= 50 && reads <= 70, `${reads} reads in 10 minutes`);
+  bench.away.clear();
+  bench.stored.set(1, [stored('one', 1, 0)]);
+  bench.push(stored('one', 1, 0));
+  await pass(1);
+  assert.deepEqual(sent, ['one']);
 });

@@ -29,8 +29,13 @@ const pagesMax = 8;
 /** After reads that failed the next waits, longer each time: the partition may be away for long. */
 const retryMsMin = 50;
 const retryMsMax = 1000;
-/** Longest wait between tries to turn a start by time into an offset, while the partition is away. */
-const startRetryMsMax = 10_000;
+/**
+ * Longest wait while the partition is away for long, and between tries to turn a start by time into
+ * an offset: every session of the node tries.
+ */
+const awayRetryMsMax = 10_000;
+/** So many reads that failed one after the other, about half a minute: it is away for long. */
+const awayFailures = 30;
 /** Where something arrived meanwhile. */
 const hurriedMs = 250;
 
@@ -95,6 +100,7 @@ export class Cursor implements Reader, Origin {
   /** Set while the next read waits, since one has failed. */
   private retryTimer: NodeJS.Timeout | undefined = undefined;
   private retryMs = 0;
+  private failures = 0;
   private writtenPosition: number;
 
   constructor(subscription: Subscription, feed: QueueFeed, state: Position, owner: CursorOwner) {
@@ -266,6 +272,7 @@ export class Cursor implements Reader, Origin {
       return;
     }
     this.retryMs = 0;
+    this.failures = 0;
     this.take(answer);
     if (this.page === undefined) this.endPage();
     this.owner.ready(this);
@@ -295,7 +302,9 @@ export class Cursor implements Reader, Origin {
   }
 
   private readFailed(): void {
-    const msMax = isTime(this.start) ? startRetryMsMax : retryMsMax;
+    this.failures += 1;
+    const isAway = isTime(this.start) || this.failures > awayFailures;
+    const msMax = isAway ? awayRetryMsMax : retryMsMax;
     const isFirst = this.retryMs === 0;
     this.retryMs = isFirst ? retryMsMin : Math.min(msMax, 2 * this.retryMs);
     // Once it is tried at once: where ds is another one, that one answers.
