@@ -4,7 +4,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isTime, positionSince } from '@lmqtt/common/cursor';
 import { clientId, epoch, queueId, sessionHandle } from '@lmqtt/common/ids';
 import { type Message, messageOf } from '@lmqtt/common/message';
-import type { Position, ReadAnswer, ReadRequest, SessionWrite } from '@lmqtt/proto/link';
+import type {
+  OutboundState,
+  Position,
+  ReadAnswer,
+  ReadRequest,
+  SessionWrite,
+} from '@lmqtt/proto/link';
 import { Feeds } from '../src/queue/feeds.ts';
 import type { SessionNode } from '../src/session/outbound-session.ts';
 import { Session } from '../src/session/session.ts';
@@ -274,6 +280,8 @@ test('a topic that has just moved: what it left elsewhere goes out first, though
     Array.from({ length: 22 }, (_, n) => `${n + 1}`),
   );
   assert.ok(bench.reads - before <= 18, 'one read for each push at most');
+});
+
 test('a partition that is away for long is asked for ever more rarely, and at once when it pushes', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const bench = new Bench();
@@ -296,4 +304,33 @@ test('a partition that is away for long is asked for ever more rarely, and at on
   bench.push(stored('one', 1, 0));
   await pass(1);
   assert.deepEqual(sent, ['one']);
+});
+
+test('what was in flight of a partition that is away holds up none of the others, and comes first there', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const bench = new Bench();
+  bench.away.add(1);
+  bench.stored.set(0, [stored('a0', 0, 0), stored('a1', 0, 1)]);
+  bench.stored.set(1, [stored('b0', 1, 0), stored('b1', 1, 1)]);
+  const { session, sent } = bench.open([at(0, 0), at(1, 0)]);
+  const inFlight = (packetId: number, partition: number): OutboundState => ({
+    ...{ packetId, qos: 1, state: 'sent', sequence: packetId, filter: 't' },
+    place: { kind: 'queue', queue, partition, offset: 0 },
+  });
+  session.redeliver([inFlight(1, 1), inFlight(2, 0)]);
+  const pass = async (ticks: number): Promise<void> => {
+    for (let tick = 0; tick < ticks; tick += 1) {
+      t.mock.timers.tick(50);
+      await bench.run();
+    }
+  };
+  await pass(20);
+  assert.deepEqual(sent, [], 'the order counts while it may be back soon');
+  await pass(200);
+  assert.deepEqual(sent, ['a0', 'a1']);
+  bench.away.clear();
+  bench.push(stored('b2', 1, 2));
+  bench.stored.get(1)?.push(stored('b2', 1, 2));
+  await pass(300);
+  assert.deepEqual(sent, ['a0', 'a1', 'b0', 'b1', 'b2']);
 });

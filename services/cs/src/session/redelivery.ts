@@ -2,7 +2,7 @@ import type { Message } from '@lmqtt/common/message';
 import type { OutboundState } from '@lmqtt/proto/link';
 import type { Cursor } from './cursor.ts';
 import type { OutboundSession } from './outbound-session.ts';
-import { pumpLater } from './retry.ts';
+import { retryMs } from './retry.ts';
 import { withhold } from './acknowledgement.ts';
 import { complete, resend } from './sending.ts';
 import { Inflight } from './window.ts';
@@ -10,15 +10,26 @@ import type { Origin, Outstanding } from './window.ts';
 
 const pageMessagesMax = 64;
 const pageBytesMax = 1 << 20;
+/** Reads that fail one after the other, each 50 ms, before the others go on without the partition. */
+const failuresMax = 100;
+const asideMs = 1000;
 
 /**
  * What was in flight when the connection before ended goes out again before anything new: PUBLISH
  * with DUP under its own identifier, or PUBREL, in the order of the first sending
- * [MQTT-4.4.0-1], [MQTT-4.6.0-1]. The messages are read from the store by their places.
+ * [MQTT-4.4.0-1], [MQTT-4.6.0-1]. The messages are read from the store by their places. Those of a
+ * partition that cannot be read are set aside, so that it does not hold up all others for as long as
+ * it is away: they go out when it is back.
  */
 export class Redelivery {
   private readonly session: OutboundSession;
-  private readonly outbound: OutboundState[];
+  private outbound: OutboundState[];
+  /** Of partitions that cannot be read. */
+  private aside: OutboundState[] = [];
+  /** All but those that were set aside went out: new messages do not wait. */
+  private isBehind = false;
+  private failures = 0;
+  private rest: NodeJS.Timeout | undefined = undefined;
   private index = 0;
   private loading = false;
   /** Identifiers of PUBLISH packets that went out again and may be unacknowledged. */
@@ -61,8 +72,42 @@ export class Redelivery {
     if (last !== undefined) session.window.startAfter(last.packetId);
   }
 
-  /** True when all is sent. */
+  /** Nothing is left. */
+  get isOver(): boolean {
+    return this.index >= this.outbound.length && this.aside.length === 0 && !this.loading;
+  }
+
+  /** Nothing new of the partition goes out before these. */
+  holds(partition: number): boolean {
+    if (!this.isBehind) return false;
+    for (let index = this.index; index < this.outbound.length; index++)
+      if (partitionOf(this.outbound[index]!) === partition) return true;
+    return this.aside.some((each) => partitionOf(each) === partition);
+  }
+
+  /** True when what is new may go out. */
   pump(): boolean {
+    if (this.rest !== undefined) return true;
+    const isDone = this.advance();
+    if (isDone && this.aside.length > 0) this.takeAside();
+    return isDone || this.isBehind;
+  }
+
+  /** They are tried again after a while. */
+  private takeAside(): void {
+    this.outbound = this.aside;
+    this.aside = [];
+    this.index = 0;
+    this.isBehind = true;
+    this.rest = setTimeout(() => {
+      this.rest = undefined;
+      if (!this.session.closed) this.session.node.schedule(this.session);
+    }, asideMs);
+    this.rest.unref();
+  }
+
+  /** True when all is sent, or set aside. */
+  private advance(): boolean {
     const { session } = this;
     if (this.loading) return false;
     for (; this.index < this.outbound.length; this.index++) {
@@ -145,15 +190,33 @@ export class Redelivery {
     this.read(state).then(
       () => {
         this.loading = false;
+        this.failures = 0;
         if (!this.session.closed) this.session.node.schedule(this.session);
       },
       () => {
         // Not an answer: only what the store does not have is lost.
-        this.loading = false;
         this.pageKey = '';
-        pumpLater(this.session);
+        this.failures += 1;
+        if (this.isBehind || this.failures >= failuresMax) this.setAside(state);
+        // Whatever wakes the session meanwhile, the next read waits.
+        setTimeout(() => {
+          this.loading = false;
+          if (!this.session.closed) this.session.node.schedule(this.session);
+        }, retryMs).unref();
       },
     );
+  }
+
+  private setAside({ place }: OutboundState): void {
+    if (place.kind === 'retained') return;
+    const { partition } = place;
+    const isThere = (each: OutboundState): boolean =>
+      each.state !== 'released' && partitionOf(each) === partition;
+    const left = this.outbound.slice(this.index);
+    this.aside.push(...left.filter(isThere));
+    this.outbound = left.filter((each) => !isThere(each));
+    this.index = 0;
+    this.failures = 0;
   }
 
   private async read(state: OutboundState): Promise<void> {
@@ -200,4 +263,8 @@ export class Redelivery {
 
 function offsetOf(state: OutboundState): number {
   return state.place.kind === 'retained' ? -1 : state.place.offset;
+}
+
+function partitionOf({ place }: OutboundState): number {
+  return place.kind === 'retained' ? -1 : place.partition;
 }

@@ -1,6 +1,6 @@
 import type { OutboundSession } from './outbound-session.ts';
 
-const retryMs = 50;
+export const retryMs = 50;
 
 /** A read was rejected: ds is another one by now, or its store fails. It is tried again soon. */
 export function pumpLater(session: OutboundSession): void {

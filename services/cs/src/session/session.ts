@@ -238,7 +238,7 @@ export class Session implements CursorOwner, OutboundSession {
     if (this.closed) return;
     if (this.redelivery !== undefined) {
       if (!this.redelivery.pump()) return;
-      this.redelivery = undefined;
+      if (this.redelivery.isOver) this.redelivery = undefined;
     }
     this.assigned?.pump();
     for (;;) {
@@ -315,6 +315,7 @@ export class Session implements CursorOwner, OutboundSession {
       const message = cursor.peek();
       if (message === undefined) return 'empty';
       if (!this.outlet.writable) return 'unwritable';
+      if (this.redelivery?.holds(cursor.feed.partition) === true) return 'waits';
       if (subscription.cursors.length > 1 && this.isEarly(cursor, message)) return 'waits';
       if (message.entries.length > 1 && this.subscriptions.size > 1) {
         if (advanceOverlapping(this, cursor, message) === 'waits') return 'waits';
