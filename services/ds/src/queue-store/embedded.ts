@@ -1,11 +1,18 @@
 import { queueId, type ClientId, type Epoch, type QueueId } from '@lmqtt/common/ids';
 import { noEntries, type Message, type QueueEntry } from '@lmqtt/common/message';
+import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
 import type { JournalFailure } from '../journal/failure.ts';
 import type { Journal, JournalSegments, Written } from '../journal/journal.ts';
 import type { Place } from '../journal/participant.ts';
 import { RecordType } from '../journal/records.ts';
-import { decodeHead, decodeRecord, encodeRecord, recordBytes } from './message-record.ts';
+import {
+  decodeHead,
+  decodeRecord,
+  encodeRecord,
+  recordBytes,
+  recordQueuesMax,
+} from './message-record.ts';
 import { before, collect, emptyRecords } from './collect.ts';
 import { QueueEntries } from './queue-entries.ts';
 import { QueueIndex, type QueuePlaces } from './queue-index.ts';
@@ -92,6 +99,10 @@ export class EmbeddedQueueStore implements QueueStore {
       const stores = queues.length > 0 || inbound !== undefined;
       append.reasonCode = stores ? refusal : 0;
       append.orderKey = undefined;
+      if (append.reasonCode === 0 && queues.length > recordQueuesMax) {
+        append.reasonCode = ReasonCode.quotaExceeded;
+        append.final = true;
+      }
       if (append.reasonCode !== 0) {
         offsets.push(-1);
         lengths.push(0);

@@ -19,6 +19,8 @@ const flag = {
   expiry: 128,
 } as const;
 
+/** Queues that the record of one message may name. */
+export const recordQueuesMax = 0xffff;
 const fixedBytes = 17;
 const entryBytes = 12;
 const two32 = 2 ** 32;
