@@ -11,6 +11,7 @@ import { CsNode } from './cs-node.ts';
 import { disconnect, stopGraceMs, takeOffNode } from './disconnect.ts';
 import { type Admitted, DsLink, type UseCasePorts } from './ds-link.ts';
 import type { LiveSession } from './live-session.ts';
+import { FirstLanes } from './first-lanes.ts';
 import { NodeIdInUse } from './node-id-in-use.ts';
 import type { Outlet } from './outlet.ts';
 import { presentationOf, type PresentPorts, takeUp } from './present.ts';
@@ -51,14 +52,10 @@ export class ClusterAdmission {
   readonly #ports: ClusterAdmissionPorts;
   readonly #instances = new Map<NodeId, string>();
   readonly #listeners: ((node: NodeId) => void)[] = [];
-  readonly #opened: Promise<void>;
-  #open: () => void = () => {};
+  readonly #first = new FirstLanes();
 
   constructor(ports: ClusterAdmissionPorts) {
     this.#ports = ports;
-    this.#opened = new Promise((resolve) => {
-      this.#open = resolve;
-    });
     ports.registeredNodes.onEnded((ended) => {
       if (ended.role === 'cs') this.#csEnded(ended);
     });
@@ -71,9 +68,17 @@ export class ClusterAdmission {
     });
   }
 
-  /** All routes are known: before, what a cs publishes would be stored for nobody. */
-  open(): void {
-    this.#open();
+  /**
+   * All routes are known: before, what a cs publishes would be stored for nobody. `cs`: those that
+   * are alive.
+   */
+  open(cs: Iterable<NodeId>): void {
+    this.#first.begin(cs, this.leaseMs);
+  }
+
+  /** Lanes are still waited for before any is taken in. */
+  get waits(): boolean {
+    return this.#first.waits;
   }
 
   get leaseMs(): number {
@@ -90,9 +95,9 @@ export class ClusterAdmission {
     sessions: PresentedSession[],
     about: Pick<NodeRecord, 'version' | 'address' | 'startedAtMs'>,
   ): Promise<Admitted> {
-    await this.#opened;
     const { nodes, registeredNodes, events } = this.#ports;
     const cs = csOfLane(downstream.node);
+    await this.#first.came(cs);
     if (nodes.has(downstream.node)) {
       if (this.#instances.get(downstream.node) !== instance) throw new NodeIdInUse(cs);
       this.#drop(downstream.node);
@@ -205,6 +210,7 @@ export class ClusterAdmission {
    * of a later run, which may have attached before this is told, are those of another cs.
    */
   #csEnded({ id, instance, left }: EndedNode): void {
+    this.#first.gone(id);
     for (const lane of [...this.#ports.nodes.keys()]) {
       if (csOfLane(lane) !== id || this.#instances.get(lane) !== instance) continue;
       const { size } = this.#ports.nodes.get(lane)!.sessions;

@@ -108,6 +108,8 @@ export interface ClusterDsService {
   /** Joins the cluster: cs nodes reach it at this address. */
   join(address: string): Promise<void>;
   readonly failure: string | null;
+  /** What it waits for after it has joined; null: nothing. */
+  readonly awaited: string | null;
   /** What is not as it should be, though it works; null: nothing. */
   readonly notice: string | null;
   /** Those of the whole cluster that are connected. */
@@ -239,7 +241,9 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
         if (change.kind === 'open') stores.opened?.(change.name, change.place);
         routes.apply(change);
       });
-      admission.open();
+      const known = await registry.nodes.list().catch(() => []);
+      const cs = known.filter(({ role, state }) => role === 'cs' && state === 'alive');
+      admission.open(cs.map(({ id }) => id));
       await stores.start();
       work.start(timers);
       timers.every('stored sessions', sweepMs, () => sessionStore.readCount(false));
@@ -256,6 +260,9 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     },
     get failure() {
       return stores.failure;
+    },
+    get awaited() {
+      return admission.waits ? 'cs nodes have yet to attach' : null;
     },
     get notice() {
       return stores.notice ?? null;

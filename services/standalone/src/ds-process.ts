@@ -88,6 +88,7 @@ export async function openClusterDs(program: Program): Promise<ClusterDs> {
   });
   lifecycle.onStop('ds', () => ds.stop());
   lifecycle.needs(() => ds.failure);
+  lifecycle.needs(() => ds.awaited);
   lifecycle.notes(() => ds.notice);
   const join = async (): Promise<number> => {
     const events = new RpcEvents(logs, metrics, clock);

@@ -11,8 +11,6 @@ import type { LinkEndOptions } from './link-end.ts';
 
 /** A ds that is away for longer, though the directory has it, loses its sessions to others. */
 const awayMsUnlessTold = 5000;
-/** How long the first ds waits for the others, so that clients find all of them. */
-const othersMs = 1000;
 
 export interface ClusterLinkOptions extends Omit<LinkEndOptions, 'instance' | 'first' | 'events'> {
   readonly events: ClusterEvents;
@@ -25,8 +23,9 @@ export interface ClusterLinkOptions extends Omit<LinkEndOptions, 'instance' | 'f
  */
 export class ClusterLinkServer implements LinkServer {
   /**
-   * Resolves when a ds has taken this node in, and the others have or had a second for it. Rejects
-   * with LinkRefused where one refused it before any took it in.
+   * Resolves when a ds has taken this node in, and the others have or had a lease for it. Those are
+   * all that had joined before; a ds that joins later waits for this node. Rejects with LinkRefused
+   * where one refused it before any took it in.
    */
   readonly whenAttached: Promise<void>;
   private readonly options: ClusterLinkOptions;
@@ -35,6 +34,7 @@ export class ClusterLinkServer implements LinkServer {
   private lanes: Lanes | undefined = undefined;
   private link: Link | undefined = undefined;
   private onComplete: () => void = () => {};
+  private onDetach: () => void = () => {};
   private lastOffsetMs = 0;
   private toldUp = false;
   private toldLeased = false;
@@ -83,7 +83,7 @@ export class ClusterLinkServer implements LinkServer {
   }
 
   async detach(): Promise<void> {
-    this.onComplete();
+    this.onDetach();
     await this.lanes?.stop();
   }
 
@@ -105,13 +105,20 @@ export class ClusterLinkServer implements LinkServer {
   }
 
   private others(): Promise<void> {
-    if (this.lanes?.complete === true) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, othersMs);
-      this.onComplete = () => {
+      const timer = setTimeout(resolve, this.options.settings.leaseMs);
+      const done = (): void => {
         clearTimeout(timer);
         resolve();
       };
+      this.onDetach = done;
+      const look = (): void => {
+        this.onComplete = done;
+        if (this.lanes?.complete === true) done();
+      };
+      const { directory } = this.options;
+      if (directory.refresh === undefined) look();
+      else directory.refresh().then(look, look);
     });
   }
 }

@@ -23,6 +23,8 @@ export interface DsNode extends DsAddress {
  */
 export interface Directory {
   nodes(): readonly DsNode[];
+  /** Resolves when `nodes` is no older than the call, or that cannot be learnt. */
+  refresh?(): Promise<void>;
   /** Answers how to stop listening. */
   onChange(listener: () => void): () => void;
 }

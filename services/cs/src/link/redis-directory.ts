@@ -55,7 +55,7 @@ export class RedisDirectory implements Directory {
   private life = '';
   /** Until then a ds that is not in the list stays in it. */
   private keepUntilMs = 0;
-  private asking = false;
+  private asking: Promise<void> | undefined = undefined;
   private away = false;
   private lastError = '';
 
@@ -139,18 +139,23 @@ export class RedisDirectory implements Directory {
     this.client.disconnect();
   }
 
+  async refresh(): Promise<void> {
+    await this.asking;
+    this.ask();
+    await this.asking;
+  }
+
   private ask(): void {
-    if (this.asking) return;
-    this.asking = true;
+    if (this.asking !== undefined) return;
     const silent = setTimeout(() => this.client.disconnect(true), this.timeoutMs).unref();
-    this.read()
+    this.asking = this.read()
       .then(
         (listed) => this.take(listed),
         (error: unknown) => this.failed(error),
       )
       .finally(() => {
         clearTimeout(silent);
-        this.asking = false;
+        this.asking = undefined;
       });
   }
 
