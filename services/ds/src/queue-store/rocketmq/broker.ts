@@ -4,8 +4,8 @@ import type { RocketmqClient } from '../../rocketmq/remoting/client.ts';
 import { pause } from './pause.ts';
 
 const sendQueueWaitMs = 5000;
-const askAgainMs = 1000;
-const runTriesMax = 10;
+const askAgainMs = 250;
+const runTriesMax = 40;
 
 /** A broker by its name: its master, wherever that is, and what it says of itself. */
 export class Broker {
