@@ -1,6 +1,8 @@
 import type { Clock } from '@lmqtt/common/clock';
 import type { Logs } from '@lmqtt/common/log';
 import type { Metrics, PlainCounter, PlainCounters } from '@lmqtt/common/metrics';
+import { RepeatedLines } from '@lmqtt/common/repeated-lines';
+import { StoreFailure } from '@lmqtt/common/store-failure';
 
 /** Why a peer was turned away. */
 const refusalReasons = [
@@ -39,6 +41,7 @@ export class RpcEvents {
   readonly #streams: PlainCounters<'new' | 'resumed' | 'broken'>;
   readonly #dropped: PlainCounters<'stored' | 'not stored'>;
   readonly #failedCalls: PlainCounter;
+  readonly #awayLines: RepeatedLines;
   readonly #notRenewed: PlainCounter;
   #notRenewedLineMs = -Infinity;
 
@@ -46,6 +49,7 @@ export class RpcEvents {
     this.#logs = logs;
     this.#metrics = metrics;
     this.#clock = clock;
+    this.#awayLines = new RepeatedLines(clock);
     this.#refused = metrics.counters(
       'lmqtt_rpc_refused_total',
       'Peers that were turned away at the RPC port',
@@ -173,6 +177,14 @@ export class RpcEvents {
 
   callFailed(node: string, error: unknown): void {
     this.#failedCalls.value += 1;
+    if (error instanceof StoreFailure) {
+      // Each session that reads asks again and again while the store is away.
+      const unsaid = this.#awayLines.due(`${node} ${error.message}`);
+      if (unsaid === undefined) return;
+      const fields = { node, reason: error.message, ...(unsaid === 0 ? {} : { unsaid }) };
+      this.#logs.broker.warn(fields, 'call of a cs node failed: the store is away');
+      return;
+    }
     this.#logs.broker.error({ node, err: error }, 'call of a cs node failed');
   }
 
