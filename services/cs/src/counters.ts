@@ -73,6 +73,16 @@ export class Counters {
     this.packetBytesSent.publish += packetBytes;
   }
 
+  pubackReceived(packetBytes: number): void {
+    this.packetsReceived.puback += 1;
+    this.packetBytesReceived.puback += packetBytes;
+  }
+
+  pubackSent(packetBytes: number): void {
+    this.packetsSent.puback += 1;
+    this.packetBytesSent.puback += packetBytes;
+  }
+
   received(type: PacketName, packetBytes: number): void {
     this.packetsReceived[type] += 1;
     this.packetBytesReceived[type] += packetBytes;

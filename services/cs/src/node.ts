@@ -227,9 +227,11 @@ export class CsNode implements LinkedNode, ClientNode {
   }
 
   published(batch: Publish[]): void {
+    let connection: Client | undefined;
     for (const publish of batch) {
       this.backlog.answered(publish);
-      const connection = this.connections.get(publish.session);
+      if (connection === undefined || connection.handle !== publish.session)
+        connection = this.connections.get(publish.session);
       if (connection !== undefined) onPublished(connection, publish);
       if (publish.reasonCode === ReasonCode.notAuthorized) this.events.notAuthorized();
     }

@@ -1,7 +1,7 @@
 import type { NodeId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import type { Outlet } from './outlet.ts';
-import type { Routes } from './routes.ts';
+import type { Queue, Routes } from './routes.ts';
 
 /**
  * What arrives from the store goes once to each node that is interested in one of its queues, and
@@ -17,9 +17,12 @@ export class Arrivals {
   }
 
   take(messages: Message[]): void {
+    let queue: Queue | undefined;
     for (const message of messages) {
       for (const entry of message.entries) {
-        const queue = this.#routes.queue(entry.queue);
+        // Most messages come many at a time for one queue.
+        if (queue === undefined || queue.id !== entry.queue)
+          queue = this.#routes.queue(entry.queue);
         if (queue === undefined) continue;
         for (const node of queue.nodes) node.push(message);
         if (queue.groups !== undefined)

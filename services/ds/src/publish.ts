@@ -3,7 +3,7 @@ import type { Message, OrderKey } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isBridgeState } from '@lmqtt/common/topic';
 import type { Publish } from '@lmqtt/proto/link';
-import type { Answer } from './answer.ts';
+import type { Answer, AnsweredSession } from './answer.ts';
 import type { AccessControl } from './auth/auth-provider.ts';
 import type { CsNode } from './cs-node.ts';
 import type { Outlet } from './outlet.ts';
@@ -379,6 +379,7 @@ export class Publisher {
   }
 
   #appended(appends: PendingAppend[]): void {
+    let session: AnsweredSession | undefined;
     for (const append of appends) {
       const { answer, inbound, reasonCode } = append;
       if (inbound !== undefined && this.#openInbound.get(nameOf(inbound)) === append)
@@ -400,9 +401,15 @@ export class Publisher {
         if (inbound !== undefined) answer?.session.stored.addInbound(inbound.packetId);
         if (append.message.retain && !append.retained) this.#retain(append);
       }
-      if (answer !== undefined) this.#answered(answer);
+      if (answer !== undefined) {
+        answer.waiting -= 1;
+        // Many of one session come in a row.
+        if (session !== undefined && session !== answer.session) this.#release(session);
+        session = answer.session;
+      }
       append.onAnswered?.(reasonCode);
     }
+    if (session !== undefined) this.#release(session);
     this.#sendAll();
   }
 
@@ -413,11 +420,18 @@ export class Publisher {
 
   #answered(answer: Answer): void {
     answer.waiting -= 1;
-    const { unanswered } = answer.session;
-    while (unanswered.length > 0 && unanswered[0]!.waiting === 0) {
-      const { node, publish } = unanswered.shift()!;
-      this.#send(node, publish);
+    this.#release(answer.session);
+  }
+
+  /** Sends the answers of a session that wait for nothing, up to the first that does. */
+  #release({ unanswered }: AnsweredSession): void {
+    let count = 0;
+    for (let first = unanswered[0]; first?.waiting === 0; first = unanswered[count]) {
+      this.#send(first.node, first.publish);
+      count += 1;
     }
+    if (count === 1) unanswered.shift();
+    else if (count > 0) unanswered.splice(0, count);
   }
 
   #send(node: Outlet, publish: Publish): void {

@@ -2,6 +2,14 @@
 
 /** Below this a loop is quicker than the native copy. */
 const loopBytesMax = 48;
+/** What is larger is not remembered: it would be held until something else is copied. */
+const rememberedBytesMax = 64 << 10;
+
+/** The bytes that were copied last: a message goes to many clients one after another. */
+let lastSource: Buffer = Buffer.alloc(0);
+let lastStart = 0;
+let lastEnd = 0;
+let lastBytes: Uint8Array = lastSource;
 
 export function copyBytes(
   target: Buffer,
@@ -11,8 +19,18 @@ export function copyBytes(
   end: number,
 ): number {
   const length = end - start;
-  if (length > loopBytesMax) {
+  if (length > rememberedBytesMax) {
     source.copy(target, at, start, end);
+    return at + length;
+  }
+  if (length > loopBytesMax) {
+    if (source !== lastSource || start !== lastStart || end !== lastEnd) {
+      lastBytes = new Uint8Array(source.buffer, source.byteOffset + start, length);
+      lastSource = source;
+      lastStart = start;
+      lastEnd = end;
+    }
+    target.set(lastBytes, at);
     return at + length;
   }
   for (let index = 0; index < length; index += 1) target[at + index] = source[start + index]!;

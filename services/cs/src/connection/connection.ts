@@ -75,7 +75,7 @@ export class Connection implements Client, OpeningClient, Timed {
   connectedAtMs = 0;
   private aliases: InboundAliases | undefined = undefined;
   explains = true;
-  private lastPacketMs: number;
+  private lastPacketMs = 0;
   readingPaused = false;
   private packetsStopped = false;
   private outputWatch: OutputWatch | undefined = undefined;

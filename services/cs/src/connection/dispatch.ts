@@ -66,7 +66,10 @@ export class PacketDispatch implements PacketSink {
   }
 
   puback(packetId: number, reasonCode: number): void {
-    this.count('puback');
+    const { packetBytes } = this.client;
+    this.client.node.counters.pubackReceived(packetBytes);
+    this.left -= packetCost + (packetBytes >> 6);
+    if (this.left < 0) this.rest();
     if (this.ready()) onPuback(this.client, packetId, reasonCode);
   }
 

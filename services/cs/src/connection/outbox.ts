@@ -55,7 +55,10 @@ export class Outbox {
    * may be fewer by now.
    */
   private bufferedMost = 0;
-  /** The kernel took at once what was handed over last: the next bytes need no pieces. */
+  /**
+   * The kernel took at once all that was handed over, so that the next bytes need no pieces. No
+   * byte of the buffer was handed over then.
+   */
   private quick = true;
 
   constructor(stream: ByteStream) {
@@ -90,6 +93,7 @@ export class Outbox {
   dropBefore(at: number): void {
     if (this.from > 0) {
       this.torn = true;
+      this.quick = false;
       this.at = this.from;
     } else {
       const dropped = Math.min(at, this.at);
@@ -133,9 +137,7 @@ export class Outbox {
   writeOut(all: boolean): number {
     const { buffer, at } = this;
     if (at === 0) return 0;
-    if (!this.quick || this.from > 0 || at > aheadBytes || this.torn || this.bufferedBytes > 0) {
-      return this.writePieces(all);
-    }
+    if (!this.quick || at > aheadBytes) return this.writePieces(all);
     this.handOver(buffer.subarray(0, at));
     this.emptied();
     return at;

@@ -100,9 +100,14 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
     if (ended || version === 0) return;
     this.reserve(acknowledgementBytesMax);
     const before = this.at;
-    const write = writeAcknowledgement[type];
-    this.at = write(this.buffer, before, packetId, reasonCode, version);
-    node.counters.sent(type, this.at - before);
+    if (type === 'puback') {
+      this.at = writePuback(this.buffer, before, packetId, reasonCode, version);
+      node.counters.pubackSent(this.at - before);
+    } else {
+      const write = writeAcknowledgement[type];
+      this.at = write(this.buffer, before, packetId, reasonCode, version);
+      node.counters.sent(type, this.at - before);
+    }
     if (!this.flushing) this.flushLater();
   }
 

@@ -46,6 +46,8 @@ export class EmbeddedQueueStore implements QueueStore {
   /** Inbound ids whose append is not answered, or failed while the log has not recovered. */
   readonly #open = new Map<string, number>();
   #failed: string[] = [];
+  /** The queue that a message of this batch was entered into last. */
+  #entering: QueuePlaces | undefined = undefined;
   #arrived: (messages: Message[]) => void = () => undefined;
   #lost: (loss: Loss) => void = () => undefined;
   readonly #onDamagedBlock: (block: DamagedBlock) => void;
@@ -94,6 +96,7 @@ export class EmbeddedQueueStore implements QueueStore {
     const offsets: number[] = [];
     const lengths: number[] = [];
     const nowMs = Date.now();
+    this.#entering = undefined;
     for (const append of batch) {
       const { message, queues, inbound } = append;
       const stores = queues.length > 0 || inbound !== undefined;
@@ -297,14 +300,23 @@ export class EmbeddedQueueStore implements QueueStore {
     if (queues.length === 0) return noEntries;
     const entries: QueueEntry[] = [];
     for (const queue of queues) {
-      if (this.#index.dropped.has(queue)) continue;
-      const places = this.#index.places(queue);
+      const places = this.#placesOf(queue);
+      if (places === undefined) continue;
       const offset = places.next++;
       entries.push({ queue, partition: 0, offset, previous: places.last });
       places.last = offset;
       this.#entries.changed(queue);
     }
     return entries;
+  }
+
+  /** Most messages come many at a time for one queue. */
+  #placesOf(queue: QueueId): QueuePlaces | undefined {
+    const entering = this.#entering;
+    if (entering !== undefined && entering.queue === queue) return entering;
+    if (this.#index.dropped.has(queue)) return undefined;
+    this.#entering = this.#index.places(queue);
+    return this.#entering;
   }
 
   #answer(
@@ -314,6 +326,7 @@ export class EmbeddedQueueStore implements QueueStore {
     failure: JournalFailure | undefined,
     block: Written,
   ): void {
+    let places: QueuePlaces | undefined;
     for (let i = 0; i < batch.length; i++) {
       const append = batch[i];
       const offset = offsets[i] ?? -1;
@@ -325,7 +338,8 @@ export class EmbeddedQueueStore implements QueueStore {
       }
       const position = block.position + offset;
       for (const entry of message.entries) {
-        const places = this.#index.queues.get(entry.queue);
+        if (places === undefined || places.queue !== entry.queue)
+          places = this.#index.queues.get(entry.queue);
         if (places === undefined) continue;
         this.#index.push(places, block.segment, entry.offset, position, lengths[i] ?? 0);
       }
