@@ -29,10 +29,12 @@ export class TurnPace {
     return this.portion;
   }
 
-  /** Whether one more may begin in this turn; false: `onTurn` says when to ask again. */
-  begin(): boolean {
+  /**
+   * Whether one more may begin in this turn, of at most so many; false: `onTurn` says when to ask again.
+   */
+  begin(max: number = portionMax): boolean {
     this.again();
-    if (this.begun >= this.portion) return false;
+    if (this.begun >= Math.min(this.portion, max)) return false;
     this.begun += 1;
     return true;
   }

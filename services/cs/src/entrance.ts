@@ -7,6 +7,8 @@ export interface EntranceLimits {
   /** CONNECTs, and AUTHs before CONNACK, that ds is asked at one time. */
   readonly atOnceMax: number;
   readonly connectionsMax: number;
+  /** With so many connections before CONNACK, those that come next are not accepted any sooner. */
+  readonly pendingMax: number;
 }
 
 export interface EntrancePorts {
@@ -14,6 +16,9 @@ export interface EntrancePorts {
   readonly sessions: () => number;
   /** Whether ds can be asked: otherwise nobody is served, and all wait for it. */
   readonly asks: () => boolean;
+  /** Number of connections that were accepted so far, and of those before CONNACK. */
+  readonly accepted: () => number;
+  readonly pending: () => number;
   /** Called when a client has to wait, because ds cannot be asked. */
   readonly onNoDs: () => void;
   /** Called when a client has to wait, because as many as may are being served. */
@@ -22,6 +27,12 @@ export interface EntrancePorts {
 
 /** Maximum number of known clients, about 100 bytes each. A forgotten one waits like a stranger. */
 const knownMax = 32_768;
+
+/**
+ * CONNECTs that are begun in a turn in which a connection was accepted. The kernel has room for a few
+ * thousand connections that nobody has accepted; past that it forgets, and resets, some of them.
+ */
+const begunBetweenAccepts = 4;
 
 interface Entry {
   readonly client: Entering;
@@ -52,6 +63,9 @@ export class Entrance {
   private readonly atWorkOf: Map<string, number> = new Map();
   private readonly groupMax: number;
   private atWork = 0;
+  /** Connections accepted before this turn. */
+  private acceptedBefore = 0;
+  private perTurn: number | undefined = undefined;
 
   constructor(limits: EntranceLimits, ports: EntrancePorts) {
     this.limits = limits;
@@ -80,7 +94,7 @@ export class Entrance {
     const entry = { client, group, name, known, begin, atWork: false };
     this.entries.set(client, entry);
     const isFirst = this.waitingKnown.size === 0 && (known || this.waiting.size === 0);
-    if (isFirst && this.hasRoom && (known || this.mayOf(group)) && this.pace.begin()) {
+    if (isFirst && this.hasRoom && (known || this.mayOf(group)) && this.pace.begin(this.perTurn)) {
       this.start(entry);
       return;
     }
@@ -149,7 +163,12 @@ export class Entrance {
   }
 
   private run(): void {
-    while (this.waitingCount > 0 && this.hasRoom && this.pace.begin()) {
+    const accepted = this.ports.accepted();
+    const isAccepting = accepted > this.acceptedBefore;
+    this.acceptedBefore = accepted;
+    const hurries = isAccepting && this.ports.pending() < this.limits.pendingMax;
+    this.perTurn = hurries ? begunBetweenAccepts : undefined;
+    while (this.waitingCount > 0 && this.hasRoom && this.pace.begin(this.perTurn)) {
       const entry = this.waitingKnown.take() ?? this.waiting.take(this.mayOf);
       if (entry === undefined) return;
       this.start(entry);

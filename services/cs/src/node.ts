@@ -111,11 +111,13 @@ export class CsNode implements LinkedNode, ClientNode {
     this.connections = new Connections(this);
     const { connectsAtOnce: atOnceMax, maxConnections: connectionsMax } = config;
     this.entrance = new Entrance(
-      { atOnceMax, connectionsMax },
+      { atOnceMax, connectionsMax, pendingMax: config.maxPendingConnections / 2 },
       {
         sessions: () => this.connections.sessionCount,
         asks: () => this.asksDs,
         onNoDs: () => events.waitsForDs(),
+        accepted: () => counters.accepted,
+        pending: () => this.connections.pending.count,
         onWait: () => events.limit('CONNECTS_AT_ONCE'),
       },
     );

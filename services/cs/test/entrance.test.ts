@@ -27,10 +27,11 @@ function hall(
   connectionsMax = 1000,
   sessions = (): number => 0,
   asks = (): boolean => true,
+  accepted = (): number => 0,
 ): Hall {
   const entrance = new Entrance(
-    { atOnceMax, connectionsMax },
-    { sessions, asks, onWait: () => {}, onNoDs: () => {} },
+    { atOnceMax, connectionsMax, pendingMax: 1000 },
+    { sessions, asks, accepted, pending: () => 0, onWait: () => {}, onNoDs: () => {} },
   );
   const served: Visitor[] = [];
   const come = (address: string, name = 'stranger'): Visitor => {
@@ -137,4 +138,18 @@ test('without a ds all wait, and are read so that their end is seen; then they a
   entrance.linkChanged();
   await turns();
   assert.deepEqual(served.slice(2), [early[2], late]);
+});
+
+test('while connections are accepted few are begun in a turn, so that the next are accepted soon', async () => {
+  let accepted = 0;
+  const { entrance, served, come } = hall(1000, 1000, undefined, undefined, () => (accepted += 1));
+  for (let index = 0; index < 200; index += 1) come(`10.0.0.${index}`);
+  await turns(1);
+  const before = served.length;
+  await turns(10);
+  const begun = served.length - before;
+  assert.ok(begun > 0 && begun <= 44, `${begun} in 10 turns`);
+  await turns(100);
+  assert.equal(served.length, 200);
+  assert.equal(entrance.waitingCount, 0);
 });
