@@ -105,8 +105,11 @@ export class BrokerRounds {
   /** A broker joins, is lost with kill -9, returns, is stopped, and is forgotten. */
   async round(): Promise<void> {
     await this.shortRound();
-    // What only that broker has can be read again when it is back: nobody has to have it before.
+    // What only that broker has comes when it is back, behind what is stored elsewhere meanwhile.
+    await this.#ledger.pause();
+    await this.#allHaveAll();
     await this.#broker.stop();
+    this.#ledger.resume();
     await this.#untilPlaced(false);
     await this.#during('returns after that', async () => {
       await this.#broker.start();
