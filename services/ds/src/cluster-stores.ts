@@ -122,7 +122,11 @@ export async function openClusterStores(
           topic !== undefined && isBucketName(lmqName)
             ? routes.placedFor(lmqName, topic)
             : routes.placed(lmqName),
-        missed: (topic, lmqNames) => missedBuckets(settings.clusterId, routes, topic, lmqNames),
+        missed: (topic, lmqNames, whole) =>
+          missedPlaces(settings.clusterId, routes, { topic, lmqNames, whole }),
+        isKnown: (topic, lmqNames) =>
+          lmqNames.some((name) => routes.placed(name).length > 0) ||
+          missedPlaces(settings.clusterId, routes, { topic, lmqNames, whole: false }).length > 0,
       },
       settings: {
         ...defaultStoreSettings,
@@ -213,19 +217,23 @@ export async function openClusterStores(
   }
 }
 
-/** The buckets of queues for this topic that the names stand for and are not among the names. */
-function missedBuckets(
+/**
+ * Places of queues for the topic that are not among the names: all of them, or, not `whole`, the
+ * buckets of queues that the names stand for.
+ */
+function missedPlaces(
   clusterId: string,
   routes: Routes,
-  topic: string,
-  lmqNames: readonly string[],
+  of: { readonly topic: string; readonly lmqNames: readonly string[]; readonly whole: boolean },
 ): readonly string[] {
-  let missed = noNames;
+  const { topic, lmqNames, whole } = of;
+  let missed: Set<string> | undefined;
   for (const { name, place } of routes.of(topic).queues) {
-    if (!isBucketName(place) || lmqNames.includes(place) || missed.includes(place)) continue;
-    if (lmqNames.includes(clusterLmqName(clusterId, name))) missed = [...missed, place];
+    if (place === '' || lmqNames.includes(place)) continue;
+    const isNamed = isBucketName(place) && lmqNames.includes(clusterLmqName(clusterId, name));
+    if (whole || isNamed) (missed ??= new Set()).add(place);
   }
-  return missed;
+  return missed === undefined ? noNames : [...missed];
 }
 
 async function openCheckedRedis(options: ClusterStoresOptions): Promise<RedisConnection> {

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { systemClock } from '@lmqtt/common/clock';
 import { silentLogs } from '@lmqtt/common/log';
 import { Metrics } from '@lmqtt/common/metrics';
+import type { Append } from '../src/queue-store/queue-store.ts';
 import { Dispatches, type TailDispatch } from '../src/queue-store/rocketmq/dispatches.ts';
 import { RocketmqStoreEvents } from '../src/queue-store/rocketmq/events.ts';
 import { StoredReader } from '../src/rocketmq/message/stored-reader.ts';
@@ -71,6 +72,10 @@ class FakeBroker {
 interface Setting {
   readonly broker: FakeBroker;
   readonly tail: () => TailDispatch;
+  /** What went to the place of its MQTT topic. */
+  readonly home: readonly { readonly key: string; readonly again: boolean }[];
+  /** Reason codes of the next appends there. */
+  readonly failures: number[];
   readonly metrics: Metrics;
 }
 
@@ -82,8 +87,11 @@ function setting(found = -1): Setting {
     queues: {
       placeOf: () => undefined,
       atPlace: () => [],
-      missed: (topic: string, names: readonly string[]) =>
-        topic === 'a/b' && names.includes('%LMQ%a%b%') ? [bucket] : [],
+      missed: (topic: string, names: readonly string[], whole: boolean) => {
+        if (topic === 'x/y' && whole) return ['%LMQ%x%#%'].filter((name) => !names.includes(name));
+        return topic === 'a/b' && names.includes('%LMQ%a%b%') ? [bucket] : [];
+      },
+      isKnown: (_topic: string, names: readonly string[]) => names.includes('%LMQ%x%#%'),
     },
     clock: systemClock,
     events,
@@ -95,9 +103,16 @@ function setting(found = -1): Setting {
     use: () => Promise.resolve({ ...used, queues } as never),
     follow: () => Promise.resolve(),
   };
-  const dispatches = new Dispatches(options, topics, { seek: () => Promise.resolve(found) });
+  const home: { readonly key: string; readonly again: boolean; readonly body: string }[] = [];
+  const failures: number[] = [];
+  const seeker = { seek: () => Promise.resolve(found) };
+  const dispatches = new Dispatches(options, topics, seeker, (append: Append, once, done) => {
+    append.reasonCode = failures.shift() ?? 0;
+    if (append.reasonCode === 0) home.push({ ...once, body: append.message.payload.toString() });
+    setImmediate(done);
+  });
   const queue = { name: 't/broker-a/0', topic: 't', broker, queueId: 0 };
-  return { broker, metrics, tail: () => dispatches.of(queue as never) };
+  return { broker, metrics, home, failures, tail: () => dispatches.of(queue as never) };
 }
 
 const countOf = async (metrics: Metrics, result: string): Promise<boolean> =>
@@ -178,4 +193,91 @@ void test('a tail that was stopped sends nothing on', async () => {
   dispatch.stop();
   await assert.rejects(dispatch.send(dispatch.missed([messageAt(1)])));
   assert.deepEqual(broker.bodies, []);
+});
+
+/** Of a back end that names no queue. */
+const topicOnly = (
+  queueOffset: number,
+  topic: string,
+  more: Record<string, string> = {},
+): StoredMessage => {
+  const properties = textOfProperties(Object.entries({ ...{ mqttTopic: topic }, ...more }));
+  const sent = { topic: 't', properties, body: Buffer.from(`${queueOffset}`) };
+  return new StoredReader().read(storedBytes({ ...sent, queueOffset }), source)[0]!;
+};
+
+void test('a message with an MQTT topic goes to all queues of the topic that it does not name', async () => {
+  const { broker, tail } = setting();
+  const dispatch = tail();
+  const missed = dispatch.missed([
+    topicOnly(1, 'x/y'),
+    topicOnly(2, 'x/z'),
+    topicOnly(3, 'x/y', { INNER_MULTI_DISPATCH: '%LMQ%x%y%' }),
+    topicOnly(4, 'x/y', { INNER_MULTI_DISPATCH: '%LMQ%x%#%' }),
+    topicOnly(5, 'x/y', { lmqttPublisher: 'a device' }),
+  ]);
+  assert.deepEqual(
+    missed.map(({ stored }) => stored.queueOffset),
+    [1, 3],
+  );
+  await dispatch.send(missed);
+  assert.deepEqual(broker.bodies, ['1', '3']);
+  assert.ok(broker.stored[0]!.properties.includes('INNER_MULTI_DISPATCH\u0001%LMQ%x%#%\u0002'));
+  assert.ok(broker.stored[0]!.properties.includes('originMqttTopic\u0001x/y\u0002'));
+});
+
+void test('a name of a queue without wildcards says the MQTT topic, a RocketMQ topic does not', () => {
+  const dispatch = setting().tail();
+  const messages = [
+    messageAt(1, { INNER_MULTI_DISPATCH: '%LMQ%x%y%', originMqttTopic: '' }),
+    messageAt(2, { INNER_MULTI_DISPATCH: '%LMQ%x%+%', originMqttTopic: '' }),
+  ];
+  assert.deepEqual(
+    dispatch.missed(messages).map(({ stored }) => stored.queueOffset),
+    [1],
+  );
+});
+
+void test('a retained message goes to the place of its MQTT topic, once', async () => {
+  const { broker, tail, home, failures } = setting();
+  failures.push(0x88);
+  const dispatch = tail();
+  const retained = topicOnly(1, 'x/y', { retain: 'true' });
+  const missed = dispatch.missed([retained, topicOnly(2, 'x/z', { retain: '1' })]);
+  await dispatch.send(missed);
+  await dispatch.send(missed);
+  assert.deepEqual(broker.bodies, []);
+  assert.equal(home.length, 2);
+  const copy = topicOnly(3, 'x/y', { UNIQ_KEY: home[0]!.key, lmqttRetain: '1' });
+  assert.deepEqual(dispatch.missed([copy]), []);
+});
+
+void test('what is no message for devices is left alone, and counted by the reason', async () => {
+  const { tail, metrics } = setting();
+  const dispatch = tail();
+  const messages = [
+    topicOnly(1, 'x/y', { retain: 'perhaps' }),
+    topicOnly(2, 'x/y', { qosLevel: '3' }),
+    topicOnly(3, 'x/y', { mqtt5UserProperty: '{' }),
+    topicOnly(4, '$SYS/x'),
+    topicOnly(5, '', {}),
+    topicOnly(6, 'x/z'),
+    topicOnly(7, 'x/z', { INNER_MULTI_DISPATCH: '%LMQ%unknown' }),
+    topicOnly(8, 'x/y'),
+  ];
+  assert.deepEqual(
+    dispatch.missed(messages).map(({ stored }) => stored.queueOffset),
+    [8],
+  );
+  dispatch.told(messages);
+  const text = await metrics.registry.metrics();
+  const counts = {
+    'bad properties': 3,
+    'reserved topic': 1,
+    'no topic': 1,
+    'no subscriber': 1,
+    'unknown queue': 1,
+  };
+  for (const [reason, count] of Object.entries(counts))
+    assert.ok(text.includes(`lmqtt_rocketmq_unmapped_total{reason="${reason}"} ${count}`), reason);
 });

@@ -76,7 +76,12 @@ export class RocketmqQueueStore implements QueueStore {
     const copies = new Copies(options, this.#outcomes);
     const arrived = (messages: readonly StoredMessage[]): void => this.#arrive(messages);
     const gatherMs = (): number => this.#sender.gatherMs;
-    this.#dispatches = new Dispatches(options, this.#topics, this.#outcomes);
+    this.#dispatches = new Dispatches(
+      options,
+      this.#topics,
+      this.#outcomes,
+      (append, once, done) => void this.#once.append(append, once, done),
+    );
     this.#tails = new Tails(options, this.#topics, {
       ...{ options, reader, copies, dispatches: this.#dispatches, arrived, gatherMs },
     });

@@ -1,20 +1,26 @@
-// Messages of back ends that name a queue which shares a bucket: the broker has stored them under the
-// queue's own name, which nobody reads. The ds that tails such a message sends it once more, for the
-// bucket, to a topic of the cluster's own at the same broker. What is sent on has a key made of the
-// first message's place: a ds that takes a tail over reads back what was sent on before, and sends
-// nothing a second time. What its predecessor may still have had under way is sent with the mark of
-// a second copy (`Copies`).
+// Messages of back ends for queues that they do not name, or only by names of their own where these
+// share a bucket. The ds that tails such a message sends it once more, for these queues, to a topic
+// of the cluster's own at the same broker. What is sent on has a key made of the first message's
+// place: a ds that takes a tail over reads back what was sent on before, and sends nothing a second
+// time. What its predecessor may still have had under way is sent with the mark of a second copy
+// (`Copies`).
+//
+// Retained messages have an order only where the MQTT topic has its place: one that is elsewhere is
+// sent on to there.
 import { StoredReader } from '../../rocketmq/message/stored-reader.ts';
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
 import { own } from '../../rocketmq/message/property-names.ts';
 import { bodyOf, propertiesOf } from '../../rocketmq/message/stored-properties.ts';
 import type { PullAnswer } from '../../rocketmq/remoting/requests/pull-message.ts';
 import type { SendAnswer } from '../../rocketmq/remoting/requests/send-message.ts';
+import type { Append, Once } from '../queue-store.ts';
+import { homeKeyPrefix, isFromBackEnd, isWhole, unmappedOf } from './back-end-message.ts';
 import { messageOfError } from './error-text.ts';
 import type { RocketmqStoreOptions, RocketmqStoreSettings } from './options.ts';
 import type { OrdinaryQueue, QueueAt } from './ordinary-queue.ts';
 import type { Outcomes } from './outcomes.ts';
 import { readGroup } from './read-group.ts';
+import { isDenied } from '../../rocketmq/rights.ts';
 import { refusalOf } from './refusal.ts';
 import type { UsedTopics } from './used-topics.ts';
 
@@ -29,12 +35,19 @@ const clocksApartMs = 60_000;
 const unsureMax = 2 * pullMessages;
 /** A message of a back end is stored before it is sent on, by the same clock. */
 const sameClockMs = 1000;
+/** How long a broker that does not allow the topic is not asked again. */
+const deniedMs = 30_000;
 
-/** A message, and the buckets that it has to be sent on to. */
+/** A message, and the LMQs that it has to be sent on to. */
 export interface Missed {
   readonly stored: StoredMessage;
   readonly lmqNames: readonly string[];
+  /** Retained: sent on to the place of its MQTT topic. */
+  readonly goesHome: boolean;
 }
+
+/** Stores a message where its MQTT topic has its place, once, whichever ds tries. */
+export type AppendOnce = (append: Append, once: Once, done: () => void) => void;
 
 /** What was sent on before: its keys, and the end of what was looked through. */
 interface Before {
@@ -58,16 +71,18 @@ export class Dispatches {
   readonly #options: DispatchOptions;
   readonly #topics: Topics;
   readonly #outcomes: Seeker;
+  readonly #append: AppendOnce;
 
-  constructor(options: DispatchOptions, topics: Topics, outcomes: Seeker) {
+  constructor(options: DispatchOptions, topics: Topics, outcomes: Seeker, append: AppendOnce) {
     this.#options = options;
     this.#topics = topics;
     this.#outcomes = outcomes;
+    this.#append = append;
   }
 
   /** For a tail that begins. */
   of(queue: OrdinaryQueue): TailDispatch {
-    return new TailDispatch(this.#options, this.#topics, this.#outcomes, queue);
+    return new TailDispatch(this.#options, this.#topics, this.#outcomes, this.#append, queue);
   }
 
   /** Buckets are in use: the topic is made before the first message is sent on. */
@@ -80,6 +95,7 @@ export class TailDispatch {
   readonly #options: DispatchOptions;
   readonly #topics: Topics;
   readonly #outcomes: Seeker;
+  readonly #append: AppendOnce;
   readonly #queue: OrdinaryQueue;
   readonly #reader = new StoredReader();
   #place: QueueAt | undefined;
@@ -91,12 +107,21 @@ export class TailDispatch {
   #unsure = unsureMax;
   /** Sent on, of the range that the tail has not told yet. */
   readonly #done = new Set<string>();
+  /** The broker does not allow the topic of the cluster's own. */
+  #denied: { readonly reason: string; readonly untilMs: number } | undefined;
   #isStopped = false;
 
-  constructor(options: DispatchOptions, topics: Topics, outcomes: Seeker, queue: OrdinaryQueue) {
+  constructor(
+    options: DispatchOptions,
+    topics: Topics,
+    outcomes: Seeker,
+    append: AppendOnce,
+    queue: OrdinaryQueue,
+  ) {
     this.#options = options;
     this.#topics = topics;
     this.#outcomes = outcomes;
+    this.#append = append;
     this.#queue = queue;
     this.#beganMs = options.clock.nowMs();
   }
@@ -109,17 +134,20 @@ export class TailDispatch {
     let missed: Missed[] | undefined;
     for (const stored of messages) {
       const { lmqNames, message } = stored;
-      // What this cluster has stored names the buckets itself.
-      if (lmqNames.length === 0 || message.publisher !== '') continue;
-      const names = queues.missed(message.topic, lmqNames);
-      if (names.length > 0) (missed ??= []).push({ stored, lmqNames: names });
+      // What this cluster has stored names all queues itself.
+      if (message.publisher !== '' || !isFromBackEnd(stored)) continue;
+      const whole = isWhole(stored);
+      if (!whole && lmqNames.length === 0) continue;
+      const names = queues.missed(message.topic, lmqNames, whole);
+      const goesHome = whole && message.retain && message.orderKey === undefined;
+      if (names.length > 0 || goesHome) (missed ??= []).push({ stored, lmqNames: names, goesHome });
     }
     return missed ?? noMissed;
   }
 
   /** All of them are stored when this resolves. Rejects where that is not possible now. */
   async send(missed: readonly Missed[]): Promise<void> {
-    const place = (this.#place ??= await this.#find());
+    const place = missed.every(({ goesHome }) => goesHome) ? undefined : await this.#found();
     // Only those of one MQTT topic have an order.
     const topics = new Map<string, Missed[]>();
     for (const each of missed) {
@@ -128,17 +156,28 @@ export class TailDispatch {
       if (ofTopic === undefined) topics.set(topic, [each]);
       else ofTopic.push(each);
     }
-    await this.#readBackOnce(missed, place);
+    if (place !== undefined) await this.#readBackOnce(missed, place);
     await Promise.all(
       [...topics.values()].map(async (ofTopic) => {
-        for (const each of ofTopic) await this.#sendOn(each, place);
+        for (const each of ofTopic) {
+          if (each.goesHome) await this.#sendHome(each);
+          else if (place !== undefined) await this.#sendOn(each, place);
+          else this.#options.events.notDispatched(each.stored.message.topic, this.#denied!.reason);
+        }
       }),
     );
   }
 
   /** The range that was sent on last will not be read again. */
-  told(): void {
+  told(messages: readonly StoredMessage[]): void {
     if (this.#done.size > 0) this.#done.clear();
+    const { queues, events, settings } = this.#options;
+    if (queues.missed === undefined || this.#queue.topic === settings.dispatchTopic) return;
+    for (const stored of messages) {
+      if (stored.message.publisher !== '' || !isFromBackEnd(stored)) continue;
+      const reason = unmappedOf(stored, queues);
+      if (reason !== undefined) events.unmapped(reason, stored.topic, stored.message.topic);
+    }
   }
 
   /** The tail goes back, and meets again what was sent on. */
@@ -151,6 +190,28 @@ export class TailDispatch {
 
   stop(): void {
     this.#isStopped = true;
+  }
+
+  /** undefined: the broker does not allow the topic, and no message waits for that. */
+  async #found(): Promise<QueueAt | undefined> {
+    if (this.#place !== undefined) return this.#place;
+    const { clock, settings } = this.#options;
+    if (this.#denied !== undefined && clock.monotonicMs() < this.#denied.untilMs) return undefined;
+    try {
+      this.#place = await this.#find();
+      this.#denied = undefined;
+    } catch (error) {
+      const topic = settings.dispatchTopic;
+      const queues = { readQueues: settings.topicQueues, writeQueues: settings.topicQueues };
+      // Whether the broker refuses it for good.
+      const asked = await this.#connection
+        .createTopic({ topic, ...queues })
+        .catch((refused: unknown) => refused);
+      if (!isDenied(asked)) throw error;
+      const untilMs = clock.monotonicMs() + deniedMs;
+      this.#denied = { reason: `${topic}: ${asked.message}`, untilMs };
+    }
+    return this.#place;
   }
 
   async #find(): Promise<QueueAt> {
@@ -193,6 +254,33 @@ export class TailDispatch {
     if (reason === '') events.dispatched('stored');
     else events.notDispatched(stored.message.topic, reason);
     this.#done.add(key);
+  }
+
+  async #sendHome({ stored, lmqNames }: Missed): Promise<void> {
+    const { events, queues } = this.#options;
+    const { message, storedMs } = stored;
+    const key = homeKeyPrefix + this.#keyOf(stored);
+    const lane = `\0${this.#queue.name}\0${message.topic}`;
+    const ids = lmqNames.flatMap((name) => queues.atPlace(name, message.topic));
+    let again = this.#isOld(stored);
+    while (!this.#done.has(key)) {
+      if (this.#isStopped) throw new Error('the tail was stopped');
+      const once = { key, sinceMs: storedMs, again };
+      const append: Append = {
+        ...{ message, queues: ids, lane, inbound: undefined, once },
+        ...{ reasonCode: 0, orderKey: undefined },
+      };
+      await new Promise<void>((resolve) => this.#append(append, once, resolve));
+      if (append.reasonCode === 0) events.dispatched('stored');
+      else if (append.final === true)
+        events.notDispatched(message.topic, `reason code ${append.reasonCode}`);
+      else {
+        again = true;
+        await pause(againMs);
+        continue;
+      }
+      this.#done.add(key);
+    }
   }
 
   /** '': it is stored; else why it cannot be. */

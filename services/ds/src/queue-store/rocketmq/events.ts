@@ -15,6 +15,14 @@ const failures = [
   'taken over',
 ] as const;
 const dispatchResults = ['stored', 'known', 'failed'] as const;
+const unmappedReasons = [
+  'no topic',
+  'reserved topic',
+  'bad properties',
+  'unknown queue',
+  'no subscriber',
+] as const;
+const unreadableReasons = ['topic', 'batch', 'compression', 'malformed'] as const;
 const tailEvents = [
   'taken',
   'released',
@@ -26,6 +34,10 @@ const tailEvents = [
 ] as const;
 export type SendResult = (typeof sendResults)[number];
 export type AppendFailure = (typeof failures)[number];
+/** Why a message of a back end reaches no device, or not all. */
+export type Unmapped = (typeof unmappedReasons)[number];
+/** Why a message cannot be read. */
+export type Unreadable = (typeof unreadableReasons)[number];
 export type TailEvent = (typeof tailEvents)[number];
 
 /** Of the queue store on RocketMQ: a counter and a log line each. */
@@ -37,6 +49,7 @@ export class RocketmqStoreEvents {
   readonly #tails: PlainCounters<TailEvent>;
   readonly #reads: PlainCounters<'pulls' | 'messages' | 'not for devices'>;
   readonly #dispatches: PlainCounters<(typeof dispatchResults)[number]>;
+  readonly #unmapped: PlainCounters<Unmapped | Unreadable>;
   readonly #arrived: { value: number };
   readonly #dropped: { value: number };
   readonly #paced: { value: number };
@@ -78,9 +91,15 @@ export class RocketmqStoreEvents {
     ]);
     this.#dispatches = metrics.counters(
       'lmqtt_rocketmq_dispatches_total',
-      'Messages of back ends that were sent on to queues which share a bucket',
+      'Messages of back ends that were sent on to queues which they do not name',
       'result',
       dispatchResults,
+    );
+    this.#unmapped = metrics.counters(
+      'lmqtt_rocketmq_unmapped_total',
+      'Messages of ordinary queues that are left alone, or reach only some devices, by the reason',
+      'reason',
+      [...unmappedReasons, ...unreadableReasons],
     );
     this.#arrived = metrics.counter(
       'lmqtt_rocketmq_arrived_total',
@@ -200,8 +219,16 @@ export class RocketmqStoreEvents {
 
   notDispatched(topic: string, reason: string): void {
     this.#dispatches.failed += 1;
-    const text = 'a message of a back end cannot be sent on to queues that share a bucket';
+    const text = 'a message of a back end cannot be sent on to queues that it does not name';
     this.#warn(`dispatch ${topic}`, { topic, reason }, text);
+  }
+
+  /** Told in the log, except where nobody has subscribed, and messages that are not for devices. */
+  unmapped(why: Unmapped, rocketTopic: string, topic: string): void {
+    this.#unmapped[why] += 1;
+    if (why === 'no subscriber' || why === 'no topic') return;
+    const text = 'a message of a back end reaches no devices, or not all';
+    this.#warn(`unmapped ${why} ${rocketTopic}`, { why, rocketTopic, topic }, text);
   }
 
   lost(lmq: string, broker: string, messages: number): void {
@@ -234,6 +261,11 @@ export class RocketmqStoreEvents {
   secondCopy(topic: string): void {
     this.#tails['second copy'] += 1;
     this.#logs.store.warn({ topic }, 'second copy of a QoS 2 message passed over');
+  }
+
+  /** The log has them by `unreadable`. */
+  unreadableMessages(why: Unreadable, messages: number): void {
+    this.#unmapped[why] += messages;
   }
 
   unreadable(broker: string, counts: object): void {

@@ -16,10 +16,13 @@ export interface QueuePlaces {
   /** The queues that share it; where very many do, those that match the topic. */
   atPlace(lmqName: string, topic?: string): readonly QueueId[];
   /**
-   * The buckets of queues for this topic that a message names by their own names: the message is not
-   * there. Absent: queues share no buckets.
+   * The LMQs of queues for this topic that a message with these names is not in: those of all
+   * queues that match, or, not `whole`, of the buckets of queues that it names by their own names.
+   * Absent: nothing is sent on.
    */
-  missed?(topic: string, lmqNames: readonly string[]): readonly string[];
+  missed?(topic: string, lmqNames: readonly string[], whole: boolean): readonly string[];
+  /** Whether one of the names is that of a queue. */
+  isKnown?(topic: string, lmqNames: readonly string[]): boolean;
 }
 
 /** Of the port `Nodes`, for sharing the tails. */

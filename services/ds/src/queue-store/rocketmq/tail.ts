@@ -203,8 +203,8 @@ export class Tail {
     const { broker } = this.queue;
     const [first] = bodies;
     if (first === undefined) return [];
-    const messages = reader.read(first, broker);
-    for (const body of bodies.slice(1)) messages.push(...reader.read(body, broker));
+    const messages = reader.read(first, broker, true);
+    for (const body of bodies.slice(1)) messages.push(...reader.read(body, broker, true));
     // A broker that filters looks past what it was asked for: the next range has those.
     const last = messages.at(-1);
     if (last === undefined || last.queueOffset < until) return messages;
@@ -214,7 +214,7 @@ export class Tail {
   #tell(range: Range, messages: readonly StoredMessage[]): void {
     this.#ranges.shift();
     this.#position = range.until;
-    this.#dispatch.told();
+    this.#dispatch.told(messages);
     this.queue.tailMoved(range.until, this.#ports.options.clock.monotonicMs());
     if (messages.length > 0) this.#ports.arrived(messages);
   }

@@ -43,6 +43,14 @@ export const own = {
   again: 'lmqttAgain',
 } as const;
 
+/** Of back ends, beside those of the Java nodes. */
+export const backEnd = {
+  /** The MQTT topic, where `originMqttTopic` is not there. */
+  topic: 'mqttTopic',
+  /** `true` or `1`; `false` or `0`: as without it. */
+  retain: 'retain',
+} as const;
+
 /** What is published over MQTT. */
 export const mqttTag = 'MQTT_COMMON';
 /** What other producers send to devices. */

@@ -1,6 +1,6 @@
 // Properties of a stored message, `name U+0001 value U+0002 …`, found by walking the bytes: their places are kept, and only
 // what is needed is decoded. The broker writes them in an order of its own.
-import { java, own, rocket } from './property-names.ts';
+import { backEnd, java, own, rocket } from './property-names.ts';
 
 const nameEnd = 1;
 const valueEnd = 2;
@@ -24,6 +24,8 @@ const scanned: readonly string[] = [
   own.expiresAt,
   own.layout,
   own.again,
+  backEnd.topic,
+  backEnd.retain,
 ];
 
 interface Wanted {

@@ -23,6 +23,8 @@ export class StoredMessage {
    * ordinary queue, at this offset or a higher one; −1: it was sent once.
    */
   readonly againFrom: number;
+  /** A property of a back end has a value that it cannot have. */
+  isUnfit = false;
   readonly #buffer: Buffer;
   readonly #propertiesStart: number;
   readonly #propertiesEnd: number;

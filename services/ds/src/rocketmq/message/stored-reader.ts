@@ -10,7 +10,7 @@ import { isValidTopicFilter, isWildcardFilter } from '@lmqtt/common/topic';
 import { topicOfLmqName } from '../names/lmq-name.ts';
 import { decompressed } from './compression.ts';
 import { publishPropertiesOf, readMore, textOf } from './foreign-properties.ts';
-import { emptyBody, java, own, rocket } from './property-names.ts';
+import { backEnd, emptyBody, java, own, rocket } from './property-names.ts';
 import { decimal, fieldOf, PropertyScan } from './property-scan.ts';
 import { encodePublishProperties } from './publish-properties.ts';
 import { unescaped } from './separators.ts';
@@ -47,6 +47,7 @@ export interface StoredCounts {
 }
 
 const nameListsMax = 8192;
+const u32Max = 0xff_ff_ff_ff;
 /** Producers that say nothing. */
 const defaultQos: Qos = 1;
 
@@ -64,6 +65,8 @@ const at = {
   expiresAt: fieldOf(own.expiresAt),
   layout: fieldOf(own.layout),
   again: fieldOf(own.again),
+  backEndTopic: fieldOf(backEnd.topic),
+  backEndRetain: fieldOf(backEnd.retain),
 } as const;
 
 const publishFields: ReadonlyMap<string, number> = new Map(
@@ -180,11 +183,12 @@ export class StoredReader {
       payloadEnd = payloadStart;
     }
     const publisherStart = scan.starts[at.publisher]!;
+    const { properties } = this.counts;
     const expiryS = this.#expiryS(body, more);
     const message = new Message(
       topic,
       this.#qos(body, more),
-      scan.has(at.retain),
+      scan.has(at.retain) || isTrue(scan, body, at.backEndRetain),
       buffer,
       -1,
       payloadStart,
@@ -202,12 +206,26 @@ export class StoredReader {
     const placement = source.placementOf(topic, layout.queueId, rocketTopic);
     if (placement >= 0) message.orderKey = { placement, offset: layout.queueOffset };
     const again = scan.has(at.again) ? scan.number(body, at.again) : -1;
-    return new StoredMessage(layout, rocketTopic, names, offsets, message, body, again);
+    const stored = new StoredMessage(layout, rocketTopic, names, offsets, message, body, again);
+    if (publisherStart < 0)
+      stored.isUnfit = this.counts.properties > properties || this.#isUnfit(body);
+    return stored;
   }
 
   /** It names queues, or what devices publish. */
   #isForDevices(): boolean {
-    return this.#scan.has(at.lmqNames) || this.#scan.has(at.topic);
+    const scan = this.#scan;
+    return scan.has(at.lmqNames) || scan.has(at.topic) || scan.has(at.backEndTopic);
+  }
+
+  /** Of a back end: what has a few values only, or is a number, is something else. */
+  #isUnfit(body: Buffer): boolean {
+    const scan = this.#scan;
+    if (scan.has(at.qos) && !['0', '1', '2'].some((qos) => scan.is(body, at.qos, qos))) return true;
+    const expiryS = scan.number(body, at.expiryInterval);
+    if (scan.has(at.expiryInterval) && (expiryS < 0 || expiryS > u32Max)) return true;
+    if (!scan.has(at.backEndRetain) || isTrue(scan, body, at.backEndRetain)) return false;
+    return !['false', '0'].some((text) => scan.is(body, at.backEndRetain, text));
   }
 
   #names(body: Buffer): NameList {
@@ -268,6 +286,10 @@ export class StoredReader {
     const start = this.#scan.starts[at.topic]!;
     const end = this.#scan.ends[at.topic]!;
     if (start >= 0 && end > start) return this.#topics.of(body, start, end).text;
+    const shortStart = this.#scan.starts[at.backEndTopic]!;
+    const shortEnd = this.#scan.ends[at.backEndTopic]!;
+    if (shortStart >= 0 && shortEnd > shortStart)
+      return this.#topics.of(body, shortStart, shortEnd).text;
     // The Java nodes take the last one.
     for (let index = names.length - 1; index >= 0; index -= 1) {
       const topic = topicOfLmqName(names[index]!);
@@ -345,6 +367,10 @@ function entriesOf(
     }
   }
   return entries ?? noEntries;
+}
+
+function isTrue(scan: PropertyScan, body: Buffer, field: number): boolean {
+  return scan.has(field) && (scan.is(body, field, 'true') || scan.is(body, field, '1'));
 }
 
 function isEmptyBody(buffer: Buffer, start: number, end: number): boolean {

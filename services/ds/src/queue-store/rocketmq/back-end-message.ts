@@ -1,0 +1,46 @@
+// Messages of an ordinary queue that back ends have sent, and what they can be for devices.
+import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
+import { backEnd, java } from '../../rocketmq/message/property-names.ts';
+import { topicOfLmqName } from '../../rocketmq/names/lmq-name.ts';
+import type { Unmapped } from './events.ts';
+import type { QueuePlaces } from './options.ts';
+
+/** Of the keys of copies in the place of their MQTT topic, which are not sent on once more. */
+export const homeKeyPrefix = 'lmqtt-home/';
+const ownTopics = '$SYS/';
+
+/** Not stored by this cluster; asked of those without a publisher. */
+export function isFromBackEnd(stored: StoredMessage): boolean {
+  return stored.message.publisher === '' && stored.key?.startsWith(homeKeyPrefix) !== true;
+}
+
+/** It says its MQTT topic, and everything in it can be read: it is for all who subscribe to that. */
+export function isWhole(stored: StoredMessage): boolean {
+  if (stored.isUnfit || stored.message.topic.startsWith(ownTopics)) return false;
+  return hasMqttTopic(stored);
+}
+
+/** undefined: it is for devices as it is. */
+export function unmappedOf(
+  stored: StoredMessage,
+  queues: Pick<QueuePlaces, 'missed' | 'isKnown'>,
+): Unmapped | undefined {
+  const { lmqNames, message } = stored;
+  const { topic } = message;
+  if (!hasMqttTopic(stored) && lmqNames.length === 0) return 'no topic';
+  if (topic.startsWith(ownTopics)) return 'reserved topic';
+  if (stored.isUnfit) return 'bad properties';
+  if (lmqNames.length > 0 && queues.isKnown?.(topic, lmqNames) === true) return undefined;
+  if (isWhole(stored) && (queues.missed?.(topic, lmqNames, true) ?? []).length > 0)
+    return undefined;
+  return lmqNames.length > 0 ? 'unknown queue' : 'no subscriber';
+}
+
+/** By a property, or by the name of a queue without wildcards; not by its RocketMQ topic. */
+function hasMqttTopic(stored: StoredMessage): boolean {
+  const { topic } = stored.message;
+  if (topic !== stored.topic) return true;
+  if (stored.property(java.topic) === topic || stored.property(backEnd.topic) === topic)
+    return true;
+  return stored.lmqNames.some((name) => topicOfLmqName(name) === topic);
+}
