@@ -6,15 +6,8 @@ import { dirname, join, relative } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
 
-/** The files behind a port: everything in its folder but the port and what the port speaks of. */
-const portFolders = [
-  'queue-store',
-  'session-store',
-  'retained-store',
-  'group-store',
-  'registry',
-  'retry-queue',
-];
+/** A folder of each has the port's files, and a folder below it for each adapter. */
+const portFolders = ['queue-store', 'session-store', 'retained-store', 'group-store', 'registry'];
 const authAdapters = ['anonymous', 'chain', 'hmac-sha1', 'password-file', 'scram-sha-256'];
 
 const everything = ['*'];
@@ -65,40 +58,69 @@ const areas = [
     'service',
     'cluster-service',
     'cluster-stores',
-    'cluster-checks',
-    'broker-list',
-    'topic-homes',
     'composition',
-    'open-auth',
+    'cluster/checks',
+    'cluster/broker-list',
+    'cluster/topic-homes',
+    'auth/open-auth',
   ].map((file) => ({
     name: 'ds/root',
     at: `services/ds/src/${file}.ts`,
     may: everything,
   })),
   { name: 'ds/journal', at: 'services/ds/src/journal/', may: ['common'] },
-  { name: 'ds/auth', at: 'services/ds/src/auth/', may: ['common', 'proto'] },
+  { name: 'ds/auth', at: 'services/ds/src/auth/', may: ['common', 'proto', 'ds/port'] },
   { name: 'ds/redis', at: 'services/ds/src/redis/', may: ['common'] },
   { name: 'ds/rpc', at: 'services/ds/src/rpc/', may: ['common', 'proto', 'proto/stream'] },
   { name: 'ds/remoting', at: 'services/ds/src/rocketmq/remoting/', may: ['common'] },
   // Names, mapping and stored messages, and what a RocketMQ is checked for.
   { name: 'ds/rocketmq', at: 'services/ds/src/rocketmq/', may: ['common', 'ds/remoting'] },
-  ...portFolders.map((port) => ({
-    name: `ds/${port}`,
-    at: `services/ds/src/${port}/`,
+  ...portFolders.flatMap((port) => {
+    const folder = `services/ds/src/${port}/`;
+    return [
+      ...['embedded', 'redis', 'rocketmq'].map((adapter) => ({
+        name: `ds/${port}/${adapter}`,
+        at: `${folder}${adapter}/`,
+        may: [
+          ...['common', 'proto', 'ds/port'],
+          ...['ds/journal', 'ds/redis', 'ds/remoting', 'ds/rocketmq'],
+        ],
+      })),
+      { name: 'ds/port', at: folder, may: ['common', 'proto'] },
+    ];
+  }),
+  { name: 'ds/routing', at: 'services/ds/src/routing/', may: ['common', 'proto', 'ds/port'] },
+  {
+    name: 'ds/sessions',
+    at: 'services/ds/src/sessions/',
+    may: ['common', 'proto', 'ds/auth', 'ds/port', 'ds/routing'],
+  },
+  {
+    name: 'ds/use-cases',
+    at: 'services/ds/src/use-cases/',
+    may: ['common', 'proto', 'ds/auth', 'ds/port', 'ds/routing', 'ds/sessions', 'ds/top'],
+  },
+  // What differs between the only ds and one of several.
+  ...['single', 'cluster'].map((folder) => ({
+    name: `ds/${folder}`,
+    at: `services/ds/src/${folder}/`,
     may: [
-      ...['common', 'proto', 'ds/journal', 'ds/redis', 'ds/remoting', 'ds/rocketmq'],
-      ...['ds/top', 'ds/ports'],
+      ...['common', 'proto', 'ds/port', 'ds/routing', 'ds/sessions', 'ds/use-cases', 'ds/top'],
+      ...(folder === 'cluster' ? ['ds/link'] : []),
     ],
   })),
   {
-    name: 'ds/cluster-groups',
-    at: 'services/ds/src/cluster-groups/',
-    may: ['common', 'proto', 'ds/top', 'ds/group-store', 'ds/session-store', 'ds/ports'],
+    name: 'ds/link',
+    at: 'services/ds/src/ds-link.ts',
+    may: [
+      ...['common', 'proto', 'ds/auth', 'ds/port', 'ds/routing', 'ds/sessions', 'ds/use-cases'],
+      ...['ds/single', 'ds/top'],
+    ],
   },
   {
     name: 'ds/top',
     at: 'services/ds/src/',
-    may: ['common', 'proto', 'ds/auth', 'ds/journal', ...portFolders.map((port) => `ds/${port}`)],
+    may: ['common', 'proto', 'ds/auth', 'ds/journal', 'ds/port', 'ds/sessions'],
   },
 
   { name: 'ops', at: 'services/ops/src/', may: ['common'] },
@@ -109,7 +131,7 @@ const areas = [
     name: 'standalone',
     at: 'services/standalone/src/',
     may: [
-      ...['common', 'ops', 'cs/root', 'cs/top', 'ds/root', 'ds/top'],
+      ...['common', 'ops', 'cs/root', 'cs/top', 'ds/root', 'ds/top', 'ds/use-cases'],
       ...['standalone/root', 'ds/passwd'],
     ],
   },
@@ -123,21 +145,23 @@ const furtherPorts = [
   ...['nodes', 'route-log', 'ownership', 'inbox', 'records'].map((name) => `registry/${name}`),
 ];
 
-/** Files with a rule of their own: who may import them, and in `only`, what they import. */
 const isPort = (path) =>
   furtherPorts.some((port) => path === `services/ds/src/${port}.ts`) ||
   portFolders.some((port) => path === `services/ds/src/${port}/${port}.ts`) ||
   path === 'services/cs/src/link/directory.ts' ||
   /^services\/ds\/src\/auth\/(auth-provider|enhanced-auth)\.ts$/.test(path);
 
-const isAdapter = (path) =>
-  portFolders.some((port) =>
-    ['embedded', 'redis.ts', 'rocketmq.ts'].some((adapter) =>
-      path.startsWith(`services/ds/src/${port}/${adapter}`),
-    ),
-  ) ||
-  /^services\/cs\/src\/link\/(fixed|redis)-directory\.ts$/.test(path) ||
-  authAdapters.some((name) => path === `services/ds/src/auth/${name}.ts`);
+const adapterFolder = new RegExp(`^services/ds/src/(?:${portFolders.join('|')})/[^/]+/`);
+
+/** What no other file of ours imports but its adapter's and the composition roots; undefined: no adapter's. */
+function adapterOf(path) {
+  const folder = adapterFolder.exec(path)?.[0];
+  if (folder !== undefined) return folder;
+  const isFile =
+    /^services\/cs\/src\/link\/(fixed|redis)-directory\.ts$/.test(path) ||
+    authAdapters.some((name) => path === `services/ds/src/auth/${name}.ts`);
+  return isFile ? path : undefined;
+}
 
 /** What a port may speak of: the vocabulary, the link's frames, and its own records. */
 const portVocabulary = /^(services\/common\/src\/|proto\/src\/link\.ts$)/;
@@ -174,6 +198,10 @@ function resolve(from, specifier) {
   return name === 'proto' ? `proto/src/${file}.ts` : `services/${name}/src/${file}.ts`;
 }
 
+/** Adapters that are a file import one another within their folder. */
+const sharesFolder = (adapter, from) =>
+  adapter.endsWith('.ts') && dirname(adapter) === dirname(from);
+
 const areaOf = (path) => areas.find((area) => path.startsWith(area.at));
 
 function problemOf(from, to) {
@@ -183,13 +211,14 @@ function problemOf(from, to) {
   if (isRoot(from)) return null;
   const sameFolder = dirname(from) === dirname(to);
   if (isPort(from)) {
-    return portVocabulary.test(to) || (sameFolder && !isAdapter(to))
+    return portVocabulary.test(to) || (sameFolder && adapterOf(to) === undefined)
       ? null
       : 'a port imports only the vocabulary';
   }
-  if (isAdapter(to) && !sameFolder) return 'only service.ts imports adapters';
+  const adapter = adapterOf(to);
+  if (adapter !== undefined && adapter !== adapterOf(from) && !sharesFolder(adapter, from))
+    return 'only the composition roots import adapters';
   if (source.name === target.name || source.may.includes(target.name)) return null;
-  if (source.may.includes('ds/ports') && isPort(to)) return null;
   if (source.may.includes('ds/passwd') && to === 'services/ds/src/auth/passwd.ts') return null;
   return `${source.name} may not import ${target.name}`;
 }

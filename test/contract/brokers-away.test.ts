@@ -10,7 +10,7 @@ import { messageOf } from '@lmqtt/common/message';
 import { Metrics } from '@lmqtt/common/metrics';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { Append } from '@lmqtt/ds/queue-store/queue-store';
-import { RocketmqQueueStore } from '@lmqtt/ds/queue-store/rocketmq';
+import { RocketmqQueueStore } from '@lmqtt/ds/queue-store/rocketmq/rocketmq-queue-store';
 import { RocketmqStoreEvents } from '@lmqtt/ds/queue-store/rocketmq/events';
 import {
   defaultStoreSettings,

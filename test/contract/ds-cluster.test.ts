@@ -12,12 +12,12 @@ import { type ClusterDsService, startClusterDs } from '@lmqtt/ds/cluster-service
 import { DsEvents } from '@lmqtt/ds/events';
 import { openRedis } from '@lmqtt/ds/redis/connection';
 import { RedisKeys } from '@lmqtt/ds/redis/keys';
-import { openRedisRegistry } from '@lmqtt/ds/registry/redis-registry';
-import { RegistryEvents } from '@lmqtt/ds/registry/registry-events';
-import { RedisRetainedStore } from '@lmqtt/ds/retained-store/redis';
+import { openRedisRegistry } from '@lmqtt/ds/registry/redis/registry';
+import { RegistryEvents } from '@lmqtt/ds/registry/redis/registry-events';
+import { RedisRetainedStore } from '@lmqtt/ds/retained-store/redis/redis-retained-store';
 import { RpcEvents } from '@lmqtt/ds/rpc/rpc-events';
 import { type RpcServer, startRpc } from '@lmqtt/ds/rpc/rpc-server';
-import { RedisSessionStore } from '@lmqtt/ds/session-store/redis';
+import { RedisSessionStore } from '@lmqtt/ds/session-store/redis/redis-session-store';
 import { startCsProcess } from '@lmqtt/standalone/cs-process';
 import type { RunningProgram } from '@lmqtt/standalone/program';
 import { connectAsync, type MqttClient } from 'mqtt';

@@ -3,7 +3,7 @@ import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { nodeId } from '@lmqtt/common/ids';
 import { StoreFailure } from '@lmqtt/common/store-failure';
-import { NodeIdInUse } from '@lmqtt/ds/node-id-in-use';
+import { NodeIdInUse } from '@lmqtt/ds/registry/node-id-in-use';
 import {
   eventually,
   leaseMs,

@@ -5,7 +5,7 @@ import type { ClientId, Epoch, QueueId } from '@lmqtt/common/ids';
 import { messageOf } from '@lmqtt/common/message';
 import { DiskJournal } from '@lmqtt/ds/journal/disk-journal';
 import { DiskFiles, type Files, type OpenFile } from '@lmqtt/ds/journal/files';
-import { EmbeddedQueueStore } from '@lmqtt/ds/queue-store/embedded';
+import { EmbeddedQueueStore } from '@lmqtt/ds/queue-store/embedded/embedded-queue-store';
 import type { InboundIds } from '@lmqtt/ds/queue-store/queue-store';
 import { queueStoreContract, type StoreUnderTest } from './queue-store.ts';
 

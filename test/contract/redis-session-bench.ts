@@ -3,7 +3,7 @@ import { nodeId, type NodeId } from '@lmqtt/common/ids';
 import { openRedis, type RedisConnection } from '@lmqtt/ds/redis/connection';
 import { RedisKeys } from '@lmqtt/ds/redis/keys';
 import type { DsMessage, Inbox } from '@lmqtt/ds/registry/inbox';
-import { RedisSessionStore } from '@lmqtt/ds/session-store/redis';
+import { RedisSessionStore } from '@lmqtt/ds/session-store/redis/redis-session-store';
 import { noSessionsMax, type SessionsMax } from '@lmqtt/ds/session-store/session-counts';
 import type { Presentation } from '@lmqtt/ds/session-store/session-store';
 import { startRedisCluster } from '../harness/redis/redis-cluster.ts';

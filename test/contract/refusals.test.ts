@@ -9,7 +9,7 @@ import { Metrics } from '@lmqtt/common/metrics';
 import type { Qos } from '@lmqtt/common/qos';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
-import { RocketmqQueueStore } from '@lmqtt/ds/queue-store/rocketmq';
+import { RocketmqQueueStore } from '@lmqtt/ds/queue-store/rocketmq/rocketmq-queue-store';
 import { RocketmqStoreEvents } from '@lmqtt/ds/queue-store/rocketmq/events';
 import { defaultStoreSettings } from '@lmqtt/ds/queue-store/rocketmq/options';
 import { refusals } from '@lmqtt/ds/queue-store/rocketmq/refusal';

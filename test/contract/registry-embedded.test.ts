@@ -1,5 +1,5 @@
 import { systemClock } from '@lmqtt/common/clock';
-import { EmbeddedRegistry } from '@lmqtt/ds/registry/embedded';
+import { EmbeddedRegistry } from '@lmqtt/ds/registry/embedded/embedded-registry';
 import { onJournal, type OnJournal } from './embedded-journal.ts';
 import { registryContract, type RegistryUnderTest } from './registry.ts';
 

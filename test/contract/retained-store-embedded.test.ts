@@ -1,5 +1,5 @@
 import { systemClock } from '@lmqtt/common/clock';
-import { EmbeddedRetainedStore } from '@lmqtt/ds/retained-store/embedded';
+import { EmbeddedRetainedStore } from '@lmqtt/ds/retained-store/embedded/embedded-retained-store';
 import { onJournal, type OnJournal } from './embedded-journal.ts';
 import { retainedStoreContract, type RetainedStoreUnderTest } from './retained-store.ts';
 

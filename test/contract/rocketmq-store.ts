@@ -2,7 +2,7 @@ import { systemClock } from '@lmqtt/common/clock';
 import { type NodeId, nodeId } from '@lmqtt/common/ids';
 import { silentLogs } from '@lmqtt/common/log';
 import { Metrics } from '@lmqtt/common/metrics';
-import { RocketmqQueueStore } from '@lmqtt/ds/queue-store/rocketmq';
+import { RocketmqQueueStore } from '@lmqtt/ds/queue-store/rocketmq/rocketmq-queue-store';
 import { RocketmqStoreEvents } from '@lmqtt/ds/queue-store/rocketmq/events';
 import {
   defaultStoreSettings,

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { systemClock } from '@lmqtt/common/clock';
 import { Cursor } from '@lmqtt/common/cursor';
 import { clientId, nodeId, queueId, sessionHandle } from '@lmqtt/common/ids';
-import { EmbeddedSessionStore } from '@lmqtt/ds/session-store/embedded';
+import { EmbeddedSessionStore } from '@lmqtt/ds/session-store/embedded/embedded-session-store';
 import type { Claimed } from '@lmqtt/ds/session-store/session-store';
 import type { SessionWrite } from '@lmqtt/proto/link';
 import { onJournal } from './embedded-journal.ts';

@@ -4,7 +4,7 @@ import { clientId, epoch, groupId, laneNode, nodeId, queueId } from '@lmqtt/comm
 import { Cursor } from '@lmqtt/common/cursor';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 import type { Intent } from '@lmqtt/ds/queue-store/intents';
-import type { RedisSessionStore } from '@lmqtt/ds/session-store/redis';
+import type { RedisSessionStore } from '@lmqtt/ds/session-store/redis/redis-session-store';
 import type { Claim, Claimed, Due, Held } from '@lmqtt/ds/session-store/session-store';
 import type { StoredSession, StoredSubscription } from '@lmqtt/ds/session-store/stored-session';
 import { Inboxes, openStore, type OpenStore, type SessionRedis } from './redis-session-bench.ts';

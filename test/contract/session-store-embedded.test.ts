@@ -1,5 +1,5 @@
 import { systemClock } from '@lmqtt/common/clock';
-import { EmbeddedSessionStore } from '@lmqtt/ds/session-store/embedded';
+import { EmbeddedSessionStore } from '@lmqtt/ds/session-store/embedded/embedded-session-store';
 import { noSessionsMax, type SessionsMax } from '@lmqtt/ds/session-store/session-counts';
 import { onJournal, type OnJournal } from './embedded-journal.ts';
 import type { MakeSessionStore } from './session-store.ts';

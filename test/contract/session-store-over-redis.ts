@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { openRedis } from '@lmqtt/ds/redis/connection';
 import { RedisKeys } from '@lmqtt/ds/redis/keys';
-import { SessionKeys } from '@lmqtt/ds/session-store/redis-keys';
+import { SessionKeys } from '@lmqtt/ds/session-store/redis/keys';
 import type { StoredSession } from '@lmqtt/ds/session-store/stored-session';
 import type { SessionRedis } from './redis-session-bench.ts';
 import { underTest } from './redis-session-bench.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clientId, nodeId, queueId } from '@lmqtt/common/ids';
-import type { RedisSessionStore } from '@lmqtt/ds/session-store/redis';
+import type { RedisSessionStore } from '@lmqtt/ds/session-store/redis/redis-session-store';
 import type { Claim, Claimed, ClaimRefused, Held } from '@lmqtt/ds/session-store/session-store';
 import type { SessionUser, StoredSession } from '@lmqtt/ds/session-store/stored-session';
 import { Inboxes, openStore, type SessionRedis } from './redis-session-bench.ts';

@@ -7,7 +7,7 @@ import { clientId, epoch, queueId, type ClientId, type Epoch } from '@lmqtt/comm
 import { messageOf } from '@lmqtt/common/message';
 import { DiskJournal } from '@lmqtt/ds/journal/disk-journal';
 import type { Files } from '@lmqtt/ds/journal/files';
-import { EmbeddedQueueStore } from '@lmqtt/ds/queue-store/embedded';
+import { EmbeddedQueueStore } from '@lmqtt/ds/queue-store/embedded/embedded-queue-store';
 import type { EntryKey, Participant } from '@lmqtt/ds/journal/participant';
 import type { Append, InboundId, InboundIds } from '@lmqtt/ds/queue-store/queue-store';
 import { ShadowFiles } from './shadow-files.ts';

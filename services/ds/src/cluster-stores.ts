@@ -7,18 +7,18 @@ import { isWildcardFilter } from '@lmqtt/common/topic';
 import { SettingsError } from '@lmqtt/common/settings/parse';
 import type { Settings } from '@lmqtt/common/settings/row';
 import type { ClusterStores } from './cluster-service.ts';
-import { ClusterGroups } from './cluster-groups/cluster-groups.ts';
-import { RedisGroupStore } from './group-store/redis.ts';
+import { ClusterGroups } from './cluster/groups/cluster-groups.ts';
+import { RedisGroupStore } from './group-store/redis/redis-group-store.ts';
 import { defaultStoreSettings } from './queue-store/rocketmq/options.ts';
 import { RocketmqStoreEvents } from './queue-store/rocketmq/events.ts';
-import { RocketmqQueueStore } from './queue-store/rocketmq.ts';
+import { RocketmqQueueStore } from './queue-store/rocketmq/rocketmq-queue-store.ts';
 import { checkRedis, refusalOf } from './redis/checks.ts';
 import { openRedis, type RedisConnection } from './redis/connection.ts';
 import { RedisUnavailable } from './redis/failure.ts';
 import { RedisKeys } from './redis/keys.ts';
-import { openRedisRegistry } from './registry/redis-registry.ts';
-import { RegistryEvents } from './registry/registry-events.ts';
-import { RedisRetainedStore } from './retained-store/redis.ts';
+import { openRedisRegistry } from './registry/redis/registry.ts';
+import { RegistryEvents } from './registry/redis/registry-events.ts';
+import { RedisRetainedStore } from './retained-store/redis/redis-retained-store.ts';
 import { isStorableFilter } from './rocketmq/message/judge.ts';
 import { clientSettings } from './rocketmq/client-settings.ts';
 import { untilBrokersAreFit } from './rocketmq/fit-brokers.ts';
@@ -35,9 +35,9 @@ import {
 } from './rocketmq/names/lmq-name.ts';
 import { RocketmqClient } from './rocketmq/remoting/client.ts';
 import { RecordedRemotingEvents } from './rocketmq/remoting/recorded-events.ts';
-import type { Routes } from './routes.ts';
-import { RedisAbsentMembers } from './session-store/redis-absent-members.ts';
-import { RedisSessionStore } from './session-store/redis.ts';
+import type { Routes } from './routing/routes.ts';
+import { RedisAbsentMembers } from './session-store/redis/absent-members.ts';
+import { RedisSessionStore } from './session-store/redis/redis-session-store.ts';
 
 export interface ClusterStoresOptions {
   readonly settings: Settings;

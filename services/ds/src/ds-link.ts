@@ -26,18 +26,23 @@ import {
   continueConnect,
   reauthenticate,
   subscriptionsPortion,
-} from './connect.ts';
-import { CsNode } from './cs-node.ts';
-import { disconnect, stopGraceMs } from './disconnect.ts';
-import type { Gathering } from './gathering.ts';
-import { NodeIdInUse } from './node-id-in-use.ts';
-import type { Publisher } from './publish.ts';
+} from './use-cases/connect.ts';
+import { CsNode } from './sessions/cs-node.ts';
+import { disconnect, stopGraceMs } from './use-cases/disconnect.ts';
+import type { Gathering } from './single/gathering.ts';
+import { NodeIdInUse } from './registry/node-id-in-use.ts';
+import type { Publisher } from './use-cases/publish.ts';
 import type { Registry } from './registry/registry.ts';
-import { endEmptyRuns, readRetained } from './retained.ts';
-import type { SessionWritePorts } from './session-write.ts';
-import { writeSessions } from './session-write.ts';
-import { subscribe, type SubscribePorts, unsubscribe, withdrawDenied } from './subscribe.ts';
-import type { SysTopics } from './sys-topics.ts';
+import { endEmptyRuns, readRetained } from './use-cases/retained.ts';
+import type { SessionWritePorts } from './use-cases/session-write.ts';
+import { writeSessions } from './use-cases/session-write.ts';
+import {
+  subscribe,
+  type SubscribePorts,
+  unsubscribe,
+  withdrawDenied,
+} from './use-cases/subscribe.ts';
+import type { SysTopics } from './use-cases/sys-topics.ts';
 
 export interface UseCasePorts extends ConnectPorts, SubscribePorts, SessionWritePorts {
   readonly publisher: Publisher;

@@ -11,7 +11,7 @@ import type { ConnectRequest } from '@lmqtt/proto/link';
 import type { FileOutcome } from './auth/reloaded-file.ts';
 import { DenialLines } from './denial-lines.ts';
 import type { JournalEvent } from './journal/journal.ts';
-import type { LiveSession } from './live-session.ts';
+import type { LiveSession } from './sessions/live-session.ts';
 import type { StoredGroup } from './group-store/group-store.ts';
 import type { ClaimRefused } from './session-store/session-store.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ConnectPace } from '../src/connect-pace.ts';
+import { ConnectPace } from '../src/use-cases/connect-pace.ts';
 
 test('a storm of CONNECTs is begun in portions, in its order, and others get turns in between', async () => {
   const pace = new ConnectPace();

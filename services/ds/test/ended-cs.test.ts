@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nodeId, type NodeId } from '@lmqtt/common/ids';
-import { EndedCs } from '../src/ended-cs.ts';
+import { EndedCs } from '../src/cluster/ended-cs.ts';
 import type { EndedNode } from '../src/registry/nodes.ts';
 
 /** What is done, in its order; `fails`: how often ending a node's connections fails. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HeldLanes } from '@lmqtt/ds/held-lanes';
+import { HeldLanes } from '@lmqtt/ds/use-cases/held-lanes';
 
 interface Named {
   readonly lane: string;

@@ -7,9 +7,9 @@ import { queueId } from '@lmqtt/common/ids';
 import { messageOf, type Message } from '@lmqtt/common/message';
 import { checkDataFolder } from '../src/check-folder.ts';
 import { DiskJournal } from '../src/journal/disk-journal.ts';
-import { EmbeddedQueueStore } from '../src/queue-store/embedded.ts';
+import { EmbeddedQueueStore } from '../src/queue-store/embedded/embedded-queue-store.ts';
 import type { Damage } from '../src/queue-store/queue-store.ts';
-import type { DamagedBlock } from '../src/queue-store/record-reader.ts';
+import type { DamagedBlock } from '../src/queue-store/embedded/record-reader.ts';
 import { scratchDirectory } from './journal-ledger.ts';
 
 const queue = queueId(1);

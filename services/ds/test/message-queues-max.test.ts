@@ -5,8 +5,8 @@ import { queueId } from '@lmqtt/common/ids';
 import { messageOf } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { DiskJournal } from '../src/journal/disk-journal.ts';
-import { EmbeddedQueueStore } from '../src/queue-store/embedded.ts';
-import { recordQueuesMax } from '../src/queue-store/message-record.ts';
+import { EmbeddedQueueStore } from '../src/queue-store/embedded/embedded-queue-store.ts';
+import { recordQueuesMax } from '../src/queue-store/embedded/message-record.ts';
 import type { Append } from '../src/queue-store/queue-store.ts';
 import { scratchDirectory } from './journal-ledger.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clientId, epoch, type GroupId, groupId, queueId, queueName } from '@lmqtt/common/ids';
-import { openGroups } from '../src/open-groups.ts';
-import { Queue } from '../src/routes.ts';
+import { openGroups } from '../src/use-cases/open-groups.ts';
+import { Queue } from '../src/routing/routes.ts';
 import { StoredSession } from '../src/session-store/stored-session.ts';
 
 const count = 500;

@@ -3,9 +3,9 @@ import { test, type TestContext } from 'node:test';
 import { queueId, type QueueId } from '@lmqtt/common/ids';
 import { Message } from '@lmqtt/common/message';
 import { DiskJournal } from '../src/journal/disk-journal.ts';
-import { EmbeddedQueueStore } from '../src/queue-store/embedded.ts';
+import { EmbeddedQueueStore } from '../src/queue-store/embedded/embedded-queue-store.ts';
 import type { Append, Loss } from '../src/queue-store/queue-store.ts';
-import type { RetentionLimits } from '../src/queue-store/retention.ts';
+import type { RetentionLimits } from '../src/queue-store/embedded/retention.ts';
 import { scratchDirectory } from './journal-ledger.ts';
 
 interface Opened {

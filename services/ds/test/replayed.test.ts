@@ -5,10 +5,10 @@ import { systemClock } from '@lmqtt/common/clock';
 import { clientId, nodeId, queueId, sessionHandle } from '@lmqtt/common/ids';
 import { messageOf } from '@lmqtt/common/message';
 import { DiskJournal } from '../src/journal/disk-journal.ts';
-import { EmbeddedQueueStore } from '../src/queue-store/embedded.ts';
+import { EmbeddedQueueStore } from '../src/queue-store/embedded/embedded-queue-store.ts';
 import type { Append, InboundId } from '../src/queue-store/queue-store.ts';
-import { EmbeddedRegistry } from '../src/registry/embedded.ts';
-import { EmbeddedSessionStore } from '../src/session-store/embedded.ts';
+import { EmbeddedRegistry } from '../src/registry/embedded/embedded-registry.ts';
+import { EmbeddedSessionStore } from '../src/session-store/embedded/embedded-session-store.ts';
 import { scratchDirectory } from './journal-ledger.ts';
 
 interface Opened {

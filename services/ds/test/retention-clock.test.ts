@@ -5,7 +5,7 @@ import { queueId } from '@lmqtt/common/ids';
 import { messageOf } from '@lmqtt/common/message';
 import { DiskJournal } from '../src/journal/disk-journal.ts';
 import type { JournalEvent } from '../src/journal/journal.ts';
-import { EmbeddedQueueStore } from '../src/queue-store/embedded.ts';
+import { EmbeddedQueueStore } from '../src/queue-store/embedded/embedded-queue-store.ts';
 import { scratchDirectory } from './journal-ledger.ts';
 
 const queue = queueId(1);

@@ -8,7 +8,7 @@ import { Metrics } from '@lmqtt/common/metrics';
 import type { Qos } from '@lmqtt/common/qos';
 import type { Intent, Intents } from '../src/queue-store/intents.ts';
 import type { Append, InboundId } from '../src/queue-store/queue-store.ts';
-import { RocketmqQueueStore } from '../src/queue-store/rocketmq.ts';
+import { RocketmqQueueStore } from '../src/queue-store/rocketmq/rocketmq-queue-store.ts';
 import { RocketmqStoreEvents } from '../src/queue-store/rocketmq/events.ts';
 import {
   defaultStoreSettings,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { queueId, queueName } from '@lmqtt/common/ids';
 import type { RouteLog, RouteOpening } from '../src/registry/route-log.ts';
-import { type ReturnedStore, SweepAgain } from '../src/sweep-again.ts';
+import { type ReturnedStore, SweepAgain } from '../src/cluster/sweep-again.ts';
 
 const swept = Array.from({ length: 250 }, (_, n) => ({
   name: queueName(`swept/${n}`),

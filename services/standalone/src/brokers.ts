@@ -2,7 +2,7 @@
 import { SettingsError } from '@lmqtt/common/settings/parse';
 import { readSettings, type Sources } from '@lmqtt/common/settings/read';
 import { visible } from '@lmqtt/common/visible';
-import { type BrokerLine, forgetBroker, listBrokers } from '@lmqtt/ds/broker-list';
+import { type BrokerLine, forgetBroker, listBrokers } from '@lmqtt/ds/cluster/broker-list';
 
 export const brokersUsage = `lmqtt brokers [settings]              list the brokers of RocketMQ that this cluster knows
 lmqtt brokers forget NAME [settings]  forget a broker that has left for good

@@ -2,7 +2,7 @@
 import type { Finding } from '@lmqtt/common/finding';
 import type { Sources } from '@lmqtt/common/settings/read';
 import { visible } from '@lmqtt/common/visible';
-import { checkRegistry, checkRocketmq, checkTopics } from '@lmqtt/ds/cluster-checks';
+import { checkRegistry, checkRocketmq, checkTopics } from '@lmqtt/ds/cluster/checks';
 
 import { findingTable } from './doctor/finding-table.ts';
 import { placeOf, whyUnreachable } from './doctor/reachable.ts';

@@ -4,7 +4,7 @@ import { nodeId } from '@lmqtt/common/ids';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
 import type { CsService } from '@lmqtt/cs/service';
-import type { ClientLine } from '@lmqtt/ds/clients';
+import type { ClientLine } from '@lmqtt/ds/use-cases/clients';
 import type { ClusterDsService } from '@lmqtt/ds/cluster-service';
 import type { DsService } from '@lmqtt/ds/service';
 import type { ClientStatus, NodesSource, NodeStatus, OpsSource } from '@lmqtt/ops/ops-source';

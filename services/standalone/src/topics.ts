@@ -8,7 +8,7 @@ import {
   moveTopicHome,
   NotMoved,
   type TopicHome,
-} from '@lmqtt/ds/topic-homes';
+} from '@lmqtt/ds/cluster/topic-homes';
 
 import { textTable } from './doctor/finding-table.ts';
 

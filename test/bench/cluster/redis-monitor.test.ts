@@ -3,7 +3,7 @@ import { it } from 'node:test';
 
 import { startRedis } from '../../harness/redis/redis-server.ts';
 import { requireRedis } from '../../harness/require.ts';
-import { scripts } from '@lmqtt/ds/session-store/redis-scripts';
+import { scripts } from '@lmqtt/ds/session-store/redis/scripts';
 import { until } from '../../harness/redis/until.ts';
 import { type RedisCounts, RedisMonitor } from './redis-monitor.ts';
 

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 
-import { scripts as registryScripts } from '@lmqtt/ds/registry/registry-scripts';
+import { scripts as registryScripts } from '@lmqtt/ds/registry/redis/registry-scripts';
 
 export interface RedisCounts {
   /** Without the renewals of leases. */

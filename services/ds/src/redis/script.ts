@@ -10,17 +10,18 @@ export interface Script {
 }
 
 /**
- * Reads `<name>.lua` beside the caller's source; `directory` is its `import.meta.dirname`. Compiled
- * files lie in `dist/src`, while scripts stay in `src`.
+ * Reads `scripts/<name>.lua` beside the caller's source; `directory` is its `import.meta.dirname`.
+ * Compiled files lie in `dist/src`, while scripts stay in `src`.
  */
 export function loadScript(directory: string, name: string): Script {
-  const here = join(directory, `${name}.lua`);
+  const file = join('scripts', `${name}.lua`);
+  const here = join(directory, file);
   const compiled = `${sep}dist${sep}src`;
   const at = directory.lastIndexOf(compiled);
-  const file =
+  const path =
     at === -1 || existsSync(here)
       ? here
-      : join(directory.slice(0, at), 'src', directory.slice(at + compiled.length), `${name}.lua`);
-  const source = readFileSync(file, 'utf8');
+      : join(directory.slice(0, at), 'src', directory.slice(at + compiled.length), file);
+  const source = readFileSync(path, 'utf8');
   return { name, source, sha1: createHash('sha1').update(source).digest('hex') };
 }

@@ -1,6 +1,6 @@
 import { clientId, epoch, groupId, queueId } from '@lmqtt/common/ids';
 import type { OutboundState, SubscriptionOptions } from '@lmqtt/proto/link';
-import { decodeMessage, encodeMessage } from '../single-message.ts';
+import { decodeMessage, encodeMessage } from '../queue-store/single-message.ts';
 import { Cursor } from '@lmqtt/common/cursor';
 import {
   type SessionUser,

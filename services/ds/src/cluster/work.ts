@@ -1,0 +1,110 @@
+import type { NodeId } from '@lmqtt/common/ids';
+import { type DuePorts, workDue } from '../use-cases/due.ts';
+import { EndedCs } from './ended-cs.ts';
+import type { Nodes } from '../registry/nodes.ts';
+import type { Ownership } from '../registry/ownership.ts';
+import type { RouteLog } from '../registry/route-log.ts';
+import type { ClusterSessionStore } from '../session-store/session-store.ts';
+import { type ReturnedStore, SweepAgain } from './sweep-again.ts';
+import type { Timers } from '../timers.ts';
+
+export interface ClusterWorkPorts extends DuePorts {
+  readonly sessionStore: ClusterSessionStore;
+  readonly registeredNodes: Nodes;
+  readonly ownership: Ownership;
+  readonly routeLog: RouteLog;
+  readonly self: NodeId;
+  /** Deletes a queue from the store. */
+  drop(place: string): Promise<void>;
+  /** Where queues are stored that may be there again after a crash. */
+  returnedStores?(): Iterable<ReturnedStore>;
+}
+
+/** Wills, expiry, sweeping. */
+const timersThing = 'timers';
+const acquireMs = 1000;
+const dueMs = 200;
+const endedMs = 250;
+/** Until then the lanes of its cs nodes have presented their sessions elsewhere. */
+const forgetDsMs = 10_000;
+const countMs = 5000;
+const sweepMs = 60_000;
+const sweepAgainMs = 10_000;
+const unheldMs = 600_000;
+const sweptAtOnce = 1000;
+
+/**
+ * What some ds has to do for all: sessions of a cs that ended, the routes of a ds that ended, wills
+ * and expiry, queues that nobody holds.
+ */
+export class ClusterWork {
+  readonly #ports: ClusterWorkPorts;
+  readonly #endedCs: EndedCs;
+  readonly #forgetting = new Set<NodeJS.Timeout>();
+  #hasTimers = false;
+
+  constructor(ports: ClusterWorkPorts) {
+    this.#ports = ports;
+    this.#endedCs = new EndedCs(ports);
+    ports.registeredNodes.onEnded((ended) => {
+      if (ended.role === 'ds' && ended.id !== ports.self) this.#forgetLater(ended.id);
+    });
+    ports.registeredNodes.onLease((held) => {
+      if (!held) this.#hasTimers = false;
+    });
+  }
+
+  /** This ds is the one that works for all. */
+  get hasTimers(): boolean {
+    return this.#hasTimers;
+  }
+
+  start(timers: Timers): void {
+    timers.every('timers of the cluster', acquireMs, () => this.#acquire());
+    timers.every('ended nodes', endedMs, () => this.#endedCs.take());
+    timers.every('due times', dueMs, () => (this.#hasTimers ? workDue(this.#ports) : undefined));
+    timers.every('count of sessions', countMs, () =>
+      this.#hasTimers ? this.#ports.sessionStore.readCount(true) : undefined,
+    );
+    const { routeLog, events } = this.#ports;
+    const again = new SweepAgain({
+      ...{ routeLog, events },
+      stores: () => this.#ports.returnedStores?.() ?? [],
+      monotonicMs: () => performance.now(),
+    });
+    timers.every('sweep again', sweepAgainMs, () => (this.#hasTimers ? again.run() : undefined));
+    timers.every('sweep', sweepMs, () => (this.#hasTimers ? this.#sweep() : undefined));
+  }
+
+  async stop(): Promise<void> {
+    for (const timer of this.#forgetting) clearTimeout(timer);
+    this.#endedCs.stop();
+    if (!this.#hasTimers) return;
+    this.#hasTimers = false;
+    await this.#ports.ownership.release([timersThing]).catch(() => {});
+  }
+
+  async #acquire(): Promise<void> {
+    const [owned] = await this.#ports.ownership.acquire([timersThing]);
+    this.#hasTimers = owned?.owner === this.#ports.self;
+  }
+
+  #forgetLater(ds: NodeId): void {
+    const { routeLog, registeredNodes, events } = this.#ports;
+    const timer = setTimeout(() => {
+      this.#forgetting.delete(timer);
+      // Another process of that name is there.
+      if (registeredNodes.ds.some(({ id }) => id === ds)) return;
+      routeLog.forget(ds, 'ds').catch((error: unknown) => events.unexpected('routes', error));
+    }, forgetDsMs);
+    this.#forgetting.add(timer);
+  }
+
+  async #sweep(): Promise<void> {
+    const { routeLog } = this.#ports;
+    for (const { queue, place } of await routeLog.sweep(unheldMs, sweptAtOnce)) {
+      await this.#ports.drop(place);
+      await routeLog.swept(queue);
+    }
+  }
+}

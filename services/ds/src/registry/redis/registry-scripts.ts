@@ -1,0 +1,62 @@
+// The registry's scripts, each behind the parts that it shares with others (`scripts/*.lua`).
+import { createHash } from 'node:crypto';
+import { loadScript, type Script } from '../../redis/script.ts';
+
+const part = (name: string): string => loadScript(import.meta.dirname, name).source;
+
+const prelude = part('prelude');
+const log = part('log');
+const nodes = part('nodes');
+const ownPlaces = part('own-places');
+
+function made(name: string, ...parts: string[]): Script {
+  const source = [prelude, ...parts, part(name)].join('\n');
+  return { name, source, sha1: createHash('sha1').update(source).digest('hex') };
+}
+
+type Name =
+  | 'begin'
+  | 'join'
+  | 'renew'
+  | 'leave'
+  | 'drain'
+  | 'takeEnded'
+  | 'list'
+  | 'change'
+  | 'follow'
+  | 'report'
+  | 'restored'
+  | 'alive'
+  | 'forget'
+  | 'sweep'
+  | 'delete'
+  | 'swept'
+  | 'acquire'
+  | 'giveUp'
+  | 'save'
+  | 'send'
+  | 'remember';
+
+export const scripts: Readonly<Record<Name, Script>> = {
+  begin: made('begin', log),
+  join: made('join', nodes),
+  renew: made('renew', nodes),
+  leave: made('leave', nodes),
+  drain: made('drain'),
+  takeEnded: made('take-ended'),
+  list: made('list'),
+  change: made('change', log, ownPlaces),
+  follow: made('follow'),
+  report: made('report'),
+  restored: made('restored'),
+  alive: made('alive'),
+  forget: made('forget', log),
+  sweep: made('sweep', log, ownPlaces),
+  delete: made('delete'),
+  swept: made('swept'),
+  acquire: made('acquire'),
+  giveUp: made('give-up'),
+  save: made('save'),
+  send: made('send'),
+  remember: made('remember'),
+};

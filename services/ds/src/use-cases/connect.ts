@@ -1,0 +1,368 @@
+import type { ClientIdRule } from '@lmqtt/common/client-id-rule';
+import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import { StoreFailure } from '@lmqtt/common/store-failure';
+import type {
+  ConnectAnswer,
+  ConnectRequest,
+  ReauthenticateAnswer,
+  SessionState,
+} from '@lmqtt/proto/link';
+import type { Authenticator, Principal } from '../auth/auth-provider.ts';
+import type { EnhancedAuth } from '../auth/enhanced-auth.ts';
+import type { ClientLocks } from './client-locks.ts';
+import type { ConnectPace } from './connect-pace.ts';
+import { Connecting } from '../sessions/connecting.ts';
+import type { CsNode } from '../sessions/cs-node.ts';
+import { disconnect, endSession, type DisconnectPorts } from './disconnect.ts';
+import { inPortions } from '../sessions/in-portions.ts';
+import { LiveSession } from '../sessions/live-session.ts';
+import { principalText, userOf } from '../auth/principal-text.ts';
+import type { SessionRights } from './session-rights.ts';
+import { cutBacklog, type QueueLimitsPorts } from './queue-limits.ts';
+import type { Claim, ClaimRefused, Held } from '../session-store/session-store.ts';
+import { isSameName, type StoredWill } from '../session-store/stored-session.ts';
+import { attach } from './subscribe.ts';
+import { claimFreed, displaced, type TakeoverPorts } from './takeover.ts';
+
+export interface ConnectPorts extends DisconnectPorts, TakeoverPorts {
+  readonly authenticator: Authenticator;
+  readonly enhancedAuth: readonly EnhancedAuth[];
+  readonly locks: ClientLocks;
+  readonly pace: ConnectPace;
+  readonly sessionExpirySMax: number;
+  readonly willDelaySMax: number;
+  /** The rule of CLIENT_ID_RULE; undefined: anybody may name any client identifier. */
+  readonly clientIdRule: ClientIdRule | undefined;
+  /** Treatment of a session, connected or not, that another user claims. */
+  readonly sessionUserChange: Claim['userChange'];
+  /** The largest packet that the store takes; absent: any. */
+  readonly packetBytesMax?: () => number | undefined;
+  readonly limits: QueueLimitsPorts;
+  readonly rights: SessionRights;
+}
+
+/**
+ * Time within which the end of another user's connection comes from its own node, and pause between
+ * looks for it.
+ */
+const endComesMs = 1000;
+const endCheckMs = 100;
+/** Subscriptions that the answer to a CONNECT, and each further answer, has at most. */
+export const subscriptionsPortion = 250;
+const newSession: SessionState = { subscriptions: [], outbound: [], inbound: [] };
+
+/**
+ * CONNECT, 3.1.4: who is it, then the claim. What CONNACK promises is durable before the answer.
+ * Claims of one client identifier run one after another; the displaced connection is asked to go
+ * and has flushed before the state of the session is taken.
+ */
+export async function connect(
+  ports: ConnectPorts,
+  node: CsNode,
+  request: ConnectRequest,
+): Promise<ConnectAnswer> {
+  const connecting = new Connecting(request);
+  node.connecting.set(request.session, connecting);
+  const method = request.authenticationMethod;
+  if (method !== undefined) {
+    const enhanced = ports.enhancedAuth.find((one) => one.method === method);
+    if (enhanced === undefined) {
+      return refuse(ports, node, connecting, ReasonCode.badAuthenticationMethod, 'method');
+    }
+    connecting.exchange = enhanced.start(request);
+    return step(ports, node, connecting, request.authenticationData);
+  }
+  const isWanted = (): boolean => connecting.gone === undefined;
+  const decision = await ports.authenticator.authenticate({ ...request, isWanted });
+  if (decision.kind === 'allow') return admit(ports, node, connecting, decision.principal);
+  const reasonCode = decision.kind === 'deny' ? decision.reasonCode : ReasonCode.notAuthorized;
+  return refuse(ports, node, connecting, reasonCode, 'not authenticated');
+}
+
+/** The client's answer to a challenge, 4.12. */
+export async function continueConnect(
+  ports: ConnectPorts,
+  node: CsNode,
+  handle: SessionHandle,
+  authenticationData: Buffer | undefined,
+): Promise<ConnectAnswer> {
+  const connecting = node.connecting.get(handle);
+  if (connecting?.exchange === undefined) {
+    // Its cs knows of one: it was under way at a ds that is no more, or before the lease ended.
+    const reasonCode = ReasonCode.serverUnavailable;
+    return { kind: 'refused', reasonCode, reason: 'no authentication under way' };
+  }
+  return step(ports, node, connecting, authenticationData);
+}
+
+async function step(
+  ports: ConnectPorts,
+  node: CsNode,
+  connecting: Connecting,
+  authenticationData: Buffer | undefined,
+): Promise<ConnectAnswer> {
+  const answer = await connecting.exchange!.step(authenticationData);
+  if (answer.kind === 'continue') {
+    return { kind: 'continue', authenticationData: answer.authenticationData };
+  }
+  if (answer.kind === 'failure') {
+    return refuse(ports, node, connecting, answer.reasonCode, 'not authenticated');
+  }
+  return admit(ports, node, connecting, answer.principal, answer.authenticationData);
+}
+
+async function admit(
+  ports: ConnectPorts,
+  node: CsNode,
+  connecting: Connecting,
+  principal: Principal,
+  authenticationData?: Buffer,
+): Promise<ConnectAnswer> {
+  const { clientId, randomClientId, peer, will } = connecting.request;
+  if (!randomClientId && !mayName(ports, principal, clientId)) {
+    const reasonCode = ReasonCode.clientIdentifierNotValid;
+    return refuse(ports, node, connecting, reasonCode, 'not a client identifier of this user');
+  }
+  if (
+    will !== undefined &&
+    !ports.wills.admits(principal, clientId, peer.address, will.message.topic)
+  ) {
+    const reason = 'its will may not be published';
+    return refuse(ports, node, connecting, ReasonCode.notAuthorized, reason);
+  }
+  const turn = ports.pace.turn();
+  if (turn !== undefined) await turn;
+  try {
+    const endMs = performance.now() + endComesMs;
+    for (;;) {
+      const answer = await ports.locks.run(clientId, () =>
+        admitAlone(ports, node, connecting, principal, authenticationData),
+      );
+      if (answer.kind !== 'kept') return answer;
+      // Its owner may have left by another node just before.
+      if (!answer.whileConnected || performance.now() >= endMs || connecting.gone !== undefined)
+        return refuseClaim(ports, node, connecting, 'other user');
+      // Not within the lock: its owner may come again.
+      await delay(endCheckMs);
+    }
+  } catch (error) {
+    const failure = error instanceof StoreFailure;
+    if (!failure) ports.events.unexpected('connect', error);
+    const reasonCode = failure ? error.reasonCode : ReasonCode.unspecifiedError;
+    return refuse(ports, node, connecting, reasonCode, 'the session cannot be stored');
+  }
+}
+
+/** The session stays with another user; `whileConnected`: for as long as that is connected. */
+interface Kept {
+  readonly kind: 'kept';
+  readonly whileConnected: boolean;
+}
+
+async function admitAlone(
+  ports: ConnectPorts,
+  node: CsNode,
+  connecting: Connecting,
+  principal: Principal,
+  authenticationData: Buffer | undefined,
+): Promise<ConnectAnswer | Kept> {
+  const { clientId } = connecting.request;
+  const kept = keptBy(ports, clientId, principal);
+  if (kept !== undefined) return { kind: 'kept', whileConnected: !kept.stored.persistent };
+  if (!(await displaced(ports, clientId))) {
+    return refuse(ports, node, connecting, ReasonCode.serverBusy, 'the session is in use');
+  }
+  if (connecting.gone !== undefined) {
+    return refuse(ports, node, connecting, ReasonCode.unspecifiedError, 'gone');
+  }
+  const claimed = await claim(ports, node, connecting, principal, authenticationData);
+  if (claimed.kind !== 'held') return claimed;
+  return refuse(ports, node, connecting, ReasonCode.serverBusy, 'the session is in use');
+}
+
+function mayName(ports: ConnectPorts, { user }: Principal, clientId: ClientId): boolean {
+  if (ports.clientIdRule === undefined) return true;
+  return user !== undefined && ports.clientIdRule.allows(user, clientId);
+}
+
+/** The client identifier's session at this ds, where it stays with its user. */
+function keptBy(
+  ports: ConnectPorts,
+  clientId: ClientId,
+  principal: Principal,
+): LiveSession | undefined {
+  const live = ports.live.get(clientId);
+  // The store decides about a session whose connection has ended already.
+  if (live === undefined || live.closing || ports.sessionUserChange !== 'refuse') return undefined;
+  const user = userOf(principal);
+  const mayHave = live.stored.isOf(user) || isSameName(live.stored.user ?? null, user);
+  return mayHave ? undefined : live;
+}
+
+async function claim(
+  ports: ConnectPorts,
+  node: CsNode,
+  connecting: Connecting,
+  principal: Principal,
+  authenticationData: Buffer | undefined,
+): Promise<ConnectAnswer | Held | Kept> {
+  const { request } = connecting;
+  const user = userOf(principal);
+  // A client that may not name this identifier could not come back to the session.
+  const isLast = request.randomClientId && !mayName(ports, principal, request.clientId);
+  const sessionExpiryS = isLast ? 0 : Math.min(request.sessionExpiryS, ports.sessionExpirySMax);
+  if (!isLast && sessionExpiryS < request.sessionExpiryS && request.protocolVersion === 5)
+    ports.events.limitReached('SESSION_EXPIRY_S_MAX');
+  const claimed = await claimFreed(ports, {
+    clientId: request.clientId,
+    node: node.id,
+    handle: request.session,
+    user,
+    userChange: ports.sessionUserChange,
+    cleanStart: request.cleanStart,
+    sessionExpiryS,
+    will: willOf(ports, request, principal),
+  });
+  if (claimed.kind === 'held') return claimed;
+  if (claimed.kind === 'refused') {
+    const { reason, whileConnected = false } = claimed;
+    if (reason === 'other user') return { kind: 'kept', whileConnected };
+    return refuseClaim(ports, node, connecting, reason);
+  }
+  const { session: stored, epoch, present } = claimed;
+  const session = new LiveSession(node, request.session, epoch, stored, request, principal);
+  const isOthers = claimed.ended?.isOf(user) === false;
+  session.comesBack = !present && !request.cleanStart && !isOthers;
+  if (claimed.ended !== undefined) await endSession(ports, claimed.ended);
+  if (isOthers) ports.events.userReplaced(session);
+  if (present) await cutBacklog(ports.limits, stored);
+  node.connecting.delete(request.session);
+  if (connecting.gone !== undefined) {
+    await disconnect(ports, session, connecting.gone);
+    return { kind: 'refused', reasonCode: ReasonCode.unspecifiedError, reason: 'gone' };
+  }
+  node.sessions.set(session.handle, session);
+  ports.live.set(session.clientId, session);
+  ports.owed.connected(stored);
+  await inPortions(stored.subscriptions, (one) => {
+    if (!session.closing) attach(ports, session, one);
+  });
+  // The user may have gone while the password was checked. Later removals are told to this session.
+  ports.rights.endIfGone(session);
+  const obstacle = await obstacleOf(ports, session, claimed.willsDue);
+  if (obstacle !== undefined) {
+    // The connection ends again, and leaves no will.
+    const end = { publishWill: false, sessionExpiryS: undefined, reason: obstacle };
+    await disconnect(ports, session, end);
+    ports.events.refused(request, ReasonCode.serverUnavailable, obstacle);
+    return { kind: 'refused', reasonCode: ReasonCode.serverUnavailable, reason: obstacle };
+  }
+  ports.events.connected(session, present, request.cleanStart);
+  return {
+    kind: 'accepted',
+    epoch,
+    sessionPresent: present,
+    state: present ? stored.state(subscriptionsPortion) : newSession,
+    subscriptionsLeft: present
+      ? Math.max(0, stored.subscriptions.length - subscriptionsPortion)
+      : 0,
+    sessionExpiryS,
+    principal: principalText(principal),
+    rights: ports.rights.claimed(session),
+    packetBytesMax: ports.packetBytesMax?.(),
+    authenticationData,
+  };
+}
+
+/**
+ * Why it cannot be connected. Wills that earlier connections left and that are due are stored before
+ * CONNACK, so that nothing of this connection is before them.
+ */
+async function obstacleOf(
+  ports: ConnectPorts,
+  session: LiveSession,
+  willsDue: boolean,
+): Promise<string | undefined> {
+  const settled = ports.holdings.settled()?.then(
+    () => true,
+    () => false,
+  );
+  const flushed = willsDue ? ports.wills.flushed(session.clientId, ports.takeoverMs) : undefined;
+  if (flushed !== undefined && !(await flushed)) return 'its last will is not stored';
+  return (await settled) === false ? 'its queues are not routed' : undefined;
+}
+
+function willOf(
+  ports: ConnectPorts,
+  request: ConnectRequest,
+  principal: Principal,
+): StoredWill | undefined {
+  if (request.will === undefined) return undefined;
+  const delayS = Math.min(request.will.delayS, ports.willDelaySMax);
+  if (delayS < request.will.delayS) ports.events.limitReached('WILL_DELAY_S_MAX');
+  return {
+    clientId: request.clientId,
+    will: { ...request.will, delayS },
+    principal: { principal, address: request.peer.address },
+  };
+}
+
+function refuseClaim(
+  ports: ConnectPorts,
+  node: CsNode,
+  connecting: Connecting,
+  reason: ClaimRefused['reason'],
+): ConnectAnswer {
+  ports.events.claimRefused(reason);
+  if (reason !== 'other user')
+    return refuse(ports, node, connecting, ReasonCode.quotaExceeded, 'too many stored sessions');
+  const reasonCode = ReasonCode.notAuthorized;
+  return refuse(ports, node, connecting, reasonCode, 'the session is that of another user');
+}
+
+function refuse(
+  ports: ConnectPorts,
+  node: CsNode,
+  connecting: Connecting,
+  reasonCode: number,
+  reason: string,
+): ConnectAnswer {
+  node.connecting.delete(connecting.request.session);
+  ports.events.refused(connecting.request, reasonCode, reason);
+  return { kind: 'refused', reasonCode, reason };
+}
+
+/** AUTH with reason 0x19 and what follows, 4.12.1. */
+export async function reauthenticate(
+  ports: ConnectPorts,
+  session: LiveSession,
+  authenticationData: Buffer | undefined,
+  start: boolean,
+): Promise<ReauthenticateAnswer> {
+  const { clientId, peer, authenticationMethod: method } = session;
+  if (start) {
+    const enhanced = ports.enhancedAuth.find((one) => one.method === method);
+    session.exchange = enhanced?.start({ clientId, peer });
+  }
+  if (session.exchange === undefined) {
+    return { kind: 'refused', reasonCode: ReasonCode.protocolError };
+  }
+  const answer = await session.exchange.step(authenticationData);
+  if (answer.kind === 'continue') {
+    return { kind: 'continue', authenticationData: answer.authenticationData };
+  }
+  session.exchange = undefined;
+  if (answer.kind === 'failure') {
+    return { kind: 'refused', reasonCode: answer.reasonCode };
+  }
+  // The session and its messages belong to its user.
+  if (!session.stored.isOf(userOf(answer.principal)))
+    return { kind: 'refused', reasonCode: ReasonCode.notAuthorized };
+  session.principal = answer.principal;
+  session.accessVersion = -1;
+  session.rightsVersion = -1;
+  ports.rights.due(session);
+  return { kind: 'success', authenticationData: answer.authenticationData };
+}

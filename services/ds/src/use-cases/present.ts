@@ -1,0 +1,172 @@
+import { Cursor, isTime } from '@lmqtt/common/cursor';
+import { type QueueId, queueName, type SessionHandle } from '@lmqtt/common/ids';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import { parseSharedFilter } from '@lmqtt/common/topic';
+import type { PresentedSession, SessionWrite, SubscriptionState } from '@lmqtt/proto/link';
+import type { CsNode } from '../sessions/cs-node.ts';
+import { type DisconnectPorts, endSession, takeOffNode } from './disconnect.ts';
+import { LiveSession } from '../sessions/live-session.ts';
+import { principalOf, userOf } from '../auth/principal-text.ts';
+import { type SessionWritePorts, writeSession } from './session-write.ts';
+import type { Presentation, Presented } from '../session-store/session-store.ts';
+import type { StoredSubscription } from '../session-store/stored-session.ts';
+import type { SessionRights } from './session-rights.ts';
+import { samePlace } from '../session-store/apply-write.ts';
+import { attach } from './subscribe.ts';
+
+export interface PresentPorts extends DisconnectPorts, SessionWritePorts {
+  readonly rights: SessionRights;
+  /** The queue's generation is over. */
+  readonly isDropped: (queue: QueueId) => boolean;
+  /** A subscription that only its cs knew: its queue is there, and held by it. */
+  hold(subscription: StoredSubscription): void;
+}
+
+export type TakenUp =
+  /** `displaced`: a session of this client that another node had presented. */
+  | {
+      readonly kind: 'taken up';
+      readonly session: LiveSession;
+      readonly displaced: LiveSession | undefined;
+    }
+  | { readonly kind: 'refused'; readonly reasonCode: number };
+
+/** No client uses it: for what a cs is done with under an identifier that was never stored. */
+const noPacketId = 0;
+
+/**
+ * One session that its cs has kept while ds was away, taken up where it is. What cs says is never
+ * older than what is stored, so the store is brought to it.
+ */
+export function takeUp(
+  ports: PresentPorts,
+  node: CsNode,
+  presented: PresentedSession,
+  answer: Presented,
+): TakenUp {
+  const { clientId, epoch } = presented;
+  if (answer.kind === 'claimed') return refusal(ReasonCode.sessionTakenOver);
+  if (answer.kind === 'ended') return refusal(ReasonCode.serverBusy);
+  const { session: stored, ended } = answer;
+  const displaced = ended === undefined ? undefined : ports.live.get(clientId);
+  if (displaced !== undefined) {
+    takeOffNode(ports, displaced);
+    displaced.end();
+  }
+  if (ended !== undefined) void endSession(ports, ended);
+  const principal = principalOf(presented.principal);
+  const session = new LiveSession(node, presented.session, epoch, stored, presented, principal);
+  node.sessions.set(session.handle, session);
+  ports.live.set(clientId, session);
+  for (const subscription of stored.subscriptions) {
+    if (!stored.persistent && parseSharedFilter(subscription.filter) === undefined)
+      ports.hold(subscription);
+    attach(ports, session, subscription);
+  }
+  bringUpToDate(ports, session, presented);
+  ports.rights.due(session);
+  ports.groups.restoreOut(session);
+  ports.owed.restore(stored);
+  return { kind: 'taken up', session, displaced };
+}
+
+/** What the store is asked about it. */
+export function presentationOf(
+  ports: PresentPorts,
+  node: CsNode,
+  { clientId, epoch, session, principal, sessionExpiryS, state }: PresentedSession,
+): Presentation {
+  return {
+    clientId,
+    epoch,
+    node: node.id,
+    handle: session,
+    user: userOf(principalOf(principal)),
+    sessionExpiryS,
+    subscriptions: sessionExpiryS > 0 ? [] : subscriptionsOf(ports, state.subscriptions),
+    inbound: state.inbound,
+  };
+}
+
+function refusal(reasonCode: number): TakenUp {
+  return { kind: 'refused', reasonCode };
+}
+
+/**
+ * Those of a session that only its cs knows. What was let go is left out: its UNSUBSCRIBE or the end
+ * of the connection is on its way again.
+ */
+function subscriptionsOf(ports: PresentPorts, states: SubscriptionState[]): StoredSubscription[] {
+  const known = states.filter(({ filter, group, queue }) => {
+    if (group !== undefined) return ports.groups.has(group);
+    const named = ports.routes.named(queueName(filter));
+    return !ports.isDropped(queue) && (named === undefined || named.id === queue);
+  });
+  return known.map(({ filter, options, group, queue, positions, retainedAfter }) => ({
+    filter,
+    options,
+    group,
+    queue,
+    cursors: positions.map((position) => Cursor.from(position)),
+    retainedAfter,
+    live: false,
+  }));
+}
+
+function bringUpToDate(
+  ports: PresentPorts,
+  session: LiveSession,
+  { state, storing }: PresentedSession,
+): void {
+  const { stored, handle } = session;
+  const write = (one: SessionWrite): void => writeSession(ports, session, one);
+  const kept = new Map(state.outbound.map((entry) => [entry.packetId, entry]));
+  for (const { packetId, place } of [...stored.outbound]) {
+    const now = kept.get(packetId);
+    if (now === undefined || !samePlace(now.place, place))
+      write({ kind: 'done', session: handle, packetId, failed: false });
+  }
+  for (const { packetId, qos, state: step, sequence, place, filter } of state.outbound) {
+    const known = stored.outboundOf(packetId);
+    if (known === undefined)
+      write({ kind: 'sent', session: handle, packetId, qos, sequence, place, filter });
+    if (step === 'released' && known?.state !== 'released')
+      write({ kind: 'released', session: handle, packetId });
+  }
+  const open = new Set([...state.inbound, ...storing]);
+  for (const packetId of [...stored.inbound])
+    if (!open.has(packetId)) write({ kind: 'inbound-done', session: handle, packetId });
+  if (!stored.persistent) return;
+  for (const subscription of state.subscriptions) {
+    const { filter, retainedAfter: after } = subscription;
+    const known = stored.subscription(filter);
+    if (known === undefined || known.queue !== subscription.queue) continue;
+    if (known.group === undefined) movePositions(handle, subscription, known, write);
+    if (known.retainedAfter !== after)
+      write({ kind: 'retained-cursor', session: handle, filter, after });
+  }
+}
+
+function movePositions(
+  session: SessionHandle,
+  subscription: SubscriptionState,
+  known: StoredSubscription,
+  write: (one: SessionWrite) => void,
+): void {
+  const { queue, filter } = subscription;
+  for (const { partition, start, position, done } of subscription.positions) {
+    const cursor = known.cursors.find((one) => one.partition === partition);
+    // The offset that is written first becomes the start.
+    if (cursor !== undefined && isTime(cursor.start) && !isTime(start))
+      write({ kind: 'position', session, queue, partition, position: start });
+    if (!isTime(position) && (cursor === undefined || cursor.position < position))
+      write({ kind: 'position', session, queue, partition, position });
+    for (const offset of done) {
+      if (cursor?.isDone(offset) === true) continue;
+      const place = { kind: 'queue', queue, partition, offset } as const;
+      const sent = { packetId: noPacketId, qos: 1, sequence: 0, place, filter } as const;
+      write({ kind: 'sent', session, ...sent });
+      write({ kind: 'done', session, packetId: noPacketId, failed: false });
+    }
+  }
+}

@@ -1,0 +1,487 @@
+import type { NodeId, QueueId } from '@lmqtt/common/ids';
+import type { Message, OrderKey } from '@lmqtt/common/message';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import { isBridgeState } from '@lmqtt/common/topic';
+import type { Publish } from '@lmqtt/proto/link';
+import type { Answer, AnsweredSession } from '../sessions/answer.ts';
+import type { AccessControl } from '../auth/auth-provider.ts';
+import type { CsNode } from '../sessions/cs-node.ts';
+import type { Outlet } from '../routing/outlet.ts';
+import type { DsEvents } from '../events.ts';
+import { HeldLanes } from './held-lanes.ts';
+import type { LiveSession } from '../sessions/live-session.ts';
+import type { Append, InboundId, Once, Outcome, QueueStore } from '../queue-store/queue-store.ts';
+import type { RetainedStore } from '../retained-store/retained-store.ts';
+import type { Route, Routes } from '../routing/routes.ts';
+import type { Settling } from '../sessions/settling.ts';
+
+const noQueues: readonly QueueId[] = [];
+/** How often the store is asked what became of a publish. */
+const outcomeAgainMs = 100;
+
+/** A publish on its way through the store. */
+class PendingAppend implements Append {
+  readonly message: Message;
+  readonly queues: readonly QueueId[];
+  readonly lane: string;
+  readonly inbound: InboundId | undefined;
+  reasonCode = 0;
+  orderKey: OrderKey | undefined = undefined;
+  /** undefined: nobody waits for the answer (QoS 0). */
+  readonly answer: Answer | undefined;
+  /** The retained message was put, in the commit of the append. */
+  retained = false;
+  /** The same QoS 2 publish, sent again before this one was stored: they share the answer. */
+  repeats: Answer[] | undefined = undefined;
+  /** The same of a later connection, which goes to the store itself if this one may not. */
+  onAnswered: ((reasonCode: number) => void) | undefined = undefined;
+  /** Of a retained message that nobody waits for: PINGRESP does. */
+  settling: Settling | undefined = undefined;
+  /** Of a will. */
+  once: Once | undefined = undefined;
+  final = false;
+
+  constructor(
+    message: Message,
+    queues: readonly QueueId[],
+    lane: string,
+    inbound: InboundId | undefined,
+    answer: Answer | undefined,
+  ) {
+    this.message = message;
+    this.queues = queues;
+    this.lane = lane;
+    this.inbound = inbound;
+    this.answer = answer;
+  }
+}
+
+export interface PublisherOptions {
+  readonly nodes: ReadonlyMap<NodeId, Outlet>;
+  readonly access: AccessControl;
+  readonly routes: Routes;
+  readonly queueStore: QueueStore;
+  readonly retained: RetainedStore;
+  readonly events: DsEvents;
+  /** Whether QoS 0 messages are stored like those of QoS 1. */
+  readonly queueQos0: boolean;
+  /** Maximum number of retained messages. */
+  readonly retainedMax: number;
+  /** Whether the store takes every message, also one that no queue is held for. */
+  readonly storesAll: boolean;
+}
+
+/**
+ * PUBLISH: who may, where to, stored, answered. The hot path: no promise, closure or await for a
+ * message. The answers of one session leave in the order of its publishes [MQTT-4.6.0-2], whatever
+ * the order in which the store answers; no session waits for another.
+ */
+export class Publisher {
+  readonly #nodes: ReadonlyMap<NodeId, Outlet>;
+  readonly #access: AccessControl;
+  readonly #routes: Routes;
+  readonly #queueStore: QueueStore;
+  readonly #retained: RetainedStore;
+  readonly #events: DsEvents;
+  readonly #queueQos0: boolean;
+  readonly #storesAll: boolean;
+  readonly #retainedMax: number;
+  /** Answers of this turn. */
+  readonly #outgoing = new Map<Outlet, Publish[]>();
+  #sending = false;
+  readonly #openInbound = new Map<string, PendingAppend>();
+  readonly #held: HeldLanes<PendingAppend>;
+
+  constructor(options: PublisherOptions) {
+    this.#nodes = options.nodes;
+    this.#access = options.access;
+    this.#routes = options.routes;
+    this.#queueStore = options.queueStore;
+    this.#retained = options.retained;
+    this.#events = options.events;
+    this.#queueQos0 = options.queueQos0;
+    this.#retainedMax = options.retainedMax;
+    this.#storesAll = options.storesAll;
+    this.#held = new HeldLanes((appends) => this.#append(appends));
+  }
+
+  publish(node: CsNode, batch: Publish[]): void {
+    const appends: PendingAppend[] = [];
+    /** At QoS 0. */
+    let refused: Publish[] | undefined;
+    let session: LiveSession | undefined;
+    for (const publish of batch) {
+      // Most come many at a time from one session.
+      if (session === undefined || session.handle !== publish.session)
+        session = node.sessions.get(publish.session);
+      const { message } = publish;
+      if (session === undefined) {
+        // Fenced: the kick tells its cs.
+        if (message.qos === 0) continue;
+        publish.reasonCode = ReasonCode.sessionTakenOver;
+        this.#send(node, publish);
+        continue;
+      }
+      const route = this.#routeOf(session, message.topic);
+      publish.reasonCode = this.#judge(session, publish);
+      if (publish.reasonCode !== 0) {
+        // The answer does not name the topic. A bridge whose state is not wanted goes on.
+        if (message.qos > 0) this.#answerNow(node, session, publish);
+        else if (!isBridgeState(message.topic)) (refused ??= []).push(publish);
+        continue;
+      }
+      if (message.qos === 0 && !this.#queueQos0) {
+        this.#passOn(message, route);
+        if (this.#storesAll) {
+          const append = passedOn(message, session.lane);
+          if (message.retain) append.settling = session.settling.begin();
+          appends.push(append);
+        }
+        continue;
+      }
+      if (session.turnedAway && message.qos > 0) {
+        publish.reasonCode = ReasonCode.quotaExceeded;
+        this.#answerNow(node, session, publish);
+        continue;
+      }
+      let inbound: InboundId | undefined;
+      if (message.qos === 2) {
+        const { clientId, epoch } = session;
+        inbound = { clientId, epoch, packetId: publish.packetId };
+        // Known and not released: stored before [MQTT-4.3.3-10].
+        if (session.stored.hasInbound(publish.packetId)) {
+          this.#answerNow(node, session, publish);
+          continue;
+        }
+        const open = this.#openInbound.get(nameOf(inbound));
+        if (open?.inbound?.epoch === session.epoch) {
+          (open.repeats ??= []).push(expect(node, session, publish));
+          continue;
+        }
+        if (this.#holds(node, session, publish, route, inbound, open)) continue;
+      }
+      if (route.queues.length === 0) publish.reasonCode = ReasonCode.noMatchingSubscribers;
+      const answer = message.qos === 0 ? undefined : expect(node, session, publish);
+      const append = new PendingAppend(message, route.queueIds, session.lane, inbound, answer);
+      if (inbound !== undefined) this.#openInbound.set(nameOf(inbound), append);
+      if (answer === undefined && message.retain) append.settling = session.settling.begin();
+      appends.push(append);
+    }
+    this.#flush();
+    this.#sendAll();
+    if (refused !== undefined)
+      for (const { session, reasonCode } of refused) node.downstream.refused(session, reasonCode);
+    if (appends.length > 0) this.#append(appends);
+  }
+
+  #append(appends: PendingAppend[]): void {
+    this.#queueStore.append(appends, (answered) => this.#appended(answered as PendingAppend[]));
+    for (const append of appends)
+      if (append.message.retain && append.orderKey !== undefined) this.#retain(append);
+  }
+
+  /**
+   * A will. `accepted` is called at once where it goes to the store: what is added to the journal
+   * then is durable with it. `answered` has the reason code, in the commit's own turn, and whether
+   * a failure will be the same each time.
+   */
+  publishOwn(
+    message: Message,
+    lane: string,
+    accepted: () => void,
+    answered: (reasonCode: number, final: boolean) => void,
+    once?: Once,
+  ): void {
+    const route = this.#routes.of(message.topic);
+    if (message.qos === 0 && !this.#queueQos0) {
+      // QoS 0 is passed on at most once: another ds that tried before may have passed it on.
+      if (once?.again !== true) {
+        this.#passOn(message, route);
+        this.#flush();
+      }
+      if (!this.#storesAll) {
+        answered(0, false);
+        return;
+      }
+      const append = passedOn(message, lane);
+      append.once = once;
+      this.#appendOwn(append, answered);
+      return;
+    }
+    const append = new PendingAppend(message, route.queueIds, lane, undefined, undefined);
+    append.once = once;
+    this.#appendOwn(append, answered);
+    if (append.orderKey === undefined) return;
+    accepted();
+    if (!message.retain) return;
+    append.retained = true;
+    if (this.#admitsOwn(message)) this.#retained.put(message, append.orderKey);
+  }
+
+  #appendOwn(append: PendingAppend, answered: (reasonCode: number, final: boolean) => void): void {
+    this.#queueStore.append([append], () => {
+      const { reasonCode, message, retained, orderKey, final } = append;
+      if (reasonCode !== 0 || !message.retain || retained || !this.#admitsOwn(message)) {
+        answered(reasonCode, final);
+        return;
+      }
+      this.#retained.put(message, orderKey, (putCode) => {
+        // The will is stored and delivered, and nobody waits to hear that it is not retained.
+        answered(putCode === ReasonCode.quotaExceeded ? 0 : putCode, false);
+      });
+    });
+  }
+
+  #admitsOwn(message: Message): boolean {
+    if (this.#retained.admits(message)) return true;
+    this.#retainedRefused(message.topic);
+    return false;
+  }
+
+  #retainedRefused(topic: string): void {
+    const full = this.#retained.count >= this.#retainedMax;
+    const limit = full ? 'MAX_RETAINED_MESSAGES' : 'MAX_RETAINED_BYTES';
+    this.#events.retainedRefused(topic, limit);
+  }
+
+  #judge(session: LiveSession, publish: Publish): number {
+    if (!session.topicAllowed) {
+      this.#events.publishDenied(session, publish.message.topic);
+      return ReasonCode.notAuthorized;
+    }
+    const { message } = publish;
+    if (message.retain && !this.#retained.admits(message)) {
+      this.#retainedRefused(message.topic);
+      // 3.1.1 and QoS 0 have no answer for it: delivered, not retained.
+      if (session.protocolVersion === 5 && message.qos !== 0) return ReasonCode.quotaExceeded;
+    }
+    return 0;
+  }
+
+  /** The answers are cached for as long as the session stays on a topic. */
+  #routeOf(session: LiveSession, topic: string): Route {
+    if (session.topic !== topic || session.accessVersion !== this.#access.version) {
+      session.topic = topic;
+      session.accessVersion = this.#access.version;
+      session.lane = `${session.clientId}\0${topic}`;
+      session.topicAllowed = this.#access.authorise(
+        session.principal,
+        session.clientId,
+        session.peer.address,
+        'publish',
+        topic,
+      );
+      session.route = undefined;
+    }
+    let route = session.route;
+    if (route === undefined || !this.#routes.isCurrent(route)) {
+      route = this.#routes.of(topic);
+      session.route = route;
+    }
+    return route;
+  }
+
+  /** QoS 0: to whoever is there, at once. */
+  #passOn(message: Message, route: Route): void {
+    if (message.retain && !this.#storesAll && this.#retained.admits(message))
+      this.#retained.put(message, undefined);
+    message.entries = route.unstored;
+    for (const node of route.nodes) node.push(message);
+    for (const group of route.groups) group.give(message);
+  }
+
+  #retain(append: PendingAppend): void {
+    append.retained = true;
+    const { answer, settling } = append;
+    if (!this.#retained.admits(append.message)) {
+      settling?.end();
+      return;
+    }
+    if (answer !== undefined) answer.waiting += 1;
+    this.#retained.put(append.message, append.orderKey, (reasonCode) => {
+      settling?.end();
+      if (answer === undefined) return;
+      // 3.1.1 has no answer for it: delivered, not retained.
+      const said = reasonCode === ReasonCode.quotaExceeded && answer.session.protocolVersion !== 5;
+      if (reasonCode !== 0 && !said) answer.publish.reasonCode = reasonCode;
+      this.#answered(answer);
+      this.#sendAll();
+    });
+  }
+
+  #flush(): void {
+    for (const node of this.#nodes.values()) node.flush();
+  }
+
+  /**
+   * Whether it waits: an earlier connection of its session, here or at another ds, may have stored
+   * it, or something before it in its lane. `open`: such a one, which is on its way.
+   */
+  #holds(
+    node: CsNode,
+    session: LiveSession,
+    publish: Publish,
+    route: Route,
+    inbound: InboundId,
+    open: PendingAppend | undefined,
+  ): boolean {
+    const { stored, lane } = session;
+    const { packetId, message } = publish;
+    const isIntended = stored.intents.some((intent) => intent.packetId === packetId);
+    if (open === undefined && !isIntended && !this.#held.has(lane)) return false;
+    if (route.queues.length === 0) publish.reasonCode = ReasonCode.noMatchingSubscribers;
+    const answer = expect(node, session, publish);
+    const append = new PendingAppend(message, route.queueIds, lane, inbound, answer);
+    this.#openInbound.set(nameOf(inbound), append);
+    if (open !== undefined) {
+      const settle = this.#held.hold(append);
+      open.onAnswered = (reasonCode) => {
+        const isOurs = reasonCode === ReasonCode.sessionTakenOver;
+        if (!isOurs) this.#settled(append, reasonCode);
+        settle(isOurs ? 'goes' : 'over');
+      };
+    } else if (isIntended) void this.#seekOutcome(node, session, append);
+    else this.#held.follow(append);
+    return true;
+  }
+
+  /** Nobody knows what became of it: the store is asked until it does, or nobody waits any more. */
+  async #seekOutcome(node: CsNode, session: LiveSession, append: PendingAppend): Promise<void> {
+    const settle = this.#held.hold(append);
+    const { stored, clientId, epoch } = session;
+    const packetId = append.inbound!.packetId;
+    const isLive = (): boolean => node.sessions.get(session.handle) === session;
+    let outcome: Outcome = 'unknown';
+    while (isLive()) {
+      try {
+        outcome = await this.#queueStore.outcome(clientId, epoch, packetId);
+      } catch (error) {
+        this.#events.unexpected('outcome of a publish', error);
+      }
+      if (outcome !== 'unknown') break;
+      await new Promise((resolve) => setTimeout(resolve, outcomeAgainMs));
+    }
+    if (outcome !== 'unknown')
+      stored.intents = stored.intents.filter((intent) => intent.packetId !== packetId);
+    if (outcome === 'not stored') {
+      settle('goes');
+      return;
+    }
+    this.#settled(append, outcome === 'stored' ? 0 : ReasonCode.sessionTakenOver);
+    settle('over');
+  }
+
+  /** It need not go to the store. */
+  #settled(append: PendingAppend, reasonCode: number): void {
+    append.reasonCode = reasonCode;
+    append.retained = true;
+    this.#appended([append]);
+  }
+
+  #appended(appends: PendingAppend[]): void {
+    let session: AnsweredSession | undefined;
+    for (const append of appends) {
+      const { answer, inbound, reasonCode } = append;
+      if (inbound !== undefined && this.#openInbound.get(nameOf(inbound)) === append)
+        this.#openInbound.delete(nameOf(inbound));
+      for (const repeat of append.repeats ?? []) {
+        repeat.publish.reasonCode = toldOf(repeat, reasonCode);
+        this.#answered(repeat);
+      }
+      if (reasonCode !== 0) {
+        if (answer !== undefined) answer.publish.reasonCode = toldOf(answer, reasonCode);
+        // Before 5.0 the connection is closed, and the client sends it again with all after it.
+        if (answer !== undefined && answer.session.protocolVersion !== 5)
+          answer.session.turnedAway = true;
+        else if (answer !== undefined && inbound !== undefined) this.#queueStore.givenUp?.(inbound);
+        if (!append.retained) append.settling?.end();
+        this.#events.publishNotStored(reasonCode);
+      } else {
+        append.message.orderKey ??= append.orderKey;
+        if (inbound !== undefined) answer?.session.stored.addInbound(inbound.packetId);
+        if (append.message.retain && !append.retained) this.#retain(append);
+      }
+      if (answer !== undefined) {
+        answer.waiting -= 1;
+        // Many of one session come in a row.
+        if (session !== undefined && session !== answer.session) this.#release(session);
+        session = answer.session;
+      }
+      append.onAnswered?.(reasonCode);
+    }
+    if (session !== undefined) this.#release(session);
+    this.#sendAll();
+  }
+
+  #answerNow(node: CsNode, session: LiveSession, publish: Publish): void {
+    if (session.unanswered.length === 0) this.#send(node, publish);
+    else expect(node, session, publish).waiting = 0;
+  }
+
+  #answered(answer: Answer): void {
+    answer.waiting -= 1;
+    this.#release(answer.session);
+  }
+
+  /** Sends the answers of a session that wait for nothing, up to the first that does. */
+  #release({ unanswered }: AnsweredSession): void {
+    let count = 0;
+    for (let first = unanswered[0]; first?.waiting === 0; first = unanswered[count]) {
+      this.#send(first.node, first.publish);
+      count += 1;
+    }
+    if (count === 1) unanswered.shift();
+    else if (count > 0) unanswered.splice(0, count);
+  }
+
+  #send(node: Outlet, publish: Publish): void {
+    const outgoing = this.#outgoing.get(node);
+    if (outgoing === undefined) this.#outgoing.set(node, [publish]);
+    else outgoing.push(publish);
+  }
+
+  /** A refusal may end its connection, whose last publishes come during the call. */
+  #sendAll(): void {
+    if (this.#sending || this.#outgoing.size === 0) return;
+    this.#sending = true;
+    try {
+      for (const [node, publishes] of this.#outgoing) {
+        this.#outgoing.delete(node);
+        node.downstream.published(publishes);
+      }
+    } finally {
+      this.#sending = false;
+    }
+  }
+
+  /** The node is no more: nobody waits for its answers. */
+  forget(node: CsNode): void {
+    this.#outgoing.delete(node);
+  }
+}
+
+/**
+ * What the client is told of a publish that is not stored. The store's own "not authorized" is no rule for this client:
+ * before 5.0 the publish would be dropped for it where ACL_DENY_PUBLISH says so.
+ */
+function toldOf({ session }: Answer, reasonCode: number): number {
+  const isOld = session.protocolVersion !== 5;
+  return isOld && reasonCode === ReasonCode.notAuthorized
+    ? ReasonCode.implementationSpecificError
+    : reasonCode;
+}
+
+function expect(node: CsNode, session: LiveSession, publish: Publish): Answer {
+  const answer = { node, session, publish, waiting: 1 };
+  session.unanswered.push(answer);
+  return answer;
+}
+
+/** QoS 0 that has gone to whoever is there: stored for those who read the store itself. */
+function passedOn(message: Message, lane: string): PendingAppend {
+  return new PendingAppend(message, noQueues, lane, undefined, undefined);
+}
+
+function nameOf(inbound: InboundId): string {
+  return `${inbound.packetId} ${inbound.clientId}`;
+}

@@ -1,0 +1,192 @@
+import { type Cursor, cursorOf, isTime, offsetFound } from '@lmqtt/common/cursor';
+import { type QueueId, sessionHandle } from '@lmqtt/common/ids';
+import type { LimitName } from '@lmqtt/common/settings/row';
+import type { DsEvents } from '../events.ts';
+import type { QueueStore } from '../queue-store/queue-store.ts';
+import type { SessionStore } from '../session-store/session-store.ts';
+import type { StoredSession, StoredSubscription } from '../session-store/stored-session.ts';
+
+export interface QueueLimitsPorts {
+  readonly queueStore: QueueStore;
+  readonly sessionStore: SessionStore;
+  readonly events: DsEvents;
+  readonly messagesMax: number;
+  readonly bytesMax: number;
+  /** Somebody's position in the queue has moved. */
+  moved(queue: QueueId): void;
+  /** The largest message there can be. */
+  readonly messageBytesMax: number;
+}
+
+interface Backlog {
+  readonly subscription: StoredSubscription;
+  readonly cursor: Cursor;
+  /** Offset of the cursor. */
+  readonly position: number;
+  readonly end: number;
+  messages: number;
+}
+
+/** A write that no connection makes. */
+const noHandle = sessionHandle(0);
+const sampleMessages = 32;
+const sampleBytes = 1024 * 1024;
+
+/**
+ * How many messages wait for a session: not counting those in flight, nor what shared groups would
+ * give it, nor what is where it cannot be reached now.
+ */
+export async function queuedOf(queueStore: QueueStore, session: StoredSession): Promise<number> {
+  let messages = 0;
+  for (const backlog of await backlogs(queueStore, session)) messages += backlog.messages;
+  for (const { place } of session.outbound) if (place.kind === 'queue') messages -= 1;
+  return Math.max(0, messages);
+}
+
+/**
+ * MAX_QUEUED_MESSAGES and MAX_QUEUED_BYTES of an absent session: the oldest are dropped by moving
+ * the position over them; so is what retention has taken. Bytes are judged by a sample.
+ */
+export async function cutBacklog(ports: QueueLimitsPorts, session: StoredSession): Promise<void> {
+  const waiting = await backlogs(ports.queueStore, session);
+  for (const backlog of waiting) {
+    const { cursor, position, subscription } = backlog;
+    if (cursor.position === position) continue;
+    if (!isTime(cursor.position)) {
+      const messages = position - cursor.position;
+      session.lost += messages;
+      ports.events.messagesLost(session.clientId, subscription.filter, messages);
+    }
+    move(ports, session, backlog, position);
+  }
+  let messages = 0;
+  for (const backlog of waiting) messages += backlog.messages;
+  if (messages > ports.messagesMax) {
+    cut(ports, session, waiting, messages - ports.messagesMax, 'MAX_QUEUED_MESSAGES');
+    messages = ports.messagesMax;
+  }
+  if (messages * ports.messageBytesMax > ports.bytesMax) {
+    const bytesEach = await meanBytes(ports, waiting);
+    const excess = Math.ceil((messages * bytesEach - ports.bytesMax) / Math.max(bytesEach, 1));
+    if (excess > 0) cut(ports, session, waiting, excess, 'MAX_QUEUED_BYTES');
+  }
+  ports.sessionStore.commit();
+}
+
+const sessionsAtOnce = 200;
+
+/** The limits of all absent sessions, a few at a time, round and round. */
+export class AbsentLimits {
+  readonly #ports: QueueLimitsPorts;
+  readonly #sessions: () => Iterable<StoredSession>;
+  #turn: Iterator<StoredSession> | undefined;
+
+  constructor(ports: QueueLimitsPorts, sessions: () => Iterable<StoredSession>) {
+    this.#ports = ports;
+    this.#sessions = sessions;
+  }
+
+  async run(): Promise<void> {
+    this.#turn ??= this.#sessions()[Symbol.iterator]();
+    for (let looks = 0; looks < sessionsAtOnce; looks += 1) {
+      const next = this.#turn.next();
+      if (next.done === true) {
+        this.#turn = undefined;
+        return;
+      }
+      if (!next.value.connected) await cutBacklog(this.#ports, next.value);
+    }
+  }
+}
+
+/** From the longest backlog first. */
+function cut(
+  ports: QueueLimitsPorts,
+  session: StoredSession,
+  waiting: Backlog[],
+  excess: number,
+  limit: LimitName,
+): void {
+  let left = excess;
+  for (const backlog of waiting.sort((a, b) => b.messages - a.messages)) {
+    if (left <= 0) return;
+    const messages = Math.min(left, backlog.messages);
+    const { subscription } = backlog;
+    move(ports, session, backlog, Math.min(backlog.end, backlog.position + messages));
+    backlog.messages -= messages;
+    left -= messages;
+    session.lost += messages;
+    ports.events.queueCut(session.clientId, subscription.filter, messages, limit);
+  }
+}
+
+function move(
+  ports: QueueLimitsPorts,
+  session: StoredSession,
+  { subscription, cursor }: Backlog,
+  position: number,
+): void {
+  ports.moved(subscription.queue);
+  ports.sessionStore.write(session, session.epoch, {
+    kind: 'position',
+    session: noHandle,
+    queue: subscription.queue,
+    partition: cursor.partition,
+    position,
+  });
+}
+
+async function meanBytes(ports: QueueLimitsPorts, waiting: Backlog[]): Promise<number> {
+  let messages = 0;
+  let bytes = 0;
+  for (const { subscription, cursor, position } of waiting.slice(0, 4)) {
+    const answer = await ports.queueStore.read({
+      queue: subscription.queue,
+      partition: cursor.partition,
+      from: position,
+      messagesMax: sampleMessages,
+      bytesMax: sampleBytes,
+    });
+    for (const message of answer.messages) {
+      messages += 1;
+      bytes += message.heldBytes;
+    }
+  }
+  return messages === 0 ? 0 : bytes / messages;
+}
+
+/** Where something waits, or something has gone that did: the position is past that. */
+async function backlogs(queueStore: QueueStore, session: StoredSession): Promise<Backlog[]> {
+  const found: Backlog[] = [];
+  const subscriptions = session.subscriptions.filter((one) => one.group === undefined);
+  // Together, since the store may wait for the disk before it says where a queue ends.
+  const ends = await Promise.all(subscriptions.map((one) => queueStore.ends(one.queue)));
+  for (const [index, subscription] of subscriptions.entries()) {
+    for (const { partition, first, end } of ends[index]!) {
+      const cursor = cursorOf(subscription.cursors, partition);
+      if (isTime(end)) continue;
+      const from = await startOf(queueStore, subscription.queue, cursor);
+      if (from === undefined) continue;
+      const position = Math.max(first, from);
+      const messages = Math.max(0, end - position - cursor.done.length);
+      if (messages > 0 || position > cursor.position)
+        found.push({ subscription, cursor, position, end, messages });
+    }
+  }
+  return found;
+}
+
+/** The cursor's position as an offset; undefined: it is a time, and the store does not say. */
+async function startOf(
+  queueStore: QueueStore,
+  queue: QueueId,
+  { partition, position }: Cursor,
+): Promise<number | undefined> {
+  if (!isTime(position)) return position;
+  const request = { queue, partition, from: position, messagesMax: 1, bytesMax: sampleBytes };
+  try {
+    return offsetFound(await queueStore.read(request), queue, partition);
+  } catch {
+    return undefined;
+  }
+}
