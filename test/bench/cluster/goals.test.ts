@@ -48,7 +48,7 @@ function run(more: Partial<Outcome> = {}): ClusterRun {
     redis: {
       commands: 150,
       leases: 7,
-      byName: { 'session-store/redis-write': 150, 'registry/renew': 7 },
+      byName: { 'session-store/write': 150, 'registry/renew': 7 },
     },
   };
 }

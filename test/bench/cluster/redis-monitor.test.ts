@@ -20,7 +20,7 @@ it('counts what clients send, a script once', requireRedis(), async () => {
     assert.deepEqual(counts(), {
       commands: 3,
       leases: 0,
-      byName: { SET: 1, EVAL: 1, 'session-store/redis-write': 1 },
+      byName: { SET: 1, EVAL: 1, 'session-store/write': 1 },
     });
     assert.equal(monitor.between(0, 1).commands, 0);
   } finally {

@@ -13,7 +13,7 @@ export interface RedisCounts {
   /** Without the renewals of leases. */
   readonly commands: number;
   readonly leases: number;
-  /** `session-store/redis-write`, `registry/change`, `PING`: the most frequent first. */
+  /** `session-store/write`, `registry/change`, `PING`: the most frequent first. */
   readonly byName: Readonly<Record<string, number>>;
 }
 
@@ -28,14 +28,17 @@ const scriptCalls: ReadonlySet<string> = new Set(['EVALSHA', 'FCALL']);
 
 const sources = join(import.meta.dirname, '../../../../services/ds/src');
 
-/** Of those that are sent as they are: `session-store/redis-write`. The registry's are composed. */
+/** Of those that are sent as they are: `session-store/write`. The registry's are composed. */
 function scriptFiles(): (readonly [string, string])[] {
   const files = readdirSync(sources, { recursive: true, encoding: 'utf8' });
   return files
     .filter((file) => file.endsWith('.lua'))
     .map((file) => {
       const sha1 = createHash('sha1').update(readFileSync(join(sources, file)));
-      return [sha1.digest('hex'), file.slice(0, -'.lua'.length)] as const;
+      return [
+        sha1.digest('hex'),
+        file.replace('/redis/scripts/', '/').slice(0, -'.lua'.length),
+      ] as const;
     });
 }
 

@@ -150,7 +150,7 @@ export class Targets {
 
   /** Where messages of it were stored since then, by the wall clock, before its first level moved. */
   former(mqttTopic: string, sinceMs: number): Target[] {
-    const home = this.#homes.get(mqttTopic);
+    const home = this.#homes.get(this.#decisive(mqttTopic));
     const now = this.of(mqttTopic);
     if (home === undefined || now === undefined) return [];
     const { broker, queueId } = now.queue;
