@@ -116,6 +116,21 @@ void describe('a cluster on a RocketMQ that others use, too', { skip }, () => {
     await back.receive({ topic: name, payload: 'from a back end', qos: 1 }, deviceMs);
   });
 
+  void test('a message with an MQTT topic alone reaches all who have subscribed to it', async () => {
+    const stem = unique();
+    const name = `${stem}/lamp`;
+    const wildcard = await at(1);
+    await wildcard.subscribe(`${stem}/#`, 1);
+    const exact = await at(2);
+    await exact.subscribe(name, 1);
+    const properties = { mqttTopic: name, qosLevel: '1', retain: 'true' };
+    await client.send({ topic, tag: 'MQ2MQTT', body: 'on', properties });
+    for (const subscriber of [wildcard, exact]) {
+      await subscriber.receive({ topic: name, payload: 'on', qos: 1 }, deviceMs);
+      await subscriber.expectNothing();
+    }
+  });
+
   void test('messages are pushed only to nodes where somebody wants them', async () => {
     const name = unique();
     const subscriber = await at(1);

@@ -1,5 +1,6 @@
-// Back ends send to queues that share buckets while the ds nodes that send it on are killed and stopped,
-// one after the other: each message comes once, and those of one queue in their order.
+// Back ends send to queues that share buckets, or an MQTT topic only, some of it retained, while the ds
+// nodes that send it on are killed and stopped, one after the other: each message comes once, and those
+// of one MQTT topic in their order.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -53,7 +54,7 @@ void describe('back ends, buckets and ds nodes that die', { skip }, () => {
       connected(cluster.mqttPort, { clientId: `${stem}-${number}`, ...lasting });
     for (const [number, name] of names.entries()) {
       const client = await absent(number);
-      await client.subscribe(name, 1);
+      await client.subscribe(number % 2 === 0 ? name : `${name}/#`, 1);
       await client.disconnect();
     }
     const counts = names.map(() => 0);
@@ -66,7 +67,8 @@ void describe('back ends, buckets and ds nodes that die', { skip }, () => {
           body: `${counts[number]}`,
           properties: {
             TAGS: 'MQ2MQTT',
-            INNER_MULTI_DISPATCH: lmqNameOf(name as QueueName),
+            ...(number % 2 === 0 ? { INNER_MULTI_DISPATCH: lmqNameOf(name as QueueName) } : {}),
+            ...(number % 4 === 3 ? { retain: 'true' } : {}),
             originMqttTopic: name,
           },
         });

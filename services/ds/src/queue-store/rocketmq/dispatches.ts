@@ -6,7 +6,7 @@
 // (`Copies`).
 //
 // Retained messages have an order only where the MQTT topic has its place: one that is elsewhere is
-// sent on to there.
+// stored there, too, and so retained.
 import { StoredReader } from '../../rocketmq/message/stored-reader.ts';
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
 import { own } from '../../rocketmq/message/property-names.ts';
@@ -42,11 +42,11 @@ const deniedMs = 30_000;
 export interface Missed {
   readonly stored: StoredMessage;
   readonly lmqNames: readonly string[];
-  /** Retained: sent on to the place of its MQTT topic. */
+  /** Retained: sent on to the place of its MQTT topic, too, for no queue. */
   readonly goesHome: boolean;
 }
 
-/** Stores a message where its MQTT topic has its place, once, whichever ds tries. */
+/** Stores a message where its MQTT topic has its place. */
 export type AppendOnce = (append: Append, once: Once, done: () => void) => void;
 
 /** What was sent on before: its keys, and the end of what was looked through. */
@@ -147,7 +147,8 @@ export class TailDispatch {
 
   /** All of them are stored when this resolves. Rejects where that is not possible now. */
   async send(missed: readonly Missed[]): Promise<void> {
-    const place = missed.every(({ goesHome }) => goesHome) ? undefined : await this.#found();
+    const isForQueues = missed.some(({ lmqNames }) => lmqNames.length > 0);
+    const place = isForQueues ? await this.#found() : undefined;
     // Only those of one MQTT topic have an order.
     const topics = new Map<string, Missed[]>();
     for (const each of missed) {
@@ -159,11 +160,7 @@ export class TailDispatch {
     if (place !== undefined) await this.#readBackOnce(missed, place);
     await Promise.all(
       [...topics.values()].map(async (ofTopic) => {
-        for (const each of ofTopic) {
-          if (each.goesHome) await this.#sendHome(each);
-          else if (place !== undefined) await this.#sendOn(each, place);
-          else this.#options.events.notDispatched(each.stored.message.topic, this.#denied!.reason);
-        }
+        for (const each of ofTopic) await this.#sendOn(each, place);
       }),
     );
   }
@@ -234,7 +231,8 @@ export class TailDispatch {
     return place;
   }
 
-  async #sendOn({ stored, lmqNames }: Missed, place: QueueAt): Promise<void> {
+  async #sendOn(missed: Missed, place: QueueAt | undefined): Promise<void> {
+    const { stored, lmqNames, goesHome } = missed;
     const { events } = this.#options;
     const key = this.#keyOf(stored);
     if (this.#done.has(key)) return;
@@ -250,36 +248,48 @@ export class TailDispatch {
         again = this.#before.end;
       }
     }
-    const reason = await this.#sendUntilStored(stored, lmqNames, place, key, again);
-    if (reason === '') events.dispatched('stored');
-    else events.notDispatched(stored.message.topic, reason);
+    // Before what tells a ds that takes the tail over that both are done.
+    if (goesHome) await this.#sendHome(stored, homeKeyPrefix + key);
+    if (lmqNames.length > 0) await this.#sendToQueues(missed, place, key, again);
     this.#done.add(key);
   }
 
-  async #sendHome({ stored, lmqNames }: Missed): Promise<void> {
-    const { events, queues } = this.#options;
-    const { message, storedMs } = stored;
-    const key = homeKeyPrefix + this.#keyOf(stored);
+  async #sendToQueues(
+    { stored, lmqNames }: Missed,
+    place: QueueAt | undefined,
+    key: string,
+    again: number,
+  ): Promise<void> {
+    const { events } = this.#options;
+    if (place === undefined) {
+      events.notDispatched(stored.message.topic, this.#denied?.reason ?? 'denied');
+      return;
+    }
+    const reason = await this.#sendUntilStored(stored, lmqNames, place, key, again);
+    if (reason === '') events.dispatched('stored');
+    else events.notDispatched(stored.message.topic, reason);
+  }
+
+  /**
+   * For no queue. A ds that takes the tail over may do it once more, for the last of each topic: the
+   * same is retained then.
+   */
+  async #sendHome({ message, storedMs }: StoredMessage, key: string): Promise<void> {
     const lane = `\0${this.#queue.name}\0${message.topic}`;
-    const ids = lmqNames.flatMap((name) => queues.atPlace(name, message.topic));
-    let again = this.#isOld(stored);
-    while (!this.#done.has(key)) {
+    const once = { key, sinceMs: storedMs, again: false };
+    for (;;) {
       if (this.#isStopped) throw new Error('the tail was stopped');
-      const once = { key, sinceMs: storedMs, again };
       const append: Append = {
-        ...{ message, queues: ids, lane, inbound: undefined, once },
+        ...{ message, queues: [], lane, inbound: undefined, once },
         ...{ reasonCode: 0, orderKey: undefined },
       };
       await new Promise<void>((resolve) => this.#append(append, once, resolve));
-      if (append.reasonCode === 0) events.dispatched('stored');
-      else if (append.final === true)
-        events.notDispatched(message.topic, `reason code ${append.reasonCode}`);
-      else {
-        again = true;
-        await pause(againMs);
-        continue;
+      if (append.reasonCode === 0) return;
+      if (append.final === true) {
+        this.#options.events.notDispatched(message.topic, `reason code ${append.reasonCode}`);
+        return;
       }
-      this.#done.add(key);
+      await pause(againMs);
     }
   }
 
