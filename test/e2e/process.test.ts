@@ -89,7 +89,7 @@ const mistakes: readonly (readonly [
     { npm_lifecycle_event: 'start', npm_config_mqtt_port: '1' },
     /npm took --mqtt-port for itself.*npm start -- --mqtt-port=1/,
   ],
-  ['a key without a value', configFile('MQTT_PORT'), {}, /line 1: MQTT_PORT .*not ""/],
+  ['a key without a value', configFile('MAX_INFLIGHT'), {}, /line 1: MAX_INFLIGHT .*""/],
   ['a port that is none', ['--mqtt-port', '65536'], {}, /--mqtt-port .*65535.*"65536"/],
   ['a number that is none', [], { LMQTT_MAX_INFLIGHT: 'x' }, /LMQTT_MAX_INFLIGHT .*"x"/],
   ['a size out of range', configFile('MAX_PACKET_SIZE=1'), {}, /line 1: MAX_PACKET_SIZE .*"1"/],

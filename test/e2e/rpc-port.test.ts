@@ -196,7 +196,7 @@ void describe('the RPC port', () => {
       [
         { ...hello, ...secret, [metadataNames.protocol]: '1' },
         status.FAILED_PRECONDITION,
-        /version 3.* 1$/,
+        /version 4.* 1$/,
       ],
       [
         { ...hello, ...secret, [metadataNames.protocol]: '' },
