@@ -30,6 +30,7 @@ export class ClusterNode {
   readonly process: ServerProcess;
   readonly #options: NodeOptions;
   readonly #ports = new Map<string, string>();
+  #settings: Settings = {};
   #addresses: Addresses = new Map();
 
   constructor(options: NodeOptions) {
@@ -67,8 +68,9 @@ export class ClusterNode {
     return Number(this.#ports.get(setting));
   }
 
-  /** Resolves with its `ready` line. */
-  async start(settings: Settings = {}): Promise<void> {
+  /** Resolves with its `ready` line. Started again it has the settings of its last start. */
+  async start(settings: Settings = this.#settings): Promise<void> {
+    this.#settings = settings;
     this.#addresses = await this.process.start(await this.args(settings));
   }
 
