@@ -534,6 +534,9 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
       await client.subscribe('+/b', 1, { reasons: [0x97] });
       await client.unsubscribe('b/+');
       await client.subscribe('+/b', 1);
+      // Shared ones are counted apart: each group gives its own message.
+      const shared = ['$share/h/+/+', '$share/g/#', '$share/g/a/b', '$share/h/a/b', '$share/i/#'];
+      await client.subscribe(shared, 1, { reasons: [1, 1, 0x97, 0x97, 0x97] });
       const old = await client4(broker);
       await old.subscribe(['a', '+', '+/+', '#', '+/+'], 0, { reasons: [0, 0, 0, 0x80, 0] });
     },

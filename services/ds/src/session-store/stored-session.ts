@@ -8,7 +8,7 @@ import type {
   Will,
 } from '@lmqtt/proto/link';
 import { type Cursor, cursorOf } from '@lmqtt/common/cursor';
-import { CountedPlaces, type FilterPlaces } from './filter-places.ts';
+import { CountedKinds } from './filter-kinds.ts';
 import type { Intent } from '../queue-store/intents.ts';
 
 /** The expiry that means "never". */
@@ -92,7 +92,7 @@ export class StoredSession {
   /** Subscriptions that are not shared, by queue; only where there are many. */
   #byQueue: Map<QueueId, StoredSubscription> | undefined = undefined;
   /** Of the same ones. */
-  #places: CountedPlaces | undefined = undefined;
+  #kinds: CountedKinds | undefined = undefined;
   #filterBytes = 0;
   #outbound: Map<number, OutboundState> | undefined = undefined;
   #inbound: Set<number> | undefined = undefined;
@@ -122,9 +122,9 @@ export class StoredSession {
     return this.#filterBytes;
   }
 
-  /** Of the filters of subscriptions that are not shared. */
-  get places(): FilterPlaces {
-    return this.#places ?? placesOf(this.#subscriptions);
+  /** Of the filters of all subscriptions; a copy, to which planned ones can be added. */
+  kinds(): CountedKinds {
+    return this.#kinds?.copy() ?? kindsOf(this.#subscriptions);
   }
 
   get outboundCount(): number {
@@ -163,9 +163,8 @@ export class StoredSession {
       for (const one of this.#subscriptions) this.#noteQueue(one);
     }
     if (this.#byFilter === undefined) return;
-    if (this.#places === undefined) this.#places = placesOf(this.#subscriptions);
-    else if (known === undefined && subscription.group === undefined)
-      this.#places.add(subscription.filter);
+    if (this.#kinds === undefined) this.#kinds = kindsOf(this.#subscriptions);
+    else if (known === undefined) this.#kinds.add(subscription.filter);
   }
 
   #noteQueue(subscription: StoredSubscription): void {
@@ -191,7 +190,7 @@ export class StoredSession {
     this.#byFilter?.delete(filter);
     this.#forgetQueue(known);
     this.#filterBytes -= Buffer.byteLength(filter);
-    if (known.group === undefined) this.#places?.remove(filter);
+    this.#kinds?.remove(filter);
     const at = this.#subscriptions.indexOf(known);
     const last = this.#subscriptions.pop()!;
     if (last !== known) this.#subscriptions[at] = last;
@@ -261,8 +260,8 @@ export function stateOf(subscription: StoredSubscription): SubscriptionState {
   };
 }
 
-function placesOf(subscriptions: readonly StoredSubscription[]): CountedPlaces {
-  const places = new CountedPlaces();
-  for (const { filter, group } of subscriptions) if (group === undefined) places.add(filter);
-  return places;
+function kindsOf(subscriptions: readonly StoredSubscription[]): CountedKinds {
+  const kinds = new CountedKinds();
+  for (const { filter } of subscriptions) kinds.add(filter);
+  return kinds;
 }

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Cursor, isTime } from '@lmqtt/common/cursor';
 import { type GroupId, queueName } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
-import { isValidTopicFilter, parseSharedFilter, wildcardPlaces } from '@lmqtt/common/topic';
+import { isValidTopicFilter, parseSharedFilter } from '@lmqtt/common/topic';
 import type { PartitionOffset, SubscribeAnswer, SubscribeEntry } from '@lmqtt/proto/link';
 import type { DsEvents } from '../events.ts';
 import type { Groups } from './groups.ts';
@@ -28,7 +28,7 @@ export interface SubscribePorts {
   readonly subscriptionsMax: number;
   /** Maximum bytes of the filters of one session. */
   readonly subscriptionBytesMax: number;
-  /** Of one session, not shared, that one topic may match. */
+  /** Of one session that one topic may match; shared ones are counted apart. */
   readonly overlappingMax: number;
   readonly positions?: SessionPositions;
   /** Whether the store can hold any topic that this filter matches; absent: all can be held. */
@@ -58,8 +58,7 @@ export async function subscribe(
   let room = ports.subscriptionsMax - stored.subscriptions.length;
   let roomBytes = ports.subscriptionBytesMax - stored.filterBytes;
   const planned = new Set<string>();
-  const { places: heldPlaces } = stored;
-  const plannedPlaces = new Set<string>();
+  const kinds = stored.kinds();
   const plans = entries.map((entry): Plan | number => {
     const plan = judge(ports, session, entry);
     if (typeof plan === 'number') return plan;
@@ -73,17 +72,11 @@ export async function subscribe(
         ports.events.limitReached('MAX_SUBSCRIPTION_BYTES');
         return ReasonCode.quotaExceeded;
       }
-      if (plan.group === undefined) {
-        // No topic matches two filters with the same places.
-        const places = wildcardPlaces(plan.filter);
-        if (!heldPlaces.has(places) && !plannedPlaces.has(places)) {
-          if (heldPlaces.count + plannedPlaces.size >= ports.overlappingMax) {
-            ports.events.limitReached('MAX_OVERLAPPING_SUBSCRIPTIONS');
-            return ReasonCode.quotaExceeded;
-          }
-          plannedPlaces.add(places);
-        }
+      if (!kinds.admits(entry.filter, ports.overlappingMax)) {
+        ports.events.limitReached('MAX_OVERLAPPING_SUBSCRIPTIONS');
+        return ReasonCode.quotaExceeded;
       }
+      kinds.add(entry.filter);
       room -= 1;
       roomBytes -= bytes;
       planned.add(entry.filter);

@@ -65,7 +65,8 @@ export const sessionLimits = {
     min: 1,
     max: 10_000_000,
     roles: ['ds'],
-    about: 'Subscriptions of one session that one topic may match, by where their wildcards are',
+    about:
+      'Subscriptions of one session that one topic may match, by where their wildcards are; shared ones are counted apart, by their groups too',
     limit: 'SUBACK 0x97 (3.1.1: 0x80)',
   },
   MAX_FILTERS_PER_PACKET: {
