@@ -368,6 +368,17 @@ test('whether the properties of a publish have room does not depend on who subsc
   assert.ok((stored(most, names)?.length ?? 0) + 14 * names.length + 256 <= 32_767);
 });
 
+test('a message that a killed broker has written in part is none, wherever it ends', () => {
+  const good = sent(message({ payload: Buffer.from('a body') }), ['%LMQ%t%r1%']);
+  const propertiesAt = good.indexOf('a body') + 'a body'.length + 1 + 't'.length + 2;
+  const reader = new StoredReader();
+  for (let end = propertiesAt; end < good.length; end += 1) {
+    const torn = Buffer.from(good).fill(0, end);
+    assert.equal(reader.read(Buffer.concat([torn, good]), source).length, 1, `${end}`);
+  }
+  assert.equal(reader.counts.malformed, good.length - propertiesAt);
+});
+
 test('what is no message is passed over and counted, and the rest is read', () => {
   const good = sent(message(), ['%LMQ%t%r1%']);
   const badMagic = Buffer.from(good);

@@ -4,10 +4,11 @@ import { answerTo, type Asked, RemotingPeer } from './remoting-peer.ts';
 import { storedBytes } from './rocketmq-stored.ts';
 
 /**
- * stored: and answered; unanswered: stored, and nobody is told; lost: neither; a number: refused with
+ * stored: and answered; unanswered: stored, and nobody is told; torn: the same, but what follows the
+ * key was not written, as when the broker is killed meanwhile; lost: neither; a number: refused with
  * this code.
  */
-export type Fate = 'stored' | 'unanswered' | 'lost' | number;
+export type Fate = 'stored' | 'unanswered' | 'torn' | 'lost' | number;
 
 export interface SentMessage {
   readonly topic: string;
@@ -35,6 +36,8 @@ const invalidParameter = 29;
 const topicNotExist = 17;
 const pullNotFound = 19;
 const pullMessages = 32;
+/** Odd, so that a message may be in one of its queues and not yet in another. */
+const indexedAtOnce = 13;
 const suspendFlag = 2;
 
 export class ScriptedBroker {
@@ -53,7 +56,13 @@ export class ScriptedBroker {
   readonly sent: SentMessage[] = [];
   /** Offsets of pulls that do not wait, by queue. */
   readonly pulled: { readonly queue: string; readonly offset: number }[] = [];
+  /** How long each place of a message takes to be indexed; undefined: no time. */
+  indexLagMs: (() => number) | undefined;
   readonly #queues = new Map<string, Buffer[]>();
+  readonly #given = new Map<string, number>();
+  /** Places of what is stored, in the order in which they will be indexed. */
+  readonly #unindexed: { readonly queue: string; readonly bytes: Buffer }[] = [];
+  #indexing: NodeJS.Timeout | undefined;
   /** Of all queues. */
   readonly #log: SentMessage[] = [];
   readonly #topics = new Set<string>(['broker-a']);
@@ -82,23 +91,57 @@ export class ScriptedBroker {
     return this.#log.filter((message) => message.topic === topic);
   }
 
-  store(message: SentMessage): number {
+  /** In its queues at once, or, where there is a lag, when it is indexed. */
+  store(message: SentMessage, isTorn = false): number {
     const { topic, queueId, properties, text } = message;
     const name = `${topic}/${queueId}`;
-    const stored = this.#queues.get(name) ?? [];
-    this.#queues.set(name, stored);
-    const queueOffset = stored.length;
+    const queueOffset = this.#give(name);
+    const lmqNames = (properties.get('INNER_MULTI_DISPATCH') ?? '').split(',').filter(Boolean);
+    const lmqs = isTorn ? [] : lmqNames.map((lmqName) => `${lmqName}/0`);
     const pairs = [...properties].map(([key, value]) => `${key}\u0001${value}\u0002`).join('');
     const bytes = storedBytes({
       ...{ topic, queueId, queueOffset, properties: pairs },
+      ...(lmqs.length === 0 ? {} : { lmqOffsets: lmqs.map((lmq) => this.#give(lmq)) }),
       body: Buffer.from(text),
     });
-    stored.push(bytes);
-    this.#log.push(message);
-    const waiting = this.#waiting.get(name) ?? [];
-    this.#waiting.delete(name);
-    for (const { asked, offset } of waiting) this.#answerPull(asked, name, offset);
+    const key = properties.get('UNIQ_KEY') ?? '';
+    if (isTorn) bytes.fill(0, bytes.indexOf(key) + key.length + 1);
+    else this.#log.push(message);
+    for (const queue of [name, ...lmqs]) this.#unindexed.push({ queue, bytes });
+    if (this.indexLagMs === undefined) this.#indexAll();
+    else if (this.#indexing === undefined) this.#indexNext();
     return queueOffset;
+  }
+
+  /** The next offset of the queue. */
+  #give(queue: string): number {
+    const offset = this.#given.get(queue) ?? 0;
+    this.#given.set(queue, offset + 1);
+    return offset;
+  }
+
+  #indexNext(): void {
+    this.#indexing = setTimeout(() => {
+      this.#indexing = undefined;
+      for (let n = 0; n < indexedAtOnce && this.#unindexed.length > 0; n += 1) this.#index();
+      if (this.#unindexed.length > 0) this.#indexNext();
+    }, this.indexLagMs?.());
+  }
+
+  #indexAll(): void {
+    clearTimeout(this.#indexing);
+    this.#indexing = undefined;
+    while (this.#unindexed.length > 0) this.#index();
+  }
+
+  #index(): void {
+    const { queue, bytes } = this.#unindexed.shift()!;
+    const stored = this.#queues.get(queue) ?? [];
+    this.#queues.set(queue, stored);
+    stored.push(bytes);
+    const waiting = this.#waiting.get(queue) ?? [];
+    this.#waiting.delete(queue);
+    for (const { asked, offset } of waiting) this.#answerPull(asked, queue, offset);
   }
 
   /** All connections to it end. */
@@ -112,11 +155,14 @@ export class ScriptedBroker {
     await this.#peer.close();
     this.#peer.sockets.length = 0;
     this.#waiting.clear();
+    clearTimeout(this.#indexing);
+    this.#indexing = undefined;
   }
 
   async comeBack(bootTimestamp: string = this.bootTimestamp): Promise<void> {
     this.bootTimestamp = bootTimestamp;
     this.#isAway = false;
+    this.#indexAll();
     await this.#peer.listen(this.#port);
   }
 
@@ -220,8 +266,8 @@ export class ScriptedBroker {
     }
     const fate = this.fate(message);
     if (typeof fate === 'number') this.#answer(asked, fate);
-    if (fate !== 'stored' && fate !== 'unanswered') return;
-    const queueOffset = `${this.store(message)}`;
+    if (fate === 'lost' || typeof fate === 'number') return;
+    const queueOffset = `${this.store(message, fate === 'torn')}`;
     if (fate === 'stored')
       this.#answer(asked, 0, { queueId: queueId ?? '0', queueOffset, msgId: 'm' });
   }

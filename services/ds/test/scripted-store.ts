@@ -12,6 +12,7 @@ import { RocketmqQueueStore } from '../src/queue-store/rocketmq/rocketmq-queue-s
 import { RocketmqStoreEvents } from '../src/queue-store/rocketmq/events.ts';
 import {
   defaultStoreSettings,
+  type QueuePlaces,
   type RocketmqStoreOptions,
   type RocketmqStoreSettings,
 } from '../src/queue-store/rocketmq/options.ts';
@@ -84,6 +85,8 @@ export class ScriptedStore {
   readonly records: Records;
   readonly metrics: Metrics = new Metrics();
   readonly remoting: EventLines = new EventLines();
+  /** Which light queues there are; to be set before the start. */
+  queues: QueuePlaces = { placeOf: () => undefined, atPlace: () => [] };
   readonly #settings: Partial<RocketmqStoreSettings>;
   readonly #clock: Clock;
   #store: RocketmqQueueStore | undefined;
@@ -146,7 +149,7 @@ export class ScriptedStore {
         save: () => Promise.resolve(true),
         load: (things) => Promise.resolve(things.map(() => undefined)),
       },
-      queues: { placeOf: () => undefined, atPlace: () => [] },
+      queues: this.queues,
       settings: { ...defaultStoreSettings, defaultTopic: topic, ...this.#settings },
       events: new RocketmqStoreEvents(silentLogs(), this.metrics, clock),
     };

@@ -57,7 +57,12 @@ export class StoredLayout {
   propertiesStart = 0;
   propertiesEnd = 0;
 
-  /** `end` is where the message must end. False: the bytes are no stored message. */
+  /**
+   * `end` is where the message must end. False: the bytes are no stored message, or only its
+   * beginning. A broker that is killed while it writes leaves a message up to the end of a page of
+   * its file, and zeros. When it is back it checks the body alone, so that one without the rest of
+   * its properties, the light queues among them, counts as stored. Nobody was told that it is.
+   */
   read(buffer: Buffer, start: number, end: number): boolean {
     const magic = u32(buffer, start + 4);
     if (magic !== magicV1 && magic !== magicV2) return false;
@@ -85,6 +90,7 @@ export class StoredLayout {
     this.propertiesEnd = this.propertiesStart + length(buffer, at, 2);
     return (
       this.propertiesEnd <= end &&
+      (this.propertiesEnd === this.propertiesStart || buffer[this.propertiesEnd - 1] !== 0) &&
       this.queueOffset <= Number.MAX_SAFE_INTEGER &&
       this.physicalOffset <= Number.MAX_SAFE_INTEGER
     );

@@ -32,7 +32,7 @@ export interface StoredSource {
 
 /** Messages that devices do not get, or not as they were sent. */
 export interface StoredCounts {
-  /** The rest of an answer, or one message of it, is no stored message. */
+  /** The rest of an answer, or one message of it, is no stored message, or only a part of one. */
   malformed: number;
   /** Compressed in a way that nobody knows, too large when it is decompressed, or damaged. */
   compression: number;
