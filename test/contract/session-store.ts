@@ -352,7 +352,7 @@ export class Bench {
 
   /** What falls due within a time. */
   async due(): Promise<Due[]> {
-    for (let tries = 0; tries < 100; tries += 1) {
+    for (let tries = 0; tries < 1000; tries += 1) {
       const due = await this.store.takeDue(10);
       if (due.length > 0) return due;
       await pause(20);
