@@ -326,9 +326,15 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
         [5, 0x89],
         [4, 3],
       ] as const) {
-        const client = await attempt(mqttPort, version, 'right');
-        assert.equal(await connackOf(client), code);
-        await client.expectClose();
+        // A fast machine may answer before anybody looks at the time.
+        for (let tries = 1; ; tries += 1) {
+          const client = await attempt(mqttPort, version, 'right');
+          const answer = await connackOf(client);
+          if (answer === 0 && tries < 20) continue;
+          assert.equal(answer, code);
+          await client.expectClose();
+          break;
+        }
       }
     },
   },
