@@ -372,7 +372,7 @@ export interface Assignment {
 export interface GroupFence {
   readonly session: SessionHandle;
   readonly group: GroupId;
-  /** Of the owner. */
+  /** Epoch of the owner of the group. */
   readonly epoch: number;
   /** Grows with each fence of that epoch; at least 1. */
   readonly number: number;

@@ -7,7 +7,7 @@ export interface Readiness {
   readonly state: LifecycleState;
   /** What is missing; `null` where nothing is, or nothing will be. */
   readonly missing: string | null;
-  /** What is not as it should be, though the process serves. */
+  /** Faults with which the process still serves. */
   readonly notices: readonly string[];
 }
 

@@ -64,7 +64,7 @@ export interface ClusterStores {
   groups(ports: GroupsPorts): StoppedGroups;
   /** What keeps it from working; null: nothing. */
   readonly failure: string | null;
-  /** What is not as it should be, though it works; null: nothing. */
+  /** A fault with which ds still works; null: none. */
   readonly notice?: string | null;
   /** How long answers may wait, since the store is busy with what is here. */
   readonly gatherMs: number;
@@ -110,7 +110,7 @@ export interface ClusterDsService {
   readonly failure: string | null;
   /** What it waits for after it has joined; null: nothing. */
   readonly awaited: string | null;
-  /** What is not as it should be, though it works; null: nothing. */
+  /** A fault with which ds still works; null: none. */
   readonly notice: string | null;
   /** Those of the whole cluster that are connected. */
   clients(after: ClientId | null, clientsMax: number): Promise<ClientLine[]>;

@@ -1,4 +1,4 @@
-// What one source says of a setting, before it is parsed.
+// Values of settings as one source gives them, before they are parsed.
 
 export interface Given {
   readonly text: string;

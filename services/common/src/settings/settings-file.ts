@@ -7,7 +7,7 @@ import { SettingsError } from './parse.ts';
 import { type Property, propertiesText, PropertyError, readProperties } from './properties.ts';
 import { canonicalName, type SettingName } from './row.ts';
 
-/** What the Java nodes' keys of TLS say, in all files; it counts once every source has been read. */
+/** Values of the Java nodes' keys for TLS in all files; they count once every source has been read. */
 export type JavaTls = Map<JavaTlsKey, Given>;
 
 export interface FileReader {

@@ -2,7 +2,7 @@
 
 /** Below this a loop is quicker than the native copy. */
 const loopBytesMax = 48;
-/** What is larger is not remembered: it would be held until something else is copied. */
+/** Limit of what is remembered: larger bytes would be held until something else is copied. */
 const rememberedBytesMax = 64 << 10;
 
 /** The bytes that were copied last: a message goes to many clients one after another. */

@@ -184,7 +184,7 @@ export class Connection implements Client, OpeningClient, Timed {
       return;
     }
     this.readingPaused = false;
-    // What it sent meanwhile is about to be read.
+    // Bytes that the client sent meanwhile are about to be read.
     this.lastPacketMs = this.node.time.monotonicMs;
     this.reader.resume(this.packets);
     this.holdWaiting();

@@ -244,7 +244,7 @@ export class RocketmqQueueStore implements QueueStore {
     return `RocketMQ does not answer: ${brokers.map(({ name }) => name).join(', ')}`;
   }
 
-  /** What is not as it should be, though messages are stored; null: nothing. */
+  /** A fault with which messages are still stored; null: none. */
   get notice(): string | null {
     if (this.#brokers.isUnknown)
       return 'no name server of RocketMQ answers: routes that are known are used';
