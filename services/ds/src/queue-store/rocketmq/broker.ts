@@ -153,7 +153,7 @@ export class Broker {
     }
   }
 
-  /** Up to 5.1 a broker does not say it in the first second. */
+  /** A broker does not say it in the first second after its start. */
   async #askRun(connection: BrokerConnection): Promise<void> {
     const isConnected = (): boolean =>
       connection === this.#connection && connection.up && this.#answers;
