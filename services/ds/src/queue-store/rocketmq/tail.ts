@@ -4,12 +4,13 @@
 // everything was told.
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
 import { mqttTag, producerTag } from '../../rocketmq/message/property-names.ts';
+import type { BrokerConnection } from '../../rocketmq/remoting/broker-connection.ts';
 import type { PullAnswer } from '../../rocketmq/remoting/requests/pull-message.ts';
-import type { BrokerReader } from './broker-reader.ts';
 import type { Copies } from './copies.ts';
-import type { Dispatches, TailDispatch } from './dispatches.ts';
+import type { TailDispatch } from './dispatches.ts';
 import { messageOfError } from './error-text.ts';
-import type { RocketmqStoreOptions } from './options.ts';
+import type { RocketmqStoreEvents } from './events.ts';
+import type { RocketmqStoreOptions, RocketmqStoreSettings } from './options.ts';
 import type { OrdinaryQueue } from './ordinary-queue.ts';
 import { readGroup } from './read-group.ts';
 
@@ -25,11 +26,29 @@ const heldAnswerMs = 15_000;
 /** What was stored shortly before the broker was last heard of may be what it lost. */
 const lostMarginMs = 60_000;
 
+/** The queue that is read, and its broker as a tail sees it. */
+export interface TailQueue extends Pick<OrdinaryQueue, 'name' | 'topic' | 'queueId' | 'tailMoved'> {
+  readonly broker: {
+    readonly answers: boolean;
+    readonly connection: TailConnection | undefined;
+  };
+}
+
+export type TailConnection = Pick<BrokerConnection, 'up' | 'pull' | 'searchOffset'>;
+
+export interface TailOptions extends Pick<RocketmqStoreOptions, 'clock'> {
+  readonly settings: Pick<RocketmqStoreSettings, 'tailPullsMax' | 'tailSuspendMs' | 'tailTags'>;
+  readonly events: Pick<RocketmqStoreEvents, 'tailMoved' | 'tailFailed'>;
+}
+
+/** What a tail needs, of its queue where there is a choice. */
 export interface TailPorts {
-  readonly options: RocketmqStoreOptions;
-  readonly reader: BrokerReader;
-  readonly copies: Copies;
-  readonly dispatches: Dispatches;
+  readonly options: TailOptions;
+  readonly dispatch: Pick<TailDispatch, 'missed' | 'send' | 'told' | 'moved' | 'stop'>;
+  readonly read: (body: Buffer) => StoredMessage[];
+  readonly isSuspect: Copies['isSuspect'];
+  /** Without second copies. */
+  readonly without: (messages: readonly StoredMessage[]) => Promise<StoredMessage[]>;
   /** In the order of the queue; told once a turn with those of other tails. */
   readonly arrived: (messages: readonly StoredMessage[]) => void;
   /** How long arrivals may gather now. */
@@ -48,11 +67,11 @@ interface Range {
   answers: number;
 }
 
-export class Tail {
-  readonly queue: OrdinaryQueue;
+export class Tail<Queue extends TailQueue = TailQueue> {
+  readonly queue: Queue;
   readonly epoch: number;
   readonly #ports: TailPorts;
-  readonly #dispatch: TailDispatch;
+  readonly #dispatch: TailPorts['dispatch'];
   readonly #subscription: string;
   #position: number;
   #max = 0;
@@ -66,12 +85,12 @@ export class Tail {
   #timer: NodeJS.Timeout | undefined;
   #check: NodeJS.Timeout | undefined;
 
-  constructor(queue: OrdinaryQueue, epoch: number, position: number, ports: TailPorts) {
+  constructor(queue: Queue, epoch: number, position: number, ports: TailPorts) {
     this.queue = queue;
     this.epoch = epoch;
     this.#position = position;
     this.#ports = ports;
-    this.#dispatch = ports.dispatches.of(queue);
+    this.#dispatch = ports.dispatch;
     this.#subscription = subscriptionOf(ports.options.settings.tailTags);
     this.#heardAtMs = ports.options.clock.nowMs();
     this.#ask();
@@ -188,7 +207,7 @@ export class Tail {
       const range = this.#ranges[0];
       if (range === undefined || !range.isDone) break;
       const messages = this.#messagesOf(range);
-      const isSuspect = this.#ports.copies.isSuspect(messages);
+      const isSuspect = this.#ports.isSuspect(messages);
       if (isSuspect || this.#dispatch.missed(messages).length > 0) {
         void this.#deliverLater(range, messages);
         return;
@@ -199,12 +218,11 @@ export class Tail {
   }
 
   #messagesOf({ bodies, until }: Range): StoredMessage[] {
-    const { reader } = this.#ports;
-    const { broker } = this.queue;
+    const { read } = this.#ports;
     const [first] = bodies;
     if (first === undefined) return [];
-    const messages = reader.read(first, broker, true);
-    for (const body of bodies.slice(1)) messages.push(...reader.read(body, broker, true));
+    const messages = read(first);
+    for (const body of bodies.slice(1)) messages.push(...read(body));
     // A broker that filters looks past what it was asked for: the next range has those.
     const last = messages.at(-1);
     if (last === undefined || last.queueOffset < until) return messages;
@@ -221,11 +239,10 @@ export class Tail {
 
   /** Without second copies, and when what other queues miss is stored there. */
   async #deliverLater(range: Range, messages: readonly StoredMessage[]): Promise<void> {
-    const { copies } = this.#ports;
+    const { isSuspect, without } = this.#ports;
     this.#isBusy = true;
     try {
-      const isSuspect = copies.isSuspect(messages);
-      const kept = isSuspect ? await copies.without(messages, this.queue.broker) : messages;
+      const kept = isSuspect(messages) ? await without(messages) : messages;
       const missed = this.#dispatch.missed(kept);
       if (missed.length > 0) await this.#dispatch.send(missed);
       this.#isBusy = false;

@@ -3,6 +3,9 @@
 // saved first, when a ds joins; without that when its owner has died. What is between the position
 // that was saved and what was told is told again.
 import { pickPlace } from '../../rocketmq/mapping/place.ts';
+import type { BrokerReader } from './broker-reader.ts';
+import type { Copies } from './copies.ts';
+import type { Dispatches } from './dispatches.ts';
 import { messageOfError } from './error-text.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { OrdinaryQueue } from './ordinary-queue.ts';
@@ -13,11 +16,17 @@ import type { UsedTopics } from './used-topics.ts';
 const soonMs = 200;
 const everyMs = 1000;
 
+export interface TailsPorts extends Pick<TailPorts, 'arrived' | 'gatherMs'> {
+  readonly reader: BrokerReader;
+  readonly copies: Copies;
+  readonly dispatches: Dispatches;
+}
+
 export class Tails {
   readonly #options: RocketmqStoreOptions;
   readonly #topics: UsedTopics;
-  readonly #ports: TailPorts;
-  readonly #tails = new Map<string, Tail>();
+  readonly #ports: TailsPorts;
+  readonly #tails = new Map<string, Tail<OrdinaryQueue>>();
   /** What the registry may still say is ours, though its tail was stopped with our lease. */
   readonly #perhapsOurs = new Set<string>();
   /** As it was last saved. */
@@ -29,7 +38,7 @@ export class Tails {
   #isHeld = true;
   #isStopped = false;
 
-  constructor(options: RocketmqStoreOptions, topics: UsedTopics, ports: TailPorts) {
+  constructor(options: RocketmqStoreOptions, topics: UsedTopics, ports: TailsPorts) {
     this.#options = options;
     this.#topics = topics;
     this.#ports = ports;
@@ -70,7 +79,7 @@ export class Tails {
       });
   }
 
-  get all(): Iterable<Tail> {
+  get all(): Iterable<Tail<OrdinaryQueue>> {
     return this.#tails.values();
   }
 
@@ -98,7 +107,7 @@ export class Tails {
     const { nodes, self, ownership } = this.#options;
     const places = nodes.ds.map(({ id }) => ({ broker: id, queueId: 0 }));
     const wanted: OrdinaryQueue[] = [];
-    const others: Tail[] = [];
+    const others: Tail<OrdinaryQueue>[] = [];
     const left: string[] = [];
     const gone = new Set(this.#tails.keys());
     for (const topic of this.#topics.all) {
@@ -139,11 +148,25 @@ export class Tails {
     const saved = text === undefined ? Number.NaN : Number(text);
     const position = Number.isSafeInteger(saved) ? saved : start;
     this.#options.events.tail('taken', queue.name, position);
-    this.#tails.set(queue.name, new Tail(queue, epoch, position, this.#ports));
+    this.#tails.set(queue.name, new Tail(queue, epoch, position, this.#portsOf(queue)));
     this.#saved.set(queue.name, saved);
   }
 
-  async #give(tails: readonly Tail[]): Promise<void> {
+  #portsOf(queue: OrdinaryQueue): TailPorts {
+    const { reader, copies, dispatches, arrived, gatherMs } = this.#ports;
+    const { broker } = queue;
+    return {
+      options: this.#options,
+      dispatch: dispatches.of(queue),
+      read: (body) => reader.read(body, broker, true),
+      isSuspect: (messages) => copies.isSuspect(messages),
+      without: (messages) => copies.without(messages, broker),
+      arrived,
+      gatherMs,
+    };
+  }
+
+  async #give(tails: readonly Tail<OrdinaryQueue>[]): Promise<void> {
     if (tails.length === 0) return;
     for (const tail of tails) tail.stop();
     for (const { queue, position } of tails) {
@@ -159,14 +182,14 @@ export class Tails {
     for (const thing of things) this.#perhapsOurs.delete(thing);
   }
 
-  #moved(): Tail[] {
-    const moved: Tail[] = [];
+  #moved(): Tail<OrdinaryQueue>[] {
+    const moved: Tail<OrdinaryQueue>[] = [];
     for (const tail of this.#tails.values())
       if (this.#saved.get(tail.queue.name) !== tail.position) moved.push(tail);
     return moved;
   }
 
-  async #save(tails: readonly Tail[]): Promise<void> {
+  async #save(tails: readonly Tail<OrdinaryQueue>[]): Promise<void> {
     const { ownership, events } = this.#options;
     await Promise.all(
       tails.map(async (tail) => {
@@ -182,7 +205,7 @@ export class Tails {
     );
   }
 
-  #lose(tail: Tail): void {
+  #lose(tail: Tail<OrdinaryQueue>): void {
     tail.stop();
     if (this.#tails.get(tail.queue.name) !== tail) return;
     this.#tails.delete(tail.queue.name);
