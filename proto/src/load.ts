@@ -8,7 +8,7 @@ import type {
 } from '@grpc/proto-loader';
 
 /** A method of a service of link.proto, with its place there, from 1. */
-export interface LoadedMethod {
+interface LoadedMethod {
   readonly number: number;
   readonly definition: MethodDefinition<object, object>;
 }

@@ -124,7 +124,7 @@ export function readPulse(frame: Buffer): Pulse {
 }
 
 /** Reader of items: takes the field number of `Item` and reads the item up to `end`. */
-export interface ItemTaker {
+interface ItemTaker {
   item(reader: WireReader, field: number, end: number): void;
 }
 

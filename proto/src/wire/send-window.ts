@@ -12,7 +12,7 @@ const delayMsMax = 500;
 const nearDelay = 0.75;
 /** Bounds of the size of a part, which is a quarter of the window. */
 export const partBytesMin: number = 16 << 10;
-export const partBytesMax: number = 256 << 10;
+const partBytesMax: number = 256 << 10;
 
 /** Time that frames may wait in the link for a lease of this length: far less than half of it. */
 export function delayMsFor(leaseMs: number): number {

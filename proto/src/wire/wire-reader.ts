@@ -1,7 +1,7 @@
 import { WireError } from './wire-error.ts';
 
 /** How a field is written. */
-export const WireType = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
+const WireType = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 
 /**
  * Reads protobuf in place. `limit` is the end of the message being read: nothing past it is

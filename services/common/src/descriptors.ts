@@ -22,7 +22,7 @@ export function openFilesMax(): number | undefined {
 }
 
 /** Descriptors that accepted sockets leave alone. */
-export function descriptorsKept(limit: number): number {
+function descriptorsKept(limit: number): number {
   return Math.min(keptMax, Math.floor(limit / 2));
 }
 

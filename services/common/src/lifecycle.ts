@@ -1,7 +1,7 @@
 // What a process is ready for, and what it undoes when it stops. Stopping runs in the reverse order
 // of starting, goes on past a step that fails, and happens once however often it is asked for.
 
-export type LifecycleState = 'starting' | 'ready' | 'not ready' | 'stopping';
+type LifecycleState = 'starting' | 'ready' | 'not ready' | 'stopping';
 
 export interface Readiness {
   readonly state: LifecycleState;

@@ -12,7 +12,7 @@ import { visible, visibleInColour } from './visible.ts';
 export type { Logger };
 
 /** `connection`: one client; `session`, `store`, `auth`: those of ds; `broker`: start and stop. */
-export const loggerNames = [
+const loggerNames = [
   'auth',
   'broker',
   'connection',
@@ -25,7 +25,7 @@ export const loggerNames = [
   'will',
 ] as const;
 
-export type LoggerName = (typeof loggerNames)[number];
+type LoggerName = (typeof loggerNames)[number];
 export type Logs = Readonly<Record<LoggerName, Logger>>;
 
 const secretKeys = [
@@ -66,7 +66,7 @@ export async function forPeople(write: (text: string) => void): Promise<Destinat
   return pretty({ destination: shown, ...layout });
 }
 
-export interface LogOptions {
+interface LogOptions {
   readonly level: string;
   /** Default: stderr. */
   readonly stream?: DestinationStream;

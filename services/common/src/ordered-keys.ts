@@ -63,7 +63,7 @@ export class OrderedKeys {
 }
 
 /** Valid until the set changes. */
-export class KeyCursor {
+class KeyCursor {
   readonly #blocks: readonly (readonly string[])[];
   readonly #blockOf: (key: string) => number;
   #block = 0;

@@ -210,7 +210,7 @@ function countOf<T>(held: Held<T>): number {
 }
 
 /** One page of an answer. `next` is where to go on; without it there is no more. */
-export interface TopicPage<T> {
+interface TopicPage<T> {
   readonly items: [topic: string, value: T][];
   readonly next?: string;
 }

@@ -14,7 +14,7 @@ const dollar = 0x24;
 const illegalInFilter = /[\0\p{Cs}]/u;
 
 /** A filter `$share/{group}/{filter}`, taken apart. */
-export interface SharedFilter {
+interface SharedFilter {
   readonly group: string;
   readonly filter: string;
 }

@@ -3,7 +3,7 @@ import { FairQueue } from '@lmqtt/common/fair-queue';
 import { TurnPace } from '@lmqtt/common/turn-pace';
 import type { Entering } from './connection/client.ts';
 
-export interface EntranceLimits {
+interface EntranceLimits {
   /** CONNECTs, and AUTHs before CONNACK, that ds is asked at one time. */
   readonly atOnceMax: number;
   readonly connectionsMax: number;
@@ -11,7 +11,7 @@ export interface EntranceLimits {
   readonly pendingMax: number;
 }
 
-export interface EntrancePorts {
+interface EntrancePorts {
   /** Connections that have a session. */
   readonly sessions: () => number;
   /** Whether ds can be asked: otherwise nobody is served, and all wait for it. */

@@ -1,13 +1,12 @@
 import { addressGroup } from '@lmqtt/common/address-group';
 
-export interface PendingLimits {
+interface PendingLimits {
   readonly countMax: number;
   readonly ofAddressMax: number;
   readonly bytesMax: number;
 }
 
-export type PendingLimit =
-  'MAX_PENDING_CONNECTIONS' | 'MAX_PENDING_PER_ADDRESS' | 'MAX_PENDING_BYTES';
+type PendingLimit = 'MAX_PENDING_CONNECTIONS' | 'MAX_PENDING_PER_ADDRESS' | 'MAX_PENDING_BYTES';
 
 /** A connection before its CONNACK, or a handshake before that. */
 export interface Pending {

@@ -15,7 +15,7 @@ import { CsNode } from './node.ts';
 
 const firstHandleMax = 2 ** 28;
 
-export interface CsOptions {
+interface CsOptions {
   readonly settings: Settings;
   readonly server: LinkServer;
   readonly clock: Clock;

@@ -8,7 +8,7 @@ export interface Flushed {
   flush(): void;
 }
 
-export interface TurnTargets {
+interface TurnTargets {
   publish(batch: Publish[]): void;
   write(batch: SessionWrite[], durable?: () => void): void;
   /** Parts of a batch that become durable one without the other, each with all of its sessions. */

@@ -5,7 +5,7 @@ import { repairFolder } from './journal/folder-repair.ts';
 import { FolderLock } from './journal/lock.ts';
 
 /** The folder can be checked later: a broker has it. */
-export class FolderInUse extends Error {
+class FolderInUse extends Error {
   override readonly name = 'FolderInUse';
   /** EX_TEMPFAIL of sysexits.h. */
   readonly exitCode = 75;

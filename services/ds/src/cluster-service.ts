@@ -72,7 +72,7 @@ export interface ClusterStores {
 }
 
 /** What shared groups need of the rest. */
-export interface GroupsPorts {
+interface GroupsPorts {
   readonly holdings: ClusterHoldings;
   readonly routes: Routes;
   readonly live: ReadonlyMap<ClientId, LiveSession>;
@@ -85,9 +85,9 @@ export interface GroupsPorts {
 }
 
 /** `stop`: while this ds still is one of the cluster. */
-export type StoppedGroups = Groups & { stop(): Promise<void> };
+type StoppedGroups = Groups & { stop(): Promise<void> };
 
-export interface ClusterDsOptions {
+interface ClusterDsOptions {
   readonly settings: Settings;
   /** Those that change while it runs; without it none does. */
   readonly live?: LiveSettings;

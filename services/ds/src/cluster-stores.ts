@@ -39,7 +39,7 @@ import type { Routes } from './routing/routes.ts';
 import { RedisAbsentMembers } from './session-store/redis/absent-members.ts';
 import { RedisSessionStore } from './session-store/redis/redis-session-store.ts';
 
-export interface ClusterStoresOptions {
+interface ClusterStoresOptions {
   readonly settings: Settings;
   readonly logs: Logs;
   readonly metrics: Metrics;

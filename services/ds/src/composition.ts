@@ -30,7 +30,7 @@ import { Wills } from './use-cases/wills.ts';
 const takeoverMarginMs = 4000;
 
 /** Ports and settings that a composition root has opened. */
-export interface Parts<Store extends SessionStore & DueStore> {
+interface Parts<Store extends SessionStore & DueStore> {
   readonly settings: Settings;
   readonly metrics: Metrics;
   readonly version: string;
@@ -57,7 +57,7 @@ export interface Parts<Store extends SessionStore & DueStore> {
   readonly counters: (() => Record<string, number>) | undefined;
 }
 
-export interface UseCases<Store extends SessionStore & DueStore> extends UseCasePorts {
+interface UseCases<Store extends SessionStore & DueStore> extends UseCasePorts {
   readonly sessionStore: Store;
   /** A planned stop begins: from now on wills wait for their clients. */
   prepareStop(): void;

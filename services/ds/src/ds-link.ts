@@ -49,7 +49,7 @@ export interface UseCasePorts extends ConnectPorts, SubscribePorts, SessionWrite
   readonly sys: SysTopics;
 }
 
-export interface LinkPorts extends UseCasePorts {
+interface LinkPorts extends UseCasePorts {
   readonly registry: Registry;
 }
 

@@ -30,7 +30,7 @@ const dropReasons = [
   'will not sent',
 ] as const;
 
-export interface GatheredFigures {
+interface GatheredFigures {
   readonly nodes: number;
   readonly sessions: number;
   readonly refused: number;

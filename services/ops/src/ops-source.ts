@@ -32,7 +32,7 @@ export interface ClientStatus {
   readonly sessionExpiryS: number;
 }
 
-export interface ConnectionStatus {
+interface ConnectionStatus {
   readonly nodeId: NodeId;
   readonly address: string;
   /** The protocol level: 3, 4 (MQTT 3.1.1) or 5. */

@@ -16,7 +16,7 @@ import { opsEvents, type OpsEvents } from './events.ts';
 import type { NodesSource, OpsSource } from './ops-source.ts';
 import { addRest } from './rest.ts';
 
-export interface OpsOptions {
+interface OpsOptions {
   readonly bind: string;
   /** 0: any free one. */
   readonly port: number;

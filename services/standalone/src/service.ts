@@ -21,7 +21,7 @@ import {
 } from './program.ts';
 import { sysCounters } from './sys-counters.ts';
 
-export interface StandaloneOptions extends StartOptions {
+interface StandaloneOptions extends StartOptions {
   /** For tests of durability. */
   readonly files?: Files | undefined;
 }

@@ -10,7 +10,7 @@ export interface RedisAddress {
   readonly masterName: string | undefined;
 }
 
-export interface RedisHost {
+interface RedisHost {
   readonly host: string;
   readonly port: number;
 }

@@ -6,10 +6,10 @@ import type { SettingName } from './row.ts';
 export type JavaTlsKey = (typeof javaTlsKeys)[number];
 
 /** A key of theirs: a setting of ours, or `why` nothing is done with it, or a part of their TLS. */
-export type JavaKey =
+type JavaKey =
   { readonly setting: SettingName } | { readonly why: string } | { readonly tls: JavaTlsKey };
 
-export const javaTlsKeys = [
+const javaTlsKeys = [
   'mqttTlsPort',
   'enableTlsSever',
   'needClientAuth',

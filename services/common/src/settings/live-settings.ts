@@ -1,7 +1,7 @@
 // Settings that a running program takes anew when its files change. All others count from the next start.
 import type { CamelCase, SettingName, Settings } from './row.ts';
 
-export type LiveName = 'HMAC_USERNAME' | 'HMAC_SECRET_KEY' | 'LOG_LEVEL';
+type LiveName = 'HMAC_USERNAME' | 'HMAC_SECRET_KEY' | 'LOG_LEVEL';
 
 export const liveNames: readonly SettingName[] = [
   'HMAC_USERNAME',
@@ -9,7 +9,7 @@ export const liveNames: readonly SettingName[] = [
   'LOG_LEVEL',
 ] satisfies readonly LiveName[];
 
-export type LiveValues = Pick<Settings, CamelCase<LiveName>>;
+type LiveValues = Pick<Settings, CamelCase<LiveName>>;
 
 export class LiveSettings {
   #values: LiveValues;

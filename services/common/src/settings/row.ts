@@ -1,7 +1,7 @@
 // What a row of the table may hold, and the types that are read off it.
 import { table } from './table.ts';
 
-export type Role = 'cs' | 'ds';
+type Role = 'cs' | 'ds';
 
 /** What a process can be: `standalone` is a cs and a ds in one. */
 export type ProgramName = 'standalone' | 'cs' | 'ds';

@@ -8,7 +8,7 @@ import { type Property, propertiesText, PropertyError, readProperties } from './
 import { canonicalName, type SettingName } from './row.ts';
 
 /** Values of the Java nodes' keys for TLS in all files; they count once every source has been read. */
-export type JavaTls = Map<JavaTlsKey, Given>;
+type JavaTls = Map<JavaTlsKey, Given>;
 
 export interface FileReader {
   /** Throws where there is no such setting. */

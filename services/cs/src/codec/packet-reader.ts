@@ -20,7 +20,7 @@ import { readSubscribe, readUnsubscribe } from './subscribe-reader.ts';
 // is ends the reading for good. At most `packetBytesMax` bytes are held, besides what is fed while
 // the reader is stopped.
 
-export interface ReaderLimits {
+interface ReaderLimits {
   /** Of a whole packet, its fixed header included. */
   readonly packetBytesMax: number;
   /** Filters of one SUBSCRIBE or UNSUBSCRIBE that are read; default: any number. */

@@ -36,7 +36,7 @@ export interface Entering {
 }
 
 /** Turns of the CONNECTs that wait to be served. */
-export interface EntranceTurns {
+interface EntranceTurns {
   /**
    * `name`: the user name or client identifier that the client claims, remembered for its next
    * CONNECT.

@@ -2,7 +2,7 @@ import type { Timed } from '../wheel.ts';
 import type { ClientNode } from './client.ts';
 
 /** A client with bytes that wait for it, and that is not read until it takes some. */
-export interface WatchedClient {
+interface WatchedClient {
   readonly node: ClientNode;
   readonly outbox: {
     /** Grows with each byte that the client takes. */

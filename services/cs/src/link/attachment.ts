@@ -21,7 +21,7 @@ const connectTimeoutMs = 2000;
 const backoffMsMin = 50;
 const backoffMsMax = 500;
 
-export interface AttachmentOptions {
+interface AttachmentOptions {
   readonly directory: Directory;
   readonly clock: Clock;
   readonly events: LinkEvents;
@@ -33,7 +33,7 @@ export interface AttachmentOptions {
   connections(): number;
 }
 
-export interface AttachmentOwner {
+interface AttachmentOwner {
   /** This ds does not know us: the sessions are to be written, then `presented` is called. */
   begin(address: DsAddress): void;
   item(reader: WireReader, field: number, end: number): void;

@@ -12,7 +12,7 @@ import type { LinkEndOptions } from './link-end.ts';
 /** A ds that is away for longer, though the directory has it, loses its sessions to others. */
 const awayMsUnlessTold = 5000;
 
-export interface ClusterLinkOptions extends Omit<LinkEndOptions, 'instance' | 'first' | 'events'> {
+interface ClusterLinkOptions extends Omit<LinkEndOptions, 'instance' | 'first' | 'events'> {
   readonly events: ClusterEvents;
   readonly awayMs?: number;
 }

@@ -6,7 +6,7 @@ import { addressText } from './directory.ts';
 import type { DsAddress } from './directory.ts';
 import { credentialsOf, type StreamTls } from './stream-credentials.ts';
 
-export interface DsStreamOptions {
+interface DsStreamOptions {
   readonly method: ExchangeMethod;
   readonly address: DsAddress;
   readonly tls: StreamTls;
@@ -16,7 +16,7 @@ export interface DsStreamOptions {
 }
 
 /** `secret`, `protocol` and `node in use`: ds said no, and why. */
-export type RefusalKind = 'secret' | 'protocol' | 'node in use';
+type RefusalKind = 'secret' | 'protocol' | 'node in use';
 
 export interface StreamEnd {
   /** undefined: it broke, or never came about. */

@@ -6,7 +6,7 @@ interface OfSession {
 }
 
 /** What of a batch goes by which lane, in its order; undefined: by none, its session is over. */
-export type LaneParts<T> = Map<Lane | undefined, T[]>;
+type LaneParts<T> = Map<Lane | undefined, T[]>;
 
 /** The lane that all of a batch go by; undefined where there is not one for all. */
 export function laneOfAll(

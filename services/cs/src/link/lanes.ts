@@ -11,7 +11,7 @@ import type { LinkEndOptions } from './link-end.ts';
 /** A lane that nothing lives on may still wait for answers: looked at again after so long. */
 const againMs = 1000;
 
-export interface LanesOptions {
+interface LanesOptions {
   readonly directory: Directory;
   readonly events: ClusterEvents;
   readonly end: Omit<LinkEndOptions, 'directory' | 'events'>;

@@ -10,7 +10,7 @@ import type { CallSubject } from './publish-order.ts';
  */
 export type CallKind = 'again' | 'claim';
 
-export interface WaitingCall extends CallSubject {
+interface WaitingCall extends CallSubject {
   /** Among all calls on the link. */
   readonly ticket: number;
   readonly id: number;

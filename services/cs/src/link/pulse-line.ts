@@ -7,7 +7,7 @@ import type { DsStream, StreamTaker } from './ds-stream.ts';
 
 const retryMs = 1000;
 
-export interface PulseLineTargets {
+interface PulseLineTargets {
   /** Throws where a TLS file cannot be read or used. */
   open(attachment: string, taker: StreamTaker): DsStream;
   renewed(renewed: Renewed): void;

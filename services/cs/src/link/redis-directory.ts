@@ -23,7 +23,7 @@ import {
   type NodeReplies,
 } from './redis-node-list.ts';
 
-export interface RedisDirectoryOptions {
+interface RedisDirectoryOptions {
   readonly redis: RedisOptions;
   readonly clusterId: string;
   readonly log: Logger;

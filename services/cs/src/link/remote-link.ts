@@ -4,7 +4,7 @@ import { FirstAttachment } from './first-attachment.ts';
 import { checkHeader, LinkEnd } from './link-end.ts';
 import type { LinkEndOptions } from './link-end.ts';
 
-export type RemoteLinkOptions = Omit<LinkEndOptions, 'instance' | 'first'>;
+type RemoteLinkOptions = Omit<LinkEndOptions, 'instance' | 'first'>;
 
 /** The link of one node to a ds in another process. */
 export class RemoteLinkServer implements LinkServer {

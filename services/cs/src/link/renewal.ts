@@ -6,7 +6,7 @@ import type { WallOffset } from './wall-offset.ts';
 /** After a pause of our own (a stopped process) what waits in the sockets is heard first. */
 const pauseMs = 50;
 
-export interface RenewalTargets {
+interface RenewalTargets {
   send(renew: Renew): void;
   /** When the stream brought anything last. */
   heardMs(): number;

@@ -36,7 +36,7 @@ export const PropertyId = {
 
 export type PropertyId = (typeof PropertyId)[keyof typeof PropertyId];
 
-export type PropertyType = 'byte' | 'u16' | 'u32' | 'varint' | 'string' | 'binary' | 'pair';
+type PropertyType = 'byte' | 'u16' | 'u32' | 'varint' | 'string' | 'binary' | 'pair';
 
 /** Where a property may stand: a packet, or the properties of a will. */
 export const willProperties = 0;

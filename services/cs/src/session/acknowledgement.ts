@@ -3,7 +3,7 @@ import { complete } from './sending.ts';
 import type { Inflight } from './window.ts';
 
 /** Whether an acknowledgement fits what is in flight: `wrong` is for another QoS or out of turn. */
-export type Fit = 'ok' | 'unknown' | 'wrong';
+type Fit = 'ok' | 'unknown' | 'wrong';
 
 /** PUBACK for a publish of ours; `failed`: with a reason code of an error, which is final. */
 export function puback(session: OutboundSession, packetId: number, failed: boolean): Fit {

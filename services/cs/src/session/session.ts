@@ -29,7 +29,7 @@ const cursorsPerTurn = 256;
 /** Subscriptions that are let go in one turn. */
 const endedPerTurn = 500;
 
-export interface SessionOptions {
+interface SessionOptions {
   readonly handle: SessionHandle;
   readonly clientId: ClientId;
   readonly epoch: Epoch;

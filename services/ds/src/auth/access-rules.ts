@@ -35,7 +35,7 @@ type Who =
   | { readonly kind: 'client'; readonly id: string }
   | { readonly kind: 'address'; readonly network: BlockList };
 
-export interface AccessRule {
+interface AccessRule {
   readonly allow: boolean;
   readonly who: Who;
   readonly action: AccessAction | 'all';
@@ -108,7 +108,7 @@ export function judge(
 }
 
 /** Rules to read that apply to the asker, with its names filled in. */
-export function readRules(rules: readonly AccessRule[], asker: Asker): ReadRules {
+function readRules(rules: readonly AccessRule[], asker: Asker): ReadRules {
   const own: ReadRule[] = [];
   for (const rule of rules) {
     if (rule.action === 'publish' || !isMeant(rule.who, asker)) continue;

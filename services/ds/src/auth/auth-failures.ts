@@ -8,7 +8,7 @@
 import type { Clock } from '@lmqtt/common/clock';
 import { addressGroup } from '@lmqtt/common/address-group';
 
-export interface AuthFailureLimits {
+interface AuthFailureLimits {
   /** Failures a minute from one address; 0: no limit. */
   readonly perAddress: number;
   /** Failures a minute with one user name from one address; 0: no limit. */

@@ -5,7 +5,7 @@
 
 import { FairQueue } from '@lmqtt/common/fair-queue';
 
-export interface CheckTurnsOptions {
+interface CheckTurnsOptions {
   readonly atOnce: number;
   readonly waitingMax: number;
   /** The refusal of a check, because more than `waitingMax` would wait. */

@@ -5,7 +5,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { AuthDecision, Authenticator, AuthRequest } from './auth-provider.ts';
 
 /** The user's name and the key; null: nobody gets in by it. */
-export interface HmacAccount {
+interface HmacAccount {
   readonly hmacUsername: string | null;
   readonly hmacSecretKey: string | null;
 }

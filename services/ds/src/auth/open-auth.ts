@@ -20,7 +20,7 @@ export interface OpenAuth {
   close(): void;
 }
 
-export interface AuthOptions {
+interface AuthOptions {
   readonly settings: Settings;
   /** Those that change while the program runs. */
   readonly live?: LiveSettings | undefined;

@@ -19,7 +19,7 @@ import {
 import { LineError } from './reloaded-file.ts';
 import { readHidden, readLine, type TerminalInput } from './terminal.ts';
 
-export interface PasswdIo {
+interface PasswdIo {
   readonly input: Readable & TerminalInput;
   readonly output: Writable;
   readonly errors: Writable;

@@ -29,7 +29,7 @@ export interface PasswordHash {
   readonly hash: Buffer;
 }
 
-export interface PasswordEntry {
+interface PasswordEntry {
   readonly password: PasswordHash;
   readonly scram: ScramKeys | undefined;
 }

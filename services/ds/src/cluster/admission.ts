@@ -20,7 +20,7 @@ import type { EndedNode, NodeRecord, Nodes } from '../registry/nodes.ts';
 import type { Routes } from '../routing/routes.ts';
 import type { ClusterSessionStore } from '../session-store/session-store.ts';
 
-export interface ClusterAdmissionPorts extends UseCasePorts, PresentPorts {
+interface ClusterAdmissionPorts extends UseCasePorts, PresentPorts {
   readonly sessionStore: ClusterSessionStore;
   readonly registeredNodes: Nodes;
   readonly inbox: Inbox;

@@ -35,7 +35,7 @@ export interface BrokerLine {
   readonly forgottenAtMs: number | undefined;
 }
 
-export interface BrokerList {
+interface BrokerList {
   readonly brokers: readonly BrokerLine[];
   readonly storedSessions: number;
   /** Why no name server could be asked; undefined: one answered. */
@@ -47,7 +47,7 @@ export function listBrokers(settings: Settings): Promise<BrokerList> {
   return withRedis(settings, (redis, keys) => listed(settings, redis, keys));
 }
 
-export type ForgetAnswer =
+type ForgetAnswer =
   | { readonly kind: 'forgotten'; readonly broker: BrokerLine; readonly storedSessions: number }
   | { readonly kind: 'refused'; readonly reason: string };
 

@@ -15,7 +15,7 @@ import type { Inbox } from '../registry/inbox.ts';
 import type { Nodes } from '../registry/nodes.ts';
 import type { StoredSession } from '../session-store/stored-session.ts';
 
-export interface ClusterClientsPorts extends Pick<ClientsPorts, 'live' | 'queueStore'> {
+interface ClusterClientsPorts extends Pick<ClientsPorts, 'live' | 'queueStore'> {
   readonly sessionStore: { look(id: ClientId): Promise<StoredSession | undefined> };
   readonly inbox: Inbox;
   readonly registeredNodes: Pick<Nodes, 'list'>;

@@ -4,7 +4,7 @@ import type { EndedNode, Nodes } from '../registry/nodes.ts';
 import type { RouteLog } from '../registry/route-log.ts';
 import type { ClusterSessionStore } from '../session-store/session-store.ts';
 
-export interface EndedCsPorts {
+interface EndedCsPorts {
   readonly sessionStore: Pick<ClusterSessionStore, 'endNode'>;
   readonly registeredNodes: Pick<Nodes, 'takeEnded' | 'settled'>;
   readonly routeLog: Pick<RouteLog, 'forget'>;

@@ -15,7 +15,7 @@ import type { RouteLog, RouteOpening } from '../registry/route-log.ts';
 import type { GroupOutlet, Queue, Routes } from '../routing/routes.ts';
 import type { StoredSession, StoredSubscription } from '../session-store/stored-session.ts';
 
-export interface ClusterHoldingsPorts {
+interface ClusterHoldingsPorts {
   readonly routes: Routes;
   readonly log: RouteLog;
   readonly placeOf: (name: QueueName) => Place;

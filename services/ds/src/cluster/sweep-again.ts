@@ -10,7 +10,7 @@ export interface ReturnedStore {
   has(place: string): Promise<boolean>;
 }
 
-export interface SweepAgainPorts {
+interface SweepAgainPorts {
   readonly routeLog: Pick<RouteLog, 'sweptLately' | 'open'>;
   readonly events: Pick<DsEvents, 'sweptAgain'>;
   readonly stores: () => Iterable<ReturnedStore>;

@@ -45,7 +45,7 @@ export interface TopicHome {
   readonly hasNamesake: boolean;
 }
 
-export interface TopicHomes {
+interface TopicHomes {
   readonly homes: readonly TopicHome[];
   /** TOPIC_RULES, which count more. */
   readonly rules: readonly { readonly filter: string; readonly topic: string }[];

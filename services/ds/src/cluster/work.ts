@@ -8,7 +8,7 @@ import type { ClusterSessionStore } from '../session-store/session-store.ts';
 import { type ReturnedStore, SweepAgain } from './sweep-again.ts';
 import type { Timers } from '../timers.ts';
 
-export interface ClusterWorkPorts extends DuePorts {
+interface ClusterWorkPorts extends DuePorts {
   readonly sessionStore: ClusterSessionStore;
   readonly registeredNodes: Nodes;
   readonly ownership: Ownership;

@@ -2,7 +2,7 @@ import type { Cursor } from '@lmqtt/common/cursor';
 import type { ClientId, GroupId, QueueId } from '@lmqtt/common/ids';
 
 /** A group as the store has it. */
-export interface ClusterGroup {
+interface ClusterGroup {
   readonly id: GroupId;
   /** `{group}/{filter}` */
   readonly name: string;

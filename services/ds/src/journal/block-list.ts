@@ -21,7 +21,7 @@ export interface ListedBlock extends BlockHeader {
   readonly position: number;
 }
 
-export interface BlockListRequest {
+interface BlockListRequest {
   readonly file: ReadableFile;
   readonly salt: number;
   /** Position behind the segment's header, or behind a block. */

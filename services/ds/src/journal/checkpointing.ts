@@ -9,7 +9,7 @@ import type { Participant } from './participant.ts';
 import { StateOpening } from './state-opening.ts';
 import type { CheckpointMark, CheckpointState } from './state.ts';
 
-export interface CheckpointingOptions {
+interface CheckpointingOptions {
   readonly directory: string;
   readonly intervalMs: number;
   /** Of log, after which one is due before its time. */

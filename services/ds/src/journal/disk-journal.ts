@@ -182,14 +182,6 @@ export class DiskJournal implements Journal, JournalSegments {
     return this.#commits.refusal;
   }
 
-  get full(): boolean {
-    return this.#commits.full;
-  }
-
-  onDrain(callback: () => void): void {
-    this.#commits.onDrain(callback);
-  }
-
   nextOrder(): number {
     return this.#log.nextOrder();
   }

@@ -7,14 +7,14 @@ import { Pending, type Gathered } from './pending.ts';
 /** A block with so many is worth a sync of its own. */
 const enoughRecords = 64;
 
-export interface GroupCommitLimits {
+interface GroupCommitLimits {
   readonly lingerMs: number;
   readonly blockBytesMax: number;
   readonly pendingBytesMax: number;
   readonly lazyMs: number;
 }
 
-export interface GroupCommitEvents {
+interface GroupCommitEvents {
   /** After the callbacks of the block. */
   readonly onWritten: (records: number, bytes: number, ms: number) => void;
   /** Everything is refused from now on; who waits has not been told yet: see `failAll`. */
@@ -43,7 +43,6 @@ export class GroupCommit {
   #gathered = 0;
   #lazyTimer: NodeJS.Timeout | undefined;
   #lazyDue = false;
-  #drained: (() => void)[] = [];
 
   constructor(log: LogEnd, limits: GroupCommitLimits, events: GroupCommitEvents) {
     this.#log = log;
@@ -66,10 +65,6 @@ export class GroupCommit {
   get refusal(): number {
     if (this.#failure !== undefined) return this.#failure.reasonCode;
     return this.#bytes > 2 * this.#limits.pendingBytesMax ? ReasonCode.quotaExceeded : 0;
-  }
-
-  get full(): boolean {
-    return this.#bytes > this.#limits.pendingBytesMax;
   }
 
   reserve(type: number, bodyBytes: number): number {
@@ -104,11 +99,6 @@ export class GroupCommit {
     });
   }
 
-  onDrain(callback: () => void): void {
-    if (this.full) this.#drained.push(callback);
-    else setImmediate(callback);
-  }
-
   /** Writes nothing and tells nobody anything, as before the first `resume`. */
   hold(): void {
     this.#held = true;
@@ -136,7 +126,6 @@ export class GroupCommit {
       const nowhere: Written = { segment: 0, position: 0, buffer, start, bytes };
       for (const callback of callbacks) callback(failure, nowhere);
     }
-    this.#drain();
     if (this.#pending.callbacks.length > 0) this.#schedule();
   }
 
@@ -223,7 +212,6 @@ export class GroupCommit {
     const written = this.#log.written(gathered);
     for (const callback of callbacks) callback(undefined, written);
     if (records > 0) this.#events.onWritten(records, bytes, ms);
-    this.#drain();
     // A callback may have started the next one already.
     if (this.#writing !== undefined) return;
     const waited = this.#closed.length > 0 || this.#pending.callbacks.length > 0;
@@ -242,12 +230,5 @@ export class GroupCommit {
     clearTimeout(this.#lazyTimer);
     this.#lazyTimer = undefined;
     this.#lazyDue = false;
-  }
-
-  #drain(): void {
-    if (this.#drained.length === 0 || this.#bytes > this.#limits.pendingBytesMax / 2) return;
-    const drained = this.#drained;
-    this.#drained = [];
-    for (const callback of drained) setImmediate(callback);
   }
 }

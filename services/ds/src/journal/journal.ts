@@ -44,10 +44,6 @@ export interface Journal {
 
   /** 0, or the reason code with which appends are to be refused: no room, or too much waits. */
   readonly refusal: number;
-  /** So much waits for the disk that sources should pause: see `onDrain`. */
-  readonly full: boolean;
-  /** Once, when `full` has ended; at once (in a later turn) where it is not. */
-  onDrain(callback: () => void): void;
 
   /** Greater than any given before in what is durable, also in earlier runs. For order keys. */
   nextOrder(): number;
@@ -132,7 +128,7 @@ export interface JournalOptions {
   readonly commitLingerUs?: number;
   /** A block that has reached this is closed at the end of the turn. */
   readonly commitBytesMax?: number;
-  /** Past this `full`; past twice this `refusal`. */
+  /** Past twice this, appends are refused (`refusal`). */
   readonly pendingAppendBytesMax?: number;
   /** How long records wait that nobody commits. */
   readonly lazyMs?: number;

@@ -7,7 +7,7 @@ import type { SealedSegments } from './sealed-segments.ts';
 import { OpenSegment } from './segment.ts';
 import type { CheckpointMark } from './state.ts';
 
-export type WriteCallback = (error: unknown, ms: number) => void;
+type WriteCallback = (error: unknown, ms: number) => void;
 
 /**
  * Where blocks are written, and what counts on in them from run to run: sequence, order keys, the

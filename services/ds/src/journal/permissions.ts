@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 
-export const folderMode = 0o750;
+const folderMode = 0o750;
 export const fileMode = 0o640;
 const folders = ['log', 'state', 'holders'];
 /** DATA_DIR may be a folder that others use as well; then only what is in it is ours. */

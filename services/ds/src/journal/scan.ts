@@ -12,7 +12,7 @@ import type { OpenFile } from './files.ts';
 
 const windowBytes = 4 << 20;
 
-export interface ScanRequest {
+interface ScanRequest {
   readonly file: OpenFile;
   readonly name: string;
   readonly salt: number;
@@ -24,7 +24,7 @@ export interface ScanRequest {
   readonly onBlock: (header: BlockHeader, buffer: Buffer, start: number, position: number) => void;
 }
 
-export interface ScanAnswer {
+interface ScanAnswer {
   readonly end: number;
   /** Something stood behind the end that was not zeros: what a crash had left incomplete. */
   readonly torn: boolean;

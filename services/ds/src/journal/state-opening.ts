@@ -56,7 +56,7 @@ export class StateOpening {
   }
 }
 
-export function plainTables({ tables }: StateReport): string[] {
+function plainTables({ tables }: StateReport): string[] {
   return tables
     .filter(({ name }) => name.startsWith(tablePrefix.plain))
     .map(({ name }) => plainName(name));

@@ -14,7 +14,7 @@ export interface Intent extends InboundId {
   readonly from: number;
 }
 
-export interface IntentPlace {
+interface IntentPlace {
   readonly topic: string;
   readonly broker: string;
   readonly queueId: number;

@@ -2,7 +2,7 @@ import type { Finding } from '@lmqtt/common/finding';
 import type { RedisConnection } from './connection.ts';
 import { RedisRefused } from './failure.ts';
 
-export interface RedisCheckOptions {
+interface RedisCheckOptions {
   /** REDIS_DURABILITY=strict: what may lose acknowledged writes is wrong, not a warning. */
   readonly strict: boolean;
 }

@@ -17,7 +17,7 @@ import { RedisSubscriber } from './subscriber.ts';
 export type { Argument, RedisOptions, Reply };
 
 /** `reason`: why it is down. */
-export type StateListener = (up: boolean, reason: string) => void;
+type StateListener = (up: boolean, reason: string) => void;
 
 const waitingMaxDefault = 10_000;
 const openTimeoutMsDefault = 10_000;

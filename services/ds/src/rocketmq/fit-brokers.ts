@@ -12,7 +12,7 @@ import {
 } from './checks.ts';
 import { RocketmqClient, type RocketmqClientOptions } from './remoting/client.ts';
 
-export interface FitBrokersOptions {
+interface FitBrokersOptions {
   readonly client: RocketmqClientOptions;
   readonly checks: RocketmqChecksOptions;
   readonly logs: Logs;

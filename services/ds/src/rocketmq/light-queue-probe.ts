@@ -4,7 +4,7 @@ import type { BrokerConnection } from './remoting/broker-connection.ts';
 import { answerCodes } from './remoting/codes.ts';
 import { propertyText, type SendAnswer } from './remoting/requests/send-message.ts';
 
-export type ProbeResult =
+type ProbeResult =
   /** `why`: as a sentence goes on; `mayPass`: another moment may bring another answer. */
   { readonly ok: true } | { readonly ok: false; readonly why: string; readonly mayPass: boolean };
 

@@ -34,7 +34,7 @@ export function isDenied(error: unknown): error is RemotingError {
 }
 
 /** There is no such user, or the key is wrong: the broker does nothing for it. */
-export function isUnknownUser({ code, remark }: RemotingError): boolean {
+function isUnknownUser({ code, remark }: RemotingError): boolean {
   const denies = code === answerCodes.noPermission || code === answerCodes.systemError;
   return denies && unknownUserRemark.test(remark) && !/polic/i.test(remark);
 }
@@ -68,7 +68,7 @@ export async function rightFindings(
   return [{ name: `${name} rights`, state: 'ok', found, wanted: 'all that ds does', fix: '' }];
 }
 
-export interface RightsAsked {
+interface RightsAsked {
   readonly clusterId: string;
   readonly topics: readonly string[];
   /** Topics that ds makes where they are not there; tried by brokers from 5.0 on only. */

@@ -5,7 +5,7 @@ import type { Greeting } from './handshake.ts';
 import { NodeFigures } from './node-figures.ts';
 import type { RpcStream } from './rpc-stream.ts';
 
-export type AttachmentsPorts = Omit<AttachmentPorts, 'figures' | 'onClosed'>;
+type AttachmentsPorts = Omit<AttachmentPorts, 'figures' | 'onClosed'>;
 
 /** A cs that is attached, by one lane or several. */
 export interface NodeLine {

@@ -18,7 +18,7 @@ export interface Greeting {
   readonly about: AboutNode;
 }
 
-export interface Unwelcome {
+interface Unwelcome {
   readonly kind: 'unwelcome';
   readonly reason: RefusalReason;
   readonly code: status;

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 /** What an HTTP/2 client says first, RFC 9113, 3.4. */
 const preface: Buffer = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 
-export type PrefaceOutcome = 'http2' | 'other' | 'closed';
+type PrefaceOutcome = 'http2' | 'other' | 'closed';
 
 /**
  * Waits for the first bytes of a connection. `http2`: the socket is paused, and what was read is

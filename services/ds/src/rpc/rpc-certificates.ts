@@ -9,7 +9,7 @@ export type CertificateSettings = Pick<
 >;
 
 /** Receiver of certificate files that have changed. */
-export interface CertificateTaker {
+interface CertificateTaker {
   read(context: SecureContextOptions): void;
   /**
    * The files cannot be read or do not fit together, perhaps not yet: the certificates before stay

@@ -20,7 +20,7 @@ const refusalReasons = [
 export type RefusalReason = (typeof refusalReasons)[number];
 
 /** What is read when metrics are asked for. */
-export interface RpcFigures {
+interface RpcFigures {
   readonly attachments: number;
   readonly waitingBytes: number;
   readonly unacknowledgedFrames: number;

@@ -15,7 +15,7 @@ import { type ListenerSettings, RpcListener } from './rpc-listener.ts';
 import { type ExchangeCall, RpcStream } from './rpc-stream.ts';
 import { withWindow } from './window.ts';
 
-export interface RpcOptions {
+interface RpcOptions {
   readonly settings: ListenerSettings &
     Pick<
       Settings,

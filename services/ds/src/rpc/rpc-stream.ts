@@ -4,7 +4,7 @@ import type { PeerConnection } from './rpc-listener.ts';
 export type ExchangeCall = ServerDuplexStream<Buffer, Buffer>;
 
 /** Who owns a stream. */
-export interface StreamOwner {
+interface StreamOwner {
   frame(frame: Buffer): void;
   /** It ended, other than by {@link RpcStream.end}. Nothing comes after it. */
   closed(): void;

@@ -3,7 +3,7 @@ import type { Link } from '@lmqtt/proto/link';
 import { WireError } from '@lmqtt/proto/wire/wire-error';
 
 /** A call of cs from its body to the body of its answer. The link is called at once. */
-export type RunCall = (link: Link, body: Buffer) => Promise<Buffer>;
+type RunCall = (link: Link, body: Buffer) => Promise<Buffer>;
 
 function runOf<Request, Answer>(
   type: CallType<Request, Answer>,

@@ -8,7 +8,7 @@ import type { DownstreamItems } from './downstream-items.ts';
 import type { RpcEvents } from './rpc-events.ts';
 import { upstreamCalls } from './upstream-calls.ts';
 
-export interface UpstreamPorts {
+interface UpstreamPorts {
   readonly link: Link;
   readonly node: NodeId;
   readonly admission: Pick<Admission, 'clientOf'>;

@@ -6,7 +6,7 @@ import { isWildcardFilter, parseSharedFilter, wildcardPlaces } from '@lmqtt/comm
  * shared one by its group besides. Groups on one filter without wildcards are counted for that
  * filter, since another one of them is matched by another topic.
  */
-export interface FilterKinds {
+interface FilterKinds {
   /** Whether the session may have one more, where a topic may match `max` of those not shared, and as many shared. */
   admits(filter: string, max: number): boolean;
 }

@@ -223,7 +223,7 @@ export interface TakenWills {
 }
 
 /** How whoever takes a will after another finds out whether that one has sent it. */
-export interface WillSending {
+interface WillSending {
   /** Of its message; the same for each taker. */
   readonly key: string;
   /** The store's time at which it was taken first. */

@@ -10,7 +10,7 @@ import { Settling } from './settling.ts';
 import type { StoredSession } from '../session-store/stored-session.ts';
 
 /** What is known of its connection, by its CONNECT or as it was presented. */
-export type ConnectionFacts = Pick<
+type ConnectionFacts = Pick<
   ConnectRequest,
   'protocolVersion' | 'keepAliveS' | 'peer' | 'authenticationMethod'
 >;

@@ -18,7 +18,7 @@ import type { LastRunStore, SessionStore } from '../session-store/session-store.
 
 const queuesAtOnce = 1000;
 
-export interface GatheringPorts extends PresentPorts {
+interface GatheringPorts extends PresentPorts {
   readonly sessionStore: SessionStore & LastRunStore;
   readonly registry: Registry;
   readonly queueStore: QueueStore;

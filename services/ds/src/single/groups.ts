@@ -60,7 +60,7 @@ interface OpenGroup {
   pins: number;
 }
 
-export interface LocalGroupsPorts {
+interface LocalGroupsPorts {
   readonly groupStore: GroupStore;
   readonly sessionStore: SessionStore;
   readonly queueStore: QueueStore;

@@ -2,7 +2,7 @@
 // may have stored the first of them: it waits until that is known, and what the session publishes
 // to the topic after it waits behind it [MQTT-4.6.0-2].
 
-export interface HeldAppend {
+interface HeldAppend {
   readonly lane: string;
 }
 

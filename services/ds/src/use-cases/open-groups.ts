@@ -4,7 +4,7 @@ import type { Queue } from '../routing/routes.ts';
 import type { StoredSession } from '../session-store/stored-session.ts';
 
 /** A filter of one SUBSCRIBE. */
-export interface WantedGroup {
+interface WantedGroup {
   /** undefined: the filter is not shared. */
   readonly name: string | undefined;
   readonly queue: Queue;

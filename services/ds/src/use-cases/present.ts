@@ -22,7 +22,7 @@ export interface PresentPorts extends DisconnectPorts, SessionWritePorts {
   hold(subscription: StoredSubscription): void;
 }
 
-export type TakenUp =
+type TakenUp =
   /** `displaced`: a session of this client that another node had presented. */
   | {
       readonly kind: 'taken up';

@@ -11,7 +11,7 @@ const bridgesMax = 1000;
 /** Subscriptions whose topics are looked for in one turn: a filter may pass by thousands. */
 const looksAtOnce = 10;
 
-export interface RetainedRunPorts {
+interface RetainedRunPorts {
   readonly retained: RetainedStore;
   readonly sessionStore: SessionStore;
   readonly queueStore: QueueStore;

@@ -8,7 +8,7 @@ import type { DsEvents } from '../events.ts';
 import type { Publisher } from './publish.ts';
 import type { DueStore, DueWill, TakenWills } from '../session-store/session-store.ts';
 
-export interface WillsPorts {
+interface WillsPorts {
   readonly sessionStore: DueStore;
   readonly access: AccessControl;
   readonly publisher: Publisher;
@@ -17,7 +17,7 @@ export interface WillsPorts {
 }
 
 /** The client that left a will, as stored with the will. */
-export interface WillOwner {
+interface WillOwner {
   readonly principal: Principal;
   readonly address: string;
 }

@@ -6,7 +6,7 @@ import type { ProgramName, Settings } from '@lmqtt/common/settings/row';
 
 import { addressesOf, placeOf, whyUnreachable } from './reachable.ts';
 
-export interface ReadSettings {
+interface ReadSettings {
   readonly settings: Settings;
   readonly findings: readonly Finding[];
 }

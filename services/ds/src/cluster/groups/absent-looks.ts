@@ -4,7 +4,7 @@ import type { ClusterGroupStore } from '../../group-store/cluster-group-store.ts
 import type { GroupOuts } from './group-outs.ts';
 import type { OwnedMember } from './owned-member.ts';
 
-export interface AbsentLooksPorts {
+interface AbsentLooksPorts {
   readonly group: GroupId;
   readonly outs: GroupOuts;
   readonly groupStore: ClusterGroupStore;

@@ -20,10 +20,7 @@ import { MemberReports } from './member-reports.ts';
 import { type GroupItem, messageOfText } from './messages.ts';
 import type { OwnedGroup } from './owned-group.ts';
 
-export interface ClusterGroupsPorts extends Omit<
-  GroupOwnersPorts,
-  'streams' | 'known' | 'reports'
-> {
+interface ClusterGroupsPorts extends Omit<GroupOwnersPorts, 'streams' | 'known' | 'reports'> {
   readonly inbox: Inbox;
   readonly holdings: Pick<Holdings, 'addGroup' | 'removeGroup'>;
 }

@@ -9,7 +9,7 @@ import {
 } from '../../group-store/cluster-group-store.ts';
 import type { Ownership } from '../../registry/ownership.ts';
 
-export interface GroupProgressPorts {
+interface GroupProgressPorts {
   readonly groupStore: ClusterGroupStore;
   readonly ownership: Ownership;
   monotonicMs(): number;

@@ -29,7 +29,7 @@ interface Receiving {
   askedMs: number;
 }
 
-export interface GroupStreamsPorts {
+interface GroupStreamsPorts {
   readonly self: NodeId;
   readonly inbox: Inbox;
   monotonicMs(): number;

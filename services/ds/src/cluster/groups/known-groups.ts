@@ -9,7 +9,7 @@ import { HomeGroup } from './home-group.ts';
 import { messageText } from './messages.ts';
 import type { OwnedGroup } from './owned-group.ts';
 
-export interface KnownGroupsPorts {
+interface KnownGroupsPorts {
   readonly self: NodeId;
   readonly routes: Routes;
   readonly holdings: Pick<Holdings, 'addGroup' | 'removeGroup'>;

@@ -94,7 +94,7 @@ export type GroupItem =
   | { readonly kind: 'gone'; readonly group: GroupId };
 
 /** A message that is not stored. */
-export interface MessageText {
+interface MessageText {
   readonly topic: string;
   readonly retain: boolean;
   /** Base64. */

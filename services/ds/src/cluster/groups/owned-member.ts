@@ -97,11 +97,6 @@ export class OwnedMember implements GroupMember<ClientId> {
     this.#seat = new MemberSeat(this.#join!.handle, outlet, givenMax, this.#lastFence);
   }
 
-  /** Nothing is given to it. */
-  stand(): void {
-    this.#seat = undefined;
-  }
-
   /** The way to its cs now: another than before may have lost what was given. False: it has. */
   reach(outlet: Outlet | undefined): boolean {
     if (this.#seat === undefined || outlet === this.#outlet) return true;

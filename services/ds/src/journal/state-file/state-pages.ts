@@ -16,7 +16,7 @@ import * as fs from 'node:fs';
  *     overflow  in place of a value: u64 page  u64 transaction  u64 pages
  */
 export const pageHeadBytes = 24;
-export const metaBytes = 136;
+const metaBytes = 136;
 export const treeBytes = 48;
 export const nodeHeadBytes = 8;
 export const overflowBytes = 24;

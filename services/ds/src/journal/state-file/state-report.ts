@@ -21,7 +21,7 @@ const largestPage = 65_536;
 /** lmdb gives pages at the end back to the file system; so far the last page may be past the end. */
 const cutBytesMax = 2 ** 30;
 
-export interface TableReport {
+interface TableReport {
   readonly name: string;
   /** How many entries there should be. */
   readonly stored: number;
@@ -40,7 +40,7 @@ export interface StateReport {
   readonly isEmpty: boolean;
 }
 
-export type EntryVisitor = (table: string, key: EntryKey, value: Buffer) => void;
+type EntryVisitor = (table: string, key: EntryKey, value: Buffer) => void;
 
 /**
  * Reads a file of lmdb without lmdb, which maps it into memory and ends the process where the file

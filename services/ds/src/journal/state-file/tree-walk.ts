@@ -31,7 +31,7 @@ interface Bounds {
   readonly high: Buffer | undefined;
 }
 
-export interface TreeVisitor {
+interface TreeVisitor {
   entry(key: Buffer, value: Buffer): void;
   /** Called for a named tree; only entries of the main tree name trees. */
   tree?(name: string, tree: Tree): void;

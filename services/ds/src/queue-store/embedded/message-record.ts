@@ -194,7 +194,7 @@ function readUInt48(from: Buffer, at: number): number {
 }
 
 /** What replay needs of a record. */
-export interface RecordHead {
+interface RecordHead {
   readonly inbound: InboundId | undefined;
   /** Queue and offset, one after the other. */
   readonly entries: number[];

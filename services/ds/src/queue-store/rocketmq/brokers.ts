@@ -27,7 +27,6 @@ export class Brokers {
   readonly #byPartition = new Map<number, Broker>();
   #partitions: number[] = [];
   #forgotten: ReadonlyMap<number, ForgottenBroker> = new Map();
-  readonly #listeners: ((broker: Broker) => void)[] = [];
   /** Those of which the log says that they are away. */
   readonly #saidAway = new Set<Broker>();
   #clusterNames: ReadonlySet<string> = new Set();
@@ -36,11 +35,6 @@ export class Brokers {
 
   constructor(options: Options) {
     this.#options = options;
-  }
-
-  /** Each broker, when it is first known. */
-  onBroker(listener: (broker: Broker) => void): void {
-    this.#listeners.push(listener);
   }
 
   named(name: string): Broker | undefined {
@@ -182,6 +176,5 @@ export class Brokers {
     broker.onAnswers((answers) => {
       if (answers && this.#saidAway.delete(broker)) this.#options.events.brokerBack(name);
     });
-    for (const listener of this.#listeners) listener(broker);
   }
 }

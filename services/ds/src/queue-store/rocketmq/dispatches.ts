@@ -39,7 +39,7 @@ const sameClockMs = 1000;
 const deniedMs = 30_000;
 
 /** A message, and the LMQs that it has to be sent on to. */
-export interface Missed {
+interface Missed {
   readonly stored: StoredMessage;
   readonly lmqNames: readonly string[];
   /** Retained: sent on to the place of its MQTT topic, too, for no queue. */
@@ -47,7 +47,7 @@ export interface Missed {
 }
 
 /** Stores a message where its MQTT topic has its place. */
-export type AppendOnce = (append: Append, once: Once, done: () => void) => void;
+type AppendOnce = (append: Append, once: Once, done: () => void) => void;
 
 /** What was sent on before: its keys, and the end of what was looked through. */
 interface Before {
@@ -55,7 +55,7 @@ interface Before {
   readonly end: number;
 }
 
-export interface DispatchOptions extends Pick<RocketmqStoreOptions, 'queues' | 'clock' | 'events'> {
+interface DispatchOptions extends Pick<RocketmqStoreOptions, 'queues' | 'clock' | 'events'> {
   readonly settings: Pick<RocketmqStoreSettings, 'dispatchTopic' | 'topicQueues'>;
 }
 

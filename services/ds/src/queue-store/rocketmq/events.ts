@@ -32,13 +32,13 @@ const tailEvents = [
   'unindexed',
   'second copy',
 ] as const;
-export type SendResult = (typeof sendResults)[number];
+type SendResult = (typeof sendResults)[number];
 export type AppendFailure = (typeof failures)[number];
 /** Why a message of a back end reaches no device, or not all. */
 export type Unmapped = (typeof unmappedReasons)[number];
 /** Why a message cannot be read. */
-export type Unreadable = (typeof unreadableReasons)[number];
-export type TailEvent = (typeof tailEvents)[number];
+type Unreadable = (typeof unreadableReasons)[number];
+type TailEvent = (typeof tailEvents)[number];
 
 /** Of the queue store on RocketMQ: a counter and a log line each. */
 export class RocketmqStoreEvents {

@@ -9,7 +9,7 @@ import type { OrdinaryQueue } from './ordinary-queue.ts';
 import type { Lane, PendingSend } from './lane.ts';
 import type { Targets } from './targets.ts';
 
-export interface IntendingCalls {
+interface IntendingCalls {
   /** `kept` false: the session is another's. */
   intended(send: PendingSend, kept: boolean): void;
   /** The identifier is durable. */

@@ -12,7 +12,7 @@ const lookAgainMs = 1000;
 /** Time for the mark and the reading. */
 const askedMs = 5000;
 
-export interface LaneRecoveryPorts {
+interface LaneRecoveryPorts {
   readonly options: RocketmqStoreOptions;
   readonly targets: Targets;
   readonly outcomes: Outcomes;

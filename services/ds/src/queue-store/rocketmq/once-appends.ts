@@ -26,7 +26,7 @@ const readAgainMs = 3;
 
 type Done = (answered: Append[]) => void;
 
-export interface OnceAppendsPorts {
+interface OnceAppendsPorts {
   readonly targets: Targets;
   readonly outcomes: Outcomes;
   readonly reader: BrokerReader;

@@ -14,7 +14,7 @@ export const effectAfterMs = 6000;
 
 const noMoves: readonly Move[] = [];
 
-export interface Placement {
+interface Placement {
   readonly number: number;
   readonly topic: string;
   /** Queues by broker. */

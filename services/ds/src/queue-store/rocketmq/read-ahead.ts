@@ -3,7 +3,7 @@
 const queuesMax = 16;
 const keptMs = 1000;
 
-export interface Ahead<Found> {
+interface Ahead<Found> {
   readonly from: number;
   readonly until: number;
   readonly found: Promise<Found>;

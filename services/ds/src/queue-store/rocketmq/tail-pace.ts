@@ -17,7 +17,7 @@ const toldPart = 0.25;
 /** Topic, broker, queue, position. */
 type Report = readonly [string, string, number, number];
 
-export interface TailPaceOptions {
+interface TailPaceOptions {
   readonly settings: Pick<RocketmqStoreSettings, 'tailLagMax'>;
   readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly nodes: { readonly ds: readonly { readonly id: NodeId }[] };

@@ -18,7 +18,7 @@ const createdWithinMs = 5000;
 const lookAgainMs = 100;
 const followAgainMs = 250;
 
-export interface UsedTopic {
+interface UsedTopic {
   readonly name: string;
   /** Made by us: on every broker, read from the beginning. */
   readonly ours: boolean;

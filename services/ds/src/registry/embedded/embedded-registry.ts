@@ -12,7 +12,7 @@ interface Lease extends AttachedNode {
   untilMs: number;
 }
 
-export interface EmbeddedRegistryOptions {
+interface EmbeddedRegistryOptions {
   readonly leaseMs: number;
   /** Nodes are other processes: they are there after a restart of this one. */
   readonly csOutlives: boolean;

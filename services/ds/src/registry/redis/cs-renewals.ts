@@ -1,7 +1,7 @@
 import type { NodeId } from '@lmqtt/common/ids';
 import { failureOf } from './membership.ts';
 
-export interface AskedRenewal {
+interface AskedRenewal {
   readonly cs: NodeId;
   readonly instance: string;
   readonly connections: number;

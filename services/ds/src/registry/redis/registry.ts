@@ -10,7 +10,7 @@ import { RedisRecords } from './records.ts';
 import { RedisRouteLog } from './route-log.ts';
 import type { RegistryEvents } from './registry-events.ts';
 
-export interface RedisRegistryOptions {
+interface RedisRegistryOptions {
   /** Stays the caller's. */
   readonly redis: RedisConnection;
   readonly keys: RedisKeys;
@@ -19,7 +19,7 @@ export interface RedisRegistryOptions {
   readonly events: RegistryEvents;
 }
 
-export interface RedisRegistry extends ClusterRegistry {
+interface RedisRegistry extends ClusterRegistry {
   readonly nodes: RedisNodes;
 }
 

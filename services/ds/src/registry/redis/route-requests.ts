@@ -6,7 +6,7 @@ import { scripts } from './registry-scripts.ts';
 import { entryIn, type LogEntry } from './route-entry.ts';
 
 /** One of the script `change`, of six fields. */
-export type RequestFields = readonly [
+type RequestFields = readonly [
   op: 'o' | 'r' | 'u',
   queue: string,
   name: string,

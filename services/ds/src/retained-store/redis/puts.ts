@@ -19,7 +19,7 @@ interface Put {
   readonly done: ((reasonCode: number) => void) | undefined;
 }
 
-export interface PutListener {
+interface PutListener {
   beforeSend(): void;
   figures(count: number, bytes: number): void;
   /** This is the topic's now, or was a moment ago. */

@@ -3,7 +3,7 @@ import { nextCandidate } from '@lmqtt/common/topic-trie';
 import type { RedisConnection } from '../../redis/connection.ts';
 
 /** One step of a scan, in the order of bytes. */
-export interface ScannedTopics {
+interface ScannedTopics {
   readonly topics: Buffer[];
   /** The last topic that was looked at; undefined: there is no more. */
   readonly last: Buffer | undefined;

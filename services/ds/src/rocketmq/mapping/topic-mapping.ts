@@ -12,13 +12,13 @@ export interface TopicMappingSettings {
   readonly topicCreate: string;
 }
 
-export interface MappedTopic {
+interface MappedTopic {
   readonly topic: string;
   /** It is not there, and may be created. */
   readonly create: boolean;
 }
 
-export interface Rule {
+interface Rule {
   readonly filter: string;
   readonly topic: string;
 }

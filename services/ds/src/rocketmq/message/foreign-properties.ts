@@ -5,7 +5,7 @@ import { isMqttText, noPublishProperties } from './publish-properties.ts';
 import type { PublishProperties, UserProperty } from './publish-properties.ts';
 
 /** By name; undefined: not there. */
-export type Lookup = (name: string) => string | undefined;
+type Lookup = (name: string) => string | undefined;
 
 const base64 = /^[A-Za-z0-9+/]*={0,2}$/;
 const correlationBytesMax = 65_535;

@@ -4,7 +4,7 @@ import { judgeProperties } from './publish-properties.ts';
 import { topicBytesMax } from './stored-properties.ts';
 import { hasSeparator } from './separators.ts';
 
-export type StorableVerdict =
+type StorableVerdict =
   | typeof ReasonCode.success
   | typeof ReasonCode.topicNameInvalid
   | typeof ReasonCode.payloadFormatInvalid

@@ -68,7 +68,7 @@ function walk(bytes: Buffer, see: (property: number, start: number, end: number)
   return true;
 }
 
-export type PropertiesVerdict = 'fine' | 'separator' | 'malformed';
+type PropertiesVerdict = 'fine' | 'separator' | 'malformed';
 
 /** Whether a text has one of the separators of RocketMQ's properties; correlation data may have them. */
 export function judgeProperties(bytes: Buffer): PropertiesVerdict {

@@ -5,7 +5,7 @@ import { isPlainText, readPublishProperties } from './publish-properties.ts';
 import type { PublishProperties } from './publish-properties.ts';
 import { escaped, nameEnd, valueEnd } from './separators.ts';
 
-export interface StoredWith {
+interface StoredWith {
   /** UNIQ_KEY, see `UniqueKeys`. */
   readonly key: string;
   readonly nowMs: number;
@@ -26,7 +26,7 @@ const offsetBytes = 14;
  */
 export const namesBytesMax = 2048;
 /** Maximum bytes of all other properties. */
-export const ownPropertyBytesMax: number =
+const ownPropertyBytesMax: number =
   propertyBytesMax - addedBytes - namesBytesMax - lmqNamesOf([]).length;
 /** Minimum bytes of properties beside a topic: its tag, key and QoS, and one queue. */
 const leastBesideTopicBytes = 150;

@@ -64,7 +64,7 @@ export function isBucketName(name: string): boolean {
   return bucketPattern.test(name);
 }
 
-export function isLmqName(name: string): boolean {
+function isLmqName(name: string): boolean {
   return name.startsWith(prefix);
 }
 

@@ -31,7 +31,7 @@ export interface Answer {
   readonly body: Buffer;
 }
 
-export interface Patience {
+interface Patience {
   /** What cannot connect: false answers at once, true waits until it can or times out. */
   readonly waits: boolean;
 }

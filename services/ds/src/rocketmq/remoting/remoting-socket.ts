@@ -5,14 +5,14 @@ import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'n
 
 import type { RemotingTls } from './connection-options.ts';
 
-export interface SocketEvents {
+interface SocketEvents {
   up(): void;
   chunk(bytes: Buffer): void;
   /** Before `up`: the attempt failed. Called once. */
   gone(reason: string): void;
 }
 
-export interface SocketOptions {
+interface SocketOptions {
   readonly address: string;
   readonly tls: RemotingTls | undefined;
   readonly connectTimeoutMs: number;

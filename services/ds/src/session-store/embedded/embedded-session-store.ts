@@ -28,7 +28,7 @@ import { isSameName, type StoredSession, type StoredSubscription } from '../stor
 import { WillBook } from './will-book.ts';
 import { applyWrite } from '../apply-write.ts';
 
-export interface EmbeddedSessionStoreOptions {
+interface EmbeddedSessionStoreOptions {
   /** Nodes are other processes: their sessions live on while this one restarts. */
   readonly csOutlives: boolean;
   /** Limits of stored sessions; default: no limit. */

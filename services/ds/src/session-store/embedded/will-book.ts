@@ -22,7 +22,7 @@ interface HeldWill {
   sending: boolean;
 }
 
-export interface HeldWillState {
+interface HeldWillState {
   readonly number: number;
   readonly session: number;
   readonly dueAtMs: number;

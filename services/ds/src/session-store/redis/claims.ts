@@ -16,7 +16,7 @@ import { neverS } from '../stored-session.ts';
 /** A note that came too late, and a due time that had to be noted first. */
 const triesMax = 4;
 
-export interface ClaimPorts {
+interface ClaimPorts {
   readonly redis: RedisConnection;
   readonly keys: SessionKeys;
   readonly ds: NodeId;
@@ -29,7 +29,7 @@ export interface ClaimPorts {
 }
 
 /** The script's answer to a claim that is done. */
-export interface ClaimDone {
+interface ClaimDone {
   readonly note: Note;
   readonly reply: Reply[];
   /** Place in the count of stored sessions; undefined: the session is not stored. */

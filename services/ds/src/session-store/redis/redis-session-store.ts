@@ -45,7 +45,7 @@ import type {
 import { StoredSession, type StoredSubscription } from '../stored-session.ts';
 import { applyWrite } from '../apply-write.ts';
 
-export interface RedisSessionStoreOptions {
+interface RedisSessionStoreOptions {
   readonly redis: RedisConnection;
   readonly keys: RedisKeys;
   readonly ds: NodeId;

@@ -10,7 +10,7 @@ import type { SessionWrites } from './writes.ts';
 import type { Release } from '../session-store.ts';
 import { neverS, type StoredSession } from '../stored-session.ts';
 
-export interface ReleasePorts {
+interface ReleasePorts {
   readonly redis: RedisConnection;
   readonly keys: SessionKeys;
   readonly ds: NodeId;
@@ -19,7 +19,7 @@ export interface ReleasePorts {
   readonly attempts: Attempts;
 }
 
-export interface ReleaseAnswer {
+interface ReleaseAnswer {
   readonly waiting: string;
   readonly expiresAtMs: number;
 }

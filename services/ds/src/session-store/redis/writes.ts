@@ -3,7 +3,6 @@ import type { DirtyFields, SessionEntry } from './entry.ts';
 import type { SessionKeys } from './keys.ts';
 import { scripts } from './scripts.ts';
 import { WriteBatch } from './write-batch.ts';
-import type { StoredSession } from '../stored-session.ts';
 
 const lazyMs = 250;
 const retryMs = 200;
@@ -221,6 +220,3 @@ export class SessionWrites {
     for (const batch of ready) for (const callback of batch.callbacks.splice(0)) callback();
   }
 }
-
-/** What a listener of `onFenced` is told. */
-export type FencedListener = (session: StoredSession) => void;

@@ -6,7 +6,7 @@ export interface ClusterBrokers {
   readonly brokers: readonly ClusterBroker[];
 }
 
-export interface ClusterBroker {
+interface ClusterBroker {
   readonly name: string;
   readonly cluster: string;
   /** host:port of the master; undefined while the broker has none. */
