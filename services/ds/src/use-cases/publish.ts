@@ -1,5 +1,5 @@
-import type { NodeId, QueueId } from '@lmqtt/common/ids';
-import type { Message, OrderKey } from '@lmqtt/common/message';
+import type { NodeId } from '@lmqtt/common/ids';
+import type { Message } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isBridgeState } from '@lmqtt/common/topic';
 import type { Publish } from '@lmqtt/proto/link';
@@ -10,51 +10,14 @@ import type { Outlet } from '../routing/outlet.ts';
 import type { DsEvents } from '../events.ts';
 import { HeldLanes } from './held-lanes.ts';
 import type { LiveSession } from '../sessions/live-session.ts';
-import type { Append, InboundId, Once, Outcome, QueueStore } from '../queue-store/queue-store.ts';
+import type { InboundId, Once, Outcome, QueueStore } from '../queue-store/queue-store.ts';
+import { passedOn, PendingAppend } from './pending-append.ts';
+import { PublishAnswers } from './publish-answers.ts';
 import type { RetainedStore } from '../retained-store/retained-store.ts';
 import type { Route, Routes } from '../routing/routes.ts';
-import type { Settling } from '../sessions/settling.ts';
 
-const noQueues: readonly QueueId[] = [];
 /** How often the store is asked what became of a publish. */
 const outcomeAgainMs = 100;
-
-/** A publish on its way through the store. */
-class PendingAppend implements Append {
-  readonly message: Message;
-  readonly queues: readonly QueueId[];
-  readonly lane: string;
-  readonly inbound: InboundId | undefined;
-  reasonCode = 0;
-  orderKey: OrderKey | undefined = undefined;
-  /** undefined: nobody waits for the answer (QoS 0). */
-  readonly answer: Answer | undefined;
-  /** The retained message was put, in the commit of the append. */
-  retained = false;
-  /** The same QoS 2 publish, sent again before this one was stored: they share the answer. */
-  repeats: Answer[] | undefined = undefined;
-  /** The same of a later connection, which goes to the store itself if this one may not. */
-  onAnswered: ((reasonCode: number) => void) | undefined = undefined;
-  /** Of a retained message that nobody waits for: PINGRESP does. */
-  settling: Settling | undefined = undefined;
-  /** Of a will. */
-  once: Once | undefined = undefined;
-  final = false;
-
-  constructor(
-    message: Message,
-    queues: readonly QueueId[],
-    lane: string,
-    inbound: InboundId | undefined,
-    answer: Answer | undefined,
-  ) {
-    this.message = message;
-    this.queues = queues;
-    this.lane = lane;
-    this.inbound = inbound;
-    this.answer = answer;
-  }
-}
 
 export interface PublisherOptions {
   readonly nodes: ReadonlyMap<NodeId, Outlet>;
@@ -86,9 +49,7 @@ export class Publisher {
   readonly #queueQos0: boolean;
   readonly #storesAll: boolean;
   readonly #retainedMax: number;
-  /** Answers of this turn. */
-  readonly #outgoing = new Map<Outlet, Publish[]>();
-  #sending = false;
+  readonly #answers = new PublishAnswers();
   readonly #openInbound = new Map<string, PendingAppend>();
   readonly #held: HeldLanes<PendingAppend>;
 
@@ -119,14 +80,14 @@ export class Publisher {
         // Fenced: the kick tells its cs.
         if (message.qos === 0) continue;
         publish.reasonCode = ReasonCode.sessionTakenOver;
-        this.#send(node, publish);
+        this.#answers.send(node, publish);
         continue;
       }
       const route = this.#routeOf(session, message.topic);
       publish.reasonCode = this.#judge(session, publish);
       if (publish.reasonCode !== 0) {
         // The answer does not name the topic. A bridge whose state is not wanted goes on.
-        if (message.qos > 0) this.#answerNow(node, session, publish);
+        if (message.qos > 0) this.#answers.now(node, session, publish);
         else if (!isBridgeState(message.topic)) (refused ??= []).push(publish);
         continue;
       }
@@ -141,7 +102,7 @@ export class Publisher {
       }
       if (session.turnedAway && message.qos > 0) {
         publish.reasonCode = ReasonCode.quotaExceeded;
-        this.#answerNow(node, session, publish);
+        this.#answers.now(node, session, publish);
         continue;
       }
       let inbound: InboundId | undefined;
@@ -150,25 +111,25 @@ export class Publisher {
         inbound = { clientId, epoch, packetId: publish.packetId };
         // Known and not released: stored before [MQTT-4.3.3-10].
         if (session.stored.hasInbound(publish.packetId)) {
-          this.#answerNow(node, session, publish);
+          this.#answers.now(node, session, publish);
           continue;
         }
         const open = this.#openInbound.get(nameOf(inbound));
         if (open?.inbound?.epoch === session.epoch) {
-          (open.repeats ??= []).push(expect(node, session, publish));
+          (open.repeats ??= []).push(this.#answers.expect(node, session, publish));
           continue;
         }
         if (this.#holds(node, session, publish, route, inbound, open)) continue;
       }
       if (route.queues.length === 0) publish.reasonCode = ReasonCode.noMatchingSubscribers;
-      const answer = message.qos === 0 ? undefined : expect(node, session, publish);
+      const answer = message.qos === 0 ? undefined : this.#answers.expect(node, session, publish);
       const append = new PendingAppend(message, route.queueIds, session.lane, inbound, answer);
       if (inbound !== undefined) this.#openInbound.set(nameOf(inbound), append);
       if (answer === undefined && message.retain) append.settling = session.settling.begin();
       appends.push(append);
     }
     this.#flush();
-    this.#sendAll();
+    this.#answers.sendAll();
     if (refused !== undefined)
       for (const { session, reasonCode } of refused) node.downstream.refused(session, reasonCode);
     if (appends.length > 0) this.#append(appends);
@@ -304,8 +265,8 @@ export class Publisher {
       // 3.1.1 has no answer for it: delivered, not retained.
       const said = reasonCode === ReasonCode.quotaExceeded && answer.session.protocolVersion !== 5;
       if (reasonCode !== 0 && !said) answer.publish.reasonCode = reasonCode;
-      this.#answered(answer);
-      this.#sendAll();
+      this.#answers.came(answer);
+      this.#answers.sendAll();
     });
   }
 
@@ -330,7 +291,7 @@ export class Publisher {
     const isIntended = stored.intents.some((intent) => intent.packetId === packetId);
     if (open === undefined && !isIntended && !this.#held.has(lane)) return false;
     if (route.queues.length === 0) publish.reasonCode = ReasonCode.noMatchingSubscribers;
-    const answer = expect(node, session, publish);
+    const answer = this.#answers.expect(node, session, publish);
     const append = new PendingAppend(message, route.queueIds, lane, inbound, answer);
     this.#openInbound.set(nameOf(inbound), append);
     if (open !== undefined) {
@@ -386,7 +347,7 @@ export class Publisher {
         this.#openInbound.delete(nameOf(inbound));
       for (const repeat of append.repeats ?? []) {
         repeat.publish.reasonCode = toldOf(repeat, reasonCode);
-        this.#answered(repeat);
+        this.#answers.came(repeat);
       }
       if (reasonCode !== 0) {
         if (answer !== undefined) answer.publish.reasonCode = toldOf(answer, reasonCode);
@@ -404,59 +365,18 @@ export class Publisher {
       if (answer !== undefined) {
         answer.waiting -= 1;
         // Many of one session come in a row.
-        if (session !== undefined && session !== answer.session) this.#release(session);
+        if (session !== undefined && session !== answer.session) this.#answers.release(session);
         session = answer.session;
       }
       append.onAnswered?.(reasonCode);
     }
-    if (session !== undefined) this.#release(session);
-    this.#sendAll();
-  }
-
-  #answerNow(node: CsNode, session: LiveSession, publish: Publish): void {
-    if (session.unanswered.length === 0) this.#send(node, publish);
-    else expect(node, session, publish).waiting = 0;
-  }
-
-  #answered(answer: Answer): void {
-    answer.waiting -= 1;
-    this.#release(answer.session);
-  }
-
-  /** Sends the answers of a session that wait for nothing, up to the first that does. */
-  #release({ unanswered }: AnsweredSession): void {
-    let count = 0;
-    for (let first = unanswered[0]; first?.waiting === 0; first = unanswered[count]) {
-      this.#send(first.node, first.publish);
-      count += 1;
-    }
-    if (count === 1) unanswered.shift();
-    else if (count > 0) unanswered.splice(0, count);
-  }
-
-  #send(node: Outlet, publish: Publish): void {
-    const outgoing = this.#outgoing.get(node);
-    if (outgoing === undefined) this.#outgoing.set(node, [publish]);
-    else outgoing.push(publish);
-  }
-
-  /** A refusal may end its connection, whose last publishes come during the call. */
-  #sendAll(): void {
-    if (this.#sending || this.#outgoing.size === 0) return;
-    this.#sending = true;
-    try {
-      for (const [node, publishes] of this.#outgoing) {
-        this.#outgoing.delete(node);
-        node.downstream.published(publishes);
-      }
-    } finally {
-      this.#sending = false;
-    }
+    if (session !== undefined) this.#answers.release(session);
+    this.#answers.sendAll();
   }
 
   /** The node is no more: nobody waits for its answers. */
   forget(node: CsNode): void {
-    this.#outgoing.delete(node);
+    this.#answers.forget(node);
   }
 }
 
@@ -469,17 +389,6 @@ function toldOf({ session }: Answer, reasonCode: number): number {
   return isOld && reasonCode === ReasonCode.notAuthorized
     ? ReasonCode.implementationSpecificError
     : reasonCode;
-}
-
-function expect(node: CsNode, session: LiveSession, publish: Publish): Answer {
-  const answer = { node, session, publish, waiting: 1 };
-  session.unanswered.push(answer);
-  return answer;
-}
-
-/** QoS 0 that has gone to whoever is there: stored for those who read the store itself. */
-function passedOn(message: Message, lane: string): PendingAppend {
-  return new PendingAppend(message, noQueues, lane, undefined, undefined);
 }
 
 function nameOf(inbound: InboundId): string {
