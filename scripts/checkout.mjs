@@ -129,8 +129,12 @@ const programs = {
   covers: [],
 };
 
-/** Packages that the tests, the benchmark and the checks need. */
-const everything = { packages: [...programs.packages, 'test'], target: '.', covers: [programs] };
+/** Packages that the tests, the benchmark and the checks need, and the examples. */
+const everything = {
+  packages: [...programs.packages, 'examples', 'test'],
+  target: '.',
+  covers: [programs],
+};
 
 const lock = join(root, '.setup-lock');
 const lockPollMs = 100;

@@ -7,7 +7,7 @@ const root = join(import.meta.dirname, '..');
 const inFolder = (folder) =>
   existsSync(join(root, folder))
     ? readdirSync(join(root, folder), { recursive: true })
-        .filter((name) => name.endsWith('.md'))
+        .filter((name) => name.endsWith('.md') && !name.includes('node_modules'))
         .map((name) => join(folder, name))
     : [];
 const pages = [
