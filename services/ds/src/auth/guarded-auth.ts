@@ -1,6 +1,7 @@
 // Authentication whose failures are counted: who fails too often is refused with 0x89 before anything is checked, and late
 // failures are answered late (auth-failures.ts). Right or wrong, known user or not, password or SCRAM: all count alike.
 
+import { pause } from '@lmqtt/common/pause';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { AuthDecision, Authenticator, AuthRequest } from './auth-provider.ts';
 import type { AuthFailureLimit, AuthFailures, Claimant } from './auth-failures.ts';
@@ -105,5 +106,5 @@ function isFailure(reasonCode: number): boolean {
 
 function late(delayMs: number): Promise<void> | undefined {
   if (delayMs === 0) return undefined;
-  return new Promise((resolve) => setTimeout(resolve, delayMs));
+  return pause(delayMs);
 }

@@ -5,8 +5,8 @@
 import { open, readFile, realpath, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { pause } from '@lmqtt/common/pause';
 import { visible } from '@lmqtt/common/visible';
 import {
   isUnknownUsersLine,
@@ -208,7 +208,7 @@ async function lock(path: string): ReturnType<typeof open> {
           `${path} is there: another run is at work, or one was killed and the file is to be removed`,
           { cause: error },
         );
-      await sleep(lockWaitMs);
+      await pause(lockWaitMs);
     }
   }
 }

@@ -1,3 +1,4 @@
+import { pause } from '@lmqtt/common/pause';
 import type { DsEvents } from '../events.ts';
 import { stopGraceMs } from '../use-cases/disconnect.ts';
 import type { EndedNode, Nodes } from '../registry/nodes.ts';
@@ -49,7 +50,7 @@ export class EndedCs {
       } catch (error) {
         if (!this.#stopped) events.unexpected('ended nodes', error);
       }
-      await new Promise((resolve) => setTimeout(resolve, againMs));
+      await pause(againMs);
     }
   }
 }

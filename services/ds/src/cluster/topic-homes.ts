@@ -3,7 +3,7 @@
 // in force some seconds after it was recorded, at one time for all of them. It keeps everything at
 // its broker and queue, so that light queues, which no RocketMQ topic owns, go on in their order:
 // positions of sessions, messages in flight and the order keys of retained messages stay right.
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '@lmqtt/common/pause';
 import { systemClock } from '@lmqtt/common/clock';
 import { silentLogs } from '@lmqtt/common/log';
 import { Metrics } from '@lmqtt/common/metrics';
@@ -97,7 +97,7 @@ export function moveTopicHome(
     said(
       `${level} moves from ${current.topic} to ${to} in ${Math.ceil((fromMs - nowMs) / 1000)} s`,
     );
-    await delay(fromMs - (await redisTimeMs(redis)) + marginMs);
+    await pause(fromMs - (await redisTimeMs(redis)) + marginMs);
     said(`${level} is in ${to}; what was stored before stays in ${current.topic}`);
   });
 }

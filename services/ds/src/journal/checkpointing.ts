@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { nextTurn } from '@lmqtt/common/pause';
 import { takeCheckpoint, takeWholeCheckpoint } from './checkpoint.ts';
 import { failureOf } from './failure.ts';
 import type { Files } from './files.ts';
@@ -123,7 +124,7 @@ export class Checkpointing {
 
   async #take(): Promise<void> {
     // Not from within a commit callback: the others of its block have not run yet.
-    await new Promise((done) => setImmediate(done));
+    await nextTurn();
     const state = this.#state;
     const mark = this.#log.mark();
     if (this.#commits.failure !== undefined) throw this.#commits.failure;

@@ -1,3 +1,4 @@
+import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { failureOf, type JournalFailure } from './failure.ts';
 import type { CommitCallback, Written } from './journal.ts';
@@ -38,7 +39,7 @@ export class GroupCommit {
   #writing: Gathered | undefined;
   #held = true;
   #failure: JournalFailure | undefined;
-  #scheduled = false;
+  readonly #turnEnd: OnceATurn = new OnceATurn(() => this.#turnEnded());
   #gatheringSince = 0;
   #gathered = 0;
   #lazyTimer: NodeJS.Timeout | undefined;
@@ -71,7 +72,7 @@ export class GroupCommit {
     const offset = this.#pending.reserve(type, bodyBytes);
     this.#lazyTimer ??= setTimeout(() => {
       this.#lazyDue = true;
-      this.#schedule();
+      this.#turnEnd.soon();
     }, this.#limits.lazyMs);
     return offset;
   }
@@ -87,7 +88,7 @@ export class GroupCommit {
     }
     pending.callbacks.push(callback);
     if (this.#writing === undefined || pending.bytes >= this.#limits.blockBytesMax)
-      this.#schedule();
+      this.#turnEnd.soon();
   }
 
   durable(): Promise<void> {
@@ -108,7 +109,7 @@ export class GroupCommit {
   resume(): void {
     this.#held = false;
     this.#failure = undefined;
-    if (this.#pending.records > 0 || this.#pending.callbacks.length > 0) this.#schedule();
+    if (this.#pending.records > 0 || this.#pending.callbacks.length > 0) this.#turnEnd.soon();
   }
 
   /** From now on all that is added fails. Who waits already is told by `failAll`. */
@@ -126,7 +127,7 @@ export class GroupCommit {
       const nowhere: Written = { segment: 0, position: 0, buffer, start, bytes };
       for (const callback of callbacks) callback(failure, nowhere);
     }
-    if (this.#pending.callbacks.length > 0) this.#schedule();
+    if (this.#pending.callbacks.length > 0) this.#turnEnd.soon();
   }
 
   /** Begins no other block; resolves when that which is being written is. */
@@ -146,18 +147,9 @@ export class GroupCommit {
     return this.#closedBytes + this.#pending.bytes;
   }
 
-  #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      this.#turnEnded();
-    });
-  }
-
   #turnEnded(): void {
     if (this.#writing === undefined) {
-      if (this.#stillGathers()) this.#schedule();
+      if (this.#stillGathers()) this.#turnEnd.soon();
       else this.#writeNext();
     } else if (this.#pending.bytes >= this.#limits.blockBytesMax) {
       this.#closed.push(this.#take());

@@ -3,7 +3,7 @@ import * as fs from 'node:fs';
 import * as net from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '@lmqtt/common/pause';
 
 /**
  * An entry in `holders/`: one process that wants the folder, or has it. Its name is never used
@@ -191,7 +191,7 @@ async function isTouched(path: string): Promise<boolean> {
   const first = await touchedMs();
   if (first === undefined) return false;
   for (let waitedMs = 0; waitedMs < untouchedMs; waitedMs += lookMs) {
-    await delay(lookMs);
+    await pause(lookMs);
     const now = await touchedMs();
     if (now === undefined) return false;
     if (now !== first) return true;

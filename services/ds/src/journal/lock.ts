@@ -1,6 +1,6 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '@lmqtt/common/pause';
 import { JournalRefusal } from './failure.ts';
 import { hasOthers, Holder } from './holder.ts';
 
@@ -43,7 +43,7 @@ export class FolderLock {
         throw error;
       }
       await holder.withdraw();
-      await delay(Math.random() * pauseMsMax);
+      await pause(Math.random() * pauseMsMax);
     }
     const pid = (await fs.promises.readFile(path, 'utf8').catch(() => '')).trim();
     const whose = pid === '' ? '' : ` (process ${pid})`;

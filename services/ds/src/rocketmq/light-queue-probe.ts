@@ -1,4 +1,5 @@
 // A message through a light queue of this cluster, as no setting of a broker can promise it.
+import { pause } from '@lmqtt/common/pause';
 import { rocket } from './message/property-names.ts';
 import type { BrokerConnection } from './remoting/broker-connection.ts';
 import { answerCodes } from './remoting/codes.ts';
@@ -35,11 +36,11 @@ export async function probeLightQueue(
     if (answer.kind === 'stored') break;
     const { why, mayPass } = notStored(answer);
     if (!mayPass || performance.now() > endMs) return { ok: false, why, mayPass };
-    await later(busyAgainMs);
+    await pause(busyAgainMs);
   }
   while (performance.now() < endMs) {
     if (await canBeRead(broker, lmq, before)) return { ok: true };
-    await later(lookAgainMs);
+    await pause(lookAgainMs);
   }
   const why = `stored, and not in its light queue after ${probeMs / 1000} s`;
   return { ok: false, why, mayPass: true };
@@ -71,11 +72,5 @@ function canBeRead(broker: BrokerConnection, lmq: string, offset: number): Promi
     broker.pull({ ...request, suspendMs: 0, subscription: '*' }, ({ kind }) => {
       resolve(kind === 'found');
     });
-  });
-}
-
-function later(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
   });
 }

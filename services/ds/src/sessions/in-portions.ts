@@ -1,3 +1,5 @@
+import { nextTurn } from '@lmqtt/common/pause';
+
 const portionMax = 200;
 
 /**
@@ -15,8 +17,7 @@ export function inPortions<T>(
 
 async function overTurns<T>(items: readonly T[], work: (item: T) => void): Promise<void> {
   for (const [index, item] of items.entries()) {
-    if (index > 0 && index % portionMax === 0)
-      await new Promise((resolve) => setImmediate(resolve));
+    if (index > 0 && index % portionMax === 0) await nextTurn();
     work(item);
   }
 }

@@ -1,6 +1,6 @@
+import { pause } from '@lmqtt/common/pause';
 import type { ClientIdRule } from '@lmqtt/common/client-id-rule';
 import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
-import { setTimeout as delay } from 'node:timers/promises';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 import type {
@@ -145,7 +145,7 @@ async function admit(
       if (!answer.whileConnected || performance.now() >= endMs || connecting.gone !== undefined)
         return refuseClaim(ports, node, connecting, 'other user');
       // Not within the lock: its owner may come again.
-      await delay(endCheckMs);
+      await pause(endCheckMs);
     }
   } catch (error) {
     const failure = error instanceof StoreFailure;

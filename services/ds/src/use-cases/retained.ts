@@ -1,3 +1,4 @@
+import { nextTurn } from '@lmqtt/common/pause';
 import { isTime } from '@lmqtt/common/cursor';
 import type { RetainedAnswer, RetainedRequest, SubscribeAnswer } from '@lmqtt/proto/link';
 import { parseSharedFilter } from '@lmqtt/common/topic';
@@ -62,7 +63,7 @@ export async function endEmptyRuns(
   let looks = 0;
   for (const answer of answers) {
     looks += 1;
-    if (looks % looksAtOnce === 0) await new Promise((resolve) => setImmediate(resolve));
+    if (looks % looksAtOnce === 0) await nextTurn();
     if (answer.kind === 'refused' || !answer.retained || (await isRetained(ports, answer))) {
       settled.push(answer);
       continue;

@@ -1,5 +1,6 @@
 import { type ReadRights, ReadRightsTable, textOfRules } from '@lmqtt/common/read-rights';
 import type { ClientId } from '@lmqtt/common/ids';
+import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { AuthProvider } from '../auth/auth-provider.ts';
 import type { DsEvents } from '../events.ts';
@@ -25,7 +26,7 @@ export class SessionRights {
   readonly #listeners: ((session: LiveSession) => void)[] = [];
   /** Sessions that are to be told of what has changed. */
   readonly #due = new Set<LiveSession>();
-  #telling = false;
+  readonly #telling: OnceATurn = new OnceATurn(() => this.#tell());
 
   constructor(
     access: AuthProvider,
@@ -84,9 +85,7 @@ export class SessionRights {
   /** Notes that the session's rights may differ from those that its cs has. */
   due(session: LiveSession): void {
     this.#due.add(session);
-    if (this.#telling) return;
-    this.#telling = true;
-    setImmediate(() => this.#tell());
+    this.#telling.soon();
   }
 
   /**
@@ -106,8 +105,7 @@ export class SessionRights {
       if (this.#live.get(session.clientId) === session) this.#check(session);
       if (performance.now() >= endMs) break;
     }
-    this.#telling = this.#due.size > 0;
-    if (this.#telling) setImmediate(() => this.#tell());
+    if (this.#due.size > 0) this.#telling.soon();
   }
 
   #check(session: LiveSession): void {

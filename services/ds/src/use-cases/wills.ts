@@ -1,3 +1,4 @@
+import { pause } from '@lmqtt/common/pause';
 import type { Clock } from '@lmqtt/common/clock';
 import type { ClientId } from '@lmqtt/common/ids';
 import { Message } from '@lmqtt/common/message';
@@ -80,7 +81,7 @@ export class Wills {
       };
       const answer = await within(leftMs, work());
       if (answer !== 'busy') return answer === true;
-      await new Promise((resolve) => setTimeout(resolve, busyAgainMs));
+      await pause(busyAgainMs);
     }
   }
 

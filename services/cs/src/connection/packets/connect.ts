@@ -3,6 +3,7 @@ import { clientId as asClientId } from '@lmqtt/common/ids';
 import { messageOf, ownBytes } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { levelCount } from '@lmqtt/common/topic';
+import { nextTurn } from '@lmqtt/common/pause';
 import { LinkLost } from '@lmqtt/proto/link-lost';
 import type { ConnectAnswer, ConnectRequest, SubscriptionState, Will } from '@lmqtt/proto/link';
 import { connack } from '../../codec/cold.ts';
@@ -11,7 +12,6 @@ import { Session } from '../../session/session.ts';
 import type { Client } from '../client.ts';
 import { isTooLong } from '../keep-alive.ts';
 import { interned } from '../principals.ts';
-import { nextTurn } from './portions.ts';
 import { sendAuth } from './send-auth.ts';
 
 const neverExpires = 0xffff_ffff;

@@ -21,7 +21,3 @@ export function* portionsOf(count: number): Iterable<readonly [from: number, to:
 export function isOnePortion(count: number): boolean {
   return count <= portionMax;
 }
-
-export function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}

@@ -1,11 +1,12 @@
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isValidTopicFilter, levelCount, parseSharedFilter } from '@lmqtt/common/topic';
+import { nextTurn } from '@lmqtt/common/pause';
 import type { SubscribeAnswer, SubscribeEntry, SubscriptionOptions } from '@lmqtt/proto/link';
 import { suback } from '../../codec/cold.ts';
 import type { FilterRequest, Subscribe } from '../../packet/subscribe.ts';
 import type { Session } from '../../session/session.ts';
 import type { Client } from '../client.ts';
-import { isOnePortion, nextTurn, portionsOf, weightOf } from './portions.ts';
+import { isOnePortion, portionsOf, weightOf } from './portions.ts';
 import { codeIn } from './refusal-codes.ts';
 
 /** Filters that may be subscribed to, and where their answers go among all of the packet. */

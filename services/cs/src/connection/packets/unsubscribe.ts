@@ -1,8 +1,9 @@
 import { ReasonCode } from '@lmqtt/common/reason-code';
+import { nextTurn } from '@lmqtt/common/pause';
 import { unsuback } from '../../codec/cold.ts';
 import type { Unsubscribe } from '../../packet/unsubscribe.ts';
 import type { Client } from '../client.ts';
-import { nextTurn, portionsOf, weightOf } from './portions.ts';
+import { portionsOf, weightOf } from './portions.ts';
 import { codeIn } from './refusal-codes.ts';
 import { closes, isWellFormed } from './subscribe.ts';
 

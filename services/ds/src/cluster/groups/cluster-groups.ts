@@ -1,3 +1,4 @@
+import { idlePause } from '@lmqtt/common/pause';
 import { type ClientId, type GroupId, type NodeId, type QueueId } from '@lmqtt/common/ids';
 import { Cursor } from '@lmqtt/common/cursor';
 import { ReasonCode } from '@lmqtt/common/reason-code';
@@ -315,7 +316,7 @@ export class ClusterGroups implements Groups {
         return;
       } catch (error) {
         this.#ports.events.unexpected('member of a shared group', error);
-        await pause(retryMs);
+        await idlePause(retryMs);
       }
     }
   }
@@ -412,10 +413,6 @@ function placeOf({ partition, offset }: GroupPlace): GroupPlace {
   return { partition, offset };
 }
 
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms).unref());
-}
-
 async function within(work: Promise<void>, ms: number): Promise<void> {
-  await Promise.race([work, pause(ms)]);
+  await Promise.race([work, idlePause(ms)]);
 }

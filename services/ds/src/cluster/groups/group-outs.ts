@@ -1,3 +1,4 @@
+import { idlePause } from '@lmqtt/common/pause';
 import type { ClientId } from '@lmqtt/common/ids';
 import type { MemberOut } from '../../group-store/absent-members.ts';
 import type { GroupPlace } from '../../group-store/cluster-group-store.ts';
@@ -72,7 +73,7 @@ export class GroupOuts {
     const { home, epoch, fence } = member;
     while (!(await this.refreshDone())) {
       if (shared.closed) return false;
-      await new Promise((resolve) => setTimeout(resolve, retryMs).unref());
+      await idlePause(retryMs);
     }
     if (member.home !== home || member.epoch !== epoch) return false;
     if (member.fence !== fence || shared.members.get(member.key) !== member) return false;

@@ -1,5 +1,6 @@
 import { type GroupId, type NodeId, queueName } from '@lmqtt/common/ids';
 import type { Clock } from '@lmqtt/common/clock';
+import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import type { DsEvents } from '../../events.ts';
 import type { AbsentMembers } from '../../group-store/absent-members.ts';
 import { type ClusterGroupStore, groupThing } from '../../group-store/cluster-group-store.ts';
@@ -46,7 +47,7 @@ export class GroupOwners {
   readonly #owned = new Map<GroupId, OwnedGroup>();
   #asking: Promise<void> | undefined;
   #askAgain = false;
-  #askSoon = false;
+  readonly #asker: OnceATurn = new OnceATurn(() => void this.ask());
   #stopped = false;
 
   constructor(ports: GroupOwnersPorts) {
@@ -93,12 +94,7 @@ export class GroupOwners {
   }
 
   soon(): void {
-    if (this.#askSoon) return;
-    this.#askSoon = true;
-    setImmediate(() => {
-      this.#askSoon = false;
-      void this.ask();
-    });
+    this.#asker.soon();
   }
 
   set(home: HomeGroup, owner: NodeId, epoch: number): void {

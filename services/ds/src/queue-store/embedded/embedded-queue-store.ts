@@ -1,3 +1,4 @@
+import { nextTurn } from '@lmqtt/common/pause';
 import { queueId, type ClientId, type Epoch, type QueueId } from '@lmqtt/common/ids';
 import { noEntries, type Message, type QueueEntry } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
@@ -276,7 +277,7 @@ export class EmbeddedQueueStore implements QueueStore {
     const messages: Message[] = [];
     const damaged: number[] = [];
     for (const [i, offset] of offsets.entries()) {
-      if (i > 0 && i % decodeMax === 0) await new Promise((done) => setImmediate(done));
+      if (i > 0 && i % decodeMax === 0) await nextTurn();
       const { [i]: buffer } = wanted.buffers;
       if (buffer === undefined) {
         damaged.push(offset);

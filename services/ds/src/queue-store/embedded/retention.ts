@@ -1,3 +1,4 @@
+import { nextTurn } from '@lmqtt/common/pause';
 import { queueId } from '@lmqtt/common/ids';
 import type { Journal, JournalSegments } from '../../journal/journal.ts';
 import type { QueueEntries } from './queue-entries.ts';
@@ -75,7 +76,7 @@ export class Retention {
     do {
       this.#again = false;
       // Not within the caller's turn: seals and trims call from the middle of their work.
-      await new Promise((done) => setImmediate(done));
+      await nextTurn();
       await this.#removeFree();
       await this.#removeOverLimit();
     } while (this.#again && !this.#closed);

@@ -6,6 +6,7 @@
 // ordinary queue itself, with a tag that neither devices nor those who read what devices publish
 // ask for.
 import type { Clock } from '@lmqtt/common/clock';
+import { pause } from '@lmqtt/common/pause';
 import { rocket } from '../../rocketmq/message/property-names.ts';
 import { answerCodes } from '../../rocketmq/remoting/codes.ts';
 import { RemotingError } from '../../rocketmq/remoting/errors.ts';
@@ -13,7 +14,6 @@ import { propertyText, type SendAnswer } from '../../rocketmq/remoting/requests/
 import type { Broker } from './broker.ts';
 import type { RocketmqStoreEvents } from './events.ts';
 import type { QueueAt } from './ordinary-queue.ts';
-import { pause } from './pause.ts';
 
 const lookAgainMs = 25;
 /** New light queues hold up everybody's index. */

@@ -4,6 +4,7 @@
 // something asked later, and then the time for which it lets sends wait; or at once where the broker
 // runs anew, since what the former run had in its hands died with it. All keys share the waiting,
 // the mark and the reading.
+import { nextTurn, pause } from '@lmqtt/common/pause';
 import type { StoredReader } from '../../rocketmq/message/stored-reader.ts';
 import type { Broker } from './broker.ts';
 import { BrokerMark } from './broker-mark.ts';
@@ -11,7 +12,6 @@ import { messageOfError } from './error-text.ts';
 import { type KeyAt, passOver } from './key-pass.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { QueueAt } from './ordinary-queue.ts';
-import { pause } from './pause.ts';
 
 const marginMs = 1000;
 const againMs = 250;
@@ -96,7 +96,7 @@ export class BrokerSearch {
   async #run(): Promise<void> {
     this.#isRunning = true;
     // Those of one turn go together.
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
     while (this.#open.size > 0 && !this.#isClosed) {
       const asked = [...this.#open.values()];
       try {

@@ -1,7 +1,7 @@
 import type { Clock } from '@lmqtt/common/clock';
+import { pause } from '@lmqtt/common/pause';
 import type { BrokerConnection } from '../../rocketmq/remoting/broker-connection.ts';
 import type { RocketmqClient } from '../../rocketmq/remoting/client.ts';
-import { pause } from './pause.ts';
 
 const sendQueueWaitMs = 5000;
 const askAgainMs = 250;

@@ -1,3 +1,4 @@
+import { pause } from '@lmqtt/common/pause';
 import {
   brokerKey,
   brokerOfKey,
@@ -89,7 +90,7 @@ export class Brokers {
     const isMissing = ({ missingMs, connection }: Broker): boolean =>
       missingMs === 0 && connection?.up === false;
     while ([...this.#byName.values()].some(isMissing) && clock.monotonicMs() < endMs)
-      await new Promise((resolve) => setTimeout(resolve, lookAgainMs));
+      await pause(lookAgainMs);
   }
 
   close(): void {

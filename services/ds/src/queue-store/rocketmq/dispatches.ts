@@ -7,6 +7,7 @@
 //
 // Retained messages have an order only where the MQTT topic has its place: one that is elsewhere is
 // stored there, too, and so retained.
+import { pause } from '@lmqtt/common/pause';
 import { StoredReader } from '../../rocketmq/message/stored-reader.ts';
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
 import { own } from '../../rocketmq/message/property-names.ts';
@@ -383,8 +384,4 @@ export class TailDispatch {
   #keyOf({ queueOffset, physicalOffset }: StoredMessage): string {
     return `${this.#queue.name}/${queueOffset}/${physicalOffset}`;
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

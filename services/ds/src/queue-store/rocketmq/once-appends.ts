@@ -3,6 +3,7 @@
 //
 // A stored message is read back and told before its append is answered: the tail would tell it
 // later, while later QoS 0 messages of the same client are told at once.
+import { pause } from '@lmqtt/common/pause';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { Append, Once } from '../queue-store.ts';
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
@@ -107,7 +108,7 @@ export class OnceAppends {
           if (stored.queueOffset === orderKey.offset) this.#ports.arrived(stored);
         return;
       }
-      await new Promise((resolve) => setTimeout(resolve, readAgainMs));
+      await pause(readAgainMs);
     }
   }
 

@@ -1,3 +1,4 @@
+import { pause } from '@lmqtt/common/pause';
 import type { ClientId, Epoch, QueueId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import { firstLevel } from '../../rocketmq/mapping/topic-mapping.ts';
@@ -114,7 +115,7 @@ export class RocketmqQueueStore implements QueueStore {
       } catch (error) {
         if (this.#isClosed) throw error;
         events.waiting(settings.defaultTopic, messageOfError(error));
-        await new Promise((resolve) => setTimeout(resolve, startAgainMs));
+        await pause(startAgainMs);
       }
     }
     await this.#brokers.connected();

@@ -1,5 +1,6 @@
 // The RocketMQ topics that carry MQTT: recorded in the registry when they are first used, so that
 // every ds reads their ordinary queues from then on.
+import { pause } from '@lmqtt/common/pause';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 import { isRecord } from '../../rocketmq/remoting/json.ts';
@@ -9,7 +10,6 @@ import type { Brokers } from './brokers.ts';
 import { messageOfError } from './error-text.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import { OrdinaryQueue } from './ordinary-queue.ts';
-import { pause } from './pause.ts';
 import { Placements } from './placements.ts';
 
 /** Kind of the records of used topics in the registry. */
@@ -173,7 +173,7 @@ export class UsedTopics {
       const route = await client.route(topic);
       if (route !== undefined && route.brokers.length > 0) return route;
       if (clock.monotonicMs() > endMs) return undefined;
-      await new Promise((resolve) => setTimeout(resolve, lookAgainMs));
+      await pause(lookAgainMs);
     }
   }
 

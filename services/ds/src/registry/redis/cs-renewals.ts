@@ -1,3 +1,4 @@
+import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import type { NodeId } from '@lmqtt/common/ids';
 import { failureOf } from './membership.ts';
 
@@ -14,25 +15,21 @@ const againMs = 20;
 
 /** Renewals of cs nodes, gathered for one request a turn. */
 export class CsRenewals {
-  readonly #send: () => void;
+  readonly #sending: OnceATurn;
   readonly #patienceMs: number;
   #asked: AskedRenewal[] = [];
-  #scheduled = false;
   #stopped = false;
 
   /** `patienceMs`: how long one is asked again while this ds is no member. */
   constructor(patienceMs: number, send: () => void) {
     this.#patienceMs = patienceMs;
-    this.#send = send;
+    this.#sending = new OnceATurn(() => {
+      if (!this.#stopped) send();
+    });
   }
 
   soon(): void {
-    if (this.#scheduled || this.#stopped) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      if (!this.#stopped) this.#send();
-    });
+    if (!this.#stopped) this.#sending.soon();
   }
 
   renew(cs: NodeId, instance: string, connections: number): Promise<boolean> {

@@ -1,4 +1,5 @@
 import { type NodeId, nodeId } from '@lmqtt/common/ids';
+import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import type { RedisSubscriber } from '../../redis/subscriber.ts';
 import type { DsMessage, Inbox } from '../inbox.ts';
 import type { Membership } from './membership.ts';
@@ -9,6 +10,7 @@ export class RedisInbox implements Inbox {
   readonly #member: Membership;
   readonly #subscriber: RedisSubscriber;
   readonly #listeners: ((from: NodeId, message: DsMessage) => void)[] = [];
+  readonly #sending: OnceATurn = new OnceATurn(() => void this.#send());
   #waiting = new Map<NodeId, DsMessage[]>();
 
   constructor(member: Membership, subscriber: RedisSubscriber) {
@@ -28,7 +30,7 @@ export class RedisInbox implements Inbox {
   }
 
   send(ds: NodeId, message: DsMessage): void {
-    if (this.#waiting.size === 0) setImmediate(() => void this.#send());
+    this.#sending.soon();
     const messages = this.#waiting.get(ds);
     if (messages === undefined) this.#waiting.set(ds, [message]);
     else messages.push(message);

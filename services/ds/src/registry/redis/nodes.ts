@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '@lmqtt/common/pause';
 import { type NodeId, nodeId } from '@lmqtt/common/ids';
 import { NodeIdInUse } from '../node-id-in-use.ts';
 import type { RedisSubscriber } from '../../redis/subscriber.ts';
@@ -141,7 +141,7 @@ export class RedisNodes implements Nodes {
         if (!(error instanceof NotMember) || this.#member.clock.monotonicMs() > untilMs)
           throw error;
       }
-      await delay(againMs);
+      await pause(againMs);
     }
   }
 
@@ -188,7 +188,7 @@ export class RedisNodes implements Nodes {
       } catch (error) {
         if (!(error instanceof NodeIdInUse) || clock.monotonicMs() > untilMs) throw error;
       }
-      await delay(this.leaseMs / renewalsPerLease);
+      await pause(this.leaseMs / renewalsPerLease);
     }
   }
 
@@ -325,7 +325,7 @@ export class RedisNodes implements Nodes {
         if (error instanceof NotMember) why = error.why;
         if (error instanceof NotMember && why === 'ended') this.#loseLease('judged by another ds');
       }
-      await delay(this.leaseMs / renewalsPerLease / 2);
+      await pause(this.leaseMs / renewalsPerLease / 2);
     }
   }
 

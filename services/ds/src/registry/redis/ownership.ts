@@ -1,4 +1,5 @@
 import { nodeId } from '@lmqtt/common/ids';
+import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import type { Owned, Ownership } from '../ownership.ts';
 import { failureOf, type Membership } from './membership.ts';
 import { listOf, textOf } from './registry-reply.ts';
@@ -13,6 +14,7 @@ interface Saving {
 /** Owners and texts of things in two hashes; an owner counts while its join of the cluster lasts. */
 export class RedisOwnership implements Ownership {
   readonly #member: Membership;
+  readonly #saver: OnceATurn = new OnceATurn(() => void this.#save());
   #saving: Saving[] = [];
 
   constructor(member: Membership) {
@@ -35,7 +37,7 @@ export class RedisOwnership implements Ownership {
   save(thing: string, epoch: number, text: string): Promise<boolean> {
     return new Promise((resolve, reject) => {
       this.#saving.push({ args: [thing, epoch, text], resolve, reject });
-      if (this.#saving.length === 1) setImmediate(() => void this.#save());
+      this.#saver.soon();
     });
   }
 

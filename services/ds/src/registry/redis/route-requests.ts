@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '@lmqtt/common/pause';
 import { type QueueId, queueId } from '@lmqtt/common/ids';
 import { failureOf, type Membership, NotMember } from './membership.ts';
 import { type AliveDs, aliveOf, listOf, textOf } from './registry-reply.ts';
@@ -108,7 +108,7 @@ export class RouteRequests {
     while (this.#waiting.length > 0 && !this.#stopped) {
       if (this.#held || !(await this.#send())) {
         this.#expire();
-        await delay(againMs);
+        await pause(againMs);
       }
     }
     this.#scheduled = false;

@@ -1,4 +1,5 @@
 import type { Message, OrderKey } from '@lmqtt/common/message';
+import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { RedisConnection } from '../../redis/connection.ts';
 import { RedisUnavailable } from '../../redis/failure.ts';
@@ -40,7 +41,7 @@ export class RetainedPuts {
   readonly #limits: RetainedLimits;
   readonly #listener: PutListener;
   #puts: Put[] = [];
-  #scheduled = false;
+  readonly #sending: OnceATurn = new OnceATurn(() => this.#send());
   #waitingBytes = 0;
   #last: OrderKey = { placement: 0, offset: 0 };
 
@@ -72,12 +73,7 @@ export class RetainedPuts {
       this.#send();
       return;
     }
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      this.#send();
-    });
+    this.#sending.soon();
   }
 
   /** Greater than all that this node has seen; the script makes it greater than the topic's. */

@@ -1,3 +1,4 @@
+import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import type { OrderKey } from '@lmqtt/common/message';
 import type { RedisConnection } from '../../redis/connection.ts';
 import { loadScript } from '../../redis/script.ts';
@@ -20,7 +21,7 @@ export class RetainedReads {
   readonly #connection: RedisConnection;
   readonly #keys: RetainedKeys;
   #questions: Question[] = [];
-  #scheduled = false;
+  readonly #sending: OnceATurn = new OnceATurn(() => this.send());
 
   constructor(connection: RedisConnection, keys: RetainedKeys) {
     this.#connection = connection;
@@ -30,12 +31,7 @@ export class RetainedReads {
   one(topic: string): Promise<Buffer | undefined> {
     return new Promise((resolve, reject) => {
       this.#questions.push({ topic, resolve, reject });
-      if (this.#scheduled) return;
-      this.#scheduled = true;
-      setImmediate(() => {
-        this.#scheduled = false;
-        this.send();
-      });
+      this.#sending.soon();
     });
   }
 

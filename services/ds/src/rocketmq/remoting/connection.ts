@@ -6,6 +6,7 @@
 //   reset, is never written;
 // - on a loss all that is outstanding is answered, in the order in which it was asked for, so that
 //   nothing overtakes what was asked for before it.
+import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import { type AnswerHeader, GarbageReceived } from './answer-header.ts';
 import type { RequestName } from './codes.ts';
 import type { ConnectionOptions } from './connection-options.ts';
@@ -47,7 +48,7 @@ export class Connection {
   readonly #outstandingMax: number;
   #outstanding = new Map<number, Outstanding>();
   #unwritten: Outstanding[] = [];
-  #flushing = false;
+  readonly #flushing: OnceATurn = new OnceATurn(() => this.#flush());
   #writing = false;
   #opaque = 0;
   #socket: RemotingSocket | undefined;
@@ -216,12 +217,7 @@ export class Connection {
   }
 
   #flushSoon(): void {
-    if (this.#flushing || this.#writing) return;
-    this.#flushing = true;
-    setImmediate(() => {
-      this.#flushing = false;
-      this.#flush();
-    });
+    if (!this.#writing) this.#flushing.soon();
   }
 
   #flush(): void {

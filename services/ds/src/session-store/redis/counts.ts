@@ -1,4 +1,5 @@
 import { type ClientId, clientId as clientIdOf } from '@lmqtt/common/ids';
+import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import type { Argument, RedisConnection } from '../../redis/connection.ts';
 import { list, text, userText } from './fields.ts';
 import type { SessionKeys } from './keys.ts';
@@ -38,6 +39,7 @@ export class RedisSessionCounts {
   readonly #redis: RedisConnection;
   readonly #keys: SessionKeys;
   readonly #max: SessionsMax;
+  readonly #sending: OnceATurn = new OnceATurn(() => this.#send());
   #waiting: Waiting[] = [];
   #total = 0;
   #cursor = '0';
@@ -106,7 +108,7 @@ export class RedisSessionCounts {
 
   #say(clientId: ClientId, user: string, kind: Waiting['kind']): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      if (this.#waiting.length === 0) setImmediate(() => this.#send());
+      this.#sending.soon();
       this.#waiting.push({ clientId, user, kind, resolve, reject });
     });
   }

@@ -1,4 +1,5 @@
 import type { ClientId, NodeId } from '@lmqtt/common/ids';
+import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import type { RedisConnection } from '../../redis/connection.ts';
 import { list, text } from './fields.ts';
 import type { SessionKeys } from './keys.ts';
@@ -39,6 +40,7 @@ const entriesMax = 500;
 export class SessionNotes {
   readonly #redis: RedisConnection;
   readonly #keys: SessionKeys;
+  readonly #sending: OnceATurn = new OnceATurn(() => this.#send());
   #waiting: WaitingNote[] = [];
   #unnotes: Unnote[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -51,7 +53,7 @@ export class SessionNotes {
   /** `cs`: it may be connected there; `dueMs`: it may be due after that time. Durable when it resolves. */
   note(clientId: ClientId, cs: NodeId | undefined, dueMs: number | undefined): Promise<Note> {
     return new Promise((resolve, reject) => {
-      if (this.#waiting.length === 0) setImmediate(() => this.#send());
+      this.#sending.soon();
       this.#waiting.push({ clientId, cs, dueMs, resolve, reject });
     });
   }
