@@ -1,6 +1,7 @@
-// Who may import what, in one place. Value and type imports count alike. An area is the first row
-// whose pattern its path begins with; a file imports within its own area freely and otherwise only
-// from the areas that its row names. Adapters are named by the composition roots alone.
+// The table of who may import what, in one place. Value and type imports count alike. An area is
+// the first row whose pattern its path begins with; a file imports within its own area freely and
+// otherwise only from the areas that its row names. Adapters are named by the composition roots
+// alone.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 
@@ -16,7 +17,7 @@ const csInner = ['common', 'proto', 'cs/top'];
 /** Area, what its paths begin with, and the other areas that it may import from. */
 const areas = [
   { name: 'common', at: 'services/common/src/', may: [] },
-  // What goes over a stream is known only to the two ends of it.
+  // The format on a stream is known only to its two ends.
   ...['wire/', 'calls', 'dispatch.ts', 'load.ts'].map((at) => ({
     name: 'proto/stream',
     at: `proto/src/${at}`,
@@ -100,7 +101,7 @@ const areas = [
     at: 'services/ds/src/use-cases/',
     may: ['common', 'proto', 'ds/auth', 'ds/port', 'ds/routing', 'ds/sessions', 'ds/top'],
   },
-  // What differs between the only ds and one of several.
+  // Differences between the only ds and one of several.
   ...['single', 'cluster'].map((folder) => ({
     name: `ds/${folder}`,
     at: `services/ds/src/${folder}/`,
@@ -153,7 +154,10 @@ const isPort = (path) =>
 
 const adapterFolder = new RegExp(`^services/ds/src/(?:${portFolders.join('|')})/[^/]+/`);
 
-/** What no other file of ours imports but its adapter's and the composition roots; undefined: no adapter's. */
+/**
+ * The adapter to which a file belongs, for no other file may import it but the adapter's own and
+ * the composition roots; undefined: none.
+ */
 function adapterOf(path) {
   const folder = adapterFolder.exec(path)?.[0];
   if (folder !== undefined) return folder;
@@ -163,7 +167,7 @@ function adapterOf(path) {
   return isFile ? path : undefined;
 }
 
-/** What a port may speak of: the vocabulary, the link's frames, and its own records. */
+/** Imports of a port: the vocabulary, the link's frames, and its own records. */
 const portVocabulary = /^(services\/common\/src\/|proto\/src\/link\.ts$)/;
 
 /** Composition roots. */

@@ -54,7 +54,7 @@ if (flags.help) {
 const known = ['standalone', 'split', 'cluster', 'rocksdb'];
 const onServers = ['cluster', 'rocksdb'];
 const byDefault = process.env.CI === 'true' ? known : known.slice(0, 2);
-/** Who names files means those that take long, too. */
+/** A command that names files means those that take long, too. */
 const isWhole = !flags.quick && (process.env.CI === 'true' || wanted.length > 0);
 const shapes = flags.shape === undefined ? byDefault : known.filter((one) => one === flags.shape);
 if (shapes.length === 0) {
@@ -77,7 +77,7 @@ function compiled(path) {
 
 const suites = (...names) => names.flatMap((name) => testsIn(`test/${name}`, '.test.ts'));
 
-/** What is the same in both shapes runs once. */
+/** Tests that are the same in both shapes run once. */
 function quickTests(shape) {
   if (shape !== 'standalone') {
     const isShort = shape === 'rocksdb' || !isWhole;

@@ -9,7 +9,7 @@ export const metadataNames = {
   secret: 'lmqtt-secret',
   node: 'lmqtt-node',
   instance: 'lmqtt-instance',
-  /** What operators see of the node. */
+  /** Facts about the node that operators see. */
   version: 'lmqtt-version',
   address: 'lmqtt-address',
   started: 'lmqtt-started',

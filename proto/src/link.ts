@@ -77,8 +77,9 @@ export interface Link {
    */
   write(batch: SessionWrite[], durable?: () => void): boolean;
   /**
-   * Of a link to several ds: a batch by where its sessions live. Written one by one, none waits for
-   * a ds that is not its own, and each session hears of its writes in their order.
+   * Splits a batch, for a link to several ds, by the ds at which its sessions live. Written one by
+   * one, none waits for a ds that is not its own, and each session hears of its writes in their
+   * order.
    */
   split?(batch: SessionWrite[]): SessionWrite[][];
   /**
@@ -88,7 +89,7 @@ export interface Link {
   credit(session: SessionHandle, messagesTotal: number): void;
 }
 
-/** What ds calls on a cs node. */
+/** Calls of ds on a cs node. */
 export interface Downstream {
   readonly node: NodeId;
   /** Publishes at QoS 1 and 2 with their `reasonCode` set. */
@@ -209,7 +210,7 @@ export type ConnectAnswer =
       readonly kind: 'accepted';
       readonly epoch: Epoch;
       readonly sessionPresent: boolean;
-      /** What was stored of it; empty lists where the session is new. */
+      /** Its stored state; empty lists if the session is new. */
       readonly state: SessionState;
       /**
        * Number of subscriptions besides those of the state, read by {@link Link.subscriptionsOf}: many
@@ -240,7 +241,7 @@ export type ReauthenticateAnswer =
 export interface ConnectionEnd {
   /** false: by a DISCONNECT with reason 0x00, which removes the will. */
   readonly publishWill: boolean;
-  /** Of the DISCONNECT, where it named one. Seconds. */
+  /** Session expiry interval of the DISCONNECT, if it had one. Seconds. */
   readonly sessionExpiryS: number | undefined;
   /** For the log and the metrics, such as `client`, `keep alive`, `taken over`, `protocol error`. */
   readonly reason: string;
@@ -269,7 +270,7 @@ export type SubscribeAnswer =
       readonly subscription: SubscriptionState;
       /** Retained messages are to be read and sent (retain handling has been applied). */
       readonly retained: boolean;
-      /** Where other options were replaced: what is stored below goes out by those. */
+      /** Offsets at which other options were replaced: messages stored below go out by those. */
       readonly replacedAt: readonly PartitionOffset[];
     };
 
@@ -303,7 +304,7 @@ export interface Position {
   readonly done: number[];
 }
 
-/** What an outbound packet identifier stands for. */
+/** The message for which an outbound packet identifier stands. */
 export type Place =
   | {
       readonly kind: 'queue';
@@ -449,7 +450,7 @@ export interface ReadRequest {
 export interface ReadAnswer {
   /** In order, each with all its places. Offsets may have holes. */
   readonly messages: Message[];
-  /** Where to read on, an offset: past the last one, and past a hole at its end. */
+  /** Offset from which to read on: past the last one, and past a hole at its end. */
   readonly next: number;
   /** The queue's end at the time of reading. */
   readonly end: number;
@@ -473,8 +474,8 @@ export interface RetainedAnswer {
   /** Pass as `after` for the next page; undefined: that was all. */
   readonly next: string | undefined;
   /**
-   * Where the subscription's queue ended after the page was read: a version of the page that was
-   * stored in the queue lies below.
+   * Ends of the subscription's queue after the page was read: a version of the page that was stored
+   * in the queue lies below.
    */
   readonly ends: readonly PartitionOffset[];
 }

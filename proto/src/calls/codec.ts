@@ -21,7 +21,7 @@ export interface Shape<T, Plain extends object> {
 
 const nothing = {};
 
-/** Of messages without fields. */
+/** Shape of messages without fields. */
 export const emptyShape: Shape<void, object> = {
   plainOf: () => nothing,
   valueOf: () => {},

@@ -129,7 +129,7 @@ export const subscriptionsAnswer: Shape<SubscriptionState[], PlainSubscriptions>
   valueOf: ({ subscriptions }) => subscriptions.map(subscriptionOf),
 };
 
-/** What is sent of it is what it is. */
+/** The request is sent as it is. */
 export const leaveRequest: Shape<LeaveRequest, LeaveRequest> = {
   plainOf: (request) => request,
   valueOf: ({ goesOn }) => ({ goesOn }),

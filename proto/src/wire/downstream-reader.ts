@@ -8,9 +8,9 @@ import { readNumbers } from './upstream.ts';
 import { WireError } from './wire-error.ts';
 import type { WireReader } from './wire-reader.ts';
 
-// What a ds says, as cs reads it: the items of link.proto.
+// Items of a ds as cs reads them: see link.proto.
 
-/** What cs does with what arrives, in the order of the calls. */
+/** Work of cs for each item that arrives, called in their order. */
 export interface DownstreamHandler {
   /** Reason codes of the publishes from number `first` on. */
   published(first: number, reasonCodes: Uint8Array): void;

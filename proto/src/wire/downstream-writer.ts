@@ -7,7 +7,7 @@ import { SentMessage, writeEcho, writeMessage } from './message-codec.ts';
 import type { NumberedPublish } from './upstream.ts';
 import type { WireWriter } from './wire-writer.ts';
 
-// What a ds says, as ds writes it: the items of link.proto.
+// Items of a ds as it writes them: see link.proto.
 
 const fixedBytesMax = 80;
 
@@ -33,7 +33,7 @@ export function writePublished(
 }
 
 /**
- * Of messages that came from `origin`, the other end, it keeps those whose numbers are past
+ * Messages that came from `origin`, the other end, are kept there if their numbers are past
  * `answered`: only their places are sent. Answers whether there were any.
  */
 export function writePushes(

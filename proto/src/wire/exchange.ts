@@ -57,7 +57,7 @@ interface SentFrame {
   sentMs: number;
 }
 
-/** Who gets what arrives. */
+/** Receiver of the frames that arrive. */
 export interface FrameTaker {
   pulse(pulse: Pulse): void;
   /** Reads the item: the field of `Item` that it is, up to `end`. */
@@ -130,7 +130,7 @@ export class Exchange {
     return this.lastReceived;
   }
 
-  /** Of items that no stream has taken yet. */
+  /** Bytes of items that no stream has taken yet. */
   get waitingBytes(): number {
     return this.control.bytes + this.bulk.bytes;
   }
@@ -241,7 +241,7 @@ export class Exchange {
     else process.nextTick(this.flushNow);
   }
 
-  /** What gathers leaves now, for nothing comes after it. */
+  /** Sends the items that gather now, for nothing comes after them. */
   hurry(): void {
     if (this.flushing) this.flush();
   }

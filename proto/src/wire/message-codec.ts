@@ -39,7 +39,7 @@ function copy(source: Buffer, start: number, end: number, target: Buffer, at: nu
 export class SentMessage extends Message {
   /** The end that it came by. */
   origin: object | undefined = undefined;
-  /** Of its publish, as that end numbered it; 0: it is not kept. */
+  /** Number of its publish, as that end numbered it; 0: it is not kept. */
   number = 0;
 }
 
@@ -108,7 +108,7 @@ export function writeEcho(writer: WireWriter, tag: number, message: SentMessage)
   writer.close(opened);
 }
 
-/** What came of an echo. */
+/** Result of an echo. */
 export interface Echo {
   number: number;
   entries: QueueEntry[];

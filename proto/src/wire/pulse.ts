@@ -2,7 +2,7 @@ import { WireError } from './wire-error.ts';
 import type { WireReader } from './wire-reader.ts';
 import type { WireWriter } from './wire-writer.ts';
 
-/** What a frame without a sequence says; each may be lost. */
+/** Content of a frame without a sequence; each may be lost. */
 export interface Pulse {
   readonly welcome?: Welcome | undefined;
   readonly renew?: Renew | undefined;
@@ -28,7 +28,7 @@ export interface Renew {
 }
 
 export interface Renewed {
-  /** Of the Renew that it answers. */
+  /** Number of the Renew that it answers. */
   readonly number: number;
   /** The wall clock of ds. */
   readonly timeMs: number;

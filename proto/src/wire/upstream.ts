@@ -10,7 +10,7 @@ import { WireError } from './wire-error.ts';
 import type { WireReader } from './wire-reader.ts';
 import type { WireWriter } from './wire-writer.ts';
 
-// What a cs says: the items of link.proto, written by cs and read by ds.
+// Items of a cs, written by cs and read by ds: see link.proto.
 
 /** A publish as ds has it. */
 export interface NumberedPublish extends Publish {
@@ -18,7 +18,7 @@ export interface NumberedPublish extends Publish {
   readonly number: number;
 }
 
-/** What ds does with what arrives, in the order of the calls. */
+/** Work of ds for each item that arrives, called in their order. */
 export interface UpstreamHandler {
   /** The client of a session, which is the publisher of its publishes; undefined: unknown. */
   clientOf(session: SessionHandle): string | undefined;
@@ -252,7 +252,7 @@ function readCall(handler: UpstreamHandler, reader: WireReader): void {
   handler.call(id, method, body);
 }
 
-/** What the loader's decoder throws is a mistake of whoever wrote the bytes. */
+/** An error of the loader's decoder is a mistake of whoever wrote the bytes. */
 function decodeSession(body: Buffer): PresentedSession {
   try {
     return presentedSession.decode(body);

@@ -1,4 +1,4 @@
-/** What came is no frame of ours: the stream that it came by cannot go on. */
+/** Bytes that are no frame of ours: the stream by which they came cannot go on. */
 export class WireError extends Error {
   override readonly name: string = 'WireError';
 }

@@ -14,7 +14,7 @@ export const paddedLengthBytes = 5;
  */
 export class WireWriter {
   buffer: Buffer = none;
-  /** Where the next byte goes. */
+  /** Position of the next byte. */
   at = 0;
   private slab: Buffer = none;
   private slabAt = 0;
@@ -26,7 +26,7 @@ export class WireWriter {
     this.at = this.slabAt;
   }
 
-  /** Where the message begins in `buffer`. */
+  /** Start of the message in `buffer`. */
   get start(): number {
     return this.slabAt;
   }

@@ -5,6 +5,6 @@ export interface Finding {
   readonly state: 'ok' | 'warn' | 'wrong';
   readonly found: string;
   readonly wanted: string;
-  /** What to change; empty: nothing. */
+  /** The change to make; empty: none. */
   readonly fix: string;
 }

@@ -1,18 +1,19 @@
-// What a process is ready for, and what it undoes when it stops. Stopping runs in the reverse order
-// of starting, goes on past a step that fails, and happens once however often it is asked for.
+// The readiness of a process, and the steps that it undoes when it stops. Stopping runs in the
+// reverse order of starting, goes on past a step that fails, and happens once however often it is
+// asked for.
 
 type LifecycleState = 'starting' | 'ready' | 'not ready' | 'stopping';
 
 export interface Readiness {
   readonly state: LifecycleState;
-  /** What is missing; `null` where nothing is, or nothing will be. */
+  /** The thing that is missing; `null` if nothing is, or nothing will be. */
   readonly missing: string | null;
   /** Faults with which the process still serves. */
   readonly notices: readonly string[];
 }
 
 type Stop = () => void | Promise<void>;
-/** What is missing at this moment; `null`: nothing. */
+/** Answers with the thing that is missing at this moment; `null`: nothing. */
 type Need = () => string | null;
 
 export class Lifecycle implements Readiness {

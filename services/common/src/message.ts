@@ -29,9 +29,9 @@ export const noEntries: readonly QueueEntry[] = [];
 /** A PUBLISH packet of a message, made once for all clients that get it alike. */
 export interface EncodedPublish {
   readonly bytes: Uint8Array;
-  /** Where the packet identifier is, at QoS 1 and 2. */
+  /** Position of the packet identifier, at QoS 1 and 2. */
   readonly packetIdAt: number;
-  /** Where the message expiry interval is; −1: there is none. */
+  /** Position of the message expiry interval; −1: there is none. */
   readonly expiryAt: number;
 }
 
@@ -147,7 +147,7 @@ export function ownBytes(bytes: Buffer): Buffer {
   return own;
 }
 
-/** What a message is built from where its bytes are at hand apart: wills, `$SYS`, retained. */
+/** Parts of a message whose bytes are at hand apart: wills, `$SYS`, retained. */
 export interface MessageParts {
   readonly topic: string;
   readonly qos: Qos;

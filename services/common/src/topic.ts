@@ -50,8 +50,8 @@ export function isWildcardFilter(filter: string): boolean {
 }
 
 /**
- * Where a filter has its wildcards: a character for each level, `x` where it has a name. Of two filters
- * with the same places no topic matches both. '': it has none.
+ * Places of a filter's wildcards: a character for each level, `x` where it has a name. Of two
+ * filters with the same places no topic matches both. '': it has none.
  */
 export function wildcardPlaces(filter: string): string {
   if (!isWildcardFilter(filter)) return '';

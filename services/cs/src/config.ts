@@ -1,6 +1,6 @@
 import type { Settings } from '@lmqtt/common/settings/row';
 
-/** What a connection node reads of the settings. */
+/** Settings that a connection node reads. */
 export type CsConfig = Pick<
   Settings,
   | 'clientIdRule'

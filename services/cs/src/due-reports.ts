@@ -10,8 +10,8 @@ interface Moved {
 }
 
 /**
- * What sessions have to tell ds when the turn ends: how far their cursors have come, and how many
- * messages of their groups they take.
+ * Reports of sessions to ds at the end of a turn: the progress of their cursors, and the number of
+ * messages of groups that they take.
  */
 export class DueReports {
   private readonly turn: Turn;

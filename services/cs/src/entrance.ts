@@ -7,7 +7,7 @@ interface EntranceLimits {
   /** CONNECTs, and AUTHs before CONNACK, that ds is asked at one time. */
   readonly atOnceMax: number;
   readonly connectionsMax: number;
-  /** With so many connections before CONNACK, those that come next are not accepted any sooner. */
+  /** Number of connections before CONNACK past which further ones are not accepted any sooner. */
   readonly pendingMax: number;
 }
 
@@ -45,11 +45,12 @@ interface Entry {
 }
 
 /**
- * Where CONNECTs wait for their turn: they are served at the pace at which answers come and turns
- * of the loop stay short, so that a storm of them holds up nothing else. Addresses take turns, and
- * one address leaves a part of the room to the others. Clients that have come in before go first, so
- * that they do not wait behind strangers at their address. A client that waits is not read, unless it
- * waits for a ds: that may take long, and only what is read can be seen to end.
+ * The entrance, where CONNECTs wait for their turn: they are served at the pace at which answers
+ * come and turns of the loop stay short, so that a storm of them holds up nothing else. Addresses
+ * take turns, and one address leaves a part of the room to the others. Clients that have come in
+ * before go first, so that they do not wait behind strangers at their address. A client that waits
+ * is not read, unless it waits for a ds: that may take long, and only what is read can be seen to
+ * end.
  */
 export class Entrance {
   private readonly limits: EntranceLimits;

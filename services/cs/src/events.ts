@@ -10,7 +10,7 @@ import type { TransportEvent } from './transport/transport.ts';
 
 const unavailableEveryMs = 1000;
 
-/** Who an event is about. */
+/** The client that an event is about. */
 export interface Who {
   readonly clientId: string;
   /** Protocol level; 0: not known yet. */

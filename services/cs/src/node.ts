@@ -202,7 +202,7 @@ export class CsNode implements LinkedNode, ClientNode {
     return told.then(() => this.presentation.settled(handle));
   }
 
-  /** Of a call that was on its way when the node leaves, ds has all it needs. */
+  /** A call that was on its way when the node leaves has told ds all it needs. */
   private linkFailed(connection: Client, error: unknown): void {
     if (!this.stopping) this.events.linkFailed(connection, error);
   }
@@ -318,7 +318,7 @@ export class CsNode implements LinkedNode, ClientNode {
   // Another ds, or none
 
   present(of: OfSessions = ofAll): PresentedSession[] {
-    // What was gathered is in what is presented, or waits for the new ds.
+    // Gathered reports are in the presented state, or wait for the new ds.
     this.reports.dropCredits(of);
     this.turn.flush();
     for (const session of this.connections.sessions()) {
@@ -369,7 +369,7 @@ export class CsNode implements LinkedNode, ClientNode {
     }
   }
 
-  // What sessions need
+  // Functions for sessions
 
   feed(queue: QueueId, partition: number): QueueFeed {
     return this.feeds.of(queue, partition);

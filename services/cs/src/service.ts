@@ -22,7 +22,7 @@ interface CsOptions {
   readonly logs: Logs;
   readonly metrics: Metrics;
   readonly counters: Counters;
-  /** What is to have ended before the listeners open; where it rejects, they do not. */
+  /** Work that must end before the listeners open; if it rejects, they do not. */
   readonly beforeListening?: (() => Promise<void>) | undefined;
 }
 

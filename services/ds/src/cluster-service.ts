@@ -44,7 +44,7 @@ export interface ClusterStores {
   readonly sessionStore: ClusterSessionStore;
   readonly retained: RetainedStore & { readonly count: number; readonly bytes: number };
   readonly queueStore: QueueStore;
-  /** Where positions are kept a second time. */
+  /** Mirror of the positions, where there is one. */
   readonly positions?: PositionMirror;
   /** The store's own name for a queue that is opened now. */
   placeOf(name: QueueName): Place;
@@ -53,7 +53,7 @@ export interface ClusterStores {
   /** Reads what arrives from now on; after the registry has started. */
   start(): Promise<void>;
   dropPlace(place: string): Promise<void>;
-  /** Where queues are stored that may be there again after a crash. */
+  /** Stores of queues that may be there again after a crash. */
   returnedStores?(): Iterable<ReturnedStore>;
   /** The largest packet that the store takes; undefined: any, or not known yet. */
   readonly packetBytesMax?: number | undefined;
@@ -62,7 +62,7 @@ export interface ClusterStores {
   /** Each second: what is old goes, figures are read again. */
   sweepRetained(): Promise<void>;
   groups(ports: GroupsPorts): StoppedGroups;
-  /** What keeps it from working; null: nothing. */
+  /** Reason why it does not work; null: it does. */
   readonly failure: string | null;
   /** A fault with which ds still works; null: none. */
   readonly notice?: string | null;
@@ -71,7 +71,7 @@ export interface ClusterStores {
   close(): Promise<void>;
 }
 
-/** What shared groups need of the rest. */
+/** Ports that shared groups need. */
 interface GroupsPorts {
   readonly holdings: ClusterHoldings;
   readonly routes: Routes;
@@ -99,7 +99,7 @@ interface ClusterDsOptions {
   openStores(routes: Routes): Promise<ClusterStores>;
   /** Figures of cs for `$SYS`, by the rest of the topic: `messages/received`. */
   readonly counters?: () => Record<string, number>;
-  /** Of all cs, as they have told. */
+  /** Connections of all cs, as they have told. */
   readonly connections?: () => number;
 }
 
@@ -108,7 +108,7 @@ export interface ClusterDsService {
   /** Joins the cluster: cs nodes reach it at this address. */
   join(address: string): Promise<void>;
   readonly failure: string | null;
-  /** What it waits for after it has joined; null: nothing. */
+  /** Name of the thing that it waits for after it has joined; null: it waits for nothing. */
   readonly awaited: string | null;
   /** A fault with which ds still works; null: none. */
   readonly notice: string | null;

@@ -53,7 +53,7 @@ interface LinkPorts extends UseCasePorts {
   readonly registry: Registry;
 }
 
-/** What one cs calls: each call goes to its use case, with the node it came from. */
+/** The link as one cs calls it: each call goes to its use case, with the node it came from. */
 export class DsLink implements Link {
   readonly leaseEndsMs: number = Infinity;
   readonly up: boolean = true;
@@ -168,9 +168,9 @@ const nodeGone = 'node gone';
 const nodeLeft = 'node left';
 
 /**
- * Where cs nodes attach: the one of this process by `attach`, which has no lease; others by
- * `admit`, for as long as they renew theirs. A node whose lease was judged is over: its connections
- * have ended, and nothing that still comes from it counts.
+ * The server of the link, to which cs nodes attach: the one of this process by `attach`, which has
+ * no lease; others by `admit`, for as long as they renew theirs. A node whose lease was judged is
+ * over: its connections have ended, and nothing that still comes from it counts.
  */
 export class DsLinkServer implements LinkServer {
   readonly #ports: LinkPorts;
@@ -214,7 +214,7 @@ export class DsLinkServer implements LinkServer {
     }
     const { node: id } = downstream;
     const { nodes, registry } = this.#ports;
-    // What it had of an attachment is lost: it begins anew.
+    // The state of its attachment is lost: it begins anew.
     if (this.#instances.get(id) === instance) registry.leave(id);
     await this.judgeLeases();
     await this.#ending.get(id);

@@ -268,8 +268,8 @@ export async function startDs(options: DsOptions): Promise<DsService> {
 }
 
 /**
- * Where damage has taken something out of the log, offsets and numbers of queues that somebody
- * knows must not be given again.
+ * Damage may have taken entries out of the log; offsets and numbers of queues that somebody knows
+ * must not be given again.
  */
 function noteReached(
   { sessions }: EmbeddedSessionStore,
@@ -307,7 +307,7 @@ function restore(
     groups.restore(group, holdings.restore(group.queue, queueName(filter)));
   }
   for (const session of sessionStore.sessions) {
-    // What ended with its connection goes when the store starts.
+    // Sessions that ended with their connection go when the store starts.
     if (!session.persistent) continue;
     for (const subscription of session.subscriptions) {
       if (parseSharedFilter(subscription.filter) !== undefined) {

@@ -1,4 +1,4 @@
-// Who may use the REST interface. With a token: whoever shows it. Without: this machine only, and
+// Access to the REST interface. With a token: whoever shows it. Without: this machine only, and
 // only under a name that a page in a browser cannot point at it.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';

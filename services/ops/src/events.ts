@@ -1,5 +1,5 @@
-// What happens in ops that somebody may want to know: each is one function, so that its counter and
-// its log line cannot drift apart.
+// Business events of ops: each is one function, so that its counter and its log line cannot drift
+// apart.
 import type { ClientId } from '@lmqtt/common/ids';
 import type { Logger } from '@lmqtt/common/log';
 import type { Metrics } from '@lmqtt/common/metrics';

@@ -1,4 +1,4 @@
-// What the ops role can ask about nodes and clients, and the one thing that it can do to them.
+// Questions of the ops role about nodes and clients, and the one thing that it can do to them.
 import type { ClientId, NodeId } from '@lmqtt/common/ids';
 
 /** `null`: the node that is asked does not know it. */
@@ -8,13 +8,13 @@ export interface NodeStatus {
   /** `gone`: its lease has ended within the last hour. */
   readonly state: 'alive' | 'draining' | 'gone';
   readonly version: string | null;
-  /** Of ds: where cs nodes reach it. Of cs: where clients do. */
+  /** Address: of a ds the one for cs nodes, of a cs the one for clients. */
   readonly address: string | null;
   /** Wall clock. */
   readonly startedAtMs: number | null;
   /** Since its lease was renewed. */
   readonly leaseAgeMs: number | null;
-  /** Of clients. */
+  /** Number of clients' connections. */
   readonly connections: number;
 }
 
@@ -48,7 +48,7 @@ export interface Page {
   readonly limit: number;
 }
 
-/** What every node of a cluster can say. */
+/** Facts that every node of a cluster can tell. */
 export interface NodesSource {
   nodes(): Promise<readonly NodeStatus[]>;
 }

@@ -69,7 +69,7 @@ function addErrors(server: FastifyInstance, readiness: Readiness, events: OpsEve
       return reply.code(503).send({ error: `not ready: ${missing}` });
     }
     events.requestFailed(route, error);
-    // What went wrong inside is for the log, not for whoever asks.
+    // Internal errors are for the log, not for whoever asks.
     return reply.code(code).send({ error: 'internal error' });
   });
   server.setNotFoundHandler(async (_request, reply) =>

@@ -1,4 +1,4 @@
-// What a started program says on stdout: one line for programs, then where clients can come two to
+// Lines of a started program on stdout: one line for programs, then where clients can come two to
 // try for people. A program that listens and waits for another one says that first.
 import type { Settings } from '@lmqtt/common/settings/row';
 
@@ -11,7 +11,7 @@ function bracketed(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-/** Where a client on this machine reaches a listener of that address. */
+/** Address by which a client on this machine reaches a listener. */
 function reachable(bind: string): string {
   if (bind === '0.0.0.0') return '127.0.0.1';
   return bind === '::' ? '::1' : bind;

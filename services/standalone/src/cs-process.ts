@@ -107,7 +107,7 @@ function checkLinkFiles({ rpcTlsCert, rpcTlsKey, rpcTlsCa }: Settings): void {
   readTlsFilesNow({ certificate: rpcTlsCert, key: rpcTlsKey, authorities: rpcTlsCa });
 }
 
-/** Where the ds nodes of a cluster are is in Redis; otherwise the settings say it. */
+/** Addresses of ds nodes: those of a cluster are in Redis, otherwise the settings have them. */
 export function openDirectory({ settings, logs, lifecycle }: Program): Directory {
   const { redisUrl: url, redisTlsCa: tlsCa, redisTlsCert: tlsCert, redisTlsKey: tlsKey } = settings;
   if (url === null) return new FixedDirectory(settings.ds);

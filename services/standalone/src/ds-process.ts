@@ -101,7 +101,7 @@ export async function openClusterDs(program: Program): Promise<ClusterDs> {
   return { ds, join };
 }
 
-/** Where others find this machine, when it listens on every address of it. */
+/** Address at which others reach this machine, if it listens on every address. */
 function addressOf(bind: string, port: number): string {
   const own = bind === '0.0.0.0' || bind === '::' ? ownAddress(bind === '::') : bind;
   return own.includes(':') ? `[${own}]:${port}` : `${own}:${port}`;

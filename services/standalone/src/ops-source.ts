@@ -1,4 +1,4 @@
-// What operators see: sessions as ds keeps them, connections as cs has them.
+// The view of operators: sessions as ds keeps them, connections as cs has them.
 import type { ClientId, NodeId } from '@lmqtt/common/ids';
 import { nodeId } from '@lmqtt/common/ids';
 import type { Settings } from '@lmqtt/common/settings/row';
@@ -31,7 +31,7 @@ function statusOf({ id, connection, ...line }: ClientLine): ClientStatus {
   };
 }
 
-/** What a ds of any form can be asked. */
+/** Questions that a ds of any shape answers. */
 interface Clients extends Pick<DsService, 'clients' | 'client'> {
   disconnect(id: ClientId): boolean | Promise<boolean>;
 }
@@ -52,7 +52,7 @@ function sourceOf(
   };
 }
 
-/** Of a cs and a ds in one process. */
+/** Source of a cs and a ds in one process. */
 export function opsSource(
   settings: Settings,
   cs: CsService,
@@ -75,7 +75,7 @@ export function opsSource(
     const status = statusOf(line);
     const { connection } = line;
     const here = connection === null ? undefined : cs.node.connections.get(connection.session);
-    // Of sessions that end with their connection nobody else knows it.
+    // Messages in flight of a session that ends with its connection are known here alone.
     return { ...status, inflight: here?.session?.window.count ?? status.inflight };
   });
 }
@@ -87,7 +87,7 @@ export interface AttachedNode {
   readonly address: string;
 }
 
-/** Of a ds that has its own stores, and whatever cs nodes are attached to it. */
+/** Source of a ds that has its own stores, and of the cs nodes that are attached to it. */
 export function splitOpsSource(
   settings: Settings,
   ds: DsService,
@@ -129,7 +129,7 @@ interface NodeList {
   list(leaseMs: number): Promise<ListedNode[]>;
 }
 
-/** Of a cs: all nodes, as Redis has them. */
+/** Source of a cs: all nodes, as Redis has them. */
 export function nodesSource(directory: NodeList, { leaseMs }: Settings): NodesSource {
   return {
     nodes: async () =>
@@ -142,7 +142,10 @@ export function nodesSource(directory: NodeList, { leaseMs }: Settings): NodesSo
   };
 }
 
-/** Of one of several ds: all nodes and clients, but sessions that are not connected by id only. */
+/**
+ * Source of one of several ds: all nodes and clients, but sessions that are not connected by id
+ * only.
+ */
 export function clusterOpsSource(ds: ClusterDsService): OpsSource {
   const nodes = async (): Promise<NodeStatus[]> =>
     (await ds.nodes()).map((line) => ({

@@ -1,4 +1,4 @@
-// What the three programs have in common: logs, metrics, ops, and the order of their stop.
+// The common part of the three programs: logs, metrics, ops, and the order of their stop.
 import { systemClock, type Clock } from '@lmqtt/common/clock';
 import { watchClock } from '@lmqtt/common/clock-watch';
 import { closedAtLimit } from '@lmqtt/common/descriptors';
@@ -48,7 +48,7 @@ export interface RunningProgram {
 export interface StartOptions {
   /** Aborted when the program is to stop before it has started. */
   readonly stopping?: AbortSignal | undefined;
-  /** Where the settings come from, whose files are read again when they change. */
+  /** Sources of the settings, whose files are read again when they change. */
   readonly sources?: Sources | undefined;
 }
 

@@ -53,7 +53,7 @@ async function stopAndExit(
   timeoutMs: number,
   exitCode = 0,
 ): Promise<void> {
-  // What has not started by now has nothing that could fail to stop.
+  // A part that has not started by now has nothing that could fail to stop.
   const clean = started.then(
     (program) => program.stop().then(() => exitCode),
     () => exitCode,
@@ -83,7 +83,7 @@ export async function runProgram(name: ProgramName, sources: Sources): Promise<v
     if (stopping.signal.aborted) return;
     if (isBug(error) || error instanceof SettingsError) throw error;
     process.stderr.write(`lmqtt: ${visible(startFailure(name, settings, error))}\n`);
-    // What did start may keep the process alive.
+    // Parts that did start may keep the process alive.
     process.exit(exitCodeOf(error));
   }
 }

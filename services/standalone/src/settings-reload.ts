@@ -14,7 +14,7 @@ import { type Reading, WatchedFiles, type WatchOptions } from '@lmqtt/common/wat
 export interface ReloadOptions extends WatchOptions {
   readonly sources: Sources;
   readonly program: ProgramName;
-  /** What the program runs with. */
+  /** Settings that the program runs with. */
   readonly settings: Settings;
   readonly live: LiveSettings;
   readonly log: Logger;
@@ -61,7 +61,7 @@ export async function reloadSettings(options: ReloadOptions): Promise<WatchedFil
   };
   const failed = (reason: string): void => log.error({ reason }, 'settings not read');
   const files = await WatchedFiles.open(paths, { read, failed }, options);
-  // What changed since the program read them.
+  // Changes since the program read them are taken at once.
   await read();
   return files;
 }

@@ -1,4 +1,4 @@
-/** Where Redis is, as REDIS_URL says it. */
+/** Addresses of Redis, from REDIS_URL. */
 export interface RedisAddress {
   readonly kind: 'single' | 'cluster' | 'sentinel';
   readonly hosts: readonly RedisHost[];

@@ -1,4 +1,4 @@
-// What ioredis is told, for each form of Redis: nothing is sent a second time, nothing waits inside.
+// Options of ioredis for each form of Redis: nothing is sent a second time, nothing waits inside.
 import type { ConnectionOptions } from 'node:tls';
 import { Cluster, type CommonRedisOptions, Redis } from 'ioredis';
 import { readTlsFilesNow } from '../tls-files.ts';
@@ -82,7 +82,7 @@ function openCluster(
     clusterRetryStrategy: backOff,
     slotsRefreshInterval: slotsRefreshMs,
     slotsRefreshTimeout: 1000,
-    // What a lost node has not answered may have been done.
+    // A command that a lost node has not answered may have been done.
     retryDelayOnFailover: 0,
     // Certificates name hosts, not addresses.
     ...(tls ? { dnsLookup: (name, done): void => done(null, name) } : {}),

@@ -1,5 +1,5 @@
-// What cs and ds must agree on in Redis: how the keys of the registry begin, and how the nodes are
-// kept there (scripts of ds write them).
+// The agreement of cs and ds about Redis: the beginning of the registry's keys, and the form in
+// which nodes are kept (scripts of ds write them).
 import type { NodeId } from '../ids.ts';
 import { nodeId } from '../ids.ts';
 

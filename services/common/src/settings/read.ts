@@ -22,9 +22,9 @@ import { applyJavaTls, type FileReader, readSettingsFile } from './settings-file
 const environmentPrefix = 'LMQTT_';
 /** Known by these names wherever RocketMQ and Redis are, so without the prefix too. */
 const plainNames: readonly SettingName[] = ['NAMESRV_ADDR', 'REDIS_URL', 'ROCKETMQ_PROXY'];
-/** What the tests say to each other. */
+/** Variables by which tests speak to each other. */
 const testPrefix = 'LMQTT_TEST_';
-/** Of `npm run dev:cluster` and the tests, for the servers that they start. */
+/** Variables of `npm run dev:cluster` and the tests, for the servers that they start. */
 const serverVariables: ReadonlySet<string> = new Set([
   'LMQTT_ROCKETMQ_VERSION',
   'LMQTT_NAMESRV_PORT',

@@ -1,4 +1,4 @@
-// What depends on several rows: rules between settings, and defaults that follow from others.
+// Rules between settings, and defaults that follow from other settings.
 import { randomBytes } from 'node:crypto';
 
 import { ClientIdRule } from '../client-id-rule.ts';
@@ -107,7 +107,7 @@ function checkCluster(raw: RawSettings): void {
   }
 }
 
-/** Who has no state of its own to come back to needs no name to come back with. */
+/** A program without state of its own needs no name under which to come back. */
 function nodeIdOf(raw: RawSettings, program: ProgramName): string {
   if (program === 'cs' || raw.redisUrl !== null)
     return `${program}-${randomBytes(4).toString('hex')}`;

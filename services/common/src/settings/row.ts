@@ -1,9 +1,9 @@
-// What a row of the table may hold, and the types that are read off it.
+// Rows of the table of settings, and the types that are read off it.
 import { table } from './table.ts';
 
 type Role = 'cs' | 'ds';
 
-/** What a process can be: `standalone` is a cs and a ds in one. */
+/** Programs: `standalone` is a cs and a ds in one. */
 export type ProgramName = 'standalone' | 'cs' | 'ds';
 
 export type Kind =
@@ -27,11 +27,11 @@ export interface Row {
   readonly kind: Kind;
   /** As it would be written in a file; `null`: unset. */
   readonly default: Value;
-  /** Who reads it; a standalone broker has both roles. */
+  /** Roles that read it; a standalone broker has both. */
   readonly roles: readonly Role[];
   /**
-   * Where alone it has an effect: on stores of our own, on RocketMQ and Redis, or where cs and ds speak
-   * over gRPC. Absent: everywhere.
+   * The only shape in which it has an effect: with stores of our own, on RocketMQ and Redis, or
+   * with gRPC between cs and ds. Absent: everywhere.
    */
   readonly only?: 'embedded' | 'servers' | 'link';
   readonly about: string;
@@ -67,7 +67,10 @@ type ValueOf<R extends Row> = R extends { readonly choices: readonly (infer C)[]
 /** A port can be switched off wherever it is asked for; the others only when unset by default. */
 type Unset<R extends Row> = R['kind'] extends 'port' ? null : R['default'] & null;
 
-/** What the table gives by itself, before `resolve.ts` has decided what depends on several rows. */
+/**
+ * Values that the table gives by itself, before `resolve.ts` has decided what depends on several
+ * rows.
+ */
 export type RawSettings = {
   readonly [N in SettingName as CamelCase<N>]: ValueOf<Table[N]> | Unset<Table[N]>;
 };
@@ -81,7 +84,7 @@ export type Settings = Omit<RawSettings, 'allowAnonymous' | 'nodeId'> & {
   readonly notes: readonly string[];
 };
 
-/** Who is let in without a user name; `loopback`: whoever connects from the machine of its cs. */
+/** Clients that are let in without a user name; `loopback`: those on the machine of their cs. */
 export type AnonymousClients = boolean | 'loopback';
 
 /** Web pages that may open a WebSocket: all, those of this machine, or those of these origins. */

@@ -42,7 +42,7 @@ export function readPacketIdentifier(buffer: Buffer, start: number, end: number)
   return packetId;
 }
 
-/** What follows the packet identifier: the reason code, 0 where it was left out. */
+/** The reason code behind the packet identifier; 0 if it was left out. */
 export function readReasonCode(
   type: Acknowledgement,
   buffer: Buffer,

@@ -94,7 +94,7 @@ function readWill(cursor: Cursor, flags: number, version: ProtocolVersion): Conn
   };
 }
 
-/** What follows protocol name and level. */
+/** Reads a CONNECT behind protocol name and level. */
 export function readConnect(
   cursor: Cursor,
   version: ProtocolVersion,

@@ -21,7 +21,7 @@ import { readSubscribe, readUnsubscribe } from './subscribe-reader.ts';
 // the reader is stopped.
 
 interface ReaderLimits {
-  /** Of a whole packet, its fixed header included. */
+  /** Maximum bytes of a whole packet, its fixed header included. */
   readonly packetBytesMax: number;
   /** Filters of one SUBSCRIBE or UNSUBSCRIBE that are read; default: any number. */
   readonly filtersMax?: number;
@@ -44,14 +44,14 @@ export class PacketReader {
   readonly #publishes = new PublishReader();
   /** The packet that is not whole yet. */
   #gathering: Gathering | undefined;
-  /** What is to be read when the reader goes on. */
+  /** Bytes that are to be read when the reader goes on. */
   #waiting: Buffer[] | undefined;
   #version: ProtocolVersion | 0 = 0;
   #protocolLevel = 0;
   #stopped = false;
   #reading = false;
   #ended = false;
-  /** Of the header that was read last; 0: it is not whole. */
+  /** Bytes of the header that was read last; 0: it is not whole. */
   #headerBytes = 0;
   #packetBytes = 0;
 
@@ -74,7 +74,7 @@ export class PacketReader {
     return this.#protocolLevel;
   }
 
-  /** Of the packet that the sink is called with, its fixed header included. */
+  /** Bytes of the packet that the sink is called with, its fixed header included. */
   get packetBytes(): number {
     return this.#packetBytes;
   }

@@ -64,7 +64,7 @@ export function writePublish(
       return writeAsLaidOut(target, at, message, firstByte(delivery), qos, version, packetId);
     }
   }
-  // What differs by session is in no kept encoding.
+  // A kept encoding has nothing that differs by session.
   const alike =
     !fiveZero || (delivery.topicAlias === 0 && delivery.subscriptionIdentifiers === undefined);
   const encoded = alike ? encodedOf(message, delivery) : undefined;

@@ -22,7 +22,7 @@ import type { InboundAliases } from './topic-aliases.ts';
 
 export type Acknowledgement = 'puback' | 'pubrec' | 'pubrel' | 'pubcomp';
 export type ColdPacket = 'connack' | 'suback' | 'unsuback' | 'disconnect' | 'auth' | PublishAnswer;
-/** With a reason string: one that refuses. */
+/** Answers to a publish; one that refuses may have a reason string. */
 export type PublishAnswer = 'puback' | 'pubrec';
 
 /** The client owes its CONNECT or AUTH, or ds the answer to it. */
@@ -57,7 +57,7 @@ export interface ConnectionCount {
   renumber(handle: SessionHandle): SessionHandle;
 }
 
-/** What connections and their handlers need of the node. */
+/** The node as connections and their handlers need it. */
 export interface ClientNode extends SessionNode {
   readonly config: CsConfig;
   readonly clientIdRule: ClientIdRule | undefined;
@@ -82,7 +82,7 @@ export interface ClientNode extends SessionNode {
   disown(client: Client, end: ConnectionEnd): void;
 }
 
-/** What goes to a client. */
+/** The way of packets to a client. */
 export interface ClientOutbox extends Outlet, HeldBack {
   acknowledge(type: Acknowledgement, packetId: number, reasonCode: number): void;
   /** PINGREQ: answered when what came before it is. */
@@ -135,9 +135,9 @@ export interface Client {
   readonly kickedEarly: number | undefined;
   /** Rights that ds has told while the session was being made; `text` undefined: everything. */
   rightsEarly: { readonly text: string | undefined } | undefined;
-  /** Of the packet that is being handled. */
+  /** Bytes of the packet that is being handled. */
   readonly packetBytes: number;
-  /** What came is no packet; the version is known where the CONNECT got so far. */
+  /** Bytes that are no packet; the version is known if the CONNECT got so far. */
   malformed(reasonCode: number, reason: string): void;
   sendPacket(type: ColdPacket, bytes: Uint8Array): void;
   /** Whether the client wants to be told reasons (Request Problem Information, 3.1.2.11.7). */

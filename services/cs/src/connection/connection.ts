@@ -102,7 +102,7 @@ export class Connection implements Client, OpeningClient, Timed {
     this.opening = new Opening(this);
   }
 
-  // What comes
+  // Packets that arrive
 
   private received(chunk: Buffer): void {
     if (this.ended) return;
@@ -157,7 +157,7 @@ export class Connection implements Client, OpeningClient, Timed {
     return this.reader.packetBytes;
   }
 
-  /** What came is no packet; the version is known where the CONNECT got so far. */
+  /** Bytes that are no packet; the version is known if the CONNECT got so far. */
   malformed(reasonCode: number, reason: string): void {
     const { version } = this.reader;
     if (this.version === 0) this.version = version;
@@ -297,7 +297,7 @@ export class Connection implements Client, OpeningClient, Timed {
     if (this.ended) return 0;
     const leftMs = this.lastPacketMs + this.keepAliveS * 1500 - nowMs;
     if (leftMs > 0) return leftMs;
-    // What it sent meanwhile was not read.
+    // Packets that it sent meanwhile were not read.
     if (this.readingPaused) return this.keepAliveS * 1500;
     this.fail(ReasonCode.keepAliveTimeout, 'keep alive timeout');
     return 0;

@@ -18,7 +18,7 @@ interface Held {
 
 const nothing: readonly Publish[] = [];
 
-/** What the connection knows of the publishes that its client has under way. */
+/** The publishes that a connection's client has under way. */
 export class Inbound {
   /** QoS 2 identifiers between PUBLISH and PUBREL: `storing`, then `stored`, then `releasing`. */
   private qos2: Map<number, 'storing' | 'stored' | 'releasing'> | undefined = undefined;

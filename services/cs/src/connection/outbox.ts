@@ -8,7 +8,7 @@ import type { ByteStream } from '../transport/transport.ts';
  */
 
 const sizes = [512, 4 << 10, 16 << 10, 64 << 10, 256 << 10];
-/** Of each size. */
+/** Maximum bytes of pooled buffers of each size. */
 const pooledBytesMax = 1 << 20;
 const pools: Buffer[][] = sizes.map(() => []);
 

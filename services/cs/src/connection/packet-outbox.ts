@@ -111,7 +111,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
     if (!this.flushing) this.flushLater();
   }
 
-  /** Of a size that the client takes. */
+  /** Writes a packet of a size that the client takes. */
   sendPacket(type: ColdPacket, bytes: Uint8Array): void {
     this.append(bytes);
     this.client.node.counters.sent(type, bytes.length);
@@ -209,12 +209,12 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
 
   // The end
 
-  /** What is written from here on is the last. */
+  /** The packets that are written from here on are the last. */
   beginFarewell(): void {
     this.farewellAt = this.at;
   }
 
-  /** What waits is no longer this node's to send. */
+  /** Drops the packets that wait: they are no longer this node's to send. */
   drop(): void {
     this.dropBefore(this.at);
   }

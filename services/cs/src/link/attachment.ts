@@ -27,7 +27,7 @@ interface AttachmentOptions {
   readonly events: LinkEvents;
   readonly limits: ExchangeLimits;
   readonly tls: StreamTls;
-  /** Of every stream: who we are. */
+  /** Metadata of every stream: the identity of this node. */
   readonly metadata: Readonly<Record<string, string>>;
   counters(): Readonly<Record<string, number>>;
   connections(): number;
@@ -275,7 +275,7 @@ export class Attachment implements FrameTaker {
     else if (this.retryTimer !== undefined) this.retry();
   }
 
-  // What arrives
+  // Items that arrive
 
   item(reader: WireReader, field: number, end: number): void {
     this.owner.item(reader, field, end);

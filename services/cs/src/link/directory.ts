@@ -1,4 +1,4 @@
-/** Where a ds node listens for cs nodes. */
+/** Address at which a ds node listens for cs nodes. */
 export interface DsAddress {
   /** A name, or an address without brackets. */
   readonly host: string;
@@ -6,7 +6,7 @@ export interface DsAddress {
 }
 
 export interface DsNode extends DsAddress {
-  /** Of the node, not of its process: one that starts again has it again. */
+  /** Identifier of the node, not of its process: one that starts again has it again. */
   readonly id: string;
   /** It is about to stop: no client is sent there, and those that are there move. */
   readonly draining: boolean;

@@ -5,7 +5,7 @@ interface OfSession {
   readonly session: SessionHandle;
 }
 
-/** What of a batch goes by which lane, in its order; undefined: by none, its session is over. */
+/** Parts of a batch by lane, in their order; undefined: no lane, the session is over. */
 type LaneParts<T> = Map<Lane | undefined, T[]>;
 
 /** The lane that all of a batch go by; undefined where there is not one for all. */

@@ -1,6 +1,6 @@
 import type { Directory, DsNode } from './directory.ts';
 
-/** What one lane sees of the directory: the ds that it is to be attached to. */
+/** The directory as one lane sees it: the ds that it is to be attached to. */
 export class LaneDirectory implements Directory {
   private node: DsNode;
   private listener: () => void = () => {};

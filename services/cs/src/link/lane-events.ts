@@ -13,14 +13,14 @@ export interface LaneFigures extends LinkFigures {
   readonly sessions: number;
 }
 
-/** What happens to one lane. The lease is the node's: {@link ClusterEvents} tells of it. */
+/** Events of one lane. The lease is the node's: {@link ClusterEvents} tells of it. */
 class LaneEvents extends LinkEvents {
   override watch(): void {}
   override leaseEnded(): void {}
   override leaseBegan(): void {}
 }
 
-/** What happens to a node's links to all ds: as for one, and by lane. */
+/** Events of a node's links to all ds: as for one, and by lane. */
 export class ClusterEvents extends LinkEvents {
   private readonly all: LinkCounters;
   private readonly moves: PlainCounters<MoveReason>;

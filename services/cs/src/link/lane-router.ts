@@ -208,7 +208,7 @@ export class LaneRouter implements Link {
       else lane.link.publish(part);
   }
 
-  /** Of sessions that are over: nothing is to wait for them. */
+  /** Publishes of sessions that are over: nothing is to wait for them. */
   private passedOver(batch: Publish[]): void {
     const ended = batch.filter(({ message }) => message.qos > 0);
     for (const publish of ended) publish.reasonCode = ReasonCode.sessionTakenOver;

@@ -17,7 +17,7 @@ interface LanesOptions {
   readonly end: Omit<LinkEndOptions, 'directory' | 'events'>;
   /** How long a ds may be away before its sessions go to another one. */
   readonly awayMs: number;
-  /** What lanes there are, and which of them are usable, may have changed. */
+  /** Called when the lanes, or those of them that are usable, may have changed. */
   readonly onChange: () => void;
 }
 
@@ -73,7 +73,7 @@ export class Lanes implements LaneOwner {
 
   // Sessions
 
-  /** Where a client belongs; undefined: no ds is of use now. */
+  /** The lane to which a client belongs; undefined: no ds is of use now. */
   forClient(client: ClientId): Lane | undefined {
     return chosen(client, this.usable, ({ at }) => at.id);
   }

@@ -13,7 +13,7 @@ import type { DownstreamHandler } from '@lmqtt/proto/wire/downstream-reader';
 import type { LinkEvents } from './link-events.ts';
 import type { Pending } from './pending.ts';
 
-/** What ds says: answers go to those who wait for them, the rest to the node. */
+/** Items of ds: answers go to those who wait for them, the rest to the node. */
 export class LinkArrivals implements DownstreamHandler {
   private readonly downstream: Downstream;
   private readonly pending: Pending;

@@ -17,7 +17,7 @@ import { PublishOrder } from './publish-order.ts';
 /** How long a planned stop waits for ds. */
 const leaveTimeoutMs = 3000;
 
-/** What the link reads of the settings. */
+/** Settings that the link reads. */
 export type LinkSettings = Pick<
   Settings,
   | 'clusterSecret'
@@ -32,7 +32,7 @@ export type LinkSettings = Pick<
 
 export interface AboutNode {
   readonly version: string;
-  /** Where clients reach it. */
+  /** Address at which clients reach it. */
   readonly address: string;
   /** Wall clock. */
   readonly startedAtMs: number;
@@ -47,7 +47,7 @@ export interface LinkEndOptions {
   /** Figures since the start for `$SYS`, by the rest of their topic. */
   readonly counters: () => Readonly<Record<string, number>>;
   readonly connections: () => number;
-  /** Of this process. */
+  /** Instance of this process. */
   readonly instance: string;
   /** For operators. */
   readonly about: AboutNode;
@@ -160,7 +160,7 @@ export class LinkEnd implements LinkFigures {
     this.link.close();
   }
 
-  /** Where ds does not hear of it, the lease tells it in the end. */
+  /** A ds that does not hear of it learns it from the end of the lease. */
   private sayGoodbye(goesOn: boolean): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, leaveTimeoutMs);
@@ -176,7 +176,7 @@ export class LinkEnd implements LinkFigures {
   }
 }
 
-/** What is sent with a stream is sent as a header of HTTP. */
+/** The metadata of a stream are sent as headers of HTTP. */
 export function checkHeader(setting: string, value: string): void {
   if (value === '' || /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(value)) return;
   throw new SettingsError(`${setting} must be printable ASCII, without spaces at its ends`);

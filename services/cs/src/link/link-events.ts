@@ -4,7 +4,7 @@ import type { DsAddress } from './directory.ts';
 import { addressText } from './directory.ts';
 import type { StreamEnd } from './ds-stream.ts';
 
-/** What the figures of the link are read from. */
+/** Sources of the link's figures. */
 export interface LinkFigures {
   readonly up: boolean;
   readonly waitingBytes: number;
@@ -16,7 +16,7 @@ export interface LinkFigures {
 const dropReasons = ['link down', 'link behind'] as const;
 type DropReason = (typeof dropReasons)[number];
 
-/** Of all streams of a node, to one ds or to several. */
+/** Counters of all streams of a node, to one ds or to several. */
 export class LinkCounters {
   readonly metrics: Metrics;
   readonly streams: PlainCounters<'attached' | 'resumed' | 'broken' | 'refused'>;
@@ -46,11 +46,11 @@ export class LinkCounters {
   }
 }
 
-/** What happens to the link: a counter and a log line each. */
+/** Events of the link: a counter and a log line each. */
 export class LinkEvents {
   protected readonly log: Logger;
   private readonly counters: LinkCounters;
-  /** What was logged last of streams that did not come about. */
+  /** The last logged failure of a stream to open. */
   private failure = '';
 
   constructor(log: Logger, counters: LinkCounters) {

@@ -25,7 +25,7 @@ import type { Pending } from './pending.ts';
 import type { CallKind } from './pending-calls.ts';
 import type { CallSubject, PublishOrder } from './publish-order.ts';
 
-/** Of a claim that nobody waits for any more: its client has never been accepted. */
+/** End of a claim that nobody waits for any more: its client has never been accepted. */
 const notAccepted: ConnectionEnd = {
   publishWill: false,
   sessionExpiryS: undefined,
@@ -111,7 +111,7 @@ export class NodeLink implements Link {
     const subject = about(session, clientId);
     await this.call('again', undefined, calls.disconnect, { session, end }, subject);
     this.order.forget(session);
-    // What it published and ds has not answered by now was passed over.
+    // Publishes that ds has not answered by now were passed over.
     if (this.pending.publishes.count === 0) return;
     const ended: Publish[] = [];
     this.pending.publishes.fenced(new Set([session]), before, ended);

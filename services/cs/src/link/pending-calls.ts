@@ -4,9 +4,9 @@ import { LinkLost } from '@lmqtt/proto/link-lost';
 import type { CallSubject } from './publish-order.ts';
 
 /**
- * What becomes of a call that another ds is asked to answer, or that outlasts the lease. `again`:
- * it waits and is sent again. `claim`: it is about a connection that only the ds of before knows,
- * so it fails.
+ * Fate of a call that another ds is asked to answer, or that outlasts the lease. `again`: it waits
+ * and is sent again. `claim`: it is about a connection that only the ds of before knows, so it
+ * fails.
  */
 export type CallKind = 'again' | 'claim';
 
@@ -20,7 +20,7 @@ interface WaitingCall extends CallSubject {
 
 interface Waiting extends WaitingCall {
   readonly kind: CallKind;
-  /** That a claim would bring about. */
+  /** The session that a claim would bring about. */
   readonly claimed: SessionHandle | undefined;
   answered(body: Buffer): void;
   rejected(error: Error): void;

@@ -7,7 +7,7 @@ import { Fifo } from '../fifo.ts';
 
 /** Publishes of one call, numbered one after another; undefined: answered. */
 export interface PublishBatch {
-  /** Of the call, among all calls on the link. */
+  /** Number of the call among all calls on the link. */
   readonly ticket: number;
   readonly first: number;
   readonly publishes: readonly (Publish | undefined)[];
@@ -27,7 +27,7 @@ export class PendingPublishes {
   private readonly batches: Fifo<Batch> = new Fifo();
   private lastNumber = 0;
   private open = 0;
-  /** Where a number was found last. */
+  /** The batch in which a number was found last. */
   private looked: Batch | undefined = undefined;
 
   /** Publishes without an answer. */
@@ -46,7 +46,9 @@ export class PendingPublishes {
     return first;
   }
 
-  /** Of a publish without an answer. Asked for in the order of the numbers, more or less. */
+  /**
+   * Message of a publish without an answer. Asked for in the order of the numbers, more or less.
+   */
   message(number: number): Message | undefined {
     const batch = this.batchOf(number);
     return batch?.publishes[number - batch.first]?.message;

@@ -2,7 +2,7 @@ import type { SessionWrite } from '@lmqtt/proto/link';
 
 /** A batch that waits for ds to have answered what was presented before it. */
 export interface HeldWrites {
-  /** Of the call, among all calls on the link. */
+  /** Number of the call among all calls on the link. */
   readonly ticket: number;
   readonly number: number;
   readonly batch: readonly SessionWrite[];
@@ -15,17 +15,17 @@ interface Waiting {
 }
 
 /**
- * Who asked when writes of session state are durable. The writes themselves are not kept: what is
- * presented to another ds has them, except for those made after it was presented.
+ * Callers that asked when writes of session state are durable. The writes themselves are not kept:
+ * the state that is presented to another ds has them, except for those made after it was presented.
  */
 export class PendingWrites {
   private lastNumber = 0;
   private readonly waiting: Map<number, Waiting> = new Map();
-  /** What is presented has their writes. */
+  /** Callers whose writes are in the state that is presented. */
   private covered: (() => void)[] = [];
   private held: HeldWrites[] = [];
 
-  /** Of a batch that is sent; 0: nobody asks. */
+  /** Number of a batch that is sent; 0: nobody asks. */
   number(durable: (() => void) | undefined, fenced?: () => void): number {
     if (durable === undefined) return 0;
     this.lastNumber += 1;
@@ -66,7 +66,7 @@ export class PendingWrites {
     return held;
   }
 
-  /** What was presented is stored. */
+  /** The presented state is stored. */
   presented(): void {
     const { covered } = this;
     this.covered = [];

@@ -26,7 +26,7 @@ export class Pending {
     return this.lastTicket;
   }
 
-  /** Of a call or read; answers name it. */
+  /** Number of a call or read; answers name it. */
   id(): number {
     this.lastId = (this.lastId % 0xffff_ffff) + 1;
     return this.lastId;

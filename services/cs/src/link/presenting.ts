@@ -58,7 +58,7 @@ export class Presenting {
     if (attachment.presented) throw new WireError('an answer to what was not presented');
     this.events.attached(this.sessionCount, refusals.length);
     pending.forgetCredits();
-    // What they hand over while they are closed comes after all that waits.
+    // Items that they hand over while they are closed come after all that wait.
     node.presented(refusals);
     this.endPublishesOf(new Set(refusals.map(({ session }) => session)));
     attachment.began();

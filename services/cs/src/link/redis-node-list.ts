@@ -14,7 +14,7 @@ export interface ListedNode {
   readonly connections: number;
 }
 
-/** What is asked of Redis in one transaction, of all nodes with a lease. */
+/** Answers of Redis to one transaction about all nodes with a lease. */
 export type NodeReplies = readonly [
   time: readonly [string, string],
   leases: readonly string[],
@@ -23,7 +23,7 @@ export type NodeReplies = readonly [
   draining: readonly string[],
 ];
 
-/** Of the registry, by what is kept there. */
+/** Keys of the registry, by their content. */
 export const connectionsKey = 'connections';
 
 export function listedNodes(replies: NodeReplies, leaseMs: number): ListedNode[] {

@@ -1,6 +1,9 @@
 import type { UserProperty } from './property.ts';
 
-/** What a packet to a 5.0 client may say beside its reason code; left out where it does not fit. */
+/**
+ * Explanation that a packet to a 5.0 client may have beside its reason code; left out if it does
+ * not fit.
+ */
 export interface Explanation {
   readonly reasonString?: string | undefined;
   readonly userProperties?: readonly UserProperty[] | undefined;

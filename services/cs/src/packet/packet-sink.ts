@@ -26,9 +26,9 @@ export interface PacketSink {
   disconnect(packet: Disconnect): void;
   auth(packet: Auth): void;
   /**
-   * What came is no packet, or one that must not come: called once, nothing follows. The reason
-   * code is for a CONNACK or DISCONNECT in 5.0; the reason is short and for logs and reason strings.
-   * `limit`: the setting that it is too large for.
+   * Bytes that are no packet, or a packet that must not come: called once, nothing follows. The
+   * reason code is for a CONNACK or DISCONNECT in 5.0; the reason is short and for logs and reason
+   * strings. `limit`: the setting that it is too large for.
    */
   malformed(reasonCode: number, reason: string, limit?: SizeLimit): void;
 }

@@ -38,7 +38,7 @@ export type PropertyId = (typeof PropertyId)[keyof typeof PropertyId];
 
 type PropertyType = 'byte' | 'u16' | 'u32' | 'varint' | 'string' | 'binary' | 'pair';
 
-/** Where a property may stand: a packet, or the properties of a will. */
+/** Places of a property: a packet, or the properties of a will. */
 export const willProperties = 0;
 export type PropertyPlace = PacketType | typeof willProperties;
 

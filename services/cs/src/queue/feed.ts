@@ -32,7 +32,9 @@ export interface Reader {
 export interface FeedLimits {
   readonly ringMessagesMax: number;
   readonly ringBytesMax: number;
-  /** Of one read; of readers that take them at once a few times as many. */
+  /**
+   * Maximum number of messages of one read; readers that take them at once get a few times as many.
+   */
   readonly readMessagesMax: number;
   readonly readBytesMax: number;
 }
@@ -137,8 +139,8 @@ export class QueueFeed {
   }
 
   /**
-   * What comes next for a reader at this offset: the message, `end` where nothing newer is known
-   * here, or `gap` where only the store knows.
+   * The next thing for a reader at this offset: the message, `end` if nothing newer is known here,
+   * or `gap` if only the store knows.
    */
   at(next: number): Message | 'end' | 'gap' {
     if (next >= this.end) return 'end';

@@ -98,7 +98,7 @@ export class Feeds {
     this.touched.push(feed);
   }
 
-  /** What is not stored goes to every reader at once. */
+  /** A message that is not stored goes to every reader at once. */
   deliverQos0(message: Message, entry: QueueEntry): void {
     const feed = this.find(entry.queue, entry.partition);
     if (feed === undefined) return;

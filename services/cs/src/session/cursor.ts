@@ -7,7 +7,7 @@ import { Fifo } from '../fifo.ts';
 import type { QueueFeed, Reader } from '../queue/feed.ts';
 import type { Origin, Outstanding } from './window.ts';
 
-/** What a cursor tells its session. */
+/** Calls of a cursor on its session. */
 export interface CursorOwner {
   /** Cursors of the session that have a page, or wait for one; kept by them. */
   pagesOpen: number;
@@ -23,7 +23,7 @@ export interface CursorOwner {
   deliverQos0(cursor: Cursor, message: Message): void;
 }
 
-/** What is taken within this time was taken at once. */
+/** Messages that are taken within this time count as taken at once. */
 const soonMs = 50;
 const pagesMax = 8;
 /** After reads that failed the next waits, longer each time: the partition may be away for long. */
@@ -36,7 +36,7 @@ const retryMsMax = 1000;
 const awayRetryMsMax = 10_000;
 /** So many reads that failed one after the other, about half a minute: it is away for long. */
 const awayFailures = 30;
-/** Where something arrived meanwhile. */
+/** Interval after which the store is asked again if something arrived meanwhile. */
 const hurriedMs = 250;
 
 /** How messages of a subscription go out. */
@@ -90,7 +90,7 @@ export class Cursor implements Reader, Origin {
   private pages = 1;
   /** Past this offset nothing was in the store when it was last asked. */
   private knownEnd = Number.POSITIVE_INFINITY;
-  /** Where the store ended when it was last asked; Infinity: it was not. */
+  /** End of the store when it was last asked; Infinity: it was not. */
   private storeEnd = Number.POSITIVE_INFINITY;
   /** The read that is under way was asked for before something that it is to be compared with came. */
   private isStale = false;
@@ -128,7 +128,7 @@ export class Cursor implements Reader, Origin {
     return position;
   }
 
-  /** Where it stands, for another ds; what is written from now on comes after that. */
+  /** Its position, for another ds; later writes come after that. */
   state(): Position {
     const { position, outstanding, start } = this;
     const done: number[] = [];
@@ -144,12 +144,12 @@ export class Cursor implements Reader, Origin {
     return { partition: this.feed.partition, start, position, done };
   }
 
-  /** What was stored below `end` goes out by the terms that counted then [MQTT-3.8.4-3]. */
+  /** Messages stored below `end` go out by the terms that counted then [MQTT-3.8.4-3]. */
   replaced(terms: Terms, end: number): void {
     if (end > this.next) (this.former ??= []).push({ terms, end });
   }
 
-  /** What counts for the message at the offset; asked for in the order of offsets. */
+  /** Terms for the message at the offset; asked for in the order of offsets. */
   termsAt(offset: number): Terms {
     const { former } = this;
     if (former === undefined) return this.subscription;
@@ -245,7 +245,7 @@ export class Cursor implements Reader, Origin {
   private load(): void {
     if (this.retryTimer !== undefined) return;
     this.loading = true;
-    // Who takes all at once gets more at once, so that a backlog needs fewer reads.
+    // A reader that takes all at once gets more at once, so that a backlog needs fewer reads.
     const isFast = this.feed.nowMs() - this.loadedAtMs < soonMs;
     this.pages = isFast ? Math.min(pagesMax, 2 * this.pages) : 1;
     // A cursor's share shrinks with the number of cursors that have a page, because all pages stay
@@ -369,7 +369,7 @@ export class Cursor implements Reader, Origin {
     return undefined;
   }
 
-  /** What an identifier for the message at the offset stands for. */
+  /** The place for which an identifier of the message at the offset stands. */
   placeOf(offset: number): Place {
     const { queue, partition } = this.feed;
     return { kind: 'queue', queue, partition, offset };

@@ -1,6 +1,6 @@
 import type { SessionWrite } from '@lmqtt/proto/link';
 
-/** Where a session's writes go; batched by the node, once per turn. */
+/** Destination of a session's writes; batched by the node, once per turn. */
 export interface SessionJournal {
   /** May wait for others. */
   write(write: SessionWrite): void;

@@ -9,7 +9,7 @@ import type { Outlet } from './outlet.ts';
 import type { SessionEvents } from './session-events.ts';
 import type { Window } from './window.ts';
 
-/** What a session needs of its node. */
+/** The node as a session needs it. */
 export interface SessionNode {
   readonly journal: SessionJournal;
   readonly events: SessionEvents;

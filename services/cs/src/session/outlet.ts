@@ -1,7 +1,7 @@
 import type { Message } from '@lmqtt/common/message';
 import type { Qos } from '@lmqtt/common/qos';
 
-/** What a session sends through: the connection that carries it, without its bytes. */
+/** The outlet of a session: the connection that carries it, without its bytes. */
 export interface Outlet {
   /** The write buffer has room. Past its bound QoS 0 is dropped and the rest waits. */
   readonly writable: boolean;

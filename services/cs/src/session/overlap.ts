@@ -26,12 +26,12 @@ interface Overlap {
   readonly qos: Qos;
   readonly retain: boolean;
   readonly identifiers: readonly number[] | undefined;
-  /** Of the subscription with that QoS. */
+  /** Filter of the subscription with that QoS. */
   readonly filter: string;
 }
 
 /**
- * What a session does with a message that is in several queues: it goes out when it is next in all
+ * Treatment of a message that is in several queues of a session: it goes out when it is next in all
  * of those in which it is owed, at or past their starts. `waits`: others come first in one of them.
  */
 function overlapOf(session: OutboundSession, cursor: Cursor, message: Message): Overlap | 'waits' {

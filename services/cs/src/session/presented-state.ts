@@ -4,8 +4,8 @@ import type { Session } from './session.ts';
 import type { Inflight } from './window.ts';
 
 /**
- * What another ds is told of a session: it goes on from there, so all that was handed over to be
- * stored counts as stored.
+ * State of a session for another ds: it goes on from there, so everything that was handed over to
+ * be stored counts as stored.
  */
 export function presentedState(session: Session, inbound: number[]): SessionState {
   const subscriptions: SubscriptionState[] = [];
@@ -16,7 +16,7 @@ export function presentedState(session: Session, inbound: number[]): SessionStat
   for (const inflight of session.window.entries()) {
     const state = outboundState(inflight);
     if (state === undefined) continue;
-    // Of a session that ends with its connection nothing but what groups count is kept.
+    // A session that ends with its connection keeps nothing but the messages that groups count.
     if (session.persistent || state.place.kind === 'group') outbound.push(state);
   }
   outbound.sort((a, b) => a.sequence - b.sequence);
@@ -35,7 +35,7 @@ function subscriptionState(session: Session, subscription: Subscription): Subscr
   };
 }
 
-/** What the redelivery has not come to yet is in the window all the same. */
+/** Messages that the redelivery has not reached yet are in the window all the same. */
 function outboundState(inflight: Inflight): OutboundState | undefined {
   const { packetId, qos, sequence, place, filter } = inflight;
   if (place === undefined) return undefined;

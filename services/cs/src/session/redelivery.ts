@@ -15,16 +15,16 @@ const failuresMax = 100;
 const asideMs = 1000;
 
 /**
- * What was in flight when the connection before ended goes out again before anything new: PUBLISH
- * with DUP under its own identifier, or PUBREL, in the order of the first sending
- * [MQTT-4.4.0-1], [MQTT-4.6.0-1]. The messages are read from the store by their places. Those of a
- * partition that cannot be read are set aside, so that it does not hold up all others for as long as
- * it is away: they go out when it is back.
+ * Messages in flight when the previous connection ended go out again before anything new: PUBLISH
+ * with DUP under its own identifier, or PUBREL, in the order of the first sending [MQTT-4.4.0-1],
+ * [MQTT-4.6.0-1]. The messages are read from the store by their places. Those of a partition that
+ * cannot be read are set aside, so that it does not hold up all others for as long as it is away:
+ * they go out when it is back.
  */
 export class Redelivery {
   private readonly session: OutboundSession;
   private outbound: OutboundState[];
-  /** Of partitions that cannot be read. */
+  /** Messages of partitions that cannot be read. */
   private aside: OutboundState[] = [];
   /** All but those that were set aside went out: new messages do not wait. */
   private isBehind = false;
@@ -34,7 +34,7 @@ export class Redelivery {
   private loading = false;
   /** Identifiers of PUBLISH packets that went out again and may be unacknowledged. */
   private open: number[] = [];
-  /** Of the last page that was read: messages by offset. */
+  /** Messages of the last page that was read, by offset. */
   private readonly page: Map<number, Message> = new Map();
   private pageKey = '';
 

@@ -1,4 +1,4 @@
-/** What a session tells of messages that were not delivered, or not accepted. */
+/** Events of a session: messages that were not delivered, or not accepted. */
 export interface SessionEvents {
   expired(): void;
   /** Larger than the client's maximum packet size. */

@@ -201,7 +201,7 @@ export class Session implements CursorOwner, OutboundSession {
     return subscription?.cursors.find((cursor) => cursor.feed.partition === partition);
   }
 
-  // What cursors tell
+  // Calls of cursors
 
   ready(cursor: Cursor): void {
     if (!cursor.queued) {

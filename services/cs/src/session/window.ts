@@ -6,7 +6,7 @@ export interface Outstanding {
   done: boolean;
 }
 
-/** Who hears that a message is done with. */
+/** Owner of a message that hears when it is done with. */
 export interface Origin {
   completed(outstanding: Outstanding): void;
 }
@@ -20,7 +20,7 @@ export class Inflight implements Outstanding {
   readonly place: Place | undefined;
   readonly offset: number;
   readonly origin: Origin | undefined;
-  /** Of the subscription that it was sent for. */
+  /** Filter of the subscription for which it was sent. */
   readonly filter: string;
   /** The same message in other queues of the session. */
   shadows: { readonly origin: Origin; readonly outstanding: Outstanding }[] | undefined = undefined;
@@ -63,10 +63,10 @@ const slotsMin = 8;
 export class Window {
   /** The client's receive maximum or ours, whichever is less. */
   readonly size: number;
-  /** Of those in flight, how many wait until their identifiers are stored. */
+  /** Number of those in flight that wait until their identifiers are stored. */
   storing = 0;
   private slots: (Inflight | undefined)[] | undefined = undefined;
-  /** Of the table that was let go last: a client that takes bursts needs as many again. */
+  /** Slots of the table that was let go last: a client that takes bursts needs as many again. */
   private slotsBefore = slotsMin;
   private used = 0;
   private lastPacketId = 0;

@@ -1,10 +1,14 @@
-// What all listeners have in common: a server that is bound or has failed, and is closed without waiting for its streams.
+// The common part of all listeners: a server that is bound or has failed, and is closed without
+// waiting for its streams.
 
 import type { AddressInfo, Server } from 'node:net';
 import { keepDescriptors } from '@lmqtt/common/descriptors';
 import type { Listener, ListenOptions } from './transport.ts';
 
-/** What every accepted socket is given. Keep alive of TCP finds dead clients whose MQTT keep alive is 0. */
+/**
+ * Options of every accepted socket. Keep alive of TCP finds dead clients whose MQTT keep alive is
+ * 0.
+ */
 export const socketOptions = {
   noDelay: true,
   keepAlive: true,

@@ -1,5 +1,5 @@
-// What TLS and secure WebSocket share: the certificates of a server and of its clients, and the sockets whose handshake is
-// under way, which nobody else knows.
+// The common part of TLS and secure WebSocket: the certificates of a server and of its clients, and
+// the sockets whose handshake is under way, which nobody else knows.
 
 import type { Socket } from 'node:net';
 import type { SecureContextOptions, Server, TlsOptions, TLSSocket } from 'node:tls';
@@ -37,7 +37,7 @@ export async function withCertificates<S extends Server>(
     ...(early ?? first),
     handshakeTimeout: options.handshakeTimeoutMs,
     requestCert: options.clientCertificates !== 'none',
-    // With `optional` a client may have none; one that has a bad one is sent away by `peerOf`.
+    // A client may have none with `optional`; one that has a bad one is sent away by `peerOf`.
     rejectUnauthorized: options.clientCertificates === 'required',
   });
   const handshakes = trackHandshakes(server);

@@ -39,7 +39,7 @@ export class SocketStream implements ByteStream {
   write(bytes: Uint8Array): void {
     if (!this.#socket.writable) return;
     this.#socket.write(bytes, this.#written);
-    // What the kernel took at once never counts.
+    // Bytes that the kernel took at once never count.
     if (this.#socket.writableLength > 0) this.#above = true;
   }
 

@@ -1,8 +1,8 @@
-/** Where a client connects from. */
+/** Address and certificate of a client. */
 export interface StreamPeer {
   readonly address: string;
   readonly port: number;
-  /** Of a certificate that was verified: its names, the most general first (`C=DE,O=Site,CN=pump-1`). */
+  /** Names in a certificate that was verified, the most general first (`C=DE,O=Site,CN=pump-1`). */
   readonly certificateSubject?: string | undefined;
   readonly tls: boolean;
 }
@@ -57,7 +57,7 @@ export interface HandshakeRoom {
   add(address: string, evict: () => void): () => void;
 }
 
-/** What happens before there is a stream, for the log and the metrics. */
+/** Events before there is a stream, for the log and the metrics. */
 export type TransportEvent =
   | { readonly kind: 'accept-failed'; readonly reason: string }
   /** TLS or WebSocket: the client is gone or was sent away. */

@@ -1,4 +1,5 @@
-// Who may publish and subscribe to what, from a file that is read again when it changes. One rule a line:
+// Access rules: who may publish and subscribe to what, from a file that is read again when it
+// changes. One rule a line:
 //
 //   allow|deny  WHO  publish|subscribe|all  FILTER
 //

@@ -3,7 +3,7 @@ import type { ReadRule, ReadRules } from '@lmqtt/common/read-rights';
 import type { ReasonCode } from '@lmqtt/common/reason-code';
 
 /**
- * Who a client is, and what it may do.
+ * The identity of a client, and its rights.
  *
  * Promises
  * - `authenticate` judges one CONNECT. It never rejects: a source that cannot be asked is a `deny` with 0x88 or 0x89.
@@ -65,7 +65,7 @@ export interface AuthRequest {
 
 export interface AuthPeer {
   readonly address: string;
-  /** Of a client certificate that was verified. */
+  /** Subject of the client certificate that was verified. */
   readonly certificateSubject?: string | undefined;
 }
 

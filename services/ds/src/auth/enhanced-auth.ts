@@ -20,7 +20,7 @@ export interface EnhancedAuth {
 
 export interface EnhancedAuthRequest {
   readonly clientId: ClientId;
-  /** Of the CONNECT; a method may use or ignore it. */
+  /** User name of the CONNECT; a method may use or ignore it. */
   readonly userName?: string | undefined;
   readonly peer: AuthPeer;
 }

@@ -64,7 +64,7 @@ const accountPattern = /:\$account\$([A-Za-z0-9+/]{16})$/;
 const accountBytes = 12;
 const saltBytes = 16;
 const hashBytes = 32;
-/** What a file may ask for: above this one check takes a gigabyte. */
+/** The highest cost that a file may ask for: above this one check takes a gigabyte. */
 const logNMax = 20;
 const rMax = 8;
 
@@ -110,7 +110,7 @@ function iterationsOf(rest: string): string {
   return /\$i=(\d+)\$/.exec(rest)?.[1] ?? '';
 }
 
-/** Where the name of a line ends; -1 where the line is not a user's. */
+/** End of the name in a line; -1 where the line is not a user's. */
 export function nameEnd(line: string): number {
   return line.lastIndexOf(':$scrypt$');
 }

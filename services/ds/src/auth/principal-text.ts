@@ -13,7 +13,7 @@ export function principalText(principal: Principal): string {
   return anonymous ? '' : JSON.stringify(principal);
 }
 
-/** What a ds of this cluster has written. */
+/** Principal as a ds of this cluster has written it. */
 export function principalOf(text: string): Principal {
   if (text === '') return { user: undefined };
   return { user: undefined, ...(JSON.parse(text) as Partial<Principal>) };

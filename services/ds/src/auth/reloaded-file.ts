@@ -5,7 +5,10 @@
 import { readFile } from 'node:fs/promises';
 import { type Reading, WatchedFiles, type WatchOptions } from '@lmqtt/common/watched-files';
 
-/** What became of a file: for the log. The reason names a line and what is wrong there, never its content. */
+/**
+ * Result of reading a file, for the log. The reason names a line and what is wrong there, never its
+ * content.
+ */
 export type FileOutcome =
   | { readonly kind: 'read'; readonly path: string; readonly entries: number }
   | { readonly kind: 'refused'; readonly path: string; readonly reason: string };

@@ -18,7 +18,7 @@ export function readRulesOf(rules: readonly PrincipalRule[]): ReadRule[] {
   return rules.filter(({ action }) => action !== 'publish');
 }
 
-/** What is asked for behind `$share/{group}/`; undefined where that is malformed. */
+/** The topic or filter behind `$share/{group}/`; undefined where that is malformed. */
 export function withoutShare(action: AccessAction, topicOrFilter: string): string | undefined {
   if (action === 'publish') return topicOrFilter;
   const shared = parseSharedFilter(topicOrFilter);

@@ -1,4 +1,5 @@
-// What a server keeps of a password for SCRAM-SHA-256 (RFC 5802 section 3, RFC 7677), and how it is made.
+// Keys that a server keeps of a password for SCRAM-SHA-256 (RFC 5802 section 3, RFC 7677), and
+// their derivation.
 
 import { createHash, createHmac, pbkdf2, randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';

@@ -24,10 +24,10 @@ interface ClusterAdmissionPorts extends UseCasePorts, PresentPorts {
   readonly sessionStore: ClusterSessionStore;
   readonly registeredNodes: Nodes;
   readonly inbox: Inbox;
-  /** Where pushes for a cs go: one of its lanes here. */
+  /** The outlet for pushes to a cs: one of its lanes here. */
   readonly outlets: Map<NodeId, Outlet>;
   readonly routes: Routes;
-  /** Of this ds. */
+  /** Identifier of this ds. */
   readonly self: NodeId;
   /** How long answers may wait, since the store is busy with what is here. */
   gatherMs(): number;
@@ -44,7 +44,7 @@ const kickUse = 'kick';
 const presentedAtOnce = 500;
 
 /**
- * Where the lanes of cs nodes attach to one of several ds. A lane may come at any time with the
+ * Admission of the lanes of cs nodes to one of several ds. A lane may come at any time with the
  * sessions that it had at another ds; the store sees to it that only one ds writes for each. The
  * lease is of the cs, whichever lane is heard.
  */
@@ -269,7 +269,10 @@ export class ClusterAdmission {
   }
 }
 
-/** Of the lanes that a cs made for the ds, 1 for the first; 0: it was made for another one. */
+/**
+ * Number of the lane among those that a cs made for the ds, from 1 on; 0: it was made for another
+ * one.
+ */
 function homeNumber(lane: string, ds: NodeId): number {
   if (lane === ds) return 1;
   return lane.startsWith(`${ds}~`) ? Number(lane.slice(ds.length + 1)) : 0;

@@ -28,7 +28,7 @@ export interface BrokerLine {
   readonly number: number;
   /** unknown: no name server answers. */
   readonly state: 'there' | 'away' | 'forgotten' | 'unknown';
-  /** Of its master, where it is there. */
+  /** Address of its master, where it is there. */
   readonly address: string | undefined;
   /** RocketMQ topics whose messages are stored there now. */
   readonly topics: readonly string[];

@@ -1,4 +1,5 @@
-// What `doctor` asks of the servers that a cluster stands on. Each part goes on without the others.
+// Questions that `doctor` asks the servers that a cluster stands on. Each part goes on without the
+// others.
 import { systemClock } from '@lmqtt/common/clock';
 import type { Finding } from '@lmqtt/common/finding';
 import { silentLogs } from '@lmqtt/common/log';

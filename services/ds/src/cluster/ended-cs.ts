@@ -34,7 +34,7 @@ export class EndedCs {
       if (ended.role === 'cs') void this.#settle(ended);
   }
 
-  /** What is not done is another's. */
+  /** Work that is not done is left to another ds. */
   stop(): void {
     this.#stopped = true;
   }

@@ -42,7 +42,7 @@ export class FirstLanes {
     return this.#opened;
   }
 
-  /** That cs is not waited for any more. */
+  /** The cs is not waited for any more. */
   gone(cs: NodeId): void {
     this.#missing?.delete(cs);
     this.#look();

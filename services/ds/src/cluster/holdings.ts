@@ -40,9 +40,9 @@ interface Interest {
 }
 
 /**
- * What this ds holds, and tells the registry that it holds. Queues are closed by the registry, when
- * nobody in the cluster has held them for long; so nothing is lost where something is let go of a
- * little late, or held twice.
+ * References to queues that this ds holds, and tells the registry that it holds. Queues are closed
+ * by the registry, when nobody in the cluster has held them for long; so nothing is lost where
+ * something is let go of a little late, or held twice.
  */
 export class ClusterHoldings implements Holdings {
   readonly #routes: Routes;
@@ -66,7 +66,7 @@ export class ClusterHoldings implements Holdings {
     const ids = await this.#log.open(
       wanted.map(({ name, group }): RouteOpening => {
         const { own: place, shared: sharedPlace } = this.#placeOf(name);
-        // What a group gets goes to its members by assignment.
+        // Messages of a group go to its members by assignment.
         if (group !== undefined)
           return { name, place, sharedPlace, holder: `$share/${group}/${name}`, node: undefined };
         const holder = stored.persistent ? stored.clientId : undefined;

@@ -3,10 +3,13 @@ import type { Holdings } from '../use-cases/holdings.ts';
 import { isOwed, type OwedQueues } from '../use-cases/owed-queues.ts';
 import type { StoredSession } from '../session-store/stored-session.ts';
 
-/** Of one of several ds: the registry keeps such a queue, whichever ds its session is at. */
+/**
+ * Owed queues of one of several ds: the registry keeps such a queue, whichever ds its session is
+ * at.
+ */
 export class ClusterOwedQueues implements OwedQueues {
   readonly #holdings: Holdings;
-  /** Of the sessions that are connected here. */
+  /** Queues by the sessions that are connected here. */
   readonly #bySession = new Map<StoredSession, Set<QueueId>>();
 
   constructor(holdings: Holdings) {
@@ -33,7 +36,7 @@ export class ClusterOwedQueues implements OwedQueues {
   }
 
   disconnected(session: StoredSession): void {
-    // What ends with it lets go in `ended`.
+    // Holders that end with the session let go in `ended`.
     if (session.persistent) this.#bySession.delete(session);
   }
 

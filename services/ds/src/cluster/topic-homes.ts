@@ -29,11 +29,13 @@ import { RecordedRemotingEvents } from '../rocketmq/remoting/recorded-events.ts'
 import type { TopicRoute } from '../rocketmq/remoting/requests/route.ts';
 
 const answerMs = 5000;
-/** What the clock of a ds may be behind that of Redis, and what recording takes. */
+/**
+ * Allowance for a ds whose clock is behind that of Redis, and for the time that recording takes.
+ */
 const marginMs = 1500;
 const routesAtOnce = 16;
 
-/** Where the messages of one first level are. */
+/** Brokers and queues that have the messages of one first level. */
 export interface TopicHome {
   readonly firstLevel: string;
   readonly topic: string;
@@ -51,7 +53,7 @@ interface TopicHomes {
   readonly rules: readonly { readonly filter: string; readonly topic: string }[];
 }
 
-/** What cannot be moved, and why. */
+/** Error for a first level that cannot be moved, with the reason. */
 export class NotMoved extends Error {}
 
 interface Servers {
@@ -245,7 +247,7 @@ async function withServers<R>(
   }
 }
 
-/** What moves is named by its first level alone. */
+/** Moves are named by their first level alone. */
 export function isFirstLevel(text: string): boolean {
   return text !== '' && firstLevel(text) === text && !/[+#]/.test(text);
 }

@@ -16,7 +16,7 @@ interface ClusterWorkPorts extends DuePorts {
   readonly self: NodeId;
   /** Deletes a queue from the store. */
   drop(place: string): Promise<void>;
-  /** Where queues are stored that may be there again after a crash. */
+  /** Stores of queues that may be there again after a crash. */
   returnedStores?(): Iterable<ReturnedStore>;
 }
 
@@ -34,7 +34,7 @@ const unheldMs = 600_000;
 const sweptAtOnce = 1000;
 
 /**
- * What some ds has to do for all: sessions of a cs that ended, the routes of a ds that ended, wills
+ * Work that one ds does for all: sessions of a cs that ended, the routes of a ds that ended, wills
  * and expiry, queues that nobody holds.
  */
 export class ClusterWork {

@@ -1,6 +1,6 @@
 import type { ClientId, Epoch, GroupId, NodeId } from '@lmqtt/common/ids';
 
-/** What a member has sent and not completed. */
+/** Message that a member has sent and not completed. */
 export interface MemberOut {
   readonly packetId: number;
   readonly qos: 1 | 2;

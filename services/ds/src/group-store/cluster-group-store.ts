@@ -7,14 +7,14 @@ interface ClusterGroup {
   /** `{group}/{filter}` */
   readonly name: string;
   readonly queue: QueueId;
-  /** Where it began. */
+  /** Positions from which it began. */
   readonly cursors: Cursor[];
 }
 
 export interface LoadedGroup extends ClusterGroup {
   /** By client, with the epoch of the claim by which it entered last. */
   readonly members: ReadonlyMap<ClientId, number>;
-  /** What counts as done, wherever the group's position is. */
+  /** Messages that count as done, wherever the group's position is. */
   readonly done: GroupPlace[];
 }
 
@@ -37,7 +37,7 @@ export interface Entry {
   readonly cursors: readonly Cursor[] | undefined;
 }
 
-/** What a group is called where it is owned; how far it has come is its text. */
+/** Name of a group as a thing that is owned; its progress is the text of the thing. */
 export function groupThing(group: GroupId): string {
   return `group ${group}`;
 }

@@ -13,7 +13,7 @@ import type { CheckpointMark, CheckpointState } from './state.ts';
 interface CheckpointingOptions {
   readonly directory: string;
   readonly intervalMs: number;
-  /** Of log, after which one is due before its time. */
+  /** Bytes of log after which a checkpoint is due before its time. */
   readonly bytesMax: number;
   readonly onEvent: (event: JournalEvent) => void;
 }

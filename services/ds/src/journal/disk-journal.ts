@@ -268,7 +268,7 @@ export class DiskJournal implements Journal, JournalSegments {
       this.#commits.refuse(failure);
       if (next !== undefined) await this.#discard(next);
       const again = failureOf(error);
-      // Where there is no room, lmdb may speak of an input/output error.
+      // On a full disk lmdb may report an input/output error.
       const told = again.reasonCode === ReasonCode.quotaExceeded ? again : failure;
       this.#commits.refuse(told);
       this.#commits.failAll(told);

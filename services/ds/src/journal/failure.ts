@@ -1,7 +1,7 @@
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 
-/** What was added could not be made durable: 0x97 where there is no room, else 0x83. */
+/** Records could not be made durable: 0x97 for lack of room, else 0x83. */
 export class JournalFailure extends StoreFailure {
   override readonly name: string = 'JournalFailure';
 }

@@ -48,7 +48,7 @@ export function encodeJson(value: unknown): Buffer {
   return Buffer.from(JSON.stringify(value));
 }
 
-/** What it holds is what this broker has written. */
+/** The table holds only text that this broker has written. */
 export function decodeJson(buffer: Buffer): unknown {
   return JSON.parse(buffer.toString());
 }

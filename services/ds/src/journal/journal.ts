@@ -91,8 +91,8 @@ export interface JournalSegments {
     position: number,
   ): Promise<number>;
   /**
-   * Where the blocks of a sealed segment are, by their headers: their sums are not checked, but
-   * what cannot be a block is left out.
+   * Places of the blocks in a sealed segment, by their headers: checksums are not verified, but
+   * bytes that cannot be a block are left out.
    */
   blocks(segment: number): Promise<BlockList>;
   /** Salt of the sums of a segment's blocks. */
@@ -103,7 +103,7 @@ export interface JournalSegments {
 
 export type CommitCallback = (failure: JournalFailure | undefined, block: Written) => void;
 
-/** Where a block came to stand; of no meaning after a failure. */
+/** Place of a written block; of no meaning after a failure. */
 export interface Written {
   readonly segment: number;
   /** The block is still in memory: `buffer[start … start + bytes)`. */

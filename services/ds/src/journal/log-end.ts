@@ -10,8 +10,9 @@ import type { CheckpointMark } from './state.ts';
 type WriteCallback = (error: unknown, ms: number) => void;
 
 /**
- * Where blocks are written, and what counts on in them from run to run: sequence, order keys, the
- * broker's running time. Hides that a block which does not fit waits for the next segment.
+ * The end of the log, where blocks are written, and the counters that go on in them from run to
+ * run: sequence, order keys, the broker's running time. Hides that a block which does not fit waits
+ * for the next segment.
  */
 export class LogEnd {
   readonly #files: Files;
@@ -22,7 +23,7 @@ export class LogEnd {
   #segment: OpenSegment | undefined;
   #nextNumber = 1;
   #sequence = 0;
-  /** Of the block after the last durable one. */
+  /** Sequence of the block after the last durable one. */
   #durableSequence = 0;
   #order = 0;
   #brokerTimeBase = 0;
@@ -88,7 +89,7 @@ export class LogEnd {
     });
   }
 
-  /** Where the block stands that was written last. */
+  /** Place of the block that was written last. */
   written({ buffer, start, bytes }: Gathered): Written {
     const segment = this.#segment;
     return {

@@ -1,7 +1,7 @@
 /**
- * What the stores give to the journal. The state of a store lives in memory; it is made durable
- * twice: at once by records in the log, and from time to time by a checkpoint, which writes the
- * entries that changed into `state/` so that the log before it is no longer needed.
+ * The interface that a store gives to the journal. The state of a store lives in memory; it is made
+ * durable twice: at once by records in the log, and from time to time by a checkpoint, which writes
+ * the entries that changed into `state/` so that the log before it is no longer needed.
  *
  * The checkpoint is fuzzy. It notes a position P of the log: the end of the last block whose
  * commit callbacks have run. Then it takes the changed entries in portions while the broker goes
@@ -26,10 +26,10 @@
  * and written in one transaction, has been flushed: then memory and disk agree again.
  */
 
-/** Where a record stands. */
+/** Place of a record. */
 export interface Place {
   readonly segment: number;
-  /** Of the record's body, in bytes from the start of the segment. */
+  /** Start of the record's body, in bytes from the start of the segment. */
   readonly position: number;
   /** The checkpoint holds what the record changed in the stores' state: only `all` sees it. */
   readonly covered: boolean;
@@ -63,7 +63,10 @@ export interface Participant {
 
 /** The index of the log's segments. Only one store can have it. */
 export interface SegmentIndex {
-  /** What `seal` gave for this segment in an earlier run. False: not readable, replay instead. */
+  /**
+   * Takes the index that `seal` gave for this segment in an earlier run. False: not readable,
+   * replay instead.
+   */
   load(segment: number, index: Buffer): boolean;
   /** The segment takes no more records: gives the index to be kept beside it. */
   seal(segment: number): Buffer;

@@ -14,10 +14,10 @@ export interface Gathered {
 const chunkBytes = 1 << 20;
 
 /**
- * Where records gather until they are written. Blocks lie one after the other in a large buffer,
- * so that there is no allocation for a record or a block, and a buffer is never used twice:
- * messages in memory keep pointing into it. A block that does not fit moves to the next buffer
- * (its old bytes stay as they were).
+ * Records that gather until they are written. Blocks lie one after the other in a large buffer, so
+ * that there is no allocation for a record or a block, and a buffer is never used twice: messages
+ * in memory keep pointing into it. A block that does not fit moves to the next buffer (its old
+ * bytes stay as they were).
  */
 export class Pending {
   buffer: Buffer = Buffer.allocUnsafeSlow(chunkBytes);
@@ -26,7 +26,7 @@ export class Pending {
   callbacks: CommitCallback[] = [];
   #at = blockHeaderBytes;
 
-  /** Of the open block. */
+  /** Bytes of the open block. */
   get bytes(): number {
     return this.records === 0 ? 0 : this.#at - this.blockStart;
   }

@@ -3,7 +3,7 @@
  * queue store, 16 to 127 to the session, retained and registry stores.
  */
 export const RecordType = {
-  /** Of the journal itself: nothing but the times in the block's header. */
+  /** Record of the journal itself: it has nothing but the times in the block's header. */
   tick: 0,
   message: 1,
   queueDropped: 2,

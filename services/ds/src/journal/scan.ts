@@ -19,7 +19,7 @@ interface ScanRequest {
   readonly from: number;
   /** Sequence of the block at `from`. */
   readonly sequence: number;
-  /** Where the blocks end; undefined: wherever a crash has left them (the last segment). */
+  /** End of the blocks; undefined: wherever a crash has left them (the last segment). */
   readonly end: number | undefined;
   readonly onBlock: (header: BlockHeader, buffer: Buffer, start: number, position: number) => void;
 }

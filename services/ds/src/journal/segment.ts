@@ -34,7 +34,7 @@ export class OpenSegment {
   readonly salt: number;
   readonly #file: OpenFile;
   readonly #limit: number;
-  /** Where the next block goes. */
+  /** Position of the next block. */
   end: number = segmentHeaderBytes;
   #filled: number = segmentHeaderBytes;
   #filling: Promise<void> | undefined;

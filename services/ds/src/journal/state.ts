@@ -8,7 +8,7 @@ import { proveRoom } from './room.ts';
 import { withoutSum, withSum } from './state-file/entry-sum.ts';
 import { ownTable, tablePrefix } from './state-file/state-report.ts';
 
-/** What a checkpoint says of the log. */
+/** The checkpoint's note of the log position. */
 export interface CheckpointMark {
   /** Records from here on are to be replayed over the entries. */
   readonly segment: number;

@@ -6,9 +6,9 @@ import type { InboundId } from './queue-store.ts';
  * the message's own record: where and by what the message is found again.
  */
 export interface Intent extends InboundId {
-  /** Of the message, unique. */
+  /** Key of the message, unique. */
   readonly key: string;
-  /** Where it goes: the ordinary queue of the store. */
+  /** Its destination: the ordinary queue of the store. */
   readonly place: IntentPlace;
   /** The message cannot be at a lower offset of that place. */
   readonly from: number;

@@ -3,7 +3,7 @@ import type { Message, OrderKey } from '@lmqtt/common/message';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
 
 /**
- * Where messages are stored, once each, and indexed in every queue that they are for.
+ * Messages, stored once each and indexed in every queue that they are for.
  *
  * Promises
  * - append: `done` is called in later turns with appends of the batch that are answered, each once,
@@ -56,7 +56,7 @@ export interface QueueStore {
   givenUp?(inbound: InboundId): void;
   read(request: ReadRequest): Promise<ReadAnswer>;
   ends(queue: QueueId): Promise<PartitionEnd[]>;
-  /** Where there may be more of them later. */
+  /** The partitions, if more of them can appear later. */
   partitions?(): readonly number[];
   /** One listener for all queues; set before the first append. */
   onArrivals(listener: (messages: Message[]) => void): void;
@@ -70,7 +70,7 @@ export interface Append {
   readonly queues: readonly QueueId[];
   /** Names what must keep its order: publisher and topic. */
   readonly lane: string;
-  /** Of a QoS 2 publish: stored with the message in one record. */
+  /** Identifier of a QoS 2 publish: stored with the message in one record. */
   readonly inbound: InboundId | undefined;
   /** The broker's own (a will): stored once, whoever tries again. */
   readonly once?: Once | undefined;
@@ -84,7 +84,7 @@ export interface Append {
 
 /** Only of a store that several ds share. */
 export interface Once {
-  /** Of the message, unique. */
+  /** Key of the message, unique. */
   readonly key: string;
   /** Nobody tried before, ms since 1970 by the clock of the session store. */
   readonly sinceMs: number;

@@ -197,7 +197,7 @@ export class RedisConnection {
     return RedisSubscriber.open(openClient(this.#options).client, this.#timeoutMs);
   }
 
-  /** What is under way ends with RedisUnavailable. */
+  /** Commands under way end with RedisUnavailable. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -6,9 +6,9 @@ import { failureOf, RedisUnavailable } from './failure.ts';
 const replicasToConfirm = 1;
 const watchMs = 2000;
 
-/** What one server has beside it. */
+/** Replicas of one server. */
 interface Replication {
-  /** Of its history: another one after a failover. */
+  /** Identifier of its history: another one after a failover. */
   id: string;
   /** Replicas that were there at once, since this history began. */
   seen: number;

@@ -1,7 +1,7 @@
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 
-/** What became of a command that failed; `unknown`: it was sent, and nobody has said. */
+/** Outcome of a command that failed; `unknown`: it was sent, and no answer came. */
 export type Outcome = 'not done' | 'unknown';
 
 /** Redis cannot serve at present: away, silent, full, no master, or too much waits for it. */

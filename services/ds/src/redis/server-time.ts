@@ -5,7 +5,7 @@ interface Sample {
 }
 
 const samplesMax = 16;
-/** What two quartz clocks drift apart at most. */
+/** Maximum drift of two quartz clocks. */
 const driftPerMs = 100e-6;
 
 /**
@@ -16,7 +16,10 @@ const driftPerMs = 100e-6;
 export class ServerTime {
   #samples: Sample[] = [];
 
-  /** What Redis said (TIME, in ms), and when that was asked and answered by `performance.now()`. */
+  /**
+   * Takes the time that Redis said (TIME, in ms), and when that was asked and answered by
+   * `performance.now()`.
+   */
   note(serverMs: number, askedMs: number, answeredMs: number): void {
     const middleMs = (askedMs + answeredMs) / 2;
     const errorMs = (answeredMs - askedMs) / 2;

@@ -1,10 +1,10 @@
 import type { ClientId, NodeId } from '@lmqtt/common/ids';
 
-/** What one ds says to another, by way of the registry. */
+/** Message of one ds to another, by way of the registry. */
 export type DsMessage =
   /** The connection of a client that somebody waits for has ended. */
   | { readonly kind: 'ended'; readonly clientId: ClientId }
-  /** Of a use case that several ds share, by its name. */
+  /** Message of a use case that several ds share, by its name. */
   | { readonly kind: 'to'; readonly use: string; readonly body: unknown };
 
 /**

@@ -9,7 +9,7 @@ export interface NodeRecord {
   /** Another process of the same id has another. */
   readonly instance: string;
   readonly version: string;
-  /** Of ds: where cs nodes reach it, `host:port`. Of cs: where clients reach it. */
+  /** Address, `host:port`: of a ds the one for cs nodes, of a cs the one for clients. */
   readonly address: string;
   /** Wall clock. */
   readonly startedAtMs: number;
@@ -54,7 +54,7 @@ export interface Nodes {
   readonly leaseMs: number;
   /** This ds joins, within two leases of an earlier process, and renews itself from now on. */
   start(self: NodeRecord): Promise<void>;
-  /** Of this ds, by the monotonic clock, ms; 0: it has none. */
+  /** End of this ds's lease, by the monotonic clock, ms; 0: it has none. */
   readonly leaseEndsMs: number;
   /** The lease has ended, or has begun (again). */
   onLease(listener: (held: boolean) => void): void;

@@ -7,7 +7,7 @@ export interface Owned {
 }
 
 /**
- * Who does what only one ds may do at a time: a tail, a group, the timers.
+ * Owners of work that only one ds may do at a time: a tail, a group, the timers.
  *
  * Promises
  * - A thing has one owner, for as long as that ds's lease; another may have it when that was judged

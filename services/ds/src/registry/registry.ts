@@ -1,7 +1,7 @@
 import type { NodeId, QueueId, QueueName } from '@lmqtt/common/ids';
 
 /**
- * What all ds nodes know together: which queues there are, which cs nodes want their messages,
+ * Knowledge that all ds nodes share: which queues there are, which cs nodes want their messages,
  * and who is alive.
  *
  * Promises

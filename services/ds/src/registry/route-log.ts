@@ -1,6 +1,6 @@
 import type { ClientId, NodeId, QueueId, QueueName } from '@lmqtt/common/ids';
 
-/** What holds a queue while nobody is connected: a stored session, or a group by its name. */
+/** Holder of a queue while nobody is connected: a stored session, or a group by its name. */
 export type Holder = ClientId | `$share/${string}`;
 
 export interface RouteOpening {
@@ -27,7 +27,7 @@ export type ClusterRouteChange =
       readonly place: string;
     }
   | { readonly kind: 'close'; readonly queue: QueueId }
-  /** Of the sessions of that cs that are at that ds. */
+  /** Change for the sessions of that cs that are at that ds. */
   | {
       readonly kind: 'interest' | 'no interest';
       readonly queue: QueueId;
@@ -53,7 +53,7 @@ export type ClusterRouteChange =
 export interface RouteLog {
   /** After `Nodes.start`. Resolves when all that is stored has been told. */
   start(listener: (change: ClusterRouteChange) => void): Promise<void>;
-  /** What this ds holds now, to be told again after a loss. */
+  /** Sets the source of all that this ds holds now, to be told again after a loss. */
   held(source: () => Iterable<RouteOpening & { readonly queue: QueueId }>): void;
   open(openings: readonly RouteOpening[]): Promise<QueueId[]>;
   release(queue: QueueId, holder: Holder): void;

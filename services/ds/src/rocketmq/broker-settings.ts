@@ -1,4 +1,4 @@
-// What a broker's own configuration (request 26) must say. Most of what is wrong in it is silent:
+// Values that a broker's own configuration (request 26) must have. Most mistakes in it are silent:
 // messages are taken with code 0 and never reach a light queue.
 import type { Finding } from '@lmqtt/common/finding';
 

@@ -1,5 +1,5 @@
-// What a RocketMQ must be for MQTT: asked of every broker, and tried. The topic of the messages is
-// left to ds to make, since it remembers which ones it has made.
+// Checks whether a RocketMQ is fit for MQTT: every broker is asked, and tried. The topic of the
+// messages is left to ds to make, since it remembers which ones it has made.
 import type { Finding } from '@lmqtt/common/finding';
 import { settingFindings } from './broker-settings.ts';
 import { probeLightQueue } from './light-queue-probe.ts';
@@ -23,7 +23,7 @@ export interface RocketmqChecksOptions {
 export interface BrokerReport {
   readonly name: string;
   readonly findings: readonly Finding[];
-  /** What is wrong may be over in a moment: the broker is away, starts, or is busy. */
+  /** The fault may be over in a moment: the broker is away, starts, or is busy. */
   readonly mayPass: boolean;
 }
 

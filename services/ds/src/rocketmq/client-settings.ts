@@ -3,7 +3,7 @@ import { SettingsError } from '@lmqtt/common/settings/parse';
 import type { Settings } from '@lmqtt/common/settings/row';
 import type { RocketmqClientOptions } from './remoting/client.ts';
 
-/** Where RocketMQ is and how to log in, as settings say it. Throws SettingsError. */
+/** Addresses of RocketMQ and credentials, from the settings. Throws SettingsError. */
 export function clientSettings(
   settings: Settings,
 ): Pick<RocketmqClientOptions, 'nameServers' | 'credentials' | 'tls'> {

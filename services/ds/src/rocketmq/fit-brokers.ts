@@ -1,5 +1,5 @@
-// What a ds waits for before it begins: one broker that is fit. Those that are away are not waited
-// for while another is there; what is set wrong in any of them is refused.
+// The wait of a starting ds for one broker that is fit. Brokers that are away are not waited for
+// while another is there; a wrong configuration of any of them is refused.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '@lmqtt/common/clock';
 import type { Logs } from '@lmqtt/common/log';

@@ -1,5 +1,6 @@
-// What the user of ROCKETMQ_ACCESS_KEY may do: every request that ds makes of a broker is tried, topic by topic. None of them
-// changes anything: a message goes to a queue that no topic has, offsets are those of a light queue of the checks alone.
+// Check of the rights of the user of ROCKETMQ_ACCESS_KEY: every request that ds makes of a broker
+// is tried, topic by topic. None of them changes anything: a message goes to a queue that no topic
+// has, offsets are those of a light queue of the checks alone.
 import type { Finding } from '@lmqtt/common/finding';
 import type { BrokerConnection } from './remoting/broker-connection.ts';
 import { answerCodes } from './remoting/codes.ts';
@@ -8,7 +9,7 @@ import { RemotingError } from './remoting/errors.ts';
 interface Try {
   /** The request, in words. */
   readonly what: string;
-  /** What ACL 2.0 wants for it: `Get on Topic:lmqtt`. */
+  /** Right that ACL 2.0 wants for it: `Get on Topic:lmqtt`. */
   readonly right: string;
   readonly ask: () => Promise<unknown>;
 }
@@ -106,7 +107,7 @@ function ofTopic(broker: BrokerConnection, topic: string): Try[] {
   ];
 }
 
-/** What is asked of ordinary topics and of light queues alike. */
+/** Requests that are made of ordinary topics and of light queues alike. */
 function ofPlace(broker: BrokerConnection, topic: string, resource: string): Try[] {
   const place = { topic, queueId: 0 };
   return [

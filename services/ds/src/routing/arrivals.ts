@@ -4,8 +4,8 @@ import type { Outlet } from './outlet.ts';
 import type { Queue, Routes } from './routes.ts';
 
 /**
- * What arrives from the store goes once to each node that is interested in one of its queues, and
- * to the owners of shared groups. One array for each node and call.
+ * Messages that arrive from the store go once to each node that is interested in one of its queues,
+ * and to the owners of shared groups. One array for each node and call.
  */
 export class Arrivals {
   readonly #nodes: ReadonlyMap<NodeId, Outlet>;

@@ -2,7 +2,7 @@ import type { NodeId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import type { Assignment, Downstream, GroupFence } from '@lmqtt/proto/link';
 
-/** What goes to one cs node, gathered until the end of the call that makes it. */
+/** Messages and events for one cs node, gathered until the end of the call that makes it. */
 export class Outlet {
   readonly id: NodeId;
   readonly downstream: Downstream;

@@ -55,7 +55,7 @@ export class Queue {
   }
 }
 
-/** Where the messages of one topic go. */
+/** Destination of the messages of one topic. */
 export interface Route {
   readonly queues: readonly Queue[];
   readonly queueIds: readonly QueueId[];
@@ -63,7 +63,7 @@ export interface Route {
   readonly unstored: readonly QueueEntry[];
   readonly nodes: readonly Outlet[];
   readonly groups: readonly GroupOutlet[];
-  /** Of the table, when it was made. */
+  /** Version of the table when the route was made. */
   readonly version: number;
   stale: boolean;
 }
@@ -109,7 +109,7 @@ export class Routes {
     return this.#byPlace.get(place) ?? none;
   }
 
-  /** Of those, the ones that match the topic: where many queues share a name. */
+  /** Those queues of a shared name whose filters match the topic. */
   placedFor(place: string, topic: string): readonly QueueId[] {
     const found: QueueId[] = [];
     for (const queue of this.of(topic).queues) if (queue.place === place) found.push(queue.id);

@@ -7,7 +7,7 @@ import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
 import { cursorOf, isTime, offsetFound } from '@lmqtt/common/cursor';
 import { matches } from '@lmqtt/common/topic';
 
-/** Where the messages of a member go, how many it was given and how many it may have been given. */
+/** Destination of a member's messages, the number that it was given and the maximum. */
 export interface Seat {
   given: number;
   readonly givenMax: number;
@@ -67,7 +67,7 @@ export interface GroupPorts {
   /** Passes over a message that does not match the group's filter, or that no member may read. */
   skip(group: StoredGroup, partition: number, offset: number): void;
   readonly readMessages: number;
-  /** Of all queues, as far as is known. */
+  /** Partitions of all queues, as far as is known. */
   partitions?(): readonly number[];
   /** False: nothing is to be given out now. */
   mayGive?(): boolean;
@@ -192,7 +192,7 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
     );
   }
 
-  /** Who has it. */
+  /** The member that has the message. */
   holderOf(partition: number, offset: number): Member | undefined {
     return this.#out.get(`${partition} ${offset}`)?.member;
   }

@@ -1,7 +1,7 @@
 import type { ClientId, NodeId, SessionHandle } from '@lmqtt/common/ids';
 import type { Downstream, Link, PresentedSession, Refusal } from '@lmqtt/proto/link';
 
-/** What operators see of a node; what it does not say is empty or 0. */
+/** Facts about a node that operators see; one that it does not tell is empty or 0. */
 export interface AboutNode {
   readonly version: string;
   readonly address: string;
@@ -9,7 +9,7 @@ export interface AboutNode {
   readonly startedAtMs: number;
 }
 
-/** What the RPC server asks of ds. */
+/** Functions of ds that the RPC server calls. */
 export interface Admission {
   /** How long a node may act after a Renew. */
   readonly leaseMs: number;
@@ -33,9 +33,9 @@ export interface Admission {
   /** A planned stop of the node; `goesOn`: only of this attachment of it. */
   detach(node: NodeId, goesOn: boolean): Promise<void>;
   /**
-   * Where a lease is not this node's alone: nothing was heard of it for two leases, or it cannot go
-   * on. Its sessions live elsewhere, or will be presented again: it is let go without a word to the
-   * store.
+   * Called, if a lease is not this node's alone, when nothing was heard of it for two leases, or it
+   * cannot go on. Its sessions live elsewhere, or will be presented again: it is let go without a
+   * word to the store.
    */
   abandoned?(node: NodeId): void;
   /** The lease of a node was judged, or the node has left. */

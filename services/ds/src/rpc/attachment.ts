@@ -70,7 +70,7 @@ export class Attachment implements FrameTaker {
     this.#upstream = new Presenting((sessions) => this.#admit(sessions));
   }
 
-  /** Of its last stream. */
+  /** Peer address of its last stream. */
   get address(): string {
     return this.#address;
   }
@@ -210,7 +210,7 @@ export class Attachment implements FrameTaker {
   }
 
   item(reader: WireReader, field: number, end: number): void {
-    // Of the frame that closed it.
+    // Items of the frame that closed it are not read any more.
     if (this.#phase === 'closed' || this.#phase === 'leaving') return;
     readUpstream(this.#upstream, reader, field, end);
   }
@@ -313,7 +313,7 @@ export class Attachment implements FrameTaker {
     this.close(status.INTERNAL, 'ds failed to take the node in');
   }
 
-  /** What came before is done or under way; `detach` ends the sessions after it. */
+  /** Earlier items are done or under way; `detach` ends the sessions after them. */
   #leave(id: number, goesOn: boolean): void {
     this.#phase = 'leaving';
     const { admission, events } = this.#ports;

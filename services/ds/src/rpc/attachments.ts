@@ -63,7 +63,7 @@ export class Attachments {
     else stream.end(status.NOT_FOUND, 'no such attachment');
   }
 
-  /** Of all nodes, by name. */
+  /** Counters of all nodes, by name. */
   counters(): Record<string, number> {
     return this.#figures.totals();
   }

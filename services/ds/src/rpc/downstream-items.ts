@@ -43,7 +43,7 @@ export class DownstreamItems implements Downstream {
   readonly #events: RpcEvents;
   readonly #lost = new LostPushes();
   #closed = false;
-  /** What the messages from this cs name as theirs. */
+  /** Identity that the messages from this cs name as their origin. */
   #origin: object | undefined = undefined;
   /** Publishes up to this number are answered: the cs has let them go. */
   #answered = 0;
@@ -62,7 +62,7 @@ export class DownstreamItems implements Downstream {
     this.#events = events;
   }
 
-  /** Where this cs's publishes are read. */
+  /** Set by the reader of this cs's publishes. */
   set origin(origin: object) {
     this.#origin = origin;
   }
@@ -74,7 +74,7 @@ export class DownstreamItems implements Downstream {
 
   published(batch: Publish[]): void {
     if (!this.#begin()) return;
-    // What is answered is what `readUpstream` made.
+    // The answered batch is one that `readUpstream` made.
     const numbered = batch as NumberedPublish[];
     const last = numbered.at(-1);
     if (last !== undefined) this.#answered = Math.max(this.#answered, last.number);

@@ -4,8 +4,8 @@ export type Figures = Readonly<Record<string, number>>;
 const processesMax = 1024;
 
 /**
- * What cs nodes have counted since their starts, added up over those that are attached and those
- * that were: a total does not fall because a node has gone.
+ * Counts of cs nodes since their starts, added up over those that are attached and those that were:
+ * a total does not fall because a node has gone.
  */
 export class NodeFigures {
   /** The last word of each process, the one that was heard longest ago first. */

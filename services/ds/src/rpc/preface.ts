@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 
-/** What an HTTP/2 client says first, RFC 9113, 3.4. */
+/** The first bytes of an HTTP/2 client, RFC 9113, 3.4. */
 const preface: Buffer = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 
 type PrefaceOutcome = 'http2' | 'other' | 'closed';

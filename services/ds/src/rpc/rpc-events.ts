@@ -19,7 +19,7 @@ const refusalReasons = [
 
 export type RefusalReason = (typeof refusalReasons)[number];
 
-/** What is read when metrics are asked for. */
+/** Figures that are read when metrics are asked for. */
 interface RpcFigures {
   readonly attachments: number;
   readonly waitingBytes: number;

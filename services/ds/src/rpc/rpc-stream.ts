@@ -3,7 +3,7 @@ import type { PeerConnection } from './rpc-listener.ts';
 
 export type ExchangeCall = ServerDuplexStream<Buffer, Buffer>;
 
-/** Who owns a stream. */
+/** Owner of a stream. */
 interface StreamOwner {
   frame(frame: Buffer): void;
   /** It ended, other than by {@link RpcStream.end}. Nothing comes after it. */
@@ -47,7 +47,7 @@ export class RpcStream {
     if (this.#open) this.#call.write(frame);
   }
 
-  /** What was sent before goes out first. */
+  /** Frames that were sent before go out first. */
   end(code: status, detail: string): void {
     if (!this.#open) return;
     this.#open = false;
@@ -56,7 +56,7 @@ export class RpcStream {
     if (code === status.OK) this.#call.end();
     // How a status is given to a stream: gRPC takes it from its error event.
     else this.#call.emit('error', { code, details: detail });
-    // What still comes is of no interest, but has to be read for the end to be seen.
+    // Frames that still come are of no interest, but have to be read for the end to be seen.
     this.#call.resume();
   }
 }

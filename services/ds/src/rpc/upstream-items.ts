@@ -18,7 +18,7 @@ interface UpstreamPorts {
   readonly leave: (id: number, goesOn: boolean) => void;
 }
 
-/** What an admitted cs says: each item is a call of its link, made in the order of the items. */
+/** Items of an admitted cs: each is a call of its link, made in the order of the items. */
 export class UpstreamItems implements UpstreamHandler {
   readonly #ports: UpstreamPorts;
 

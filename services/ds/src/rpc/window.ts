@@ -1,6 +1,9 @@
 import http2, { type Http2Server, type ServerOptions } from 'node:http2';
 
-/** Of a stream and of its connection, bytes: frames never wait for a window in the midst of one. */
+/**
+ * Window of a stream and of its connection, bytes: frames never wait for a window in the midst of
+ * one.
+ */
 const windowBytes = 8 * 1024 * 1024;
 
 /**

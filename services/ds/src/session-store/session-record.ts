@@ -9,7 +9,7 @@ import {
   type StoredWill,
 } from './stored-session.ts';
 
-/** What a claim or the end of a connection says about a session. */
+/** Fields of a session that a claim or the end of a connection sets. */
 export interface SessionHead {
   readonly number: number;
   readonly clientId: string;

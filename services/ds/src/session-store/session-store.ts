@@ -118,7 +118,10 @@ export interface ClusterSessionStore extends SessionStore, DueStore {
 
 /** When a node was judged, by the registry's clock. */
 export interface Judgement {
-  /** What was claimed or presented later is of another instance of that name. */
+  /**
+   * Time of the end: sessions that were claimed or presented later are of another instance of that
+   * name.
+   */
   readonly atMs: number;
   /** From then on its clients count as disconnected. */
   readonly leaseEndedAtMs: number;
@@ -162,7 +165,7 @@ export interface Held {
   readonly kind: 'held';
   readonly clientId: ClientId;
   readonly epoch: Epoch;
-  /** Where: to be asked to let go. */
+  /** The node that has it, to be asked to let go. */
   readonly node: NodeId;
   readonly handle: SessionHandle;
 }
@@ -212,7 +215,7 @@ export interface DueWill {
   readonly kind: 'will';
   readonly number: number;
   readonly will: StoredWill;
-  /** Of a store from which several ds may take it, one after another. */
+  /** Set by a store from which several ds may take the will, one after another. */
   readonly sending?: WillSending;
 }
 
@@ -224,7 +227,7 @@ export interface TakenWills {
 
 /** How whoever takes a will after another finds out whether that one has sent it. */
 interface WillSending {
-  /** Of its message; the same for each taker. */
+  /** Key of its message; the same for each taker. */
   readonly key: string;
   /** The store's time at which it was taken first. */
   readonly sinceMs: number;

@@ -27,7 +27,7 @@ export interface StoredSubscription {
 }
 
 /**
- * Whose a session is: a verified user name, and behind U+0000 its account, where it has one; null:
+ * Owner of a session: a verified user name, and behind U+0000 its account, where it has one; null:
  * anonymous clients, who count as one user of its own, whatever names they give.
  */
 export type SessionUser = string | null;
@@ -53,15 +53,15 @@ const noIntents: readonly Intent[] = [];
 const indexedMin = 16;
 
 /**
- * What is stored of a session. It hides that containers are made when first needed (most sessions
- * have one subscription and nothing in flight). Every change has the form "this is so now", so
- * that a change applied twice is applied once.
+ * The stored state of a session. It hides that containers are made when first needed (most sessions
+ * have one subscription and nothing in flight). Every change has the form "this is so now", so that
+ * a change applied twice is applied once.
  */
 export class StoredSession {
   /** The store's own name for it; shorter than the client identifier. */
   readonly number: number;
   readonly clientId: ClientId;
-  /** Of the claim that made it. */
+  /** Epoch of the claim that made it. */
   readonly madeEpoch: Epoch;
   epoch: Epoch;
   /**
@@ -91,7 +91,7 @@ export class StoredSession {
   #byFilter: Map<string, StoredSubscription> | undefined = undefined;
   /** Subscriptions that are not shared, by queue; only where there are many. */
   #byQueue: Map<QueueId, StoredSubscription> | undefined = undefined;
-  /** Of the same ones. */
+  /** Kinds of the same filters. */
   #kinds: CountedKinds | undefined = undefined;
   #filterBytes = 0;
   #outbound: Map<number, OutboundState> | undefined = undefined;
@@ -122,7 +122,7 @@ export class StoredSession {
     return this.#filterBytes;
   }
 
-  /** Of the filters of all subscriptions; a copy, to which planned ones can be added. */
+  /** Kinds of the filters of all subscriptions; a copy, to which planned ones can be added. */
   kinds(): CountedKinds {
     return this.#kinds?.copy() ?? kindsOf(this.#subscriptions);
   }

@@ -11,7 +11,7 @@ export interface AnsweredSession {
   turnedAway: boolean;
 }
 
-/** What a client waits for. */
+/** Answer that a client waits for. */
 export interface Answer {
   readonly node: Outlet;
   readonly session: AnsweredSession;

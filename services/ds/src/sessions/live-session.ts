@@ -9,7 +9,7 @@ import type { Route } from '../routing/routes.ts';
 import { Settling } from './settling.ts';
 import type { StoredSession } from '../session-store/stored-session.ts';
 
-/** What is known of its connection, by its CONNECT or as it was presented. */
+/** Facts about its connection, by its CONNECT or as it was presented. */
 type ConnectionFacts = Pick<
   ConnectRequest,
   'protocolVersion' | 'keepAliveS' | 'peer' | 'authenticationMethod'

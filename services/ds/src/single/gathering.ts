@@ -117,7 +117,7 @@ export class Gathering {
     if (!waits) this.#end();
   }
 
-  /** Where it is not over, whoever waits for it waits on. */
+  /** Callers that wait for the recovery wait on, if it is not over. */
   stop(): void {
     clearInterval(this.#timer);
     this.#ending = true;
@@ -159,7 +159,7 @@ export class Gathering {
     });
   }
 
-  /** What was stored last may not have been pushed. */
+  /** The messages stored last may not have been pushed. */
   async #tellEnds(node: CsNode): Promise<void> {
     const { routes, queueStore } = this.#ports;
     const queues = [...routes.queues].filter((queue) => queue.nodes.includes(node));

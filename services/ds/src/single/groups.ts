@@ -80,7 +80,7 @@ export class LocalGroups implements Groups {
   readonly #group: GroupPorts;
   readonly #byName = new Map<string, OpenGroup>();
   readonly #byId = new Map<GroupId, OpenGroup>();
-  /** Of connected sessions. */
+  /** Memberships of connected sessions. */
   readonly #memberships = new Map<LiveSession, Map<LocalGroup, Member>>();
   readonly #opening = new Map<string, Promise<OpenGroup>>();
   /** Not at start, when not all members may be known yet. */

@@ -7,7 +7,10 @@ import type { Registry, RouteChange } from '../registry/registry.ts';
 import type { GroupOutlet, Queue, Routes } from '../routing/routes.ts';
 import type { StoredSubscription } from '../session-store/stored-session.ts';
 
-/** Of the only ds: a queue is opened by its first holder, closed and dropped when the last goes. */
+/**
+ * Holdings of the only ds: a queue is opened by its first holder, closed and dropped when the last
+ * goes.
+ */
 export class LocalHoldings implements Holdings {
   readonly #routes: Routes;
   readonly #registry: Registry;

@@ -4,7 +4,7 @@ import { isOwed, type OwedQueues } from '../use-cases/owed-queues.ts';
 import type { Queue, Routes } from '../routing/routes.ts';
 import type { StoredSession } from '../session-store/stored-session.ts';
 
-/** Of the only ds: such a queue is pinned, also while its session is absent. */
+/** Owed queues of the only ds: each is pinned, also while its session is absent. */
 export class LocalOwedQueues implements OwedQueues {
   readonly #routes: Routes;
   readonly #holdings: LocalHoldings;

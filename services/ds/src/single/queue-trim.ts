@@ -56,7 +56,7 @@ export class QueueTrim {
     for (const holder of queue.holders) take(holder.cursors);
     for (const group of queue.groups ?? []) take(group.stored.cursors);
     for (const [partition, offset] of least) {
-      // Who has no cursor there is owed all of it.
+      // A holder without a cursor there is owed all of it.
       if (holding.get(partition) === count && offset > 0)
         this.#queueStore.trim(queue.id, partition, offset);
     }

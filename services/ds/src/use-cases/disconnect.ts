@@ -25,7 +25,7 @@ export interface DisconnectPorts {
   readonly live: Map<ClientId, LiveSession>;
   readonly nodes: Map<NodeId, CsNode>;
   readonly sessionExpirySMax: number;
-  /** Where positions are mirrored elsewhere. */
+  /** Mirror of the positions, where there is one. */
   readonly positions?: SessionPositions;
   /** How long wills wait for their clients while the broker stops as planned; 0: it does not stop. */
   graceMs(): number;

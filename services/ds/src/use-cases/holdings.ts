@@ -16,9 +16,9 @@ export interface WantedQueue {
 }
 
 /**
- * Who holds which queue. A queue is there while a session, a group or a pin holds it; its name then
- * stands for another generation. A node is interested in a queue while one of its connected
- * sessions subscribes to it.
+ * References to queues: who holds which queue. A queue is there while a session, a group or a pin
+ * holds it; its name then stands for another generation. A node is interested in a queue while one
+ * of its connected sessions subscribes to it.
  */
 export interface Holdings {
   /** The queues of these names, routed on every ds, and pinned: `unpin` each. */

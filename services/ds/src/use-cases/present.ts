@@ -70,7 +70,7 @@ export function takeUp(
   return { kind: 'taken up', session, displaced };
 }
 
-/** What the store is asked about it. */
+/** The question to the store about a presented session. */
 export function presentationOf(
   ports: PresentPorts,
   node: CsNode,

@@ -155,7 +155,7 @@ async function meanBytes(ports: QueueLimitsPorts, waiting: Backlog[]): Promise<n
   return messages === 0 ? 0 : bytes / messages;
 }
 
-/** Where something waits, or something has gone that did: the position is past that. */
+/** Queues in which messages wait, or waited until they were removed: the position is past them. */
 async function backlogs(queueStore: QueueStore, session: StoredSession): Promise<Backlog[]> {
   const found: Backlog[] = [];
   const subscriptions = session.subscriptions.filter((one) => one.group === undefined);

@@ -1,4 +1,4 @@
-// What settings say, before anybody is asked; and the addresses in them.
+// Findings about settings, before anybody is asked, and about the addresses in them.
 import type { Finding } from '@lmqtt/common/finding';
 import { SettingsError } from '@lmqtt/common/settings/parse';
 import { readSettings, type Sources } from '@lmqtt/common/settings/read';
@@ -58,7 +58,7 @@ function needed(name: string, found: string | null, wanted: string): Finding {
   return { name, state: 'wrong', found: 'not set', wanted, fix };
 }
 
-/** Of RocketMQ 5, for gRPC. */
+/** Finding about the proxy of RocketMQ 5, for gRPC. */
 export async function proxyFinding({ rocketmqProxy }: Settings): Promise<Finding> {
   const name = 'ROCKETMQ_PROXY';
   const wanted = 'host:port, somebody listens';
@@ -77,7 +77,7 @@ export async function proxyFinding({ rocketmqProxy }: Settings): Promise<Finding
   return { name, state: 'wrong', found: why, wanted, fix };
 }
 
-/** Where cs nodes find this ds. */
+/** Finding about the address at which cs nodes reach this ds. */
 export async function advertiseFinding({ rpcAdvertise, rpcBind }: Settings): Promise<Finding> {
   const name = 'RPC_ADVERTISE';
   const wanted = 'host:port that cs nodes resolve';

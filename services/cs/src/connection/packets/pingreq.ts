@@ -12,7 +12,7 @@ export function onPingreq(connection: Client): void {
     };
     if (inbound.tooManyRequests) connection.pauseReading();
     node.turn.flush();
-    // Where ds cannot say it, the client is not kept waiting.
+    // The client is not kept waiting if ds cannot answer.
     node.link.settle(handle).then(settled, settled);
   }
   outbox.ping();

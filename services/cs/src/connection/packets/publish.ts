@@ -141,7 +141,7 @@ const refusalReasons: Readonly<Record<number, string>> = {
   [ReasonCode.payloadFormatInvalid]: 'the store does not take this payload, or these properties',
 };
 
-/** With the reason, where the client wants one and has room for it. */
+/** The answer has the reason, if the client wants one and has room for it. */
 function answerRefused(
   connection: Client,
   type: PublishAnswer,

@@ -7,7 +7,10 @@ const known: Record<'suback' | 'unsuback', ReadonlySet<number>> = {
   unsuback: new Set([0x00, 0x11, ...both]),
 };
 
-/** What ds says in words that the packet has: neither knows that a store is away, for example. */
+/**
+ * The reason code of ds in the codes that the packet has: neither packet has one for a store that
+ * is away, for example.
+ */
 export function codeIn(packet: 'suback' | 'unsuback', reasonCode: number): number {
   return known[packet].has(reasonCode) ? reasonCode : ReasonCode.implementationSpecificError;
 }

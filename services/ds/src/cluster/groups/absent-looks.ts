@@ -11,13 +11,13 @@ interface AbsentLooksPorts {
   readonly absentMembers: AbsentMembers;
   monotonicMs(): number;
   isAlive(ds: NodeId): boolean;
-  /** What members have is known, and messages are given. */
+  /** True once the state of the members is known, and messages are given. */
   isGiving(): boolean;
-  /** That ds has not told of its members. */
+  /** True while that ds has not told of its members. */
   isAwaited(ds: NodeId): boolean;
   /** The member is absent, and this is what it had sent. */
   settle(member: OwnedMember, outs: readonly MemberOut[]): Promise<void>;
-  /** What is there goes out. */
+  /** Sends the messages that can go out. */
   pump(): void;
   givenUp(): void;
   failed(where: string, error: unknown): void;
@@ -61,7 +61,7 @@ export class AbsentLooks {
       if (this.#mayTakeFrom(member)) this.soon(member);
   }
 
-  /** What the store says of a member that is not connected, as far as is known. */
+  /** State in the store of a member that is not connected, as far as is known. */
   async #look(member: OwnedMember): Promise<void> {
     const ports = this.#ports;
     const { group, outs } = ports;
@@ -72,7 +72,7 @@ export class AbsentLooks {
       if (!(await outs.refreshDone())) return;
       if (outs.shared.closed || member.home !== undefined || member.epoch !== epoch) return;
       const isMember = outs.progress.members.has(key);
-      // Of one that is connected it may be on its way to the store.
+      // The removal from a connected session may be on its way to the store.
       const isStored = state !== undefined && (state.connected || state.subscribed);
       if (isMember && isStored) await this.#seen(member, epoch, state);
       else {

@@ -9,8 +9,9 @@ import type { OwnedMember } from './owned-member.ts';
 const retryMs = 500;
 
 /**
- * What the members of an owned group have, and what is done. What was given to a member goes to
- * another only when that one cannot send it any more, and the store does not have it as done.
+ * Messages of an owned group that its members have, and those that are done. A message that was
+ * given to a member goes to another only when the first cannot send it any more, and the store does
+ * not have it as done.
  */
 export class GroupOuts {
   readonly shared: SharedGroup<ClientId, OwnedMember>;

@@ -66,7 +66,7 @@ export class GroupOwners {
     return this.#owned.get(id);
   }
 
-  /** What this ds owns another may have, from where it has come to. */
+  /** Groups that this ds owned go to another ds, with their positions. */
   async stop(): Promise<void> {
     this.#stopped = true;
     const owned = [...this.#owned.values()];

@@ -61,7 +61,7 @@ export class GroupProgress {
     return this.#dirty && this.#savedMs + saveMs <= nowMs;
   }
 
-  /** What counts as done; the caller marks it. */
+  /** Messages that count as done; the caller marks it. */
   async read(): Promise<GroupPlace[] | 'gone' | 'no answer'> {
     try {
       const record = await this.#ports.groupStore.load(this.#id);

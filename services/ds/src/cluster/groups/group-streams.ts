@@ -5,7 +5,7 @@ import type { GroupItem } from './messages.ts';
 
 const use = 'groups';
 
-/** What one turn has for a ds. `number` 0: it begins anew with all that there is to say. */
+/** All items of one turn for a ds. `number` 0: the stream begins anew with the whole state. */
 interface Body {
   readonly stream: string;
   readonly number: number;
@@ -38,7 +38,7 @@ interface GroupStreamsPorts {
   /** All that there is to say to a ds that knows nothing. */
   everything(to: NodeId, items: GroupItem[]): void;
   take(from: NodeId, item: GroupItem): void;
-  /** What that ds said before is void, save for what follows until `begun`. */
+  /** Everything that the ds said before is void; its whole state follows, up to `begun`. */
   beginning(from: NodeId): void;
   begun(from: NodeId): void;
   /** All of a turn were taken. */

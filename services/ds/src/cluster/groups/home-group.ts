@@ -14,7 +14,7 @@ export interface HomeMember {
   fresh: boolean;
   /** Stored messages of the group that it has gone on with on this connection. */
   consumed: number;
-  /** Of them, those before the owner began to count. */
+  /** Number of those before the owner began to count. */
   countedFrom: number;
 }
 
@@ -96,7 +96,7 @@ export class HomeGroup {
   }
 }
 
-/** What a session has sent of a group and not completed. */
+/** Messages of a group that a session has sent and not completed. */
 export function outsOf(session: LiveSession['stored'], group: GroupId): MemberOut[] {
   const outs: MemberOut[] = [];
   for (const { packetId, qos, place } of session.outbound) {

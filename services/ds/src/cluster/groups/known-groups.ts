@@ -23,7 +23,7 @@ interface KnownGroupsPorts {
 
 interface KnownGroup {
   readonly home: HomeGroup;
-  /** Of the routes here; undefined: its queue is not known yet. */
+  /** Queue in the routes here; undefined: it is not known yet. */
   queue: Queue | undefined;
   readonly outlet: GroupOutlet;
   /** When its owner named it last. */

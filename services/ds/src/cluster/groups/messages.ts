@@ -8,7 +8,7 @@ export interface Join {
   readonly kind: 'join';
   readonly group: GroupId;
   readonly client: ClientId;
-  /** Of its claim. */
+  /** Epoch of its claim. */
   readonly epoch: number;
   readonly cs: NodeId;
   readonly handle: SessionHandle;
@@ -18,11 +18,11 @@ export interface Join {
   /** Nobody has given it anything on this connection. */
   readonly fresh: boolean;
   readonly credit: number;
-  /** What it has sent and not completed. */
+  /** Messages that it has sent and not completed. */
   readonly outs: readonly MemberOut[];
 }
 
-/** What ds nodes tell one another of shared groups. */
+/** Items that ds nodes tell one another of shared groups. */
 export type GroupItem =
   // From where a member lives to the owner
   | Join

@@ -29,10 +29,10 @@ export const noFence = 1;
  */
 export class OwnedMember implements GroupMember<ClientId> {
   readonly key: ClientId;
-  /** Of the claim; of one that has not joined: by which it entered. */
+  /** Epoch of the claim; for a member that has not joined: of the claim by which it entered. */
   epoch: number;
   filter = '';
-  /** Where it lives; undefined: it is not known to be connected. */
+  /** Its home ds; undefined: it is not known to be connected. */
   home: NodeId | undefined = undefined;
   inFlight = 0;
   /**
@@ -40,7 +40,7 @@ export class OwnedMember implements GroupMember<ClientId> {
    * has not joined.
    */
   rights: ReadRights | undefined = undefined;
-  /** What it had sent when it was last connected. */
+  /** Messages that it had sent when it was last connected. */
   sent: readonly MemberOut[] = [];
   /** Its home ended without a word: what it has may be done, or not have been sent. */
   inDoubt = false;
@@ -51,7 +51,10 @@ export class OwnedMember implements GroupMember<ClientId> {
   /** A fence that is not answered, and when it was sent. */
   fence = 0;
   fencedAtMs = 0;
-  /** What is told of it came before this ds had all of its home. */
+  /**
+   * Set while its home ds resends its full state; still set afterwards means that the home no
+   * longer has this member.
+   */
   stale = false;
   /** A look at the store is under way. */
   looking = false;

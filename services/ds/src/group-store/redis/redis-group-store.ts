@@ -16,7 +16,7 @@ import {
 
 const retryMs = 200;
 
-/** Who waits for several batches, and for how many. */
+/** Caller that waits for several batches, and their number. */
 interface Waiter {
   left: number;
   readonly resolve: () => void;

@@ -174,7 +174,7 @@ export class EmbeddedQueueStore implements QueueStore {
   async ends(queue: QueueId): Promise<PartitionEnd[]> {
     const places = this.#index.queues.get(queue);
     if (places === undefined) return [{ partition: 0, first: 0, end: 0 }];
-    // What is promised here must hold after a crash: no offset below may be given again.
+    // The answer must hold after a crash: no offset below may be given again.
     if (places.next > places.stored) await this.#journal.durable().catch(() => undefined);
     return [{ partition: 0, first: places.first, end: places.next }];
   }
@@ -365,7 +365,10 @@ export class EmbeddedQueueStore implements QueueStore {
     if (append.inbound !== undefined) this.#failed.push(inboundKey(append.inbound));
   }
 
-  /** What failed is void for good now: after a crash before this, it might have been found. */
+  /**
+   * Messages that failed are void for good from now on: after an earlier crash they might have been
+   * found.
+   */
   #settleFailed(): void {
     for (const key of this.#failed) this.#opened(key, -1);
     this.#failed = [];

@@ -193,7 +193,7 @@ function readUInt48(from: Buffer, at: number): number {
   return from.readUInt32LE(at) + from.readUInt16LE(at + 4) * two32;
 }
 
-/** What replay needs of a record. */
+/** Fields of a record that replay needs. */
 interface RecordHead {
   readonly inbound: InboundId | undefined;
   /** Queue and offset, one after the other. */

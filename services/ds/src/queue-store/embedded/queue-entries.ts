@@ -2,8 +2,8 @@ import type { EntryKey, Participant } from '../../journal/participant.ts';
 import type { QueueIndex } from './queue-index.ts';
 
 /**
- * What the checkpoint keeps of the queues beside the index of the log: offsets must not go back
- * when the segments that show them are gone, and a dropped queue must not come back.
+ * The state of queues that the checkpoint keeps beside the index of the log: offsets must not go
+ * back when the segments that show them are gone, and a dropped queue must not come back.
  *
  *     queue    f64 next offset  f64 trimmed  f64 last
  *     dropped  f64 −1  f64 number of the last segment that can hold messages of it

@@ -1,10 +1,10 @@
 import type { SegmentIndex } from '../../journal/participant.ts';
 
 /**
- * Where the messages of each queue are in the log. For each queue and segment there is one run
- * (another after a hole in the offsets): the first offset, and for each message position and
- * length, in an array that is shared by all runs of a segment once that is sealed. That is 8
- * bytes an entry, and its file is used as it is read.
+ * Places in the log of each queue's messages. For each queue and segment there is one run (another
+ * after a hole in the offsets): the first offset, and for each message position and length, in an
+ * array that is shared by all runs of a segment once that is sealed. That is 8 bytes an entry, and
+ * its file is used as it is read.
  *
  *     index file   f64 runs, then for each: f64 queue  f64 first offset  f64 count
  *                  f64 number of its first entry; then all entries: u32 position  u32 length

@@ -5,7 +5,10 @@ import { BlockTables, type SegmentBlocks } from './segment-blocks.ts';
 const pageBytes = 256 << 10;
 const pagesBytesMax = 24 << 20;
 const recentBytesMax = 16 << 20;
-/** With so many wanted records a page is read whole, with fewer each by itself. */
+/**
+ * Number of wanted records in a page from which it is read whole; with fewer, each is read by
+ * itself.
+ */
 const pageWorth = 4;
 /** Size past which a block is not kept, and is read by one reader at a time. */
 const smallBlockBytes = 64 << 10;
@@ -26,8 +29,8 @@ interface Page {
 }
 
 /**
- * Where records are; after `load` their bytes are at `buffers[i]`, from `starts[i]` on. Where the
- * block of a record is damaged, there is no buffer.
+ * Places of records; after `load` their bytes are at `buffers[i]`, from `starts[i]` on. A record in
+ * a damaged block has no buffer.
  */
 export interface WantedRecords {
   readonly segments: number[];

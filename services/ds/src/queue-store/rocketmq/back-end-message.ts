@@ -5,7 +5,10 @@ import { topicOfLmqName } from '../../rocketmq/names/lmq-name.ts';
 import type { Unmapped } from './events.ts';
 import type { QueuePlaces } from './options.ts';
 
-/** Of the keys of copies in the place of their MQTT topic, which are not sent on once more. */
+/**
+ * Prefix of the keys of copies that were put in the place of their MQTT topic, and are not sent on
+ * once more.
+ */
 export const homeKeyPrefix = 'lmqtt-home/';
 const ownTopics = '$SYS/';
 

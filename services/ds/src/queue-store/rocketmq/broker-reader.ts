@@ -4,7 +4,7 @@ import type { Broker } from './broker.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { Targets } from './targets.ts';
 
-/** What devices do not get at all. */
+/** Kinds of messages that devices do not get at all. */
 const unreadable = ['malformed', 'compression', 'batch', 'topic'] as const;
 
 interface KnownReader {

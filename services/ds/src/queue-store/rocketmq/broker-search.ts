@@ -1,9 +1,9 @@
-// What became of sends to one broker of which nothing certain came back: their ordinary queues are
-// read for their keys. A key is not there only if it is not there after all that the broker may
-// still have had in its hands is stored or thrown away: after an answer that the broker gave to
-// something asked later, and then the time for which it lets sends wait; or at once where the broker
-// runs anew, since what the former run had in its hands died with it. All keys share the waiting,
-// the mark and the reading.
+// Search for the outcome of sends to one broker of which nothing certain came back: their ordinary
+// queues are read for their keys. A key is not there only if it is not there after all that the
+// broker may still have had in its hands is stored or thrown away: after an answer that the broker
+// gave to something asked later, and then the time for which it lets sends wait; or at once where
+// the broker runs anew, since what the former run had in its hands died with it. All keys share the
+// waiting, the mark and the reading.
 import { nextTurn, pause } from '@lmqtt/common/pause';
 import type { StoredReader } from '../../rocketmq/message/stored-reader.ts';
 import type { Broker } from './broker.ts';

@@ -13,8 +13,8 @@ export class Broker {
   /** Its number: the partition of every queue that is there. */
   readonly partition: number;
   /**
-   * Of a broker that came back after its name was forgotten, wall clock: what it stored before is
-   * owed to nobody. undefined: it was never forgotten.
+   * Wall-clock time when a broker came back after its name was forgotten: messages that it stored
+   * before are owed to nobody. undefined: it was never forgotten.
    */
   readonly sinceMs: number | undefined;
   /** It stores what one connection sends in the order of the sends. */
@@ -126,7 +126,7 @@ export class Broker {
     this.#leave = () => undefined;
   }
 
-  /** What it is set to decides how much may be sent ahead, and when a lost send is over. */
+  /** Its configuration decides how much may be sent ahead, and when a lost send is over. */
   async #ask(connection: BrokerConnection): Promise<void> {
     if (this.#asking) return;
     this.#asking = true;

@@ -25,7 +25,7 @@ import { isDenied } from '../../rocketmq/rights.ts';
 import { refusalOf } from './refusal.ts';
 import type { UsedTopics } from './used-topics.ts';
 
-/** Of the topic of the cluster's own: there is one at every broker, whatever its number of queues. */
+/** Queue of the cluster's own topic that every broker has, whatever the number of its queues. */
 const queueId = 0;
 const pullMessages = 32;
 const againMs = 200;
@@ -50,7 +50,9 @@ interface Missed {
 /** Stores a message where its MQTT topic has its place. */
 type AppendOnce = (append: Append, once: Once, done: () => void) => void;
 
-/** What was sent on before: its keys, and the end of what was looked through. */
+/**
+ * Messages that were sent on before: their keys, and the end of the range that was looked through.
+ */
 interface Before {
   readonly keys: ReadonlySet<string>;
   readonly end: number;
@@ -100,7 +102,7 @@ export class TailDispatch {
   readonly #queue: OrdinaryQueue;
   readonly #reader = new StoredReader();
   #place: QueueAt | undefined;
-  /** What the broker stores there from now on gets no lower offset. */
+  /** Lower bound of the offsets of messages that the broker stores there from now on. */
   #from = 0;
   /** Wall clock: what was stored before may have been sent on by another ds. */
   #beganMs: number;
@@ -135,7 +137,7 @@ export class TailDispatch {
     let missed: Missed[] | undefined;
     for (const stored of messages) {
       const { lmqNames, message } = stored;
-      // What this cluster has stored names all queues itself.
+      // Messages that this cluster has stored name all their queues themselves.
       if (message.publisher !== '' || !isFromBackEnd(stored)) continue;
       const whole = isWhole(stored);
       if (!whole && lmqNames.length === 0) continue;

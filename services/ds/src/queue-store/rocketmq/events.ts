@@ -40,7 +40,7 @@ export type Unmapped = (typeof unmappedReasons)[number];
 type Unreadable = (typeof unreadableReasons)[number];
 type TailEvent = (typeof tailEvents)[number];
 
-/** Of the queue store on RocketMQ: a counter and a log line each. */
+/** Business events of the queue store on RocketMQ: a counter and a log line each. */
 export class RocketmqStoreEvents {
   readonly sends: PlainCounters<SendResult>;
   readonly #logs: Logs;

@@ -1,6 +1,6 @@
-// What is durable around the send of a QoS 2 publish: its intent before, its identifier after. All
-// of a turn are one call. An intent names where the message goes and the least offset that it can
-// have there, which is asked of the broker once and known from its answers from then on.
+// Durable facts around the send of a QoS 2 publish: its intent before, its identifier after. All of
+// a turn are one call. An intent names where the message goes and the least offset that it can have
+// there, which is asked of the broker once and known from its answers from then on.
 import type { UniqueKeys } from '../../rocketmq/names/unique-key.ts';
 import type { Intent } from '../intents.ts';
 import { messageOfError } from './error-text.ts';

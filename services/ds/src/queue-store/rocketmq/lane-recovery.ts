@@ -1,6 +1,7 @@
-// What happens in a lane after sends that were refused, or of which nothing certain came back. When
-// nothing is under way any more, it is found out which of those that must be stored once are stored,
-// all of them together; then what is not stored goes back to those that wait, in its order.
+// Recovery of a lane after sends that were refused, or of which nothing certain came back. When
+// nothing is under way any more, a search finds out which of those that must be stored once are
+// stored, all of them together; then those that are not stored go back to the ones that wait, in
+// their order.
 import type { RocketmqStoreOptions } from './options.ts';
 import type { Lane, PendingSend } from './lane.ts';
 import type { Outcomes } from './outcomes.ts';
@@ -55,7 +56,7 @@ export class LaneRecovery {
     this.#ports.pause(lane);
   }
 
-  /** Of what is surely not stored, the place may be another by now than its intent says. */
+  /** A message that is surely not stored may have another place by now than its intent says. */
   #aimAgain(send: PendingSend): void {
     if (send.state !== 'waiting' || send.target === undefined) return;
     if (send.again || send.inbound === 'intending') return;

@@ -1,6 +1,7 @@
-// What keeps the order of one publisher's messages on one topic. In front are those that were sent
-// (or failed before), behind them those that wait. Brokers store what is sent ahead of an answer in
-// any order, so there is one send at a time, or a window of them where the broker has one thread.
+// A lane keeps the order of one publisher's messages on one topic. In front are those that were
+// sent (or failed before), behind them those that wait. Brokers store what is sent ahead of an
+// answer in any order, so there is one send at a time, or a window of them where the broker has one
+// thread.
 //
 // A send that was refused or lost is sent again only while none that was sent after it is stored:
 // otherwise it would be stored behind it. Then its publisher is told of a failure.
@@ -33,21 +34,23 @@ export class PendingSend {
   state: SendState = 'waiting';
   /** Monotonic: of the last try. */
   sentMs = 0;
-  /** Of a QoS 2 publish: whether what has to be durable before, or after, the send is. */
+  /** Progress of a QoS 2 publish: its intent is durable before the send, its identifier after. */
   inbound: 'none' | 'to intend' | 'intending' | 'intended' | 'telling' | 'told';
-  /** Where it is sent to; of a QoS 2 publish fixed with its intent. */
+  /** Its destination; for a QoS 2 publish fixed with its intent. */
   target: Target | undefined;
   /** The run of the broker's program that it was sent to last; undefined: not known. */
   run: string | undefined;
   /** UNIQ_KEY; '': not given yet. */
   key = '';
-  /** Of a QoS 2 publish: the lowest offset that it can have. */
+  /** Lowest offset that a QoS 2 publish can have. */
   from = 0;
   /** Monotonic: how long it waits for the reading of its queue at the most; 0: it did not. */
   pacedUntilMs = 0;
   /** It was sent before and may be stored a second time. */
   again = false;
-  /** What its publisher is told where it has waited too long: that of the last answer. */
+  /**
+   * Reason code for the publisher of a message that has waited too long: that of the last answer.
+   */
   lastReasonCode: number = noAnswer.reasonCode;
 
   constructor(append: Append, batch: Batch, lane: Lane, bytes: number, deadlineMs: number) {
@@ -79,7 +82,7 @@ export class Lane {
   begun = 0;
   /** How many of those have no answer. */
   outstanding = 0;
-  /** Where they are. */
+  /** Ordinary queue of its messages. */
   queue: OrdinaryQueue | undefined;
   /** Something other than an answer is awaited: nothing is sent. */
   held = false;
@@ -114,7 +117,7 @@ export class Lane {
     return this.#waitMs > 0;
   }
 
-  /** What cannot be sent again any more, since a later one is stored. */
+  /** Sends that cannot be repeated any more, since a later one is stored. */
   overtaken(): PendingSend[] {
     let storedBehind = false;
     const found: PendingSend[] = [];
@@ -143,7 +146,7 @@ export class Lane {
     );
   }
 
-  /** What is settled at the front leaves. */
+  /** Takes the send at the front, if its outcome is known. */
   takeSettled(): PendingSend | undefined {
     const first = this.sends[0];
     if (this.begun === 0 || first === undefined || !first.isSettled) return undefined;

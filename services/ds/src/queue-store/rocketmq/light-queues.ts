@@ -52,7 +52,7 @@ export class LightQueues {
   readonly #copies: Copies;
   readonly #slots: PullSlots;
   readonly #ahead = new ReadAhead<Pulls>();
-  /** Where a queue ended when it was read last, to ask for so much at once. */
+  /** End of each queue when it was read last, to ask for so much at once. */
   readonly #ends = new Map<string, number>();
   /** Whether messages of a RocketMQ topic are for devices. */
   readonly #forDevices = new Map<string, boolean>();
@@ -151,14 +151,14 @@ export class LightQueues {
       count += ranges.length;
       for (const range of await Promise.all(ranges)) {
         answers.push(...range.answers);
-        // What is behind it would leave a gap.
+        // A range behind it would leave a gap.
         if (!range.isWhole) break;
       }
     }
     return { answers, count };
   }
 
-  /** Of every broker that is known: what cannot be asked now is found by the time, later. */
+  /** Ends at every known broker; one that cannot be asked now is read from the time on, later. */
   async ends(lmq: string): Promise<PartitionEnd[]> {
     const brokers = [...this.#brokers.all];
     if (brokers.length === 0) throw unavailable('no broker of RocketMQ is known');
@@ -270,7 +270,7 @@ export class LightQueues {
 
   async #pull(broker: Broker, lmq: string, offset: number, messagesMax: number): Promise<Pulled> {
     const { connection } = broker;
-    // What is asked for without a connection waits for it, and would hold up other reads.
+    // A request without a connection waits for one, and would hold up other reads.
     if (connection?.up !== true) throw unavailable(`broker ${broker.name} is not there`);
     await this.#slots.take(broker);
     const answer = await new Promise<PullAnswer>((resolve) => {

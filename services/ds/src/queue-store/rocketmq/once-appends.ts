@@ -67,7 +67,7 @@ export class OnceAppends {
     const { queue } = target;
     const { connection } = queue.broker;
     if (connection === undefined) throw new Error(`${queue.broker.name} is not there`);
-    // What comes of the send may have to be looked for from here.
+    // The search for the outcome of the send may begin here.
     if (queue.end < 0) queue.end = Math.max(queue.end, await connection.maxOffset(queue));
     if (!again) return false;
     const fromMs = sinceMs - clocksApartMs;

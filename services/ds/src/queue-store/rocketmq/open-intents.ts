@@ -7,7 +7,7 @@ import type { Outcomes } from './outcomes.ts';
 /** Nobody waits for them for long. */
 const knownMax = 10_000;
 
-/** What became of intents that were found open. */
+/** Outcomes of intents that were found open. */
 export class OpenIntents {
   readonly #options: RocketmqStoreOptions;
   readonly #brokers: Brokers;
@@ -36,10 +36,10 @@ export class OpenIntents {
     return stored ? 'stored' : 'not stored';
   }
 
-  /** What can be said at once; the search goes on. */
+  /** The answer that can be given at once; the search goes on. */
   async #look({ key, place, from }: Intent): Promise<boolean | undefined> {
     const broker = this.#brokers.named(place.broker);
-    // What it stored goes to no device any more.
+    // Messages of a forgotten broker go to no device any more.
     if (this.#brokers.isForgottenName(place.broker)) return false;
     if (broker === undefined) return undefined;
     const queue = { topic: place.topic, broker, queueId: place.queueId };

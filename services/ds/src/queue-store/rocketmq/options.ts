@@ -10,7 +10,7 @@ import type { Intents } from '../intents.ts';
 import type { InboundId } from '../queue-store.ts';
 import type { RocketmqStoreEvents } from './events.ts';
 
-/** What the route log knows: the LMQ of each queue that is open. */
+/** Places of queues that the route log knows: the LMQ of each queue that is open. */
 export interface QueuePlaces {
   placeOf(queue: QueueId): string | undefined;
   /** The queues that share it; where very many do, those that match the topic. */
@@ -25,7 +25,7 @@ export interface QueuePlaces {
   isKnown?(topic: string, lmqNames: readonly string[]): boolean;
 }
 
-/** Of the port `Nodes`, for sharing the tails. */
+/** Part of the port `Nodes`, for sharing the tails. */
 export interface LiveNodes {
   readonly ds: readonly { readonly id: NodeId }[];
   onChange(listener: () => void): void;
@@ -37,7 +37,7 @@ export interface RocketmqStoreSettings extends TopicMappingSettings {
   readonly topicQueues: number;
   /** Sends of one lane that are ahead of the answer, where the broker has one send thread. */
   readonly pipelineMax: number;
-  /** Where messages of back ends are sent on to buckets. */
+  /** Topic through which messages of back ends are sent on to buckets. */
   readonly dispatchTopic: string;
   /** Messages of ordinary queues that are read as they are stored: `A || B`, `*` for all. */
   readonly tailTags: string;
@@ -45,7 +45,7 @@ export interface RocketmqStoreSettings extends TopicMappingSettings {
   readonly tailTopics: string;
   /** How long a message waits for its broker. */
   readonly appendWaitMs: number;
-  /** Of all messages that wait for a broker. */
+  /** Maximum bytes of all messages that wait for a broker. */
   readonly pendingBytesMax: number;
   /** BROKER_GONE_MS: how long a broker is missed before its topics are placed elsewhere. */
   readonly brokerGoneMs: number;
@@ -83,7 +83,7 @@ export const defaultStoreSettings: RocketmqStoreSettings = {
 };
 
 export interface RocketmqStoreOptions {
-  /** With a `mayWrite` that asks for this ds's lease. */
+  /** Its `mayWrite` asks for this ds's lease. */
   readonly client: RocketmqClient;
   readonly self: NodeId;
   /** For the names of consumer groups; unset: those of Java nodes. */
@@ -93,13 +93,16 @@ export interface RocketmqStoreOptions {
   readonly records: Records;
   readonly intents: Intents;
   readonly queues: QueuePlaces;
-  /** Of several ds: where they tell each other how far their tails have come. */
+  /** Inbox by which several ds tell each other how far their tails have come. */
   readonly inbox?: Inbox;
   readonly settings: RocketmqStoreSettings;
   readonly clock: Clock;
   readonly events: RocketmqStoreEvents;
   /** The identifier is durable and not free yet. */
   readonly isStored?: (id: InboundId) => boolean;
-  /** What was published with RETAIN, from the tails: what a crash left out is put after all. */
+  /**
+   * Messages that were published with RETAIN, from the tails: those that a crash left out are put
+   * after all.
+   */
   readonly onRetained?: (messages: Message[]) => void;
 }

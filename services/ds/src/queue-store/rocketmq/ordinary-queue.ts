@@ -1,6 +1,6 @@
 import type { Broker } from './broker.ts';
 
-/** Where an ordinary queue of a RocketMQ topic is. */
+/** Place of an ordinary queue of a RocketMQ topic. */
 export interface QueueAt {
   readonly topic: string;
   readonly broker: Broker;
@@ -15,8 +15,8 @@ export class OrdinaryQueue implements QueueAt {
   /** `{topic}/{broker}/{queueId}`: what the registry knows it by. */
   readonly name: string;
   /**
-   * What is sent from now on gets no lower offset; −1: not known since the broker was lost, which
-   * may have come back without what it had not flushed.
+   * Lower bound of the offsets of messages that are sent from now on; −1: not known since the
+   * broker was lost, which may have come back without messages that it had not flushed.
    */
   end = -1;
   /** Below this all was told, as far as is known here; −1: not known. */
@@ -47,7 +47,7 @@ export class OrdinaryQueue implements QueueAt {
   }
 }
 
-/** Where messages of an MQTT topic go. */
+/** Destination of the messages of an MQTT topic. */
 export interface Target {
   readonly queue: OrdinaryQueue;
   /** Since which placement they go there; grows whenever the topic moves. */

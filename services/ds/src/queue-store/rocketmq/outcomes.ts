@@ -5,7 +5,7 @@ import { passOver } from './key-pass.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { QueueAt } from './ordinary-queue.ts';
 
-/** What became of sends of which nothing certain came back, by the keys of their messages. */
+/** Outcomes of sends of which nothing certain came back, by the keys of their messages. */
 export class Outcomes {
   readonly #options: RocketmqStoreOptions;
   readonly #reader: StoredReader;

@@ -1,5 +1,5 @@
-// What comes next for readers that take a queue from end to end: while one answer is on its way to
-// them, the pulls for the next are under way.
+// Read-ahead for readers that take a queue from end to end: while one answer is on its way to them,
+// the pulls for the next are under way.
 const queuesMax = 16;
 const keptMs = 1000;
 
@@ -36,7 +36,7 @@ export class ReadAhead<Found> {
     this.#ahead.set(queue, { from, until, found, timer });
   }
 
-  /** What was read of it is of a queue that is no more. */
+  /** Messages that were read ahead belong to a queue that is no more. */
   forget(queue: string): void {
     const ahead = this.#ahead.get(queue);
     if (ahead !== undefined) this.#drop(queue, ahead);

@@ -1,5 +1,5 @@
-// What a publisher is told when a broker does not store its message. PUBACK and PUBREC have few codes (3.4.2.1): there is no
-// "packet too large" and no "server busy" among them.
+// Answers to a publisher whose message a broker does not store. PUBACK and PUBREC have few codes
+// (3.4.2.1): there is no "packet too large" and no "server busy" among them.
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { answerCodes } from '../../rocketmq/remoting/codes.ts';
 
@@ -7,7 +7,7 @@ export interface Refusal {
   /** The broker would say the same again: the publisher is told at once. Otherwise after APPEND_WAIT_MS. */
   readonly isFinal: boolean;
   readonly reasonCode: ReasonCode;
-  /** What the answer means. */
+  /** Meaning of the answer. */
   readonly why: string;
 }
 

@@ -140,8 +140,8 @@ export class RocketmqQueueStore implements QueueStore {
   }
 
   /**
-   * Of an intent that was found open: to be asked when the ds that made it can send no more, and
-   * again while it is unknown.
+   * Outcome of an intent that was found open: to be asked when the ds that made it can send no
+   * more, and again while it is unknown.
    */
   async outcome(clientId: ClientId, epoch: Epoch, packetId: number): Promise<Outcome> {
     if (this.#sender.isOpen({ clientId, packetId })) return 'unknown';
@@ -168,7 +168,7 @@ export class RocketmqQueueStore implements QueueStore {
     return this.#brokers.partitions;
   }
 
-  /** Where filters begin with the name of a RocketMQ topic, others may store there, too. */
+  /** A filter that begins with the name of a RocketMQ topic: others may store there, too. */
   async opened(filter: string): Promise<void> {
     await this.#targets.read(firstLevel(filter));
   }
@@ -192,7 +192,7 @@ export class RocketmqQueueStore implements QueueStore {
     await this.#lightQueues.delete(lmq);
   }
 
-  /** Of a queue that is closed. Not where others share it. */
+  /** Drops the place of a closed queue, unless others share it. */
   async dropPlace(lmq: string): Promise<void> {
     if (this.#options.queues.atPlace(lmq).length > 0) return;
     await this.#lightQueues.delete(lmq);

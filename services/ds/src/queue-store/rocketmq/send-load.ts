@@ -1,6 +1,9 @@
 // How busy the brokers are with what is here, for those who may wait a little with what they tell.
 const gatherMsMax = 8;
-/** Of what waits behind the sends, and of those, what may be answered before anybody is told. */
+/**
+ * Part of the sends, and of those that wait behind them, that may be answered before anybody is
+ * told.
+ */
 const gatheredPart = 0.5;
 const underWayPart = 0.1;
 /** How much one answer changes the average. */

@@ -22,7 +22,7 @@ import type { Targets } from './targets.ts';
 
 /** How many cs may have as much under way as the limit says. */
 const cssAtLimit = 4;
-/** What its queue's reading costs a message in a lane that is too fast for it. */
+/** Delay of a message in a lane that is too fast for the reading of its queue. */
 const pacedMs = 250;
 const pacedLookMs = 10;
 const attemptMsMin = 1000;

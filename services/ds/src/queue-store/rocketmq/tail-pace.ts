@@ -11,7 +11,7 @@ const use = 'tails';
 const tellMs = 100;
 /** Longer than from one report to the next. */
 const movingMs = 500;
-/** Of the most that a tail may lag: from there on the other ds are told. */
+/** Part of the maximum lag of a tail from which on the other ds are told. */
 const toldPart = 0.25;
 
 /** Topic, broker, queue, position. */
@@ -55,7 +55,7 @@ export class TailPace {
     });
   }
 
-  /** What is stored there now would come late. */
+  /** True where a message that is stored there now would come late. */
   isAhead({ end, tailAt, tailMovedAtMs }: OrdinaryQueue): boolean {
     const { settings, clock } = this.#options;
     if (end < 0 || tailAt < 0 || end - tailAt <= settings.tailLagMax) return false;

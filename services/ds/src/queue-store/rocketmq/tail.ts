@@ -15,7 +15,7 @@ import type { OrdinaryQueue } from './ordinary-queue.ts';
 import { readGroup } from './read-group.ts';
 
 const pullMessages = 32;
-/** What comes between a broker's look and its waiting is told only after seconds. */
+/** A message that comes between a broker's look and its waiting is told only after seconds. */
 const checkMs = 20;
 const failedWaitMs = 200;
 /**
@@ -23,7 +23,7 @@ const failedWaitMs = 200;
  * each 5 s, and later where it is busy.
  */
 const heldAnswerMs = 15_000;
-/** What was stored shortly before the broker was last heard of may be what it lost. */
+/** Messages stored shortly before the broker was last heard of may be those that it lost. */
 const lostMarginMs = 60_000;
 
 /** The queue that is read, and its broker as a tail sees it. */
@@ -41,7 +41,7 @@ export interface TailOptions extends Pick<RocketmqStoreOptions, 'clock'> {
   readonly events: Pick<RocketmqStoreEvents, 'tailMoved' | 'tailFailed'>;
 }
 
-/** What a tail needs, of its queue where there is a choice. */
+/** Ports that a tail needs, for its own queue where there is a choice. */
 export interface TailPorts {
   readonly options: TailOptions;
   readonly dispatch: Pick<TailDispatch, 'missed' | 'send' | 'told' | 'moved' | 'stop'>;
@@ -59,7 +59,7 @@ export interface TailPorts {
 interface Range {
   /** Asked for from here. */
   next: number;
-  /** What the next range begins with. */
+  /** Offset at which the next range begins. */
   until: number;
   readonly bodies: Buffer[];
   isDone: boolean;
@@ -292,7 +292,7 @@ export class Tail<Queue extends TailQueue = TailQueue> {
     clearTimeout(this.#timer);
     if (this.#isStopped) return;
     this.#timer = setTimeout(() => {
-      // What is being found out ends with nothing, since its range was given up.
+      // The search under way ends without a result, since its range was given up.
       if (this.#isBusy) this.#again(waitMs);
       else if (this.#ranges.length === 0) this.#ask();
     }, waitMs);

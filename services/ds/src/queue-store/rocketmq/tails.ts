@@ -27,7 +27,9 @@ export class Tails {
   readonly #topics: UsedTopics;
   readonly #ports: TailsPorts;
   readonly #tails = new Map<string, Tail<OrdinaryQueue>>();
-  /** What the registry may still say is ours, though its tail was stopped with our lease. */
+  /**
+   * Things that the registry may still give to us, though their tails were stopped with our lease.
+   */
   readonly #perhapsOurs = new Set<string>();
   /** As it was last saved. */
   readonly #saved = new Map<string, number>();

@@ -1,5 +1,5 @@
-// Where the messages of an MQTT topic go: its RocketMQ topic, and in that the ordinary queue that
-// rendezvous hashing gives it under the placement in force.
+// Destination of the messages of an MQTT topic: its RocketMQ topic, and in that the ordinary queue
+// that rendezvous hashing gives it under the placement in force.
 import { pickPlace, type Place } from '../../rocketmq/mapping/place.ts';
 import { firstLevel, TopicMapping } from '../../rocketmq/mapping/topic-mapping.ts';
 import type { Brokers } from './brokers.ts';
@@ -34,9 +34,9 @@ interface Home {
 /** A time in which an MQTT topic was in one RocketMQ topic. */
 interface Stay {
   readonly topic: string;
-  /** Of the move that began it; −1: none. */
+  /** Number of the move that began it; −1: none. */
   readonly number: number;
-  /** Of the move that ended it. */
+  /** Number of the move that ended it. */
   readonly until: number;
   readonly move: Move | undefined;
 }
@@ -56,11 +56,11 @@ export class Targets {
   /** Only its rules. */
   readonly #rules: TopicMapping;
   readonly #targets = new Map<string, Target>();
-  /** Where messages of topics were found. */
+  /** Places where messages of topics were found. */
   readonly #seen = new Map<string, Seen>();
   /** By what decides it. */
   readonly #homes = new Map<string, Home>();
-  /** Who waits, by what decides. */
+  /** Publishes that wait, by the part of the topic that decides. */
   readonly #seeking = new Map<string, Asked[]>();
   /** Keys of `#seeking` whose question has not begun. */
   readonly #unsought = new Set<string>();
@@ -148,7 +148,10 @@ export class Targets {
     return placement;
   }
 
-  /** Where messages of it were stored since then, by the wall clock, before its first level moved. */
+  /**
+   * Places where its messages were stored since then, by the wall clock, before its first level
+   * moved.
+   */
   former(mqttTopic: string, sinceMs: number): Target[] {
     const home = this.#homes.get(this.#decisive(mqttTopic));
     const now = this.of(mqttTopic);
@@ -167,7 +170,10 @@ export class Targets {
     return found;
   }
 
-  /** Where no publish of this ds has asked yet; `found`: where a message of it was. */
+  /**
+   * Home of a topic that no publish of this ds has asked for yet; `found`: place of one of its
+   * messages.
+   */
   #likelyHome(mqttTopic: string, found: string): Home {
     const { defaultTopic } = this.#options.settings;
     const known = this.#homes.get(this.#decisive(mqttTopic));
@@ -236,7 +242,10 @@ export class Targets {
     return number < 0 ? -1 : Math.max(number, stay.number);
   }
 
-  /** What decides where a topic goes: the whole of it where a rule takes it, else its first level. */
+  /**
+   * The part of a topic that decides where it goes: the whole of it if a rule takes it, else its
+   * first level.
+   */
   #decisive(mqttTopic: string): string {
     return this.#isByRule(mqttTopic) ? mqttTopic : `${firstLevel(mqttTopic)}\0`;
   }
@@ -262,7 +271,7 @@ export class Targets {
         if (this.#homes.size >= targetsMax) this.#homes.clear();
         this.#homes.set(key, home);
       }
-      // Where its place is known nobody is asked: the name servers may be away.
+      // A known place needs no question: the name servers may be away.
       if (this.of(mqttTopic) === undefined) await this.#useHome(mqttTopic, this.#homes.get(key)!);
     } catch (error) {
       this.#options.events.registryFailed('topic', messageOfError(error));

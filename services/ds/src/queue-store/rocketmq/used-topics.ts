@@ -22,7 +22,10 @@ interface UsedTopic {
   readonly name: string;
   /** Made by us: on every broker, read from the beginning. */
   readonly ours: boolean;
-  /** Where reading starts, by the name of the ordinary queue; 0 of those that came later. */
+  /**
+   * Offsets at which reading starts, by the name of the ordinary queue; 0 for those that came
+   * later.
+   */
   readonly starts: Readonly<Record<string, number>>;
   /** Every ordinary queue of it, those of brokers that are away included. */
   readonly queues: Map<string, OrdinaryQueue>;
@@ -70,7 +73,7 @@ export class UsedTopics {
     return using;
   }
 
-  /** What other ds nodes have recorded. */
+  /** Reads the records of other ds nodes. */
   async read(): Promise<void> {
     const placed = await this.placements.read();
     let grown = false;

@@ -131,7 +131,7 @@ export class EmbeddedRegistry implements Registry {
     const lease = this.#leases.get(node);
     const nowMs = this.#clock.monotonicMs();
     if (lease === undefined || lease.untilMs <= nowMs) return false;
-    // What the start gave is not shortened.
+    // The lease that the start gave is not shortened.
     lease.untilMs = Math.max(lease.untilMs, nowMs + this.leaseMs);
     return true;
   }

@@ -19,7 +19,7 @@ export class NotMember extends StoreFailure {
   }
 }
 
-/** What an adapter does before this ds counts as a member (again). */
+/** Work of an adapter before this ds counts as a member (again). */
 export interface Restorer {
   /** The registry has lost changes, or this ds was judged: what it holds is to be told again. */
   restore(why: 'lost' | 'ended'): Promise<void>;
@@ -28,8 +28,8 @@ export interface Restorer {
 }
 
 /**
- * What the adapters of one ds share: who it is in the registry. Scripts are called through it; an
- * answer that this ds is no member is told to whoever repairs that.
+ * Membership of this ds in the registry, which its adapters share. Scripts are called through it;
+ * an answer that this ds is no member is told to whoever repairs that.
  */
 export class Membership {
   readonly redis: RedisConnection;
@@ -41,7 +41,7 @@ export class Membership {
   instance = '';
   /** Another one after each loss of changes. */
   life = '';
-  /** Of this ds's present lease; '' before. */
+  /** Identifier of this ds's present join; '' before. */
   join = '';
   /** Number up to which the log is applied. */
   applied = 0;
@@ -94,7 +94,7 @@ export class Membership {
     }
     const word = textOf(reply[0]);
     if (word !== 'lost' && word !== 'ended') return reply;
-    // Who has joined anew meanwhile knows already.
+    // A member that has joined anew meanwhile knows already.
     if (life === this.life && join === this.join) this.#repair(word);
     throw new NotMember(word);
   }

@@ -3,7 +3,10 @@ import type { Reply } from '../../redis/connection.ts';
 import type { NodeLine, NodeRecord, NodeRole } from '../nodes.ts';
 import { listOf, textOf } from './registry-reply.ts';
 
-/** What the script `list` answers, as operators see it; who is back is not gone as well. */
+/**
+ * The answer of the script `list` as operators see it; a node that is back is not listed as gone
+ * too.
+ */
 export function linesOf(reply: Reply, leaseMs: number): NodeLine[] {
   const [now, members, ended] = listOf(reply);
   const nowMs = Number(textOf(now));

@@ -297,7 +297,7 @@ export class RedisNodes implements Nodes {
   /** Joins anew, then has everything told again that this ds holds. */
   #repair(why: 'lost' | 'ended'): Promise<void> {
     if (this.#stopped || this.#self === undefined) return Promise.resolve();
-    // What calls hear while this ds joins anew is of before.
+    // Answers that calls get while this ds joins anew are about the former join.
     if (this.#repairing !== undefined) return this.#repairing;
     if (why === 'ended') this.#loseLease('judged by another ds');
     this.#repairing = this.#joinAnew(why).finally(() => {

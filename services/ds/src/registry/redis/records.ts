@@ -37,7 +37,7 @@ export class RedisRecords implements Records, Restorer {
     }
   }
 
-  /** Where another ds has recorded a key otherwise meanwhile, what it recorded counts. */
+  /** A record that another ds has made for the same key meanwhile counts. */
   async restore(why: 'lost' | 'ended'): Promise<void> {
     if (why === 'ended') return;
     for (const [kind, seen] of this.#seen) {

@@ -1,4 +1,4 @@
-// What scripts answer, as the types that are meant.
+// Answers of scripts, as the types that are meant.
 import type { Reply } from '../../redis/connection.ts';
 
 export function listOf(reply: Reply | undefined): Reply[] {

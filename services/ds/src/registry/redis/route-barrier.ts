@@ -25,7 +25,7 @@ export class RouteBarrier {
   #others = new Map<string, number>();
   /** Told the last number of the log. */
   readonly #seen: (number: number) => void;
-  /** Who joined after this number has not been seen, and had all of it. */
+  /** Number up to which members have been seen; one that joined later had all of it. */
   #listed = 0;
   #passed = 0;
   #looks = 0;

@@ -6,7 +6,7 @@ import { textOf } from './registry-reply.ts';
 import type { ClusterRouteChange } from '../route-log.ts';
 
 export interface LogEntry {
-  /** Of the entry before. */
+  /** Number of the entry before. */
   readonly before: number;
   readonly number: number;
   readonly text: string;

@@ -17,7 +17,7 @@ type RequestFields = readonly [
 
 export interface Opened {
   readonly queue: QueueId;
-  /** Of the entry that has it, or the last one before the answer. */
+  /** Number of the entry that has it, or of the last one before the answer. */
   readonly number: number;
 }
 

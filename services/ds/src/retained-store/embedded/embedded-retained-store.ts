@@ -17,7 +17,7 @@ interface Version {
   readonly message: Message;
   readonly orderKey: OrderKey;
   pins: number;
-  /** Of the monotonic clock; 0: it is the topic's. */
+  /** Monotonic time of its replacement; 0: it is the topic's. */
   replacedAtMs: number;
 }
 

@@ -31,7 +31,7 @@ const script = loadScript(import.meta.dirname, 'put');
 /** A call's share: so long a script holds up all others. */
 const putsAtOnce = 256;
 const bytesAtOnce = 1024 * 1024;
-/** Of the records that wait for their answers. */
+/** Maximum bytes of records that wait for their answers. */
 const waitingBytesMax = 64 * 1024 * 1024;
 
 /** Puts: those of one turn of the event loop go out together, at its end. */
@@ -147,7 +147,7 @@ export class RetainedPuts {
     });
   }
 
-  /** What has an order key may be sent again: the second time it is not newer. */
+  /** A put that has an order key may be sent again: the second time it is not newer. */
   async #durably(args: (string | number | Buffer)[], again: boolean): Promise<unknown[]> {
     try {
       return await this.#once(args);

@@ -48,7 +48,7 @@ export class RedisRetainedStore implements RetainedStore {
     this.#limits = limits;
     this.#reads = new RetainedReads(connection, this.#keys);
     this.#puts = new RetainedPuts(connection, this.#keys, limits, {
-      // What was asked before is not answered with what is put behind it.
+      // A read that was asked for before is not answered with a later put.
       beforeSend: () => this.#reads.send(),
       figures: (count, bytes) => this.#note(count, bytes),
       counts: (message) => this.#learn(message),

@@ -84,7 +84,7 @@ export function firstLevel(topic: string): string {
   return end === -1 ? topic.slice(start) : topic.slice(start, end);
 }
 
-/** Of TOPIC_RULES. Throws SettingsError. */
+/** Parses TOPIC_RULES. Throws SettingsError. */
 export function rulesOf(text: string): Rule[] {
   return listOf(text).map(ruleOf);
 }

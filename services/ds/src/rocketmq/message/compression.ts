@@ -42,7 +42,9 @@ function decompressZstd(body: Buffer): Buffer | undefined {
   return Buffer.concat(parts, bytes);
 }
 
-/** What the reader allocates at once for the first frame: its window, or all that is in it. */
+/**
+ * Bytes that the reader allocates at once for the first frame: its window, or its whole content.
+ */
 function windowBytesOf(body: Buffer): number {
   if (body.length < 6 || body.readUInt32LE(0) !== zstdMagic) return Infinity;
   const flags = body[4]!;

@@ -81,7 +81,7 @@ function safeU32(bytes: Buffer, at: number): number {
   return at + 4 > bytes.length ? bytes.length : bytes.readUInt32LE(at);
 }
 
-/** What the block holds when it is decompressed; −1: it is none. */
+/** Size of the block when it is decompressed; −1: it is no block. */
 function sizeOf(bytes: Buffer, { start, end }: Block): number {
   let at = start;
   let size = 0;
@@ -112,11 +112,14 @@ function sizeOf(bytes: Buffer, { start, end }: Block): number {
     }
     size += match + matchBytesMin;
   }
-  // What ends with a match, or behind the block's end, is no block.
+  // Bytes that end with a match, or behind the block's end, are no block.
   return -1;
 }
 
-/** Where the content goes on behind the block; −1: it is none. `sizeOf` has walked over it. */
+/**
+ * Position at which the content goes on behind the block; −1: it is no block. `sizeOf` has walked
+ * over it.
+ */
 function decode(bytes: Buffer, { start, end }: Block, content: Buffer, from: number): number {
   let at = start;
   let to = from;

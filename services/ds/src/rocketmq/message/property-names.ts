@@ -9,7 +9,7 @@ export const rocket = {
   lmqOffsets: 'INNER_MULTI_QUEUE_OFFSET',
 } as const;
 
-/** Of the Java nodes. */
+/** Properties of the Java nodes. */
 export const java = {
   topic: 'originMqttTopic',
   empty: 'IS_EMPTY_MSG',
@@ -43,7 +43,7 @@ export const own = {
   again: 'lmqttAgain',
 } as const;
 
-/** Of back ends, beside those of the Java nodes. */
+/** Properties of back ends, beside those of the Java nodes. */
 export const backEnd = {
   /** The MQTT topic, where `originMqttTopic` is not there. */
   topic: 'mqttTopic',
@@ -51,9 +51,9 @@ export const backEnd = {
   retain: 'retain',
 } as const;
 
-/** What is published over MQTT. */
+/** Tag of messages that were published over MQTT. */
 export const mqttTag = 'MQTT_COMMON';
-/** What other producers send to devices. */
+/** Tag of messages that other producers send to devices. */
 export const producerTag = 'MQ2MQTT';
 
 /** Stands for an empty payload, which RocketMQ does not store. */

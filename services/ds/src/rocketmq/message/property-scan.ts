@@ -5,7 +5,7 @@ import { backEnd, java, own, rocket } from './property-names.ts';
 const nameEnd = 1;
 const valueEnd = 2;
 
-/** What is looked for at every message. */
+/** Properties that are looked for in every message. */
 const scanned: readonly string[] = [
   rocket.lmqNames,
   rocket.lmqOffsets,
@@ -46,7 +46,7 @@ export function fieldOf(name: string): number {
   return scanned.indexOf(name);
 }
 
-/** Where the values are; start −1: not there. Used again for the next message. */
+/** Places of the values; start −1: not there. Used again for the next message. */
 export class PropertyScan {
   readonly starts: Int32Array = new Int32Array(scanned.length);
   readonly ends: Int32Array = new Int32Array(scanned.length);

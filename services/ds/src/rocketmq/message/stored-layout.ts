@@ -42,7 +42,7 @@ function u64(buffer: Buffer, at: number): number {
   return u32(buffer, at) * two32 + u32(buffer, at + 4);
 }
 
-/** Where everything is; used again for the next message. */
+/** Places of all fields; used again for the next message. */
 export class StoredLayout {
   queueId = 0;
   queueOffset = 0;
@@ -72,7 +72,7 @@ export class StoredLayout {
     this.sysFlag = u32(buffer, start + 36);
     this.bornMs = u64(buffer, start + 40);
     let at = start + 48 + ((this.sysFlag & sysFlag.bornHostV6) === 0 ? 8 : 20);
-    // With hosts of IPv6 the fixed part is longer than what the caller has looked at.
+    // The fixed part with IPv6 hosts is longer than the caller has checked.
     if (at + 8 > end) return false;
     this.storedMs = u64(buffer, at);
     at += 8 + ((this.sysFlag & sysFlag.storeHostV6) === 0 ? 8 : 20) + 12;

@@ -1,4 +1,4 @@
-// What is sent to RocketMQ of a message: the text of its properties, and its body.
+// The form in which a message is sent to RocketMQ: the text of its properties, and its body.
 import type { Message } from '@lmqtt/common/message';
 import { emptyBody, java, mqttTag, own, rocket } from './property-names.ts';
 import { isPlainText, readPublishProperties } from './publish-properties.ts';
@@ -61,7 +61,7 @@ export function propertiesOf(
   if (properties !== undefined) text += publishProperties(properties, forJava);
   const whole = text + property(java.more, JSON.stringify(forJava));
   if (hasRoom(whole, names, extra)) return whole;
-  // What Java nodes read stands there a second time, and is the first that has to go.
+  // The copies of properties for Java nodes are the first that have to go.
   const lean = text + property(java.more, `{"${java.qos}":"${message.qos}"}`);
   return hasRoom(lean, names, extra) ? lean : undefined;
 }
@@ -74,7 +74,7 @@ function expiryLeftS({ expiresAtMs, expiryS }: Message, nowMs: number): number {
   return expiryS > 0 ? Math.min(leftS, expiryS) : leftS;
 }
 
-/** Where the body's bytes are: the payload's own, or those that stand for an empty one. */
+/** Bytes of the body: the payload's own, or those that stand for an empty one. */
 export function bodyOf(message: Message): Buffer {
   return message.payloadBytes === 0 ? emptyBody : message.payload;
 }

@@ -17,7 +17,7 @@ import { unescaped } from './separators.ts';
 import { StoredLayout, storedBytesMin, sysFlag, u32 } from './stored-layout.ts';
 import { noOffsets, StoredMessage } from './stored-message.ts';
 
-/** What is known of where a pull's answer comes from. */
+/** Source of a pull's answer, as far as it is known. */
 export interface StoredSource {
   /** One for each broker. */
   readonly partition: number;
@@ -129,7 +129,7 @@ export class StoredReader {
     while (start < body.length) {
       const left = body.length - start;
       const bytes = left < storedBytesMin ? 0 : u32(body, start);
-      // Where the next one begins is not known then.
+      // The start of the next message is not known then.
       if (bytes < storedBytesMin || bytes > left) {
         this.counts.malformed += 1;
         break;
@@ -218,7 +218,10 @@ export class StoredReader {
     return scan.has(at.lmqNames) || scan.has(at.topic) || scan.has(at.backEndTopic);
   }
 
-  /** Of a back end: what has a few values only, or is a number, is something else. */
+  /**
+   * True for a message of a back end in which a property with few values, or a number, is something
+   * else.
+   */
   #isUnfit(body: Buffer): boolean {
     const scan = this.#scan;
     if (scan.has(at.qos) && !['0', '1', '2'].some((qos) => scan.is(body, at.qos, qos))) return true;
@@ -265,7 +268,7 @@ export class StoredReader {
   #more(body: Buffer): Readonly<Record<string, unknown>> | undefined {
     const scan = this.#scan;
     const start = scan.starts[at.more]!;
-    // Of ours, everything stands among the properties themselves.
+    // Our own messages have everything among the properties themselves.
     if (start < 0 || scan.has(at.layout)) return undefined;
     for (const text of onlyQos)
       if (scan.is(body, at.more, text) && scan.has(at.qos)) return undefined;

@@ -1,6 +1,6 @@
-// What the registry has of brokers: a number for each, and which numbers were forgotten. Numbers are
-// given once: a broker that comes back after its name was forgotten is another one, with another
-// number, because positions that sessions keep name brokers by number.
+// Records of brokers in the registry: a number for each, and which numbers were forgotten. Numbers
+// are given once: a broker that comes back after its name was forgotten is another one, with
+// another number, because positions that sessions keep name brokers by number.
 export const brokerRecordKind = 'rocketmq-broker';
 export const forgottenRecordKind = 'rocketmq-broker-forgotten';
 export const placementRecordKind = 'rocketmq-placement';

@@ -7,7 +7,7 @@ import { lmqNameOf } from './lmq-name.ts';
 export const plainCluster = 'lmqtt';
 
 const prefix = '%LMQ%';
-/** Of UTF-8: it is the name of a folder. */
+/** Maximum bytes of a name in UTF-8: it is the name of a folder. */
 const nameBytesMax = 255;
 
 /**

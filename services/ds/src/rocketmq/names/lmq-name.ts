@@ -14,7 +14,7 @@ import type { ClientId, QueueName } from '@lmqtt/common/ids';
 import { hasSeparator } from '../message/separators.ts';
 
 const prefix = '%LMQ%';
-/** Of UTF-8: it is the name of a folder. */
+/** Maximum bytes of a name in UTF-8: it is the name of a folder. */
 const nameBytesMax = 255;
 /** How much of a hashed name can be read. */
 const readableBytesMax = 96;

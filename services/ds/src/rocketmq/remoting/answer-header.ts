@@ -40,7 +40,7 @@ export class AnswerHeader {
     return typeof remark === 'string' ? remark : undefined;
   }
 
-  /** Of the program that answers, as RocketMQ numbers its releases; 0: it does not say. */
+  /** Version of the program that answers, as RocketMQ numbers its releases; 0: it does not say. */
   get version(): number {
     const value = this.#parsed === undefined ? this.#scanned('version') : this.#parsed['version'];
     return typeof value === 'number' && Number.isSafeInteger(value) ? value : 0;

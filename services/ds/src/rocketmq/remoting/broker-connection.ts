@@ -100,7 +100,7 @@ export class BrokerConnection {
     return offsetOf(await this.#ask(minOffsetRequest(place)));
   }
 
-  /** Of the first message stored at or after `atMs`, milliseconds since 1970. */
+  /** Offset of the first message stored at or after `atMs`, milliseconds since 1970. */
   async searchOffset(place: QueuePlace, atMs: number): Promise<number> {
     return offsetOf(await this.#ask(searchOffsetRequest(place, atMs)));
   }

@@ -28,7 +28,7 @@ export interface ConnectionOptions {
   readonly connectTimeoutMs?: number;
   /** Requests without an answer, those that wait for the connection included. Default: 20,000. */
   readonly outstandingMax?: number;
-  /** Of an answer. Default: 32 MiB. */
+  /** Maximum bytes of an answer. Default: 32 MiB. */
   readonly frameBytesMax?: number;
   /** Asked before each socket write: false, and the connection is reset instead. */
   readonly mayWrite?: (() => boolean) | undefined;

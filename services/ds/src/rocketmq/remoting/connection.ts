@@ -33,7 +33,9 @@ export interface Answer {
 }
 
 interface Patience {
-  /** What cannot connect: false answers at once, true waits until it can or times out. */
+  /**
+   * Behaviour without a connection: false answers at once, true waits until it can or times out.
+   */
   readonly waits: boolean;
 }
 
@@ -200,7 +202,7 @@ export class Connection {
   #take(header: AnswerHeader, body: Buffer): void {
     // The connection serves: the next one that is lost is tried again soon.
     this.#waitMs = 0;
-    // What a broker asks of consumers that have told it of themselves.
+    // A request that a broker sends to consumers which have told it of themselves.
     if (!header.isAnswer) return;
     const outstanding = this.#outstanding.get(header.opaque);
     if (outstanding === undefined || !outstanding.written) {

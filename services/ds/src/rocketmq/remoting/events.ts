@@ -1,4 +1,4 @@
-/** What happens on connections to name servers and brokers. */
+/** Events on connections to name servers and brokers. */
 export interface RemotingEvents {
   connected(address: string): void;
   /** A connection that was up is gone. */

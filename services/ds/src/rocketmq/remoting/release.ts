@@ -1,5 +1,5 @@
 const firstMajor = 4;
-/** Of 4.0.0-SNAPSHOT; from there on each patch has two, its snapshot's first. */
+/** Number of 4.0.0-SNAPSHOT; from there on each patch has two, its snapshot's first. */
 const firstNumber = 212;
 const perPatch = 2;
 const perMinor = 10 * perPatch;

@@ -8,7 +8,7 @@ export interface RemotingRequest {
   readonly body?: Buffer;
 }
 
-/** What every header of ours begins with; the peer need not know the language. */
+/** The beginning of every header of ours; the peer need not know the language. */
 export function headerStart(name: RequestName): string {
   return `{"code":${requestCodes[name]},"language":"OTHER","version":401,"flag":0,"opaque":`;
 }

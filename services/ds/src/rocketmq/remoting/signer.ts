@@ -16,7 +16,7 @@ export class Signer {
     this.#secretKey = credentials.secretKey;
   }
 
-  /** Of values in the order of their names, the access key included. */
+  /** Signature of values in the order of their names, the access key included. */
   signature(values: string, body: Buffer | undefined): string {
     const hmac = createHmac('sha1', this.#secretKey).update(values, 'utf8');
     if (body !== undefined) hmac.update(body);

@@ -5,8 +5,8 @@ import type { StoredSession } from '../stored-session.ts';
 import type { WillBook } from './will-book.ts';
 
 /**
- * What becomes of the sessions of the last run: those that their nodes present go on, the
- * connections of all others have ended with it.
+ * Sessions of the last run: those that their nodes present go on, the connections of all others
+ * have ended with it.
  */
 export class LastRun {
   readonly #book: SessionBook;
@@ -58,7 +58,7 @@ export class LastRun {
     for (const will of this.#wills.held()) {
       const session = this.#book.get(will.session);
       const goesOn = session !== undefined && presented.has(session);
-      // What became due by the claim of a session that goes on is no longer its own.
+      // A will that became due by the claim of a session that goes on is no longer its own.
       if (session !== undefined && !(goesOn && will.dueAtMs !== 0)) session.will = will.number;
       if (will.dueAtMs !== 0 || goesOn) continue;
       const delayS = session === undefined ? 0 : willDelayS(session, will.delayS);

@@ -103,7 +103,7 @@ export class SessionBook {
     this.#table.mark(session.number);
   }
 
-  /** Of a session that ends with its connection only if it is stored already. */
+  /** Writes the head; for a session that ends with its connection only if it is stored already. */
   putHead(session: StoredSession): void {
     this.counts.note(session);
     if (!session.persistent && !session.stored) return;

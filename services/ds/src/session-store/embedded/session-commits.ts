@@ -30,7 +30,10 @@ export class SessionCommits {
     this.#records += 1;
   }
 
-  /** What was recorded since then is durable; what others recorded is not waited for. */
+  /**
+   * Resolves when all that was recorded since then is durable; later records of others are not
+   * waited for.
+   */
   async durable(since: number): Promise<void> {
     if (this.#records === since) return;
     this.#committed = this.#records;

@@ -125,7 +125,7 @@ export class DueSessions {
     for (const [index, one] of next.entries())
       args.push(text(entries[2 * index]), text(entries[2 * index + 1]), one);
     if (args.length > 0) {
-      // Where it fails they are looked at once more.
+      // A failure means that they are looked at once more.
       await this.#redis.call(scripts.settleDue, [this.#keys.due], args).catch(() => undefined);
     }
     return next.length < entriesMax;

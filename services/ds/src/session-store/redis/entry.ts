@@ -32,7 +32,7 @@ export class DirtyFields {
 export class SessionEntry {
   readonly session: StoredSession;
   readonly cs: NodeId;
-  /** Of its note in the registry. */
+  /** Score of its note in the registry. */
   readonly noted: string;
   version: number;
   /** A write has failed: the next waits until all are answered, and carries what they had. */

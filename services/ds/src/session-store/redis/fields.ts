@@ -141,7 +141,7 @@ export function list(reply: Reply | undefined): Reply[] {
   return Array.isArray(reply) ? reply : [];
 }
 
-/** Of HGETALL; undefined: there is no such session. */
+/** Session from the answer of HGETALL; undefined: there is no such session. */
 export function sessionOfRecord(clientId: ClientId, record: Reply[]): StoredSession | undefined {
   const fields = new Map<string, string>();
   for (let at = 0; at < record.length; at += 2) fields.set(text(record[at]), text(record[at + 1]));

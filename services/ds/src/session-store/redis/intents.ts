@@ -69,7 +69,7 @@ export class RedisIntents implements Intents {
     return [...(sessionOfRecord(clientId, record)?.intents ?? [])];
   }
 
-  /** Of a connection of this session, also an earlier one. */
+  /** Entry of the session, if the identifier is of one of its connections, also an earlier one. */
   #entryOf({ clientId, epoch }: InboundId): SessionEntry | undefined {
     const entry = this.#entries.of(clientId);
     if (entry === undefined || entry.fenced || epoch < entry.session.madeEpoch) return undefined;

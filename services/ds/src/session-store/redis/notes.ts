@@ -11,7 +11,7 @@ export const noteHoldsMs = 10_000;
 export interface Note {
   /** By the clock of Redis. */
   readonly atMs: number;
-  /** Of the claim's entry; '' where there was none. */
+  /** Score of the claim's entry; '' if there was none. */
   readonly score: string;
 }
 
@@ -33,7 +33,7 @@ const unnoteMs = 250;
 const entriesMax = 500;
 
 /**
- * What the registry knows of sessions: at which cs they may be, and when they are to be looked at.
+ * Notes of sessions in the registry: at which cs they may be, and when they are to be looked at.
  * Written before the session is changed, all of a turn as one request; an entry too many does no
  * harm.
  */
@@ -130,7 +130,7 @@ export class SessionNotes {
   }
 }
 
-/** Of the key among the keys of a script, from 1 on. */
+/** Index of the key among the keys of a script, from 1 on. */
 function indexOf(keys: string[], key: string): number {
   const at = keys.indexOf(key);
   return at === -1 ? keys.push(key) : at + 1;

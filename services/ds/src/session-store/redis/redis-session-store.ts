@@ -134,7 +134,7 @@ export class RedisSessionStore implements ClusterSessionStore {
     return this.#entries.count;
   }
 
-  /** Of a session that this ds writes for. */
+  /** True for an identifier of a session that this ds writes for. */
   hasInbound(clientId: ClientId, packetId: number): boolean {
     return this.#entries.of(clientId)?.session.hasInbound(packetId) === true;
   }
@@ -336,7 +336,7 @@ export class RedisSessionStore implements ClusterSessionStore {
     return this.#due.takeWills(clientId);
   }
 
-  /** That it was taken is stored with its key. */
+  /** The taking of a will is stored with its key. */
   willSending(_will: DueWill): void {
     // Nothing is to be done.
   }
@@ -393,7 +393,7 @@ export class RedisSessionStore implements ClusterSessionStore {
     return !entry.fenced;
   }
 
-  /** What is not done in time goes on, and its caller is told that it is not known. */
+  /** Work that is not done in time goes on, and its caller is told that its outcome is unknown. */
   async #within<T>(work: Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {

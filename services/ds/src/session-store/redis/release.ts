@@ -75,7 +75,7 @@ export async function releaseSession(
         return undefined;
       case 'gone':
       default:
-        // Of two attempts the first may have been done, and what came then is not known.
+        // The first of two attempts may have been done, with an answer that is not known.
         return again ? { waiting: '', expiresAtMs: 0 } : 'fenced';
     }
   });

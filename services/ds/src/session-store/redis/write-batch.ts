@@ -1,4 +1,4 @@
-/** Who waits for several writes, and how many of them are still to be stored. */
+/** Callers that wait for several writes, and the number of writes that are still to be stored. */
 export class WriteBatch {
   pending = 0;
   /** It is told behind the batches before it. */

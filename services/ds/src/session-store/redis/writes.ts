@@ -10,8 +10,8 @@ const retryMs = 200;
 const answers = { refused: 0, written: 1 } as const;
 
 /**
- * What is to be stored of all sessions of this ds: changed fields only, the latest value of each,
- * one script for a session and turn.
+ * Writes of all sessions of this ds: changed fields only, the latest value of each, one script for
+ * a session and turn.
  *
  * What is not confirmed stays dirty and is sent again, for as long as it takes; batches are told in
  * their order, so one whose write does not get through holds up those behind it. A session that
@@ -23,7 +23,7 @@ export class SessionWrites {
   readonly #ds: string;
   readonly #fenced: (entry: SessionEntry) => void;
   readonly #unsent = new Set<SessionEntry>();
-  /** What is written before the next batch ends is waited for by that batch. */
+  /** The next batch waits for all writes that come before its end. */
   #open = new WriteBatch(true);
   readonly #batches: WriteBatch[] = [];
   #lazy: NodeJS.Timeout | undefined;
@@ -64,7 +64,7 @@ export class SessionWrites {
     });
   }
 
-  /** Of one session, out of order with the batches; resolves also where it is fenced. */
+  /** Resolves when the session is stored or fenced, out of order with the batches. */
   stored(entry: SessionEntry): Promise<void> {
     return new Promise((resolve) => {
       const batch = new WriteBatch(false);

@@ -17,7 +17,7 @@ local pairOf = {}
 local queues = {}
 local idOf = {}
 
--- What is written of queues that are new in this call, all at once.
+-- Records of queues that are new in this call, written all at once.
 local fresh, ids, stored, holders, counts, pairSets = {}, {}, {}, {}, {}, {}
 
 local function writeAll(command, key, list)

@@ -1,4 +1,4 @@
--- What the log has after a number.
+-- Entries of the log after a number.
 -- ARGV: 1-3 as every member, 4 number, 5 entries at most
 -- Answer: 'ok', last number, then before, number, text, ...; 'trimmed' where what follows is no
 --   longer there, 'lost' where the log has no such number

@@ -10,7 +10,7 @@ local besideNameBytes = 15
 -- The queue of the topic itself.
 local exactBytes = 255 + besideNameBytes
 
--- Where a filter has its wildcards; nil: it has none.
+-- Levels of a filter's wildcards; nil: it has none.
 local function kindOf(filter)
   local level, wildcards = 0, {}
   for text in string.gmatch(filter .. '/', '([^/]*)/') do

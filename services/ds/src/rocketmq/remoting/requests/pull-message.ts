@@ -31,7 +31,7 @@ export type PullAnswer =
       readonly kind: 'found';
       /** Stored messages one behind the other. Shares memory with what was received with it. */
       readonly body: Buffer;
-      /** Where the next pull begins. */
+      /** Offset at which the next pull begins. */
       readonly next: number;
       readonly min: number;
       readonly max: number;

@@ -2,7 +2,7 @@ import { isRecord, numberOf, parseTolerantly, recordsOf, textOf } from '../json.
 import type { RemotingRequest } from '../request.ts';
 import { masterOf } from './cluster-brokers.ts';
 
-/** Where a topic is. */
+/** Brokers and queues of a topic. */
 export interface TopicRoute {
   readonly brokers: readonly BrokerRoute[];
 }

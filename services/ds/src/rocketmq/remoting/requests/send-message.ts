@@ -23,7 +23,7 @@ export interface SendRequest {
 }
 
 /**
- * What became of a send:
+ * Outcome of a send:
  * - stored: for certain. Code 10 flushed late, 11 no slave, 12 slave late; never to be sent again.
  * - refused: for certain not stored.
  * - unknown: it was written and nothing certain came back; it may be stored, now or later.

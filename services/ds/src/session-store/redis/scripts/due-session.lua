@@ -1,4 +1,4 @@
--- What of a client is really due: one thing.
+-- The thing of a client that is really due.
 -- KEYS  1 session  2 wills of the client
 -- ARGV  1 when what was given is looked at again, ms
 -- Out   'expired', record    it is there until redis-remove

@@ -1,4 +1,4 @@
--- What a session has sent and not completed goes to another.
+-- Removes messages that a session has sent and not completed: they go to another.
 -- KEYS  1 session
 -- ARGV  1 epoch, then fields
 -- Out   1 removed  0 it is connected, or has another epoch, or ended

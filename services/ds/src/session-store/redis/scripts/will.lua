@@ -1,4 +1,4 @@
--- What became of a will that was taken.
+-- Outcome of a will that was taken.
 -- KEYS  1 wills of the client
 -- ARGV  1 number  2 'sent' | 'failed': it is due still | 'sending': it is the taker's for longer
 --       3 who has taken it  4 for how long, ms
