@@ -9,9 +9,11 @@ import {
 import { DurableBarrier } from './durable-barrier.ts';
 import { failureOf, RedisUnavailable } from './failure.ts';
 import { type Argument, InFlight, type Reply, type Waiting } from './in-flight.ts';
-import { nodesOf, OneWrite } from './one-write.ts';
+import { KnownScripts } from './known-scripts.ts';
+import { OneWrite } from './one-write.ts';
 import type { Script } from './script.ts';
 import { ServerTime } from './server-time.ts';
+import { SilentServers } from './silent-servers.ts';
 import { RedisSubscriber } from './subscriber.ts';
 
 export type { Argument, RedisOptions, Reply };
@@ -22,7 +24,7 @@ type StateListener = (up: boolean, reason: string) => void;
 const waitingMaxDefault = 10_000;
 const openTimeoutMsDefault = 10_000;
 const inFlightMax = 100_000;
-const pingMsMax = 1000;
+const reconnectMs = 1000;
 const replicaTimeoutMsMax = 2000;
 const wrongLogin = /\b(WRONGPASS|NOAUTH|NOPERM)\b/;
 
@@ -46,14 +48,14 @@ export class RedisConnection {
   readonly #sent: InFlight;
   readonly #barrier: DurableBarrier;
   readonly #time = new ServerTime();
-  readonly #scripts = new Map<string, Script>();
+  readonly #scripts: KnownScripts;
+  readonly #silent: SilentServers;
   readonly #listeners = new Set<StateListener>();
   #waiting: Waiting[] = [];
   readonly #waitingTimes: InFlight;
   #up = false;
   #closed = false;
   #reason = 'not connected yet';
-  #probing = false;
   #commands = 0;
 
   /** Use openRedis, which waits for it. */
@@ -64,6 +66,10 @@ export class RedisConnection {
     this.#address = address;
     this.#timeoutMs = options.commandTimeoutMs ?? commandTimeoutMsDefault;
     this.#oneWrite = new OneWrite(client);
+    this.#scripts = new KnownScripts(client, this.#oneWrite);
+    this.#silent = new SilentServers(client, this.#timeoutMs, () =>
+      this.#setState(false, this.#reason),
+    );
     this.#sent = new InFlight(this.#timeoutMs, (waiting) => this.#unanswered(waiting));
     this.#waitingTimes = new InFlight(this.#timeoutMs, (waiting) => this.#unsent(waiting));
     this.#barrier = new DurableBarrier(
@@ -85,16 +91,15 @@ export class RedisConnection {
     // A slot that moved or was taken over is looked for at once, not with the next refresh.
     if (!(client instanceof Redis)) {
       client.on('-node', () => client.refreshSlotsCache());
-      client.on('+node', (node: Redis) => this.#teach(node));
+      client.on('+node', (node: Redis) => this.#scripts.teach(node));
     }
     // The end of the library's own attempts: Sentinel asked at the wrong moment.
     client.on('end', () => {
       if (this.#closed) return;
       setTimeout(() => {
         if (!this.#closed) client.connect().catch(() => undefined);
-      }, pingMsMax).unref();
+      }, reconnectMs).unref();
     });
-    setTimeout(() => this.#probeHandshake(), this.#timeoutMs).unref();
   }
 
   get up(): boolean {
@@ -201,6 +206,7 @@ export class RedisConnection {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#silent.stop();
     this.#barrier.stop();
     this.#setState(false, 'closed');
     this.#fail(this.#sent.stop(), 'unknown');
@@ -215,7 +221,10 @@ export class RedisConnection {
     args: readonly Argument[],
     binary: boolean,
   ): Promise<Reply> {
-    if (!this.#scripts.has(script.sha1)) this.#learn(script);
+    if (!this.#scripts.has(script)) {
+      this.#scripts.add(script);
+      if (this.#up) this.#scripts.load(script);
+    }
     const rest = [keys.length, ...keys, ...args];
     try {
       return await this.#send('EVALSHA', [script.sha1, ...rest], binary);
@@ -224,28 +233,6 @@ export class RedisConnection {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
       return this.#send('EVAL', [script.source, ...rest], binary);
     }
-  }
-
-  #learn(script: Script): void {
-    this.#scripts.set(script.sha1, script);
-    if (!this.#up) return;
-    for (const node of nodesOf(this.#client)) this.#load(node, script);
-  }
-
-  #load(node: Redis, script: Script): void {
-    if (node.status !== 'ready') return;
-    this.#oneWrite.begin();
-    // Without it the first call pays: EVAL.
-    node.script('LOAD', script.source).catch(() => undefined);
-  }
-
-  /** A new server of a Redis Cluster: connected to before the first command. */
-  #teach(node: Redis): void {
-    if (node.options.readOnly === true) return;
-    if (node.status === 'wait') node.connect().catch(() => undefined);
-    node.once('ready', () => {
-      for (const script of this.#scripts.values()) this.#load(node, script);
-    });
   }
 
   #send(name: string, args: readonly Argument[], binary: boolean): Promise<Reply> {
@@ -298,9 +285,7 @@ export class RedisConnection {
 
   #ready(): void {
     this.#time.reset();
-    for (const node of nodesOf(this.#client)) {
-      for (const script of this.#scripts.values()) this.#load(node, script);
-    }
+    this.#scripts.loadAll();
     this.#barrier.look().then(
       () => this.#open(),
       () => this.#open(),
@@ -336,7 +321,7 @@ export class RedisConnection {
   #unanswered(waiting: Waiting[]): void {
     this.#reason = `no answer within ${this.#timeoutMs} ms`;
     this.#fail(waiting, 'unknown');
-    this.#probe();
+    this.#silent.probe();
   }
 
   #fail(waiting: readonly Waiting[], outcome: 'not done' | 'unknown'): void {
@@ -344,51 +329,6 @@ export class RedisConnection {
       one.reject(new RedisUnavailable(`${this.where}: ${this.#reason}`, outcome));
     }
   }
-
-  /** Leaves the servers that are silent. */
-  #probe(): void {
-    if (this.#probing || this.#closed) return;
-    if (this.#client instanceof Redis) {
-      this.#setState(false, this.#reason);
-      leave(this.#client);
-      return;
-    }
-    this.#probing = true;
-    const answered = new Set<Redis>();
-    const nodes = this.#client.nodes();
-    for (const node of nodes) {
-      node.ping().then(
-        () => answered.add(node),
-        () => undefined,
-      );
-    }
-    setTimeout(() => {
-      this.#probing = false;
-      for (const node of nodes) if (!answered.has(node)) leave(node);
-    }, pingMsMax).unref();
-  }
-
-  /** A server that takes connections and does not answer the first commands, now and then. */
-  #probeHandshake(): void {
-    if (this.#closed) return;
-    const client = this.#client;
-    if (client instanceof Redis) {
-      const before = client.stream as Redis['stream'] | undefined;
-      const stuck = client.status === 'connect';
-      setTimeout(() => {
-        if (stuck && client.status === 'connect' && client.stream === before) leave(client);
-        this.#probeHandshake();
-      }, this.#timeoutMs).unref();
-    } else {
-      if (client.status === 'connect' || client.status === 'connecting') this.#probe();
-      setTimeout(() => this.#probeHandshake(), this.#timeoutMs).unref();
-    }
-  }
-}
-
-function leave(node: Redis): void {
-  const stream: { destroy(): void } | undefined = node.stream;
-  stream?.destroy();
 }
 
 /** Resolves when it is up. Rejects with RedisUnavailable after the time for opening, at once where the login is refused. */
