@@ -13,13 +13,13 @@ import type { Inbox } from '../../registry/inbox.ts';
 import type { Queue } from '../../routing/routes.ts';
 import type { StoredSession, StoredSubscription } from '../../session-store/stored-session.ts';
 import { Timers } from '../../timers.ts';
+import { GroupArrivals } from './group-arrivals.ts';
 import { GroupOwners, type GroupOwnersPorts } from './group-owners.ts';
 import { GroupStreams } from './group-streams.ts';
 import { type HomeGroup, type HomeMember, outsOf } from './home-group.ts';
 import { KnownGroups } from './known-groups.ts';
 import { MemberReports } from './member-reports.ts';
-import { type GroupItem, messageOfText } from './messages.ts';
-import type { OwnedGroup } from './owned-group.ts';
+import type { GroupItem } from './messages.ts';
 
 interface ClusterGroupsPorts extends Omit<GroupOwnersPorts, 'streams' | 'known' | 'reports'> {
   readonly inbox: Inbox;
@@ -48,8 +48,6 @@ export class ClusterGroups implements Groups {
   readonly #reports: MemberReports;
   readonly #owners: GroupOwners;
   readonly #timers: Timers;
-  /** Those that something was told of, in this turn. */
-  readonly #touched = new Set<OwnedGroup>();
   /** Told in their order, each when two stores have what was before it. */
   readonly #durables: { left: number; readonly durable: () => void }[] = [];
   #stopped = false;
@@ -64,14 +62,10 @@ export class ClusterGroups implements Groups {
       monotonicMs,
       gather: (to, items) => this.#reports.gather(to, items),
       everything: (to, items) => this.#everything(to, items),
-      take: (from, item) => this.#take(from, item),
-      beginning: (from) => {
-        for (const owned of this.#owners.owned) owned.beginning(from);
-      },
-      begun: (from) => {
-        for (const owned of this.#owners.owned) owned.begun(from);
-      },
-      taken: () => this.#taken(),
+      take: (from, item) => arrivals.take(from, item),
+      beginning: (from) => arrivals.beginning(from),
+      begun: (from) => arrivals.begun(from),
+      taken: () => arrivals.taken(),
     });
     const known = new KnownGroups({
       ...ports,
@@ -84,7 +78,10 @@ export class ClusterGroups implements Groups {
     this.#streams = streams;
     this.#known = known;
     this.#reports = reports;
-    this.#owners = new GroupOwners({ ...ports, streams, known, reports });
+    const owners = new GroupOwners({ ...ports, streams, known, reports });
+    this.#owners = owners;
+    const flush = (): void => this.#flush();
+    const arrivals = new GroupArrivals({ self, known, reports, owners, flush });
     nodes.onEnded((ended) => {
       if (ended.role !== 'ds' || ended.id === self) return;
       streams.forget(ended.id);
@@ -330,60 +327,6 @@ export class ClusterGroups implements Groups {
       const item = this.#owners.itemOf(owned);
       if (item !== undefined) items.push(item);
     }
-  }
-
-  #take(from: NodeId, item: GroupItem): void {
-    const owned = item.kind === 'owns' ? undefined : this.#owners.get(item.group);
-    if (owned !== undefined) this.#touched.add(owned);
-    switch (item.kind) {
-      case 'owner':
-        this.#heardOwner(from, item);
-        return;
-      case 'owns':
-        this.#heardOwned(from, new Set(item.groups));
-        return;
-      case 'message':
-        owned?.give(messageOfText(item.message));
-        return;
-      case 'arrived':
-        owned?.look(item.partition);
-        return;
-      case 'gone':
-        if (owned !== undefined) owned.close(true);
-        else this.#known.forget(item.group);
-        return;
-      default:
-        if (owned !== undefined) owned.take(from, item);
-        // Whoever thinks that this ds owns it asks the registry again.
-        else if (item.kind === 'join' && from !== this.#ports.self) this.#owners.nameTo(from);
-    }
-  }
-
-  #heardOwner(from: NodeId, item: GroupItem & { readonly kind: 'owner' }): void {
-    const home = this.#known.meet(item.group, item.name, item.queue);
-    this.#known.heard(home.id);
-    if (item.ownerEpoch < home.ownerEpoch) return;
-    this.#owners.set(home, from, item.ownerEpoch);
-    this.#reports.hereDue(home, from, item.ownerEpoch);
-  }
-
-  /** Others of which it was thought to be the owner are not its own. */
-  #heardOwned(from: NodeId, groups: ReadonlySet<GroupId>): void {
-    for (const home of this.#known.homes) {
-      if (home.owner !== from) continue;
-      if (groups.has(home.id)) this.#known.heard(home.id);
-      else if (home.members.size > 0 || home.pins > 0) this.#owners.lost(home);
-      else this.#known.forget(home.id);
-    }
-  }
-
-  #taken(): void {
-    for (const owned of this.#touched) {
-      if (owned.isGiving) owned.pump();
-      else owned.tick();
-    }
-    this.#touched.clear();
-    this.#flush();
   }
 
   #tick(): void {
