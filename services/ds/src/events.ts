@@ -149,10 +149,6 @@ export class DsEvents {
     this.#logs.session.info({ clientId }, 'session expired');
   }
 
-  removed(clientId: ClientId): void {
-    this.#logs.session.info({ clientId }, 'session removed by an administrator');
-  }
-
   subscribed(session: LiveSession, filters: number): void {
     this.#subscribes.value += filters;
     this.#logs.session.debug({ clientId: session.clientId, filters }, 'subscribed');

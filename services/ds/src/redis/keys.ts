@@ -31,11 +31,6 @@ export class RedisKeys {
   retained(name: string): string {
     return `${this.#prefix}{ret}:${name}`;
   }
-
-  /** For what belongs to no key: pub/sub channels. */
-  channel(name: string): string {
-    return `${this.#prefix}${name}`;
-  }
 }
 
 export const sessionTags = 4096;

@@ -32,10 +32,6 @@ export class ServerTime {
     this.#samples = [];
   }
 
-  get known(): boolean {
-    return this.#samples.length > 0;
-  }
-
   /** Milliseconds since 1970; before the first measurement those of the local clock. */
   nowMs(): number {
     const nowMs = performance.now();

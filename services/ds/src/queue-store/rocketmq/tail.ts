@@ -27,16 +27,16 @@ const heldAnswerMs = 15_000;
 const lostMarginMs = 60_000;
 
 /** The queue that is read, and its broker as a tail sees it. */
-export interface TailQueue extends Pick<OrdinaryQueue, 'name' | 'topic' | 'queueId' | 'tailMoved'> {
+interface TailQueue extends Pick<OrdinaryQueue, 'name' | 'topic' | 'queueId' | 'tailMoved'> {
   readonly broker: {
     readonly answers: boolean;
     readonly connection: TailConnection | undefined;
   };
 }
 
-export type TailConnection = Pick<BrokerConnection, 'up' | 'pull' | 'searchOffset'>;
+type TailConnection = Pick<BrokerConnection, 'up' | 'pull' | 'searchOffset'>;
 
-export interface TailOptions extends Pick<RocketmqStoreOptions, 'clock'> {
+interface TailOptions extends Pick<RocketmqStoreOptions, 'clock'> {
   readonly settings: Pick<RocketmqStoreSettings, 'tailPullsMax' | 'tailSuspendMs' | 'tailTags'>;
   readonly events: Pick<RocketmqStoreEvents, 'tailMoved' | 'tailFailed'>;
 }

@@ -16,7 +16,7 @@ import type { UsedTopics } from './used-topics.ts';
 const soonMs = 200;
 const everyMs = 1000;
 
-export interface TailsPorts extends Pick<TailPorts, 'arrived' | 'gatherMs'> {
+interface TailsPorts extends Pick<TailPorts, 'arrived' | 'gatherMs'> {
   readonly reader: BrokerReader;
   readonly copies: Copies;
   readonly dispatches: Dispatches;

@@ -49,11 +49,6 @@ export class BrokerConnection {
     return this.#connection.up;
   }
 
-  /** Requests without an answer. */
-  get outstanding(): number {
-    return this.#connection.outstanding;
-  }
-
   /** While there is a listener, the connection is made again whenever it is lost. */
   onState(listener: (up: boolean) => void): () => void {
     return this.#connection.onState(listener);

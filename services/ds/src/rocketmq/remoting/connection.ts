@@ -78,10 +78,6 @@ export class Connection {
     return this.#up;
   }
 
-  get outstanding(): number {
-    return this.#outstanding.size;
-  }
-
   /** While there is a listener, the connection is made again whenever it is lost. */
   onState(listener: (up: boolean) => void): () => void {
     this.#listeners.add(listener);
