@@ -8,6 +8,7 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 
 import { scripts as registryScripts } from '@lmqtt/ds/registry/redis/registry-scripts';
+import { scripts as sessionScripts } from '@lmqtt/ds/session-store/redis/scripts';
 
 export interface RedisCounts {
   /** Without the renewals of leases. */
@@ -28,7 +29,7 @@ const scriptCalls: ReadonlySet<string> = new Set(['EVALSHA', 'FCALL']);
 
 const sources = join(import.meta.dirname, '../../../../services/ds/src');
 
-/** Of those that are sent as they are: `session-store/write`. The registry's are composed. */
+/** Names of scripts that are sent as they are; those of the registry and of sessions are composed. */
 function scriptFiles(): (readonly [string, string])[] {
   const files = readdirSync(sources, { recursive: true, encoding: 'utf8' });
   return files
@@ -45,6 +46,9 @@ function scriptFiles(): (readonly [string, string])[] {
 const nameBySha = new Map<string, string>([
   ...scriptFiles(),
   ...Object.values(registryScripts).map(({ name, sha1 }) => [sha1, `registry/${name}`] as const),
+  ...Object.values(sessionScripts).map(
+    ({ name, sha1 }) => [sha1, `session-store/${name}`] as const,
+  ),
 ]);
 const leaseName = 'registry/renew';
 

@@ -14,6 +14,16 @@ export interface Script {
  * Compiled files lie in `dist/src`, while scripts stay in `src`.
  */
 export function loadScript(directory: string, name: string): Script {
+  return composedScript(directory, name, []);
+}
+
+/** The script `name` behind parts that it shares with others: `scripts/<part>.lua`, in that order. */
+export function composedScript(directory: string, name: string, parts: readonly string[]): Script {
+  const source = [...parts, name].map((each) => sourceOf(directory, each)).join('\n');
+  return { name, source, sha1: createHash('sha1').update(source).digest('hex') };
+}
+
+function sourceOf(directory: string, name: string): string {
   const file = join('scripts', `${name}.lua`);
   const here = join(directory, file);
   const compiled = `${sep}dist${sep}src`;
@@ -22,6 +32,5 @@ export function loadScript(directory: string, name: string): Script {
     at === -1 || existsSync(here)
       ? here
       : join(directory.slice(0, at), 'src', directory.slice(at + compiled.length), file);
-  const source = readFileSync(path, 'utf8');
-  return { name, source, sha1: createHash('sha1').update(source).digest('hex') };
+  return readFileSync(path, 'utf8');
 }

@@ -1,17 +1,12 @@
 // The registry's scripts, each behind the parts that it shares with others (`scripts/*.lua`).
-import { createHash } from 'node:crypto';
-import { loadScript, type Script } from '../../redis/script.ts';
+import { composedScript, type Script } from '../../redis/script.ts';
 
-const part = (name: string): string => loadScript(import.meta.dirname, name).source;
-
-const prelude = part('prelude');
-const log = part('log');
-const nodes = part('nodes');
-const ownPlaces = part('own-places');
+const log = 'log';
+const nodes = 'nodes';
+const ownPlaces = 'own-places';
 
 function made(name: string, ...parts: string[]): Script {
-  const source = [prelude, ...parts, part(name)].join('\n');
-  return { name, source, sha1: createHash('sha1').update(source).digest('hex') };
+  return composedScript(import.meta.dirname, name, ['prelude', ...parts]);
 }
 
 type Name =

@@ -1,8 +1,11 @@
-import { loadScript, type Script } from '../../redis/script.ts';
+import { composedScript, type Script } from '../../redis/script.ts';
 
-function load(name: string): Script {
-  return loadScript(import.meta.dirname, name);
+function load(name: string, ...parts: string[]): Script {
+  return composedScript(import.meta.dirname, name, parts);
 }
+
+const now = 'now';
+const wills = 'wills';
 
 interface SessionScripts {
   readonly claim: Script;
@@ -22,21 +25,24 @@ interface SessionScripts {
   readonly count: Script;
 }
 
-/** One file each beside this one; its head tells what goes in and comes out. */
+/**
+ * A file each in `scripts/`, whose head tells what goes in and comes out, behind the parts that it
+ * shares with others.
+ */
 export const scripts: SessionScripts = {
-  claim: load('claim'),
-  present: load('present'),
+  claim: load('claim', now, wills),
+  present: load('present', now, wills),
   write: load('write'),
-  release: load('release'),
-  remove: load('remove'),
-  undoClaim: load('undo-claim'),
-  endConnection: load('end-connection'),
-  note: load('note'),
+  release: load('release', now, wills),
+  remove: load('remove', now, wills),
+  undoClaim: load('undo-claim', now, wills),
+  endConnection: load('end-connection', now, wills),
+  note: load('note', now),
   unnote: load('unnote'),
-  takeDue: load('take-due'),
-  dueSession: load('due-session'),
+  takeDue: load('take-due', now),
+  dueSession: load('due-session', now),
   settleDue: load('settle-due'),
-  takeWills: load('take-wills'),
-  will: load('will'),
+  takeWills: load('take-wills', now),
+  will: load('will', now, wills),
   count: load('count'),
 };

@@ -1,8 +1,8 @@
 -- A connection takes the session of its client.
--- KEYS  1 session  2 wills of the client  3 last epoch of the slot  4 end of a node (redis-end-connection)
--- ARGV  1 ds  2 node  3 its cs  4 handle  5 clean start (0, 1)  6 expiry, s  7 noted at, ms (redis-note)
+-- KEYS  1 session  2 wills of the client  3 last epoch of the slot  4 end of a node (end-connection.lua)
+-- ARGV  1 ds  2 node  3 its cs  4 handle  5 clean start (0, 1)  6 expiry, s  7 noted at, ms (note.lua)
 --       8 how long that holds, ms  9 due time noted (0, 1)  10 will: record, or ''  11 its delay, s
---       12 user (redis-fields)  13 a session of another user: refuse 1, end it 0
+--       12 user (fields.ts)  13 a session of another user: refuse 1, end it 0
 --       14 stored sessions at their limit: 'MAX_SESSIONS', 'MAX_SESSIONS_PER_USER', '' none is reached
 -- Out   'late'                      the note may be gone: note again
 --       'due first'                 a will becomes due by this: note the due time, then again
@@ -14,8 +14,6 @@
 --                                   1 a will is due or being sent | 0
 -- A will that waits is cancelled if the session goes on; any other becomes due.
 local session, wills = KEYS[1], KEYS[2]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local noted = tonumber(ARGV[7])
 if now > noted + tonumber(ARGV[8]) then return { 'late' } end
 local ended = redis.call('GET', KEYS[4])
@@ -76,25 +74,20 @@ if due then
   end
 end
 
-local function removeWill(number)
-  for _, field in ipairs({ 'r', 'd', 'y', 't', 'k', 'a' }) do
-    redis.call('HDEL', wills, field .. number)
-  end
-end
-for number in pairs(graced) do removeWill(number) end
+for number in pairs(graced) do removeWill(wills, number) end
 if isOther or next(graced) then redis.call('HDEL', wills, 'g') end
-if judged == 'cancelled' then removeWill(head[8]) end
-if judged == 'due' then redis.call('HSET', wills, 'd' .. head[8], string.format('%.0f', now)) end
+if judged == 'cancelled' then removeWill(wills, head[8]) end
+if judged == 'due' then setDue(wills, head[8], now) end
 
 local epoch = math.max(
   now,
   tonumber(redis.call('GET', KEYS[3]) or '0') + 1,
   tonumber(known or '0') + 1
 )
-local epochText = string.format('%.0f', epoch)
+local epochText = textOf(epoch)
 redis.call('SET', KEYS[3], epochText)
 local version = math.max(time[1] * 1000000 + time[2], tonumber(head[10] or '0') + 1)
-local versionText = string.format('%.0f', version)
+local versionText = textOf(version)
 
 local endedRecord = {}
 if known and not continues then

@@ -1,14 +1,12 @@
 -- The thing of a client that is really due.
 -- KEYS  1 session  2 wills of the client
 -- ARGV  1 when what was given is looked at again, ms
--- Out   'expired', record    it is there until redis-remove
---       'wills', next look   some are due and nobody is sending them (redis-take-wills)
+-- Out   'expired', record    it is there until remove.lua
+--       'wills', next look   some are due and nobody is sending them (take-wills.lua)
 --       'none', next look
 --       'connected'   nothing, but a release may be under way
 -- Next look in ms, '' none. A taken will stays, with its key, until it is sent.
 local session, wills = KEYS[1], KEYS[2]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local head = redis.call('HMGET', session, 'E', 'C', 'T')
 local expires = tonumber(head[3] or '0')
 local absent = head[1] and head[2] ~= '1'
@@ -40,7 +38,7 @@ for _, field in ipairs(redis.call('HKEYS', wills)) do
     end
   end
 end
-local nextText = nextLook and string.format('%.0f', nextLook) or ''
+local nextText = nextLook and textOf(nextLook) or ''
 if isDue then return { 'wills', nextText } end
 if nextText == '' and head[2] == '1' then return { 'connected' } end
 return { 'none', nextText }

@@ -15,20 +15,13 @@ if head[2] ~= ARGV[1] and head[2]:sub(1, #ARGV[1] + 1) ~= ARGV[1] .. '@' then re
 local ended, graceMs = tonumber(ARGV[3]), tonumber(ARGV[4])
 local expiryS, will = tonumber(head[4]), head[5]
 if will and redis.call('HEXISTS', wills, 'd' .. will) == 1 then
-  local delayS = math.min(tonumber(redis.call('HGET', wills, 'y' .. will)), expiryS)
-  local due = ended + math.max(delayS * 1000, graceMs)
-  redis.call('HSET', wills, 'd' .. will, string.format('%.0f', due))
-  if graceMs > 0 then
-    local graced = redis.call('HGET', wills, 'g')
-    redis.call('HSET', wills, 'g', graced and graced .. ',' .. will or will)
-  end
+  startDelay(wills, will, ended, expiryS, graceMs)
 end
 if expiryS == 0 then
   redis.call('DEL', session)
   redis.call('SET', KEYS[3], ARGV[2] .. ' ' .. ARGV[1], 'PX', ARGV[7])
 else
-  local expires = expiryS == 4294967295 and '0' or string.format('%.0f', ended + expiryS * 1000)
-  redis.call('HSET', session, 'C', '0', 'T', expires)
+  redis.call('HSET', session, 'C', '0', 'T', expiryOf(ended, expiryS))
   redis.call('HDEL', session, 'Q')
 end
 return { 1, head[6] or '' }

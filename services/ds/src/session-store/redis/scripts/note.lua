@@ -5,14 +5,12 @@
 -- Both are sorted sets of clients. Every note changes the score: whoever has read it before and
 -- finds it changed leaves the entry alone. A node's scores grow; a due time never moves back.
 local due = KEYS[1]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local reply = { string.format('%.0f', now) }
+local reply = { textOf(now) }
 local claims = tonumber(ARGV[1])
 for at = 2, 2 * claims, 2 do
   local key, client = KEYS[tonumber(ARGV[at])], ARGV[at + 1]
   local before = tonumber(redis.call('ZSCORE', key, client) or '0')
-  local score = string.format('%.0f', math.max(now, before + 1))
+  local score = textOf(math.max(now, before + 1))
   redis.call('ZADD', key, score, client)
   reply[#reply + 1] = score
 end
@@ -21,6 +19,6 @@ for at = 2 * claims + 2, #ARGV, 2 do
   local wanted = now + tonumber(ARGV[at + 1])
   local before = redis.call('ZSCORE', due, client)
   if before then wanted = math.min(wanted, math.floor(tonumber(before)) - 1) end
-  redis.call('ZADD', due, string.format('%.0f', wanted), client)
+  redis.call('ZADD', due, textOf(wanted), client)
 end
 return reply

@@ -5,8 +5,6 @@
 -- Out   'late' | 'broken' (not the next of its writes) | 'fenced' | 'gone' (by this epoch's release)
 --       'released', waiting, expires at, ms
 local session, wills = KEYS[1], KEYS[2]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local head = redis.call('HMGET', session, 'E', 'H', 'C', 'V', 'W', 'Q')
 if not head[1] then return { 'gone' } end
 if head[1] ~= ARGV[1] then return { 'fenced' } end
@@ -23,25 +21,16 @@ local expiryS = tonumber(ARGV[6])
 local will = head[5]
 if will and redis.call('HEXISTS', wills, 'd' .. will) == 1 then
   if ARGV[5] == '1' then
-    local delayS = math.min(tonumber(redis.call('HGET', wills, 'y' .. will)), expiryS)
-    local graceMs = tonumber(ARGV[7])
-    local due = now + math.max(delayS * 1000, graceMs)
-    redis.call('HSET', wills, 'd' .. will, string.format('%.0f', due))
-    if graceMs > 0 then
-      local graced = redis.call('HGET', wills, 'g')
-      redis.call('HSET', wills, 'g', graced and graced .. ',' .. will or will)
-    end
+    startDelay(wills, will, now, expiryS, tonumber(ARGV[7]))
   else
-    for _, field in ipairs({ 'r', 'd', 'y', 't', 'k', 'a' }) do
-      redis.call('HDEL', wills, field .. will)
-    end
+    removeWill(wills, will)
   end
 end
 if expiryS == 0 then
   redis.call('DEL', session)
   return { 'released', head[6] or '', '0' }
 end
-local expires = expiryS == 4294967295 and '0' or string.format('%.0f', now + expiryS * 1000)
+local expires = expiryOf(now, expiryS)
 redis.call('HSET', session, 'C', '0', 'X', ARGV[6], 'T', expires, 'V', ARGV[4])
 redis.call('HDEL', session, 'Q')
 return { 'released', head[6] or '', expires }

@@ -4,11 +4,9 @@
 --       3 for how long they are the taker's, ms  4 numbers that the taker has already: ',1,2,'
 -- Out   1 another has taken one and its time runs | 0
 --       then number, record, key, first taken at, ms, 1 taken before | 0 …
--- A taken will stays, with its key, until it is sent. The taker prolongs its time (redis-will); one
+-- A taken will stays, with its key, until it is sent. The taker prolongs its time (will.lua); one
 -- whose time is over, or whose taker does not know of it, is taken again.
 local wills = KEYS[1]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local untilMs = now + tonumber(ARGV[3])
 local busy, found = 0, {}
 for _, field in ipairs(redis.call('HKEYS', wills)) do
@@ -31,8 +29,7 @@ for _, number in ipairs(found) do
   local key = redis.call('HGET', wills, 'k' .. number)
   redis.call('HSET', wills, 't' .. number, string.format('%s %.0f', ARGV[1], untilMs))
   if not key then
-    local sinceText = string.format('%.0f', now)
-    redis.call('HSET', wills, 'k' .. number, ARGV[2] .. number, 'a' .. number, sinceText)
+    redis.call('HSET', wills, 'k' .. number, ARGV[2] .. number, 'a' .. number, textOf(now))
   end
   local will = redis.call('HMGET', wills, 'r' .. number, 'k' .. number, 'a' .. number)
   for _, value in ipairs({ number, will[1], will[2], will[3], key and 1 or 0 }) do

@@ -10,15 +10,12 @@ if ARGV[2] ~= 'sent' then
   if ARGV[2] == 'failed' then
     redis.call('HDEL', wills, 't' .. ARGV[1])
   else
-    local time = redis.call('TIME')
-    local untilMs = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[4])
-    redis.call('HSET', wills, 't' .. ARGV[1], string.format('%s %.0f', ARGV[3], untilMs))
+    local untilText = textOf(now + tonumber(ARGV[4]))
+    redis.call('HSET', wills, 't' .. ARGV[1], ARGV[3] .. ' ' .. untilText)
   end
   return 1
 end
-for _, field in ipairs({ 'r', 'd', 'y', 't', 'k', 'a' }) do
-  redis.call('HDEL', wills, field .. ARGV[1])
-end
+removeWill(wills, ARGV[1])
 local graced = redis.call('HGET', wills, 'g')
 if graced then
   local rest = {}
