@@ -95,8 +95,9 @@ export class BrokerRounds {
       await this.#broker.start();
       await this.#untilPlaced(true);
     });
-    await this.#during('is lost and returns', async () => {
+    await this.#during('is lost and returns', async (later) => {
       await this.#broker.kill9();
+      this.#ledger.mayBeLate([...this.#live.flatMap(({ members }) => members), later]);
       await this.#broker.start();
     });
     this.#tell();
@@ -148,12 +149,12 @@ export class BrokerRounds {
   }
 
   /** Somebody subscribes in the midst of it, and everybody has everything afterwards. */
-  async #during(what: string, work: () => Promise<void>): Promise<void> {
+  async #during(what: string, work: (later: NotingSubscriber) => Promise<void>): Promise<void> {
     const startedMs = performance.now();
     const before = this.#ledger.count('acknowledged');
     const name = `later-${this.#count}-${what.replaceAll(/\W+/g, '-')}`;
     const later = new NotingSubscriber(name, { 'rounds/#': 2 });
-    const working = work();
+    const working = work(later);
     // From its SUBACK on, whatever happens to the broker meanwhile.
     const subscribing = later.come(this.#port(this.#count)).then(() => this.#ledger.sent);
     const [after] = await Promise.all([subscribing, working]);

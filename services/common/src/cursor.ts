@@ -10,6 +10,12 @@ export function positionSince(timeMs: number): number {
   return -Math.max(1, Math.floor(timeMs));
 }
 
+/**
+ * Where a partition ends of which nothing will ever be read, past all offsets that were given there:
+ * readers that come to it have nothing more to ask for.
+ */
+export const pastAllOffsets: number = 2 ** 40;
+
 export function isTime(position: number): boolean {
   return position < 0;
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isTime, positionSince } from '@lmqtt/common/cursor';
+import { isTime, pastAllOffsets, positionSince } from '@lmqtt/common/cursor';
 import { clientId, epoch, queueId, sessionHandle } from '@lmqtt/common/ids';
 import { type Message, messageOf } from '@lmqtt/common/message';
 import type {
@@ -24,8 +24,14 @@ const limits = {
 const queue = queueId(1);
 const none = (): void => {};
 
-function stored(text: string, partition: number, offset: number, storedMs = 0): Message {
-  const message = messageOf({ topic: 't', qos: 1, retain: false, payload: Buffer.from(text) });
+function stored(
+  text: string,
+  partition: number,
+  offset: number,
+  storedMs = 0,
+  topic = 't',
+): Message {
+  const message = messageOf({ topic, qos: 1, retain: false, payload: Buffer.from(text) });
   message.entries = [{ queue, partition, offset, previous: offset - 1 }];
   message.storedMs = storedMs;
   return message;
@@ -42,21 +48,26 @@ class Bench {
   readonly found = new Map<number, number>();
   /** Partitions that cannot be read. */
   readonly away = new Set<number>();
+  /** How many reads of a partition fail next. */
+  readonly failing = new Map<number, number>();
+  /** Partitions of which nothing will ever be read. */
+  readonly forgotten = new Set<number>();
   readonly writes: SessionWrite[] = [];
   readonly feeds: Feeds;
   readonly sessions: Session[] = [];
   reads = 0;
 
-  constructor() {
-    this.feeds = new Feeds(
-      limits,
-      (request) => this.#read(request),
-      () => 0,
-    );
+  constructor(nowMs = (): number => 0) {
+    this.feeds = new Feeds(limits, (request) => this.#read(request), nowMs);
   }
 
   #read({ partition, from: asked }: ReadRequest): Promise<ReadAnswer> {
     this.reads += 1;
+    if (this.forgotten.has(partition))
+      return Promise.resolve({ messages: [], next: pastAllOffsets, end: pastAllOffsets });
+    const failing = this.failing.get(partition) ?? 0;
+    this.failing.set(partition, failing - 1);
+    if (failing > 0) return Promise.reject(new Error('it is late'));
     if (this.away.has(partition)) return Promise.reject(new Error('it is away'));
     const found = this.found.get(partition);
     if (isTime(asked) && found === undefined) return Promise.reject(new Error('it is away'));
@@ -67,7 +78,7 @@ class Bench {
     return Promise.resolve({ messages, next: Math.max(from, end), end });
   }
 
-  open(positions: Position[]): { session: Session; sent: string[] } {
+  open(positions: Position[], filter = 't'): { session: Session; sent: string[] } {
     const sent: string[] = [];
     const node: SessionNode = {
       journal: {
@@ -99,7 +110,7 @@ class Bench {
     const options = { handle: sessionHandle(1), clientId: clientId('c'), epoch: epoch(1) };
     const session = new Session({ ...options, persistent: true, windowSize: 100 }, node, outlet);
     session.subscribe({
-      filter: 't',
+      filter,
       options: {
         ...{ qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0 },
         subscriptionIdentifier: undefined,
@@ -171,6 +182,40 @@ test('nobody reads the queue here: its pushes are passed over', () => {
   const bench = new Bench();
   bench.push(stored('first', 0, 0));
   assert.deepEqual(bench.feeds.partitionsOf(queue), []);
+});
+
+test('a partition whose broker was forgotten holds up nobody who subscribes afterwards', async () => {
+  const bench = new Bench();
+  const before = bench.open([at(0, 0), at(1, 0)]);
+  bench.stored.set(1, [stored('old', 1, 0, 10)]);
+  bench.push(stored('old', 1, 0, 10));
+  await bench.run();
+  assert.deepEqual(before.sent, ['old']);
+  bench.feeds.release();
+  bench.forgotten.add(1);
+  // The feed is here still, with its end, since somebody read it before.
+  const after = bench.open([at(0, 0)]);
+  await bench.run();
+  const { reads } = bench;
+  bench.stored.set(0, [stored('new', 0, 0, 20)]);
+  bench.push(stored('new', 0, 0, 20));
+  await bench.run();
+  assert.deepEqual([before.sent, after.sent], [['old', 'new'], ['new']]);
+  assert.equal(bench.reads, reads, 'it is asked for no more');
+});
+
+test('what is not in the store though it was pushed is asked for ever more rarely', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const bench = new Bench();
+  bench.feeds.of(queue, 1).behind(5);
+  const { sent } = bench.open([at(0, 0), at(1, 0)]);
+  bench.stored.set(0, [stored('new', 0, 0, 20)]);
+  for (let second = 0; second < 60; second += 1) {
+    t.mock.timers.tick(1000);
+    await bench.run();
+  }
+  assert.deepEqual(sent, ['new']);
+  assert.ok(bench.reads < 80, `${bench.reads} reads in a minute`);
 });
 
 test('a start by time waits until the partition is back, and is written before all else', async () => {
@@ -280,6 +325,65 @@ test('a topic that has just moved: what it left elsewhere goes out first, though
     Array.from({ length: 22 }, (_, n) => `${n + 1}`),
   );
   assert.ok(bench.reads - before <= 18, 'one read for each push at most');
+});
+
+test('a topic that moves later than others of its placement is compared all the same', async () => {
+  let nowMs = 0;
+  const bench = new Bench(() => nowMs);
+  const placed = (topic: string, n: number, partition: number, storedMs: number): Message => {
+    const all = bench.stored.get(partition) ?? [];
+    bench.stored.set(partition, all);
+    const message = stored(`${topic} ${n}`, partition, all.length, storedMs, topic);
+    message.orderKey = { placement: partition, offset: all.length };
+    all.push(message);
+    return message;
+  };
+  const { sent } = bench.open([at(0, 0), at(1, 0)], '#');
+  await bench.run();
+  bench.push(placed('early', 1, 1, 10));
+  await bench.run();
+  nowMs = 8000;
+  // The push of the first is late.
+  placed('late', 1, 0, 7900);
+  bench.push(placed('late', 2, 1, 8000));
+  await bench.run();
+  assert.deepEqual(sent, ['early 1', 'late 1', 'late 2']);
+  const { reads } = bench;
+  for (let n = 3; n < 20; n += 1) {
+    bench.push(placed('late', n, 1, 8000 + n));
+    await bench.run();
+  }
+  assert.equal(bench.reads, reads, 'what follows in the same partition needs no read');
+});
+
+test('a read that fails once does not let others overtake', async () => {
+  const bench = new Bench();
+  const { sent } = bench.open([at(0, 0), at(1, 0)]);
+  await bench.run();
+  bench.stored.set(0, [stored('first', 0, 0, 10)]);
+  bench.stored.set(1, [stored('second', 1, 0, 20)]);
+  bench.failing.set(0, 2);
+  bench.feeds.behind(queue, 0, 1);
+  bench.push(stored('second', 1, 0, 20));
+  const endMs = performance.now() + 10_000;
+  while (sent.length < 2 && performance.now() < endMs) {
+    await bench.run();
+    await delay(10);
+  }
+  assert.deepEqual(sent, ['first', 'second']);
+});
+
+test('of one topic the placement decides, though the clocks of brokers differ', async () => {
+  const bench = new Bench();
+  const placed = (text: string, partition: number, storedMs: number): Message => {
+    const message = stored(text, partition, 0, storedMs);
+    message.orderKey = { placement: partition, offset: 0 };
+    return message;
+  };
+  bench.stored.set(0, [placed('first', 0, 50)]).set(1, [placed('second', 1, 20)]);
+  const { sent } = bench.open([at(1, 0), at(0, 0)]);
+  await bench.run();
+  assert.deepEqual(sent, ['first', 'second']);
 });
 
 test('a partition that is away for long is asked for ever more rarely, and at once when it pushes', async (t) => {

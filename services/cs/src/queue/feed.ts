@@ -2,7 +2,7 @@ import type { QueueId } from '@lmqtt/common/ids';
 import type { Message, QueueEntry } from '@lmqtt/common/message';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
 import { Fifo } from '../fifo.ts';
-import { TopicMoves } from './topic-moves.ts';
+import { MovedTopics, TopicMoves } from './topic-moves.ts';
 
 /**
  * Recent messages of one partition of one queue at this node, and everybody who reads them.
@@ -52,6 +52,7 @@ export class QueueFeed {
   readonly nowMs: Now;
   /** Shared by all feeds of a node. */
   readonly moves: TopicMoves;
+  private movedTopics: MovedTopics | undefined = undefined;
   private readonly messages: Fifo<Message> = new Fifo();
   private readonly entries: Fifo<QueueEntry> = new Fifo();
   private bytes = 0;
@@ -175,6 +176,21 @@ export class QueueFeed {
       messagesMax: pages * this.limits.readMessagesMax,
       bytesMax: Math.max(1, Math.floor(this.limits.readBytesMax / sharers)),
     }).then(settle, () => settle(undefined));
+  }
+
+  /**
+   * The first message here of a topic that may have come from another partition just now: what was
+   * stored there before may be pushed later.
+   */
+  hasMovedHere({ topic, orderKey }: Message, offset: number): boolean {
+    if (orderKey === undefined) return false;
+    const { placement } = orderKey;
+    if (!this.moves.isFresh(placement)) {
+      this.movedTopics = undefined;
+      return false;
+    }
+    this.movedTopics ??= new MovedTopics();
+    return this.movedTopics.isFirst(topic, placement, offset);
   }
 
   /** Lets go of what every reader has taken. */

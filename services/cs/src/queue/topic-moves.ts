@@ -1,5 +1,10 @@
-/** Pushes of what was stored before a move have come by then, or are never to come. */
-const freshMs = 5000;
+/**
+ * How long after the first message of a placement the first message of each topic is compared with
+ * what its topic may have left in other partitions. Pushes that are later than that are lost.
+ */
+const freshMs = 30_000;
+/** Topics that are known to have been compared, of one feed. */
+const topicsMax = 1000;
 
 /**
  * Topics that have just moved to another partition: their messages have a higher placement number
@@ -26,6 +31,27 @@ export class TopicMoves {
   }
 
   isFresh(placement: number): boolean {
+    this.saw(placement);
     return placement >= this.from && this.nowMs() < this.untilMs;
+  }
+}
+
+/**
+ * Where the topics that have just moved begin in one feed. Only what comes first of a topic is
+ * compared with other partitions: all that follows is behind it.
+ */
+export class MovedTopics {
+  /** Lowest offset with each placement, by topic. */
+  private readonly firsts: Map<string, { readonly placement: number; readonly offset: number }> =
+    new Map();
+
+  /** False: something of the topic with that placement is before it, and is compared instead. */
+  isFirst(topic: string, placement: number, offset: number): boolean {
+    const known = this.firsts.get(topic);
+    if (known !== undefined && known.placement === placement && known.offset < offset) return false;
+    if (known !== undefined && known.placement > placement) return true;
+    if (this.firsts.size >= topicsMax && known === undefined) this.firsts.clear();
+    this.firsts.set(topic, { placement, offset });
+    return true;
   }
 }

@@ -36,6 +36,8 @@ const retryMsMax = 1000;
 const awayRetryMsMax = 10_000;
 /** So many reads that failed one after the other, about half a minute: it is away for long. */
 const awayFailures = 30;
+/** So many, about half a second: it is away, and holds up no other partition. */
+const failuresOfOneAway = 4;
 /** Interval after which the store is asked again if something arrived meanwhile. */
 const hurriedMs = 250;
 
@@ -198,14 +200,19 @@ export class Cursor implements Reader, Origin {
   }
 
   /**
-   * Something that was stored before that time may be owed here: what is behind it waits. A partition
-   * that cannot be read now holds nobody up.
+   * Something that was stored before the message may be owed here: the message waits. A partition
+   * that is away holds nobody up.
    */
-  isBehind(storedMs: number): boolean {
-    if (this.closed || this.retryMs > 0 || isTime(this.start)) return false;
-    const head = this.head;
-    if (head !== undefined) return head.storedMs < storedMs;
+  isBehind(message: Message): boolean {
+    if (this.closed || this.isAway) return false;
+    const { head } = this;
+    if (head !== undefined) return isBefore(head, message);
     return this.next < Math.max(this.feed.end, this.storeEnd);
+  }
+
+  /** Reads fail one after the other: one that fails alone may be late only. */
+  private get isAway(): boolean {
+    return isTime(this.start) || this.failures >= failuresOfOneAway;
   }
 
   /**
@@ -213,16 +220,14 @@ export class Cursor implements Reader, Origin {
    * before may be pushed later than this one, so that the store is asked.
    */
   compare(message: Message): void {
-    if (message.orderKey === undefined || !this.feed.moves.isFresh(message.orderKey.placement))
-      return;
     const offset = this.entryOf(message)?.offset ?? -1;
-    if (offset < this.comparedTo) return;
+    if (offset < this.comparedTo || !this.feed.hasMovedHere(message, offset)) return;
     this.comparedTo = Math.max(offset + 1, this.feed.end);
     for (const other of this.subscription.cursors) if (other !== this) other.lookAgain();
   }
 
   private lookAgain(): void {
-    if (this.closed || this.retryMs > 0 || isTime(this.start)) return;
+    if (this.closed || this.isAway) return;
     this.isStale = this.loading;
     this.knownEnd = Number.POSITIVE_INFINITY;
     this.storeEnd = Number.POSITIVE_INFINITY;
@@ -237,9 +242,9 @@ export class Cursor implements Reader, Origin {
     return typeof found === 'object' ? found : undefined;
   }
 
-  /** A read that was asked for has not been answered. */
+  /** A read that was asked for has not been answered, or failed and is tried again soon. */
   get waitsForRead(): boolean {
-    return this.loading;
+    return this.loading || (this.retryTimer !== undefined && !this.isAway);
   }
 
   private load(): void {
@@ -271,11 +276,25 @@ export class Cursor implements Reader, Origin {
       this.readFailed();
       return;
     }
+    if (this.isUnread(answer)) {
+      this.endPage();
+      this.readFailed();
+      return;
+    }
     this.retryMs = 0;
     this.failures = 0;
     this.take(answer);
     if (this.page === undefined) this.endPage();
     this.owner.ready(this);
+  }
+
+  /**
+   * The store has nothing where something was pushed: it was asked before that, or it has lost it
+   * and is not to be asked again and again.
+   */
+  private isUnread({ messages, next }: ReadAnswer): boolean {
+    if (messages.length > 0 || next > this.next || isTime(this.start)) return false;
+    return this.feed.at(this.next) === 'gap';
   }
 
   private take(answer: ReadAnswer): void {
@@ -308,8 +327,13 @@ export class Cursor implements Reader, Origin {
     const isFirst = this.retryMs === 0;
     this.retryMs = isFirst ? retryMsMin : Math.min(msMax, 2 * this.retryMs);
     // Once it is tried at once: where ds is another one, that one answers.
-    if (isFirst) this.owner.ready(this);
-    else this.retryAfter(this.retryMs);
+    if (isFirst) {
+      this.owner.ready(this);
+      return;
+    }
+    this.retryAfter(this.retryMs);
+    // What waited for it goes on without it.
+    if (this.failures === failuresOfOneAway) this.owner.ready(this);
   }
 
   private retryAfter(ms: number): void {
@@ -432,4 +456,12 @@ export class Cursor implements Reader, Origin {
     this.loading = false;
     this.endPage();
   }
+}
+
+/** Of one topic the placement decides, whatever the clocks of two brokers say. */
+function isBefore(one: Message, other: Message): boolean {
+  const placements = (one.orderKey?.placement ?? 0) - (other.orderKey?.placement ?? 0);
+  if (placements !== 0 && (one.topic === other.topic || one.storedMs === other.storedMs))
+    return placements < 0;
+  return one.storedMs < other.storedMs;
 }

@@ -273,7 +273,7 @@ export class Session implements CursorOwner, OutboundSession {
     if (storedMs === 0 || this.early < 0) return false;
     cursor.compare(message);
     for (const other of cursor.subscription.cursors) {
-      if (!other.isBehind(storedMs)) continue;
+      if (!other.isBehind(message) || this.redelivery?.holds(other.feed.partition)) continue;
       this.early += 1;
       return true;
     }

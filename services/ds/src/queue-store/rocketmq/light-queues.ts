@@ -1,7 +1,7 @@
 // Light queues as readers see them: what is stored between two offsets, and where they begin and
 // end. One is on every broker; its partition is the broker's number. An answer of the broker brings
 // 32 messages at most, so that more are asked for in ranges at once.
-import { isTime, positionSince, timeOf } from '@lmqtt/common/cursor';
+import { isTime, pastAllOffsets, positionSince, timeOf } from '@lmqtt/common/cursor';
 import type { QueueId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
@@ -82,7 +82,7 @@ export class LightQueues {
     const broker = this.#brokers.numbered(request.partition);
     if (broker === undefined) {
       if (this.#brokers.isForgotten(request.partition))
-        return { messages: [], next: Math.max(0, request.from), end: 0 };
+        return { messages: [], next: pastAllOffsets, end: pastAllOffsets };
       if (isTime(request.from)) throw unavailable(`no broker has number ${request.partition}`);
       return { messages: [], next: request.from, end: 0 };
     }
