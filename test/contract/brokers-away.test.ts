@@ -234,6 +234,29 @@ void describe('brokers that are away', () => {
     }, 2 * waitMs);
   });
 
+  void test('a topic goes on at a broker that joins when what it has left elsewhere is indexed', async () => {
+    const [a, b] = rocketmq.brokers;
+    await rocketmq.kill('broker-b');
+    await open();
+    const names = Array.from({ length: 20 }, (_, n) => `joined/${n}`);
+    assert.ok((await publish(...names)).every((code) => code === 0));
+    a!.indexes = false;
+    await rocketmq.restart('broker-b');
+    const told: Promise<number[]>[] = [];
+    await until(() => {
+      told.push(publish(...names));
+      return a!.sent.includes('broker-a');
+    }, waitMs);
+    assert.ok(!b!.sent.includes(topic), 'nothing is stored there yet');
+    a!.indexes = true;
+    a!.ends.set('broker-a', a!.marks);
+    assert.ok((await Promise.all(told)).flat().every((code) => code === 0));
+    assert.ok(b!.sent.includes(topic));
+    const marks = a!.sent.filter((each) => each === 'broker-a').length;
+    await publish(...names);
+    assert.ok(a!.sent.filter((each) => each === 'broker-a').length === marks, 'no mark for more');
+  });
+
   void test('each broker says since when it answers, and what it has of a place', async () => {
     await open();
     const swept = '%LMQ%swept%';

@@ -120,6 +120,9 @@ export class ScriptedBroker {
   sinceOffset = 0;
   /** Ends of light queues. */
   readonly ends: Map<string, number> = new Map();
+  /** Whether marks can be read at once; what it has of them. */
+  indexes = true;
+  marks = 0;
   readonly sent: string[] = [];
   readonly pulled: Map<string, number> = new Map();
   readonly deleted: string[] = [];
@@ -156,11 +159,20 @@ export class ScriptedBroker {
       case requestCodes.pull:
         return this.#pulled(topic, fields);
       case requestCodes.send:
-        this.sent.push(topic);
-        return { fields: { queueId: fields['e'] ?? '0', queueOffset: '0', msgId: 'id' } };
+        return this.#send(topic, fields['e'] ?? '0');
       default:
         return {};
     }
+  }
+
+  /** Only marks, which are in the topic of the broker's own name, are counted. */
+  #send(topic: string, queueId: string): Said {
+    this.sent.push(topic);
+    if (topic !== this.name) return { fields: { queueId, queueOffset: '0', msgId: 'id' } };
+    const queueOffset = `${this.marks}`;
+    this.marks += 1;
+    if (this.indexes) this.ends.set(topic, this.marks);
+    return { fields: { queueId, queueOffset, msgId: 'id' } };
   }
 
   #pulled(topic: string, fields: Readonly<Record<string, string>>): Said {

@@ -116,9 +116,9 @@ void test('a move takes effect at its time; all stays at its broker and queue, l
     assert.equal(at.split('/').slice(1).join(), before.at.split('/').slice(1).join());
     assert.ok(placement > before.placement, `${placement} after ${before.placement}`);
     const [topic, broker, queueId] = before.at.split('/');
-    const key = targets.placementAt(each, topic!, broker!, Number(queueId));
+    const key = targets.placementAt(each, topic!, broker!, Number(queueId), 4000);
     assert.equal(key, before.placement, 'what is found where it was');
-    assert.equal(targets.placementAt(each, 'sensors', broker!, Number(queueId)), placement);
+    assert.equal(targets.placementAt(each, 'sensors', broker!, Number(queueId), 5000), placement);
     const former = targets.former(each, 4000);
     assert.deepEqual(
       former.map(({ placement: key }) => key),
@@ -126,7 +126,7 @@ void test('a move takes effect at its time; all stays at its broker and queue, l
     );
     assert.equal(former[0]?.queue.topic, 'lmqtt');
     assert.deepEqual(targets.former(each, 5000), []);
-    assert.equal(targets.placementAt(each, 'elsewhere', broker!, Number(queueId)), -1);
+    assert.equal(targets.placementAt(each, 'elsewhere', broker!, Number(queueId), 5000), -1);
   }
   assert.equal([...placements.moves].length, 1);
 });
@@ -150,6 +150,39 @@ void test('there and back: order keys grow', async () => {
     keys,
   );
   assert.equal(new Set(keys).size, 3);
+});
+
+void test('a message has the placement of its time, though its topic has left the place and come back', async () => {
+  const { placeOf, setTime, targets, placements } = setting();
+  const both = { 'broker-a': 4, 'broker-b': 4 };
+  const one = { 'broker-a': 4 };
+  await placements.record('lmqtt', both);
+  const before = new Map<string, string>();
+  for (const each of mqttTopics) before.set(each, (await placeOf(each)).at);
+  setTime(10_000);
+  await placements.record('lmqtt', one);
+  setTime(30_000);
+  await placements.record('lmqtt', both);
+  setTime(40_000);
+  const moved = mqttTopics.filter((each) => before.get(each)?.includes('/broker-b/'));
+  assert.ok(moved.length > 0 && moved.length < mqttTopics.length);
+  for (const each of mqttTopics) {
+    const [topic, broker, queueId] = before.get(each)!.split('/');
+    const at = (storedMs: number): number =>
+      targets.placementAt(each, topic!, broker!, Number(queueId), storedMs);
+    const wanted = moved.includes(each) ? [0, 0, 2, 2] : [0, 0, 0, 0];
+    // In force from 16,000 and 36,000 on; what is stored a little late is of the time before.
+    for (let round = 0; round < 2; round += 1) {
+      assert.deepEqual([at(2000), at(18_000), at(34_000), at(50_000)], wanted);
+      targets.of(each);
+    }
+    assert.equal(
+      targets.of(each)!.left?.queue.broker.name,
+      moved.includes(each) ? 'broker-a' : undefined,
+    );
+  }
+  setTime(200_000);
+  for (const each of moved) assert.equal(targets.of(each)!.left, undefined);
 });
 
 void test('what a rule places does not move, and other levels do not', async () => {

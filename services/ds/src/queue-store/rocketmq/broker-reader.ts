@@ -37,8 +37,8 @@ export class BrokerReader {
     const messages = known.reader.read(body, {
       partition: broker.partition,
       queuesOf: (lmqName, topic) => queues.atPlace(lmqName, topic),
-      placementOf: (mqttTopic, queueId, rocketTopic) =>
-        this.#targets.placementAt(mqttTopic, rocketTopic, broker.name, queueId),
+      placementOf: (mqttTopic, queueId, rocketTopic, storedMs) =>
+        this.#targets.placementAt(mqttTopic, rocketTopic, broker.name, queueId, storedMs),
     });
     const { told } = known;
     const isNew =

@@ -47,9 +47,27 @@ export class OrdinaryQueue implements QueueAt {
   }
 }
 
+/** Place of a topic at another broker, which it has left not long ago. */
+export class LeftQueue {
+  readonly queue: OrdinaryQueue;
+  /** Time from which all that is there counts as indexed, wall clock. */
+  readonly untilMs: number;
+  /** Names of those that have waited. */
+  readonly lanes: Set<string> = new Set();
+
+  constructor(queue: OrdinaryQueue, untilMs: number) {
+    this.queue = queue;
+    this.untilMs = untilMs;
+  }
+}
+
 /** Destination of the messages of an MQTT topic. */
 export interface Target {
   readonly queue: OrdinaryQueue;
   /** Since which placement they go there; grows whenever the topic moves. */
   readonly placement: number;
+  /** Time at which that placement took effect, wall clock. */
+  readonly sinceMs: number;
+  /** Place that it has left at another broker; undefined: nothing there is waited for. */
+  left: LeftQueue | undefined;
 }

@@ -11,6 +11,7 @@ import { type Batch, Batches } from './batches.ts';
 import { Intending } from './intending.ts';
 import { LaneRecovery } from './lane-recovery.ts';
 import { Lane, PendingSend } from './lane.ts';
+import { LeftQueues } from './left-queues.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { OrdinaryQueue, Target } from './ordinary-queue.ts';
 import type { Outcomes } from './outcomes.ts';
@@ -36,6 +37,7 @@ export class Sender {
   readonly #keys = new UniqueKeys();
   readonly #lanes = new Map<string, Lane>();
   readonly #resting: RestingLanes;
+  readonly #left: LeftQueues;
   readonly #intending: Intending;
   readonly #failures: SendFailures;
   readonly #recovery: LaneRecovery;
@@ -58,6 +60,7 @@ export class Sender {
     this.#isAhead = isAhead;
     this.#targets = targets;
     this.#resting = new RestingLanes(options.clock, (lane) => this.#pump(lane));
+    this.#left = new LeftQueues(options, (lane) => this.#pump(lane));
     this.#intending = new Intending(options, {
       intended: (send, kept) => {
         send.inbound = 'intended';
@@ -184,6 +187,7 @@ export class Sender {
         break;
       }
       if (lane.outstanding > 0 && !this.#mayPipeline(lane, target)) break;
+      if (target.left !== undefined && this.#left.holds(lane, target)) break;
       if (this.#isAhead(target.queue) && this.#isPaced(send, nowMs)) {
         lane.resumeAtMs = nowMs + pacedLookMs;
         if (lane.outstanding === 0) this.#resting.add(lane);

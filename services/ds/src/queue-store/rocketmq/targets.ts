@@ -1,17 +1,28 @@
 // Destination of the messages of an MQTT topic: its RocketMQ topic, and in that the ordinary queue
 // that rendezvous hashing gives it under the placement in force.
-import { pickPlace, type Place } from '../../rocketmq/mapping/place.ts';
 import { firstLevel, TopicMapping } from '../../rocketmq/mapping/topic-mapping.ts';
 import type { Brokers } from './brokers.ts';
 import { messageOfError } from './error-text.ts';
 import type { RocketmqStoreOptions } from './options.ts';
-import type { Target } from './ordinary-queue.ts';
-import type { Move } from './placements.ts';
+import { LeftQueue, type OrdinaryQueue, type Target } from './ordinary-queue.ts';
+import {
+  type Home,
+  isAt,
+  type Nearest,
+  type Placed,
+  PlaceHistory,
+  type PlaceInTopic,
+} from './place-history.ts';
 import type { UsedTopics } from './used-topics.ts';
 
 /** RocketMQ topic by first level, as it was at the first publish. */
 export const homeRecordKind = 'rocketmq-topic-of';
 const targetsMax = 200_000;
+/**
+ * For so long after a topic has come from another broker, what was stored there may not be indexed
+ * yet.
+ */
+const leftMs = 60_000;
 /** How long it is believed that there is no such topic. */
 const absentMs = 15_000;
 /** Questions of where topics go that are under way at once; the others wait. */
@@ -24,40 +35,20 @@ interface Asked {
   readonly done: (found: boolean) => void;
 }
 
-/** The RocketMQ topic of an MQTT topic when it was first used. */
-interface Home {
-  readonly topic: string;
-  /** A setting says so: it is not recorded, and does not move. */
-  readonly byRule: boolean;
-}
-
-/** A time in which an MQTT topic was in one RocketMQ topic. */
-interface Stay {
-  readonly topic: string;
-  /** Number of the move that began it; −1: none. */
-  readonly number: number;
-  /** Number of the move that ended it. */
-  readonly until: number;
-  readonly move: Move | undefined;
-}
-
-interface Seen {
-  readonly topic: string;
-  readonly broker: string;
-  readonly queueId: number;
-  readonly placement: number;
-}
+/** Destination of messages of an MQTT topic before a move. */
+type Former = Pick<Target, 'queue' | 'placement'>;
 
 export class Targets {
   readonly #options: RocketmqStoreOptions;
   readonly #brokers: Brokers;
   readonly #topics: UsedTopics;
+  readonly #history: PlaceHistory;
   readonly #mapping: TopicMapping;
   /** Only its rules. */
   readonly #rules: TopicMapping;
   readonly #targets = new Map<string, Target>();
   /** Places where messages of topics were found. */
-  readonly #seen = new Map<string, Seen>();
+  readonly #seen = new Map<string, Placed>();
   /** By what decides it. */
   readonly #homes = new Map<string, Home>();
   /** Publishes that wait, by the part of the topic that decides. */
@@ -75,6 +66,7 @@ export class Targets {
     this.#options = options;
     this.#brokers = brokers;
     this.#topics = topics;
+    this.#history = new PlaceHistory(topics.placements);
     const isTaken = (topic: string) => brokers.isName(topic);
     this.#mapping = new TopicMapping(options.settings, (topic) => this.#isThere(topic), isTaken);
     const onlyRules = { ...options.settings, topicCreate: '' };
@@ -131,43 +123,60 @@ export class Targets {
     if (mapped.topic === rocketTopic && !mapped.create) await this.#topics.use(rocketTopic, false);
   }
 
-  /** The placement since which this MQTT topic is where a message of it was found. */
-  placementAt(mqttTopic: string, topic: string, broker: string, queueId: number): number {
+  /**
+   * The placement since which this MQTT topic was where a message of it was found, when the message
+   * was stored: a topic may have left a place and come back. `storedMs`: by the broker's clock.
+   */
+  placementAt(
+    mqttTopic: string,
+    topic: string,
+    broker: string,
+    queueId: number,
+    storedMs: number,
+  ): number {
     const target = this.#targets.get(mqttTopic);
-    if (target !== undefined) {
+    if (target !== undefined && storedMs >= target.sinceMs) {
       const { queue } = target;
       if (queue.queueId === queueId && queue.broker.name === broker && queue.topic === topic)
         return target.placement;
     }
+    const found = { topic, broker, queueId };
     const seen = this.#seen.get(mqttTopic);
-    if (seen?.queueId === queueId && seen.broker === broker && seen.topic === topic)
-      return seen.placement;
-    const placement = this.#lastPlacementAt(mqttTopic, topic, broker, queueId);
+    if (seen !== undefined && storedMs >= seen.sinceMs && isAt(seen, found)) return seen.number;
+    const placed = this.#nearest(mqttTopic, found, storedMs);
+    if (placed?.isLatest === false) return placed.number;
     if (this.#seen.size >= targetsMax) this.#seen.clear();
-    this.#seen.set(mqttTopic, { topic, broker, queueId, placement });
-    return placement;
+    const now = placed ?? { ...found, number: -1, sinceMs: -Infinity };
+    this.#seen.set(mqttTopic, now);
+    return now.number;
   }
 
   /**
    * Places where its messages were stored since then, by the wall clock, before its first level
    * moved.
    */
-  former(mqttTopic: string, sinceMs: number): Target[] {
+  former(mqttTopic: string, sinceMs: number): Former[] {
     const home = this.#homes.get(this.#decisive(mqttTopic));
     const now = this.of(mqttTopic);
     if (home === undefined || now === undefined) return [];
     const { broker, queueId } = now.queue;
-    const stays = this.#stays(mqttTopic, home, this.#options.clock.nowMs());
-    const found: Target[] = [];
+    const stays = this.#history.stays(mqttTopic, home, this.#options.clock.nowMs());
+    const found: Former[] = [];
     for (const [index, { move }] of stays.entries()) {
       if (move === undefined || move.fromMs <= sinceMs) continue;
       const { topic } = stays[index - 1]!;
       const queue = this.#topics.named(topic)?.queues.get(`${topic}/${broker.name}/${queueId}`);
-      const placement = this.#lastPlacementAt(mqttTopic, topic, broker.name, queueId);
+      const was = { topic, broker: broker.name, queueId };
+      const placement = this.#nearest(mqttTopic, was, move.fromMs - 1)?.number ?? -1;
       if (queue !== undefined && queue !== now.queue && placement >= 0)
         found.push({ queue, placement });
     }
     return found;
+  }
+
+  #nearest(mqttTopic: string, found: PlaceInTopic, storedMs: number): Nearest | undefined {
+    const home = this.#likelyHome(mqttTopic, found.topic);
+    return this.#history.nearest(mqttTopic, home, found, storedMs);
   }
 
   /**
@@ -189,57 +198,28 @@ export class Targets {
     const home = this.#homes.get(this.#decisive(mqttTopic));
     if (home === undefined) return undefined;
     const nowMs = this.#options.clock.nowMs();
-    const { topic, number: movedAt, move } = this.#stays(mqttTopic, home, nowMs).at(-1)!;
-    const used = this.#topics.named(topic);
-    if (used === undefined) return undefined;
-    const inForce = this.#topics.placements.of(topic).filter(({ fromMs }) => fromMs <= nowMs);
-    const latest = inForce.at(-1);
-    if (latest === undefined) return undefined;
-    const place = picked(mqttTopic, latest.queues, move);
-    const queue =
-      place === undefined
-        ? undefined
-        : used.queues.get(`${topic}/${place.broker}/${place.queueId}`);
-    if (place === undefined || queue === undefined) return undefined;
-    let { number } = latest;
-    for (const earlier of inForce.toReversed()) {
-      const then = picked(mqttTopic, earlier.queues, move);
-      if (then?.broker !== place.broker || then.queueId !== place.queueId) break;
-      ({ number } = earlier);
-    }
-    const target = { queue, placement: Math.max(number, movedAt) };
+    const placed = this.#history.at(mqttTopic, home, nowMs);
+    const queue = placed === undefined ? undefined : this.#queueAt(placed);
+    if (placed === undefined || queue === undefined) return undefined;
+    const { number, sinceMs } = placed;
+    const left = this.#leftBy(mqttTopic, home, placed, nowMs);
+    const target = { queue, placement: number, sinceMs, left };
     if (this.#targets.size >= targetsMax) this.#targets.clear();
     this.#targets.set(mqttTopic, target);
     return target;
   }
 
-  /** In the order of time; those that are to begin after `nowMs` are left out. */
-  #stays(mqttTopic: string, home: Home, nowMs: number): Stay[] {
-    const moves = home.byRule ? [] : this.#topics.placements.movesOf(firstLevel(mqttTopic));
-    const begun = moves.filter(({ fromMs }) => fromMs <= nowMs);
-    const first = { topic: home.topic, number: -1, until: begun[0]?.number ?? Infinity };
-    return [
-      { ...first, move: undefined },
-      ...begun.map((move, index) => {
-        const until = begun[index + 1]?.number ?? Infinity;
-        return { topic: move.topic, number: move.number, until, move };
-      }),
-    ];
+  #leftBy(mqttTopic: string, home: Home, now: Placed, nowMs: number): LeftQueue | undefined {
+    const untilMs = now.sinceMs + leftMs;
+    if (nowMs >= untilMs) return undefined;
+    const before = this.#history.at(mqttTopic, home, now.sinceMs - 1);
+    if (before === undefined || before.broker === now.broker) return undefined;
+    const queue = this.#queueAt(before);
+    return queue === undefined ? undefined : new LeftQueue(queue, untilMs);
   }
 
-  /** In the last time that the MQTT topic was in this RocketMQ topic. */
-  #lastPlacementAt(mqttTopic: string, topic: string, broker: string, queueId: number): number {
-    const stays = this.#stays(mqttTopic, this.#likelyHome(mqttTopic, topic), Infinity);
-    const stay = stays.findLast((each) => each.topic === topic);
-    if (stay === undefined) return -1;
-    let number = -1;
-    for (const placement of this.#topics.placements.of(topic).toReversed()) {
-      if (placement.number > stay.until) continue;
-      const place = picked(mqttTopic, placement.queues, stay.move);
-      if (place?.broker === broker && place.queueId === queueId) ({ number } = placement);
-      else if (number >= 0) break;
-    }
-    return number < 0 ? -1 : Math.max(number, stay.number);
+  #queueAt({ topic, broker, queueId }: Placed): OrdinaryQueue | undefined {
+    return this.#topics.named(topic)?.queues.get(`${topic}/${broker}/${queueId}`);
   }
 
   /**
@@ -330,7 +310,7 @@ export class Targets {
   async #useHome(mqttTopic: string, home: Home): Promise<void> {
     const { settings, clock } = this.#options;
     const mapped = await this.#mapped(mqttTopic);
-    const { topic } = this.#stays(mqttTopic, home, clock.nowMs()).at(-1)!;
+    const { topic } = this.#history.stays(mqttTopic, home, clock.nowMs()).at(-1)!;
     const mayCreate = topic === mapped.topic ? mapped.create : topic === settings.defaultTopic;
     await this.#topics.use(topic, mayCreate);
   }
@@ -362,19 +342,4 @@ export class Targets {
   #isStale(atMs: number): boolean {
     return this.#options.clock.monotonicMs() - atMs > absentMs;
   }
-}
-
-/** `move`: since which it is there, and over how many queues it may be spread. */
-function picked(
-  mqttTopic: string,
-  queues: Readonly<Record<string, number>>,
-  move: Move | undefined,
-): Place | undefined {
-  const places: Place[] = [];
-  for (const [broker, count] of Object.entries(queues)) {
-    const countMax = move?.queues[broker] ?? Infinity;
-    for (let queueId = 0; queueId < count && queueId < countMax; queueId += 1)
-      places.push({ broker, queueId });
-  }
-  return pickPlace(mqttTopic, places);
 }

@@ -24,10 +24,11 @@ export interface StoredSource {
   /** The queues that share the name; a filter may not match the topic. */
   queuesOf(lmqName: string, topic: string): readonly QueueId[];
   /**
-   * The number of the placement under which this MQTT topic is stored at this broker; −1: another
-   * producer has chosen this queue, where messages have no order with those of the topic's own.
+   * The number of the placement under which this MQTT topic was stored at this broker at the time;
+   * −1: another producer has chosen this queue, where messages have no order with those of the
+   * topic's own.
    */
-  placementOf(topic: string, queueId: number, rocketTopic: string): number;
+  placementOf(topic: string, queueId: number, rocketTopic: string, storedMs: number): number;
 }
 
 /** Messages that devices do not get, or not as they were sent. */
@@ -203,7 +204,7 @@ export class StoredReader {
     const offsets = names.length === 0 ? noOffsets : this.#offsets(body, names.length);
     if (offsets.length > 0) message.entries = entriesOf(list, offsets, topic, source);
     message.storedMs = layout.storedMs;
-    const placement = source.placementOf(topic, layout.queueId, rocketTopic);
+    const placement = source.placementOf(topic, layout.queueId, rocketTopic, layout.storedMs);
     if (placement >= 0) message.orderKey = { placement, offset: layout.queueOffset };
     const again = scan.has(at.again) ? scan.number(body, at.again) : -1;
     const stored = new StoredMessage(layout, rocketTopic, names, offsets, message, body, again);
