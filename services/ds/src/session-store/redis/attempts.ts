@@ -57,3 +57,16 @@ export function failureOf(error: unknown): unknown {
   if (error instanceof StoreFailure || !(error instanceof Error)) return error;
   return unavailable(error.message, error);
 }
+
+/** Work that is not done in time goes on, and its caller is told that its outcome is unknown. */
+export async function within<T>(work: Promise<T>, waitMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(unavailable('Redis does not answer')), waitMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

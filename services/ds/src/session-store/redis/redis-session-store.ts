@@ -11,17 +11,18 @@ import type { RedisConnection, Reply } from '../../redis/connection.ts';
 import { RedisUnavailable } from '../../redis/failure.ts';
 import type { RedisKeys } from '../../redis/keys.ts';
 import type { Inbox } from '../../registry/inbox.ts';
-import { Attempts, failureOf, unavailable } from './attempts.ts';
+import { Attempts, failureOf, within } from './attempts.ts';
 import { RedisClaims } from './claims.ts';
 import { DueSessions } from './due.ts';
 import { RedisSessionCounts } from './counts.ts';
 import { SessionEntries } from './entries.ts';
+import { EntryEnds } from './entry-ends.ts';
 import { SessionEntry } from './entry.ts';
 import { list, sessionOfRecord, text, userText } from './fields.ts';
 import { HeldSessions } from './held.ts';
 import { RedisIntents } from './intents.ts';
 import { SessionKeys } from './keys.ts';
-import { endConnections, endHeldConnection } from './node-end.ts';
+import { NodeEnds } from './node-ends.ts';
 import { type Note, noteHoldsMs, SessionNotes } from './notes.ts';
 import { releaseSession } from './release.ts';
 import { scripts } from './scripts.ts';
@@ -86,6 +87,8 @@ export class RedisSessionStore implements ClusterSessionStore {
   readonly #counts: RedisSessionCounts;
   readonly #claims: RedisClaims;
   readonly #due: DueSessions;
+  readonly #ends: EntryEnds;
+  readonly #nodeEnds: NodeEnds;
   readonly #listeners: ((session: StoredSession) => void)[] = [];
 
   constructor(options: RedisSessionStoreOptions) {
@@ -97,6 +100,8 @@ export class RedisSessionStore implements ClusterSessionStore {
     this.#writes = new SessionWrites(redis, this.#keys, ds, (entry) => this.#fenced(entry));
     this.#notes = new SessionNotes(redis, this.#keys);
     this.#held = new HeldSessions(redis, this.#keys, ds, inbox);
+    this.#ends = new EntryEnds(this.#entries, this.#writes, this.#notes, this.#held);
+    this.#nodeEnds = new NodeEnds(redis, this.#keys, this.#notes, this.#held);
     this.#counts = new RedisSessionCounts(redis, this.#keys, options.sessionsMax ?? noSessionsMax);
     this.#claims = new RedisClaims({
       redis,
@@ -118,7 +123,7 @@ export class RedisSessionStore implements ClusterSessionStore {
       this.#attempts,
       (record, waiting) => {
         this.#counts.set(record.clientId, undefined);
-        return this.#ended(record, waiting);
+        return this.#ends.ended(record, waiting);
       },
       options.takenMs ?? takenMsDefault,
     );
@@ -158,12 +163,8 @@ export class RedisSessionStore implements ClusterSessionStore {
     return this.#held.freed(held, waitMs);
   }
 
-  async endHeld(held: Held): Promise<void> {
-    try {
-      await endHeldConnection(this.#redis, this.#keys, this.#notes, this.#held, held);
-    } catch (error) {
-      throw failureOf(error);
-    }
+  endHeld(held: Held): Promise<void> {
+    return this.#nodeEnds.endHeld(held);
   }
 
   release(session: StoredSession, epoch: Epoch, release: Release): Promise<Released | false> {
@@ -186,7 +187,7 @@ export class RedisSessionStore implements ClusterSessionStore {
       entry,
       release,
     ).then((answer) => {
-      this.#forget(entry);
+      this.#ends.forget(entry);
       if (answer === undefined) return false;
       session.expiresAtMs = answer.expiresAtMs;
       if (wasStored && !session.persistent) this.#counts.set(session.clientId, undefined);
@@ -203,7 +204,7 @@ export class RedisSessionStore implements ClusterSessionStore {
     session.removed = true;
     session.connected = false;
     const entry = this.#entries.of(clientId);
-    if (entry?.session === session) this.#forget(entry);
+    if (entry?.session === session) this.#ends.forget(entry);
     const keys = [this.#keys.session(clientId), this.#keys.wills(clientId)];
     const removed = this.#attempts.until(async () => {
       const { atMs } = await this.#notes.note(clientId, undefined, 0);
@@ -271,10 +272,10 @@ export class RedisSessionStore implements ClusterSessionStore {
     const [kind, version, record, endedRecord] = reply;
     if (kind === 'claimed') return { kind };
     if (kind === 'ended') return { kind };
-    const ended = this.#endedOf(clientId, list(endedRecord));
+    const ended = this.#ends.endedOf(clientId, list(endedRecord));
     if (ended?.persistent === true) this.#counts.set(clientId, undefined);
     const before = this.#entries.of(clientId);
-    if (before !== undefined) this.#forget(before);
+    if (before !== undefined) this.#ends.forget(before);
     const session = sessionOfRecord(clientId, list(record))!;
     if (sessionExpiryS === 0) {
       for (const subscription of presentation.subscriptions) session.putSubscription(subscription);
@@ -287,20 +288,8 @@ export class RedisSessionStore implements ClusterSessionStore {
     this.#listeners.push(listener);
   }
 
-  async endNode(node: NodeId, graceMs: number, judgement?: Judgement): Promise<void> {
-    try {
-      await endConnections(
-        this.#redis,
-        this.#keys,
-        this.#notes,
-        this.#held,
-        node,
-        graceMs,
-        judgement,
-      );
-    } catch (error) {
-      throw failureOf(error);
-    }
+  endNode(node: NodeId, graceMs: number, judgement?: Judgement): Promise<void> {
+    return this.#nodeEnds.end(node, graceMs, judgement);
   }
 
   async look(clientId: ClientId): Promise<StoredSession | undefined> {
@@ -352,7 +341,7 @@ export class RedisSessionStore implements ClusterSessionStore {
   /** The list of its node keeps it: whoever ends the node finds it there. */
   drop(session: StoredSession): void {
     const entry = this.#entries.of(session.clientId);
-    if (entry?.session === session) this.#leave(entry);
+    if (entry?.session === session) this.#ends.leave(entry);
   }
 
   /** Work in the background is given up. */
@@ -368,11 +357,11 @@ export class RedisSessionStore implements ClusterSessionStore {
     const cs = csOfLane(claim.node);
     const [, epochText, version, goesOn, record, endedRecord, waiting, willsDue] = reply;
     const epoch = epochOf(Number(epochText));
-    const ended = this.#endedOf(clientId, list(endedRecord));
+    const ended = this.#ends.endedOf(clientId, list(endedRecord));
     const before = this.#entries.of(clientId);
     if (before !== undefined) {
       before.session.connected = false;
-      this.#forget(before);
+      this.#ends.forget(before);
     }
     const present = goesOn === 1;
     let session = present ? sessionOfRecord(clientId, list(record)) : undefined;
@@ -393,49 +382,14 @@ export class RedisSessionStore implements ClusterSessionStore {
     return !entry.fenced;
   }
 
-  /** Work that is not done in time goes on, and its caller is told that its outcome is unknown. */
-  async #within<T>(work: Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(unavailable('Redis does not answer')), this.#waitMs);
-    });
-    try {
-      return await Promise.race([work, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+  #within<T>(work: Promise<T>): Promise<T> {
+    return within(work, this.#waitMs);
   }
 
   #fenced(entry: SessionEntry): void {
     const { session } = entry;
     session.connected = false;
-    this.#forget(entry);
+    this.#ends.forget(entry);
     for (const listener of this.#listeners) listener(session);
-  }
-
-  #endedOf(clientId: ClientId, record: Reply[]): StoredSession | undefined {
-    const ended = sessionOfRecord(clientId, record);
-    return ended && this.#ended(ended, '');
-  }
-
-  /** It is no more: as whoever has it knows it. */
-  #ended(record: StoredSession, waiting: string): StoredSession {
-    const session = this.#entries.known(record);
-    session.removed = true;
-    session.connected = false;
-    const entry = this.#entries.of(session.clientId);
-    if (entry?.session === session) this.#forget(entry);
-    this.#held.tell(session.clientId, waiting);
-    return session;
-  }
-
-  #leave(entry: SessionEntry): void {
-    this.#writes.drop(entry);
-    this.#entries.remove(entry);
-  }
-
-  #forget(entry: SessionEntry): void {
-    this.#leave(entry);
-    this.#notes.unnote(entry.session.clientId, entry.cs, entry.noted);
   }
 }
