@@ -172,6 +172,8 @@ export interface Peer {
   readonly port: number;
   readonly tls: boolean;
   readonly certificateSubject?: string | undefined;
+  /** The user name that a verified certificate gives, by the settings of its cs. */
+  readonly certificateUser?: string | undefined;
 }
 
 export interface Will {

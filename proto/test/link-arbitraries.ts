@@ -151,6 +151,7 @@ const peer: fc.Arbitrary<Peer> = fc.record({
   port: u16,
   tls: fc.boolean(),
   certificateSubject: orAbsent(text),
+  certificateUser: orAbsent(text),
 });
 
 const will: fc.Arbitrary<Will> = fc.record({

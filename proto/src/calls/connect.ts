@@ -21,6 +21,7 @@ export interface PlainPeer {
   readonly port: number;
   readonly tls: boolean;
   readonly certificateSubject?: string | undefined;
+  readonly certificateUser?: string | undefined;
 }
 
 interface PlainWill {
@@ -179,8 +180,8 @@ export const reauthenticateAnswer: Shape<ReauthenticateAnswer, PlainReauthentica
 };
 
 export function peerOf(plain: PlainPeer): Peer {
-  const { address, port, tls, certificateSubject } = plain;
-  return { address, port, tls, certificateSubject };
+  const { address, port, tls, certificateSubject, certificateUser } = plain;
+  return { address, port, tls, certificateSubject, certificateUser };
 }
 
 function plainWill(will: Will): PlainWill {

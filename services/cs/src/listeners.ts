@@ -60,6 +60,7 @@ export async function openListeners(
     },
     terms: tlsTermsOf(settings),
     clientCertificates: settings.tlsClientCert,
+    certificateUser: { part: settings.certUser, pattern: settings.certUserPattern },
     handshakeTimeoutMs: settings.connectTimeoutMs,
   };
   try {

@@ -136,6 +136,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     live: options.live,
     metrics,
     report: (outcome) => events.authFile(outcome),
+    events,
   });
   const outlets = new Map<NodeId, Outlet>();
   const nodes = new Map<NodeId, CsNode>();

@@ -296,6 +296,16 @@ export class DsEvents {
     else this.#logs.auth.error(rest, 'file not read; what was read before stays in force');
   }
 
+  keySet(url: string, problem: string | undefined): void {
+    if (problem === undefined) this.#logs.auth.info({ url }, 'key set read');
+    else this.#logs.auth.warn({ url, problem }, 'key set not read; the one before stays in use');
+  }
+
+  httpAuth(url: string, problem: string | undefined): void {
+    if (problem === undefined) this.#logs.auth.info({ url }, 'AUTH_HTTP_URL answers again');
+    else this.#logs.auth.warn({ url, problem }, 'AUTH_HTTP_URL does not answer');
+  }
+
   unexpected(where: string, error: unknown): void {
     this.#logs.broker.error({ where, err: error }, 'unexpected failure');
   }

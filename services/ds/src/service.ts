@@ -93,6 +93,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     live: options.live,
     metrics,
     report: (outcome) => events.authFile(outcome),
+    events,
   });
 
   const journal = new DiskJournal(

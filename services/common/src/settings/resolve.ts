@@ -6,6 +6,9 @@ import { isLoopback } from '../loopback.ts';
 import { SettingsError } from './parse.ts';
 import type { AnonymousClients, ProgramName, RawSettings, Settings, WebPages } from './row.ts';
 
+/** RFC 7518, section 3.2: a key of HS256 has as many bytes as its hash. */
+const jwtSecretBytesMin = 32;
+
 /** Throws `SettingsError`. What only another program reads is not looked at. */
 export function resolveSettings(
   raw: RawSettings,
@@ -40,6 +43,9 @@ function checkListeners(raw: RawSettings): void {
   if (raw.tlsCrl !== null && raw.tlsClientCert === 'none') {
     throw new SettingsError('TLS_CRL needs TLS_CLIENT_CERT required or optional, and TLS_CA');
   }
+  if (raw.certUser !== 'none' && raw.tlsClientCert === 'none') {
+    throw new SettingsError(`CERT_USER ${raw.certUser} needs TLS_CLIENT_CERT required or optional`);
+  }
   if (!raw.wsPath.startsWith('/')) throw new SettingsError('WS_PATH must begin with /');
 }
 
@@ -51,11 +57,12 @@ function checkClientIdRule(text: string | null): void {
 }
 
 function checkAuthentication(raw: RawSettings): void {
-  if (raw.clientIdRule !== null && raw.passwordFile === null && raw.hmacUsername === null) {
+  if (raw.clientIdRule !== null && !checksNames(raw)) {
     throw new SettingsError(
-      'CLIENT_ID_RULE needs users whose names are checked: give PASSWORD_FILE or HMAC_USERNAME',
+      'CLIENT_ID_RULE needs users whose names are checked: give PASSWORD_FILE, or another source of users',
     );
   }
+  checkIdentities(raw);
   if ((raw.hmacUsername === null) !== (raw.hmacSecretKey === null)) {
     throw new SettingsError('HMAC_USERNAME and HMAC_SECRET_KEY are given together or not at all');
   }
@@ -131,10 +138,46 @@ function resolveWebPages(origins: string | null, isOpenHere: boolean): WebPages 
   return listed;
 }
 
+/** Whether there is a source of users. */
+function checksNames(raw: RawSettings): boolean {
+  const sources = [
+    ...[raw.passwordFile, raw.hmacUsername, raw.authHttpUrl],
+    ...[raw.jwtSecret, raw.jwtKeyFile, raw.jwtKeysUrl],
+  ];
+  return raw.certUser !== 'none' || sources.some((one) => one !== null);
+}
+
+function checkIdentities(raw: RawSettings): void {
+  if (raw.jwtSecret !== null && Buffer.byteLength(raw.jwtSecret) < jwtSecretBytesMin) {
+    throw new SettingsError(`JWT_SECRET has fewer than ${jwtSecretBytesMin} bytes: make it longer`);
+  }
+  if (raw.jwtClaims !== null && /(^|\s)[=.]|\.[.=]|\.(\s|$)/.test(raw.jwtClaims)) {
+    throw new SettingsError('JWT_CLAIMS must be claims such as `iss=https://id.example aud=mqtt`');
+  }
+  if (raw.certUserPattern !== null && raw.certUserPattern.split('%u').length !== 2) {
+    throw new SettingsError('CERT_USER_PATTERN must have %u once, for the user name');
+  }
+  checkAddress('JWT_KEYS_URL', raw.jwtKeysUrl);
+  checkAddress('AUTH_HTTP_URL', raw.authHttpUrl);
+  if (raw.authHttpBody === null) return;
+  try {
+    JSON.parse(raw.authHttpBody);
+  } catch {
+    throw new SettingsError('AUTH_HTTP_BODY must be JSON, with %u and others within its texts');
+  }
+}
+
+function checkAddress(name: string, text: string | null): void {
+  if (text === null) return;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === 'https:' || url?.protocol === 'http:') return;
+  throw new SettingsError(`${name} must be an address that begins with https:// or http://`);
+}
+
 /** Closed unless somebody said otherwise, or nobody but this machine can come. */
 function resolveAnonymous(raw: RawSettings, program: ProgramName): AnonymousClients {
   if (raw.allowAnonymous !== null) return raw.allowAnonymous;
-  if (raw.passwordFile !== null || raw.hmacUsername !== null) return false;
+  if (checksNames(raw)) return false;
   // It is ds that lets clients in.
   if (program === 'cs') return false;
   const [name, bind] = program === 'ds' ? ['RPC_BIND', raw.rpcBind] : ['BIND', raw.bind];
@@ -142,7 +185,7 @@ function resolveAnonymous(raw: RawSettings, program: ProgramName): AnonymousClie
   if (isLoopback(bind)) return program === 'ds' || raw.redisUrl !== null ? 'loopback' : true;
   throw new SettingsError(
     `${name} ${bind} is reachable from outside and there is no authentication: ` +
-      'give PASSWORD_FILE or HMAC_USERNAME and HMAC_SECRET_KEY, ' +
+      'give PASSWORD_FILE (or another source of users), ' +
       'or let everyone in with --allow-anonymous true ' +
       '(LMQTT_ALLOW_ANONYMOUS=true in the environment)',
   );

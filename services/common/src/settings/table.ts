@@ -7,6 +7,7 @@
 // sees, and `lmqtt_limit_total{limit="<name in lower case>"}` counts how often it was reached.
 import { access } from './table/access.ts';
 import { connectionLimits } from './table/connection-limits.ts';
+import { identities } from './table/identities.ts';
 import { link } from './table/link.ts';
 import { listeners } from './table/listeners.ts';
 import { operation } from './table/operation.ts';
@@ -20,6 +21,7 @@ import { storage } from './table/storage.ts';
 
 type Table = typeof listeners &
   typeof access &
+  typeof identities &
   typeof protocol &
   typeof connectionLimits &
   typeof sessionLimits &
@@ -34,6 +36,7 @@ type Table = typeof listeners &
 export const table: Table = {
   ...listeners,
   ...access,
+  ...identities,
   ...protocol,
   ...connectionLimits,
   ...sessionLimits,

@@ -9,6 +9,8 @@ export function kickReason(reasonCode: number): string {
       return 'administrative action';
     case ReasonCode.notAuthorized:
       return 'not authorized any more';
+    case ReasonCode.maximumConnectTime:
+      return 'its identity has ended';
     default:
       return 'closed by the server';
   }

@@ -4,6 +4,7 @@
 import type { Socket } from 'node:net';
 import type { SecureContextOptions, Server, TlsOptions, TLSSocket } from 'node:tls';
 import type { TlsFiles, TlsTerms } from '@lmqtt/common/tls-files';
+import { certificateUserOf, type CertificateUserRule, subjectOf } from './certificate-user.ts';
 import { Certificates, type ClientCertificates } from './certificates.ts';
 import type { ListenOptions, StreamPeer } from './transport.ts';
 
@@ -11,6 +12,8 @@ export interface SecureListenOptions extends ListenOptions {
   readonly files: TlsFiles;
   readonly terms: TlsTerms;
   readonly clientCertificates: ClientCertificates;
+  /** Absent: certificates give no user names. */
+  readonly certificateUser?: CertificateUserRule | undefined;
   /** From accepting a socket to the end of its handshake. */
   readonly handshakeTimeoutMs: number;
 }
@@ -86,13 +89,15 @@ function nameOf(socket: Socket): string {
 }
 
 /** undefined for a client that is gone, or whose certificate is not to be believed. */
-export function peerOf(socket: TLSSocket): StreamPeer | undefined {
+export function peerOf(socket: TLSSocket, rule?: CertificateUserRule): StreamPeer | undefined {
   const { remoteAddress: address, remotePort: port } = socket;
   if (address === undefined || port === undefined) return undefined;
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return { address, port, tls: true };
   if (!socket.authorized) return undefined;
-  // One name a line, its special characters escaped (RFC 2253), so a comma is no part of a name.
-  const certificateSubject = certificate.subject.split('\n').join(',');
-  return { address, port, tls: true, certificateSubject };
+  return {
+    ...{ address, port, tls: true },
+    certificateSubject: subjectOf(certificate),
+    certificateUser: rule && certificateUserOf(certificate, rule),
+  };
 }

@@ -15,7 +15,7 @@ export async function listenTls(
   );
   const handshakes = options.room && new Handshakes(server, options.room);
   server.on('secureConnection', (socket: TLSSocket) => {
-    const peer = peerOf(socket);
+    const peer = peerOf(socket, options.certificateUser);
     if (peer !== undefined) {
       handshakes?.over(peer);
       accept(new SocketStream(socket, peer));

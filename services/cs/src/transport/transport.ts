@@ -4,6 +4,8 @@ export interface StreamPeer {
   readonly port: number;
   /** Names in a certificate that was verified, the most general first (`C=DE,O=Site,CN=pump-1`). */
   readonly certificateSubject?: string | undefined;
+  /** The user name that a verified certificate gives, where certificates give names. */
+  readonly certificateUser?: string | undefined;
   readonly tls: boolean;
 }
 

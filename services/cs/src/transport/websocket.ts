@@ -41,7 +41,7 @@ export function listenWebSocket(
   accept: (stream: ByteStream) => void,
 ): Promise<Listener> {
   const server = createServer(httpOptions(options));
-  serve(server, options, accept);
+  serve(server, options, accept, plainPeerOf);
   return listening(server, options, () => server.closeAllConnections());
 }
 
@@ -53,7 +53,9 @@ export async function listenSecureWebSocket(
   const { server, stop } = await withCertificates(options, (tls) =>
     createSecureServer({ ...httpOptions(options), ...tls }),
   );
-  serve(server, options, accept);
+  serve(server, options, accept, (socket) =>
+    socket instanceof TLSSocket ? peerOf(socket, options.certificateUser) : undefined,
+  );
   return listening(server, options, () => {
     server.closeAllConnections();
     stop();
@@ -73,6 +75,7 @@ function serve(
   server: Server,
   options: ListenOptions & WebSocketOptions,
   accept: (stream: ByteStream) => void,
+  peerOn: (socket: Socket) => StreamPeer | undefined,
 ): void {
   const webSockets = new WebSocketServer({
     noServer: true,
@@ -111,8 +114,7 @@ function serve(
   });
 }
 
-function peerOn(socket: Socket): StreamPeer | undefined {
-  if (socket instanceof TLSSocket) return peerOf(socket);
+function plainPeerOf(socket: Socket): StreamPeer | undefined {
   const { remoteAddress: address, remotePort: port } = socket;
   return address === undefined || port === undefined ? undefined : { address, port, tls: false };
 }

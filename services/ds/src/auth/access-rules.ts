@@ -27,6 +27,7 @@ import type { ClientId } from '@lmqtt/common/ids';
 import { type ReadRule, readableBy, type ReadRules } from '@lmqtt/common/read-rights';
 import { isValidTopicFilter, matches, parseSharedFilter } from '@lmqtt/common/topic';
 import type { AccessAction, AccessControl, Principal } from './auth-provider.ts';
+import { filledFilter, type FilterPiece, filterPieces } from './filled-filter.ts';
 import { LineError, ReloadedFile, type Parsed, type ReloadOptions } from './reloaded-file.ts';
 import { withoutShare } from './rule-verdict.ts';
 
@@ -43,8 +44,6 @@ interface AccessRule {
   /** The filter in pieces: text, and what stands for a name. One piece of text: nothing to put in. */
   readonly filter: readonly FilterPiece[];
 }
-
-type FilterPiece = string | { readonly of: 'user' | 'client' };
 
 export class AccessRules implements AccessControl {
   readonly #file: ReloadedFile<readonly AccessRule[]>;
@@ -102,7 +101,7 @@ export function judge(
     return readableBy(readRules(rules, asker), topicOrFilter) !== 'nothing';
   for (const rule of rules) {
     if (rule.action === 'subscribe' || !isMeant(rule.who, asker)) continue;
-    const filter = filled(rule, asker);
+    const filter = filledFilter(rule.filter, asker, rule.allow);
     if (filter !== undefined && matches(filter, topicOrFilter)) return rule.allow;
   }
   return false;
@@ -113,7 +112,7 @@ function readRules(rules: readonly AccessRule[], asker: Asker): ReadRules {
   const own: ReadRule[] = [];
   for (const rule of rules) {
     if (rule.action === 'publish' || !isMeant(rule.who, asker)) continue;
-    const filter = filled(rule, asker);
+    const filter = filledFilter(rule.filter, asker, rule.allow);
     if (filter !== undefined) own.push({ allow: rule.allow, filter });
   }
   return { rules: own, otherwise: false };
@@ -134,27 +133,6 @@ function isMeant(who: Who, asker: Asker): boolean {
       return who.network.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
     }
   }
-}
-
-/** The rule's filter for this client; undefined where the rule does not apply. */
-function filled(rule: AccessRule, asker: Asker): string | undefined {
-  let filter = '';
-  for (const piece of rule.filter) {
-    if (typeof piece === 'string') {
-      filter += piece;
-      continue;
-    }
-    const value = piece.of === 'user' ? asker.user : asker.clientId;
-    if (value === undefined) return undefined;
-    if (/[+#/\0]/.test(value) || (filter === '' && value.startsWith('$'))) {
-      if (rule.allow) return undefined;
-      // At the very beginning `#` would not reach the topics with $.
-      if (filter === '' && value.startsWith('$')) return `${value.replace(/[+#/\0].*$/s, '')}/#`;
-      return `${filter.slice(0, filter.lastIndexOf('/') + 1)}#`;
-    }
-    filter += value;
-  }
-  return filter;
 }
 
 const linePattern =
@@ -213,19 +191,8 @@ function parseNetwork(text: string, number: number): BlockList {
 }
 
 function parseFilter(text: string, number: number): readonly FilterPiece[] {
-  const pieces: FilterPiece[] = [];
-  let plain = '';
-  for (const [part] of text.matchAll(/%.?|[^%]+/gsu)) {
-    if (part === '%%') plain += '%';
-    else if (part === '%c' || part === '%u') {
-      if (plain !== '') pieces.push(plain);
-      plain = '';
-      pieces.push({ of: part === '%u' ? 'user' : 'client' });
-    } else if (part.startsWith('%'))
-      throw new LineError(number, 'a % is followed by none of c, u and %');
-    else plain += part;
-  }
-  if (plain !== '') pieces.push(plain);
+  const pieces = filterPieces(text);
+  if (pieces === undefined) throw new LineError(number, 'a % is followed by none of c, u and %');
   const sample = pieces.map((piece) => (typeof piece === 'string' ? piece : 'x')).join('');
   if (!isValidTopicFilter(sample)) throw new LineError(number, 'not a valid topic filter');
   if (parseSharedFilter(sample) !== undefined)

@@ -67,6 +67,8 @@ export interface AuthPeer {
   readonly address: string;
   /** Subject of the client certificate that was verified. */
   readonly certificateSubject?: string | undefined;
+  /** The user name that such a certificate gives, where certificates give names. */
+  readonly certificateUser?: string | undefined;
 }
 
 export interface Principal {
@@ -79,6 +81,10 @@ export interface Principal {
   readonly account?: string;
   /** Rules that came with the identity. The first that fits decides; where none fits, the common rules do. */
   readonly rules?: readonly PrincipalRule[];
+  /** True: the common rules are not asked, and what none of `rules` allows is denied. */
+  readonly rulesOnly?: boolean;
+  /** End of the identity, milliseconds since 1970: the connection ends then. Absent: it has none. */
+  readonly expiresAtMs?: number;
 }
 
 export interface PrincipalRule extends ReadRule {
@@ -88,5 +94,10 @@ export interface PrincipalRule extends ReadRule {
 export type AuthDecision =
   | { readonly kind: 'allow'; readonly principal: Principal }
   /** The reason code is for CONNACK in 5.0; the return code of 3.1.1 follows from it. */
-  | { readonly kind: 'deny'; readonly reasonCode: ReasonCode }
+  | {
+      readonly kind: 'deny';
+      readonly reasonCode: ReasonCode;
+      /** For the log alone: why, without anything that is secret. */
+      readonly reason?: string;
+    }
   | { readonly kind: 'pass' };

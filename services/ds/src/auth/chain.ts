@@ -70,12 +70,15 @@ export class AuthChain implements AuthProvider {
     }
     const own = principal.rules && publishVerdict(principal.rules, asked);
     if (own !== undefined) return own;
+    if (principal.rulesOnly === true) return false;
     return this.#rules?.authorise(principal, clientId, address, action, asked) ?? true;
   }
 
   reading(principal: Principal, clientId: ClientId, address: string): ReadRules | undefined {
     const common = this.#rules?.reading(principal, clientId, address);
     if (principal.rules === undefined) return common;
+    if (principal.rulesOnly === true)
+      return { rules: readRulesOf(principal.rules), otherwise: false };
     const rules = [...readRulesOf(principal.rules), ...(common?.rules ?? [])];
     return { rules, otherwise: common?.otherwise ?? true };
   }

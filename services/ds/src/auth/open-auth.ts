@@ -7,8 +7,13 @@ import { Anonymous } from './anonymous.ts';
 import type { Authenticator, AuthProvider } from './auth-provider.ts';
 import { AuthFailures } from './auth-failures.ts';
 import { AuthChain } from './chain.ts';
+import { CertificateUsers } from './certificate-users.ts';
 import type { EnhancedAuth } from './enhanced-auth.ts';
 import { type AuthGuard, GuardedAuth, GuardedEnhancedAuth } from './guarded-auth.ts';
+import { HttpAuth, httpOutcomes } from './http/http-auth.ts';
+import { parseClaims } from './jwt/claims.ts';
+import { JsonWebToken } from './jwt/json-web-token.ts';
+import { KeyFile, KeySetUrl, type JwtKeys, SecretKey } from './jwt/jwt-keys.ts';
 import { HmacSha1 } from './hmac-sha1.ts';
 import { PasswordFile } from './password-file.ts';
 import type { ReloadOptions } from './reloaded-file.ts';
@@ -26,7 +31,16 @@ interface AuthOptions {
   readonly live?: LiveSettings | undefined;
   readonly metrics: Metrics;
   readonly report: ReloadOptions['report'];
+  readonly events: AuthEvents;
 }
+
+/** Servers that users come from: each is told when it is away, and when it is back. */
+export interface AuthEvents {
+  keySet(url: string, problem: string | undefined): void;
+  httpAuth(url: string, problem: string | undefined): void;
+}
+
+const keySetTimeoutMs = 5000;
 
 /** The chain that the settings ask for. */
 export async function openAuth(options: AuthOptions): Promise<OpenAuth> {
@@ -37,6 +51,14 @@ export async function openAuth(options: AuthOptions): Promise<OpenAuth> {
   const enhanced: EnhancedAuth[] = [];
   const closing: (() => void)[] = [];
   const guard = guardOf(settings, metrics);
+  // Nobody can try out certificates and signatures, so that their failures lock nobody out.
+  const proven: Authenticator[] = [];
+  if (settings.certUser !== 'none') proven.push(new CertificateUsers());
+  const token = await openJwt(options, closing);
+  if (token !== undefined) {
+    proven.push(token);
+    enhanced.push(token);
+  }
   // A wrong password under this name is passed on, and costs what that of an unknown user costs.
   if (settings.hmacUsername !== null) {
     const live = options.live ?? new LiveSettings(settings);
@@ -61,10 +83,14 @@ export async function openAuth(options: AuthOptions): Promise<OpenAuth> {
     enhanced.push(new GuardedEnhancedAuth(new ScramSha256(file), guard));
     closing.push(() => file.close());
   }
+  const http = openHttp(options);
+  if (http !== undefined) authenticators.push(http);
+  // One guard stands before all that check passwords, so that failures count once, whichever of
+  // them refuses.
+  if (authenticators.length > 0)
+    authenticators = [new GuardedAuth(new AuthChain(authenticators), guard)];
+  authenticators.unshift(...proven);
   const checksNames = authenticators.length > 0;
-  // One guard stands before all authenticators, so that failures count once, whichever of them
-  // refuses.
-  if (checksNames) authenticators = [new GuardedAuth(new AuthChain(authenticators), guard)];
   if (settings.allowAnonymous !== false) {
     const from = settings.allowAnonymous === true ? 'anywhere' : 'loopback';
     authenticators.push(new Anonymous(!checksNames, from));
@@ -81,6 +107,65 @@ export async function openAuth(options: AuthOptions): Promise<OpenAuth> {
       for (const close of closing) close();
     },
   };
+}
+
+async function openJwt(
+  { settings, report, events }: AuthOptions,
+  closing: (() => void)[],
+): Promise<JsonWebToken | undefined> {
+  const { jwtSecret, jwtKeyFile, jwtKeysUrl } = settings;
+  if (jwtSecret === null && jwtKeyFile === null && jwtKeysUrl === null) return undefined;
+  const publicKeys: JwtKeys[] = [];
+  if (jwtKeyFile !== null) {
+    const file = await KeyFile.open(jwtKeyFile, { report });
+    publicKeys.push(file);
+    closing.push(() => file.close());
+  }
+  if (jwtKeysUrl !== null) {
+    const told = (problem: string | undefined): void => events.keySet(jwtKeysUrl, problem);
+    const times = { timeoutMs: keySetTimeoutMs, ageMsMax: settings.jwtKeysAgeS * 1000 };
+    publicKeys.push(new KeySetUrl(jwtKeysUrl, { ...times, report: told }));
+  }
+  return new JsonWebToken({
+    secret: jwtSecret === null ? undefined : new SecretKey(jwtSecret),
+    publicKeys,
+    from: settings.jwtFrom,
+    userClaim: settings.jwtUserClaim.split('.'),
+    wanted: parseClaims(settings.jwtClaims ?? '') ?? [],
+    rulesClaim: settings.jwtAclClaim.split('.'),
+    toleranceS: settings.jwtClockToleranceS,
+  });
+}
+
+function openHttp({ settings, metrics, events }: AuthOptions): HttpAuth | undefined {
+  const { authHttpUrl: url } = settings;
+  if (url === null) return undefined;
+  const help = 'Questions to AUTH_HTTP_URL, by their outcome';
+  const asked = metrics.counters('lmqtt_auth_http_total', help, 'outcome', httpOutcomes);
+  const http: HttpAuth = new HttpAuth({
+    url,
+    body: settings.authHttpBody,
+    token: settings.authHttpToken,
+    timeoutMs: settings.authHttpTimeoutMs,
+    atOnce: settings.authHttpAtOnce,
+    waitingMax: settings.authChecksWaitingMax,
+    keptMs: settings.authHttpKeptS * 1000,
+    whenAway: settings.authHttpWhenAway,
+    clock: systemClock,
+    onFull: () => {
+      metrics.limits.AUTH_CHECKS_WAITING_MAX += 1;
+    },
+    asked: (outcome) => {
+      asked[outcome] += 1;
+    },
+    report: (problem) => events.httpAuth(url, problem),
+  });
+  metrics.gauge(
+    'lmqtt_auth_http_waiting',
+    'Questions to AUTH_HTTP_URL that wait for their turn',
+    () => http.waiting,
+  );
+  return http;
 }
 
 function guardOf(settings: Settings, metrics: Metrics): AuthGuard {

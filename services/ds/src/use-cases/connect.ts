@@ -78,7 +78,8 @@ export async function connect(
   const decision = await ports.authenticator.authenticate({ ...request, isWanted });
   if (decision.kind === 'allow') return admit(ports, node, connecting, decision.principal);
   const reasonCode = decision.kind === 'deny' ? decision.reasonCode : ReasonCode.notAuthorized;
-  return refuse(ports, node, connecting, reasonCode, 'not authenticated');
+  const reason = decision.kind === 'deny' ? decision.reason : undefined;
+  return refuse(ports, node, connecting, reasonCode, reason ?? 'not authenticated');
 }
 
 /** The client's answer to a challenge, 4.12. */

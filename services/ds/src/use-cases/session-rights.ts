@@ -1,9 +1,11 @@
 import { type ReadRights, ReadRightsTable, textOfRules } from '@lmqtt/common/read-rights';
+import { systemClock } from '@lmqtt/common/clock';
 import type { ClientId } from '@lmqtt/common/ids';
 import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { AuthProvider } from '../auth/auth-provider.ts';
 import type { DsEvents } from '../events.ts';
+import { IdentityEnds } from './identity-ends.ts';
 import { kick } from './kick.ts';
 import type { LiveSession } from '../sessions/live-session.ts';
 
@@ -16,7 +18,7 @@ const turnMs = 5;
  * Rights of clients to read, by the current rules. Connection nodes judge by them and are told when
  * they change: with the answer to CONNECT for a session that is being claimed, for all others in a
  * later turn, so that a change never overtakes that answer. Clients whose users were removed are
- * disconnected.
+ * disconnected, and those whose identities have ended.
  */
 export class SessionRights {
   readonly #access: AuthProvider;
@@ -27,6 +29,7 @@ export class SessionRights {
   /** Sessions that are to be told of what has changed. */
   readonly #due = new Set<LiveSession>();
   readonly #telling: OnceATurn = new OnceATurn(() => this.#tell());
+  readonly #ends: IdentityEnds;
 
   constructor(
     access: AuthProvider,
@@ -38,6 +41,9 @@ export class SessionRights {
     this.#events = events;
     this.#live = live;
     this.#table = new ReadRightsTable(answersMax);
+    this.#ends = new IdentityEnds(systemClock, live, (session) =>
+      kick(events, session, ReasonCode.maximumConnectTime),
+    );
     access.onChange(() => {
       for (const session of live.values()) this.due(session);
     });
@@ -79,12 +85,14 @@ export class SessionRights {
   claimed(session: LiveSession): string | undefined {
     const text = this.of(session)?.text;
     session.toldRights = text;
+    this.#ends.note(session);
     return text;
   }
 
   /** Notes that the session's rights may differ from those that its cs has. */
   due(session: LiveSession): void {
     this.#due.add(session);
+    this.#ends.note(session);
     this.#telling.soon();
   }
 
