@@ -38,12 +38,14 @@ export class ScriptedAppends implements QueueStore {
   readonly came: Append[] = [];
   readonly asked: { readonly packetId: number; readonly say: (outcome: Outcome) => void }[] = [];
   readonly free: number[] = [];
+  onCame: (append: Append) => void = () => undefined;
   #offset = 0;
 
   append(batch: Append[], done: (answered: Append[]) => void): void {
     for (const append of batch) {
       this.open.push({ append, done });
       this.came.push(append);
+      this.onCame(append);
     }
   }
 

@@ -69,13 +69,31 @@ export class GroupOuts {
     return this.#takeBack(member, isOpen);
   }
 
+  /**
+   * The member is one no more: what it was given goes to others, unless it is done. What it said of
+   * that may be on its way still, and the store knows. False: the group is over.
+   */
+  async takeBackAll(member: OwnedMember): Promise<boolean> {
+    const { shared } = this;
+    if (shared.outOf(member).length === 0) return true;
+    if (!(await this.#readDone())) return false;
+    for (const { partition, offset } of shared.outOf(member)) shared.takeBack(partition, offset);
+    return true;
+  }
+
+  /** False: the group is over. */
+  async #readDone(): Promise<boolean> {
+    while (!(await this.refreshDone())) {
+      if (this.shared.closed) return false;
+      await idlePause(retryMs);
+    }
+    return true;
+  }
+
   async #takeBack(member: OwnedMember, isOpen: (one: GroupPlace) => boolean): Promise<boolean> {
     const { shared } = this;
     const { home, epoch, fence } = member;
-    while (!(await this.refreshDone())) {
-      if (shared.closed) return false;
-      await idlePause(retryMs);
-    }
+    if (!(await this.#readDone())) return false;
     if (member.home !== home || member.epoch !== epoch) return false;
     if (member.fence !== fence || shared.members.get(member.key) !== member) return false;
     for (const out of shared.outOf(member))

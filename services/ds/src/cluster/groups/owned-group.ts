@@ -24,10 +24,10 @@ export interface OwnedGroupPorts {
   readonly groupStore: ClusterGroupStore;
   readonly absentMembers: AbsentMembers;
   readonly ownership: Ownership;
-  readonly queueStore: QueueStore;
+  readonly queueStore: Pick<QueueStore, 'read' | 'partitions'>;
   readonly outlets: ReadonlyMap<NodeId, Outlet>;
   readonly readMessages: number;
-  readonly rights: SessionRights;
+  readonly rights: Pick<SessionRights, 'ofText'>;
   monotonicMs(): number;
   /** This ds has its lease. */
   mayGive(): boolean;
@@ -151,7 +151,7 @@ export class OwnedGroup {
         const member = shared.members.get(item.client);
         if (member === undefined || member.epoch > item.epoch) break;
         shared.members.delete(item.client);
-        for (const out of shared.outOf(member)) shared.takeBack(out.partition, out.offset);
+        void this.#takeBack(outs, member);
         shared.reconsider();
         break;
       }
@@ -412,6 +412,13 @@ export class OwnedGroup {
     this.#shared!.reconsider();
     this.#absent!.takeBack();
     this.#shared!.pump();
+    this.#ports.flush();
+  }
+
+  /** It is a member no more. */
+  async #takeBack(outs: GroupOuts, member: OwnedMember): Promise<void> {
+    if (!(await outs.takeBackAll(member))) return;
+    outs.shared.pump();
     this.#ports.flush();
   }
 

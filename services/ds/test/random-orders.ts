@@ -1,0 +1,34 @@
+// How properties of machines are searched: random orders of what may happen to them, each from a
+// machine of its own. ORDERS=5000 in the environment searches longer, SEED repeats a search.
+import fc from 'fast-check';
+import { MovedClock } from './moved-clock.ts';
+
+const ordersCount = 150;
+/** Also of making a failing order shorter. */
+const searchMsMax = 20_000;
+
+/** `run`: with a clock that holds the timers of the process meanwhile. */
+export async function inAnyOrder<Step>(
+  step: fc.Arbitrary<Step>,
+  stepsMax: number,
+  run: (steps: readonly Step[], clock: MovedClock) => Promise<void>,
+): Promise<void> {
+  const { ORDERS: orders = ordersCount, SEED: seed } = process.env;
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: stepsMax, size: 'max' }), async (steps) => {
+      const clock = new MovedClock();
+      const release = clock.hold();
+      try {
+        await run(steps, clock);
+      } finally {
+        release();
+      }
+    }),
+    {
+      numRuns: Number(orders),
+      includeErrorInReport: true,
+      interruptAfterTimeLimit: searchMsMax,
+      ...(seed === undefined ? {} : { seed: Number(seed) }),
+    },
+  );
+}
