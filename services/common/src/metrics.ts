@@ -23,8 +23,11 @@ export class Metrics {
     const counts = Object.fromEntries(limits.map((limit) => [limit.name, 0]));
     // The names come from the same rows as the type.
     this.limits = counts as PlainCounters<LimitName>;
-    this.countersOf(limitMetricName, 'Times that a limit was reached', 'limit', () =>
-      Object.entries(this.limits).map(([name, count]) => [name.toLowerCase(), count]),
+    this.countersOf(
+      limitMetricName,
+      'Times that a limit was reached, by the name of its setting',
+      'limit',
+      () => Object.entries(this.limits).map(([name, count]) => [name.toLowerCase(), count]),
     );
     this.gauge(
       'lmqtt_files_not_in_force',

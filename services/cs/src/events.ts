@@ -67,19 +67,19 @@ export class CsEvents implements SessionEvents {
     );
     metrics.countersOf(
       'lmqtt_connection_ended_total',
-      'Connections that ended, by why',
+      'Connections that ended, by reason',
       'reason',
       entries(this.ends),
     );
     metrics.countersOf(
       'lmqtt_transport_events_total',
-      'What happened before there was a connection, by kind',
+      'Events before there was an MQTT connection (handshakes, refused sockets), by kind',
       'kind',
       entries(this.transportEvents),
     );
     metrics.countersOf(
       'lmqtt_lease_events_total',
-      'What happened to the lease of this connection node, by kind',
+      'Events of the lease of this connection node, by kind',
       'kind',
       entries(this.leaseEvents),
     );

@@ -21,7 +21,7 @@ export function registerMetrics(metrics: Metrics, counters: Counters, node: CsNo
   );
   metrics.gauges(
     'lmqtt_connections_pending',
-    'Connections before CONNACK, by what they wait for',
+    'Connections that have no CONNACK yet, by what they wait for',
     'state',
     () => {
       const { pending } = node.connections;
@@ -49,7 +49,7 @@ export function registerMetrics(metrics: Metrics, counters: Counters, node: CsNo
   metrics.counterOf('lmqtt_bytes_sent_total', 'Bytes to clients', () => counters.bytesSent);
   metrics.counterOf(
     'lmqtt_malformed_total',
-    'Packets that broke the protocol',
+    'Packets that broke the protocol; their connections were closed',
     () => counters.malformed,
   );
   metrics.countersOf(
@@ -96,7 +96,7 @@ export function registerMetrics(metrics: Metrics, counters: Counters, node: CsNo
   );
   metrics.gauges(
     'lmqtt_ring',
-    'Recent messages kept for sessions: queues, messages, bytes',
+    'Recent messages kept in memory for sessions: number of queues, of messages and of bytes',
     'what',
     () => node.feeds.figures(),
   );

@@ -66,7 +66,7 @@ export class DsEvents {
     this.#metrics = metrics;
     this.#dropped = metrics.counters(
       'lmqtt_ds_dropped_total',
-      'Messages dropped by the dispatch node',
+      'Messages that the dispatch node dropped, by reason',
       'reason',
       dropReasons,
     );
@@ -85,21 +85,36 @@ export class DsEvents {
       'result',
       ['replaced', 'refused'],
     );
-    this.#kicked = metrics.counter('lmqtt_ds_takeovers_total', 'Connections told to go');
-    this.#subscribes = metrics.counter('lmqtt_ds_subscribes_total', 'Filters subscribed to');
-    this.#unsubscribes = metrics.counter('lmqtt_ds_unsubscribes_total', 'Filters unsubscribed');
+    this.#kicked = metrics.counter(
+      'lmqtt_ds_takeovers_total',
+      'Connections that ds ended: their session was taken over or deleted, or its user was removed',
+    );
+    this.#subscribes = metrics.counter(
+      'lmqtt_ds_subscribes_total',
+      'Topic filters in SUBSCRIBE packets that were granted',
+    );
+    this.#unsubscribes = metrics.counter(
+      'lmqtt_ds_unsubscribes_total',
+      'Topic filters in UNSUBSCRIBE packets',
+    );
     this.#wills = metrics.counter('lmqtt_ds_wills_total', 'Wills sent');
     this.#expired = metrics.counter('lmqtt_ds_sessions_expired_total', 'Sessions that expired');
     this.#written = metrics.histogram(
       'lmqtt_store_commit_seconds',
-      'Time of a durable write of the log',
+      'Time of a durable write to the log, in seconds',
       latencyBoundsS,
     );
-    this.#journalBytes = metrics.counter('lmqtt_store_written_bytes_total', 'Bytes of the log');
-    this.#journalRecords = metrics.counter('lmqtt_store_records_total', 'Records of the log');
+    this.#journalBytes = metrics.counter(
+      'lmqtt_store_written_bytes_total',
+      'Bytes written to the log',
+    );
+    this.#journalRecords = metrics.counter(
+      'lmqtt_store_records_total',
+      'Records written to the log',
+    );
     this.#damagedBlocks = metrics.counter(
       'lmqtt_store_damaged_blocks_total',
-      'Blocks of the log that were found to be damaged',
+      'Damaged blocks found in the log',
     );
   }
 
@@ -141,7 +156,7 @@ export class DsEvents {
 
   kicked(session: LiveSession, reasonCode: number): void {
     this.#kicked.value += 1;
-    this.#logs.session.debug({ clientId: session.clientId, reasonCode }, 'told to go');
+    this.#logs.session.debug({ clientId: session.clientId, reasonCode }, 'connection told to end');
   }
 
   expired(clientId: ClientId): void {
@@ -166,7 +181,8 @@ export class DsEvents {
   subscribeFailed(session: LiveSession, error: unknown): void {
     const { clientId } = session;
     // The client went away meanwhile: nobody waits for the answer.
-    if (session.closing) this.#logs.session.debug({ clientId }, 'subscribe after the end');
+    if (session.closing)
+      this.#logs.session.debug({ clientId }, 'SUBSCRIBE of a session that has ended');
     else this.#logs.session.warn({ clientId, err: error }, 'subscribe failed');
   }
 
@@ -249,7 +265,10 @@ export class DsEvents {
 
   groupMessageGivenUp(group: string): void {
     this.#dropped['group member lost'] += 1;
-    this.#logs.shared.info({ group }, 'QoS 2 message of a lost member given up');
+    this.#logs.shared.info(
+      { group },
+      'QoS 2 message of a shared group given up: its member is gone',
+    );
   }
 
   /** QoS 0, on its way to the ds that owns the group: too many wait. */
@@ -273,7 +292,7 @@ export class DsEvents {
   }
 
   queueNotDropped(queue: QueueId, error: unknown): void {
-    this.#logs.store.warn({ queue, err: error }, 'queue not dropped');
+    this.#logs.store.warn({ queue, err: error }, 'queue not deleted');
   }
 
   nodeAttached(node: string, instance: string, refused: number): void {
@@ -293,7 +312,7 @@ export class DsEvents {
   authFile(outcome: FileOutcome): void {
     const { kind, ...rest } = outcome;
     if (kind === 'read') this.#logs.auth.info(rest, 'file read');
-    else this.#logs.auth.error(rest, 'file not read; what was read before stays in force');
+    else this.#logs.auth.error(rest, 'file not read; its previous content stays in force');
   }
 
   keySet(url: string, problem: string | undefined): void {

@@ -206,7 +206,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   metrics.gauge('lmqtt_sessions', 'Sessions, connected or not', () => sessionStore.count);
   metrics.gauge(
     'lmqtt_queue_depth',
-    'Messages that wait in queues, once for each',
+    'Messages that wait in queues; one that waits in several counts in each',
     () => embedded.depth,
   );
 

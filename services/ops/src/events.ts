@@ -14,23 +14,23 @@ export interface OpsEvents {
 }
 
 export function opsEvents(log: Logger, metrics: Metrics): OpsEvents {
-  const requests = metrics.counters('lmqtt_ops_events_total', 'Events of the ops role', 'event', [
-    'disconnect_asked',
-    'not_ready',
-    'request_failed',
-    'rest_refused',
-  ]);
+  const requests = metrics.counters(
+    'lmqtt_ops_events_total',
+    'Events of the ops port, by event',
+    'event',
+    ['disconnect_asked', 'not_ready', 'request_failed', 'rest_refused'],
+  );
   return {
     listening(address, port) {
       log.info({ address, port }, 'ops listens');
     },
     restRefused(address) {
       requests.rest_refused += 1;
-      log.warn({ address }, 'REST request without the right to it');
+      log.warn({ address }, 'REST request refused: it has no valid token');
     },
     disconnectAsked(clientId, found) {
       requests.disconnect_asked += 1;
-      log.info({ clientId, found }, 'operator disconnects a client');
+      log.info({ clientId, found }, 'an operator disconnects a client');
     },
     notReady(route, reason) {
       requests.not_ready += 1;

@@ -30,7 +30,7 @@ export class ClusterEvents extends LinkEvents {
     this.all = counters;
     this.moves = counters.metrics.counters(
       'lmqtt_link_lane_moves_total',
-      'Lanes that went to another ds with their sessions, by reason',
+      'Lanes (attachments to one ds each) that moved to another ds with their sessions, by reason',
       'reason',
       moveReasons,
     );
@@ -45,8 +45,12 @@ export class ClusterEvents extends LinkEvents {
       this.all.metrics.gauges(name, help, 'lane', function* () {
         for (const [lane, figures] of lanes()) yield [lane, read(figures)] as const;
       });
-    gauges('lmqtt_link_up', 'Whether calls reach ds, by lane', ({ up }) => (up ? 1 : 0));
-    gauges('lmqtt_link_sessions', 'Sessions of a lane', ({ sessions }) => sessions);
+    gauges('lmqtt_link_up', '1 while calls reach ds, else 0, by lane', ({ up }) => (up ? 1 : 0));
+    gauges(
+      'lmqtt_link_sessions',
+      'Sessions, by the lane (attachment to a ds) that serves them',
+      ({ sessions }) => sessions,
+    );
     gauges('lmqtt_link_waiting_bytes', 'Bytes that wait for a lane', (each) => each.waitingBytes);
     gauges(
       'lmqtt_link_unacknowledged_frames',

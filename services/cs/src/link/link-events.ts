@@ -32,7 +32,10 @@ export class LinkCounters {
       'event',
       ['attached', 'resumed', 'broken', 'refused'],
     );
-    this.leasesEnded = metrics.counter('lmqtt_link_leases_ended_total', 'Leases that ran out');
+    this.leasesEnded = metrics.counter(
+      'lmqtt_link_leases_ended_total',
+      'Leases of this connection node that ran out',
+    );
     this.pushed = metrics.counter(
       'lmqtt_link_pushed_total',
       'Messages that ds pushed to this node, each once however many sessions want it',

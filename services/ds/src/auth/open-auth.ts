@@ -75,7 +75,7 @@ export async function openAuth(options: AuthOptions): Promise<OpenAuth> {
     });
     metrics.gauge(
       'lmqtt_auth_checks_waiting',
-      'Passwords that wait to be checked',
+      'CONNECTs whose passwords wait to be checked',
       () => file.waiting,
     );
     authenticators.push(file);

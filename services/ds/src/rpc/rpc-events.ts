@@ -57,10 +57,15 @@ export class RpcEvents {
       refusalReasons,
     );
     const ways = ['received', 'sent'] as const;
-    this.#frames = metrics.counters('lmqtt_rpc_frames_total', 'Frames of the link', 'way', ways);
+    this.#frames = metrics.counters(
+      'lmqtt_rpc_frames_total',
+      'Frames exchanged with connection nodes, by direction',
+      'way',
+      ways,
+    );
     this.#bytes = metrics.counters(
       'lmqtt_rpc_frame_bytes_total',
-      'Bytes of the frames of the link',
+      'Bytes of frames exchanged with connection nodes, by direction',
       'way',
       ways,
     );
@@ -79,13 +84,20 @@ export class RpcEvents {
       'lmqtt_rpc_renewals_failed_total',
       'Renewals of cs nodes that the registry did not answer',
     );
-    this.#failedCalls = metrics.counter('lmqtt_rpc_calls_failed_total', 'Calls of cs that failed');
+    this.#failedCalls = metrics.counter(
+      'lmqtt_rpc_calls_failed_total',
+      'Calls of connection nodes that failed',
+    );
   }
 
   watch(figures: RpcFigures): void {
-    this.#metrics.gauge('lmqtt_rpc_attachments', 'Nodes that are attached', () => {
-      return figures.attachments;
-    });
+    this.#metrics.gauge(
+      'lmqtt_rpc_attachments',
+      'Connection nodes that are attached to this ds',
+      () => {
+        return figures.attachments;
+      },
+    );
     this.#metrics.gauge('lmqtt_rpc_waiting_bytes', 'Bytes that wait for the link', () => {
       return figures.waitingBytes;
     });
@@ -121,7 +133,7 @@ export class RpcEvents {
   certificatesRefused(reason: string): void {
     this.#logs.listener.error(
       { reason },
-      'certificates of the RPC port not read; those before stay in force',
+      'certificates of the RPC port not read; the previous ones stay in force',
     );
   }
 

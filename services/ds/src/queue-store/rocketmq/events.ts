@@ -63,32 +63,33 @@ export class RocketmqStoreEvents {
     this.#lines = new RepeatedLines(clock);
     this.sends = metrics.counters(
       'lmqtt_rocketmq_sends_total',
-      'Sends to RocketMQ by what became of them',
+      'Sends to RocketMQ, by outcome',
       'result',
       sendResults,
     );
     this.#sendSeconds = metrics.histogram(
       'lmqtt_rocketmq_send_seconds',
-      'Time until RocketMQ has stored a message that was sent',
+      'Time until RocketMQ has stored a message that was sent, in seconds',
       latencyBoundsS,
     );
     this.#failures = metrics.counters(
       'lmqtt_rocketmq_appends_failed_total',
-      'Messages whose publisher was told of a failure',
+      'Publishes answered with a failure because RocketMQ did not store them, by reason',
       'reason',
       failures,
     );
     this.#tails = metrics.counters(
       'lmqtt_rocketmq_tail_events_total',
-      'What happens to the reading of ordinary queues',
+      'Events of the reading of ordinary RocketMQ queues (tails), by event',
       'event',
       tailEvents,
     );
-    this.#reads = metrics.counters('lmqtt_rocketmq_reads_total', 'Reads of light queues', 'of', [
-      'pulls',
-      'messages',
-      'not for devices',
-    ]);
+    this.#reads = metrics.counters(
+      'lmqtt_rocketmq_reads_total',
+      'Reads of light queues: pulls, messages in them, and those of the messages that are not for devices',
+      'of',
+      ['pulls', 'messages', 'not for devices'],
+    );
     this.#dispatches = metrics.counters(
       'lmqtt_rocketmq_dispatches_total',
       'Messages of back ends that were sent on to queues which they do not name',
@@ -97,13 +98,13 @@ export class RocketmqStoreEvents {
     );
     this.#unmapped = metrics.counters(
       'lmqtt_rocketmq_unmapped_total',
-      'Messages of ordinary queues that are left alone, or reach only some devices, by the reason',
+      'Messages in RocketMQ topics that reach no device, or only some, by reason',
       'reason',
       [...unmappedReasons, ...unreadableReasons],
     );
     this.#arrived = metrics.counter(
       'lmqtt_rocketmq_arrived_total',
-      'Messages that arrived from RocketMQ',
+      'Messages that this node has read from RocketMQ and passed on to sessions',
     );
     this.#dropped = metrics.counter(
       'lmqtt_rocketmq_qos0_dropped_total',
@@ -111,7 +112,7 @@ export class RocketmqStoreEvents {
     );
     this.#paced = metrics.counter(
       'lmqtt_rocketmq_paced_total',
-      'Times that a publisher waited because its queue was far ahead of its tail',
+      'Times that a publisher was delayed because the reading of its RocketMQ queue is far behind',
     );
     this.#lost = metrics.counter(
       'lmqtt_rocketmq_messages_lost_total',
@@ -139,12 +140,12 @@ export class RocketmqStoreEvents {
     );
     metrics.gauge(
       'lmqtt_rocketmq_open_intents',
-      'QoS 2 messages whose outcome is being found out',
+      'QoS 2 messages of which it is being found out whether RocketMQ has stored them',
       () => state.openIntents(),
     );
     metrics.gauges(
       'lmqtt_rocketmq_broker_up',
-      'Whether the broker answers this node (1) or is away (0)',
+      '1 while the RocketMQ broker answers this node, else 0',
       'broker',
       () => state.brokers(),
     );
@@ -188,7 +189,10 @@ export class RocketmqStoreEvents {
   }
 
   outcomesFound(broker: string, stored: number, notStored: number): void {
-    this.#logs.store.info({ broker, stored, notStored }, 'QoS 2: found out what RocketMQ stored');
+    this.#logs.store.info(
+      { broker, stored, notStored },
+      'search for QoS 2 messages in RocketMQ has ended',
+    );
   }
 
   markRefused(broker: string, reason: string): void {

@@ -63,7 +63,10 @@ export class RegistryEvents {
 
   conflict(what: string, mine: string | number, stored: string | number): void {
     this.#conflicts.value += 1;
-    this.#logs.store.error({ what, mine, stored }, 'recorded otherwise after Redis lost it');
+    this.#logs.store.error(
+      { what, mine, stored },
+      'another ds has recorded another value after Redis lost this one',
+    );
   }
 
   routesLoaded(queues: number, ms: number): void {

@@ -45,7 +45,7 @@ export class RecordedRemotingEvents implements RemotingEvents {
     );
     this.#bytes = metrics.counters(
       'lmqtt_rocketmq_bytes_total',
-      'Bytes between this node and RocketMQ',
+      'Bytes exchanged with RocketMQ, by direction',
       'way',
       ['received', 'sent'],
     );
