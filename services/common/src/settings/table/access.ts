@@ -13,13 +13,13 @@ export const access = {
     default: null,
     roles: ['ds'],
     about:
-      'Users and their hashes, made with `npm run lmqtt -- passwd`; read again when it changes',
+      'File of users and password hashes, made with `npm run lmqtt -- passwd`; read again when it changes',
   },
   ACL_FILE: {
     kind: 'file',
     default: null,
     roles: ['ds'],
-    about: 'Access rules; read again when it changes',
+    about: 'File of access rules; read again when it changes',
   },
   ACL_CACHE: {
     kind: 'integer',
@@ -148,6 +148,6 @@ export const access = {
     choices: ['none', 'optional', 'required'],
     default: 'none',
     roles: ['cs'],
-    about: 'Whether clients present a certificate',
+    about: 'Whether clients have to present a certificate',
   },
 } as const;

@@ -56,7 +56,7 @@ export const connectionLimits = {
     min: 0,
     max: 1_000_000,
     roles: ['cs'],
-    about: 'New connections a second; 0: no limit',
+    about: 'Maximum number of new connections a second; 0: no limit',
     limit: 'CONNACK 0x9F (3.1.1: return code 3), then closed',
   },
   MAX_PACKET_SIZE: {
@@ -112,7 +112,7 @@ export const connectionLimits = {
     min: 0,
     max: 65535,
     roles: ['cs'],
-    about: 'Topic aliases that a client may set',
+    about: 'Maximum number of topic aliases that a client may set',
     limit: 'DISCONNECT 0x94',
   },
   TOPIC_ALIAS_MAXIMUM_OUT: {
@@ -121,7 +121,7 @@ export const connectionLimits = {
     min: 0,
     max: 65535,
     roles: ['cs'],
-    about: 'Topic aliases that are set towards a client',
+    about: 'Maximum number of topic aliases that the broker sets in messages to a client',
   },
   MAX_PUBLISH_RATE: {
     kind: 'integer',
@@ -129,7 +129,7 @@ export const connectionLimits = {
     min: 0,
     max: 10_000_000,
     roles: ['cs'],
-    about: 'Publishes of one client a second; 0: no limit',
+    about: 'Maximum number of publishes of one client a second; 0: no limit',
     limit: 'DISCONNECT 0x96 (3.1.1: closed)',
   },
   WRITE_BUFFER_MAX: {

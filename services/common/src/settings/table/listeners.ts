@@ -73,6 +73,7 @@ export const listeners = {
     min: 1,
     max: 65535,
     roles: ['cs'],
-    about: 'Connections that may wait to be accepted',
+    about:
+      'Maximum number of connections that wait to be accepted (backlog of the listening sockets)',
   },
 } as const;

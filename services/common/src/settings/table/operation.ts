@@ -21,6 +21,6 @@ export const operation = {
     min: 0,
     max: 600_000,
     roles: ['cs', 'ds'],
-    about: 'Longest time for a clean stop',
+    about: 'Longest time for a clean stop; then the process ends all the same',
   },
 } as const;

@@ -27,7 +27,7 @@ export const protocol = {
     min: 0,
     max: 65535,
     roles: ['cs'],
-    about: 'Longest keep alive; 0: no maximum',
+    about: 'Longest keep alive interval that a client may have; 0: no maximum',
     limit:
       'v5 clients are told the maximum as Server Keep Alive; 3.1.1 clients keep their own, unless KEEP_ALIVE_STRICT is set',
   },
@@ -42,7 +42,7 @@ export const protocol = {
     kind: 'text',
     default: '',
     roles: ['cs'],
-    about: 'Response Information for v5 clients that ask for it; empty: none',
+    about: 'Response Information in the CONNACK of v5 clients that ask for it; empty: none',
   },
   VALIDATE_PAYLOAD_FORMAT: {
     kind: 'boolean',
@@ -54,7 +54,7 @@ export const protocol = {
     kind: 'boolean',
     default: false,
     roles: ['ds'],
-    about: 'Keep QoS 0 messages for absent sessions too',
+    about: 'Whether QoS 0 messages are kept for absent sessions too',
   },
   BRIDGE_STATE: {
     kind: 'boolean',
@@ -69,6 +69,7 @@ export const protocol = {
     min: 0,
     max: 86_400,
     roles: ['ds'],
-    about: 'Time between publishes to `$SYS/broker/…`; 0: none',
+    about:
+      'Time between publishes of figures of the broker to `$SYS/broker/…`; 0: none are published',
   },
 } as const;

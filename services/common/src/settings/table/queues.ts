@@ -7,7 +7,7 @@ export const queues = {
     min: 16,
     max: 1_048_576,
     roles: ['cs'],
-    about: 'Number of recent messages kept in memory for each queue',
+    about: 'Maximum number of recent messages kept in memory for each queue',
   },
   RING_BYTES: {
     kind: 'bytes',
@@ -15,7 +15,7 @@ export const queues = {
     min: '64k',
     max: '4g',
     roles: ['cs'],
-    about: 'Bytes of recent messages kept in memory for each queue',
+    about: 'Maximum bytes of recent messages kept in memory for each queue',
   },
   READ_BATCH: {
     kind: 'integer',

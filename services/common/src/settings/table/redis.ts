@@ -52,6 +52,6 @@ export const redis = {
     max: 60_000,
     only: 'servers',
     roles: ['cs', 'ds'],
-    about: 'Longest time for an answer of Redis',
+    about: 'Longest time that a command waits for the answer of Redis',
   },
 } as const;

@@ -7,7 +7,7 @@ export const retained = {
     min: 0,
     max: 100_000_000,
     roles: ['ds'],
-    about: 'Topics with a retained message',
+    about: 'Maximum number of topics that have a retained message',
     limit: 'PUBACK or PUBREC 0x97 (3.1.1 and QoS 0: delivered, not retained)',
   },
   MAX_RETAINED_BYTES: {
@@ -16,7 +16,7 @@ export const retained = {
     min: 0,
     max: '1024g',
     roles: ['ds'],
-    about: 'Bytes of all retained messages',
+    about: 'Maximum bytes of all retained messages',
     limit: 'PUBACK or PUBREC 0x97 (3.1.1 and QoS 0: delivered, not retained)',
   },
 } as const;

@@ -13,28 +13,29 @@ export const rocketmq = {
     default: null,
     only: 'servers',
     roles: ['ds'],
-    about: 'Access key, where RocketMQ asks for one',
+    about: 'Access key for RocketMQ, if it asks for one',
   },
   ROCKETMQ_SECRET_KEY: {
     kind: 'secret',
     default: null,
     only: 'servers',
     roles: ['ds'],
-    about: 'The secret of ROCKETMQ_ACCESS_KEY',
+    about: 'Secret key that belongs to ROCKETMQ_ACCESS_KEY',
   },
   ROCKETMQ_TLS: {
     kind: 'boolean',
     default: false,
     only: 'servers',
     roles: ['ds'],
-    about: 'Speak TLS with name servers and brokers',
+    about: 'Whether name servers and brokers of RocketMQ are spoken to over TLS',
   },
   ROCKETMQ_TLS_CA: {
     kind: 'file',
     default: null,
     only: 'servers',
     roles: ['ds'],
-    about: 'Authority of the certificates of RocketMQ, PEM; unset: those that the system trusts',
+    about:
+      'Authorities that the certificates of RocketMQ are checked against, PEM; unset: those that the system trusts',
   },
   ROCKETMQ_PROXY: {
     kind: 'text',

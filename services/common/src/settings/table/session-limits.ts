@@ -29,7 +29,7 @@ export const sessionLimits = {
     min: 1,
     max: 100_000_000,
     roles: ['ds'],
-    about: 'Messages that wait for one session',
+    about: 'Maximum number of messages that wait for one session',
     limit: 'its oldest waiting messages are dropped',
   },
   MAX_QUEUED_BYTES: {
@@ -38,7 +38,7 @@ export const sessionLimits = {
     min: 1024,
     max: '1024g',
     roles: ['ds'],
-    about: 'Bytes of messages that wait for one session',
+    about: 'Maximum bytes of messages that wait for one session',
     limit: 'its oldest waiting messages are dropped',
   },
   MAX_SUBSCRIPTIONS_PER_SESSION: {
@@ -47,7 +47,7 @@ export const sessionLimits = {
     min: 1,
     max: 10_000_000,
     roles: ['ds'],
-    about: 'Subscriptions of one session',
+    about: 'Maximum number of subscriptions of one session',
     limit: 'SUBACK 0x97 (3.1.1: 0x80)',
   },
   MAX_SUBSCRIPTION_BYTES: {
@@ -85,7 +85,7 @@ export const sessionLimits = {
     min: 1,
     max: 65536,
     roles: ['cs'],
-    about: 'Levels of a topic name or filter',
+    about: 'Maximum number of levels in a topic name or filter',
     limit:
       'publish: PUBACK, PUBREC or DISCONNECT 0x90 (3.1.1: closed); subscribe: SUBACK 0x8F (3.1.1: 0x80)',
   },
@@ -95,7 +95,8 @@ export const sessionLimits = {
     min: 0,
     max: 4_294_967_295,
     roles: ['ds'],
-    about: 'Longest session expiry; 3.1.1 sessions that are not clean get it; 4294967295: never',
+    about:
+      'Longest session expiry interval; sessions of 3.1.1 clients that are not clean get it; 4294967295: they never expire',
     limit: 'CONNACK tells the shorter expiry',
   },
   WILL_DELAY_S_MAX: {
@@ -104,7 +105,7 @@ export const sessionLimits = {
     min: 0,
     max: 4_294_967_295,
     roles: ['cs', 'ds'],
-    about: 'Longest will delay',
+    about: 'Longest will delay interval',
     limit: 'the will is sent when this has passed',
   },
 } as const;

@@ -6,7 +6,7 @@ export const storage = {
     default: './data',
     only: 'embedded',
     roles: ['ds'],
-    about: 'Folder of all that is stored; made when absent',
+    about: 'Folder in which everything is stored; it is made if it does not exist',
   },
   SEGMENT_BYTES: {
     kind: 'bytes',
