@@ -224,6 +224,7 @@ void describe('brokers that are away', () => {
     // What it had before it was forgotten (here: all but the last two) is owed to nobody.
     rocketmq.broker('broker-b').sinceOffset = 7;
     await until(async () => (await store.ends(queue))[1]?.first === 7, waitMs);
+    assert.equal((await store.ends(queue))[1]?.owedFrom, 7);
     const { pulled, sent } = rocketmq.broker('broker-b');
     const before = pulled.get(`${topic}/0`) ?? 0;
     await until(() => (pulled.get(`${topic}/0`) ?? 0) > before, waitMs);

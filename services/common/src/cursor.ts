@@ -118,12 +118,12 @@ export function offsetFound(
 }
 
 /**
- * A partition without a cursor appeared later: it is owed from its beginning. Those that were there
- * and could not be reached have a cursor with a time.
+ * Cursor in a partition. One without a cursor appeared later: it is owed from its beginning, or from
+ * `start`. Those that were there and could not be reached have a cursor with a time.
  */
-export function cursorOf(cursors: Cursor[], partition: number): Cursor {
+export function cursorOf(cursors: Cursor[], partition: number, start: number = 0): Cursor {
   for (const cursor of cursors) if (cursor.partition === partition) return cursor;
-  const added = Cursor.at(partition, 0);
+  const added = Cursor.at(partition, start);
   cursors.push(added);
   return added;
 }

@@ -108,6 +108,8 @@ export interface PartitionEnd {
    * (`positionSince`), as `first` is then, too: it cannot be reached now.
    */
   readonly end: number;
+  /** Offset from which the partition is owed to those that have no position in it; unset: 0. */
+  readonly owedFrom?: number;
 }
 
 /** Messages of a queue whose bytes are damaged: they are passed over from now on. */

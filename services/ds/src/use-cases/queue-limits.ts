@@ -162,8 +162,8 @@ async function backlogs(queueStore: QueueStore, session: StoredSession): Promise
   // Together, since the store may wait for the disk before it says where a queue ends.
   const ends = await Promise.all(subscriptions.map((one) => queueStore.ends(one.queue)));
   for (const [index, subscription] of subscriptions.entries()) {
-    for (const { partition, first, end } of ends[index]!) {
-      const cursor = cursorOf(subscription.cursors, partition);
+    for (const { partition, first, end, owedFrom = 0 } of ends[index]!) {
+      const cursor = cursorOf(subscription.cursors, partition, owedFrom);
       if (isTime(end)) continue;
       const from = await startOf(queueStore, subscription.queue, cursor);
       if (from === undefined) continue;

@@ -188,7 +188,8 @@ export class LightQueues {
         sinceMs === undefined ? 0 : this.#storedSince(broker, lmq, sinceMs),
       ]);
       if (end === undefined || min === undefined) return undefined;
-      return { partition, first: Math.min(Math.max(0, min, since), end), end };
+      const first = Math.min(Math.max(0, min, since), end);
+      return { partition, first, end, ...(since > 0 ? { owedFrom: Math.min(since, end) } : {}) };
     } catch (error) {
       // It would not be read later, either.
       if (isDenied(error))
