@@ -80,6 +80,14 @@ export class Placements {
     return next;
   }
 
+  /** Number of entries that have taken effect. */
+  get begun(): number {
+    const nowMs = this.#clock.nowMs();
+    let begun = 0;
+    for (const { fromMs } of this.#all.values()) if (fromMs <= nowMs) begun += 1;
+    return begun;
+  }
+
   /** True: there was news. */
   async read(): Promise<boolean> {
     const known = this.#all.size;

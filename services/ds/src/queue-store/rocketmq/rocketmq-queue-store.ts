@@ -50,6 +50,9 @@ export class RocketmqQueueStore implements QueueStore {
   readonly #lightQueues: LightQueues;
   readonly #offsets: ConsumerOffsets;
   readonly #timers: NodeJS.Timeout[] = [];
+  #placementTimer: NodeJS.Timeout | undefined;
+  /** Number of placements and moves that had taken effect when places were looked up anew. */
+  #begun = 0;
   #arrived: (messages: Message[]) => void = () => undefined;
   #arriving: Message[] = [];
   #retained: Message[] = [];
@@ -92,6 +95,7 @@ export class RocketmqQueueStore implements QueueStore {
     this.#topics.onChange(() => {
       this.#targets.changed();
       this.#tails.share();
+      this.#heedPlacements();
     });
   }
 
@@ -126,7 +130,6 @@ export class RocketmqQueueStore implements QueueStore {
       // A broker is known before anything is placed there: the placement takes effect later.
       if (this.#topics.placements.brokers.some((name) => this.#brokers.named(name) === undefined))
         await this.#brokers.refresh();
-      this.#heedPlacements();
     });
     const followMs = Math.min(settings.refreshMs, Math.max(readEachMs, settings.brokerGoneMs / 3));
     this.#every(followMs, () => this.#follow());
@@ -257,6 +260,7 @@ export class RocketmqQueueStore implements QueueStore {
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const timer of this.#timers) clearTimeout(timer);
+    clearTimeout(this.#placementTimer);
     this.#pace.close();
     await this.#tails.stop();
     this.#offsets.close();
@@ -272,7 +276,6 @@ export class RocketmqQueueStore implements QueueStore {
     this.#targets.nameServersAnswer();
     await this.#topics.follow();
     this.#readTailTopics();
-    this.#heedPlacements();
   }
 
   /** Those of back ends that settings name. One that is not there now is asked for again. */
@@ -286,13 +289,19 @@ export class RocketmqQueueStore implements QueueStore {
     }
   }
 
-  /** A placement takes effect at its time. */
+  /** Placements take effect at their times, whatever becomes of the work of each second. */
   #heedPlacements(): void {
-    const { nextMs } = this.#topics.placements;
-    if (nextMs === undefined || this.#isClosed) return;
-    const leftMs = nextMs - this.#options.clock.nowMs();
-    if (leftMs < readEachMs)
-      this.#timers.push(setTimeout(() => this.#targets.changed(), leftMs + 1));
+    clearTimeout(this.#placementTimer);
+    if (this.#isClosed) return;
+    const { begun, nextMs } = this.#topics.placements;
+    if (begun !== this.#begun) {
+      this.#begun = begun;
+      this.#targets.changed();
+    }
+    if (nextMs === undefined) return;
+    // Not far ahead, since the wall clock may be set.
+    const leftMs = Math.min(readEachMs, nextMs + 1 - this.#options.clock.nowMs());
+    this.#placementTimer = setTimeout(() => this.#heedPlacements(), leftMs);
   }
 
   /** One run behind the other, as long as the store is open. */
@@ -303,6 +312,7 @@ export class RocketmqQueueStore implements QueueStore {
       } catch (error) {
         this.#options.events.registryFailed('topics', messageOfError(error));
       }
+      this.#heedPlacements();
       if (this.#isClosed) return;
       timer = setTimeout(() => void run(), ms);
       this.#timers[index] = timer;
