@@ -127,7 +127,7 @@ async function endOfTurn(): Promise<void> {
 
 const from = fc.constantFrom<0 | 1>(0, 1);
 
-/** What may happen, and how often. */
+/** Steps of a run, and how often each comes. */
 const steps = fc.oneof(
   {
     weight: 8,

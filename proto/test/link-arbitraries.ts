@@ -69,7 +69,7 @@ export const entry: fc.Arbitrary<QueueEntry> = fc
     return { queue, partition, offset, previous: Math.max(-1, offset - 1 - place[1]) };
   });
 
-/** Where a message's bytes are: apart, in one piece with a gap for the identifier, without it. */
+/** Layout of a message's bytes: apart, in one piece with a gap for the identifier, without it. */
 type Layout = 'apart' | 'gap' | 'no gap';
 
 function laidOut(layout: Layout, topic: string, payload: Buffer, rest: MessageRest): Message {
@@ -127,7 +127,7 @@ export const message: fc.Arbitrary<Message> = fc
     return message;
   });
 
-/** What a message says, wherever its bytes are. */
+/** Content of a message, wherever its bytes are. */
 function contentOf(message: Message): object {
   const { topic, qos, retain, payload, properties, expiresAtMs, publisher } = message;
   const { entries, orderKey, expiryS, storedMs } = message;

@@ -14,7 +14,7 @@ const writing = new Exchange(limits, { pulse: () => {}, item: () => {} });
 
 type Read = typeof readUpstream | typeof readDownstream;
 
-/** What a frame said; a WireError may end it, nothing else. */
+/** Items of a frame; a WireError may end it, nothing else. */
 function heard(frame: Buffer, read: Read): Listener {
   const listener = new Listener();
   const taker: FrameTaker = {

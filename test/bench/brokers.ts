@@ -25,7 +25,7 @@ const startMs = 15_000;
 const rumqttdPath = process.env['RUMQTTD'];
 delete process.env['RUMQTTD'];
 
-/** Where the program is; undefined where it is not installed. */
+/** Path of the program; undefined: it is not installed. */
 export function programOf(name: 'mosquitto' | 'rumqttd'): string | undefined {
   if (name === 'rumqttd' && rumqttdPath !== undefined) {
     return existsSync(rumqttdPath) ? rumqttdPath : undefined;

@@ -1,4 +1,4 @@
-// What is to be reached on a machine with two cores, each a sentence and how it is judged.
+// Goals on a machine with two cores, each a sentence and a test of it.
 import {
   cpuUsPerMessage,
   type Figure,
@@ -85,7 +85,7 @@ export function memoryAtMost(kibMax: number): Goal {
   };
 }
 
-/** Of one process of the broker. */
+/** Maximum memory of one process of the broker. */
 export function memoryOfAtMost(process: string, kibMax: number): Goal {
   return (results, broker) => {
     const figure = ofProcess(process, rssPerCount);
@@ -95,7 +95,7 @@ export function memoryOfAtMost(process: string, kibMax: number): Goal {
   };
 }
 
-/** Of one process of the broker while all connections are idle. */
+/** Maximum CPU share of one process of the broker while all connections are idle. */
 export function idleShareOfAtMost(process: string, percentMax: number): Goal {
   return (results, broker) => {
     const figure = ofProcess(process, idleShare);
@@ -105,7 +105,7 @@ export function idleShareOfAtMost(process: string, percentMax: number): Goal {
   };
 }
 
-/** What may still be called the same amount of memory, given a garbage collector. */
+/** Difference that still counts as the same amount of memory, given a garbage collector. */
 export const flatBytes: number = 64 * mib;
 
 export function flat(what: string, growthOf: (results: Results, shape: Shape) => number): Goal {

@@ -8,7 +8,7 @@ import { sleep } from './wire/clock.ts';
 
 export interface Watch {
   readonly processes: readonly BrokerProcess[];
-  /** Of each process. */
+  /** Memory of each process. */
   readonly rssBefore: readonly number[];
   readonly histogram: Histogram;
 }

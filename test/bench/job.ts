@@ -1,4 +1,4 @@
-// What the main process asks of the generator, and what it gets back.
+// The question of the main process to the generator, and the answer.
 import type { Latency, ProcessUse } from './meter.ts';
 import type { Qos } from './wire/packets.ts';
 import type { Target } from './wire/connection.ts';
@@ -120,10 +120,10 @@ export interface Outcome {
   /** When the measured time began: milliseconds since 1970. */
   readonly startedMs: number;
   readonly latency: Latency;
-  /** Of the broker, each. */
+  /** Processes of the broker. */
   readonly processes: readonly ProcessUse[];
   readonly generatorCpuUs: number;
-  /** Of everything else that ran on the machine meanwhile. */
+  /** CPU time of everything else that ran on the machine meanwhile. */
   readonly otherCpuUs: number;
   readonly faults: Faults;
   /** How late the generator itself was, where it has a timetable. */

@@ -1,5 +1,4 @@
-// What a run is measured with: latency histogram, and from /proc times and memory of each process
-// of a broker.
+// Meters of a run: latency histogram, and from /proc times and memory of each process of a broker.
 import { readFileSync } from 'node:fs';
 
 const subBits = 6;
@@ -128,7 +127,7 @@ export function memoryOf(processes: readonly BrokerProcess[]): readonly number[]
   return processes.map(({ pid }) => rssBytesOf(pid));
 }
 
-/** What one process of a broker took during a run. */
+/** Use of one process of a broker during a run. */
 export interface ProcessUse {
   readonly name: string;
   readonly cpuUs: number;
@@ -136,6 +135,6 @@ export interface ProcessUse {
   readonly waitedUs?: number;
   readonly rssBefore: number;
   readonly rssAfter: number;
-  /** Of a core, over a while in which nothing was asked of it. */
+  /** Share of a core, over a while in which nothing was asked of it. */
   readonly idleShare?: number;
 }

@@ -1,4 +1,4 @@
-// What a person reads: a line for each run, a table of medians for each workload, the goals.
+// The report for people: a line for each run, a table of medians for each workload, the goals.
 import {
   cpuUsPerMessage,
   faultText,
@@ -138,7 +138,7 @@ function wrongRuns(results: Results, shape: Shape): number {
     .length;
 }
 
-/** What stands beside a goal that must not be trusted. */
+/** The remark beside a goal that must not be trusted. */
 function doubts(results: Results, shape: Shape): string {
   const bound = results.runs.filter((run) => isGeneratorBound(run.outcome)).length;
   const disturbed = results.runs.filter((run) => isDisturbed(run.outcome)).length;

@@ -22,7 +22,7 @@ function only(process: string, outcome: Outcome): Outcome {
   return { ...outcome, processes: outcome.processes.filter(({ name }) => name === process) };
 }
 
-/** Of a process that is not there: NaN. */
+/** Figure of one process; NaN: it is not there. */
 export function ofProcess(process: string, figure: Figure): Figure {
   return (outcome) => {
     const part = only(process, outcome);
@@ -47,7 +47,7 @@ export const rssBytes: Figure = (outcome) => sumOf(({ rssAfter }) => rssAfter, o
 export const rssGrowth: Figure = (outcome) =>
   sumOf(({ rssAfter, rssBefore }) => rssAfter - rssBefore, outcome);
 export const rssPerCount: Figure = (outcome) => rssGrowth(outcome) / outcome.count;
-/** Of a core; NaN where that was not measured. */
+/** Share of a core; NaN: it was not measured. */
 export const idleShare: Figure = (outcome) => sumOf((use) => use.idleShare ?? NaN, outcome);
 
 /** Past this the machine was not ours alone. */

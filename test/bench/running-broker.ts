@@ -35,7 +35,7 @@ export interface Profiling {
 export interface StartOptions {
   /** Speak TLS with it; only ours and aedes are asked to. */
   readonly certificate?: Certificate;
-  /** Of ours, by their names in the settings table. */
+  /** Settings of ours, by their names in the table. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly profiling?: Profiling;
   /** Nodes of the split shape that clients connect to. */

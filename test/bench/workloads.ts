@@ -37,7 +37,7 @@ export interface Workload {
   readonly cs?: number;
   /** Files that both sides need; default: no more than any process may open. */
   readonly openFiles?: number;
-  /** What one connection costs is shown. */
+  /** Whether the cost of one connection is shown. */
   readonly perConnection?: boolean;
   /** By shape; one that is not named runs only where it is asked for. */
   readonly goals: Readonly<Partial<Record<Shape, readonly Goal[]>>>;

@@ -11,7 +11,7 @@ import { statements as statements5 } from './statements-5.0.ts';
 
 interface Version {
   readonly name: string;
-  /** Of the test files. */
+  /** Prefix of the test files. */
   readonly prefix: string;
   readonly statements: readonly Statement[];
 }

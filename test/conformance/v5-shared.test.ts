@@ -30,8 +30,8 @@ interface Taken {
 }
 
 /**
- * What the members get, each acknowledged: reads until there are `count`, then to the end, which is
- * a message of its own for each member, so that a copy too many is seen too.
+ * Messages that the members get, each acknowledged: reads until there are `count`, then to the end,
+ * which is a message of its own for each member, so that a copy too many is seen too.
  */
 async function collect(members: readonly RawClient[], count: number): Promise<Taken[]> {
   const taken: Taken[] = [];
@@ -77,7 +77,7 @@ describe('MQTT 5 shared subscriptions', together, () => {
       for (const payload of sent) await publisher.publish(topic, payload, { qos });
       const taken = await collect(members, sent.length);
       assert.deepEqual(sorted(taken), sent);
-      // What is in flight balances the members; at QoS 0 nothing is.
+      // Messages in flight balance the members; at QoS 0 there are none.
       if (qos > 0) assert.equal(membersOf(taken), 3);
     });
   }

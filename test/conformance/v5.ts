@@ -1,6 +1,6 @@
-// What the MQTT 5 suites share: one broker for a file, clients that speak version 5, and the two
-// ways in which a test waits without sleeping: for an answer of the broker (`refused`), and for
-// a message that must be the only one (`nothingElse`).
+// The common part of the MQTT 5 suites: one broker for a file, clients that speak version 5, and
+// the two ways in which a test waits without sleeping: for an answer of the broker (`refused`), and
+// for a message that must be the only one (`nothingElse`).
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import type { Broker } from '../harness/broker.ts';
@@ -14,7 +14,7 @@ import { closeAllClients, connected, connectRaw, unique } from '../harness/wire.
 export const malformed = 0x81;
 /** For a packet that can be parsed and breaks the protocol. */
 export const protocolError = 0x82;
-/** Where the specification forbids something and does not say which of the two it is. */
+/** Codes for something that the specification forbids without saying which of the two it is. */
 export const eitherError: readonly number[] = [malformed, protocolError];
 
 /** Tests of one file run at once, each on its own topics and client ids. */

@@ -20,7 +20,7 @@ interface Partition {
   readonly messages: Stored[];
   next: number;
   last: number;
-  /** What `ends` says: behind, by up to the messages whose arrival is still to be told. */
+  /** End that `ends` answers: behind by up to the messages whose arrival is still to be told. */
   shownEnd: number;
   trimmed: number;
 }

@@ -97,7 +97,7 @@ void describe('brokers that are away', () => {
     await rocketmq.stop();
   });
 
-  /** What is told of each topic. */
+  /** Reason codes of a message to each topic. */
   function publish(...topics: string[]): Promise<number[]> {
     return Promise.all(
       topics.map(
@@ -221,7 +221,7 @@ void describe('brokers that are away', () => {
     await rocketmq.restart('broker-b');
     await until(() => store.partitions().length === 2, waitMs);
     assert.deepEqual(store.partitions(), [0, 2]);
-    // What it had before it was forgotten (here: all but the last two) is owed to nobody.
+    // Messages that it had before it was forgotten (here: all but the last two) are owed to nobody.
     rocketmq.broker('broker-b').sinceOffset = 7;
     await until(async () => (await store.ends(queue))[1]?.first === 7, waitMs);
     assert.equal((await store.ends(queue))[1]?.owedFrom, 7);

@@ -136,7 +136,7 @@ export function sorted(all: readonly Member[]): number[] {
     .toSorted((a, b) => a - b);
 }
 
-/** What came more than once. */
+/** Messages that came more than once. */
 export function extra(all: readonly Member[], count: number): string[] {
   const times = range(count).map((n) =>
     all.flatMap(({ id, came }) => (came.includes(`${n}`) ? [id] : [])),

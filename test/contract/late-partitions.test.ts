@@ -8,7 +8,7 @@ import { requireRedis } from '../harness/require.ts';
 import { eventually, GroupScene, pause, range } from './group-scene.ts';
 
 const topicCount = 60;
-/** What should not come has had its time. */
+/** Time in which a message that should not come would have come. */
 const quietMs = 300;
 
 void describe('partitions that appear late', requireRedis(), () => {
@@ -90,7 +90,7 @@ void describe('partitions that appear late', requireRedis(), () => {
     await comeBack(absent, 0);
     await allGot([absent], texts);
 
-    // Who comes back, or subscribes only now, gets nothing of that again.
+    // A client that comes back, or subscribes only now, gets nothing of that again.
     const all = [live, exact, overlapping, absent, shared];
     for (const [n, one] of all.entries()) {
       await one.client.endAsync();

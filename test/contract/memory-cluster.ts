@@ -71,7 +71,7 @@ export class MemoryCluster {
     return cluster;
   }
 
-  /** What ds nodes logged. */
+  /** Log lines of ds nodes. */
   get lines(): readonly string[] {
     return this.#lines;
   }

@@ -297,7 +297,7 @@ export function queueStoreContract(name: string, makeStore: MakeStore): void {
     const texts = stored.filter((m) => m.topic === 'a/b').map((m) => `${m.qos} ${payloadOf(m)}`);
     assert.deepEqual(texts.sort(), ['0 \u00124payload', '1 payload']);
     assert.equal(stored.find((m) => m.topic === 'e')?.payloadBytes, 0);
-    // Where the bytes of the topic are at hand, they are in front of the payload.
+    // Bytes of the topic, if they are at hand, are in front of the payload.
     for (const message of [...stored, ...bench.told]) {
       if (message.topicStart < 0) continue;
       const bytes = message.buffer.readUInt16BE(message.topicStart);
@@ -336,7 +336,7 @@ export function queueStoreContract(name: string, makeStore: MakeStore): void {
         const after = stored.find((message) => payloadOf(message) === `after ${i}`);
         assert.ok(after !== undefined);
         const { partition, offset } = place(after, 1);
-        // Where it says nothing, the partition appeared later.
+        // A partition without an end appeared later.
         assert.ok(offset >= (ends.find((end) => end.partition === partition)?.end ?? 0));
       }
     },

@@ -27,7 +27,7 @@ async function onRedis(
   return { server, connection: await opened(t, server.url) };
 }
 
-/** What comes on the channel, and when something may have been missed. */
+/** Messages of the channel, and moments at which something may have been missed. */
 async function hearing(
   t: TestContext,
   connection: RedisConnection,
@@ -122,7 +122,7 @@ void test('a paused Redis: commands end in time, and go on when it does', needed
   server.resume();
   const [count, text] = (await late) as [number, string];
   assert.equal(text, 'late');
-  // What was sent to the paused server may have been done, what waited here was not.
+  // A command sent to the paused server may have been done, one that waited here was not.
   assert.ok(count === 1 || count === 2, `${count}`);
   assert.equal(await blocking.command('XREAD', 'BLOCK', 50, 'STREAMS', 's', '$'), null);
 });

@@ -1,4 +1,4 @@
-// What cs learns of the ds nodes, from the registry that these keep in Redis.
+// The knowledge of cs about ds nodes, from the registry that these keep in Redis.
 import assert from 'node:assert/strict';
 import { after, test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';

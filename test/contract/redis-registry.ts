@@ -17,7 +17,7 @@ export interface RedisRegistryUnderTest extends RegistryUnderTest {
   readonly clusterId: string;
   readonly keys: RedisKeys;
   connectionOf(ds: TestDs): RedisConnection;
-  /** What is on its way to this ds is lost with its connections. */
+  /** Messages on their way to this ds are lost with its connections. */
   cut(ds: TestDs): void;
   /** Log lines of all ds nodes. */
   readonly lines: readonly string[];

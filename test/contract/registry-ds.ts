@@ -10,7 +10,7 @@ import { until } from '../harness/redis/until.ts';
 /** Longer than what two busy cores hold up an event loop. */
 export const leaseMs = 600;
 
-/** What a ds does with the registry: it keeps the routes that it is told, and holds some. */
+/** A ds as the registry knows it: it keeps the routes that it is told, and holds some. */
 export class TestDs {
   readonly id: NodeId;
   readonly registry: ClusterRegistry;

@@ -7,7 +7,7 @@ import type { Registry, RouteChange } from '@lmqtt/ds/registry/registry';
 export interface RegistryUnderTest {
   readonly registry: Registry;
   readonly passMs: (ms: number) => void;
-  /** What was given is used in something durable, as a queue is by its first message. */
+  /** The given identifiers are used in something durable, as a queue is by its first message. */
   use(): Promise<void>;
   crash(): Promise<RegistryUnderTest>;
   close(): Promise<void>;

@@ -1,4 +1,4 @@
-// What the queue store on RocketMQ needs of a registry and of sessions, for one process.
+// The parts of a registry and of sessions that the queue store on RocketMQ needs, for one process.
 import type { ClientId, NodeId, QueueId } from '@lmqtt/common/ids';
 import type { Intent, Intents } from '@lmqtt/ds/queue-store/intents';
 import type { InboundId } from '@lmqtt/ds/queue-store/queue-store';

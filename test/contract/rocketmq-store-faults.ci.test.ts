@@ -236,7 +236,7 @@ test('QoS 2 of which no answer came: stored once, whatever happened', needed, as
     batches.push(one);
     sent.push(append(opened, [one]));
     await delay(2);
-    // What was written is stored, or not, and its answer does not come.
+    // A message that was written is stored, or not, and its answer does not come.
     if (n % 10 === 0) broker.reset('a test');
   }
   await Promise.all(sent);

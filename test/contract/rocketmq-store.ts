@@ -22,7 +22,7 @@ import {
   RecordsInMemory,
 } from './rocketmq-ports.ts';
 
-/** What several stores of one test share, as ds nodes share a registry. */
+/** The surroundings that several stores of one test share, as ds nodes share a registry. */
 export class StoreSurroundings {
   readonly records: RecordsInMemory = new RecordsInMemory();
   readonly ownership: OwnershipInMemory = new OwnershipInMemory();

@@ -1,4 +1,4 @@
-// What the routes on Redis do when Redis loses changes, or everything.
+// The routes on Redis when Redis loses changes, or everything.
 import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -51,7 +51,7 @@ class Peer {
     return `127.0.0.1:${this.#port}`;
   }
 
-  /** Where it was before. */
+  /** Starts where it was before. */
   async start(): Promise<void> {
     const server = createServer((socket) => this.#serve(socket));
     this.#server = server;
@@ -112,11 +112,11 @@ export class ScriptedBroker {
   readonly topics: Map<string, number> = new Map();
   /** Requests of these names are not answered. */
   readonly mute: Set<keyof typeof requestCodes> = new Set();
-  /** What requests of these names are answered with, instead of what they ask for. */
+  /** Answers to requests of these names, instead of the ones that they ask for. */
   readonly refusing: Map<keyof typeof requestCodes, Said> = new Map();
   /** How much later than asked for a pull is answered that waits. */
   heldLateMs = 0;
-  /** What it says where the messages of a time begin. */
+  /** Its answer to the question where the messages of a time begin. */
   sinceOffset = 0;
   /** Ends of light queues. */
   readonly ends: Map<string, number> = new Map();

@@ -26,7 +26,7 @@ function randomOf(seed: number): (limit: number) => number {
   };
 }
 
-/** What a client would find of each session. */
+/** State of each session as a client would find it. */
 function picture(store: EmbeddedSessionStore): unknown {
   return [...store.sessions]
     .filter((session) => session.persistent)

@@ -10,7 +10,7 @@ import type { Claim, Claimed } from '@lmqtt/ds/session-store/session-store';
 import { Inboxes, openStore, type SessionRedis } from './redis-session-bench.ts';
 import { Bench, handle, kept, type MakeSessionStore, pause } from './session-store.ts';
 
-/** With which the suite wants its stores made. */
+/** Limits with which the suite wants its stores made. */
 export const sessionLimits: SessionsMax = { total: 5, perUser: 3 };
 
 const tooMany = { kind: 'refused', reason: 'MAX_SESSIONS' };

@@ -127,7 +127,7 @@ export function presentedSessionsContract(name: string, make: MakeSessionStore):
       assert.ok(lost.epoch > 0);
       const again = await present(bench, { ...presentation(id, claimed.epoch), sessionExpiryS });
       const due = await bench.due();
-      // Of the lost one; not twice.
+      // The will of the lost one; not twice.
       assert.deepEqual(due.map(topicOf), ['will']);
       for (const one of due) if (one.kind === 'will') bench.store.willSent(one);
       const release = { ...kept, publishWill: true };

@@ -16,7 +16,7 @@ import type {
 import type { StoredSubscription } from '@lmqtt/ds/session-store/stored-session';
 import type { SessionWrite } from '@lmqtt/proto/link';
 
-/** What the suite looks at. */
+/** The store as the suite looks at it. */
 export type CheckedStore = SessionStore &
   DueStore & {
     readonly storedCount: number;
@@ -350,7 +350,7 @@ export class Bench {
     });
   }
 
-  /** What falls due within a time. */
+  /** Wills and sessions that fall due within a time. */
   async due(): Promise<Due[]> {
     for (let tries = 0; tries < 1000; tries += 1) {
       const due = await this.store.takeDue(10);

@@ -1,5 +1,5 @@
-// Who may come in and what they may do, as a person sets it up: the passwd command, files that
-// are changed while the broker runs, and the login of RocketMQ's nodes.
+// Access and rights as a person sets them up: the passwd command, files that are changed while the
+// broker runs, and the login of RocketMQ's nodes.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';

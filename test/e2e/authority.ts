@@ -62,7 +62,7 @@ export class Authority {
     return pair;
   }
 
-  /** What a client needs to trust the broker, and in `as` to show who it is. */
+  /** Files by which a client trusts the broker, and in `as` shows who it is. */
   trust(as?: Pair): { ca: Buffer; cert?: Buffer; key?: Buffer } {
     const ca = readFileSync(this.root.cert);
     return as === undefined

@@ -1,5 +1,6 @@
-// What a back end sends in a transaction reaches devices once, when it is committed; what waits for
-// its time or its next try, and dead letters, reach nobody a second time. Compressed bodies are read.
+// A message that a back end sends in a transaction reaches devices once, when it is committed;
+// messages that wait for their time or their next try, and dead letters, reach nobody a second
+// time. Compressed bodies are read.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { QueueName } from '@lmqtt/common/ids';
@@ -59,7 +60,10 @@ void describe('transactions and compressed messages of back ends', { skip }, () 
     await Promise.all([redis?.close(), rocketmq?.close()]);
   });
 
-  /** What comes before a message that was stored behind all of it, without such of others. */
+  /**
+   * Payloads that come before a last message, which is stored behind all of them; last messages of
+   * others are left out.
+   */
   async function payloadsOf(client: RawClient, name: string): Promise<string[]> {
     const last = unique('last');
     await produce(rocketmq.broker().port, messageTo(name, last, [name, `${name}/#`]));

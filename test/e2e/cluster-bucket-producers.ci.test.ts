@@ -153,7 +153,7 @@ void describe('back ends and queues that share buckets', { skip }, () => {
       await prepare(port, messageTo(name, 'committed'))
     )('commit');
     await client.receive({ payload: 'committed' }, deviceMs);
-    // Of the cluster's own messages nothing is sent on.
+    // The cluster's own messages are not sent on.
     const before = await dispatched('stored');
     await client.publish(name, 'own', { qos: 1 });
     await client.receive({ payload: 'own' }, deviceMs);
@@ -165,7 +165,7 @@ void describe('back ends and queues that share buckets', { skip }, () => {
     const client = await device();
     await client.subscribe(name, 1);
     await createTopic(rocketmq.broker().port, 'orders');
-    // What is stored before a ds has seen the topic is not sent on.
+    // A message stored before a ds has seen the topic is not sent on.
     const seen = async (): Promise<boolean> => {
       const all = await Promise.all(cluster.ds.map((node) => node.metrics()));
       return all.some((each) =>

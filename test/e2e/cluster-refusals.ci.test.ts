@@ -1,5 +1,5 @@
-// What a real RocketMQ refuses, as clients of 5.0 and of 3.1.1 see it. What it denies is in doctor-rights.ci.test.ts; each code
-// that it has, in test/contract/refusals.test.ts.
+// Refusals of a real RocketMQ, as clients of 5.0 and of 3.1.1 see them. Rights that it denies are
+// in doctor-rights.ci.test.ts; each code that it has, in test/contract/refusals.test.ts.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type RedisServer, startRedis } from '../harness/redis/redis-server.ts';

@@ -152,7 +152,7 @@ void describe('a cluster on a RocketMQ that others use, too', { skip }, () => {
   void test('a client id has one connection in the cluster, and one session', async () => {
     const name = unique();
     const publisher = await at(1);
-    // Of several ids some live at one ds, some at the other.
+    // Several ids: some live at one ds, some at the other.
     for (let number = 0; number < 8; number += 1) {
       const clientId = `${name}-${number}`;
       const first = await at(1, { clientId, ...lasting });

@@ -1,5 +1,5 @@
-// What a back end sends with an MQTT topic reaches all who have subscribed to it, whether or not it
-// names their queues, as a publish of that topic would.
+// A message that a back end sends with an MQTT topic reaches all who have subscribed to it, whether
+// or not it names their queues, as a publish of that topic would.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { QueueName } from '@lmqtt/common/ids';

@@ -1,5 +1,5 @@
-// What only a cluster on Redis and RocketMQ can show: nodes that know of each other, topics that
-// share light queues, and positions that outlive Redis.
+// Tests that only a cluster on Redis and RocketMQ can pass: nodes that know of each other, topics
+// that share light queues, and positions that outlive Redis.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { clientId, queueName } from '@lmqtt/common/ids';

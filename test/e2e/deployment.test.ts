@@ -1,4 +1,5 @@
-// What a deployment says to our programs: names that no setting has would stop them at their start.
+// The settings of the deployments: names that no setting has would stop our programs at their
+// start.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -93,7 +93,7 @@ void describe('rights in RocketMQ', { skip }, () => {
       for (const action of actions) {
         await rules.set(without(page, resource, action));
         const { code, text } = await doctor();
-        // What is published to is there only once it has been made.
+        // A topic that is published to is there only once it has been made.
         if (action === 'Pub' || (resource === 'Topic:lmqtt*' && action !== 'Create')) continue;
         assert.equal(code, 1, `without ${action} on ${resource}:\n${text}`);
         assert.match(text, new RegExp(`wrong .*${action} on `), text);

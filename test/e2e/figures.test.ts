@@ -48,7 +48,7 @@ function bytesWritten(client: RawClient): number {
   return client.stream.bytesWritten;
 }
 
-/** What the broker counts between the making of this and `by`. */
+/** Differences of the broker's counters between the making of this and `by`. */
 class Differences {
   readonly #before: ReadonlyMap<string, number>;
   #after: ReadonlyMap<string, number> = new Map();

@@ -19,7 +19,7 @@ interface ProvocationOf<T> {
 
 export type Provocation =
   | (ProvocationOf<Broker> & { readonly of?: undefined })
-  /** Of what is between cs and ds. */
+  /** Provocations of limits between cs and ds. */
   | (ProvocationOf<Cluster> & { readonly of: 'cluster' });
 
 const client5 = (broker: Broker): Promise<RawClient> =>
@@ -144,11 +144,11 @@ async function oldestDropped(broker: Broker, name: LimitName, count: number): Pr
   for (let number = 1; number <= count; number += 1) {
     await publisher.publish('waiting', `${number} ${'x'.repeat(100)}`, { qos: 1 });
   }
-  // With RocketMQ nothing is gained before it comes back: it is cut then.
+  // A session on RocketMQ is cut only when it comes back.
   if (!isCluster) await metricRises(broker, `lmqtt_limit_total{limit="${name.toLowerCase()}"}`);
   const numbers = await numbersUntil(await comeBack(), count);
   assert.ok(numbers.length < count, 'some were dropped');
-  // What is left are the last ones, without a hole.
+  // The last ones are left, without a hole.
   assert.deepEqual(
     numbers,
     numbers.map((_, index) => count - numbers.length + 1 + index),
@@ -456,7 +456,7 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
   WRITE_BUFFER_MAX: {
     settings: { WRITE_BUFFER_MAX: '16384' },
     provoke: async (broker) => {
-      // What a client takes at once does not hold up what comes behind it, acknowledged or not.
+      // Messages that a client takes at once do not hold up those behind them, acknowledged or not.
       const quick = await client5(broker);
       await quick.subscribe('quick', 1);
       const large = {
@@ -533,7 +533,7 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
     settings: { MAX_OVERLAPPING_SUBSCRIPTIONS: '3' },
     provoke: async (broker) => {
       const client = await client5(broker);
-      // Of two filters with their wildcards in the same places no topic matches both.
+      // Two filters with their wildcards in the same places have no topic that matches both.
       const filters = ['a/b', 'a/+', 'b/c', 'b/+', 'a/#', '+/b', '#', '$share/g/+/+'];
       await client.subscribe(filters, 1, { reasons: [1, 1, 1, 1, 1, 0x97, 0x97, 1] });
       await client.unsubscribe('a/+');

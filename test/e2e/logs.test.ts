@@ -1,4 +1,4 @@
-// What the broker writes on stderr: JSON lines, one for each business event, and nothing secret.
+// The broker's log on stderr: JSON lines, one for each business event, and nothing secret.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
@@ -38,7 +38,7 @@ interface Line {
   readonly clientId?: string;
 }
 
-/** What is on stderr; stdout has the lines before the first `{`. */
+/** Lines of stderr; those before the first `{` are of stdout. */
 function linesOf(broker: Broker): Line[] {
   const written = broker.logs().split('\n');
   const json = written.slice(written.findIndex((line) => line.startsWith('{')));
@@ -154,7 +154,7 @@ void test('at the level trace: neither passwords nor payloads nor keys', async (
   lost.destroy();
   await client.find('publish', { payload: secrets.will });
 
-  // Where something goes wrong there is more to say, and still nothing of this.
+  // A failed login logs more, and still nothing of this.
   const wrong = await connectRaw(broker.mqttPort);
   await wrong.connect({ ...user, password: secrets.wrong, clientId: unique(), reason: 4 });
   const malformed = await connected(broker.mqttPort, { ...user, clientId: unique() });

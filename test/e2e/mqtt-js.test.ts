@@ -200,7 +200,7 @@ function connector(url: () => string, version: Version, secrets: IClientOptions 
       ...options,
       ...(version === 5 && properties ? { properties } : {}),
     });
-    // What waited for a session may come with the CONNACK.
+    // Messages that waited for a session may come with the CONNACK.
     const inbox: Message[] = [];
     inboxes.set(client, inbox);
     client.on('message', (topic, payload, packet) => inbox.push({ topic, payload, packet }));

@@ -6,7 +6,7 @@ import { isCluster } from '../harness/shape.ts';
 import { Suite } from '../harness/suite.ts';
 import { unique } from '../harness/wire.ts';
 
-/** Of a busy machine, whose processes may stand still for a while. */
+/** Settings for a busy machine, whose processes may stand still for a while. */
 const settings: Record<string, string> = isCluster ? { LEASE_MS: '8s' } : {};
 const suite = new Suite({ settings });
 const properties = { sessionExpiryInterval: 600 };

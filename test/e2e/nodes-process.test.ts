@@ -60,7 +60,7 @@ async function twoNodes(t: TestContext, settings: Flags = {}): Promise<Cluster> 
   return cluster;
 }
 
-/** What a process that cannot start says, and its exit code. */
+/** Last words and exit code of a process that cannot start. */
 async function failure(t: TestContext, args: readonly string[]): Promise<string> {
   const made = newProcess(t, 'the program');
   made.spawn([...args, '--log-level', 'silent']);

@@ -80,7 +80,7 @@ void describe('operation', () => {
     assert.equal(rose('lmqtt_deliveries_total{qos="0"}'), 1);
     assert.equal(rose('lmqtt_deliveries_total{qos="1"}'), 2);
     assert.equal(metrics.get('lmqtt_inflight'), 2);
-    // What waits in RocketMQ is RocketMQ's to tell.
+    // Messages that wait in RocketMQ are RocketMQ's to tell.
     if (!isCluster) assert.ok((metrics.get('lmqtt_queue_depth') ?? 0) >= 2, 'queue depth');
     for (const reason of ['expired', 'slow_client', 'too_large', 'not_authorized']) {
       assert.ok(metrics.has(`lmqtt_dropped_total{reason="${reason}"}`), reason);

@@ -192,7 +192,7 @@ void describe('a planned stop', { concurrency: 2 }, () => {
         t.diagnostic('too late for the wills');
         return;
       }
-      // Of the two wills only that of the client that stayed away.
+      // Only the will of the client that stayed away.
       await again.receive({ payload: 'leaver' }, graceMs);
       await client.publish(`${base}/end`, 'end', { qos: 1 });
       await again.receive({ payload: 'end' });

@@ -18,7 +18,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 const passwordFile = join(folder, 'passwords');
 const aclFile = join(folder, 'rules');
 
-/** With its own name as password. */
+/** A user's name is its password too. */
 function passwd(command: 'add' | 'delete', user: string, password = user): void {
   const args = [main, 'passwd', '--file', passwordFile, '--stdin', command, user];
   const { status, stderr } = spawnSync(process.execPath, args, { input: `${password}\n` });

@@ -120,7 +120,7 @@ export async function startRocketmqClient(
       const failed = new Promise<never>((_, reject) => {
         fail = reject;
       });
-      // Where the message is there already nobody waits for it.
+      // Nobody waits for it if the message is there already.
       failed.catch(() => {});
       void exited.then(() => fail(new Error('the RocketMQ client has ended')));
       try {

@@ -1,5 +1,5 @@
-// What comes to the RPC port of ds that is not a cs of this cluster: refused with one clear line,
-// while clients at the real cs notice nothing.
+// Peers at the RPC port of ds that are no cs of this cluster: refused with one clear line, while
+// clients at the real cs notice nothing.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';

@@ -28,7 +28,10 @@ const floodBytesMax = 192 << 20;
 const grownBytesMax = 150 << 20;
 /** Bytes that have to be dropped of one subscription; a broker that keeps them grows by all of them. */
 const droppedBytesMin = 768 << 20;
-/** What is dropped first, while buffers of every process of a cluster fill up to their limits. */
+/**
+ * Bytes until something is dropped, while buffers of every process of a cluster fill up to their
+ * limits.
+ */
 const firstDroppedBytes = 64 << 20;
 const blockBytes = 256 << 10;
 

@@ -106,7 +106,8 @@ export class BrokerRounds {
   /** A broker joins, is lost with kill -9, returns, is stopped, and is forgotten. */
   async round(): Promise<void> {
     await this.shortRound();
-    // What only that broker has comes when it is back, behind what is stored elsewhere meanwhile.
+    // Messages that only that broker has come when it is back, behind those that are stored
+    // elsewhere meanwhile.
     await this.#ledger.pause();
     await this.#allHaveAll();
     await this.#broker.stop();
@@ -116,7 +117,7 @@ export class BrokerRounds {
       await this.#broker.start();
       await this.#untilPlaced(true);
     });
-    // What is stored only there would be lost with it: nothing is.
+    // Messages stored only there would be lost with it: there are none.
     await this.#ledger.pause();
     await this.#allHaveAll();
     await this.#during('is forgotten', async () => {
@@ -185,7 +186,7 @@ export class BrokerRounds {
     const sizes = this.#ledger.topics.map(({ acknowledged }) => acknowledged.size);
     await until(
       async () => {
-        // What was under way may have been stored before; the next one was not.
+        // A message under way may have been stored before; the next one was not.
         if (!isThere)
           return this.#ledger.topics.every((each, n) => each.acknowledged.size >= sizes[n]! + 2);
         const before = await this.#storedAt(topic);

@@ -1,5 +1,5 @@
-// What can happen to processes of a cluster, each with what its clients may see of it. What they
-// may not see goes into the ledger as a problem.
+// Faults of processes of a cluster, each with the effects that its clients may see. Other effects
+// go into the ledger as problems.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LinkProxy } from '../harness/cluster.ts';
 import type { ClusterNode } from '../harness/cluster-node.ts';
@@ -12,7 +12,7 @@ export type Fault<P extends LinkProxy = LinkProxy> = (run: ClusterRun<P>) => Pro
 
 /** From the `ready` line of ds to the first acknowledgement of something new. */
 const goOnMs = 2000;
-/** What ds said before it was killed may be on its way. */
+/** Items that ds sent before it was killed may be on their way. */
 const echoMs = 250;
 /** Clients notice that their node is gone, a node that runs again what it missed. */
 const noticeMs = 3000;

@@ -30,7 +30,7 @@ interface Prepared {
   readonly row: Row;
   readonly step: Step;
   readonly client: RawClient;
-  /** Of a publisher, who is where its messages go. */
+  /** The client to which a publisher's messages go. */
   readonly watcher?: RawClient;
 }
 
@@ -120,7 +120,7 @@ void test('QoS 2: ds is killed after each step, and connections go on', async ()
 
 const inFlight = ['1', '2', '3', '4', '5'];
 
-/** With more in flight at QoS 1 than it acknowledges; what is in flight is stored. */
+/** A client with more in flight at QoS 1 than it acknowledges; messages in flight are stored. */
 async function holder(version: 4 | 5, name: string): Promise<{ client: RawClient; ids: number[] }> {
   const fieldsOfIt = fields({ name, version, topic: name }, 'subscriber');
   const client = await connected(port(1), fieldsOfIt);

@@ -10,7 +10,7 @@ import type { ClusterRun } from './cluster-run.ts';
 const ways: readonly Way[] = ['up', 'down', 'both'];
 /** A link that is whole again carries acknowledgements within this. */
 const repairMs = 3000;
-/** What had left the node before its lease ended. */
+/** Packets that had left the node before its lease ended. */
 const echoMs = 250;
 
 /** A fault during which clients stay where they are, and that none of them notices. */

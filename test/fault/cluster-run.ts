@@ -67,7 +67,7 @@ export class ClusterRun<P extends LinkProxy = LinkProxy> {
     this.travellers = parties.map((party) => new Traveller(party.options.clientId, party, journey));
   }
 
-  /** Of any node that is not shunned. */
+  /** Port of any node that is not shunned. */
   port(): number {
     const open = this.cluster.cs.filter((node) => !this.shunned.has(node));
     return this.random.pick(open).port('mqtt');
@@ -104,7 +104,7 @@ export class ClusterRun<P extends LinkProxy = LinkProxy> {
     else traveller.move();
   }
 
-  /** What a fault interrupts may fail. */
+  /** Work that a fault interrupts may fail. */
   #track(work: Promise<void>): void {
     const run = work
       .catch(() => undefined)

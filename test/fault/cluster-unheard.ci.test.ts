@@ -34,7 +34,7 @@ interface Row {
   readonly fields: ConnectFields;
 }
 
-/** Of each kind, at cs-1. */
+/** Sessions of each kind, at cs-1. */
 async function rowsOf(stem: string): Promise<Row[]> {
   const rows: Row[] = [];
   for (const version of [4, 5] satisfies Version[]) {

@@ -42,7 +42,7 @@ async function readyz(broker: StandaloneBroker): Promise<number> {
   return (await fetch(`http://127.0.0.1:${broker.opsPort}/readyz`)).status;
 }
 
-/** What single packets get while there is no room. */
+/** Answers to single packets while there is no room. */
 async function checkRefusals(broker: StandaloneBroker): Promise<void> {
   const client = await connectRaw(broker.mqttPort, { version: 5 });
   await client.connect({ version: 5, clientId: unique('c') });
@@ -52,7 +52,7 @@ async function checkRefusals(broker: StandaloneBroker): Promise<void> {
   await client.expect('puback', { packetId: 2, reason: 0x97 });
   client.sendPublish({ topic: 'load/refused', qos: 2, packetId: 3, payload: '0' });
   await client.expect('pubrec', { packetId: 3, reason: 0x97 });
-  // What need not be stored goes on.
+  // Messages that need not be stored go on.
   client.sendPublish({ topic: 'live', payload: 'now' });
   await client.expect('publish', { topic: 'live', payload: 'now' });
   client.destroy();
@@ -156,7 +156,7 @@ async function fillsAndGoesOn(t: TestContext, disk: Disk): Promise<void> {
   for (const party of [...publishers, ...subscribers]) party.leave();
 }
 
-/** Where the process may be limited from outside while it runs. */
+/** Whether the process may be limited from outside while it runs. */
 const limits = spawnSync('prlimit', ['--version']).status === 0;
 
 void test(

@@ -19,7 +19,7 @@ const heldMs = 200;
 const settleMs = 60;
 
 interface Promised {
-  /** What is said to have been stored when it comes. */
+  /** The answer that says that something has been stored. */
   readonly answer: ServerPacketType;
   readonly match?: object;
   readonly client: RawClient;

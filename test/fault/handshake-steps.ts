@@ -23,7 +23,7 @@ export interface Step {
   readonly stay?: (client: RawClient, row: Row) => Promise<void>;
 }
 
-/** Of a session that stays. */
+/** Fields of a session that stays. */
 export function fields(
   { name, version }: Row,
   side: string,

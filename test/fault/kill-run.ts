@@ -115,7 +115,7 @@ class Load {
     this.#track(party.come(mqttPort));
   }
 
-  /** What the kill interrupts may fail. */
+  /** Work that the kill interrupts may fail. */
   #track(work: Promise<void>): void {
     const run = work
       .catch(() => undefined)

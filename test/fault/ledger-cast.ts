@@ -1,12 +1,14 @@
-// Who publishes and who subscribes in a run: persistent and clean sessions, filters that overlap,
-// a group, retained messages, subscribers that are away.
+// Publishers and subscribers of a run: persistent and clean sessions, filters that overlap, a
+// group, retained messages, subscribers that are away.
 import type { Qos, Version } from '../harness/packets.ts';
 import { LedgerPublisher } from './ledger-publisher.ts';
 import { LedgerSubscriber } from './ledger-subscriber.ts';
 import type { LedgerWills } from './ledger-wills.ts';
 import type { Ledger, LedgerAccount, LedgerTopic } from './ledger.ts';
 
-/** Of a connection that is taken over, or that a node drops because it may not go on. */
+/**
+ * Reason codes of a connection that is taken over, or that a node drops because it may not go on.
+ */
 const disconnects = [0x8e, 0x89];
 
 const isLoad = (topic: string): boolean => topic.startsWith('load/');

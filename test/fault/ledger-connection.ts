@@ -17,7 +17,7 @@ export class LedgerConnection {
   /** Resolves when it is closed, by whichever side. */
   readonly ended: Promise<void>;
   closed = false;
-  /** What came, but for DISCONNECT. */
+  /** Packets that came, except DISCONNECT. */
   packetCount = 0;
 
   constructor(socket: net.Socket, version: Version, onPacket: (packet: ServerPacket) => void) {
@@ -100,7 +100,7 @@ export async function openLedgerConnection(
     if (packet.type === 'connack') answered?.(packet);
     else onPacket(packet, connection);
   });
-  // Who only listens says nothing for a long time.
+  // A client that only listens says nothing for a long time.
   connection.send(packets.connect({ keepAliveS: 0, ...fields }));
   try {
     const answer = await connack;

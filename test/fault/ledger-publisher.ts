@@ -145,7 +145,7 @@ export class LedgerPublisher {
       else this.options.refused(reason);
       return;
     }
-    // With PUBREC the message is the broker's.
+    // A PUBREC makes the message the broker's.
     if (type !== 'pubcomp') sent.topic.acknowledged.add(sent.number);
     if (type === 'pubrec') {
       sent.isReleased = true;

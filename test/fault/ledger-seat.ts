@@ -1,4 +1,4 @@
-// Where a client of the ledger is connected. It may come to another node while the connection that
+// The connections of a client of the ledger. It may come to another node while the connection that
 // it had is still open there: the takeover is the broker's work, the client has forgotten it.
 import type { ConnectFields, Version } from '../harness/packets.ts';
 import type { Connack, ServerPacket } from '../harness/parser.ts';
@@ -23,7 +23,7 @@ export class LedgerSeat {
     return this.#connection !== undefined && !this.#connection.closed;
   }
 
-  /** Of the connection that is there or was last; 0: none yet. */
+  /** Port of the connection that is there or was last; 0: none yet. */
   get port(): number {
     return this.#port;
   }

@@ -5,7 +5,7 @@ import { LedgerSubscriber } from './ledger-subscriber.ts';
 import type { LedgerWills } from './ledger-wills.ts';
 import type { Ledger, LedgerTopic } from './ledger.ts';
 
-/** What comes twice comes late. */
+/** Time in which a message that comes twice would come. */
 const quietMs = 300;
 const lookMs = 50;
 const retainedMs = 3000;
@@ -40,8 +40,8 @@ export async function settleSubscribers(
 }
 
 /**
- * What a new subscriber gets is the last that was published, or nothing where that deleted. The
- * number of topics.
+ * A new subscriber gets the last message that was published, or nothing if that deleted. Answers
+ * the number of topics.
  */
 export async function checkRetained(
   ledger: Ledger,

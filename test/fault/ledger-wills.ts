@@ -13,7 +13,7 @@ export interface LedgerWill {
 export class LedgerWills {
   readonly #ledger: Ledger;
   readonly #random: Random;
-  /** Of clients that are nothing but a will, with its number. */
+  /** Connections of clients that are nothing but a will, with its number. */
   readonly #open = new Map<LedgerConnection, number>();
   /** By number: CONNACK came on this connection. */
   readonly #owed = new Map<number, LedgerConnection>();
@@ -66,7 +66,7 @@ export class LedgerWills {
     this.#open.clear();
   }
 
-  /** Of connections that are open, and whose wills have come all the same. */
+  /** Connections that are open, and whose wills have come all the same. */
   get early(): number[] {
     return [...this.#owed]
       .filter(([number, connection]) => !connection.closed && this.came.has(number))

@@ -1,6 +1,6 @@
-// What publishers were promised, what subscribers got, and whether the two agree. Each topic has
-// one publisher, one QoS and numbered messages, so that loss, repetition and order can be told
-// from the numbers alone.
+// The ledger of promises to publishers, of messages that subscribers got, and of their agreement.
+// Each topic has one publisher, one QoS and numbered messages, so that loss, repetition and order
+// can be told from the numbers alone.
 import type { Qos } from '../harness/packets.ts';
 
 export interface LedgerTopic {
@@ -11,7 +11,7 @@ export interface LedgerTopic {
   readonly acknowledged: Set<number>;
 }
 
-/** What one subscriber, or all members of one group together, took. */
+/** Messages that one subscriber, or all members of one group together, took. */
 export class LedgerAccount {
   readonly name: string;
   /** Granted QoS for a topic; undefined: it does not match. */
@@ -24,7 +24,7 @@ export class LedgerAccount {
   /** By topic: all up to it is settled, and in the set is what had not arrived by then. */
   readonly #settled = new Map<string, { readonly upTo: number; readonly absent: Set<number> }>();
   readonly #grants = new Map<string, Qos>();
-  /** Of a session that began later than the publishers; undefined: with them. */
+  /** Starts of a session that began later than the publishers; undefined: with them. */
   #starts: ReadonlyMap<string, number> | undefined;
   #ended = false;
   readonly problems: string[] = [];
@@ -44,7 +44,7 @@ export class LedgerAccount {
     this.#starts = new Map();
   }
 
-  /** What is sent from now on is owed. */
+  /** Messages that are sent from now on are owed. */
   begin(topics: Iterable<LedgerTopic>): void {
     this.#starts = new Map([...topics].map(({ name, sent }) => [name, sent + 1]));
   }
@@ -160,7 +160,7 @@ export class Ledger {
   accounts: LedgerAccount[] = [];
   /** Sessions that should have been there and other things that clients notice by themselves. */
   readonly problems: string[] = [];
-  /** Of what was settled and forgotten. */
+  /** Totals of messages that were settled and forgotten. */
   readonly #settled = {
     acknowledged: 0,
     arrivals: 0,

@@ -8,7 +8,7 @@ import * as packets from '../harness/packets.ts';
 export interface MalformedPacket {
   readonly name: string;
   readonly bytes: Buffer;
-  /** What the client was connected with before; 0: these are its first bytes. */
+  /** Version with which the client was connected before; 0: these are its first bytes. */
   readonly version: Version | 0;
 }
 
@@ -273,7 +273,7 @@ function firstBytes(): MalformedPacket[] {
   return list.map(([name, bytes]) => ({ name, bytes, version: 0 }));
 }
 
-/** What only 5.0 forbids. */
+/** Packets that only 5.0 forbids. */
 function fiveZero(): MalformedPacket[] {
   const list: [string, Buffer][] = [
     ['remaining length longer than needed', Buffer.from([0xc0, 0x80, 0])],

@@ -1,4 +1,4 @@
-// What one fuzzing client sends: a CONNECT and packets after it, some legal, some changed in a few
+// Packets of one fuzzing client: a CONNECT and packets after it, some legal, some changed in a few
 // bytes, some from the corpus, up to the first that our own reader refuses. So every packet that is
 // counted was read by the broker, and it is known beforehand whether the broker must close.
 import { PacketReader } from '@lmqtt/cs/codec/packet-reader';
@@ -134,7 +134,7 @@ class Verdict implements PacketSink {
   refused = false;
 
   malformed(): void {
-    // What follows a DISCONNECT is not read any more.
+    // Bytes behind a DISCONNECT are not read any more.
     if (!this.ended) this.refused = true;
   }
   disconnect(): void {

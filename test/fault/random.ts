@@ -34,7 +34,7 @@ export class Random {
   }
 }
 
-/** Of the run: FUZZ_SEED, or another one each time. */
+/** Seed of the run: FUZZ_SEED, or another one each time. */
 export function seedOfRun(): number {
   const given = process.env['FUZZ_SEED'];
   return given === undefined ? Date.now() & 0x7fff_ffff : Number(given);

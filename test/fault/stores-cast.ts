@@ -7,9 +7,14 @@ import { LedgerSubscriber } from './ledger-subscriber.ts';
 import type { LedgerWills } from './ledger-wills.ts';
 import type { Ledger, LedgerAccount, LedgerTopic } from './ledger.ts';
 
-/** Of a connection that is taken over, or that a node drops because it may not go on. */
+/**
+ * Reason codes of a connection that is taken over, or that a node drops because it may not go on.
+ */
 const disconnects = [0x8e, 0x89];
-/** What a publisher may be told when a broker or Redis is away: no acknowledgement has 0x88. */
+/**
+ * Reason codes that a publisher may get when a broker or Redis is away: no acknowledgement has
+ * 0x88.
+ */
 const refusals = [0x97, 0x83];
 
 const zones = 8;

@@ -1,5 +1,5 @@
-// What can happen to a cluster on real stores, each with how soon all must go on. What clients may
-// not see of it goes into the ledger as a problem.
+// Faults of a cluster on real stores, each with the time in which all must go on. Effects that
+// clients may not see go into the ledger as problems.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ClusterNode } from '../harness/cluster-node.ts';
 import type { TcpProxy } from '../harness/tcp-proxy.ts';
@@ -18,7 +18,7 @@ export interface StoresFault {
   readonly allWithinMs?: number;
 }
 
-/** Of a ds: what is published at QoS 2 may wait for the outcome of an intent. */
+/** Time for the death of a ds: a publish at QoS 2 may wait for the outcome of an intent. */
 const dsMs = 8000;
 const leaseMs = 3000;
 const sendQueueMs = 5000;

@@ -24,12 +24,12 @@ export interface StoresRunOptions extends CastOptions {
   readonly rate: number;
 }
 
-/** What a run needs of a cluster. */
+/** The nodes of a cluster as a run needs them. */
 export interface Nodes {
   readonly cs: readonly ClusterNode[];
 }
 
-/** Of one fault. */
+/** Differences of one fault. */
 export interface Deltas {
   readonly acknowledged: number;
   readonly arrivals: number;
@@ -100,7 +100,7 @@ export class StoresRun {
     return 2 * this.leaseMs + comeMs;
   }
 
-  /** Of any node that is not shunned. */
+  /** Port of any node that is not shunned. */
   port(): number {
     const open = this.cluster.cs.filter((node) => !this.shunned.has(node));
     return this.random.pick(open).port('mqtt');
@@ -150,7 +150,7 @@ export class StoresRun {
     else this.#track(visitor.come(this.port(), this.#connectMs));
   }
 
-  /** What a fault interrupts may fail. */
+  /** Work that a fault interrupts may fail. */
   #track(work: Promise<void>): void {
     const run = work
       .catch(() => undefined)

@@ -1,5 +1,5 @@
-// What a fault on real stores plays in: Redis, RocketMQ, two ds and two cs, a proxy on every way
-// that a fault may cut, and the run with its ledger. The servers serve one scene after another.
+// The cluster under a fault on real stores: Redis, RocketMQ, two ds and two cs, a proxy on every
+// way that a fault may cut, and the run with its ledger. The servers serve one scene after another.
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { freePort } from '../harness/free-port.ts';
@@ -11,7 +11,10 @@ import { TcpProxy } from '../harness/tcp-proxy.ts';
 import type { Random } from './random.ts';
 import { StoresRun } from './stores-run.ts';
 
-/** Where the ways that can be cut begin: an address of the loopback on which nobody else listens. */
+/**
+ * Host at which the ways that can be cut begin: an address of the loopback on which nobody else
+ * listens.
+ */
 const proxiesHost = '127.0.0.2';
 const dsNames = ['ds-1', 'ds-2'] as const;
 const csNames = ['cs-1', 'cs-2'] as const;
@@ -24,7 +27,7 @@ export interface StoreServers {
   readonly brokerWays: SortingProxy | undefined;
 }
 
-/** With ways that can be cut, or without. */
+/** Servers with ways that can be cut, or without. */
 export async function startServers(withWays: boolean): Promise<StoreServers> {
   const broker = { heapMb: 640, ...(withWays ? { announcedHost: proxiesHost } : {}) };
   const [redis, rocketmq] = await Promise.all([startRedis(), startRocketmq({ brokers: [broker] })]);

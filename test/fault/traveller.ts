@@ -7,7 +7,7 @@ import type { LedgerParty } from './ledger-seat.ts';
 const retryMs = 30;
 
 export interface Journey {
-  /** Where to try next. */
+  /** Port to try next. */
   port(): number;
   /** How long to wait for a CONNACK there. */
   readonly connectMs: number;

@@ -1,5 +1,5 @@
-// What a fuzzing WebSocket client sends: the upgrade, and its bytes in masked frames of any sizes,
-// at times with frames that are broken. Nothing is waited for: the frames follow the request at once.
+// Bytes of a fuzzing WebSocket client: the upgrade, and its bytes in masked frames of any sizes, at
+// times with frames that are broken. Nothing is waited for: the frames follow the request at once.
 import { mutate } from './packet-script.ts';
 import type { Random } from './random.ts';
 

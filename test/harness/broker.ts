@@ -13,15 +13,15 @@ export interface BrokerOptions {
 }
 
 export interface Broker {
-  /** Of the process that has the store. */
+  /** Id of the process that has the store. */
   readonly pid: number;
   readonly host: string;
-  /** Where there are several nodes, each reading gives the next one's port. */
+  /** Port for MQTT; each reading gives the next node's, if there are several. */
   readonly mqttPort: number;
   readonly wsPort: number;
   readonly mqttsPort: number | undefined;
   readonly wssPort: number | undefined;
-  /** With the REST interface. */
+  /** Port of the REST interface. */
   readonly opsPort: number;
   readonly dataDir: string;
   /** True when the tests run against a broker that somebody else has started. */
@@ -32,7 +32,7 @@ export interface Broker {
   readonly lastWords: string;
   /** Resolves when it has printed its `ready` line. */
   start(): Promise<void>;
-  /** What the running processes have written: stdout, then the JSON lines of their logs. */
+  /** Output of the running processes: stdout, then the JSON lines of their logs. */
   logs(): string;
   /** This signal; the exit code, the first one that is not 0. The directory stays. */
   end(signal?: NodeJS.Signals): Promise<number | null>;

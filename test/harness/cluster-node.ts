@@ -41,7 +41,7 @@ export class ClusterNode {
     this.process = new ServerProcess(options.name, options);
   }
 
-  /** Of a listener by its name in the `ready` line; 0: it has none. */
+  /** Port of a listener by its name in the `ready` line; 0: it has none. */
   port(listener: 'mqtt' | 'mqtts' | 'ops' | 'rpc' | 'ws' | 'wss'): number {
     return this.#addresses.get(listener)?.port ?? 0;
   }

@@ -8,7 +8,7 @@ import { ClusterNode, type Settings } from './cluster-node.ts';
 import { sumMetrics } from './metrics.ts';
 import type { Address } from './process.ts';
 
-/** What stands between one cs and ds. */
+/** A proxy between one cs and ds. */
 export interface LinkProxy {
   readonly port: number;
   stop(): Promise<void>;
@@ -21,13 +21,13 @@ export const direct = (target: Address): Promise<LinkProxy> =>
 export interface ClusterOptions<P extends LinkProxy> {
   /** How many; default 2. */
   readonly cs?: number;
-  /** Of all processes; each takes what concerns it. */
+  /** Settings of all processes; each takes those that concern it. */
   readonly settings?: Settings;
   readonly dsSettings?: Settings;
   readonly csSettings?: Settings;
   /** Made for each cs: {@link direct}, `TcpProxy.start`, `FrameProxy.start`. */
   readonly between: (target: Address) => Promise<P>;
-  /** Of ds. Default: a temporary directory that goes at `stop`. */
+  /** Data folder of ds. Default: a temporary directory that goes at `stop`. */
   readonly dataDir?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** Flags of each process, after those of the settings. */
@@ -74,7 +74,7 @@ export class Cluster<P extends LinkProxy = LinkProxy> {
     return this.#cs;
   }
 
-  /** Of each cs, in the same order. */
+  /** Proxies of each cs, in the same order. */
   get proxies(): readonly P[] {
     return this.#proxies;
   }
@@ -148,7 +148,7 @@ export class Cluster<P extends LinkProxy = LinkProxy> {
     return this.nodes.some((node) => node.process.died);
   }
 
-  /** Of the processes that ended by themselves. */
+  /** Last words of the processes that ended by themselves. */
   get lastWords(): string {
     return this.nodes
       .filter((node) => node.process.died)

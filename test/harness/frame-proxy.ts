@@ -23,7 +23,7 @@ const windowBytes = 4 * 1024 * 1024;
 const sequenceTag = 0x09;
 const sequenceEnd = 9;
 
-/** Of a frame; 0: it has none. */
+/** Sequence of a frame; 0: it has none. */
 export function sequenceOf(frame: Buffer): number {
   if (frame.length < sequenceEnd || frame[0] !== sequenceTag) return 0;
   return Number(frame.readBigUInt64LE(1));
@@ -152,7 +152,7 @@ export class FrameProxy {
     return this.#streamCount;
   }
 
-  /** Of the frames that came from their sender, lost and held ones included. */
+  /** Counts of frames that came from their sender, lost and held ones included. */
   counts(direction: Direction): FrameCounts {
     return this.#lanes[direction].counts;
   }

@@ -41,7 +41,7 @@ export class GuardedProcess {
     this.#folder = folder;
   }
 
-  /** Of the one that runs, otherwise 0. */
+  /** Id of the process that runs, otherwise 0. */
   get pid(): number {
     return this.#child?.pid ?? 0;
   }
@@ -69,7 +69,7 @@ export class GuardedProcess {
     return this.#exited;
   }
 
-  /** Of the process that runs, or ran last. */
+  /** Output of the process that runs, or ran last. */
   get stdout(): string {
     return this.#stdout;
   }
@@ -104,7 +104,7 @@ export class GuardedProcess {
     });
   }
 
-  /** What the pattern finds first on its stdout; an error if it ends before. */
+  /** The first match of the pattern on its stdout; an error if it ends before. */
   async printed(pattern: RegExp, timeoutMs: number): Promise<RegExpExecArray> {
     const stdout = this.#child?.stdout;
     const found = new Promise<RegExpExecArray>((resolve) => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect, connectAsync, type MqttClient, Store } from 'mqtt';
 
-/** What should not come has had its time. */
+/** Time in which a message that should not come would have come. */
 const quietMs = 1000;
 const pollMs = 50;
 
@@ -35,7 +35,8 @@ export class NotingSubscriber {
     const isNew = this.#client === undefined;
     this.#client = client;
     this.gone = undefined;
-    // What is owed may come in one chunk with CONNACK, before anything that awaits it goes on.
+    // Messages that are owed may come in one chunk with CONNACK, before anything that awaits it
+    // goes on.
     client.on('message', (_topic, payload) => this.came.push(payload.toString()));
     await new Promise<void>((resolve, reject) => {
       client.once('connect', () => resolve());

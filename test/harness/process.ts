@@ -8,7 +8,7 @@ export interface Address {
   readonly port: number;
 }
 
-/** What a process listens on, by the names of its `ready` line: `mqtt`, `ops`, `rpc`, … */
+/** Addresses of a process's listeners, by the names of its `ready` line: `mqtt`, `ops`, `rpc`, … */
 export type Addresses = ReadonlyMap<string, Address>;
 
 export interface Surroundings {

@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path';
 /** Servers are often outside a user's PATH. */
 const more = ['/usr/sbin', '/usr/local/sbin', '/opt/homebrew/sbin'];
 
-/** Where the program is, or undefined. */
+/** Path of the program, or undefined. */
 export function findProgram(name: string): string | undefined {
   for (const folder of [...(process.env['PATH'] ?? '').split(delimiter), ...more]) {
     const file = join(folder, name);
@@ -19,7 +19,7 @@ export function findProgram(name: string): string | undefined {
   return undefined;
 }
 
-/** Where it is, or an error. */
+/** Path of the program, or an error. */
 export function mustFindProgram(name: string): string {
   const file = findProgram(name);
   if (file === undefined) throw new Error(`${name} not found`);

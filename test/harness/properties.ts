@@ -90,7 +90,7 @@ export type PropertiesToSend = Partial<Record<PropertyName, PropertyValue>> & {
 };
 export type SentProperties = PropertiesToSend | readonly PropertyEntry[];
 
-/** What the server sent; repeated properties are the two lists. */
+/** Properties that the server sent; repeated ones are the two lists. */
 export type Properties = Partial<
   Record<NumberProperty, number> & Record<TextProperty, string> & Record<BinaryProperty, Buffer>
 > & {

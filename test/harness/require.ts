@@ -35,7 +35,7 @@ function requirement(missing: readonly string[]): Requirement {
   return { skip: line };
 }
 
-/** Of suites that start a Redis. */
+/** Requirement of suites that start a Redis. */
 export function requireRedis(): Requirement {
   return requirePrograms('redis-server', 'redis-cli');
 }
@@ -48,7 +48,7 @@ function javaVersion(): number {
   return Number(/version "(\d+)/.exec(stderr)?.[1] ?? 0);
 }
 
-/** Of suites that start a RocketMQ. Maven only fetches what is not in the cache yet. */
+/** Requirement of suites that start a RocketMQ. Maven only fetches what is not in the cache yet. */
 export function requireRocketmq(): Requirement {
   const needsMaven = !jarsAreCached(wantedVersion()) && findProgram('mvn') === undefined;
   return requirement([

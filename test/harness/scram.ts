@@ -11,7 +11,7 @@ const escaped = (name: string): string => name.replaceAll('=', '=3D').replaceAll
 export interface ScramFinal {
   /** To send. */
   readonly message: string;
-  /** What the server has to answer, `v=…`. */
+  /** The answer that the server has to give, `v=…`. */
   readonly verifier: string;
 }
 

@@ -9,7 +9,7 @@ import { TcpProxy } from './tcp-proxy.ts';
 
 export interface Party {
   readonly name: string;
-  /** Of the life that it has now. */
+  /** Id of the life that it has now. */
   pid(): number;
 }
 
@@ -47,7 +47,7 @@ export class SortingProxy {
   readonly #sockets = new Set<Socket>();
   readonly #ways: ReadonlyMap<string, TcpProxy>;
   readonly #rest: TcpProxy;
-  /** Who comes; connections of nobody among them have a way, too. */
+  /** Parties that come; connections of nobody among them have a way, too. */
   parties: readonly Party[] = [];
 
   private constructor(server: Server, ways: ReadonlyMap<string, TcpProxy>, rest: TcpProxy) {

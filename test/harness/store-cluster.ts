@@ -18,7 +18,7 @@ export interface StoreClusterOptions extends BrokerOptions {
   readonly cs?: number;
   readonly dsSettings?: Settings;
   readonly csSettings?: Settings;
-  /** Of one process, by its name. */
+  /** Settings of one process, by its name. */
   readonly nodeSettings?: Readonly<Record<string, Settings>>;
   readonly clusterId?: string;
   /** Options of Node itself, of one kind of process instead of `nodeArgs`. */

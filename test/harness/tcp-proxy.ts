@@ -130,7 +130,7 @@ export class TcpProxy {
     this.#setStalled(way, true);
   }
 
-  /** What was stalled goes on, in order, with nothing lost. */
+  /** Bytes that were stalled go on, in order, with nothing lost. */
   flow(way: Way = 'both'): void {
     this.#setStalled(way, false);
   }

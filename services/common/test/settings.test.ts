@@ -215,7 +215,7 @@ test('who is let in without a name is for ds to say, and closed beyond this mach
   const outside = ['--rpc-bind', '10.0.0.1', '--cluster-secret', 's'];
   assert.match(dsRefusal(...outside), /RPC_BIND 10\.0\.0\.1 .*ALLOW_ANONYMOUS=true/);
   assert.equal(readDs(...outside, '--password-file', users).allowAnonymous, false);
-  // Where clients come in nothing is decided.
+  // Nothing is decided where clients come in.
   assert.equal(readCs('--bind', '0.0.0.0').bind, '0.0.0.0');
 });
 

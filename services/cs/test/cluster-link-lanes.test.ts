@@ -183,7 +183,7 @@ test('the lease is carried by any lane; an answer that confirms nothing does not
   assert.ok(link.leaseEndsMs > clock.monotonicMs());
   assert.deepEqual(node.changes, [{ up: true, leased: true }]);
   assert.equal(one.streams, 1);
-  // Who would be at a ds that cannot answer for the lease goes to one that can.
+  // A client of a ds that cannot answer for the lease goes to one that can.
   await connectTo(linked, 1, mine);
   assert.equal(two.calls.length, 1);
   two.unconfirmed = true;

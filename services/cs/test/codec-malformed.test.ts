@@ -20,7 +20,7 @@ function bytes(...pieces: readonly Piece[]): Buffer {
   );
 }
 
-/** With the u16 length in front. */
+/** A field with its u16 length in front. */
 function field(...pieces: readonly Piece[]): Piece {
   const body = bytes(...pieces);
   return [body.length >> 8, body.length & 0xff, [...body]];

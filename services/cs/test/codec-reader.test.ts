@@ -24,7 +24,7 @@ function bytesOfConnect(version: Version): Buffer {
   );
 }
 
-/** What our reader makes of the bytes after a CONNECT, fed in these pieces. */
+/** Packets that our reader finds in the bytes after a CONNECT, fed in these pieces. */
 function read(version: Version, ...chunks: Buffer[]): Recorded[] {
   const reader = new PacketReader({ packetBytesMax });
   const recorder = new PacketRecorder();

@@ -49,7 +49,7 @@ function write(message: Message, delivery: Delivery): Buffer {
   return target.subarray(at, at + size);
 }
 
-/** With whatever gap between topic and payload the publisher's packet had. */
+/** A message with the gap between topic and payload that the publisher's packet had. */
 function laidOut(topic: string, payload: Buffer, gap: number, properties?: Buffer): Message {
   const name = Buffer.from(topic);
   const buffer = Buffer.alloc(5 + 2 + name.length + gap + payload.length + 3, 0xdd);

@@ -88,7 +88,7 @@ test('those that are served count as connections, so that MAX_CONNECTIONS is nev
   entrance.left(first);
   await turns();
   assert.equal(served.length, 2);
-  // With sessions on all connections, the next client is told so at once.
+  // Sessions on all connections: the next client is told so at once.
   sessions = 3;
   come('192.0.2.3');
   assert.equal(served.length, 3);

@@ -218,7 +218,7 @@ test('without a lease for DS_LOST_MS connections are closed with 0x89, others go
   clock.ms = 6000;
   ds.answers = false;
   await delay(1100);
-  // What waited for the client does not leave before it.
+  // Packets that waited for the client do not leave before it.
   assert.deepEqual(
     client.packets.map((packet) => packet.cmd === 'disconnect' && packet.reasonCode),
     [0x89],

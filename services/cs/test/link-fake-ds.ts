@@ -24,7 +24,7 @@ import { WireWriter } from '@lmqtt/proto/wire/wire-writer';
 import type { Directory, DsNode } from '../src/link/directory.ts';
 import { Watched } from './link-fixture.ts';
 
-/** What is answered at once unless a test holds it back. */
+/** Items that are answered at once unless a test holds them back. */
 export type Held = 'publishes' | 'writes' | 'calls' | 'presents' | 'renewals' | 'welcome';
 
 export interface Call {
@@ -111,9 +111,9 @@ export class FakeDs extends Watched implements Directory {
     return () => {};
   }
 
-  // What a test does
+  // Steps of a test
 
-  /** Of the lane that was heard last. */
+  /** Exchange of the lane that was heard last. */
   get exchange(): Exchange {
     return this.#lane.exchange;
   }
@@ -326,7 +326,7 @@ function nameOf(method: number): string {
   return Object.entries(calls).find(([, type]) => type.method === method)?.[0] ?? String(method);
 }
 
-/** Of a ds that shows a certificate, and asks for one of the authority. */
+/** TLS of a ds that shows a certificate, and asks for one of the authority. */
 export function mutualTls(files: {
   readonly authority: string;
   readonly certificate: string;

@@ -24,7 +24,7 @@ import { RemoteLinkServer } from '../src/link/remote-link.ts';
 
 const untilMs = 8000;
 
-/** What a test waits for: looked at again whenever something happened. */
+/** A condition that a test waits for: checked again whenever something happened. */
 export class Watched {
   readonly #looks: Set<() => void> = new Set();
 
@@ -211,7 +211,7 @@ export function presentedOf(session: number): PresentedSession {
   };
 }
 
-/** Of the counters, by name and labels as `/metrics` has them. */
+/** A counter, by name and labels as `/metrics` has them. */
 export async function metric(metrics: Metrics, line: string): Promise<number> {
   const text = await metrics.registry.metrics();
   const found = text.split('\n').find((each) => each.startsWith(`${line} `));

@@ -32,7 +32,7 @@ export class FakeClient implements ByteStream {
   onBytes: (chunk: Buffer) => void = () => {};
   onClose: (error?: Error) => void = () => {};
   onDrain: () => void = () => {};
-  /** What it was sent, since it was last asked. */
+  /** Packets that it was sent since it was last asked. */
   packets: Packet[] = [];
   paused = false;
   closed = false;
@@ -131,7 +131,7 @@ export async function turns(count = 6): Promise<void> {
 
 const deadlineMs = 10_000;
 
-/** What timers bring about is there, by the real clock. */
+/** Waits for the effect of timers, by the real clock. */
 export async function until(holds: () => boolean): Promise<void> {
   const endMs = performance.now() + deadlineMs;
   while (!holds()) {

@@ -6,11 +6,11 @@ import type { IncomingPublish } from '../src/packet/publish.ts';
 import type { Subscribe } from '../src/packet/subscribe.ts';
 import type { Unsubscribe } from '../src/packet/unsubscribe.ts';
 
-/** What a PUBLISH said, with copies of its bytes. */
+/** A PUBLISH, with copies of its bytes. */
 export interface RecordedPublish {
   readonly kind: 'publish';
   readonly topic: string;
-  /** Of the bytes at topicStart; undefined where there is none. */
+  /** Topic in the bytes at topicStart; undefined: there is none. */
   readonly topicBytes: string | undefined;
   readonly payload: string;
   readonly qos: number;

@@ -96,7 +96,7 @@ test('many small packets of one chunk take several turns, and nothing of them is
     const bytesBefore = counters.bytesReceived;
     client.onBytes(many(20_000, packet));
     assert.ok(counters.bytesReceived > bytesBefore);
-    // What is little is kept without touching the socket.
+    // A small packet is kept without touching the socket.
     if (packet.cmd === 'publish') assert.ok(client.paused, 'its socket is not read meanwhile');
     await turns(2);
     assert.ok(done() < 10_000, `${done()} in two turns`);

@@ -22,7 +22,7 @@ export function stored(
   return message;
 }
 
-/** What a store answers to a read of these messages. */
+/** The answer of a store to a read of these messages. */
 export function readFrom(messages: readonly Message[], request: ReadRequest): ReadAnswer {
   const offsetOf = (message: Message): number =>
     message.entries.find((entry) => entry.queue === request.queue)?.offset ?? -1;

@@ -24,7 +24,7 @@ import type {
 } from '@lmqtt/proto/link';
 import { readFrom } from './queue-fixture.ts';
 
-/** What a call waits for: the test answers or rejects it. */
+/** A call that waits: the test answers or rejects it. */
 interface Waiting<Request, Answer> {
   readonly request: Request;
   resolve(answer: Answer): void;
@@ -42,7 +42,7 @@ export class ScriptedDs implements LinkServer, Link {
   leaseEndsMs = 1000;
   /** Calls that arrive meanwhile wait. */
   answers = true;
-  /** What is in every queue. */
+  /** Messages in every queue. */
   messages: Message[] = [];
   retained: Message[] = [];
   retainedPageMax = 256;

@@ -1,4 +1,4 @@
-// What every transport promises of its streams, over real sockets.
+// Promises of every transport about its streams, over real sockets.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -156,7 +156,7 @@ for (const transport of transports) {
       await until(() => received.length === 4, 'bytes out');
       assert.deepEqual([...received], [1, 2, 3, 4]);
       assert.equal(stream.bufferedBytes, 0);
-      // What is encrypted first is never taken within the call.
+      // Bytes that are encrypted first are never taken within the call.
       if (!transport.tls) assert.equal(accepted.drains, 0, 'nothing ever waited');
     });
 
@@ -182,7 +182,7 @@ for (const transport of transports) {
       assert.equal(accepted.stream.bufferedBytes, 0);
     });
 
-    // What is encrypted first waits for a moment always: there it is nothing to wait for.
+    // Bytes that are encrypted first always wait for a moment: that says nothing.
     const plain = { skip: transport.tls };
     it('tells of a little that waited, too', plain, async (t) => {
       const { accepted, client } = await pair(t, transport);

@@ -1,4 +1,4 @@
-// What a tail sends on to buckets, at a broker that is only said to be there.
+// Messages that a tail sends on to buckets, at a broker that is only said to be there.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '@lmqtt/common/clock';
@@ -72,7 +72,7 @@ class FakeBroker {
 interface Setting {
   readonly broker: FakeBroker;
   readonly tail: () => TailDispatch;
-  /** What went to the place of its MQTT topic. */
+  /** Copies that went to the place of their MQTT topic. */
   readonly home: readonly { readonly key: string; readonly again: boolean }[];
   /** Reason codes of the next appends there. */
   readonly failures: number[];
@@ -195,7 +195,7 @@ void test('a tail that was stopped sends nothing on', async () => {
   assert.deepEqual(broker.bodies, []);
 });
 
-/** Of a back end that names no queue. */
+/** A message of a back end that names no queue. */
 const topicOnly = (
   queueOffset: number,
   topic: string,

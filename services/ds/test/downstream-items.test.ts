@@ -22,7 +22,7 @@ function assignment(offset: number, payload: string): Assignment {
   return { session, group, filter: '$share/g/t', queue: queueId(3), partition: 0, offset, message };
 }
 
-/** What a cs hears, as words. */
+/** Items that a cs hears, as words. */
 function heard(frames: readonly Buffer[]): string[] {
   const said: string[] = [];
   const handler: Pick<DownstreamHandler, 'assign' | 'fence'> = {

@@ -4,7 +4,7 @@ import { nodeId, type NodeId } from '@lmqtt/common/ids';
 import { EndedCs } from '../src/cluster/ended-cs.ts';
 import type { EndedNode } from '../src/registry/nodes.ts';
 
-/** What is done, in its order; `fails`: how often ending a node's connections fails. */
+/** Steps, in their order; `fails`: how often ending a node's connections fails. */
 function start(ids: string[], fails: Record<string, number> = {}, held: string[] = []) {
   const done: string[] = [];
   const failures: unknown[] = [];

@@ -61,7 +61,7 @@ export class SplitDs {
     this.#clock.passedMs += ms;
   }
 
-  /** What a kill leaves, and a start on it. */
+  /** A ds that is killed, and another that starts on its files. */
   async kill(): Promise<SplitDs> {
     const copy = await mkdtemp(join(tmpdir(), 'lmqtt-ds-'));
     await copyOf(this.directory, copy);

@@ -65,7 +65,7 @@ void test('a placement counts at once only where nobody can send to what it leav
   assert.equal(last(), 0);
   await placements.record('t', { a: 1, b: 1 }, isOver);
   assert.equal(last(), 6000);
-  // What was to come is not in force: it adds to what is.
+  // The placement that was to come is not in force: it adds to the one that is.
   await placements.record('t', { a: 1 }, isOver);
   assert.equal(last(), 6000);
 });

@@ -1,4 +1,4 @@
-// What lives on in the nodes while ds is away is taken up where it was.
+// Sessions that live on in the nodes while ds is away are adopted where they were.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { QueueId, SessionHandle } from '@lmqtt/common/ids';

@@ -83,7 +83,7 @@ for (const [code, reasonCode] of [
     assert.ok(events.some(({ kind }) => kind === 'recovered'));
     store.set('after', 1);
     await journal.durable();
-    // What is in memory is on the disk, what failed included: participant.ts.
+    // Everything in memory is on the disk, failed records included: participant.ts.
     const content = store.content();
     assert.deepEqual([...content.keys()].sort(), [
       'a',

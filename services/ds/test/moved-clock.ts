@@ -92,7 +92,7 @@ export class MovedClock implements Clock {
   }
 }
 
-/** What is under way without a timer comes to its end. */
+/** Work under way without a timer comes to its end. */
 export async function turns(count: number = 2): Promise<void> {
   for (let n = 0; n < count; n += 1) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,4 +1,5 @@
-// What replay has brought back is part of the next checkpoint, so that it outlives the segments.
+// State that replay has brought back is part of the next checkpoint, so that it outlives the
+// segments.
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { systemClock } from '@lmqtt/common/clock';

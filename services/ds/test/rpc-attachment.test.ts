@@ -178,7 +178,7 @@ test('over streams that break nothing is lost, doubled or out of order', () =>
         peer.publish(batch);
         // Frames are on their way in both directions, at another stage each time.
         if (round % 3 === 1) await pause(round);
-        // What comes meanwhile is lost.
+        // Frames that come meanwhile are lost.
         peer.deaf = round % 2 === 0;
         if (round % 3 === 2) await pause(5);
         peer.cut();
@@ -238,7 +238,7 @@ test('a lease that is judged ends stream, attachment and sessions; nothing of it
         code: status.ABORTED,
         detail: 'the lease of this node has ended',
       });
-      // What it says goes nowhere, also where it was on its way.
+      // Its items go nowhere, those on their way included.
       lost.publish([publishOf(session, 't', 'too late')]);
       const before = lost.welcome;
       await lost.open();

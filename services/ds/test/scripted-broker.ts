@@ -45,7 +45,7 @@ export class ScriptedBroker {
   readonly #peer = new RemotingPeer();
   readonly #nameServer = new RemotingPeer();
   #port = 0;
-  /** What `waitTimeMillsInSendQueue` says. */
+  /** The broker's `waitTimeMillsInSendQueue`. */
   sendQueueWaitMs = 50;
   /** Another one is another run of the program. */
   bootTimestamp = '1';
@@ -63,7 +63,7 @@ export class ScriptedBroker {
   /** Places of what is stored, in the order in which they will be indexed. */
   readonly #unindexed: { readonly queue: string; readonly bytes: Buffer }[] = [];
   #indexing: NodeJS.Timeout | undefined;
-  /** Of all queues. */
+  /** Messages of all queues. */
   readonly #log: SentMessage[] = [];
   readonly #topics = new Set<string>(['broker-a']);
   readonly #waiting = new Map<string, WaitingPull[]>();

@@ -134,7 +134,7 @@ class Run {
     this.#isQuiet = this.fixture.tail.position > queue.kept.length;
   }
 
-  /** What is stored below the position was told, each once but for what was read again. */
+  /** Messages stored below the position were told, each once except those that were read again. */
   #check(): void {
     const { tail, told, missed } = this.fixture;
     const { kept, min } = this.#queue;

@@ -1,5 +1,5 @@
-// Where messages of an MQTT topic go while its first level moves between RocketMQ topics, and which
-// order keys those have that are found in either.
+// Destination of messages of an MQTT topic while its first level moves between RocketMQ topics, and
+// order keys of those that are found in either.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '@lmqtt/common/clock';

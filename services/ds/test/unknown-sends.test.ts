@@ -67,7 +67,7 @@ void test('one wait, one mark and one pass over each queue answer all that is un
     marks.map((mark) => mark.topic),
     [broker.name],
   );
-  // Of one search after the other each would have waited so long.
+  // Searches one after the other would each have waited so long.
   assert.ok(tookMs < 20 * 1200, `${tookMs} ms`);
   assert.equal(scripted.intents.open_.size, 0);
   assert.equal(scripted.intents.ids.size, 33 * lanes.length);

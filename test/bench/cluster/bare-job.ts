@@ -1,4 +1,4 @@
-// What is run beside a row without our nodes, and what comes back.
+// The job that is run beside a row without our nodes, and its result.
 
 export type BareWork =
   | {

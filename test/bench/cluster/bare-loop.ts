@@ -26,7 +26,7 @@ export interface BareLoopResult {
   readonly p99Ms: number;
   /** Refused as busy, and sent again. */
   readonly refused: number;
-  /** Of this process, for sending and receiving one message. */
+  /** CPU time of this process for sending and receiving one message. */
   readonly cpuUsPerMessage: number;
 }
 
@@ -34,7 +34,10 @@ const bodyBytes = 256;
 const sequenceBytes = 4;
 /** Lane, sequence, moment of the send, each behind the one before. */
 const at = { lane: 0, sequence: sequenceBytes, sentMs: 2 * sequenceBytes };
-/** Of a stored message: a part of fixed length with IPv4 addresses, then the body with its size. */
+/**
+ * Layout of a stored message: a part of fixed length with IPv4 addresses, then the body with its
+ * size.
+ */
 const bodySizeAt = 84;
 const suspendMs = 5000;
 const messagesPerPull = 32;
@@ -51,7 +54,7 @@ interface Lane {
   readonly due: number[];
 }
 
-/** What this process counts in one run. */
+/** Counts of this process in one run. */
 class Counts {
   stored = 0;
   received = 0;

@@ -1,4 +1,4 @@
-// What a row is measured under: which stores there are, and how RocketMQ is set.
+// The condition under which a row is measured: its stores, and the settings of RocketMQ.
 
 /** `split`: a ds on its own disk, without RocketMQ and Redis. */
 export const shapes = ['cluster', 'split'] as const;
@@ -7,7 +7,7 @@ export type ClusterShape = (typeof shapes)[number];
 export const flushes = ['async', 'sync'] as const;
 export type Flush = (typeof flushes)[number];
 
-/** Of the broker's pool that stores what is sent. */
+/** Threads of the broker's pool that stores messages. */
 export const threadCounts = ['default', 'one'] as const;
 export type Threads = (typeof threadCounts)[number];
 

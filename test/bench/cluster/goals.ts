@@ -1,5 +1,5 @@
-// What is to be reached on one machine with two cores that runs the stores as well: each goal is a
-// figure of a run and its bound. Of several rounds the median is judged.
+// Goals on one machine with two cores that runs the stores as well: each is a figure of a run and
+// its bound. Of several rounds the median is judged.
 import { cpuUsPerMessage, idleShare, median, rssBytes, seconds } from '../results.ts';
 import {
   bareP50Ms,

@@ -24,7 +24,7 @@ export interface ClusterOptions {
   readonly rounds: number;
   readonly sessions: number;
   readonly shape: ClusterShape;
-  /** Of our nodes, over those of the row. */
+  /** Settings of our nodes, over those of the row. */
   readonly settings: Readonly<Record<string, string>>;
   readonly profile: ProfiledNode | undefined;
   readonly json: string | undefined;

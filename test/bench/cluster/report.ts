@@ -1,4 +1,4 @@
-// What a person reads: a line for each run, and at the end the goals of all rows beside what was
+// The report for people: a line for each run, and at the end the goals of all rows beside what was
 // measured under each condition.
 import { table } from '../report.ts';
 import {
@@ -71,7 +71,7 @@ function redisText({ commands, leases, byName }: RedisCounts): string {
   return `Redis: ${whole(commands)} commands and ${leases} of leases (${list})`;
 }
 
-/** What a figure must not be trusted for. */
+/** Reasons for which a figure must not be trusted. */
 function doubtsOf(run: ClusterRun): string[] {
   const { outcome } = run;
   const doubts: string[] = [];

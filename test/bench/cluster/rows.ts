@@ -36,7 +36,7 @@ export interface Row {
   readonly countsRedis?: boolean;
   /** Files that both sides need; default: no more than any process may open. */
   readonly openFiles?: number;
-  /** Of the broker, on a file store. */
+  /** Open files of the broker, on a file store. */
   readonly brokerOpenFiles?: number;
   readonly limitMs?: number;
   /** Run only where it is named. */

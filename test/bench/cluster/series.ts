@@ -79,7 +79,7 @@ export class ClusterSeries {
     }
   }
 
-  /** What the row is read beside, once. */
+  /** The runs beside which the row is read, made once. */
   async #beside(stores: Stores | undefined): Promise<readonly BareFigures[]> {
     const work = this.#row.bare?.(this.#condition);
     if (work === undefined || stores === undefined) return [];

@@ -10,7 +10,7 @@ import { inBatches } from './pairs.ts';
 
 const connectsAtOnce = 50;
 
-/** Of a core, for each process. */
+/** Share of a core, for each process. */
 async function idleShares(processes: readonly BrokerProcess[], ms: number): Promise<number[]> {
   const before = times(processes);
   await sleep(ms);

@@ -20,7 +20,7 @@ function topicOf(session: number): string {
   return `own/${session}/set`;
 }
 
-/** What one session gets. */
+/** Messages that one session gets. */
 class Mailbox implements Receiver {
   readonly #session: number;
   #lostFor: string | undefined;

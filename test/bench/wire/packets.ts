@@ -84,7 +84,7 @@ export const disconnectPacket: Buffer = Buffer.from([0xe0, 0]);
 
 export interface PublishTemplate {
   readonly bytes: Buffer;
-  /** Where the packet identifier is; -1 at QoS 0. */
+  /** Position of the packet identifier; -1 at QoS 0. */
   readonly idAt: number;
   readonly payloadAt: number;
 }

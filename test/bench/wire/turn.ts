@@ -15,7 +15,7 @@ export interface Flushable {
 
 const lingerMs = 0.1;
 const lingerBelowMax = 64;
-/** Of what is in flight: a smaller part than this leaves the broker enough to do. */
+/** Part of the messages in flight below which the broker has enough to do. */
 const lingerShare = 1 / 8;
 
 let queue: Flushable[] = [];

@@ -13,7 +13,7 @@ const settledMs = 30_000;
 const failoverMs = 3000;
 
 export class RedisSentinel {
-  /** What the sentinels call the master. */
+  /** Name of the master at the sentinels. */
   readonly masterName = 'lmqtt';
   /** The first master and the first replica: a failover changes their parts, not these names. */
   readonly master: RedisServer;

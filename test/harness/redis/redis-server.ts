@@ -22,9 +22,9 @@ export interface RedisTls {
 export interface RedisOptions {
   readonly name?: string;
   readonly port?: number;
-  /** What is kept there stays; default: a temporary folder. */
+  /** Folder that stays; default: a temporary one. */
   readonly folder?: string;
-  /** Of the default user, or of `user` where that is given. */
+  /** Password of the default user, or of `user` if that is given. */
   readonly password?: string;
   /** The only user there is, one who may do all. */
   readonly user?: string;
@@ -97,7 +97,7 @@ export class RedisServer {
     return `${this.host}:${this.port}`;
   }
 
-  /** With its user and password, as clients take it. */
+  /** URL with user and password, as clients take it. */
   get url(): string {
     const { tls, user = '', password = '' } = this.#options;
     const credentials = password === '' ? '' : `${user}:${password}@`;
@@ -137,7 +137,7 @@ export class RedisServer {
     }
   }
 
-  /** What redis-cli prints for a command. */
+  /** Output of redis-cli for a command. */
   async command(...args: readonly string[]): Promise<string> {
     const { tls, user, password } = this.#options;
     const flags = [

@@ -11,7 +11,7 @@ export interface BrokerOptions extends JavaOptions {
   readonly port?: number;
   /** The address of the loopback that clients are told, with the same port; default: its own. */
   readonly announcedHost?: string;
-  /** Of the store; default: in the broker's own folder. It is never removed. */
+  /** Folder of the store; default: in the broker's own. It is never removed. */
   readonly storeFolder?: string;
   readonly storeType?: 'default' | 'defaultRocksDB';
   /** Each send waits for the disk. */
@@ -22,7 +22,7 @@ export interface BrokerOptions extends JavaOptions {
   readonly conf?: Readonly<Record<string, ConfValue>>;
 }
 
-/** With several send threads these lose messages of an LMQ: RocketMQ issue 7511. */
+/** Versions that lose messages of an LMQ with several send threads: RocketMQ issue 7511. */
 export function needsOneSendThread(version: string): boolean {
   return /^5\.[01]\./.test(version);
 }

@@ -31,7 +31,7 @@ export function hasProxy(version: string): boolean {
   return !version.startsWith('4.') && version !== '5.1.4' && version !== '5.3.2';
 }
 
-/** What the tree says about running RocketMQ. */
+/** Files of the tree about running RocketMQ. */
 export function deployFile(name: string): string {
   return join(deployFolder, name);
 }
@@ -68,7 +68,7 @@ function takeLock(lock: string): boolean {
   }
 }
 
-/** What Maven said first, without its frame. */
+/** The first complaint of Maven, without its frame. */
 function complaintOf(error: unknown): string {
   const { stdout = '', message = '' } = error as { stdout?: string; message?: string };
   const line = /\[ERROR\] (.+)/.exec(stdout)?.[1];
@@ -103,7 +103,7 @@ export async function ensureJars(version: string = wantedVersion()): Promise<str
   try {
     // Somebody may have been done between the look and the lock.
     if (existsSync(lib)) return lib;
-    // Of those who ended over it.
+    // Folders of processes that ended over it.
     for (const name of readdirSync(folder).filter((each) => each.startsWith('lib-'))) {
       rmSync(join(folder, name), { recursive: true });
     }

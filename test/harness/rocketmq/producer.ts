@@ -21,7 +21,7 @@ export interface ProducedMessage {
 export interface Produced {
   readonly queueId: number;
   readonly queueOffset: number;
-  /** Where the broker has it: address, and offset in its commit log. */
+  /** Place at the broker: address, and offset in its commit log. */
   readonly msgId: string;
   readonly transactionId: string;
 }

@@ -18,7 +18,7 @@ export interface RocketmqOptions {
   readonly brokers?: readonly BrokerOptions[];
   /** A proxy in cluster mode. */
   readonly proxy?: boolean;
-  /** What is kept there stays; default: temporary folders. */
+  /** Folder that stays; default: temporary ones. */
   readonly folder?: string;
   readonly namesrvPort?: number;
   /** gRPC; the next is taken, too. */

@@ -29,7 +29,7 @@ export interface ServerOptions extends JavaOptions {
   readonly readyLine: RegExp;
   /** The address that it tells its clients, where that is not its own. */
   readonly announcedHost?: string;
-  /** What it waits for after that line. */
+  /** Work for which it waits after that line. */
   readonly untilReady?: () => Promise<void>;
 }
 
@@ -101,7 +101,7 @@ export class RocketmqServer {
     return this.#process.exited;
   }
 
-  /** What the running one wrote to its terminal; its log files are under `folder`. */
+  /** Output of the running one on its terminal; its log files are under `folder`. */
   logs(): string {
     return this.#process.logs();
   }
