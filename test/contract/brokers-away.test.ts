@@ -3,34 +3,21 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { systemClock } from '@lmqtt/common/clock';
-import { isTime, pastAllOffsets, positionSince } from '@lmqtt/common/cursor';
-import { nodeId, queueId } from '@lmqtt/common/ids';
+import { isTime, positionSince } from '@lmqtt/common/cursor';
+import { queueId } from '@lmqtt/common/ids';
 import { silentLogs } from '@lmqtt/common/log';
 import { messageOf } from '@lmqtt/common/message';
-import { Metrics } from '@lmqtt/common/metrics';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { Append } from '@lmqtt/ds/queue-store/queue-store';
-import { RocketmqQueueStore } from '@lmqtt/ds/queue-store/rocketmq/rocketmq-queue-store';
+import type { RocketmqQueueStore } from '@lmqtt/ds/queue-store/rocketmq/rocketmq-queue-store';
 import { RocketmqStoreEvents } from '@lmqtt/ds/queue-store/rocketmq/events';
-import {
-  defaultStoreSettings,
-  type RocketmqStoreSettings,
-} from '@lmqtt/ds/queue-store/rocketmq/options';
+import type { RocketmqStoreSettings } from '@lmqtt/ds/queue-store/rocketmq/options';
 import { forgottenRecordKind, forgottenText } from '@lmqtt/ds/rocketmq/names/broker-records';
-import { RocketmqClient } from '@lmqtt/ds/rocketmq/remoting/client';
 import { until as untilWithin } from '../harness/redis/until.ts';
-import { silentEvents } from './rocketmq-client.ts';
-import {
-  IntentsInMemory,
-  NodesInMemory,
-  NumberedQueues,
-  OwnershipInMemory,
-  RecordsInMemory,
-} from './rocketmq-ports.ts';
+import { type OpenStore, openStore, StoreSurroundings } from './rocketmq-store.ts';
 import { ScriptedRocketmq } from './scripted-rocketmq.ts';
 
 const topic = 'scripted';
-const self = nodeId('ds-1');
 const waitMs = 20_000;
 const queue = queueId(1);
 
@@ -57,43 +44,28 @@ class CountedEvents extends RocketmqStoreEvents {
 }
 
 void describe('brokers that are away', () => {
-  const queues = new NumberedQueues(topic);
+  let around: StoreSurroundings;
   let rocketmq: ScriptedRocketmq;
+  let opened: OpenStore;
   let store: RocketmqQueueStore;
-  let client: RocketmqClient;
   let events: CountedEvents;
-  let metrics: Metrics;
-  let records: RecordsInMemory;
 
   async function open(settings: Partial<RocketmqStoreSettings> = {}): Promise<void> {
-    metrics = new Metrics();
-    events = new CountedEvents(silentLogs(), metrics, systemClock);
-    client = new RocketmqClient({
-      nameServers: [rocketmq.namesrv.address],
-      clock: systemClock,
-      events: silentEvents,
-      requestTimeoutMs: 5000,
+    opened = await openStore(rocketmq, around, {
+      settings: { refreshMs: 200, ...settings },
+      events: (metrics) => (events = new CountedEvents(silentLogs(), metrics, systemClock)),
+      beforeStart: (it) => it.onArrivals(() => undefined),
     });
-    store = new RocketmqQueueStore({
-      ...{ client, self, queues, clock: systemClock, events },
-      nodes: new NodesInMemory(self),
-      ownership: new OwnershipInMemory().of(self),
-      records,
-      intents: new IntentsInMemory(),
-      settings: { ...defaultStoreSettings, defaultTopic: topic, refreshMs: 200, ...settings },
-    });
-    store.onArrivals(() => undefined);
-    await store.start();
+    ({ store } = opened);
   }
 
   beforeEach(async () => {
-    records = new RecordsInMemory();
+    around = new StoreSurroundings(topic);
     rocketmq = new ScriptedRocketmq('broker-a', 'broker-b');
     await rocketmq.start();
   });
   afterEach(async () => {
-    await store.close();
-    client.close();
+    await opened.close();
     await rocketmq.stop();
   });
 
@@ -118,14 +90,14 @@ void describe('brokers that are away', () => {
   }
 
   async function metricOf(line: string): Promise<number | undefined> {
-    const text = await metrics.registry.metrics();
+    const text = await opened.metrics.registry.metrics();
     const found = text.split('\n').find((each) => each.startsWith(`${line} `));
     return found === undefined ? undefined : Number(found.split(' ').at(-1));
   }
 
   void test('ends of a queue do not wait for a broker that is gone, nor for a silent one', async () => {
     await open();
-    const name = queues.placeOf(queue);
+    const name = around.queues.placeOf(queue);
     for (const broker of rocketmq.brokers) broker.ends.set(name, 7);
     assert.deepEqual(
       (await store.ends(queue)).map(({ end }) => end),
@@ -197,23 +169,26 @@ void describe('brokers that are away', () => {
 
   void test('a broker that is forgotten is not asked for, and comes back as another one', async () => {
     await open({ appendWaitMs: 1000, brokerGoneMs: 60_000, tailSuspendMs: 100 });
-    const lmq = queues.placeOf(queue);
+    const lmq = around.queues.placeOf(queue);
     for (const broker of rocketmq.brokers) broker.ends.set(lmq, 9);
     const names = Array.from({ length: 20 }, (_, n) => `forgotten/${n}`);
     assert.deepEqual(store.partitions(), [0, 1]);
     const since = positionSince(Date.now());
     await rocketmq.kill('broker-b');
     await until(async () => (await publish(...names)).some((code) => code !== 0), waitMs);
-    await records.remember(forgottenRecordKind, '1', forgottenText({ name: 'broker-b', atMs: 5 }));
+    await around.records.remember(
+      forgottenRecordKind,
+      '1',
+      forgottenText({ name: 'broker-b', atMs: 5 }),
+    );
     await until(() => store.partitions().length === 1, waitMs);
     assert.deepEqual(
       (await store.ends(queue)).map(({ partition, end }) => [partition, end]),
       [[0, 9]],
     );
     const read = { queue, partition: 1, messagesMax: 10, bytesMax: 1000 };
-    const nothing = { messages: [], next: pastAllOffsets, end: pastAllOffsets };
-    assert.deepEqual(await store.read({ ...read, from: 4 }), nothing);
-    assert.deepEqual(await store.read({ ...read, from: since }), nothing);
+    assert.deepEqual(await store.read({ ...read, from: 4 }), { messages: [], next: 4, end: 0 });
+    assert.deepEqual(await store.read({ ...read, from: since }), { messages: [], next: 0, end: 0 });
     // Long before BROKER_GONE_MS.
     await until(async () => (await publish(...names)).every((code) => code === 0), 2 * waitMs);
     assert.equal(store.notice, null);
@@ -235,38 +210,19 @@ void describe('brokers that are away', () => {
     }, 2 * waitMs);
   });
 
-  void test('a topic goes on at a broker that joins when what it has left elsewhere is indexed', async () => {
-    const [a, b] = rocketmq.brokers;
-    await rocketmq.kill('broker-b');
-    await open();
-    const names = Array.from({ length: 20 }, (_, n) => `joined/${n}`);
-    assert.ok((await publish(...names)).every((code) => code === 0));
-    a!.indexes = false;
-    await rocketmq.restart('broker-b');
-    const told: Promise<number[]>[] = [];
-    await until(() => {
-      told.push(publish(...names));
-      return a!.sent.includes('broker-a');
-    }, waitMs);
-    assert.ok(!b!.sent.includes(topic), 'nothing is stored there yet');
-    a!.indexes = true;
-    a!.ends.set('broker-a', a!.marks);
-    assert.ok((await Promise.all(told)).flat().every((code) => code === 0));
-    assert.ok(b!.sent.includes(topic));
-    const marks = a!.sent.filter((each) => each === 'broker-a').length;
-    await publish(...names);
-    assert.ok(a!.sent.filter((each) => each === 'broker-a').length === marks, 'no mark for more');
-  });
-
   void test('each broker says since when it answers, and what it has of a place', async () => {
     await open();
     const swept = '%LMQ%swept%';
     rocketmq.broker('broker-b').ends.set(swept, 3);
-    rocketmq.broker('broker-b').ends.set(queues.placeOf(queue), 3);
+    rocketmq.broker('broker-b').ends.set(around.queues.placeOf(queue), 3);
     const has = async (place: string): Promise<boolean[]> =>
       Promise.all([...store.returnedStores()].map((one) => one.has(place)));
     assert.deepEqual(await has(swept), [false, true]);
-    assert.deepEqual(await has(queues.placeOf(queue)), [false, false], 'a queue that is there');
+    assert.deepEqual(
+      await has(around.queues.placeOf(queue)),
+      [false, false],
+      'a queue that is there',
+    );
     const since = (): (number | undefined)[] =>
       [...store.returnedStores()].map(({ answersSinceMs }) => answersSinceMs);
     const before = since();

@@ -1,33 +1,18 @@
 // Each answer of a broker to a send, from a RocketMQ that is scripted, and what the publisher is told: docs/refusals.md.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { systemClock } from '@lmqtt/common/clock';
-import { nodeId, queueId } from '@lmqtt/common/ids';
-import { silentLogs } from '@lmqtt/common/log';
+import { queueId } from '@lmqtt/common/ids';
 import { messageOf } from '@lmqtt/common/message';
-import { Metrics } from '@lmqtt/common/metrics';
 import type { Qos } from '@lmqtt/common/qos';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
-import { RocketmqQueueStore } from '@lmqtt/ds/queue-store/rocketmq/rocketmq-queue-store';
-import { RocketmqStoreEvents } from '@lmqtt/ds/queue-store/rocketmq/events';
-import { defaultStoreSettings } from '@lmqtt/ds/queue-store/rocketmq/options';
+import type { RocketmqQueueStore } from '@lmqtt/ds/queue-store/rocketmq/rocketmq-queue-store';
 import { refusals } from '@lmqtt/ds/queue-store/rocketmq/refusal';
 import type { Append } from '@lmqtt/ds/queue-store/queue-store';
-import { RocketmqClient } from '@lmqtt/ds/rocketmq/remoting/client';
 import { answerCodes, nameOfCode } from '@lmqtt/ds/rocketmq/remoting/codes';
-import { silentEvents } from './rocketmq-client.ts';
-import {
-  IntentsInMemory,
-  NodesInMemory,
-  NumberedQueues,
-  OwnershipInMemory,
-  RecordsInMemory,
-} from './rocketmq-ports.ts';
+import { type OpenStore, openStore, StoreSurroundings } from './rocketmq-store.ts';
 import { ScriptedRocketmq } from './scripted-rocketmq.ts';
 
-const topic = 'scripted';
-const self = nodeId('ds-1');
 const appendWaitMs = 1500;
 
 /** By code: what a v5 publisher is told, and whether it is told at once. */
@@ -52,31 +37,18 @@ void describe('what RocketMQ refuses', () => {
   const rocketmq = new ScriptedRocketmq('broker-a');
   const broker = rocketmq.broker('broker-a');
   let store: RocketmqQueueStore;
-  let client: RocketmqClient;
+  let opened: OpenStore;
 
   before(async () => {
     await rocketmq.start();
-    client = new RocketmqClient({
-      nameServers: [rocketmq.namesrv.address],
-      clock: systemClock,
-      events: silentEvents,
-      requestTimeoutMs: 5000,
+    opened = await openStore(rocketmq, new StoreSurroundings('scripted'), {
+      settings: { appendWaitMs },
+      beforeStart: (it) => it.onArrivals(() => undefined),
     });
-    const events = new RocketmqStoreEvents(silentLogs(), new Metrics(), systemClock);
-    store = new RocketmqQueueStore({
-      ...{ client, self, queues: new NumberedQueues(topic), clock: systemClock, events },
-      nodes: new NodesInMemory(self),
-      ownership: new OwnershipInMemory().of(self),
-      records: new RecordsInMemory(),
-      intents: new IntentsInMemory(),
-      settings: { ...defaultStoreSettings, defaultTopic: topic, appendWaitMs },
-    });
-    store.onArrivals(() => undefined);
-    await store.start();
+    ({ store } = opened);
   });
   after(async () => {
-    await store.close();
-    client.close();
+    await opened.close();
     await rocketmq.stop();
   });
 

@@ -8,7 +8,6 @@ import {
   type SendAnswer,
   type SendRequest,
 } from '@lmqtt/ds/rocketmq/remoting/requests/send-message';
-import type { RocketmqCluster } from '../harness/rocketmq/rocketmq-cluster.ts';
 
 export const silentEvents: RemotingEvents = {
   connected: () => {},
@@ -22,8 +21,13 @@ export const silentEvents: RemotingEvents = {
   received: () => {},
 };
 
+/** A RocketMQ, real or scripted, by its name server. */
+export interface NameServed {
+  readonly namesrv: { readonly address: string };
+}
+
 export function clientOf(
-  cluster: RocketmqCluster,
+  cluster: NameServed,
   more: Partial<RocketmqClientOptions> = {},
 ): RocketmqClient {
   return new RocketmqClient({

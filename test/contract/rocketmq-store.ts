@@ -12,8 +12,7 @@ import {
 import type { Ownership } from '@lmqtt/ds/registry/ownership';
 import type { Records } from '@lmqtt/ds/registry/records';
 import type { RocketmqClient } from '@lmqtt/ds/rocketmq/remoting/client';
-import type { RocketmqCluster } from '../harness/rocketmq/rocketmq-cluster.ts';
-import { clientOf } from './rocketmq-client.ts';
+import { clientOf, type NameServed } from './rocketmq-client.ts';
 import {
   IntentsInMemory,
   NodesInMemory,
@@ -55,7 +54,7 @@ export interface OpenStore {
 }
 
 export async function openStore(
-  cluster: RocketmqCluster,
+  cluster: NameServed,
   around: StoreSurroundings,
   more: {
     readonly self?: NodeId;
@@ -63,7 +62,8 @@ export async function openStore(
     readonly settings?: Partial<RocketmqStoreSettings>;
     readonly client?: RocketmqClient;
     readonly registry?: RegistryPorts;
-    readonly beforeStart?: (store: RocketmqQueueStore) => Promise<void>;
+    readonly events?: (metrics: Metrics) => RocketmqStoreEvents;
+    readonly beforeStart?: (store: RocketmqQueueStore) => Promise<void> | void;
   } = {},
 ): Promise<OpenStore> {
   const { self = nodeId('ds-1'), registry } = more;
@@ -74,7 +74,6 @@ export async function openStore(
   const { client = clientOf(cluster, { mayWrite }) } = more;
   const { nodes = new NodesInMemory(self) } = more;
   const metrics = new Metrics();
-  const logs = silentLogs();
   const store = new RocketmqQueueStore({
     client,
     self,
@@ -91,7 +90,7 @@ export async function openStore(
       ...more.settings,
     },
     clock: systemClock,
-    events: new RocketmqStoreEvents(logs, metrics, systemClock),
+    events: more.events?.(metrics) ?? new RocketmqStoreEvents(silentLogs(), metrics, systemClock),
   });
   await more.beforeStart?.(store);
   await store.start();

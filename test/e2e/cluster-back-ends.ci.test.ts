@@ -3,20 +3,18 @@
 // time. Compressed bodies are read.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { QueueName } from '@lmqtt/common/ids';
-import { plainCluster, clusterDefaultTopic } from '@lmqtt/ds/rocketmq/names/cluster-names';
-import { lmqNameOf } from '@lmqtt/ds/rocketmq/names/lmq-name';
-import { type RedisServer, startRedis } from '../harness/redis/redis-server.ts';
-import { requireRedis, requireRocketmq } from '../harness/require.ts';
+import {
+  BackEndCluster,
+  backEndSkip as skip,
+  backEndTopic as topic,
+  lmqOf as lmq,
+} from '../harness/back-end-cluster.ts';
 import { wantedVersion } from '../harness/rocketmq/jars.ts';
 import { produceByJava } from '../harness/rocketmq/java-producer.ts';
 import { prepare, produce, type ProducedMessage } from '../harness/rocketmq/producer.ts';
-import { type RocketmqCluster, startRocketmq } from '../harness/rocketmq/rocketmq-cluster.ts';
-import { StoreCluster } from '../harness/store-cluster.ts';
-import { closeAllClients, connected, type RawClient, unique } from '../harness/wire.ts';
+import type { RocketmqCluster } from '../harness/rocketmq/rocketmq-cluster.ts';
+import { type RawClient, unique } from '../harness/wire.ts';
 
-const skip = requireRedis().skip || requireRocketmq().skip;
-const topic = clusterDefaultTopic(plainCluster);
 const deviceMs = 30_000;
 const lasting = { version: 5, clean: false, properties: { sessionExpiryInterval: 600 } } as const;
 
@@ -24,13 +22,11 @@ const lasting = { version: 5, clean: false, properties: { sessionExpiryInterval:
 const compressingVersion = (): string =>
   wantedVersion().startsWith('4.') ? '5.5.0' : wantedVersion();
 
-let redis: RedisServer;
+let backEnds: BackEndCluster;
 let rocketmq: RocketmqCluster;
-let cluster: StoreCluster;
 
-const lmq = (filter: string): string => lmqNameOf(filter as QueueName);
-const device = (fields: Parameters<typeof connected>[1] = {}): Promise<RawClient> =>
-  connected(cluster.mqttPort, { version: 5, ...fields });
+const device = (fields: Parameters<BackEndCluster['device']>[0] = {}): Promise<RawClient> =>
+  backEnds.device(fields);
 
 const messageTo = (name: string, body: string, filters: readonly string[]): ProducedMessage => ({
   topic,
@@ -45,20 +41,11 @@ const messageTo = (name: string, body: string, filters: readonly string[]): Prod
 
 void describe('transactions and compressed messages of back ends', { skip }, () => {
   before(async () => {
-    [redis, rocketmq] = await Promise.all([startRedis(), startRocketmq()]);
-    cluster = new StoreCluster({
-      clusterId: plainCluster,
-      redisUrl: redis.url,
-      namesrv: rocketmq.namesrv.address,
-    });
-    await cluster.start();
+    backEnds = await BackEndCluster.start();
+    ({ rocketmq } = backEnds);
   });
 
-  after(async () => {
-    closeAllClients();
-    await cluster?.stop();
-    await Promise.all([redis?.close(), rocketmq?.close()]);
-  });
+  after(() => backEnds?.close());
 
   /**
    * Payloads that come before a last message, which is stored behind all of them; last messages of

@@ -3,36 +3,33 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { QueueName } from '@lmqtt/common/ids';
-import { plainCluster, clusterDefaultTopic } from '@lmqtt/ds/rocketmq/names/cluster-names';
-import { lmqNameOf } from '@lmqtt/ds/rocketmq/names/lmq-name';
-import { sumMetrics } from '../harness/metrics.ts';
-import { type RedisServer, startRedis } from '../harness/redis/redis-server.ts';
-import { requireRedis, requireRocketmq } from '../harness/require.ts';
+import {
+  BackEndCluster,
+  backEndSkip as skip,
+  backEndTopic as topic,
+  lmqOf as lmq,
+} from '../harness/back-end-cluster.ts';
 import {
   createTopic,
   prepare,
   produce,
   type ProducedMessage,
 } from '../harness/rocketmq/producer.ts';
-import { type RocketmqCluster, startRocketmq } from '../harness/rocketmq/rocketmq-cluster.ts';
-import { StoreCluster } from '../harness/store-cluster.ts';
-import { closeAllClients, connected, type RawClient, unique } from '../harness/wire.ts';
+import type { RocketmqCluster } from '../harness/rocketmq/rocketmq-cluster.ts';
+import type { StoreCluster } from '../harness/store-cluster.ts';
+import { type RawClient, unique } from '../harness/wire.ts';
 
-const skip = requireRedis().skip || requireRocketmq().skip;
-const topic = clusterDefaultTopic(plainCluster);
 const deviceMs = 60_000;
 const devices = 8;
 const rounds = 40;
 const lasting = { version: 5, clean: false, properties: { sessionExpiryInterval: 600 } } as const;
 
-let redis: RedisServer;
+let backEnds: BackEndCluster;
 let rocketmq: RocketmqCluster;
 let cluster: StoreCluster;
 
-const lmq = (filter: string): string => lmqNameOf(filter as QueueName);
-const device = (fields: Parameters<typeof connected>[1] = {}): Promise<RawClient> =>
-  connected(cluster.mqttPort, { version: 5, ...fields });
+const device = (fields: Parameters<BackEndCluster['device']>[0] = {}): Promise<RawClient> =>
+  backEnds.device(fields);
 
 const messageTo = (name: string, body: string, tag = 'MQ2MQTT'): ProducedMessage => ({
   topic,
@@ -50,10 +47,8 @@ const send = async (name: string, body: string, tag?: string): Promise<void> => 
   await produce(rocketmq.broker().port, messageTo(name, body, tag));
 };
 
-async function dispatched(result: string): Promise<number> {
-  const all = await Promise.all(cluster.ds.map((node) => node.metrics().catch(() => new Map())));
-  return sumMetrics(all).get(`lmqtt_rocketmq_dispatches_total{result="${result}"}`) ?? 0;
-}
+const dispatched = (result: string): Promise<number> =>
+  backEnds.counted(`lmqtt_rocketmq_dispatches_total{result="${result}"}`);
 
 async function payloadsUntil(client: RawClient, last: string): Promise<string[]> {
   const payloads: string[] = [];
@@ -66,24 +61,16 @@ async function payloadsUntil(client: RawClient, last: string): Promise<string[]>
 
 void describe('back ends and queues that share buckets', { skip }, () => {
   before(async () => {
-    [redis, rocketmq] = await Promise.all([startRedis(), startRocketmq()]);
-    cluster = new StoreCluster({
-      clusterId: plainCluster,
-      redisUrl: redis.url,
-      namesrv: rocketmq.namesrv.address,
+    backEnds = await BackEndCluster.start({
       settings: { MAX_OVERLAPPING_SUBSCRIPTIONS: '1000' },
       dsSettings: { LIGHT_QUEUES_MAX: '1', LIGHT_QUEUE_BUCKETS: '2', TAIL_TOPICS: 'orders' },
     });
-    await cluster.start();
+    ({ rocketmq, nodes: cluster } = backEnds);
     // The only queue that has a light queue of its own.
     await (await device()).subscribe(unique('alone'), 1);
   });
 
-  after(async () => {
-    closeAllClients();
-    await cluster?.stop();
-    await Promise.all([redis?.close(), rocketmq?.close()]);
-  });
+  after(() => backEnds?.close());
 
   void test('each device gets its own messages once, live and when it was absent', async () => {
     const stem = unique();

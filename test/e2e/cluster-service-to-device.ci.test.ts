@@ -2,56 +2,40 @@
 // or not it names their queues, as a publish of that topic would.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { QueueName } from '@lmqtt/common/ids';
-import { plainCluster, clusterDefaultTopic } from '@lmqtt/ds/rocketmq/names/cluster-names';
-import { lmqNameOf } from '@lmqtt/ds/rocketmq/names/lmq-name';
-import { sumMetrics } from '../harness/metrics.ts';
-import { type RedisServer, startRedis } from '../harness/redis/redis-server.ts';
-import { requireRedis, requireRocketmq } from '../harness/require.ts';
+import {
+  BackEndCluster,
+  backEndSkip as skip,
+  backEndTopic as topic,
+  lmqOf as lmq,
+} from '../harness/back-end-cluster.ts';
 import { prepare, produce } from '../harness/rocketmq/producer.ts';
-import { type RocketmqCluster, startRocketmq } from '../harness/rocketmq/rocketmq-cluster.ts';
-import { StoreCluster } from '../harness/store-cluster.ts';
-import { closeAllClients, connected, type RawClient, unique } from '../harness/wire.ts';
+import type { RocketmqCluster } from '../harness/rocketmq/rocketmq-cluster.ts';
+import { type RawClient, unique } from '../harness/wire.ts';
 
-const skip = requireRedis().skip || requireRocketmq().skip;
-const topic = clusterDefaultTopic(plainCluster);
 const deviceMs = 60_000;
 const lasting = { version: 5, clean: false, properties: { sessionExpiryInterval: 600 } } as const;
 type Properties = Readonly<Record<string, string>>;
 
-let redis: RedisServer;
+let backEnds: BackEndCluster;
 let rocketmq: RocketmqCluster;
-let cluster: StoreCluster;
 
-const lmq = (filter: string): string => lmqNameOf(filter as QueueName);
-const device = (fields: Parameters<typeof connected>[1] = {}): Promise<RawClient> =>
-  connected(cluster.mqttPort, { version: 5, ...fields });
+const device = (fields: Parameters<BackEndCluster['device']>[0] = {}): Promise<RawClient> =>
+  backEnds.device(fields);
 
 async function send(body: string, properties: Properties, queueId: number = 0): Promise<void> {
   await produce(rocketmq.broker().port, { topic, body, queueId, properties });
 }
 
-async function counted(reason: string): Promise<number> {
-  const all = await Promise.all(cluster.ds.map((node) => node.metrics().catch(() => new Map())));
-  return sumMetrics(all).get(`lmqtt_rocketmq_unmapped_total{reason="${reason}"}`) ?? 0;
-}
+const counted = (reason: string): Promise<number> =>
+  backEnds.counted(`lmqtt_rocketmq_unmapped_total{reason="${reason}"}`);
 
 void describe('from services to devices', { skip }, () => {
   before(async () => {
-    [redis, rocketmq] = await Promise.all([startRedis(), startRocketmq()]);
-    cluster = new StoreCluster({
-      clusterId: plainCluster,
-      redisUrl: redis.url,
-      namesrv: rocketmq.namesrv.address,
-    });
-    await cluster.start();
+    backEnds = await BackEndCluster.start();
+    ({ rocketmq } = backEnds);
   });
 
-  after(async () => {
-    closeAllClients();
-    await cluster?.stop();
-    await Promise.all([redis?.close(), rocketmq?.close()]);
-  });
+  after(() => backEnds?.close());
 
   for (const property of ['mqttTopic', 'originMqttTopic']) {
     void test(`${property} alone: exact and wildcard subscribers, each once and in order`, async () => {

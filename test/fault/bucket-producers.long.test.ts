@@ -4,18 +4,18 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { QueueName } from '@lmqtt/common/ids';
-import { plainCluster, clusterDefaultTopic } from '@lmqtt/ds/rocketmq/names/cluster-names';
-import { lmqNameOf } from '@lmqtt/ds/rocketmq/names/lmq-name';
+import {
+  BackEndCluster,
+  backEndSkip as skip,
+  backEndTopic as topic,
+  lmqOf as lmq,
+} from '../harness/back-end-cluster.ts';
 import { sumMetrics } from '../harness/metrics.ts';
-import { type RedisServer, startRedis } from '../harness/redis/redis-server.ts';
-import { requireRedis, requireRocketmq } from '../harness/require.ts';
 import { produce } from '../harness/rocketmq/producer.ts';
-import { type RocketmqCluster, startRocketmq } from '../harness/rocketmq/rocketmq-cluster.ts';
-import { StoreCluster } from '../harness/store-cluster.ts';
-import { closeAllClients, connected, type RawClient, unique } from '../harness/wire.ts';
+import type { RocketmqCluster } from '../harness/rocketmq/rocketmq-cluster.ts';
+import type { StoreCluster } from '../harness/store-cluster.ts';
+import { connected, type RawClient, unique } from '../harness/wire.ts';
 
-const skip = requireRedis().skip || requireRocketmq().skip;
 const rounds = 20;
 const devices = 8;
 const messagesEachRound = 200;
@@ -24,28 +24,20 @@ const pauseMs = 20;
 const deviceMs = 120_000;
 const lasting = { version: 5, clean: false, properties: { sessionExpiryInterval: 6000 } } as const;
 
-let redis: RedisServer;
+let backEnds: BackEndCluster;
 let rocketmq: RocketmqCluster;
 let cluster: StoreCluster;
 
 void describe('back ends, buckets and ds nodes that die', { skip }, () => {
   before(async () => {
-    [redis, rocketmq] = await Promise.all([startRedis(), startRocketmq()]);
-    cluster = new StoreCluster({
-      clusterId: plainCluster,
-      redisUrl: redis.url,
-      namesrv: rocketmq.namesrv.address,
+    backEnds = await BackEndCluster.start({
       dsSettings: { LIGHT_QUEUES_MAX: '1', LIGHT_QUEUE_BUCKETS: '2' },
     });
-    await cluster.start();
+    ({ rocketmq, nodes: cluster } = backEnds);
     await (await connected(cluster.mqttPort)).subscribe(unique('alone'), 1);
   });
 
-  after(async () => {
-    closeAllClients();
-    await cluster?.stop();
-    await Promise.all([redis?.close(), rocketmq?.close()]);
-  });
+  after(() => backEnds?.close());
 
   void test(`${rounds} rounds`, async (t) => {
     const stem = unique();
@@ -62,12 +54,12 @@ void describe('back ends, buckets and ds nodes that die', { skip }, () => {
     const producing = names.map(async (name, number) => {
       while (!isOver) {
         await produce(rocketmq.broker().port, {
-          topic: clusterDefaultTopic(plainCluster),
+          topic,
           queueId: number % 4,
           body: `${counts[number]}`,
           properties: {
             TAGS: 'MQ2MQTT',
-            ...(number % 2 === 0 ? { INNER_MULTI_DISPATCH: lmqNameOf(name as QueueName) } : {}),
+            ...(number % 2 === 0 ? { INNER_MULTI_DISPATCH: lmq(name) } : {}),
             ...(number % 4 === 3 ? { retain: 'true' } : {}),
             originMqttTopic: name,
           },

@@ -81,6 +81,22 @@ function safeU32(bytes: Buffer, at: number): number {
   return at + 4 > bytes.length ? bytes.length : bytes.readUInt32LE(at);
 }
 
+/** Sum of the further bytes of a length; all but the last of them are 255. */
+function furtherLength(bytes: Buffer, from: number, end: number): number {
+  let sum = 0;
+  let more = 255;
+  for (let at = from; more === 255 && at < end; at += 1) {
+    more = bytes[at]!;
+    sum += more;
+  }
+  return sum;
+}
+
+/** Number of the bytes that make that sum; one too many where they end with the block. */
+function furtherBytes(sum: number): number {
+  return Math.floor(sum / 255) + 1;
+}
+
 /** Size of the block when it is decompressed; −1: it is no block. */
 function sizeOf(bytes: Buffer, { start, end }: Block): number {
   let at = start;
@@ -90,12 +106,9 @@ function sizeOf(bytes: Buffer, { start, end }: Block): number {
     at += 1;
     let literals = token >>> 4;
     if (literals === 15) {
-      let more = 255;
-      while (more === 255 && at < end) {
-        more = bytes[at]!;
-        at += 1;
-        literals += more;
-      }
+      const further = furtherLength(bytes, at, end);
+      at += furtherBytes(further);
+      literals += further;
     }
     at += literals;
     size += literals;
@@ -103,12 +116,9 @@ function sizeOf(bytes: Buffer, { start, end }: Block): number {
     at += 2;
     let match = token & 15;
     if (match === 15) {
-      let more = 255;
-      while (more === 255 && at < end) {
-        more = bytes[at]!;
-        at += 1;
-        match += more;
-      }
+      const further = furtherLength(bytes, at, end);
+      at += furtherBytes(further);
+      match += further;
     }
     size += match + matchBytesMin;
   }
@@ -128,12 +138,9 @@ function decode(bytes: Buffer, { start, end }: Block, content: Buffer, from: num
     at += 1;
     let literals = token >>> 4;
     if (literals === 15) {
-      let more = 255;
-      while (more === 255 && at < end) {
-        more = bytes[at]!;
-        at += 1;
-        literals += more;
-      }
+      const further = furtherLength(bytes, at, end);
+      at += furtherBytes(further);
+      literals += further;
     }
     to += bytes.copy(content, to, at, at + literals);
     at += literals;
@@ -142,12 +149,9 @@ function decode(bytes: Buffer, { start, end }: Block, content: Buffer, from: num
     at += 2;
     let match = (token & 15) + matchBytesMin;
     if ((token & 15) === 15) {
-      let more = 255;
-      while (more === 255 && at < end) {
-        more = bytes[at]!;
-        at += 1;
-        match += more;
-      }
+      const further = furtherLength(bytes, at, end);
+      at += furtherBytes(further);
+      match += further;
     }
     if (distance === 0 || distance > to) return -1;
     // Byte by byte: what is copied may be what this copy writes.
