@@ -17,7 +17,7 @@ class End {
   readonly arrived: number[] = [];
   readonly renews: number[] = [];
   readonly way: Buffer[] = [];
-  private written = 0;
+  #written = 0;
 
   constructor() {
     this.exchange = new Exchange(
@@ -40,14 +40,14 @@ class End {
     const writer = this.exchange.open(field);
     writer.reserve(16);
     writer.buffer[writer.at++] = 0x08;
-    writer.varint(this.written);
+    writer.varint(this.#written);
     writer.bytes(0x12, Buffer.alloc(bytes));
     this.exchange.close();
-    this.written += 1;
+    this.#written += 1;
   }
 
   get itemsWritten(): number {
-    return this.written;
+    return this.#written;
   }
 }
 

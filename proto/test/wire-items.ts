@@ -68,35 +68,35 @@ export class Listener implements UpstreamHandler, DownstreamHandler {
   }
 
   publishes(batch: NumberedPublish[]): void {
-    this.hear('publishes', batch);
+    this.#hear('publishes', batch);
   }
 
   writes(number: number, batch: SessionWrite[]): void {
-    this.hear('writes', number, batch);
+    this.#hear('writes', number, batch);
   }
 
   credit(session: SessionHandle, messagesTotal: number): void {
-    this.hear('credit', session, messagesTotal);
+    this.#hear('credit', session, messagesTotal);
   }
 
   call(id: number, method: number, body: Buffer): void {
-    this.hear('call', id, method, body);
+    this.#hear('call', id, method, body);
   }
 
   read(id: number, request: ReadRequest): void {
-    this.hear('read', id, request);
+    this.#hear('read', id, request);
   }
 
   presents(sessions: unknown[], last: boolean): void {
-    this.hear('presents', sessions, last);
+    this.#hear('presents', sessions, last);
   }
 
   published(first: number, reasonCodes: Uint8Array): void {
-    this.hear('published', first, [...reasonCodes]);
+    this.#hear('published', first, [...reasonCodes]);
   }
 
   refused(session: SessionHandle, reasonCode: number): void {
-    this.hear('refused', session, reasonCode);
+    this.#hear('refused', session, reasonCode);
   }
 
   sent(number: number): Message | undefined {
@@ -104,50 +104,50 @@ export class Listener implements UpstreamHandler, DownstreamHandler {
   }
 
   push(batch: Message[]): void {
-    this.hear('push', batch);
+    this.#hear('push', batch);
   }
 
   assign(batch: Assignment[]): void {
-    this.hear('assign', batch);
+    this.#hear('assign', batch);
   }
 
   fence(fence: GroupFence): void {
-    this.hear('fence', fence);
+    this.#hear('fence', fence);
   }
 
   kick(session: SessionHandle, reasonCode: number): void {
-    this.hear('kick', session, reasonCode);
+    this.#hear('kick', session, reasonCode);
   }
 
   rights(session: SessionHandle, rights: string | undefined): void {
-    this.hear('rights', session, rights);
+    this.#hear('rights', session, rights);
   }
 
   behind(ends: unknown[]): void {
-    this.hear('behind', ends);
+    this.#hear('behind', ends);
   }
 
   durable(numbers: number[], fenced: number[]): void {
-    this.hear('durable', numbers, fenced);
+    this.#hear('durable', numbers, fenced);
   }
 
   answer(id: number, body: Buffer): void {
-    this.hear('answer', id, body);
+    this.#hear('answer', id, body);
   }
 
   failed(id: number, error: string): void {
-    this.hear('failed', id, error);
+    this.#hear('failed', id, error);
   }
 
   readAnswer(id: number, answer: unknown): void {
-    this.hear('readAnswer', id, answer);
+    this.#hear('readAnswer', id, answer);
   }
 
   presented(refusals: unknown[]): void {
-    this.hear('presented', refusals);
+    this.#hear('presented', refusals);
   }
 
-  private hear(name: string, ...parts: unknown[]): void {
+  #hear(name: string, ...parts: unknown[]): void {
     this.said.push([name, ...parts.map(comparable)]);
   }
 }

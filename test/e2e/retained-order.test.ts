@@ -52,30 +52,30 @@ async function release(publisher: RawClient, packetIds: readonly number[]): Prom
 class Follower {
   readonly newest: Map<string, number> = new Map();
   readonly back: string[] = [];
-  private readonly client: RawClient;
+  readonly #client: RawClient;
 
   constructor(client: RawClient) {
-    this.client = client;
+    this.#client = client;
   }
 
   async take(count: number): Promise<void> {
-    for (let taken = 0; taken < count; taken += 1) await this.takeOne();
+    for (let taken = 0; taken < count; taken += 1) await this.#takeOne();
   }
 
   async takeUntil(isDone: () => boolean): Promise<void> {
-    while (!isDone()) await this.takeOne();
+    while (!isDone()) await this.#takeOne();
   }
 
-  private async takeOne(): Promise<void> {
-    const packet = await this.client.next(patienceMs);
+  async #takeOne(): Promise<void> {
+    const packet = await this.#client.next(patienceMs);
     if (packet.type === 'pubrel') {
-      this.client.sendAck('pubcomp', packet.packetId);
+      this.#client.sendAck('pubcomp', packet.packetId);
       return;
     }
     assert.equal(packet.type, 'publish');
     if (packet.type !== 'publish') return;
     const { topic, qos, packetId } = packet;
-    if (qos > 0) this.client.sendAck(qos === 1 ? 'puback' : 'pubrec', packetId);
+    if (qos > 0) this.#client.sendAck(qos === 1 ? 'puback' : 'pubrec', packetId);
     const version = Number.parseInt(packet.payload.toString(), 10);
     const before = this.newest.get(topic) ?? 0;
     if (version < before) this.back.push(`${topic}: ${version} after ${before}`);

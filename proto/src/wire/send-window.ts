@@ -25,42 +25,42 @@ export function delayMsFor(leaseMs: number): number {
  * filled within a few round trips; a narrow one never has more in it than it carries in that time.
  */
 export class SendWindow {
-  private readonly bytesMax: number;
-  private current: number;
-  private shortestMs = Infinity;
-  private shortestBeforeMs = Infinity;
-  private stretchEndsMs = 0;
+  readonly #bytesMax: number;
+  #current: number;
+  #shortestMs = Infinity;
+  #shortestBeforeMs = Infinity;
+  #stretchEndsMs = 0;
   /** Round trips that began before then say nothing of the window as it is now. */
-  private reducedAtMs = -Infinity;
-  private usedMs = -Infinity;
+  #reducedAtMs = -Infinity;
+  #usedMs = -Infinity;
 
   constructor(bytesMax: number) {
-    this.bytesMax = Math.max(bytesMin, bytesMax);
-    this.current = Math.min(bytesAtFirst, this.bytesMax);
+    this.#bytesMax = Math.max(bytesMin, bytesMax);
+    this.#current = Math.min(bytesAtFirst, this.#bytesMax);
   }
 
   get bytes(): number {
-    return this.current;
+    return this.#current;
   }
 
   /** Size of the parts of a larger frame, so that other frames come between. */
   get partBytes(): number {
-    return Math.min(partBytesMax, Math.max(partBytesMin, this.current >>> 2));
+    return Math.min(partBytesMax, Math.max(partBytesMin, this.#current >>> 2));
   }
 
   /** Something is about to be sent, and nothing is under way. */
   begin(nowMs: number): void {
-    if (nowMs - this.usedMs > idleMs) this.current = Math.min(bytesAtFirst, this.current);
-    this.usedMs = nowMs;
+    if (nowMs - this.#usedMs > idleMs) this.#current = Math.min(bytesAtFirst, this.#current);
+    this.#usedMs = nowMs;
   }
 
   /** Begins with another stream, which has not been measured. */
   reset(): void {
-    this.current = Math.min(bytesAtFirst, this.bytesMax);
-    this.shortestMs = Infinity;
-    this.shortestBeforeMs = Infinity;
-    this.stretchEndsMs = 0;
-    this.reducedAtMs = -Infinity;
+    this.#current = Math.min(bytesAtFirst, this.#bytesMax);
+    this.#shortestMs = Infinity;
+    this.#shortestBeforeMs = Infinity;
+    this.#stretchEndsMs = 0;
+    this.#reducedAtMs = -Infinity;
   }
 
   /**
@@ -74,24 +74,24 @@ export class SendWindow {
     nowMs: number,
     delayMs: number,
   ): void {
-    this.usedMs = nowMs;
+    this.#usedMs = nowMs;
     const tripMs = nowMs - sentMs;
-    if (nowMs >= this.stretchEndsMs) {
-      this.stretchEndsMs = nowMs + stretchMs;
-      this.shortestBeforeMs = this.shortestMs;
-      this.shortestMs = tripMs;
+    if (nowMs >= this.#stretchEndsMs) {
+      this.#stretchEndsMs = nowMs + stretchMs;
+      this.#shortestBeforeMs = this.#shortestMs;
+      this.#shortestMs = tripMs;
     }
-    this.shortestMs = Math.min(this.shortestMs, tripMs);
-    const waitedMs = tripMs - Math.min(this.shortestMs, this.shortestBeforeMs);
+    this.#shortestMs = Math.min(this.#shortestMs, tripMs);
+    const waitedMs = tripMs - Math.min(this.#shortestMs, this.#shortestBeforeMs);
     if (waitedMs > delayMs) {
-      if (sentMs < this.reducedAtMs) return;
-      this.reducedAtMs = nowMs;
+      if (sentMs < this.#reducedAtMs) return;
+      this.#reducedAtMs = nowMs;
       const factor = Math.max(0.5, delayMs / waitedMs);
-      this.current = Math.max(bytesMin, Math.floor(this.current * factor));
-    } else if (underWay * 2 >= this.current) {
+      this.#current = Math.max(bytesMin, Math.floor(this.#current * factor));
+    } else if (underWay * 2 >= this.#current) {
       const isNear = waitedMs > nearDelay * delayMs;
-      const more = isNear ? (bytes * partBytesMin) / this.current : bytes;
-      this.current = Math.min(this.bytesMax, Math.floor(this.current + more));
+      const more = isNear ? (bytes * partBytesMin) / this.#current : bytes;
+      this.#current = Math.min(this.#bytesMax, Math.floor(this.#current + more));
     }
   }
 }

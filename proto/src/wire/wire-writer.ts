@@ -16,52 +16,52 @@ export class WireWriter {
   buffer: Buffer = none;
   /** Position of the next byte. */
   at = 0;
-  private slab: Buffer = none;
-  private slabAt = 0;
+  #slab: Buffer = none;
+  #slabAt = 0;
 
   /** Begins a new message; what was written before stays as it is. */
   begin(): void {
-    if (this.slab.length - this.slabAt < slabBytesLeftMin) this.newSlab(slabBytes);
-    this.buffer = this.slab;
-    this.at = this.slabAt;
+    if (this.#slab.length - this.#slabAt < slabBytesLeftMin) this.#newSlab(slabBytes);
+    this.buffer = this.#slab;
+    this.at = this.#slabAt;
   }
 
   /** Start of the message in `buffer`. */
   get start(): number {
-    return this.slabAt;
+    return this.#slabAt;
   }
 
   get length(): number {
-    return this.at - this.slabAt;
+    return this.at - this.#slabAt;
   }
 
   /** Ends the message: its bytes, never written again. */
   take(): Buffer {
-    const bytes = this.buffer.subarray(this.slabAt, this.at);
-    this.slabAt = this.at;
+    const bytes = this.buffer.subarray(this.#slabAt, this.at);
+    this.#slabAt = this.at;
     return bytes;
   }
 
   /** Takes the begun message back. */
   drop(): void {
-    this.at = this.slabAt;
+    this.at = this.#slabAt;
   }
 
   /** Makes room. `buffer` and `at` may be others afterwards. */
   reserve(bytes: number): void {
     if (this.at + bytes <= this.buffer.length) return;
-    const written = this.buffer.subarray(this.slabAt, this.at);
+    const written = this.buffer.subarray(this.#slabAt, this.at);
     const wanted = written.length + bytes;
     // An item much longer than a slab has nearly its whole length here, so little is added.
-    this.newSlab(wanted > largeBytes ? wanted + (wanted >>> 2) : Math.max(slabBytes, wanted * 2));
-    written.copy(this.slab, 0);
-    this.buffer = this.slab;
+    this.#newSlab(wanted > largeBytes ? wanted + (wanted >>> 2) : Math.max(slabBytes, wanted * 2));
+    written.copy(this.#slab, 0);
+    this.buffer = this.#slab;
     this.at = written.length;
   }
 
-  private newSlab(bytes: number): void {
-    this.slab = Buffer.allocUnsafeSlow(bytes);
-    this.slabAt = 0;
+  #newSlab(bytes: number): void {
+    this.#slab = Buffer.allocUnsafeSlow(bytes);
+    this.#slabAt = 0;
   }
 
   /** 0 to 2^53 − 1: at most 8 bytes. */
@@ -130,7 +130,7 @@ export class WireWriter {
       return;
     }
     const length = buffer.write(value, this.at + paddedLengthBytes, 'utf8');
-    this.paddedLength(this.at, length);
+    this.#paddedLength(this.at, length);
     this.at += paddedLengthBytes + length;
   }
 
@@ -138,15 +138,15 @@ export class WireWriter {
   open(tag: number): number {
     this.buffer[this.at] = tag;
     this.at += 1 + paddedLengthBytes;
-    return this.at - this.slabAt;
+    return this.at - this.#slabAt;
   }
 
   close(opened: number): void {
-    const start = this.slabAt + opened;
-    this.paddedLength(start - paddedLengthBytes, this.at - start);
+    const start = this.#slabAt + opened;
+    this.#paddedLength(start - paddedLengthBytes, this.at - start);
   }
 
-  private paddedLength(at: number, length: number): void {
+  #paddedLength(at: number, length: number): void {
     const { buffer } = this;
     buffer[at] = (length & 0x7f) | 0x80;
     buffer[at + 1] = ((length >>> 7) & 0x7f) | 0x80;

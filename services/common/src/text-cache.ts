@@ -31,28 +31,28 @@ export function isText(known: KnownText, buffer: Buffer, start: number, end: num
  * bytes is quicker than any native call for texts of usual length.
  */
 export class TextCache {
-  private readonly slots: KnownText[] = Array.from({ length: slotCount }, () => noText);
-  private readonly decode: (buffer: Buffer, start: number, end: number) => string;
+  readonly #slots: KnownText[] = Array.from({ length: slotCount }, () => noText);
+  readonly #decode: (buffer: Buffer, start: number, end: number) => string;
 
   /** `decode` throws where the bytes are not legal: what is kept is proved to be. */
   constructor(decode: (buffer: Buffer, start: number, end: number) => string) {
-    this.decode = decode;
+    this.#decode = decode;
   }
 
   of(buffer: Buffer, start: number, end: number): KnownText {
-    if (end - start > bytesMax) return this.make(buffer, start, end);
+    if (end - start > bytesMax) return this.#make(buffer, start, end);
     let sum = end - start;
     for (let at = start; at < end; at += 1) sum = Math.imul(sum ^ buffer[at]!, 0x01000193);
     const slot = (sum ^ (sum >>> 15)) & (slotCount - 1);
-    const known = this.slots[slot]!;
+    const known = this.#slots[slot]!;
     if (isText(known, buffer, start, end)) return known;
-    const made = this.make(buffer, start, end);
-    this.slots[slot] = made;
+    const made = this.#make(buffer, start, end);
+    this.#slots[slot] = made;
     return made;
   }
 
-  private make(buffer: Buffer, start: number, end: number): KnownText {
-    const text = this.decode(buffer, start, end);
+  #make(buffer: Buffer, start: number, end: number): KnownText {
+    const text = this.#decode(buffer, start, end);
     return { text, bytes: new Uint8Array(buffer.subarray(start, end)) };
   }
 }

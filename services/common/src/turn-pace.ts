@@ -11,22 +11,22 @@ const shortMs = 25;
  * are short.
  */
 export class TurnPace {
-  private readonly onTurn: () => void;
-  private readonly nowMs: () => number;
-  private portion = 32;
-  private begun = 0;
-  private scheduled = false;
-  private startMs = 0;
+  readonly #onTurn: () => void;
+  readonly #nowMs: () => number;
+  #portion = 32;
+  #begun = 0;
+  #scheduled = false;
+  #startMs = 0;
 
   /** `onTurn` is called in the turn after one in which something was begun, or asked for. */
   constructor(onTurn: () => void, nowMs: () => number = () => performance.now()) {
-    this.onTurn = onTurn;
-    this.nowMs = nowMs;
+    this.#onTurn = onTurn;
+    this.#nowMs = nowMs;
   }
 
   /** Number of operations that may be begun in one turn at present. */
   get size(): number {
-    return this.portion;
+    return this.#portion;
   }
 
   /**
@@ -34,27 +34,27 @@ export class TurnPace {
    */
   begin(max: number = portionMax): boolean {
     this.again();
-    if (this.begun >= Math.min(this.portion, max)) return false;
-    this.begun += 1;
+    if (this.#begun >= Math.min(this.#portion, max)) return false;
+    this.#begun += 1;
     return true;
   }
 
   /** Has `onTurn` called in the next turn. */
   again(): void {
-    if (this.scheduled) return;
-    this.scheduled = true;
-    this.startMs = this.nowMs();
-    setImmediate(this.turn);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#startMs = this.#nowMs();
+    setImmediate(this.#turn);
   }
 
-  private readonly turn = (): void => {
-    const tookMs = this.nowMs() - this.startMs;
-    if (tookMs > longMs) this.portion = Math.max(portionMin, this.portion >> 1);
-    else if (tookMs < shortMs && this.begun >= this.portion) {
-      this.portion = Math.min(portionMax, this.portion + 4);
+  readonly #turn = (): void => {
+    const tookMs = this.#nowMs() - this.#startMs;
+    if (tookMs > longMs) this.#portion = Math.max(portionMin, this.#portion >> 1);
+    else if (tookMs < shortMs && this.#begun >= this.#portion) {
+      this.#portion = Math.min(portionMax, this.#portion + 4);
     }
-    this.begun = 0;
-    this.scheduled = false;
-    this.onTurn();
+    this.#begun = 0;
+    this.#scheduled = false;
+    this.#onTurn();
   };
 }

@@ -8,16 +8,16 @@ import type { ByteStream } from './transport/transport.ts';
 
 /** The connections of a node, from their acceptance to their end, with a session or before it. */
 export class Connections implements ConnectionCount {
-  private readonly node: ClientNode;
-  private readonly byHandle: Map<SessionHandle, Connection> = new Map();
+  readonly #node: ClientNode;
+  readonly #byHandle: Map<SessionHandle, Connection> = new Map();
   readonly pending: PendingConnections;
-  private lastHandle = 0;
-  private openCount = 0;
-  private acceptedThisSecond = 0;
-  private acceptSecond = 0;
+  #lastHandle = 0;
+  #openCount = 0;
+  #acceptedThisSecond = 0;
+  #acceptSecond = 0;
 
   constructor(node: ClientNode) {
-    this.node = node;
+    this.#node = node;
     const { maxPendingConnections, maxPendingPerAddress, maxPendingBytes } = node.config;
     this.pending = new PendingConnections(
       {
@@ -37,68 +37,68 @@ export class Connections implements ConnectionCount {
 
   /** The handle that the next connection is after. */
   numberFrom(handle: number): void {
-    this.lastHandle = handle;
+    this.#lastHandle = handle;
   }
 
   accept(stream: ByteStream): void {
-    const { counters, config, time } = this.node;
+    const { counters, config, time } = this.#node;
     counters.accepted += 1;
     const second = Math.floor(time.monotonicMs / 1000);
-    if (second !== this.acceptSecond) {
-      this.acceptSecond = second;
-      this.acceptedThisSecond = 0;
+    if (second !== this.#acceptSecond) {
+      this.#acceptSecond = second;
+      this.#acceptedThisSecond = 0;
     }
-    this.acceptedThisSecond += 1;
-    this.lastHandle += 1;
-    const connection = new Connection(this.node, stream, sessionHandle(this.lastHandle));
+    this.#acceptedThisSecond += 1;
+    this.#lastHandle += 1;
+    const connection = new Connection(this.#node, stream, sessionHandle(this.#lastHandle));
     // There was no room for one more.
     if (connection.ended) return;
     const { maxConnectionRate } = config;
-    connection.tooFast = maxConnectionRate > 0 && this.acceptedThisSecond > maxConnectionRate;
-    this.byHandle.set(connection.handle, connection);
+    connection.tooFast = maxConnectionRate > 0 && this.#acceptedThisSecond > maxConnectionRate;
+    this.#byHandle.set(connection.handle, connection);
     counters.connectionsMaximum = Math.max(counters.connectionsMaximum, this.size);
   }
 
   renumber(handle: SessionHandle): SessionHandle {
-    const connection = this.byHandle.get(handle);
-    this.lastHandle += 1;
-    const next = sessionHandle(this.lastHandle);
+    const connection = this.#byHandle.get(handle);
+    this.#lastHandle += 1;
+    const next = sessionHandle(this.#lastHandle);
     if (connection === undefined) return next;
-    this.byHandle.delete(handle);
-    this.byHandle.set(next, connection);
+    this.#byHandle.delete(handle);
+    this.#byHandle.set(next, connection);
     return next;
   }
 
   opened(): void {
-    this.openCount += 1;
+    this.#openCount += 1;
   }
 
   ended(connection: Client): void {
-    this.byHandle.delete(connection.handle);
-    if (connection.session !== undefined) this.openCount -= 1;
+    this.#byHandle.delete(connection.handle);
+    if (connection.session !== undefined) this.#openCount -= 1;
   }
 
   get(session: SessionHandle): Connection | undefined {
-    return this.byHandle.get(session);
+    return this.#byHandle.get(session);
   }
 
   /** As of now: it may be walked while some of them end. */
   all(): Connection[] {
-    return [...this.byHandle.values()];
+    return [...this.#byHandle.values()];
   }
 
   *sessions(): Iterable<Session> {
-    for (const { session } of this.byHandle.values()) {
+    for (const { session } of this.#byHandle.values()) {
       if (session !== undefined) yield session;
     }
   }
 
   get size(): number {
-    return this.byHandle.size;
+    return this.#byHandle.size;
   }
 
   get sessionCount(): number {
-    return this.openCount;
+    return this.#openCount;
   }
 
   inflightCount(): number {

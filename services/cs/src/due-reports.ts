@@ -14,69 +14,69 @@ interface Moved {
  * messages of groups that they take.
  */
 export class DueReports {
-  private readonly turn: Turn;
-  private readonly link: Link;
-  private readonly moved: Moved[] = [];
-  private movedLater: Moved[] = [];
-  private readonly credits: Set<OutboundSession> = new Set();
+  readonly #turn: Turn;
+  readonly #link: Link;
+  readonly #moved: Moved[] = [];
+  #movedLater: Moved[] = [];
+  readonly #credits: Set<OutboundSession> = new Set();
 
   constructor(turn: Turn, link: Link) {
-    this.turn = turn;
-    this.link = link;
+    this.#turn = turn;
+    this.#link = link;
   }
 
   positionMoved(session: OutboundSession, cursor: Cursor): void {
     cursor.dirty = true;
     if (session.persistent) {
-      this.moved.push({ session, cursor });
-      this.turn.begin();
+      this.#moved.push({ session, cursor });
+      this.#turn.begin();
     } else {
-      this.movedLater.push({ session, cursor });
+      this.#movedLater.push({ session, cursor });
     }
   }
 
   credit(session: OutboundSession): void {
-    this.credits.add(session);
-    this.turn.begin();
+    this.#credits.add(session);
+    this.#turn.begin();
   }
 
   /** Totals of before mean nothing to another ds. */
   dropCredits(of: (session: SessionHandle) => boolean): void {
-    for (const session of this.credits) if (of(session.handle)) this.credits.delete(session);
+    for (const session of this.#credits) if (of(session.handle)) this.#credits.delete(session);
   }
 
   forget(session: OutboundSession): void {
-    this.credits.delete(session);
+    this.#credits.delete(session);
   }
 
   /** The positions that moved in this turn; credits after what freed them. */
   beforeWrites(): void {
-    for (const { session, cursor } of this.moved) this.writePosition(session, cursor);
-    this.moved.length = 0;
-    if (this.credits.size === 0) return;
-    const sessions = [...this.credits];
-    this.credits.clear();
+    for (const { session, cursor } of this.#moved) this.#writePosition(session, cursor);
+    this.#moved.length = 0;
+    if (this.#credits.size === 0) return;
+    const sessions = [...this.#credits];
+    this.#credits.clear();
     for (const session of sessions) {
       if (session.closed) continue;
       const messagesTotal = session.takeCredit();
-      if (messagesTotal !== undefined) this.link.credit(session.handle, messagesTotal);
+      if (messagesTotal !== undefined) this.#link.credit(session.handle, messagesTotal);
     }
   }
 
   /** Sessions that are not stored tell their positions now and then, for the store to let go. */
   slowRound(): void {
-    const later = this.movedLater;
-    this.movedLater = [];
+    const later = this.#movedLater;
+    this.#movedLater = [];
     for (const { session, cursor } of later) {
-      if (!session.closed) this.writePosition(session, cursor);
+      if (!session.closed) this.#writePosition(session, cursor);
     }
   }
 
-  private writePosition(session: OutboundSession, cursor: Cursor): void {
+  #writePosition(session: OutboundSession, cursor: Cursor): void {
     const position = cursor.takePosition();
     if (position === undefined) return;
     const { queue, partition } = cursor.feed;
     const { handle } = session;
-    this.turn.write({ kind: 'position', session: handle, queue, partition, position });
+    this.#turn.write({ kind: 'position', session: handle, queue, partition, position });
   }
 }

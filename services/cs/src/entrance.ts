@@ -53,35 +53,35 @@ interface Entry {
  * end.
  */
 export class Entrance {
-  private readonly limits: EntranceLimits;
-  private readonly ports: EntrancePorts;
-  private readonly pace: TurnPace = new TurnPace(() => this.run());
-  private readonly entries: Map<Entering, Entry> = new Map();
-  private readonly waiting: FairQueue<Entry> = new FairQueue();
-  private readonly waitingKnown: FairQueue<Entry> = new FairQueue();
+  readonly #limits: EntranceLimits;
+  readonly #ports: EntrancePorts;
+  readonly #pace: TurnPace = new TurnPace(() => this.#run());
+  readonly #entries: Map<Entering, Entry> = new Map();
+  readonly #waiting: FairQueue<Entry> = new FairQueue();
+  readonly #waitingKnown: FairQueue<Entry> = new FairQueue();
   /** Names of clients that have come in, the longest ago first. */
-  private readonly known: Set<string> = new Set();
-  private readonly atWorkOf: Map<string, number> = new Map();
-  private readonly groupMax: number;
-  private atWork = 0;
+  readonly #known: Set<string> = new Set();
+  readonly #atWorkOf: Map<string, number> = new Map();
+  readonly #groupMax: number;
+  #atWork = 0;
   /** Connections accepted before this turn. */
-  private acceptedBefore = 0;
-  private perTurn: number | undefined = undefined;
+  #acceptedBefore = 0;
+  #perTurn: number | undefined = undefined;
 
   constructor(limits: EntranceLimits, ports: EntrancePorts) {
-    this.limits = limits;
-    this.ports = ports;
-    this.groupMax = Math.ceil((limits.atOnceMax * 3) / 4);
+    this.#limits = limits;
+    this.#ports = ports;
+    this.#groupMax = Math.ceil((limits.atOnceMax * 3) / 4);
   }
 
   /** Number of clients that wait for their turn. */
   get waitingCount(): number {
-    return this.waiting.size + this.waitingKnown.size;
+    return this.#waiting.size + this.#waitingKnown.size;
   }
 
   /** Number of clients that wait for the answer of ds. */
   get atWorkCount(): number {
-    return this.atWork;
+    return this.#atWork;
   }
 
   /**
@@ -91,96 +91,100 @@ export class Entrance {
   enter(client: Entering, ofClient: string, begin: () => void): void {
     const group = addressGroup(client.stream.peer.address);
     const name = `${group} ${ofClient}`;
-    const known = this.known.has(name);
+    const known = this.#known.has(name);
     const entry = { client, group, name, known, begin, atWork: false };
-    this.entries.set(client, entry);
-    const isFirst = this.waitingKnown.size === 0 && (known || this.waiting.size === 0);
-    if (isFirst && this.hasRoom && (known || this.mayOf(group)) && this.pace.begin(this.perTurn)) {
-      this.start(entry);
+    this.#entries.set(client, entry);
+    const isFirst = this.#waitingKnown.size === 0 && (known || this.#waiting.size === 0);
+    if (
+      isFirst &&
+      this.#hasRoom &&
+      (known || this.#mayOf(group)) &&
+      this.#pace.begin(this.#perTurn)
+    ) {
+      this.#start(entry);
       return;
     }
-    if (!this.ports.asks()) this.ports.onNoDs();
+    if (!this.#ports.asks()) this.#ports.onNoDs();
     else {
-      if (this.atWork >= this.limits.atOnceMax) this.ports.onWait();
+      if (this.#atWork >= this.#limits.atOnceMax) this.#ports.onWait();
       client.holdReading(true);
     }
-    this.queueOf(entry).add(group, entry);
-    this.pace.again();
+    this.#queueOf(entry).add(group, entry);
+    this.#pace.again();
   }
 
   /** The CONNECT was answered, or the client is gone. */
   left(client: Entering, accepted = false): void {
-    const entry = this.entries.get(client);
+    const entry = this.#entries.get(client);
     if (entry === undefined) return;
-    this.entries.delete(client);
+    this.#entries.delete(client);
     const { group } = entry;
     if (!entry.atWork) {
-      this.queueOf(entry).remove(group, entry);
+      this.#queueOf(entry).remove(group, entry);
       return;
     }
-    if (accepted) this.remember(entry.name);
-    this.atWork -= 1;
-    const ofGroup = (this.atWorkOf.get(group) ?? 1) - 1;
-    if (ofGroup === 0) this.atWorkOf.delete(group);
-    else this.atWorkOf.set(group, ofGroup);
-    if (this.waitingCount > 0) this.pace.again();
+    if (accepted) this.#remember(entry.name);
+    this.#atWork -= 1;
+    const ofGroup = (this.#atWorkOf.get(group) ?? 1) - 1;
+    if (ofGroup === 0) this.#atWorkOf.delete(group);
+    else this.#atWorkOf.set(group, ofGroup);
+    if (this.waitingCount > 0) this.#pace.again();
   }
 
   /** ds can be asked again, or no more. */
   linkChanged(): void {
     if (this.waitingCount === 0) return;
-    if (this.ports.asks()) {
-      this.pace.again();
+    if (this.#ports.asks()) {
+      this.#pace.again();
       return;
     }
-    for (const { atWork, client } of this.entries.values()) if (!atWork) client.holdReading(false);
+    for (const { atWork, client } of this.#entries.values()) if (!atWork) client.holdReading(false);
   }
 
-  private queueOf({ known }: Entry): FairQueue<Entry> {
-    return known ? this.waitingKnown : this.waiting;
+  #queueOf({ known }: Entry): FairQueue<Entry> {
+    return known ? this.#waitingKnown : this.#waiting;
   }
 
-  private remember(name: string): void {
-    this.known.delete(name);
-    this.known.add(name);
-    for (const oldest of this.known) {
-      if (this.known.size <= knownMax) break;
-      this.known.delete(oldest);
+  #remember(name: string): void {
+    this.#known.delete(name);
+    this.#known.add(name);
+    for (const oldest of this.#known) {
+      if (this.#known.size <= knownMax) break;
+      this.#known.delete(oldest);
     }
   }
 
-  private readonly mayOf = (group: string): boolean =>
-    (this.atWorkOf.get(group) ?? 0) < this.groupMax;
+  readonly #mayOf = (group: string): boolean => (this.#atWorkOf.get(group) ?? 0) < this.#groupMax;
 
   /**
    * Whether one more client may be served. With sessions on all connections the next client is
    * refused rather than kept waiting.
    */
-  private get hasRoom(): boolean {
-    const { atOnceMax, connectionsMax } = this.limits;
-    const sessions = this.ports.sessions();
-    if (this.atWork >= atOnceMax || !this.ports.asks()) return false;
-    return sessions >= connectionsMax || sessions + this.atWork < connectionsMax;
+  get #hasRoom(): boolean {
+    const { atOnceMax, connectionsMax } = this.#limits;
+    const sessions = this.#ports.sessions();
+    if (this.#atWork >= atOnceMax || !this.#ports.asks()) return false;
+    return sessions >= connectionsMax || sessions + this.#atWork < connectionsMax;
   }
 
-  private run(): void {
-    const accepted = this.ports.accepted();
-    const isAccepting = accepted > this.acceptedBefore;
-    this.acceptedBefore = accepted;
-    const hurries = isAccepting && this.ports.pending() < this.limits.pendingMax;
-    this.perTurn = hurries ? begunBetweenAccepts : undefined;
-    while (this.waitingCount > 0 && this.hasRoom && this.pace.begin(this.perTurn)) {
-      const entry = this.waitingKnown.take() ?? this.waiting.take(this.mayOf);
+  #run(): void {
+    const accepted = this.#ports.accepted();
+    const isAccepting = accepted > this.#acceptedBefore;
+    this.#acceptedBefore = accepted;
+    const hurries = isAccepting && this.#ports.pending() < this.#limits.pendingMax;
+    this.#perTurn = hurries ? begunBetweenAccepts : undefined;
+    while (this.waitingCount > 0 && this.#hasRoom && this.#pace.begin(this.#perTurn)) {
+      const entry = this.#waitingKnown.take() ?? this.#waiting.take(this.#mayOf);
       if (entry === undefined) return;
-      this.start(entry);
+      this.#start(entry);
     }
   }
 
-  private start(entry: Entry): void {
+  #start(entry: Entry): void {
     const { client, group } = entry;
     entry.atWork = true;
-    this.atWork += 1;
-    this.atWorkOf.set(group, (this.atWorkOf.get(group) ?? 0) + 1);
+    this.#atWork += 1;
+    this.#atWorkOf.set(group, (this.#atWorkOf.get(group) ?? 0) + 1);
     client.holdReading(false);
     entry.begin();
   }

@@ -35,24 +35,24 @@ interface Group {
  * address keeps out another.
  */
 export class PendingConnections {
-  private readonly limits: PendingLimits;
-  private readonly onLimit: (limit: PendingLimit) => void;
-  private readonly groups: Map<string, Group> = new Map();
-  private countAll = 0;
-  private asking = 0;
-  private bytes = 0;
+  readonly #limits: PendingLimits;
+  readonly #onLimit: (limit: PendingLimit) => void;
+  readonly #groups: Map<string, Group> = new Map();
+  #countAll = 0;
+  #asking = 0;
+  #bytes = 0;
 
   constructor(limits: PendingLimits, onLimit: (limit: PendingLimit) => void) {
-    this.limits = limits;
-    this.onLimit = onLimit;
+    this.#limits = limits;
+    this.#onLimit = onLimit;
   }
 
   get count(): number {
-    return this.countAll;
+    return this.#countAll;
   }
 
   get askingCount(): number {
-    return this.asking;
+    return this.#asking;
   }
 
   /**
@@ -61,18 +61,18 @@ export class PendingConnections {
    */
   add(address: string, evict: () => void): Pending {
     const name = addressGroup(address);
-    let group = this.groups.get(name);
+    let group = this.#groups.get(name);
     if (group === undefined) {
       group = { name, silent: new Set(), asking: new Set(), bytes: 0 };
-      this.groups.set(name, group);
+      this.#groups.set(name, group);
     }
     const pending = { group, evict, bytes: 0, asks: false };
     group.silent.add(pending);
-    this.countAll += 1;
-    if (sizeOf(group) > this.limits.ofAddressMax) {
-      this.evictOf(group, pending, 'MAX_PENDING_PER_ADDRESS');
-    } else if (this.countAll > this.limits.countMax) {
-      this.evictOf(this.worst(sizeOf), pending, 'MAX_PENDING_CONNECTIONS');
+    this.#countAll += 1;
+    if (sizeOf(group) > this.#limits.ofAddressMax) {
+      this.#evictOf(group, pending, 'MAX_PENDING_PER_ADDRESS');
+    } else if (this.#countAll > this.#limits.countMax) {
+      this.#evictOf(this.#worst(sizeOf), pending, 'MAX_PENDING_CONNECTIONS');
     }
     return pending;
   }
@@ -81,11 +81,11 @@ export class PendingConnections {
   remove(pending: Pending): void {
     const { group } = pending;
     if (!group.silent.delete(pending) && !group.asking.delete(pending)) return;
-    this.countAll -= 1;
-    if (pending.asks) this.asking -= 1;
-    this.bytes -= pending.bytes;
+    this.#countAll -= 1;
+    if (pending.asks) this.#asking -= 1;
+    this.#bytes -= pending.bytes;
     group.bytes -= pending.bytes;
-    if (sizeOf(group) === 0) this.groups.delete(group.name);
+    if (sizeOf(group) === 0) this.#groups.delete(group.name);
   }
 
   /** The connection's CONNECT or AUTH has come, or was answered by a challenge. */
@@ -95,7 +95,7 @@ export class PendingConnections {
     if (!from.delete(pending)) return;
     to.add(pending);
     pending.asks = asks;
-    this.asking += asks ? 1 : -1;
+    this.#asking += asks ? 1 : -1;
   }
 
   /**
@@ -107,19 +107,19 @@ export class PendingConnections {
     if (!group.silent.has(pending) && !group.asking.has(pending)) return;
     pending.bytes += bytes;
     group.bytes += bytes;
-    this.bytes += bytes;
-    if (this.bytes <= this.limits.bytesMax || pending.bytes === this.bytes) return;
-    const worst = this.worst((each) => each.bytes);
+    this.#bytes += bytes;
+    if (this.#bytes <= this.#limits.bytesMax || pending.bytes === this.#bytes) return;
+    const worst = this.#worst((each) => each.bytes);
     let largest: Pending | undefined;
     for (const each of [...worst.silent, ...worst.asking]) {
       if (largest === undefined || each.bytes > largest.bytes) largest = each;
     }
-    if (largest !== undefined) this.end(largest, 'MAX_PENDING_BYTES');
+    if (largest !== undefined) this.#end(largest, 'MAX_PENDING_BYTES');
   }
 
-  private worst(measure: (group: Group) => number): Group {
+  #worst(measure: (group: Group) => number): Group {
     let worst: Group | undefined;
-    for (const group of this.groups.values()) {
+    for (const group of this.#groups.values()) {
       if (worst === undefined || measure(group) > measure(worst)) worst = group;
     }
     return worst!;
@@ -128,17 +128,17 @@ export class PendingConnections {
   /**
    * Evicts one connection of the group; the one that has just come only where there is no other.
    */
-  private evictOf(group: Group, added: Pending, limit: PendingLimit): void {
+  #evictOf(group: Group, added: Pending, limit: PendingLimit): void {
     for (const oldest of group.silent) {
       if (oldest === added) continue;
-      this.end(oldest, limit);
+      this.#end(oldest, limit);
       return;
     }
-    this.end([...group.asking].at(-1) ?? added, limit);
+    this.#end([...group.asking].at(-1) ?? added, limit);
   }
 
-  private end(pending: Pending, limit: PendingLimit): void {
-    this.onLimit(limit);
+  #end(pending: Pending, limit: PendingLimit): void {
+    this.#onLimit(limit);
     this.remove(pending);
     pending.evict();
   }

@@ -9,21 +9,21 @@ import { presentedState } from './session/presented-state.ts';
  * asked for: a session keeps its state after its end.
  */
 export class Presentation {
-  private readonly ending: Map<SessionHandle, Ending> = new Map();
+  readonly #ending: Map<SessionHandle, Ending> = new Map();
 
   /** The connection has ended, and ds was told. */
   ended(client: Client, end: ConnectionEnd): void {
-    this.ending.set(client.handle, { client, end });
+    this.#ending.set(client.handle, { client, end });
   }
 
   /** ds knows of the end. */
   settled(session: SessionHandle): void {
-    this.ending.delete(session);
+    this.#ending.delete(session);
   }
 
   present(clients: Iterable<Client>, of: (session: SessionHandle) => boolean): PresentedSession[] {
     const sessions: PresentedSession[] = [];
-    for (const { client, end } of this.ending.values())
+    for (const { client, end } of this.#ending.values())
       if (of(client.handle)) add(sessions, client, end);
     for (const client of clients) if (of(client.handle)) add(sessions, client, undefined);
     return sessions;

@@ -37,117 +37,118 @@ const outputsMax = 64;
  * session state, sessions that may send, bytes for sockets. One call each at its end.
  */
 export class Turn {
-  private readonly targets: TurnTargets;
-  private publishes: Publish[] = [];
-  private writes: SessionWrite[] = [];
-  private waiting: Waiting[] = [];
-  private sessions: OutboundSession[] = [];
-  private outputs: Flushed[] = [];
-  private scheduled = false;
+  readonly #targets: TurnTargets;
+  #publishes: Publish[] = [];
+  #writes: SessionWrite[] = [];
+  #waiting: Waiting[] = [];
+  #sessions: OutboundSession[] = [];
+  #outputs: Flushed[] = [];
+  #scheduled = false;
   /** Turns that have ended. */
   count = 0;
-  private readonly run: () => void;
+  readonly #run: () => void;
 
   constructor(targets: TurnTargets) {
-    this.targets = targets;
-    this.run = () => this.end();
+    this.#targets = targets;
+    this.#run = () => this.#end();
   }
 
   publish(publish: Publish): void {
-    this.publishes.push(publish);
-    if (!this.scheduled) this.begin();
+    this.#publishes.push(publish);
+    if (!this.#scheduled) this.begin();
   }
 
   write(write: SessionWrite): void {
-    this.writes.push(write);
-    if (!this.scheduled) this.begin();
+    this.#writes.push(write);
+    if (!this.#scheduled) this.begin();
   }
 
   writeDurably(write: SessionWrite, then: () => void): void {
-    this.writes.push(write);
-    this.waiting.push({ session: write.session, stored: then });
-    if (!this.scheduled) this.begin();
+    this.#writes.push(write);
+    this.#waiting.push({ session: write.session, stored: then });
+    if (!this.#scheduled) this.begin();
   }
 
   pump(session: OutboundSession): void {
     session.scheduled = true;
-    this.sessions.push(session);
-    if (!this.scheduled) this.begin();
+    this.#sessions.push(session);
+    if (!this.#scheduled) this.begin();
   }
 
   output(output: Flushed): void {
-    this.outputs.push(output);
-    if (!this.scheduled) this.begin();
+    this.#outputs.push(output);
+    if (!this.#scheduled) this.begin();
   }
 
   /** Makes sure that the end of the turn comes. */
   begin(): void {
-    if (this.scheduled) return;
-    this.scheduled = true;
-    setImmediate(this.run);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#run);
   }
 
   /** Hands over what came so far; what is called on the link next comes after it. */
   flush(): void {
-    if (this.publishes.length > 0) {
-      const batch = this.publishes;
-      this.publishes = [];
-      this.targets.publish(batch);
+    if (this.#publishes.length > 0) {
+      const batch = this.#publishes;
+      this.#publishes = [];
+      this.#targets.publish(batch);
     }
-    this.targets.beforeWrites();
-    if (this.writes.length === 0) return;
-    const { writes, waiting } = this;
-    this.writes = [];
+    this.#targets.beforeWrites();
+    if (this.#writes.length === 0) return;
+    const writes = this.#writes;
+    const waiting = this.#waiting;
+    this.#writes = [];
     if (waiting.length === 0) {
-      this.targets.write(writes);
+      this.#targets.write(writes);
       return;
     }
-    this.waiting = [];
-    const parts = this.targets.split(writes);
-    if (parts.length === 1) this.writeDurablyNow(writes, waiting);
+    this.#waiting = [];
+    const parts = this.#targets.split(writes);
+    if (parts.length === 1) this.#writeDurablyNow(writes, waiting);
     else {
       for (const part of parts) {
         const sessions = new Set(part.map(({ session }) => session));
         const own = waiting.filter(({ session }) => sessions.has(session));
-        this.writeDurablyNow(part, own);
+        this.#writeDurablyNow(part, own);
       }
     }
   }
 
-  private writeDurablyNow(writes: SessionWrite[], waiting: readonly Waiting[]): void {
+  #writeDurablyNow(writes: SessionWrite[], waiting: readonly Waiting[]): void {
     if (waiting.length === 0) {
-      this.targets.write(writes);
+      this.#targets.write(writes);
       return;
     }
-    this.targets.write(writes, () => {
+    this.#targets.write(writes, () => {
       for (const { stored } of waiting) stored();
     });
   }
 
-  private end(): void {
-    this.scheduled = false;
+  #end(): void {
+    this.#scheduled = false;
     this.count += 1;
-    if (this.publishes.length > 0) this.flush();
-    while (this.sessions.length > 0) {
-      const { sessions } = this;
-      this.sessions = [];
+    if (this.#publishes.length > 0) this.flush();
+    while (this.#sessions.length > 0) {
+      const sessions = this.#sessions;
+      this.#sessions = [];
       for (const session of sessions) {
         session.pump();
-        if (this.outputs.length >= outputsMax) this.flushOutputs();
+        if (this.#outputs.length >= outputsMax) this.#flushOutputs();
       }
     }
     this.flush();
-    this.flushOutputs();
-    this.targets.ended();
+    this.#flushOutputs();
+    this.#targets.ended();
   }
 
-  private flushOutputs(): void {
-    const { outputs } = this;
+  #flushOutputs(): void {
+    const outputs = this.#outputs;
     if (outputs.length === 0) return;
-    this.outputs = [];
+    this.#outputs = [];
     for (const output of outputs) {
       // A process may be stopped at any moment: each connection asks what time it is.
-      this.targets.beforeOutput();
+      this.#targets.beforeOutput();
       output.flush();
     }
   }

@@ -14,28 +14,28 @@ export interface Timed {
 const slots = 512;
 
 export class Wheel {
-  private readonly tickMs: number;
-  private readonly slots: Timed[][] = Array.from({ length: slots }, () => []);
-  private tick = 0;
-  private startMs: number;
+  readonly #tickMs: number;
+  readonly #slots: Timed[][] = Array.from({ length: slots }, () => []);
+  #tick = 0;
+  #startMs: number;
 
   constructor(tickMs: number, nowMs: number) {
-    this.tickMs = tickMs;
-    this.startMs = nowMs;
+    this.#tickMs = tickMs;
+    this.#startMs = nowMs;
   }
 
   /** Adds it, or moves it; `due` is called between `afterMs` and a tick later. */
   add(timed: Timed, afterMs: number, nowMs: number): void {
     this.remove(timed);
-    const tick = Math.ceil((nowMs - this.startMs + afterMs) / this.tickMs);
-    timed.dueTick = Math.max(tick, this.tick + 1);
-    this.put(timed);
+    const tick = Math.ceil((nowMs - this.#startMs + afterMs) / this.#tickMs);
+    timed.dueTick = Math.max(tick, this.#tick + 1);
+    this.#put(timed);
   }
 
   /** Nothing of it stays behind: what ends early must not wait in memory for its slot. */
   remove(timed: Timed): void {
     if (timed.dueTick >= 0) {
-      const slot = this.slots[timed.dueTick % slots]!;
+      const slot = this.#slots[timed.dueTick % slots]!;
       const last = slot.pop()!;
       if (last !== timed) {
         slot[timed.slotIndex] = last;
@@ -47,19 +47,19 @@ export class Wheel {
 
   /** Calls all that are due. To be called about once a tick. */
   advance(nowMs: number): void {
-    const until = Math.floor((nowMs - this.startMs) / this.tickMs);
-    while (this.tick < until) {
-      this.tick += 1;
-      const index = this.tick % slots;
-      const slot = this.slots[index];
+    const until = Math.floor((nowMs - this.#startMs) / this.#tickMs);
+    while (this.#tick < until) {
+      this.#tick += 1;
+      const index = this.#tick % slots;
+      const slot = this.#slots[index];
       if (slot === undefined || slot.length === 0) continue;
-      this.slots[index] = [];
+      this.#slots[index] = [];
       const due: Timed[] = [];
       for (const timed of slot) {
-        if (timed.dueTick === this.tick) {
+        if (timed.dueTick === this.#tick) {
           timed.dueTick = -2;
           due.push(timed);
-        } else this.put(timed);
+        } else this.#put(timed);
       }
       for (const timed of due) {
         // Another one's call may have removed it, or added it anew.
@@ -71,8 +71,8 @@ export class Wheel {
     }
   }
 
-  private put(timed: Timed): void {
-    const slot = this.slots[timed.dueTick % slots]!;
+  #put(timed: Timed): void {
+    const slot = this.#slots[timed.dueTick % slots]!;
     timed.slotIndex = slot.length;
     slot.push(timed);
   }

@@ -16,25 +16,25 @@ const large = 'x'.repeat(70_000);
 class Waiting {
   readonly exchange: Exchange = new Exchange(limits, { pulse: () => {}, item: () => {} });
   readonly order: PublishOrder = new PublishOrder(this.exchange);
-  private readonly said: string[] = [];
-  private readonly other: Exchange;
-  private first = 1;
-  private id = 0;
+  readonly #said: string[] = [];
+  readonly #other: Exchange;
+  #first = 1;
+  #id = 0;
 
   constructor() {
     const nothing = (): void => {};
     const handler = {
       clientOf: () => undefined,
       publishes: (batch: readonly { readonly session: number }[]) => {
-        for (const { session } of batch) this.said.push(`publish of ${session}`);
+        for (const { session } of batch) this.#said.push(`publish of ${session}`);
       },
-      call: (_id: number, method: number) => this.said.push(`call ${method}`),
+      call: (_id: number, method: number) => this.#said.push(`call ${method}`),
       writes: nothing,
       credit: nothing,
       read: nothing,
       presents: nothing,
     };
-    this.other = new Exchange(limits, {
+    this.#other = new Exchange(limits, {
       pulse: nothing,
       item: (reader, field, end) => readUpstream(handler, reader, field, end),
     });
@@ -42,15 +42,15 @@ class Waiting {
 
   publish(session: number): void {
     const batch = [publishOf(large, 1, session)];
-    writePublishes(this.exchange, this.first, batch);
-    this.first += 1;
+    writePublishes(this.exchange, this.#first, batch);
+    this.#first += 1;
     this.order.published(batch);
   }
 
   call(method: number, session: number, client?: string, last = false): void {
-    this.id += 1;
+    this.#id += 1;
     this.order.call({
-      id: this.id,
+      id: this.#id,
       method,
       body: Buffer.alloc(0),
       session: sessionHandle(session),
@@ -61,13 +61,14 @@ class Waiting {
 
   /** All of it leaves; what the other end says of it. */
   leave(): string[] {
-    const { exchange, other } = this;
+    const { exchange } = this;
+    const other = this.#other;
     exchange.bind((frame) => assert.equal(other.receive(frame), true));
     do exchange.resume(other.received);
     while (exchange.waitingBytes > 0);
     exchange.resume(other.received);
     exchange.unbind();
-    return this.said.splice(0);
+    return this.#said.splice(0);
   }
 }
 

@@ -46,30 +46,30 @@ export class RetainedBroker {
   writable = true;
   /** Number of messages that were received before the last SUBACK. */
   subscribedAt = 0;
-  private readonly options: BrokerOptions;
-  private readonly stored: Message[] = [];
-  private readonly retained: Map<string, Message> = new Map();
-  private readonly downstream: (() => void)[] = [];
-  private readonly puts: (() => void)[] = [];
-  private readonly durable: (() => void)[] = [];
-  private readonly unacknowledged: { readonly packetId: number; readonly qos: Qos }[] = [];
-  private readonly feed: QueueFeed;
-  private lastVersion = 0;
-  private pushing: string | undefined = undefined;
+  readonly #options: BrokerOptions;
+  readonly #stored: Message[] = [];
+  readonly #retained: Map<string, Message> = new Map();
+  readonly #downstream: (() => void)[] = [];
+  readonly #puts: (() => void)[] = [];
+  readonly #durable: (() => void)[] = [];
+  readonly #unacknowledged: { readonly packetId: number; readonly qos: Qos }[] = [];
+  readonly #feed: QueueFeed;
+  #lastVersion = 0;
+  #pushing: string | undefined = undefined;
 
   constructor(options: BrokerOptions) {
-    this.options = options;
+    this.#options = options;
     const limits = {
       ringMessagesMax: 8,
       ringBytesMax: 1 << 20,
       readMessagesMax: 5,
       readBytesMax: 1e6,
     };
-    this.feed = new QueueFeed(
+    this.#feed = new QueueFeed(
       queue,
       0,
       limits,
-      (request) => this.answer(() => ({ ...readFrom(this.stored, request), ...this.end() })),
+      (request) => this.#answer(() => ({ ...readFrom(this.#stored, request), ...this.#end() })),
       () => 0,
     );
     this.session = new Session(
@@ -80,8 +80,8 @@ export class RetainedBroker {
         persistent: options.persistent,
         windowSize: 3,
       },
-      this.node(),
-      this.outlet(),
+      this.#node(),
+      this.#outlet(),
     );
     this.subscription = this.session.subscribe(
       subscriptionState('#', queue, options.subscribedQos),
@@ -95,44 +95,44 @@ export class RetainedBroker {
   }
 
   publish(topic: string, qos: Qos, retain: boolean, isLive: boolean): number {
-    this.lastVersion += 1;
-    const version = this.lastVersion;
+    this.#lastVersion += 1;
+    const version = this.#lastVersion;
     const payload = Buffer.from(`${version}`);
     const message = messageOf({ topic, qos, retain, payload });
     const orderKey = { placement: 0, offset: version };
     if (retain) {
       const kept = messageOf({ topic, qos, retain, payload });
       kept.orderKey = orderKey;
-      const put = (): void => void this.retained.set(topic, kept);
-      if (this.options.putsLater && isLive) this.puts.push(put);
+      const put = (): void => void this.#retained.set(topic, kept);
+      if (this.#options.putsLater && isLive) this.#puts.push(put);
       else put();
     }
     if (!isLive) return version;
-    if (qos > 0 || !this.options.putsLater) message.orderKey = orderKey;
-    const offset = qos === 0 ? -1 : this.stored.length;
+    if (qos > 0 || !this.#options.putsLater) message.orderKey = orderKey;
+    const offset = qos === 0 ? -1 : this.#stored.length;
     const entry = { queue, partition: 0, offset, previous: offset - 1 };
     message.entries = [entry];
-    if (qos > 0) this.stored.push(message);
-    this.downstream.push(() => {
-      this.pushing = topic;
-      if (qos > 0) this.feed.push(message, entry);
-      for (const reader of this.feed.readers) {
+    if (qos > 0) this.#stored.push(message);
+    this.#downstream.push(() => {
+      this.#pushing = topic;
+      if (qos > 0) this.#feed.push(message, entry);
+      for (const reader of this.#feed.readers) {
         if (qos > 0) reader.arrived();
         else reader.passing(message);
       }
-      this.pushing = undefined;
+      this.#pushing = undefined;
     });
     return version;
   }
 
   /** A push is lost. */
   lose(): void {
-    this.feed.behind(this.stored.length);
+    this.#feed.behind(this.#stored.length);
   }
 
   step(what: 'downstream' | 'put' | 'durable' | 'acknowledge'): boolean {
-    if (what === 'acknowledge') return this.acknowledge();
-    const waiting = { downstream: this.downstream, put: this.puts, durable: this.durable }[what];
+    if (what === 'acknowledge') return this.#acknowledge();
+    const waiting = { downstream: this.#downstream, put: this.#puts, durable: this.#durable }[what];
     const next = waiting.shift();
     next?.();
     return next !== undefined;
@@ -143,62 +143,62 @@ export class RetainedBroker {
     while (this.step('downstream')) await new Promise((resolve) => setImmediate(resolve));
   }
 
-  private acknowledge(): boolean {
-    const first = this.unacknowledged.shift();
+  #acknowledge(): boolean {
+    const first = this.#unacknowledged.shift();
     if (first === undefined) return false;
     if (first.qos === 1) puback(this.session, first.packetId, false);
     else pubrec(this.session, first.packetId, false);
     return true;
   }
 
-  private end(): { readonly end: number } {
-    return { end: this.stored.length };
+  #end(): { readonly end: number } {
+    return { end: this.#stored.length };
   }
 
   /** Read now, answered behind what was pushed before. */
-  private answer<T>(read: () => T): Promise<T> {
+  #answer<T>(read: () => T): Promise<T> {
     return new Promise((resolve) => {
       const answer = read();
-      this.downstream.push(() => resolve(answer));
+      this.#downstream.push(() => resolve(answer));
     });
   }
 
-  private page({ after, version }: RetainedRequest): RetainedAnswer {
-    const topics = [...this.retained.keys()].filter((topic) => topic > after).sort();
-    const { pageMax } = this.options;
-    const messages = topics.slice(0, pageMax).map((topic) => this.retained.get(topic)!);
+  #page({ after, version }: RetainedRequest): RetainedAnswer {
+    const topics = [...this.#retained.keys()].filter((topic) => topic > after).sort();
+    const { pageMax } = this.#options;
+    const messages = topics.slice(0, pageMax).map((topic) => this.#retained.get(topic)!);
     if (version !== undefined) throw new Error('nothing is sent again');
     const next = topics.length > pageMax ? topics[pageMax - 1] : undefined;
-    return { messages, next, ends: [{ partition: 0, offset: this.stored.length }] };
+    return { messages, next, ends: [{ partition: 0, offset: this.#stored.length }] };
   }
 
-  private node(): SessionNode {
+  #node(): SessionNode {
     return {
-      journal: { write: none, writeDurably: (_write, then) => this.durable.push(then) },
+      journal: { write: none, writeDurably: (_write, then) => this.#durable.push(then) },
       events: {
         expired: none,
         tooLarge: none,
         droppedSlow: () => {
-          if (this.pushing !== undefined) this.dropped.add(this.pushing);
+          if (this.#pushing !== undefined) this.dropped.add(this.#pushing);
         },
         windowFull: none,
         refusedByClient: none,
         lost: none,
       },
       time: { wallMs: 1_000_000 },
-      feed: () => this.feed,
+      feed: () => this.#feed,
       partitionsOf: () => [],
       releaseFeed: none,
-      readRetained: (request) => this.answer(() => this.page(request)),
+      readRetained: (request) => this.#answer(() => this.#page(request)),
       readQueue: (request): Promise<ReadAnswer> =>
-        this.answer(() => readFrom(this.stored, request)),
+        this.#answer(() => readFrom(this.#stored, request)),
       schedule: none,
       positionMoved: none,
       credit: none,
     };
   }
 
-  private outlet(): Session['outlet'] {
+  #outlet(): Session['outlet'] {
     const isWritable = (): boolean => this.writable;
     return {
       get writable() {
@@ -207,7 +207,7 @@ export class RetainedBroker {
       sendPublish: (message, qos, _dup, retain, packetId) => {
         const { topic } = message;
         this.received.push({ topic, version: Number(message.payload.toString()), retain });
-        if (qos > 0) this.unacknowledged.push({ packetId, qos });
+        if (qos > 0) this.#unacknowledged.push({ packetId, qos });
         return true;
       },
       sendPubrel: (packetId) => void pubcomp(this.session, packetId, false),

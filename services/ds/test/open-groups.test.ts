@@ -13,12 +13,12 @@ function queueOf(index: number): Queue {
 
 /** Opens nothing before so many are wanted at once. */
 class PatientGroups {
-  private readonly waiting: (() => void)[] = [];
+  readonly #waiting: (() => void)[] = [];
 
   async open(name: string, { id }: Queue): Promise<{ readonly id: GroupId }> {
     await new Promise<void>((resolve) => {
-      this.waiting.push(resolve);
-      if (this.waiting.length === count) for (const each of this.waiting) each();
+      this.#waiting.push(resolve);
+      if (this.#waiting.length === count) for (const each of this.#waiting) each();
     });
     if (name === 'fails') throw new Error('it cannot be opened');
     return { id: groupId(id) };

@@ -32,107 +32,107 @@ const filterCost = 160;
  * all that one client has sent at once.
  */
 export class PacketDispatch implements PacketSink {
-  private readonly client: Client;
-  private left = budget;
+  readonly #client: Client;
+  #left = budget;
   /** The turn that `left` is for. */
-  private turn = 0;
+  #turn = 0;
   /** No further packet is handled in this turn. */
   resting = false;
 
   constructor(client: Client) {
-    this.client = client;
+    this.#client = client;
   }
 
   /** Bytes came: a new turn has a new budget. */
   came(): void {
-    const { count } = this.client.node.turn;
-    if (count === this.turn) return;
-    this.turn = count;
-    this.left = budget;
+    const { count } = this.#client.node.turn;
+    if (count === this.#turn) return;
+    this.#turn = count;
+    this.#left = budget;
   }
 
   connect(packet: Connect): void {
-    this.count('connect');
-    onConnect(this.client, packet);
+    this.#count('connect');
+    onConnect(this.#client, packet);
   }
 
   publish(packet: IncomingPublish): void {
-    const { client } = this;
+    const client = this.#client;
     const { packetBytes } = client;
     client.node.counters.publishReceived(packet.qos, packetBytes);
-    this.left -= packetCost + (packetBytes >> 6);
-    if (this.left < 0) this.rest();
-    if (this.ready()) onPublish(client, packet);
+    this.#left -= packetCost + (packetBytes >> 6);
+    if (this.#left < 0) this.#rest();
+    if (this.#ready()) onPublish(client, packet);
   }
 
   puback(packetId: number, reasonCode: number): void {
-    const { packetBytes } = this.client;
-    this.client.node.counters.pubackReceived(packetBytes);
-    this.left -= packetCost + (packetBytes >> 6);
-    if (this.left < 0) this.rest();
-    if (this.ready()) onPuback(this.client, packetId, reasonCode);
+    const { packetBytes } = this.#client;
+    this.#client.node.counters.pubackReceived(packetBytes);
+    this.#left -= packetCost + (packetBytes >> 6);
+    if (this.#left < 0) this.#rest();
+    if (this.#ready()) onPuback(this.#client, packetId, reasonCode);
   }
 
   pubrec(packetId: number, reasonCode: number): void {
-    this.count('pubrec');
-    if (this.ready()) onPubrec(this.client, packetId, reasonCode);
+    this.#count('pubrec');
+    if (this.#ready()) onPubrec(this.#client, packetId, reasonCode);
   }
 
   pubrel(packetId: number, _reasonCode: number): void {
-    this.count('pubrel');
-    if (this.ready()) onPubrel(this.client, packetId);
+    this.#count('pubrel');
+    if (this.#ready()) onPubrel(this.#client, packetId);
   }
 
   pubcomp(packetId: number, reasonCode: number): void {
-    this.count('pubcomp');
-    if (this.ready()) onPubcomp(this.client, packetId, reasonCode);
+    this.#count('pubcomp');
+    if (this.#ready()) onPubcomp(this.#client, packetId, reasonCode);
   }
 
   subscribe(packet: Subscribe): void {
-    this.count('subscribe', packet.filters.length * filterCost);
-    if (this.ready()) onSubscribe(this.client, packet);
+    this.#count('subscribe', packet.filters.length * filterCost);
+    if (this.#ready()) onSubscribe(this.#client, packet);
   }
 
   unsubscribe(packet: Unsubscribe): void {
-    this.count('unsubscribe', packet.filters.length * filterCost);
-    if (this.ready()) onUnsubscribe(this.client, packet);
+    this.#count('unsubscribe', packet.filters.length * filterCost);
+    if (this.#ready()) onUnsubscribe(this.#client, packet);
   }
 
   pingreq(): void {
-    this.count('pingreq');
-    if (this.ready()) onPingreq(this.client);
+    this.#count('pingreq');
+    if (this.#ready()) onPingreq(this.#client);
   }
 
   disconnect(packet: Disconnect): void {
-    this.count('disconnect');
-    const { client } = this;
+    this.#count('disconnect');
+    const client = this.#client;
     if (client.ended) return;
     if (client.session !== undefined) onDisconnect(client, packet);
     else client.finish({ publishWill: false, sessionExpiryS: undefined, reason: 'client' });
   }
 
   auth(packet: Auth): void {
-    this.count('auth');
-    if (!this.client.ended) onAuth(this.client, packet);
+    this.#count('auth');
+    if (!this.#client.ended) onAuth(this.#client, packet);
   }
 
   malformed(reasonCode: number, reason: string, limit?: SizeLimit): void {
-    const { node } = this.client;
+    const { node } = this.#client;
     if (limit !== undefined) node.events.limit(limit);
     else node.counters.malformed += 1;
-    this.client.malformed(reasonCode, reason);
+    this.#client.malformed(reasonCode, reason);
   }
 
-  private count(type: PacketName, moreCost: number = 0): void {
-    const { client } = this;
+  #count(type: PacketName, moreCost: number = 0): void {
+    const client = this.#client;
     client.node.counters.received(type, client.packetBytes);
-    this.left -= packetCost + (client.packetBytes >> 6) + moreCost;
-    if (this.left < 0) this.rest();
+    this.#left -= packetCost + (client.packetBytes >> 6) + moreCost;
+    if (this.#left < 0) this.#rest();
   }
 
-  private rest(): void {
-    this.left = budget;
-    const { client } = this;
+  #rest(): void {
+    this.#left = budget;
+    const client = this.#client;
     if (this.resting || client.ended || client.session === undefined) return;
     this.resting = true;
     client.rest();
@@ -143,8 +143,8 @@ export class PacketDispatch implements PacketSink {
   }
 
   /** [MQTT-4.12.0-2]: before CONNACK only AUTH and DISCONNECT may follow CONNECT. */
-  private ready(): boolean {
-    const { client } = this;
+  #ready(): boolean {
+    const client = this.#client;
     if (client.ended) return false;
     if (client.session !== undefined) return true;
     client.fail(ReasonCode.protocolError, 'a packet before CONNACK');

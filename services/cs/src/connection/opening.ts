@@ -20,43 +20,44 @@ export interface OpeningClient {
 export class Opening implements Timed {
   dueTick = -1;
   slotIndex = 0;
-  private readonly client: OpeningClient;
-  private readonly pending: Pending;
-  private awaits: Awaited = 'connect';
-  private sinceMs = 0;
-  private excused = false;
+  readonly #client: OpeningClient;
+  readonly #pending: Pending;
+  #awaits: Awaited = 'connect';
+  #sinceMs = 0;
+  #excused = false;
 
   constructor(client: OpeningClient) {
-    this.client = client;
-    this.watch();
+    this.#client = client;
+    this.#watch();
     const { node, stream } = client;
-    this.pending = node.connections.pending.add(stream.peer.address, () => this.crowdedOut());
+    this.#pending = node.connections.pending.add(stream.peer.address, () => this.#crowdedOut());
   }
 
   /** Names the next step that is awaited, with a time limit of its own. */
   await(what: Awaited): void {
-    this.awaits = what;
-    this.excused = false;
-    this.watch();
-    this.client.node.connections.pending.setAsks(this.pending, what === 'answer');
+    this.#awaits = what;
+    this.#excused = false;
+    this.#watch();
+    this.#client.node.connections.pending.setAsks(this.#pending, what === 'answer');
   }
 
   /** More bytes have come from the connection. */
   grew(bytes: number): void {
-    this.client.node.connections.pending.grew(this.pending, bytes);
+    this.#client.node.connections.pending.grew(this.#pending, bytes);
   }
 
   /** The connection has a session, or has ended. */
   end(): void {
-    const { node } = this.client;
+    const { node } = this.#client;
     node.wheel.remove(this);
-    node.connections.pending.remove(this.pending);
+    node.connections.pending.remove(this.#pending);
   }
 
   /** No CONNECT in time [MQTT-3.1.4-1], or no answer to it. */
   due(nowMs: number): number {
-    const { client, awaits } = this;
-    const leftMs = this.sinceMs + this.waitMs - nowMs;
+    const client = this.#client;
+    const awaits = this.#awaits;
+    const leftMs = this.#sinceMs + this.#waitMs - nowMs;
     if (leftMs > 0) return leftMs;
     if (awaits === 'answer') {
       client.node.events.limit('CONNECT_WAIT_MS');
@@ -65,29 +66,29 @@ export class Opening implements Timed {
       return 0;
     }
     // Bytes that came while the process stood still are read first.
-    if (!this.excused) {
-      this.excused = true;
+    if (!this.#excused) {
+      this.#excused = true;
       return 1;
     }
     client.sendAway(`no ${awaits === 'auth' ? 'AUTH' : 'CONNECT'} in time`);
     return 0;
   }
 
-  private get waitMs(): number {
-    const { connectWaitMs, connectTimeoutMs } = this.client.node.config;
-    return this.awaits === 'answer' ? connectWaitMs : connectTimeoutMs;
+  get #waitMs(): number {
+    const { connectWaitMs, connectTimeoutMs } = this.#client.node.config;
+    return this.#awaits === 'answer' ? connectWaitMs : connectTimeoutMs;
   }
 
-  private watch(): void {
-    const { wheel, time } = this.client.node;
-    this.sinceMs = time.monotonicMs;
-    wheel.add(this, this.waitMs, this.sinceMs);
+  #watch(): void {
+    const { wheel, time } = this.#client.node;
+    this.#sinceMs = time.monotonicMs;
+    wheel.add(this, this.#waitMs, this.#sinceMs);
   }
 
   /** Called when too many connections are before their CONNACK. */
-  private crowdedOut(): void {
+  #crowdedOut(): void {
     const reason = 'too many connections before CONNACK';
-    if (this.awaits === 'answer') this.client.refuse(ReasonCode.serverBusy, reason);
-    else this.client.sendAway(reason);
+    if (this.#awaits === 'answer') this.#client.refuse(ReasonCode.serverBusy, reason);
+    else this.#client.sendAway(reason);
   }
 }

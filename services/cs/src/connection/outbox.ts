@@ -37,48 +37,48 @@ const pieceBytes = 64 << 10;
 const aheadBytes = 256 << 10;
 
 export class Outbox {
-  private readonly stream: ByteStream;
+  readonly #stream: ByteStream;
   buffer: Buffer = none;
   at = 0;
   /** Bytes of the buffer before this place were handed over. */
-  private from = 0;
+  #from = 0;
   /** The place in the buffer where the farewell begins, once the connection has ended. */
   protected farewellAt = 0;
   /** The end of the last PUBLISH in the buffer; 0: there is none. */
   protected publishEnd = 0;
   /** Bytes that were handed over since the connection began. */
-  private handedOver = 0;
+  #handedOver = 0;
   /** A packet was handed over in part and its rest let go: nothing may follow it. */
-  private torn = false;
+  #torn = false;
   /**
    * Bytes that the stream still had when it was last asked. It takes them by itself, so that there
    * may be fewer by now.
    */
-  private bufferedMost = 0;
+  #bufferedMost = 0;
   /**
    * The kernel took at once all that was handed over, so that the next bytes need no pieces. No
    * byte of the buffer was handed over then.
    */
-  private quick = true;
+  #quick = true;
 
   constructor(stream: ByteStream) {
-    this.stream = stream;
+    this.#stream = stream;
   }
 
   /** Makes room; the caller writes at `at` of `buffer` and moves `at`. */
   reserve(bytes: number): void {
     if (this.at + bytes <= this.buffer.length) return;
-    const { from } = this;
+    const from = this.#from;
     const kept = this.at - from;
     const larger = take(Math.max(kept + bytes, kept * 2));
     if (kept > 0) this.buffer.copy(larger, 0, from, this.at);
     // The stream may still read bytes of the old buffer that it was handed.
-    if (this.buffer !== none && (from === 0 || this.bufferedBytes === 0)) {
+    if (this.buffer !== none && (from === 0 || this.#bufferedBytes === 0)) {
       giveBack(this.buffer);
     }
     this.buffer = larger;
     this.at = kept;
-    this.from = 0;
+    this.#from = 0;
     this.farewellAt = Math.max(0, this.farewellAt - from);
     this.publishEnd = Math.max(0, this.publishEnd - from);
   }
@@ -91,43 +91,43 @@ export class Outbox {
 
   /** Lets go of whole packets that were to leave: those before a place in the buffer. */
   dropBefore(at: number): void {
-    if (this.from > 0) {
-      this.torn = true;
-      this.quick = false;
-      this.at = this.from;
+    if (this.#from > 0) {
+      this.#torn = true;
+      this.#quick = false;
+      this.at = this.#from;
     } else {
       const dropped = Math.min(at, this.at);
       this.buffer.copyWithin(0, dropped, this.at);
       this.at -= dropped;
     }
     this.publishEnd = 0;
-    if (this.at === this.from) this.emptied();
+    if (this.at === this.#from) this.#emptied();
   }
 
   /** Bytes that the stream still has. */
-  private get bufferedBytes(): number {
-    if (this.bufferedMost > 0) this.bufferedMost = this.stream.bufferedBytes;
-    return this.bufferedMost;
+  get #bufferedBytes(): number {
+    if (this.#bufferedMost > 0) this.#bufferedMost = this.#stream.bufferedBytes;
+    return this.#bufferedMost;
   }
 
   /** Bytes that the client has not taken. */
   get waitingBytes(): number {
-    return this.at - this.from + this.bufferedBytes;
+    return this.at - this.#from + this.#bufferedBytes;
   }
 
   /** Whether fewer bytes than that wait for the client. */
   waitsBelow(bytesMax: number): boolean {
-    return this.at - this.from + this.bufferedMost < bytesMax || this.waitingBytes < bytesMax;
+    return this.at - this.#from + this.#bufferedMost < bytesMax || this.waitingBytes < bytesMax;
   }
 
   /** Bytes that wait here for the turn, the lease or the stream. */
   get gatheredBytes(): number {
-    return this.at - this.from;
+    return this.at - this.#from;
   }
 
   /** Bytes that the client's side of the kernel has taken since the connection began. */
   get takenBytes(): number {
-    return this.handedOver - this.bufferedBytes;
+    return this.#handedOver - this.#bufferedBytes;
   }
 
   /**
@@ -137,43 +137,43 @@ export class Outbox {
   writeOut(all: boolean): number {
     const { buffer, at } = this;
     if (at === 0) return 0;
-    if (!this.quick || at > aheadBytes) return this.writePieces(all);
-    this.handOver(buffer.subarray(0, at));
-    this.emptied();
+    if (!this.#quick || at > aheadBytes) return this.#writePieces(all);
+    this.#handOver(buffer.subarray(0, at));
+    this.#emptied();
     return at;
   }
 
-  private writePieces(all: boolean): number {
+  #writePieces(all: boolean): number {
     const { buffer, at } = this;
-    const before = this.handedOver;
-    if (this.torn) this.at = this.from;
-    while (this.from < this.at) {
-      const left = at - this.from;
-      const waiting = this.bufferedBytes;
+    const before = this.#handedOver;
+    if (this.#torn) this.at = this.#from;
+    while (this.#from < this.at) {
+      const left = at - this.#from;
+      const waiting = this.#bufferedBytes;
       if (!all && waiting > 0 && (left < pieceBytes || waiting >= aheadBytes)) break;
       const bytes = all ? left : Math.min(left, pieceBytes);
-      this.handOver(buffer.subarray(this.from, this.from + bytes));
-      this.from += bytes;
+      this.#handOver(buffer.subarray(this.#from, this.#from + bytes));
+      this.#from += bytes;
     }
-    if (this.from === this.at) this.emptied();
-    return this.handedOver - before;
+    if (this.#from === this.at) this.#emptied();
+    return this.#handedOver - before;
   }
 
-  private handOver(bytes: Buffer): void {
-    const { stream } = this;
+  #handOver(bytes: Buffer): void {
+    const stream = this.#stream;
     stream.write(bytes);
-    this.handedOver += bytes.length;
-    this.bufferedMost = stream.bufferedBytes;
-    this.quick = this.bufferedMost === 0;
+    this.#handedOver += bytes.length;
+    this.#bufferedMost = stream.bufferedBytes;
+    this.#quick = this.#bufferedMost === 0;
   }
 
-  private emptied(): void {
+  #emptied(): void {
     const { buffer } = this;
     this.at = 0;
-    this.from = 0;
+    this.#from = 0;
     this.publishEnd = 0;
     if (buffer === none) return;
     this.buffer = none;
-    if (this.bufferedBytes === 0) giveBack(buffer);
+    if (this.#bufferedBytes === 0) giveBack(buffer);
   }
 }

@@ -26,36 +26,36 @@ const checks = 4;
 export class OutputWatch implements Timed {
   dueTick = -1;
   slotIndex = 0;
-  private readonly client: WatchedClient;
-  private taken = 0;
-  private sinceMs = 0;
+  readonly #client: WatchedClient;
+  #taken = 0;
+  #sinceMs = 0;
 
   constructor(client: WatchedClient) {
-    this.client = client;
+    this.#client = client;
   }
 
   /** Begins to watch. False: the watch had begun before. */
   begin(): boolean {
     if (this.dueTick !== -1) return false;
-    const { node, outbox } = this.client;
-    this.taken = outbox.takenBytes;
-    this.sinceMs = node.time.monotonicMs;
-    node.wheel.add(this, node.config.writeTimeoutMs / checks, this.sinceMs);
+    const { node, outbox } = this.#client;
+    this.#taken = outbox.takenBytes;
+    this.#sinceMs = node.time.monotonicMs;
+    node.wheel.add(this, node.config.writeTimeoutMs / checks, this.#sinceMs);
     return true;
   }
 
   due(nowMs: number): number {
-    const { node, outbox, ended, readingPaused } = this.client;
+    const { node, outbox, ended, readingPaused } = this.#client;
     if (ended || !readingPaused || outbox.roomy) return 0;
     const { takenBytes } = outbox;
     // Past the lease nothing is sent that the client could take.
-    if (takenBytes !== this.taken || node.leaseGate.frozen) {
-      this.taken = takenBytes;
-      this.sinceMs = nowMs;
+    if (takenBytes !== this.#taken || node.leaseGate.frozen) {
+      this.#taken = takenBytes;
+      this.#sinceMs = nowMs;
     }
     const { writeTimeoutMs } = node.config;
-    if (nowMs - this.sinceMs < writeTimeoutMs) return writeTimeoutMs / checks;
-    this.client.stalled();
+    if (nowMs - this.#sinceMs < writeTimeoutMs) return writeTimeoutMs / checks;
+    this.#client.stalled();
     return 0;
   }
 }

@@ -39,28 +39,28 @@ const closeWaitMs = 1000;
 export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
   /** From CONNACK on. */
   publishWriter: PublishWriter | undefined = undefined;
-  private readonly client: Client;
-  private readonly waitingBytesMax: number;
-  private pings: PendingPings | undefined = undefined;
-  private flushing = false;
-  private closeWhenFlushed = false;
+  readonly #client: Client;
+  readonly #waitingBytesMax: number;
+  #pings: PendingPings | undefined = undefined;
+  #flushing = false;
+  #closeWhenFlushed = false;
   /**
    * Bytes that waited when the last PUBLISH was written. Only answers can have added to them since.
    */
-  private deliveryBytes = 0;
+  #deliveryBytes = 0;
 
   constructor(stream: ByteStream, client: Client) {
     super(stream);
-    this.client = client;
-    this.waitingBytesMax = client.node.config.writeBufferMax;
+    this.#client = client;
+    this.#waitingBytesMax = client.node.config.writeBufferMax;
   }
 
   // Packets
 
   get writable(): boolean {
-    const { node, ended } = this.client;
+    const { node, ended } = this.#client;
     if (ended || node.leaseGate.frozen) return false;
-    return this.waitsBelow(this.waitingBytesMax);
+    return this.waitsBelow(this.#waitingBytesMax);
   }
 
   sendPublish(
@@ -73,7 +73,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
   ): boolean {
     const { publishWriter: writer } = this;
     if (writer === undefined) throw new Error('a PUBLISH before CONNACK');
-    const { node } = this.client;
+    const { node } = this.#client;
     const bytes = writer.write(
       this,
       message,
@@ -87,7 +87,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
     if (bytes === 0) return false;
     node.counters.publishSent(qos, bytes);
     this.publishEnd = this.at;
-    if (!this.flushing) this.flushLater();
+    if (!this.#flushing) this.flushLater();
     return true;
   }
 
@@ -96,7 +96,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
   }
 
   acknowledge(type: Acknowledgement, packetId: number, reasonCode: number): void {
-    const { ended, version, node } = this.client;
+    const { ended, version, node } = this.#client;
     if (ended || version === 0) return;
     this.reserve(acknowledgementBytesMax);
     const before = this.at;
@@ -108,53 +108,53 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
       this.at = write(this.buffer, before, packetId, reasonCode, version);
       node.counters.sent(type, this.at - before);
     }
-    if (!this.flushing) this.flushLater();
+    if (!this.#flushing) this.flushLater();
   }
 
   /** Writes a packet of a size that the client takes. */
   sendPacket(type: ColdPacket, bytes: Uint8Array): void {
     this.append(bytes);
-    this.client.node.counters.sent(type, bytes.length);
+    this.#client.node.counters.sent(type, bytes.length);
     this.flushLater();
   }
 
   ping(): void {
-    this.pings ??= new PendingPings(() => this.flushLater());
-    this.pings.add();
+    this.#pings ??= new PendingPings(() => this.flushLater());
+    this.#pings.add();
     this.flushLater();
   }
 
-  private answerPings(): void {
-    for (let left = this.pings?.take() ?? 0; left > 0 && !this.client.ended; left--) {
+  #answerPings(): void {
+    for (let left = this.#pings?.take() ?? 0; left > 0 && !this.#client.ended; left--) {
       this.reserve(pingrespBytes);
       this.at = writePingresp(this.buffer, this.at);
-      this.client.node.counters.sent('pingresp', pingrespBytes);
+      this.#client.node.counters.sent('pingresp', pingrespBytes);
     }
   }
 
   // When bytes leave
 
   flushLater(): void {
-    if (this.flushing) return;
-    this.flushing = true;
-    this.client.node.turn.output(this);
+    if (this.#flushing) return;
+    this.#flushing = true;
+    this.#client.node.turn.output(this);
   }
 
   flush(): void {
-    this.flushing = false;
-    const { node, session, inbound } = this.client;
-    if (node.leaseGate.frozen && session !== undefined && this.isHeldBack()) return;
-    if (this.pings !== undefined && this.pings.due(inbound.unanswered)) this.answerPings();
+    this.#flushing = false;
+    const { node, session, inbound } = this.#client;
+    if (node.leaseGate.frozen && session !== undefined && this.#isHeldBack()) return;
+    if (this.#pings !== undefined && this.#pings.due(inbound.unanswered)) this.#answerPings();
     const wasFull = this.full;
-    if (this.publishEnd > 0) this.deliveryBytes = this.waitingBytes - (this.at - this.publishEnd);
-    node.counters.bytesSent += this.writeOut(this.client.ended);
+    if (this.publishEnd > 0) this.#deliveryBytes = this.waitingBytes - (this.at - this.publishEnd);
+    node.counters.bytesSent += this.writeOut(this.#client.ended);
     if (this.waitingBytes === 0) {
-      this.deliveryBytes = 0;
+      this.#deliveryBytes = 0;
       // Bytes that the kernel took at once cause no drain event later.
       if (wasFull) session?.wake();
     }
-    this.client.resumeReading();
-    if (this.closeWhenFlushed) this.client.stream.end();
+    this.#client.resumeReading();
+    if (this.#closeWhenFlushed) this.#client.stream.end();
   }
 
   /** The stream has taken all that it was handed. */
@@ -163,8 +163,8 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
   }
 
   /** Without a lease nothing leaves but the farewell of a connection that has ended. */
-  private isHeldBack(): boolean {
-    const { client } = this;
+  #isHeldBack(): boolean {
+    const client = this.#client;
     if (client.ended) {
       this.dropBefore(this.farewellAt);
       this.farewellAt = 0;
@@ -176,7 +176,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
   }
 
   thaw(): void {
-    const { client } = this;
+    const client = this.#client;
     if (client.ended) return;
     this.flushLater();
     client.resumeReading();
@@ -184,7 +184,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
 
   /** Whether as many bytes as may wait do so, for the turn, the stream or the lease. */
   get full(): boolean {
-    return this.gatheredBytes >= this.waitingBytesMax;
+    return this.gatheredBytes >= this.#waitingBytesMax;
   }
 
   /**
@@ -192,19 +192,19 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
    * come so far: a slow subscriber goes on to be read.
    */
   get crowded(): boolean {
-    const bytesMax = this.waitingBytesMax;
-    if (this.pings === undefined && this.waitsBelow(bytesMax)) return false;
-    return this.owedBytes >= Math.max(bytesMax, this.deliveryBytes + bytesMax / 4);
+    const bytesMax = this.#waitingBytesMax;
+    if (this.#pings === undefined && this.waitsBelow(bytesMax)) return false;
+    return this.#owedBytes >= Math.max(bytesMax, this.#deliveryBytes + bytesMax / 4);
   }
 
   /** Whether the client took so many answers that it may be read again. */
   get roomy(): boolean {
-    const bytesMax = this.waitingBytesMax;
-    return this.owedBytes < Math.max(bytesMax / 2, this.deliveryBytes + bytesMax / 8);
+    const bytesMax = this.#waitingBytesMax;
+    return this.#owedBytes < Math.max(bytesMax / 2, this.#deliveryBytes + bytesMax / 8);
   }
 
-  private get owedBytes(): number {
-    return this.waitingBytes + (this.pings?.waiting ?? 0) * pingrespBytes;
+  get #owedBytes(): number {
+    return this.waitingBytes + (this.#pings?.waiting ?? 0) * pingrespBytes;
   }
 
   // The end
@@ -221,11 +221,11 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
 
   /** Nothing follows; what was written leaves. */
   end(): void {
-    this.pings?.cancel();
+    this.#pings?.cancel();
   }
 
   closeStream(): void {
-    this.closeWhenFlushed = true;
+    this.#closeWhenFlushed = true;
     this.flushLater();
   }
 
@@ -233,7 +233,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
   closeStreamAfter(stored: Promise<void>): void {
     const close = (): void => {
       clearTimeout(timer);
-      if (!this.closeWhenFlushed) this.closeStream();
+      if (!this.#closeWhenFlushed) this.closeStream();
     };
     const timer = setTimeout(close, closeWaitMs);
     stored.then(close, close);

@@ -6,45 +6,45 @@ const waitMs = 1000;
  * a client may take it for "all before is done"; but it does not wait long for a slow store.
  */
 export class PendingPings {
-  private readonly wake: () => void;
-  private count = 0;
-  private timer: NodeJS.Timeout | undefined = undefined;
-  private overdue = false;
+  readonly #wake: () => void;
+  #count = 0;
+  #timer: NodeJS.Timeout | undefined = undefined;
+  #overdue = false;
 
   constructor(wake: () => void) {
-    this.wake = wake;
+    this.#wake = wake;
   }
 
   get waiting(): number {
-    return this.count;
+    return this.#count;
   }
 
   add(): void {
-    this.count += 1;
+    this.#count += 1;
   }
 
   /** Whether they are to be answered now, while so many answers are still to come. */
   due(unanswered: number): boolean {
-    if (this.count === 0) return false;
-    if (unanswered === 0 || this.overdue) return true;
-    this.timer ??= setTimeout(() => {
-      this.overdue = true;
-      this.wake();
+    if (this.#count === 0) return false;
+    if (unanswered === 0 || this.#overdue) return true;
+    this.#timer ??= setTimeout(() => {
+      this.#overdue = true;
+      this.#wake();
     }, waitMs);
     return false;
   }
 
   /** How many there are; none is left. */
   take(): number {
-    const { count } = this;
+    const count = this.#count;
     this.cancel();
     return count;
   }
 
   cancel(): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    this.overdue = false;
-    this.count = 0;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#overdue = false;
+    this.#count = 0;
   }
 }

@@ -53,89 +53,89 @@ export class Attachment implements FrameTaker {
   readonly exchange: Exchange;
   readonly lease: Lease;
   readonly wallOffset: WallOffset = new WallOffset();
-  private readonly options: AttachmentOptions;
-  private readonly owner: AttachmentOwner;
-  private readonly renewal: Renewal;
-  private readonly pulseLine: PulseLine;
-  private readonly forgetDirectory: () => void;
+  readonly #options: AttachmentOptions;
+  readonly #owner: AttachmentOwner;
+  readonly #renewal: Renewal;
+  readonly #pulseLine: PulseLine;
+  readonly #forgetDirectory: () => void;
   /** As ds named it; undefined: there is nothing to take up again. */
-  private id: string | undefined = undefined;
-  private known = false;
+  #id: string | undefined = undefined;
+  #known = false;
   /** ds has welcomed the stream. */
-  private open = false;
-  private address: DsAddress | undefined = undefined;
-  private stream: DsStream | undefined = undefined;
+  #open = false;
+  #address: DsAddress | undefined = undefined;
+  #stream: DsStream | undefined = undefined;
   /** When the stream brought a frame last. */
-  private heardMs = 0;
+  #heardMs = 0;
   /** Whether pushes wait for the link, as ds said with its last answer. */
-  private late = false;
-  private attempts = 0;
-  private backoffMs = backoffMsMin;
-  private retryTimer: NodeJS.Timeout | undefined = undefined;
-  private leaseTimer: NodeJS.Timeout | undefined = undefined;
-  private toldUp = false;
-  private toldLeased = false;
-  private stopped = false;
+  #late = false;
+  #attempts = 0;
+  #backoffMs = backoffMsMin;
+  #retryTimer: NodeJS.Timeout | undefined = undefined;
+  #leaseTimer: NodeJS.Timeout | undefined = undefined;
+  #toldUp = false;
+  #toldLeased = false;
+  #stopped = false;
 
   constructor(options: AttachmentOptions, owner: AttachmentOwner) {
     const { clock, limits, directory } = options;
-    this.options = options;
-    this.owner = owner;
+    this.#options = options;
+    this.#owner = owner;
     this.exchange = new Exchange(limits, this);
     this.lease = new Lease(clock);
-    this.renewal = new Renewal(clock, this.lease, this.wallOffset, {
+    this.#renewal = new Renewal(clock, this.lease, this.wallOffset, {
       send: (renew) => {
-        this.pulseLine.send(renew);
+        this.#pulseLine.send(renew);
         this.exchange.pulse({ renew });
       },
-      heardMs: () => this.heardMs,
-      stalled: (silentMs) => this.broken(`nothing was heard for ${silentMs} ms`),
+      heardMs: () => this.#heardMs,
+      stalled: (silentMs) => this.#broken(`nothing was heard for ${silentMs} ms`),
       counters: () => options.counters(),
       connections: () => options.connections(),
     });
-    this.pulseLine = new PulseLine(clock, {
-      open: (attachment, taker) => this.openPulses(attachment, taker),
-      renewed: (renewed) => this.renewed(renewed),
+    this.#pulseLine = new PulseLine(clock, {
+      open: (attachment, taker) => this.#openPulses(attachment, taker),
+      renewed: (renewed) => this.#renewed(renewed),
     });
-    this.forgetDirectory = directory.onChange(() => this.directoryChanged());
+    this.#forgetDirectory = directory.onChange(() => this.#directoryChanged());
   }
 
   start(): void {
-    this.connect();
+    this.#connect();
   }
 
   stop(): void {
-    this.stopped = true;
-    this.forgetDirectory();
-    clearTimeout(this.retryTimer);
-    clearTimeout(this.leaseTimer);
-    this.renewal.stop();
-    this.pulseLine.stop();
-    this.stream?.close();
-    this.stream = undefined;
-    this.open = false;
+    this.#stopped = true;
+    this.#forgetDirectory();
+    clearTimeout(this.#retryTimer);
+    clearTimeout(this.#leaseTimer);
+    this.#renewal.stop();
+    this.#pulseLine.stop();
+    this.#stream?.close();
+    this.#stream = undefined;
+    this.#open = false;
     this.exchange.unbind();
   }
 
   /** ds knows our sessions: what is written reaches it, over this stream or one that takes it up. */
   get presented(): boolean {
-    return this.known;
+    return this.#known;
   }
 
   get up(): boolean {
-    return this.known && this.open;
+    return this.#known && this.#open;
   }
 
   /** Whether pushes of ds wait for the link, so that one that has not come need not be lost. */
   get pushesWait(): boolean {
-    return this.late && this.open;
+    return this.#late && this.#open;
   }
 
   /** ds has answered what was presented; what is written from now on follows. */
   began(): void {
     this.notice();
-    this.known = true;
-    this.backoffMs = backoffMsMin;
+    this.#known = true;
+    this.#backoffMs = backoffMsMin;
     this.lease.begin();
   }
 
@@ -143,36 +143,36 @@ export class Attachment implements FrameTaker {
   notice(): void {
     const { up } = this;
     const leased = !this.lease.ended;
-    clearTimeout(this.leaseTimer);
-    if (leased && !this.stopped) {
-      const leftMs = this.lease.endsMs - this.options.clock.monotonicMs();
-      this.leaseTimer = setTimeout(() => this.notice(), Math.max(1, Math.ceil(leftMs)));
+    clearTimeout(this.#leaseTimer);
+    if (leased && !this.#stopped) {
+      const leftMs = this.lease.endsMs - this.#options.clock.monotonicMs();
+      this.#leaseTimer = setTimeout(() => this.notice(), Math.max(1, Math.ceil(leftMs)));
     }
-    if (up === this.toldUp && leased === this.toldLeased) return;
-    const before = this.toldLeased;
-    this.toldUp = up;
-    this.toldLeased = leased;
+    if (up === this.#toldUp && leased === this.#toldLeased) return;
+    const before = this.#toldLeased;
+    this.#toldUp = up;
+    this.#toldLeased = leased;
     if (before && !leased) {
-      this.options.events.leaseEnded();
-      this.owner.leaseEnded();
+      this.#options.events.leaseEnded();
+      this.#owner.leaseEnded();
     }
-    if (!before && leased) this.options.events.leaseBegan();
-    this.owner.changed();
+    if (!before && leased) this.#options.events.leaseBegan();
+    this.#owner.changed();
   }
 
   // Streams
 
-  private connect(): void {
-    if (this.stopped || this.stream !== undefined) return;
-    const { directory, tls, metadata } = this.options;
+  #connect(): void {
+    if (this.#stopped || this.#stream !== undefined) return;
+    const { directory, tls, metadata } = this.#options;
     const nodes = directory.nodes();
-    const address = nodes[this.attempts % nodes.length];
-    this.attempts += 1;
+    const address = nodes[this.#attempts % nodes.length];
+    this.#attempts += 1;
     if (address === undefined) {
-      this.failed({ refusal: undefined, reason: 'no ds is known' });
+      this.#failed({ refusal: undefined, reason: 'no ds is known' });
       return;
     }
-    this.address = address;
+    this.#address = address;
     this.lease.opening();
     try {
       const stream: DsStream = new DsStream(
@@ -180,27 +180,27 @@ export class Attachment implements FrameTaker {
           method: exchangeMethod,
           address,
           tls,
-          metadata: { ...metadata, ...this.resumption() },
+          metadata: { ...metadata, ...this.#resumption() },
           connectTimeoutMs,
         },
         {
-          frame: (frame) => this.arrived(stream, frame),
-          ended: (end) => this.ended(end),
+          frame: (frame) => this.#arrived(stream, frame),
+          ended: (end) => this.#ended(end),
         },
       );
-      this.stream = stream;
+      this.#stream = stream;
       this.exchange.bind((frame) => stream.send(frame));
     } catch (error) {
-      this.failed({ refusal: undefined, reason: String(error) });
+      this.#failed({ refusal: undefined, reason: String(error) });
     }
   }
 
-  private openPulses(attachment: string, taker: StreamTaker): DsStream {
-    const { tls, metadata } = this.options;
+  #openPulses(attachment: string, taker: StreamTaker): DsStream {
+    const { tls, metadata } = this.#options;
     return new DsStream(
       {
         method: pulsesMethod,
-        address: this.address!,
+        address: this.#address!,
         tls,
         metadata: { ...metadata, [metadataNames.attachment]: attachment },
         connectTimeoutMs,
@@ -209,113 +209,114 @@ export class Attachment implements FrameTaker {
     );
   }
 
-  private resumption(): Record<string, string> {
-    if (this.id === undefined) return {};
+  #resumption(): Record<string, string> {
+    if (this.#id === undefined) return {};
     const { attachment, received } = metadataNames;
-    return { [attachment]: this.id, [received]: String(this.exchange.received) };
+    return { [attachment]: this.#id, [received]: String(this.exchange.received) };
   }
 
-  private arrived(stream: DsStream, frame: Buffer): void {
+  #arrived(stream: DsStream, frame: Buffer): void {
     const { exchange } = this;
     const { received } = exchange;
-    this.heardMs = this.options.clock.monotonicMs();
+    this.#heardMs = this.#options.clock.monotonicMs();
     let whole = true;
     try {
       whole = exchange.receive(frame);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       // A part of it was taken: it cannot be sent again.
-      if (exchange.received !== received) this.id = undefined;
-      if (this.stream === stream) this.broken(`garbage from ds: ${error.message}`);
+      if (exchange.received !== received) this.#id = undefined;
+      if (this.#stream === stream) this.#broken(`garbage from ds: ${error.message}`);
       return;
     }
-    if (!whole && this.stream === stream) this.broken('a frame from ds is missing');
+    if (!whole && this.#stream === stream) this.#broken('a frame from ds is missing');
   }
 
-  private broken(reason: string): void {
-    this.stream?.close();
-    this.ended({ refusal: undefined, reason });
+  #broken(reason: string): void {
+    this.#stream?.close();
+    this.#ended({ refusal: undefined, reason });
   }
 
-  private ended(end: StreamEnd): void {
-    const wasOpen = this.open;
-    this.stream = undefined;
-    this.open = false;
+  #ended(end: StreamEnd): void {
+    const wasOpen = this.#open;
+    this.#stream = undefined;
+    this.#open = false;
     this.exchange.unbind();
-    this.renewal.stop();
-    this.pulseLine.stop();
-    if (wasOpen && end.refusal === undefined) this.options.events.broken(end);
-    if (wasOpen && end.refusal === undefined) this.retry();
-    else this.failed(end);
+    this.#renewal.stop();
+    this.#pulseLine.stop();
+    if (wasOpen && end.refusal === undefined) this.#options.events.broken(end);
+    if (wasOpen && end.refusal === undefined) this.#retry();
+    else this.#failed(end);
     this.notice();
   }
 
   /** The stream did not come about. */
-  private failed(end: StreamEnd): void {
-    this.options.events.failed(end);
-    if (end.refusal !== undefined && this.owner.refused(end)) this.stop();
-    else this.retry();
+  #failed(end: StreamEnd): void {
+    this.#options.events.failed(end);
+    if (end.refusal !== undefined && this.#owner.refused(end)) this.stop();
+    else this.#retry();
   }
 
-  private retry(): void {
-    if (this.stopped) return;
+  #retry(): void {
+    if (this.#stopped) return;
     // Not all nodes of a cluster at the same moment.
-    const delayMs = this.backoffMs * (0.75 + Math.random() / 4);
-    this.backoffMs = Math.min(this.backoffMs * 2, backoffMsMax);
-    clearTimeout(this.retryTimer);
-    this.retryTimer = setTimeout(() => this.connect(), delayMs);
+    const delayMs = this.#backoffMs * (0.75 + Math.random() / 4);
+    this.#backoffMs = Math.min(this.#backoffMs * 2, backoffMsMax);
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = setTimeout(() => this.#connect(), delayMs);
   }
 
-  private directoryChanged(): void {
-    const { address } = this;
-    const nodes = this.options.directory.nodes();
+  #directoryChanged(): void {
+    const address = this.#address;
+    const nodes = this.#options.directory.nodes();
     if (address !== undefined && nodes.some((node) => sameAddress(node, address))) return;
-    this.backoffMs = backoffMsMin;
-    if (this.stream !== undefined) this.broken('the directory has another ds');
-    else if (this.retryTimer !== undefined) this.retry();
+    this.#backoffMs = backoffMsMin;
+    if (this.#stream !== undefined) this.#broken('the directory has another ds');
+    else if (this.#retryTimer !== undefined) this.#retry();
   }
 
   // Items that arrive
 
   item(reader: WireReader, field: number, end: number): void {
-    this.owner.item(reader, field, end);
+    this.#owner.item(reader, field, end);
   }
 
   pulse({ welcome, renewed }: Pulse): void {
-    if (welcome !== undefined) this.welcomed(welcome);
-    if (renewed !== undefined) this.renewed(renewed);
+    if (welcome !== undefined) this.#welcomed(welcome);
+    if (renewed !== undefined) this.#renewed(renewed);
   }
 
-  private renewed(renewed: Renewed): void {
+  #renewed(renewed: Renewed): void {
     // A lease that has ended meanwhile without anybody being told has ended for all who checked it.
     this.notice();
-    this.late = renewed.pushesWait;
-    this.renewal.renewed(renewed);
+    this.#late = renewed.pushesWait;
+    this.#renewal.renewed(renewed);
     this.notice();
   }
 
-  private welcomed({ attachment, resumed, received, leaseMs }: Welcome): void {
-    const { address, exchange } = this;
-    if (address === undefined || this.open) throw new WireError('a welcome out of place');
-    if (resumed && attachment !== this.id) throw new WireError('another attachment is taken up');
+  #welcomed({ attachment, resumed, received, leaseMs }: Welcome): void {
+    const { exchange } = this;
+    const address = this.#address;
+    if (address === undefined || this.#open) throw new WireError('a welcome out of place');
+    if (resumed && attachment !== this.#id) throw new WireError('another attachment is taken up');
     if (!(leaseMs > 0)) throw new WireError('a lease without length');
     this.notice();
-    this.open = true;
-    this.id = attachment;
+    this.#open = true;
+    this.#id = attachment;
     this.lease.welcomed(leaseMs, resumed);
     exchange.leaseMs = leaseMs;
     if (resumed) {
-      this.backoffMs = backoffMsMin;
-      this.options.events.resumed(address);
+      this.#backoffMs = backoffMsMin;
+      this.#options.events.resumed(address);
       exchange.resume(received);
     } else {
-      this.known = false;
+      this.#known = false;
       exchange.reset();
       exchange.resume(0);
-      this.owner.begin(address);
+      this.#owner.begin(address);
     }
-    this.pulseLine.start(attachment, leaseMs);
-    this.renewal.start(leaseMs);
+    this.#pulseLine.start(attachment, leaseMs);
+    this.#renewal.start(leaseMs);
     this.notice();
   }
 }

@@ -28,95 +28,97 @@ export class ClusterLinkServer implements LinkServer {
    * where one refused it before any took it in.
    */
   readonly whenAttached: Promise<void>;
-  private readonly options: ClusterLinkOptions;
-  private readonly first: FirstAttachment;
-  private readonly instance: string = randomUUID();
-  private lanes: Lanes | undefined = undefined;
-  private link: Link | undefined = undefined;
-  private onComplete: () => void = () => {};
-  private onDetach: () => void = () => {};
-  private lastOffsetMs = 0;
-  private toldUp = false;
-  private toldLeased = false;
+  readonly #options: ClusterLinkOptions;
+  readonly #first: FirstAttachment;
+  readonly #instance: string = randomUUID();
+  #lanes: Lanes | undefined = undefined;
+  #link: Link | undefined = undefined;
+  #onComplete: () => void = () => {};
+  #onDetach: () => void = () => {};
+  #lastOffsetMs = 0;
+  #toldUp = false;
+  #toldLeased = false;
 
   /** Throws SettingsError where the secret cannot be sent. */
   constructor(options: ClusterLinkOptions) {
     checkHeader('CLUSTER_SECRET', options.settings.clusterSecret ?? '');
-    this.options = options;
-    this.first = new FirstAttachment(options.clock, options.settings.leaseMs);
-    this.whenAttached = this.first.came.then(() => this.others());
+    this.#options = options;
+    this.#first = new FirstAttachment(options.clock, options.settings.leaseMs);
+    this.whenAttached = this.#first.came.then(() => this.#others());
     // Whoever does not wait for it is not to fall over it.
     this.whenAttached.catch(() => {});
   }
 
   /** How far the wall clock of ds is ahead of ours; 0 until one has said. They differ by little. */
   get wallOffsetMs(): number {
-    for (const { wallOffsetMs } of this.lanes?.usable ?? []) {
+    for (const { wallOffsetMs } of this.#lanes?.usable ?? []) {
       if (wallOffsetMs === undefined) continue;
-      this.lastOffsetMs = wallOffsetMs;
+      this.#lastOffsetMs = wallOffsetMs;
       break;
     }
-    return this.lastOffsetMs;
+    return this.#lastOffsetMs;
   }
 
   /** Begins to connect when the current turn has ended. */
   attach(node: LinkedNode): Link {
-    if (this.lanes !== undefined) throw new Error('a link is for one node');
+    if (this.#lanes !== undefined) throw new Error('a link is for one node');
     if (csOfLane(node.node) !== node.node) throw new SettingsError('NODE_ID must be without an @');
     const { settings, directory, clock, events, counters, connections, awayMs, about } =
-      this.options;
-    const { instance, first } = this;
+      this.#options;
+    const instance = this.#instance;
+    const first = this.#first;
     const lanes = new Lanes(
       {
         directory,
         events,
         end: { settings, clock, counters, connections, instance, about, first },
         awayMs: awayMs ?? awayMsUnlessTold,
-        onChange: () => this.changed(node),
+        onChange: () => this.#changed(node),
       },
       node,
     );
     const link = new LaneRouter(lanes, (batch) => node.published(batch));
-    this.lanes = lanes;
-    this.link = link;
+    this.#lanes = lanes;
+    this.#link = link;
     return link;
   }
 
   async detach(): Promise<void> {
-    this.onDetach();
-    await this.lanes?.stop();
+    this.#onDetach();
+    await this.#lanes?.stop();
   }
 
   /** Tells what has changed of all lanes together, and no more than that. */
-  private changed(node: LinkedNode): void {
-    const { lanes, link } = this;
+  #changed(node: LinkedNode): void {
+    const lanes = this.#lanes;
+    const link = this.#link;
     if (lanes === undefined || link === undefined) return;
-    if (lanes.complete) this.onComplete();
-    const { events, clock } = this.options;
+    if (lanes.complete) this.#onComplete();
+    const { events, clock } = this.#options;
     const { up } = link;
     const leased = clock.monotonicMs() < link.leaseEndsMs;
-    if (up === this.toldUp && leased === this.toldLeased) return;
-    const before = this.toldLeased;
-    this.toldUp = up;
-    this.toldLeased = leased;
+    if (up === this.#toldUp && leased === this.#toldLeased) return;
+    const before = this.#toldLeased;
+    this.#toldUp = up;
+    this.#toldLeased = leased;
     if (before && !leased) events.leaseEnded();
     if (!before && leased) events.leaseBegan();
     node.linkChanged();
   }
 
-  private others(): Promise<void> {
+  #others(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, this.options.settings.leaseMs);
+      const timer = setTimeout(resolve, this.#options.settings.leaseMs);
       const done = (): void => {
         clearTimeout(timer);
         resolve();
       };
-      this.onDetach = done;
+      this.#onDetach = done;
       const look = (): void => {
-        this.onComplete = done;
-        if (this.lanes?.complete === true) done();
+        this.#onComplete = done;
+        if (this.#lanes?.complete === true) done();
       };
-      const { directory } = this.options;
+      const { directory } = this.#options;
       if (directory.refresh === undefined) look();
       else directory.refresh().then(look, look);
     });

@@ -60,61 +60,61 @@ const options = {
  * connections, so each stream has a channel of its own; and what a status means.
  */
 export class DsStream {
-  private readonly client: Client;
-  private readonly call: ClientDuplexStream<Buffer, Buffer>;
-  private readonly taker: StreamTaker;
-  private connectTimer: NodeJS.Timeout | undefined;
-  private over = false;
+  readonly #client: Client;
+  readonly #call: ClientDuplexStream<Buffer, Buffer>;
+  readonly #taker: StreamTaker;
+  #connectTimer: NodeJS.Timeout | undefined;
+  #over = false;
 
   /** Throws where a TLS file cannot be read or used. */
   constructor(stream: DsStreamOptions, taker: StreamTaker) {
     const { method, address, tls, metadata, connectTimeoutMs } = stream;
-    this.taker = taker;
-    this.client = new Client(targetOf(address), credentialsOf(tls), options);
+    this.#taker = taker;
+    this.#client = new Client(targetOf(address), credentialsOf(tls), options);
     const sent = new Metadata();
     for (const [name, value] of Object.entries(metadata)) sent.set(name, value);
     const { path, requestSerialize, responseDeserialize } = method;
-    this.call = this.client.makeBidiStreamRequest(
+    this.#call = this.#client.makeBidiStreamRequest(
       path,
       requestSerialize,
       responseDeserialize,
       sent,
     );
-    this.call.on('data', (frame: Buffer) => this.arrived(frame));
-    this.call.on('status', (end) => this.ended(endOf(end)));
+    this.#call.on('data', (frame: Buffer) => this.#arrived(frame));
+    this.#call.on('status', (end) => this.#ended(endOf(end)));
     // Followed by the status, which says the same.
-    this.call.on('error', () => {});
-    this.connectTimer = setTimeout(() => {
+    this.#call.on('error', () => {});
+    this.#connectTimer = setTimeout(() => {
       const reason = `no answer from ${addressText(address)} within ${connectTimeoutMs} ms`;
-      this.ended({ refusal: undefined, reason });
+      this.#ended({ refusal: undefined, reason });
     }, connectTimeoutMs);
   }
 
   send(frame: Buffer): void {
-    if (!this.over) this.call.write(frame);
+    if (!this.#over) this.#call.write(frame);
   }
 
   close(): void {
-    if (this.over) return;
-    this.over = true;
-    clearTimeout(this.connectTimer);
-    this.call.cancel();
-    this.client.close();
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#connectTimer);
+    this.#call.cancel();
+    this.#client.close();
   }
 
-  private arrived(frame: Buffer): void {
-    if (this.over) return;
-    if (this.connectTimer !== undefined) {
-      clearTimeout(this.connectTimer);
-      this.connectTimer = undefined;
+  #arrived(frame: Buffer): void {
+    if (this.#over) return;
+    if (this.#connectTimer !== undefined) {
+      clearTimeout(this.#connectTimer);
+      this.#connectTimer = undefined;
     }
-    this.taker.frame(frame);
+    this.#taker.frame(frame);
   }
 
-  private ended(end: StreamEnd): void {
-    if (this.over) return;
+  #ended(end: StreamEnd): void {
+    if (this.#over) return;
     this.close();
-    this.taker.ended(end);
+    this.#taker.ended(end);
   }
 }
 

@@ -13,38 +13,38 @@ export class LinkRefused extends Error {
 export class FirstAttachment {
   /** Rejects with {@link LinkRefused}. */
   readonly came: Promise<void>;
-  private readonly clock: Clock;
-  private readonly leaseMs: number;
-  private resolve: () => void = () => {};
-  private reject: (error: Error) => void = () => {};
-  private attached = false;
-  private inUseSinceMs: number | undefined = undefined;
+  readonly #clock: Clock;
+  readonly #leaseMs: number;
+  #resolve: () => void = () => {};
+  #reject: (error: Error) => void = () => {};
+  #attached = false;
+  #inUseSinceMs: number | undefined = undefined;
 
   constructor(clock: Clock, leaseMs: number) {
-    this.clock = clock;
-    this.leaseMs = leaseMs;
+    this.#clock = clock;
+    this.#leaseMs = leaseMs;
     this.came = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
+      this.#resolve = resolve;
+      this.#reject = reject;
     });
     // Whoever does not wait for it is not to fall over it.
     this.came.catch(() => {});
   }
 
   succeeded(): void {
-    this.attached = true;
-    this.resolve();
+    this.#attached = true;
+    this.#resolve();
   }
 
   /** False: ds is to be asked again. */
   refused({ refusal, reason }: StreamEnd): boolean {
-    if (this.attached) return false;
+    if (this.#attached) return false;
     if (refusal === 'node in use') {
-      const nowMs = this.clock.monotonicMs();
-      this.inUseSinceMs ??= nowMs;
-      if (nowMs - this.inUseSinceMs < 2 * this.leaseMs) return false;
+      const nowMs = this.#clock.monotonicMs();
+      this.#inUseSinceMs ??= nowMs;
+      if (nowMs - this.#inUseSinceMs < 2 * this.#leaseMs) return false;
     }
-    this.reject(new LinkRefused(`ds refused this node: ${reason}`));
+    this.#reject(new LinkRefused(`ds refused this node: ${reason}`));
     return true;
   }
 }

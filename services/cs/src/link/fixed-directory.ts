@@ -7,7 +7,7 @@ const hostName = /^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Z
 
 /** The ds nodes of the setting DS, each named by its address. */
 export class FixedDirectory implements Directory {
-  private readonly all: readonly DsNode[];
+  readonly #all: readonly DsNode[];
 
   /**
    * `host:port`, `address:port` or `[IPv6 address]:port`, several with commas; throws
@@ -19,16 +19,18 @@ export class FixedDirectory implements Directory {
       .map((entry) => entry.trim())
       .filter((entry) => entry !== '');
     if (entries.length === 0) throw new SettingsError('DS must be host:port, and is empty');
-    this.all = entries.map((entry) => {
+    this.#all = entries.map((entry) => {
       const address = addressOf(entry);
       return { id: addressText(address), ...address, draining: false };
     });
-    const twice = this.all.find(({ id }, index) => this.all.findIndex((o) => o.id === id) < index);
+    const twice = this.#all.find(
+      ({ id }, index) => this.#all.findIndex((o) => o.id === id) < index,
+    );
     if (twice !== undefined) throw new SettingsError(`DS names ${twice.id} twice`);
   }
 
   nodes(): readonly DsNode[] {
-    return this.all;
+    return this.#all;
   }
 
   onChange(): () => void {

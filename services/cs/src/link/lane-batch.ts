@@ -46,22 +46,22 @@ export function partsOf<T extends OfSession>(
  * of them are fenced.
  */
 export class SharedDurable {
-  private left: number;
-  private stored = false;
-  private readonly tell: () => void;
+  #left: number;
+  #stored = false;
+  readonly #tell: () => void;
 
   constructor(parts: number, tell: () => void) {
-    this.left = parts;
-    this.tell = tell;
+    this.#left = parts;
+    this.#tell = tell;
   }
 
   readonly durable = (): void => {
-    this.stored = true;
+    this.#stored = true;
     this.fenced();
   };
 
   readonly fenced = (): void => {
-    this.left -= 1;
-    if (this.left === 0 && this.stored) this.tell();
+    this.#left -= 1;
+    if (this.#left === 0 && this.#stored) this.#tell();
   };
 }

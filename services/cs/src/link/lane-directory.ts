@@ -2,30 +2,30 @@ import type { Directory, DsNode } from './directory.ts';
 
 /** The directory as one lane sees it: the ds that it is to be attached to. */
 export class LaneDirectory implements Directory {
-  private node: DsNode;
-  private listener: () => void = () => {};
+  #node: DsNode;
+  #listener: () => void = () => {};
 
   constructor(node: DsNode) {
-    this.node = node;
+    this.#node = node;
   }
 
   get at(): DsNode {
-    return this.node;
+    return this.#node;
   }
 
   nodes(): readonly DsNode[] {
-    return [this.node];
+    return [this.#node];
   }
 
   onChange(listener: () => void): () => void {
-    this.listener = listener;
+    this.#listener = listener;
     return () => {
-      this.listener = () => {};
+      this.#listener = () => {};
     };
   }
 
   turnTo(node: DsNode): void {
-    this.node = node;
-    this.listener();
+    this.#node = node;
+    this.#listener();
   }
 }

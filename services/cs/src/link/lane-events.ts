@@ -22,13 +22,13 @@ class LaneEvents extends LinkEvents {
 
 /** Events of a node's links to all ds: as for one, and by lane. */
 export class ClusterEvents extends LinkEvents {
-  private readonly all: LinkCounters;
-  private readonly moves: PlainCounters<MoveReason>;
+  readonly #all: LinkCounters;
+  readonly #moves: PlainCounters<MoveReason>;
 
   constructor(log: Logger, counters: LinkCounters) {
     super(log, counters);
-    this.all = counters;
-    this.moves = counters.metrics.counters(
+    this.#all = counters;
+    this.#moves = counters.metrics.counters(
       'lmqtt_link_lane_moves_total',
       'Lanes (attachments to one ds each) that moved to another ds with their sessions, by reason',
       'reason',
@@ -37,12 +37,12 @@ export class ClusterEvents extends LinkEvents {
   }
 
   lane(lane: string): LinkEvents {
-    return new LaneEvents(this.log.child({ lane }), this.all);
+    return new LaneEvents(this.log.child({ lane }), this.#all);
   }
 
   watchLanes(lanes: () => Iterable<readonly [string, LaneFigures]>): void {
     const gauges = (name: string, help: string, read: (figures: LaneFigures) => number): void =>
-      this.all.metrics.gauges(name, help, 'lane', function* () {
+      this.#all.metrics.gauges(name, help, 'lane', function* () {
         for (const [lane, figures] of lanes()) yield [lane, read(figures)] as const;
       });
     gauges('lmqtt_link_up', '1 while calls reach ds, else 0, by lane', ({ up }) => (up ? 1 : 0));
@@ -74,7 +74,7 @@ export class ClusterEvents extends LinkEvents {
   }
 
   laneMoves(lane: string, from: DsNode, to: DsNode, reason: MoveReason, sessions: number): void {
-    this.moves[reason] += 1;
+    this.#moves[reason] += 1;
     this.log.warn(
       { lane, from: from.id, to: to.id, reason, sessions },
       'a lane goes to another ds with its sessions',

@@ -35,8 +35,8 @@ export class Lane implements LaneFigures {
   awayTimer: NodeJS.Timeout | undefined = undefined;
   /** ... for too long. */
   late = false;
-  private readonly end: LinkEnd;
-  private readonly directory: LaneDirectory;
+  readonly #end: LinkEnd;
+  readonly #directory: LaneDirectory;
 
   constructor(
     name: string,
@@ -46,74 +46,74 @@ export class Lane implements LaneFigures {
     owner: LaneOwner,
   ) {
     this.name = name;
-    this.directory = new LaneDirectory(at);
-    this.end = new LinkEnd(
-      { ...options, directory: this.directory },
+    this.#directory = new LaneDirectory(at);
+    this.#end = new LinkEnd(
+      { ...options, directory: this.#directory },
       new LaneNode(this, node, owner),
     );
   }
 
   /** The ds that it is attached to, or is to be. */
   get at(): DsNode {
-    return this.directory.at;
+    return this.#directory.at;
   }
 
   get link(): NodeLink {
-    return this.end.link;
+    return this.#end.link;
   }
 
   get up(): boolean {
-    return this.end.up;
+    return this.#end.up;
   }
 
   /** ds is there, and answers for our lease. */
   get usable(): boolean {
-    return this.end.up && !this.end.attachment.lease.ended;
+    return this.#end.up && !this.#end.attachment.lease.ended;
   }
 
   get leaseEndsMs(): number {
-    return this.end.attachment.lease.endsMs;
+    return this.#end.attachment.lease.endsMs;
   }
 
   /** How far its ds's wall clock is ahead of ours; undefined: it has not said. */
   get wallOffsetMs(): number | undefined {
-    const { known, offsetMs } = this.end.attachment.wallOffset;
+    const { known, offsetMs } = this.#end.attachment.wallOffset;
     return known ? offsetMs : undefined;
   }
 
   /** Nothing lives on it, and nothing waits in it that another ds could answer. */
   get idle(): boolean {
-    const { calls, publishes } = this.end.pending;
+    const { calls, publishes } = this.#end.pending;
     return this.sessions === 0 && calls.count === 0 && publishes.count === 0;
   }
 
   get waitingBytes(): number {
-    return this.end.waitingBytes;
+    return this.#end.waitingBytes;
   }
 
   get unacknowledgedFrames(): number {
-    return this.end.unacknowledgedFrames;
+    return this.#end.unacknowledgedFrames;
   }
 
   get unansweredCalls(): number {
-    return this.end.unansweredCalls;
+    return this.#end.unansweredCalls;
   }
 
   get unansweredPublishes(): number {
-    return this.end.unansweredPublishes;
+    return this.#end.unansweredPublishes;
   }
 
   start(): void {
-    this.end.start();
+    this.#end.start();
   }
 
   /** Another address of its ds, or another ds. */
   turnTo(node: DsNode): void {
-    this.directory.turnTo(node);
+    this.#directory.turnTo(node);
   }
 
   rejectReads(reason: string): void {
-    this.end.pending.reads.rejectAll(reason);
+    this.#end.pending.reads.rejectAll(reason);
   }
 
   stopWaiting(): void {
@@ -125,65 +125,65 @@ export class Lane implements LaneFigures {
   /** `goesOn`: the node does, with other lanes. */
   leave(goesOn: boolean): Promise<void> {
     this.stopWaiting();
-    return this.end.leave(goesOn);
+    return this.#end.leave(goesOn);
   }
 }
 
 /** The node as one lane shows it to its ds: with the sessions of that lane alone. */
 class LaneNode implements LinkedNode {
   readonly node: NodeId;
-  private readonly whole: LinkedNode;
-  private readonly owner: LaneOwner;
-  private readonly ofLane: (session: SessionHandle) => boolean;
+  readonly #whole: LinkedNode;
+  readonly #owner: LaneOwner;
+  readonly #ofLane: (session: SessionHandle) => boolean;
 
   constructor(lane: Lane, whole: LinkedNode, owner: LaneOwner) {
     this.node = laneNode(whole.node, lane.name);
-    this.whole = whole;
-    this.owner = owner;
-    this.ofLane = (session) => owner.has(lane, session);
+    this.#whole = whole;
+    this.#owner = owner;
+    this.#ofLane = (session) => owner.has(lane, session);
   }
 
   present(): PresentedSession[] {
-    return this.whole.present(this.ofLane);
+    return this.#whole.present(this.#ofLane);
   }
 
   presented(refusals: Refusal[]): void {
-    this.whole.presented(refusals, this.ofLane);
+    this.#whole.presented(refusals, this.#ofLane);
   }
 
   linkChanged(): void {
-    this.owner.changed();
+    this.#owner.changed();
   }
 
   published(batch: Publish[]): void {
-    this.whole.published(batch);
+    this.#whole.published(batch);
   }
 
   refused(session: SessionHandle, reasonCode: number): void {
-    this.whole.refused(session, reasonCode);
+    this.#whole.refused(session, reasonCode);
   }
 
   push(batch: Message[]): void {
-    this.whole.push(batch);
+    this.#whole.push(batch);
   }
 
   assign(batch: Assignment[]): void {
-    this.whole.assign(batch);
+    this.#whole.assign(batch);
   }
 
   fence(fence: GroupFence): void {
-    this.whole.fence(fence);
+    this.#whole.fence(fence);
   }
 
   kick(session: SessionHandle, reasonCode: number): void {
-    this.whole.kick(session, reasonCode);
+    this.#whole.kick(session, reasonCode);
   }
 
   rights(session: SessionHandle, rights: string | undefined): void {
-    this.whole.rights(session, rights);
+    this.#whole.rights(session, rights);
   }
 
   behind(places: QueueEnd[]): void {
-    this.whole.behind(places);
+    this.#whole.behind(places);
   }
 }

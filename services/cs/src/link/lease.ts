@@ -6,61 +6,61 @@ import type { Clock } from '@lmqtt/common/clock';
  * another ds it begins when that has answered what was presented; until then the old one runs out.
  */
 export class Lease {
-  private readonly clock: Clock;
+  readonly #clock: Clock;
   /** Nothing that ds may have given to others is done at or past it. */
-  private ends = 0;
-  private leaseMs = 0;
-  private openedMs = 0;
+  #ends = 0;
+  #leaseMs = 0;
+  #openedMs = 0;
   /** When the last question was asked that has been answered. */
-  private answeredMs = 0;
-  private presented = false;
-  private lastNumber = 0;
+  #answeredMs = 0;
+  #presented = false;
+  #lastNumber = 0;
   /** Questions, oldest first. */
-  private unanswered: { readonly number: number; readonly askedMs: number }[] = [];
+  #unanswered: { readonly number: number; readonly askedMs: number }[] = [];
 
   constructor(clock: Clock) {
-    this.clock = clock;
+    this.#clock = clock;
   }
 
   get endsMs(): number {
-    return this.ends;
+    return this.#ends;
   }
 
   get ended(): boolean {
-    return this.clock.monotonicMs() >= this.ends;
+    return this.#clock.monotonicMs() >= this.#ends;
   }
 
   /** The oldest question of this stream that has no answer was asked then. */
   get silentSinceMs(): number | undefined {
-    return this.unanswered[0]?.askedMs;
+    return this.#unanswered[0]?.askedMs;
   }
 
   /** A stream is about to be asked for: the first question. */
   opening(): void {
-    this.openedMs = this.clock.monotonicMs();
-    this.unanswered = [];
+    this.#openedMs = this.#clock.monotonicMs();
+    this.#unanswered = [];
   }
 
   /** ds answered that; `resumed`: it is the one that we are attached to. */
   welcomed(leaseMs: number, resumed: boolean): void {
-    this.leaseMs = leaseMs;
+    this.#leaseMs = leaseMs;
     // Nobody has asked whether the lease still goes on.
     if (resumed) return;
-    this.presented = false;
-    this.answeredMs = this.openedMs;
+    this.#presented = false;
+    this.#answeredMs = this.#openedMs;
   }
 
   /** Our sessions are known to ds. */
   begin(): void {
-    this.presented = true;
-    this.ends = this.answeredMs + this.leaseMs;
+    this.#presented = true;
+    this.#ends = this.#answeredMs + this.#leaseMs;
   }
 
   /** Numbers a question that is about to leave. */
   ask(): number {
-    this.lastNumber += 1;
-    this.unanswered.push({ number: this.lastNumber, askedMs: this.clock.monotonicMs() });
-    return this.lastNumber;
+    this.#lastNumber += 1;
+    this.#unanswered.push({ number: this.#lastNumber, askedMs: this.#clock.monotonicMs() });
+    return this.#lastNumber;
   }
 
   /**
@@ -68,17 +68,17 @@ export class Lease {
    * confirm the lease, it says only that ds is there.
    */
   answer(number: number, confirmed: boolean = true): number | undefined {
-    const index = this.unanswered.findIndex((question) => question.number === number);
-    const question = this.unanswered[index];
+    const index = this.#unanswered.findIndex((question) => question.number === number);
+    const question = this.#unanswered[index];
     if (question === undefined) return undefined;
     // The earlier ones, or their answers, were lost.
-    this.unanswered.splice(0, index + 1);
-    if (confirmed) this.answered(question.askedMs);
+    this.#unanswered.splice(0, index + 1);
+    if (confirmed) this.#answered(question.askedMs);
     return question.askedMs;
   }
 
-  private answered(askedMs: number): void {
-    this.answeredMs = Math.max(this.answeredMs, askedMs);
-    if (this.presented) this.ends = this.answeredMs + this.leaseMs;
+  #answered(askedMs: number): void {
+    this.#answeredMs = Math.max(this.#answeredMs, askedMs);
+    if (this.#presented) this.#ends = this.#answeredMs + this.#leaseMs;
   }
 }

@@ -15,10 +15,10 @@ import type { Pending } from './pending.ts';
 
 /** Items of ds: answers go to those who wait for them, the rest to the node. */
 export class LinkArrivals implements DownstreamHandler {
-  private readonly downstream: Downstream;
-  private readonly pending: Pending;
-  private readonly events: Pick<LinkEvents, 'pushed'>;
-  private readonly onPresented: (refusals: Refusal[]) => void;
+  readonly #downstream: Downstream;
+  readonly #pending: Pending;
+  readonly #events: Pick<LinkEvents, 'pushed'>;
+  readonly #onPresented: (refusals: Refusal[]) => void;
 
   constructor(
     downstream: Downstream,
@@ -26,69 +26,69 @@ export class LinkArrivals implements DownstreamHandler {
     events: Pick<LinkEvents, 'pushed'>,
     onPresented: (refusals: Refusal[]) => void,
   ) {
-    this.downstream = downstream;
-    this.pending = pending;
-    this.events = events;
-    this.onPresented = onPresented;
+    this.#downstream = downstream;
+    this.#pending = pending;
+    this.#events = events;
+    this.#onPresented = onPresented;
   }
 
   published(first: number, reasonCodes: Uint8Array): void {
     const ended: Publish[] = [];
-    this.pending.publishes.answered(first, reasonCodes, ended);
-    if (ended.length > 0) this.downstream.published(ended);
+    this.#pending.publishes.answered(first, reasonCodes, ended);
+    if (ended.length > 0) this.#downstream.published(ended);
   }
 
   refused(session: SessionHandle, reasonCode: number): void {
-    this.downstream.refused(session, reasonCode);
+    this.#downstream.refused(session, reasonCode);
   }
 
   sent(number: number): Message | undefined {
-    return this.pending.publishes.message(number);
+    return this.#pending.publishes.message(number);
   }
 
   push(batch: Message[]): void {
-    this.events.pushed(batch.length);
-    this.downstream.push(batch);
+    this.#events.pushed(batch.length);
+    this.#downstream.push(batch);
   }
 
   assign(batch: Assignment[]): void {
-    this.downstream.assign(batch);
+    this.#downstream.assign(batch);
   }
 
   fence(fence: GroupFence): void {
-    this.downstream.fence(fence);
+    this.#downstream.fence(fence);
   }
 
   kick(session: SessionHandle, reasonCode: number): void {
-    this.downstream.kick(session, reasonCode);
+    this.#downstream.kick(session, reasonCode);
   }
 
   rights(session: SessionHandle, rights: string | undefined): void {
-    this.downstream.rights(session, rights);
+    this.#downstream.rights(session, rights);
   }
 
   behind(ends: QueueEnd[]): void {
-    this.downstream.behind(ends);
+    this.#downstream.behind(ends);
   }
 
   durable(numbers: number[], fenced: number[]): void {
-    this.pending.writes.durable(numbers, fenced);
+    this.#pending.writes.durable(numbers, fenced);
   }
 
   answer(id: number, body: Buffer): void {
-    this.pending.calls.answered(id, body);
+    this.#pending.calls.answered(id, body);
   }
 
   failed(id: number, error: string): void {
-    this.pending.calls.failed(id, error);
-    this.pending.reads.failed(id, error);
+    this.#pending.calls.failed(id, error);
+    this.#pending.reads.failed(id, error);
   }
 
   readAnswer(id: number, answer: ReadAnswer): void {
-    this.pending.reads.answered(id, answer);
+    this.#pending.reads.answered(id, answer);
   }
 
   presented(refusals: Refusal[]): void {
-    this.onPresented(refusals);
+    this.#onPresented(refusals);
   }
 }

@@ -62,7 +62,7 @@ export class LinkEnd implements LinkFigures {
   readonly attachment: Attachment;
   readonly pending: Pending = new Pending();
   readonly link: NodeLink;
-  private onDown: () => void = () => {};
+  #onDown: () => void = () => {};
 
   constructor(options: LinkEndOptions, node: LinkedNode) {
     const { settings, directory, clock, events, counters, connections } = options;
@@ -102,7 +102,7 @@ export class LinkEnd implements LinkFigures {
         item: (reader, field, end) => readDownstream(arrivals, reader, field, end),
         leaseEnded: () => link.leaseEnded(),
         changed: () => {
-          if (!attachment.up) this.onDown();
+          if (!attachment.up) this.#onDown();
           node.linkChanged();
         },
         refused: (end) => first.refused(end),
@@ -151,7 +151,7 @@ export class LinkEnd implements LinkFigures {
    * node does, with other links.
    */
   async leave(goesOn: boolean): Promise<void> {
-    if (this.attachment.up) await this.sayGoodbye(goesOn);
+    if (this.attachment.up) await this.#sayGoodbye(goesOn);
     this.close();
   }
 
@@ -161,10 +161,10 @@ export class LinkEnd implements LinkFigures {
   }
 
   /** A ds that does not hear of it learns it from the end of the lease. */
-  private sayGoodbye(goesOn: boolean): Promise<void> {
+  #sayGoodbye(goesOn: boolean): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, leaveTimeoutMs);
-      this.onDown = resolve;
+      this.#onDown = resolve;
       void this.link
         .leave(goesOn)
         .catch(() => {})

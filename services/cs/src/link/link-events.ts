@@ -52,17 +52,17 @@ export class LinkCounters {
 /** Events of the link: a counter and a log line each. */
 export class LinkEvents {
   protected readonly log: Logger;
-  private readonly counters: LinkCounters;
+  readonly #counters: LinkCounters;
   /** The last logged failure of a stream to open. */
-  private failure = '';
+  #failure = '';
 
   constructor(log: Logger, counters: LinkCounters) {
     this.log = log;
-    this.counters = counters;
+    this.#counters = counters;
   }
 
   watch(link: LinkFigures): void {
-    const { metrics } = this.counters;
+    const { metrics } = this.#counters;
     metrics.gauge('lmqtt_link_up', 'Whether calls reach ds', () => (link.up ? 1 : 0));
     metrics.gauge(
       'lmqtt_link_waiting_bytes',
@@ -87,45 +87,45 @@ export class LinkEvents {
   }
 
   presenting(address: DsAddress, sessions: number): void {
-    this.failure = '';
+    this.#failure = '';
     this.log.info({ ds: addressText(address), sessions }, 'presenting to ds');
   }
 
   attached(sessions: number, refused: number): void {
-    this.counters.streams.attached += 1;
-    this.failure = '';
+    this.#counters.streams.attached += 1;
+    this.#failure = '';
     const level = refused > 0 ? 'warn' : 'info';
     this.log[level]({ sessions, refused }, 'attached to ds');
   }
 
   resumed(address: DsAddress): void {
-    this.counters.streams.resumed += 1;
-    this.failure = '';
+    this.#counters.streams.resumed += 1;
+    this.#failure = '';
     this.log.info({ ds: addressText(address) }, 'stream to ds taken up again');
   }
 
   /** An open stream. */
   broken({ reason }: StreamEnd): void {
-    this.counters.streams.broken += 1;
+    this.#counters.streams.broken += 1;
     this.log.warn({ reason }, 'stream to ds broken');
   }
 
   /** One that did not come about: logged once for each change of the reason. */
   failed({ refusal, reason }: StreamEnd): void {
-    this.counters.streams[refusal === undefined ? 'broken' : 'refused'] += 1;
+    this.#counters.streams[refusal === undefined ? 'broken' : 'refused'] += 1;
     const failure = `${refusal ?? ''} ${withoutTime(reason)}`;
-    if (failure === this.failure) return;
-    this.failure = failure;
+    if (failure === this.#failure) return;
+    this.#failure = failure;
     if (refusal === undefined) this.log.warn({ reason }, 'ds cannot be reached');
     else this.log.error({ refusal, reason }, 'refused by ds');
   }
 
   pushed(messages: number): void {
-    this.counters.pushed.value += messages;
+    this.#counters.pushed.value += messages;
   }
 
   leaseEnded(): void {
-    this.counters.leasesEnded.value += 1;
+    this.#counters.leasesEnded.value += 1;
     this.log.warn('lease ended: nothing is sent to clients until ds answers');
   }
 
@@ -134,8 +134,8 @@ export class LinkEvents {
   }
 
   qos0Dropped(reason: DropReason, count: number): void {
-    this.counters.dropped[reason] += count;
-    if (reason === 'link behind') this.counters.metrics.limits.LINK_BUFFER_BYTES_MAX += 1;
+    this.#counters.dropped[reason] += count;
+    if (reason === 'link behind') this.#counters.metrics.limits.LINK_BUFFER_BYTES_MAX += 1;
   }
 }
 

@@ -28,10 +28,10 @@ interface Waiting extends WaitingCall {
 
 /** Calls without an answer, in their order. */
 export class PendingCalls {
-  private readonly calls: Map<number, Waiting> = new Map();
+  readonly #calls: Map<number, Waiting> = new Map();
 
   get count(): number {
-    return this.calls.size;
+    return this.#calls.size;
   }
 
   add<Request, Answer>(
@@ -42,12 +42,12 @@ export class PendingCalls {
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const answered = (answer: Buffer) => resolve(type.answer.decode(answer));
-      this.calls.set(call.id, { ...call, kind, claimed, answered, rejected: reject });
+      this.#calls.set(call.id, { ...call, kind, claimed, answered, rejected: reject });
     });
   }
 
   answered(id: number, body: Buffer): void {
-    const call = this.take(id);
+    const call = this.#take(id);
     try {
       call?.answered(body);
     } catch (error) {
@@ -56,15 +56,15 @@ export class PendingCalls {
   }
 
   failed(id: number, error: string): void {
-    this.take(id)?.rejected(new Error(error));
+    this.#take(id)?.rejected(new Error(error));
   }
 
   /** Rejects the claims with {@link LinkLost}; answers the sessions that they would bring about. */
   rejectClaims(reason: string): SessionHandle[] {
     const sessions = new Set<SessionHandle>();
-    for (const call of this.calls.values()) {
+    for (const call of this.#calls.values()) {
       if (call.kind !== 'claim') continue;
-      this.calls.delete(call.id);
+      this.#calls.delete(call.id);
       if (call.claimed !== undefined) sessions.add(call.claimed);
       call.rejected(new LinkLost(reason));
     }
@@ -72,18 +72,18 @@ export class PendingCalls {
   }
 
   rejectAll(reason: string): void {
-    const calls = [...this.calls.values()];
-    this.calls.clear();
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
     for (const call of calls) call.rejected(new Error(reason));
   }
 
   unanswered(): Iterable<WaitingCall> {
-    return this.calls.values();
+    return this.#calls.values();
   }
 
-  private take(id: number): Waiting | undefined {
-    const call = this.calls.get(id);
-    this.calls.delete(id);
+  #take(id: number): Waiting | undefined {
+    const call = this.#calls.get(id);
+    this.#calls.delete(id);
     return call;
   }
 }

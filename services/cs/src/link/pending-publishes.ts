@@ -24,25 +24,25 @@ interface Batch extends PublishBatch {
  * the order of each session's publishes, and in any order otherwise.
  */
 export class PendingPublishes {
-  private readonly batches: Fifo<Batch> = new Fifo();
-  private lastNumber = 0;
-  private open = 0;
+  readonly #batches: Fifo<Batch> = new Fifo();
+  #lastNumber = 0;
+  #open = 0;
   /** The batch in which a number was found last. */
-  private looked: Batch | undefined = undefined;
+  #looked: Batch | undefined = undefined;
 
   /** Publishes without an answer. */
   get count(): number {
-    return this.open;
+    return this.#open;
   }
 
   /** Keeps the batch, all of QoS 1 or 2, and answers the number of its first. */
   add(ticket: number, publishes: Publish[]): number {
-    const first = this.lastNumber + 1;
+    const first = this.#lastNumber + 1;
     const { length } = publishes;
     if (length === 0) return first;
-    this.lastNumber += length;
-    this.open += length;
-    this.batches.push({ ticket, first, publishes, open: length });
+    this.#lastNumber += length;
+    this.#open += length;
+    this.#batches.push({ ticket, first, publishes, open: length });
     return first;
   }
 
@@ -50,13 +50,14 @@ export class PendingPublishes {
    * Message of a publish without an answer. Asked for in the order of the numbers, more or less.
    */
   message(number: number): Message | undefined {
-    const batch = this.batchOf(number);
+    const batch = this.#batchOf(number);
     return batch?.publishes[number - batch.first]?.message;
   }
 
   /** Undefined: all of it was answered, or it was never sent. */
-  private batchOf(number: number): Batch | undefined {
-    const { batches, looked } = this;
+  #batchOf(number: number): Batch | undefined {
+    const batches = this.#batches;
+    const looked = this.#looked;
     if (looked !== undefined && number >= looked.first && number < endOf(looked)) return looked;
     let low = 0;
     let high = batches.length;
@@ -67,64 +68,64 @@ export class PendingPublishes {
     }
     const batch = batches.at(low);
     if (batch === undefined || number < batch.first) return undefined;
-    this.looked = batch;
+    this.#looked = batch;
     return batch;
   }
 
   /** Adds what ended to `ended`, with its reason code set, in order. */
   answered(first: number, reasonCodes: Uint8Array, ended: Publish[]): void {
     const end = first + reasonCodes.length;
-    if (first < 1 || end > this.lastNumber + 1)
+    if (first < 1 || end > this.#lastNumber + 1)
       throw new WireError('answers to publishes that were not sent');
     for (let number = first; number < end; number++) {
-      const batch = this.batchOf(number);
-      const publish = batch && this.take(batch, number - batch.first);
+      const batch = this.#batchOf(number);
+      const publish = batch && this.#take(batch, number - batch.first);
       if (publish === undefined) continue;
       publish.reasonCode = reasonCodes[number - first]!;
       ended.push(publish);
     }
-    this.shift();
+    this.#shift();
   }
 
   /** Sessions whose publishes handed over before the ticket will not be answered any more. */
   fenced(sessions: ReadonlySet<SessionHandle>, ticket: number, ended: Publish[]): void {
     for (let index = 0; ; index++) {
-      const batch = this.batches.at(index);
+      const batch = this.#batches.at(index);
       if (batch === undefined || batch.ticket >= ticket) break;
       for (let at = 0; at < batch.publishes.length; at++) {
         const publish = batch.publishes[at];
         if (publish === undefined || !sessions.has(publish.session)) continue;
-        this.take(batch, at);
+        this.#take(batch, at);
         publish.reasonCode = ReasonCode.sessionTakenOver;
         ended.push(publish);
       }
     }
-    this.shift();
+    this.#shift();
   }
 
   /** All that is not answered, under its numbers. */
   *unanswered(): Iterable<PublishBatch> {
     for (let index = 0; ; index++) {
-      const batch = this.batches.at(index);
+      const batch = this.#batches.at(index);
       if (batch === undefined) return;
       if (batch.open > 0) yield batch;
     }
   }
 
-  private take(batch: Batch, at: number): Publish | undefined {
+  #take(batch: Batch, at: number): Publish | undefined {
     const publish = batch.publishes[at];
     if (publish === undefined) return undefined;
     batch.publishes[at] = undefined;
     batch.open -= 1;
-    this.open -= 1;
+    this.#open -= 1;
     return publish;
   }
 
   /** The oldest go when they are answered, and those after them that were answered before. */
-  private shift(): void {
-    for (let batch = this.batches.at(0); batch?.open === 0; batch = this.batches.at(0)) {
-      if (this.looked === batch) this.looked = undefined;
-      this.batches.shift();
+  #shift(): void {
+    for (let batch = this.#batches.at(0); batch?.open === 0; batch = this.#batches.at(0)) {
+      if (this.#looked === batch) this.#looked = undefined;
+      this.#batches.shift();
     }
   }
 }

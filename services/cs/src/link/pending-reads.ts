@@ -7,33 +7,33 @@ interface Waiting {
 
 /** Reads of queues without an answer. Another ds is not asked: whoever waits reads again. */
 export class PendingReads {
-  private readonly reads: Map<number, Waiting> = new Map();
+  readonly #reads: Map<number, Waiting> = new Map();
 
   get count(): number {
-    return this.reads.size;
+    return this.#reads.size;
   }
 
   add(id: number): Promise<ReadAnswer> {
     return new Promise((resolve, reject) => {
-      this.reads.set(id, { resolve, reject });
+      this.#reads.set(id, { resolve, reject });
     });
   }
 
   answered(id: number, answer: ReadAnswer): void {
-    const read = this.reads.get(id);
-    this.reads.delete(id);
+    const read = this.#reads.get(id);
+    this.#reads.delete(id);
     read?.resolve(answer);
   }
 
   failed(id: number, error: string): void {
-    const read = this.reads.get(id);
-    this.reads.delete(id);
+    const read = this.#reads.get(id);
+    this.#reads.delete(id);
     read?.reject(new Error(error));
   }
 
   rejectAll(reason: string): void {
-    const reads = [...this.reads.values()];
-    this.reads.clear();
+    const reads = [...this.#reads.values()];
+    this.#reads.clear();
     for (const read of reads) read.reject(new Error(reason));
   }
 }

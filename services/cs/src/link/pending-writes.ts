@@ -19,18 +19,18 @@ interface Waiting {
  * the state that is presented to another ds has them, except for those made after it was presented.
  */
 export class PendingWrites {
-  private lastNumber = 0;
-  private readonly waiting: Map<number, Waiting> = new Map();
+  #lastNumber = 0;
+  readonly #waiting: Map<number, Waiting> = new Map();
   /** Callers whose writes are in the state that is presented. */
-  private covered: (() => void)[] = [];
-  private held: HeldWrites[] = [];
+  #covered: (() => void)[] = [];
+  #held: HeldWrites[] = [];
 
   /** Number of a batch that is sent; 0: nobody asks. */
   number(durable: (() => void) | undefined, fenced?: () => void): number {
     if (durable === undefined) return 0;
-    this.lastNumber += 1;
-    this.waiting.set(this.lastNumber, { durable, fenced });
-    return this.lastNumber;
+    this.#lastNumber += 1;
+    this.#waiting.set(this.#lastNumber, { durable, fenced });
+    return this.#lastNumber;
   }
 
   hold(
@@ -39,37 +39,37 @@ export class PendingWrites {
     durable: (() => void) | undefined,
     fenced?: () => void,
   ): void {
-    this.held.push({ ticket, number: this.number(durable, fenced), batch });
+    this.#held.push({ ticket, number: this.number(durable, fenced), batch });
   }
 
   durable(numbers: readonly number[], fenced: readonly number[]): void {
-    for (const number of fenced) this.take(number)?.fenced?.();
-    for (const number of numbers) this.take(number)?.durable();
+    for (const number of fenced) this.#take(number)?.fenced?.();
+    for (const number of numbers) this.#take(number)?.durable();
   }
 
-  private take(number: number): Waiting | undefined {
-    const waiting = this.waiting.get(number);
-    this.waiting.delete(number);
+  #take(number: number): Waiting | undefined {
+    const waiting = this.#waiting.get(number);
+    this.#waiting.delete(number);
     return waiting;
   }
 
   /** Sessions are about to be presented as they are after all writes so far. */
   cover(): void {
-    for (const { durable } of this.waiting.values()) this.covered.push(durable);
-    this.waiting.clear();
-    this.held = [];
+    for (const { durable } of this.#waiting.values()) this.#covered.push(durable);
+    this.#waiting.clear();
+    this.#held = [];
   }
 
   takeHeld(): HeldWrites[] {
-    const { held } = this;
-    this.held = [];
+    const held = this.#held;
+    this.#held = [];
     return held;
   }
 
   /** The presented state is stored. */
   presented(): void {
-    const { covered } = this;
-    this.covered = [];
+    const covered = this.#covered;
+    this.#covered = [];
     for (const durable of covered) durable();
   }
 }

@@ -16,20 +16,20 @@ export class Pending {
   readonly calls: PendingCalls = new PendingCalls();
   readonly reads: PendingReads = new PendingReads();
   readonly writes: PendingWrites = new PendingWrites();
-  private readonly credits: Map<SessionHandle, number> = new Map();
-  private lastTicket = 0;
-  private lastId = 0;
+  readonly #credits: Map<SessionHandle, number> = new Map();
+  #lastTicket = 0;
+  #lastId = 0;
 
   /** Grows with each call on the link, of whatever kind: their order. */
   ticket(): number {
-    this.lastTicket += 1;
-    return this.lastTicket;
+    this.#lastTicket += 1;
+    return this.#lastTicket;
   }
 
   /** Number of a call or read; answers name it. */
   id(): number {
-    this.lastId = (this.lastId % 0xffff_ffff) + 1;
-    return this.lastId;
+    this.#lastId = (this.#lastId % 0xffff_ffff) + 1;
+    return this.#lastId;
   }
 
   holdWrites(
@@ -41,12 +41,12 @@ export class Pending {
   }
 
   holdCredit(session: SessionHandle, messagesTotal: number): void {
-    this.credits.set(session, messagesTotal);
+    this.#credits.set(session, messagesTotal);
   }
 
   /** Credit counts from the moment at which a session is presented: what was said before is void. */
   forgetCredits(): void {
-    this.credits.clear();
+    this.#credits.clear();
   }
 
   /** All of it in the order of the calls; credit last, after what freed it. */
@@ -60,9 +60,9 @@ export class Pending {
       waiting.push({ ticket: call.ticket, send: () => order.call(call) });
     waiting.sort((one, other) => one.ticket - other.ticket);
     for (const each of waiting) each.send();
-    for (const [session, messagesTotal] of this.credits)
+    for (const [session, messagesTotal] of this.#credits)
       writeCredit(exchange, session, messagesTotal);
-    this.credits.clear();
+    this.#credits.clear();
   }
 }
 

@@ -16,12 +16,12 @@ const sessionsPerItem = 256;
  * ones are closed, and what waited goes out, in the order in which it was handed over.
  */
 export class Presenting {
-  private readonly node: LinkedNode;
-  private readonly attachment: Attachment;
-  private readonly pending: Pending;
-  private readonly order: PublishOrder;
-  private readonly events: LinkEvents;
-  private sessionCount = 0;
+  readonly #node: LinkedNode;
+  readonly #attachment: Attachment;
+  readonly #pending: Pending;
+  readonly #order: PublishOrder;
+  readonly #events: LinkEvents;
+  #sessionCount = 0;
 
   constructor(
     node: LinkedNode,
@@ -30,49 +30,51 @@ export class Presenting {
     order: PublishOrder,
     events: LinkEvents,
   ) {
-    this.node = node;
-    this.attachment = attachment;
-    this.pending = pending;
-    this.order = order;
-    this.events = events;
+    this.#node = node;
+    this.#attachment = attachment;
+    this.#pending = pending;
+    this.#order = order;
+    this.#events = events;
   }
 
   begin(address: DsAddress): void {
-    const { pending } = this;
+    const pending = this.#pending;
     pending.calls.rejectClaims('another ds took over');
-    const sessions = this.node.present();
+    const sessions = this.#node.present();
     // Among them what was handed over just now: it is in what is presented.
     pending.writes.cover();
-    this.sessionCount = sessions.length;
-    this.events.presenting(address, sessions.length);
+    this.#sessionCount = sessions.length;
+    this.#events.presenting(address, sessions.length);
     let at = 0;
     do {
       const part = sessions.slice(at, at + sessionsPerItem);
       at += sessionsPerItem;
-      writePresents(this.attachment.exchange, part, at >= sessions.length);
+      writePresents(this.#attachment.exchange, part, at >= sessions.length);
     } while (at < sessions.length);
   }
 
   answered(refusals: Refusal[]): void {
-    const { attachment, pending, node } = this;
+    const attachment = this.#attachment;
+    const pending = this.#pending;
+    const node = this.#node;
     if (attachment.presented) throw new WireError('an answer to what was not presented');
-    this.events.attached(this.sessionCount, refusals.length);
+    this.#events.attached(this.#sessionCount, refusals.length);
     pending.forgetCredits();
     // Items that they hand over while they are closed come after all that wait.
     node.presented(refusals);
-    this.endPublishesOf(new Set(refusals.map(({ session }) => session)));
+    this.#endPublishesOf(new Set(refusals.map(({ session }) => session)));
     attachment.began();
-    pending.sendAgain(attachment.exchange, this.order);
+    pending.sendAgain(attachment.exchange, this.#order);
     pending.reads.rejectAll('another ds took over');
     pending.writes.presented();
     attachment.notice();
   }
 
   /** Refused sessions are claimed by others: nobody will answer for them. */
-  private endPublishesOf(sessions: ReadonlySet<SessionHandle>): void {
+  #endPublishesOf(sessions: ReadonlySet<SessionHandle>): void {
     if (sessions.size === 0) return;
     const ended: Publish[] = [];
-    this.pending.publishes.fenced(sessions, Infinity, ended);
-    if (ended.length > 0) this.node.published(ended);
+    this.#pending.publishes.fenced(sessions, Infinity, ended);
+    if (ended.length > 0) this.#node.published(ended);
   }
 }

@@ -27,20 +27,20 @@ interface OrderedCall extends CallSubject {
  * DISCONNECT.
  */
 export class PublishOrder {
-  private readonly exchange: Exchange;
+  readonly #exchange: Exchange;
   /** The mark in bulk of each session's last publish. */
-  private readonly sessions: Map<SessionHandle, number> = new Map();
+  readonly #sessions: Map<SessionHandle, number> = new Map();
   /** Clients whose last connection ends behind its publishes. */
-  private readonly clients: Map<ClientId, number> = new Map();
+  readonly #clients: Map<ClientId, number> = new Map();
 
   constructor(exchange: Exchange) {
-    this.exchange = exchange;
+    this.#exchange = exchange;
   }
 
   /** The batch has been written. */
   published(batch: readonly Publish[]): void {
-    const { sessions } = this;
-    const mark = this.exchange.bulkMark;
+    const sessions = this.#sessions;
+    const mark = this.#exchange.bulkMark;
     let last: SessionHandle | undefined;
     for (let index = 0; index < batch.length; index++) {
       const { session } = batch[index]!;
@@ -52,11 +52,13 @@ export class PublishOrder {
 
   /** Writes the call where it may be. */
   call({ id, method, body, session, clientId, last }: OrderedCall): void {
-    const { exchange, sessions, clients } = this;
+    const exchange = this.#exchange;
+    const sessions = this.#sessions;
+    const clients = this.#clients;
     const waits =
       last ||
-      (session !== undefined && this.waits(sessions.get(session))) ||
-      (clientId !== undefined && this.waits(clients.get(clientId)));
+      (session !== undefined && this.#waits(sessions.get(session))) ||
+      (clientId !== undefined && this.#waits(clients.get(clientId)));
     writeCall(exchange, waits ? 'bulk' : 'control', id, method, body);
     if (!waits) return;
     const mark = exchange.bulkMark;
@@ -64,15 +66,15 @@ export class PublishOrder {
     if (clientId !== undefined) clients.set(clientId, mark);
   }
 
-  private waits(mark: number | undefined): boolean {
-    return mark !== undefined && !this.exchange.hasLeft(mark);
+  #waits(mark: number | undefined): boolean {
+    return mark !== undefined && !this.#exchange.hasLeft(mark);
   }
 
   /** The connection has ended, and ds has said so. */
   forget(session: SessionHandle): void {
-    this.sessions.delete(session);
-    if (this.clients.size <= rememberedMax) return;
-    for (const [clientId, mark] of this.clients)
-      if (this.exchange.hasLeft(mark)) this.clients.delete(clientId);
+    this.#sessions.delete(session);
+    if (this.#clients.size <= rememberedMax) return;
+    for (const [clientId, mark] of this.#clients)
+      if (this.#exchange.hasLeft(mark)) this.#clients.delete(clientId);
   }
 }

@@ -19,76 +19,76 @@ interface PulseLineTargets {
  * tried again, and renewals go over the first stream alone.
  */
 export class PulseLine {
-  private readonly clock: Clock;
-  private readonly targets: PulseLineTargets;
-  private readonly writer: WireWriter = new WireWriter();
+  readonly #clock: Clock;
+  readonly #targets: PulseLineTargets;
+  readonly #writer: WireWriter = new WireWriter();
   /** The attachment whose lease is renewed; undefined: no stream for renewals is wanted. */
-  private attachment: string | undefined = undefined;
-  private leaseMs = 0;
-  private stream: DsStream | undefined = undefined;
-  private heardMs = 0;
-  private timer: NodeJS.Timeout | undefined = undefined;
+  #attachment: string | undefined = undefined;
+  #leaseMs = 0;
+  #stream: DsStream | undefined = undefined;
+  #heardMs = 0;
+  #timer: NodeJS.Timeout | undefined = undefined;
 
   constructor(clock: Clock, targets: PulseLineTargets) {
-    this.clock = clock;
-    this.targets = targets;
+    this.#clock = clock;
+    this.#targets = targets;
   }
 
   /** The first stream is open. */
   start(attachment: string, leaseMs: number): void {
     this.stop();
-    this.attachment = attachment;
-    this.leaseMs = leaseMs;
-    this.open();
+    this.#attachment = attachment;
+    this.#leaseMs = leaseMs;
+    this.#open();
   }
 
   stop(): void {
-    this.attachment = undefined;
-    clearTimeout(this.timer);
-    this.stream?.close();
-    this.stream = undefined;
+    this.#attachment = undefined;
+    clearTimeout(this.#timer);
+    this.#stream?.close();
+    this.#stream = undefined;
   }
 
   send(renew: Renew): void {
-    const { stream } = this;
+    const stream = this.#stream;
     if (stream === undefined) return;
-    if (this.clock.monotonicMs() - this.heardMs > this.leaseMs) {
+    if (this.#clock.monotonicMs() - this.#heardMs > this.#leaseMs) {
       stream.close();
-      this.ended();
+      this.#ended();
     } else {
-      stream.send(pulseFrame(this.writer, { renew }));
+      stream.send(pulseFrame(this.#writer, { renew }));
     }
   }
 
-  private open(): void {
-    if (this.attachment === undefined) return;
-    this.heardMs = this.clock.monotonicMs();
+  #open(): void {
+    if (this.#attachment === undefined) return;
+    this.#heardMs = this.#clock.monotonicMs();
     try {
-      const stream = this.targets.open(this.attachment, {
-        frame: (frame) => this.arrived(frame),
-        ended: () => this.ended(),
+      const stream = this.#targets.open(this.#attachment, {
+        frame: (frame) => this.#arrived(frame),
+        ended: () => this.#ended(),
       });
-      this.stream = stream;
+      this.#stream = stream;
     } catch {
-      this.ended();
+      this.#ended();
     }
   }
 
-  private arrived(frame: Buffer): void {
-    this.heardMs = this.clock.monotonicMs();
+  #arrived(frame: Buffer): void {
+    this.#heardMs = this.#clock.monotonicMs();
     try {
       const { renewed } = readPulse(frame);
-      if (renewed !== undefined) this.targets.renewed(renewed);
+      if (renewed !== undefined) this.#targets.renewed(renewed);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      this.stream?.close();
-      this.ended();
+      this.#stream?.close();
+      this.#ended();
     }
   }
 
-  private ended(): void {
-    this.stream = undefined;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.open(), retryMs);
+  #ended(): void {
+    this.#stream = undefined;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#open(), retryMs);
   }
 }

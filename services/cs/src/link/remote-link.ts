@@ -8,16 +8,16 @@ type RemoteLinkOptions = Omit<LinkEndOptions, 'instance' | 'first'>;
 
 /** The link of one node to a ds in another process. */
 export class RemoteLinkServer implements LinkServer {
-  private readonly options: LinkEndOptions;
-  private readonly first: FirstAttachment;
-  private end: LinkEnd | undefined = undefined;
+  readonly #options: LinkEndOptions;
+  readonly #first: FirstAttachment;
+  #end: LinkEnd | undefined = undefined;
 
   /** Throws SettingsError where the secret cannot be sent. */
   constructor(options: RemoteLinkOptions) {
     const { clusterSecret, leaseMs } = options.settings;
     checkHeader('CLUSTER_SECRET', clusterSecret ?? '');
-    this.first = new FirstAttachment(options.clock, leaseMs);
-    this.options = { ...options, instance: randomUUID(), first: this.first };
+    this.#first = new FirstAttachment(options.clock, leaseMs);
+    this.#options = { ...options, instance: randomUUID(), first: this.#first };
   }
 
   /**
@@ -25,25 +25,25 @@ export class RemoteLinkServer implements LinkServer {
    * refused this node before; afterwards refusals are logged, and ds is asked again.
    */
   get whenAttached(): Promise<void> {
-    return this.first.came;
+    return this.#first.came;
   }
 
   /** How far the wall clock of ds is ahead of ours; 0 until it has said. */
   get wallOffsetMs(): number {
-    return this.end?.attachment.wallOffset.offsetMs ?? 0;
+    return this.#end?.attachment.wallOffset.offsetMs ?? 0;
   }
 
   /** Begins to connect when the current turn has ended. */
   attach(node: LinkedNode): Link {
-    if (this.end !== undefined) throw new Error('a link is for one node');
-    const end = new LinkEnd(this.options, node);
-    this.end = end;
-    this.options.events.watch(end);
+    if (this.#end !== undefined) throw new Error('a link is for one node');
+    const end = new LinkEnd(this.#options, node);
+    this.#end = end;
+    this.#options.events.watch(end);
     setImmediate(() => end.start());
     return end.link;
   }
 
   async detach(): Promise<void> {
-    await this.end?.leave(false);
+    await this.#end?.leave(false);
   }
 }

@@ -27,77 +27,77 @@ const silentLeases = 2;
  * stream that brings anything is slow, and not broken.
  */
 export class Renewal {
-  private readonly clock: Clock;
-  private readonly lease: Lease;
-  private readonly wallOffset: WallOffset;
-  private readonly targets: RenewalTargets;
-  private renewTimer: NodeJS.Timeout | undefined = undefined;
-  private stallTimer: NodeJS.Timeout | undefined = undefined;
-  private stallMs = 0;
-  private silentMsMax = 0;
-  private excused = false;
+  readonly #clock: Clock;
+  readonly #lease: Lease;
+  readonly #wallOffset: WallOffset;
+  readonly #targets: RenewalTargets;
+  #renewTimer: NodeJS.Timeout | undefined = undefined;
+  #stallTimer: NodeJS.Timeout | undefined = undefined;
+  #stallMs = 0;
+  #silentMsMax = 0;
+  #excused = false;
 
   constructor(clock: Clock, lease: Lease, wallOffset: WallOffset, targets: RenewalTargets) {
-    this.clock = clock;
-    this.lease = lease;
-    this.wallOffset = wallOffset;
-    this.targets = targets;
+    this.#clock = clock;
+    this.#lease = lease;
+    this.#wallOffset = wallOffset;
+    this.#targets = targets;
   }
 
   /** A stream is open. */
   start(leaseMs: number): void {
     this.stop();
-    this.stallMs = leaseMs / 2;
-    this.silentMsMax = leaseMs * silentLeases;
-    this.renewTimer = setInterval(() => this.renew(), leaseMs / 3);
-    this.renew();
+    this.#stallMs = leaseMs / 2;
+    this.#silentMsMax = leaseMs * silentLeases;
+    this.#renewTimer = setInterval(() => this.#renew(), leaseMs / 3);
+    this.#renew();
   }
 
   stop(): void {
-    clearInterval(this.renewTimer);
-    clearTimeout(this.stallTimer);
-    this.renewTimer = undefined;
-    this.stallTimer = undefined;
+    clearInterval(this.#renewTimer);
+    clearTimeout(this.#stallTimer);
+    this.#renewTimer = undefined;
+    this.#stallTimer = undefined;
   }
 
   renewed({ number, timeMs, unconfirmed }: Renewed): void {
-    const askedMs = this.lease.answer(number, !unconfirmed);
+    const askedMs = this.#lease.answer(number, !unconfirmed);
     if (askedMs === undefined) return;
-    this.wallOffset.add(timeMs, this.clock.nowMs(), this.clock.monotonicMs() - askedMs);
+    this.#wallOffset.add(timeMs, this.#clock.nowMs(), this.#clock.monotonicMs() - askedMs);
   }
 
-  private renew(): void {
-    const number = this.lease.ask();
-    const { targets } = this;
+  #renew(): void {
+    const number = this.#lease.ask();
+    const targets = this.#targets;
     targets.send({ number, counters: targets.counters(), connections: targets.connections() });
-    if (this.stallTimer === undefined) this.watch(this.stallMs);
+    if (this.#stallTimer === undefined) this.#watch(this.#stallMs);
   }
 
-  private watch(delayMs: number): void {
-    const dueMs = this.clock.monotonicMs() + delayMs;
-    this.stallTimer = setTimeout(() => this.look(dueMs), delayMs);
+  #watch(delayMs: number): void {
+    const dueMs = this.#clock.monotonicMs() + delayMs;
+    this.#stallTimer = setTimeout(() => this.#look(dueMs), delayMs);
   }
 
-  private look(dueMs: number): void {
-    this.stallTimer = undefined;
-    const nowMs = this.clock.monotonicMs();
-    const heardMs = this.targets.heardMs();
-    const askedMs = this.lease.silentSinceMs;
+  #look(dueMs: number): void {
+    this.#stallTimer = undefined;
+    const nowMs = this.#clock.monotonicMs();
+    const heardMs = this.#targets.heardMs();
+    const askedMs = this.#lease.silentSinceMs;
     // The time at which the stream is broken unless something comes.
     const endsMs =
       askedMs === undefined
-        ? heardMs + this.silentMsMax
-        : Math.max(askedMs, heardMs) + this.stallMs;
+        ? heardMs + this.#silentMsMax
+        : Math.max(askedMs, heardMs) + this.#stallMs;
     const leftMs = endsMs - nowMs;
     if (leftMs > 0) {
-      this.excused = false;
-      if (askedMs !== undefined) this.watch(leftMs);
-    } else if (nowMs - dueMs > pauseMs && !this.excused) {
-      this.excused = true;
-      this.watch(pauseMs);
+      this.#excused = false;
+      if (askedMs !== undefined) this.#watch(leftMs);
+    } else if (nowMs - dueMs > pauseMs && !this.#excused) {
+      this.#excused = true;
+      this.#watch(pauseMs);
     } else {
-      this.excused = false;
-      this.targets.stalled(Math.round(nowMs - heardMs));
+      this.#excused = false;
+      this.#targets.stalled(Math.round(nowMs - heardMs));
     }
   }
 }

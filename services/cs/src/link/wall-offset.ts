@@ -14,25 +14,25 @@ const noiseMs = 5;
  * its error is at most half of its round trip.
  */
 export class WallOffset {
-  private samples: Sample[] = [];
-  private best: Sample = { offsetMs: 0, roundTripMs: Infinity };
+  #samples: Sample[] = [];
+  #best: Sample = { offsetMs: 0, roundTripMs: Infinity };
 
   /** It was measured. */
   get known(): boolean {
-    return this.samples.length > 0;
+    return this.#samples.length > 0;
   }
 
   get offsetMs(): number {
-    return this.best.offsetMs;
+    return this.#best.offsetMs;
   }
 
   /** `theirsMs`: their clock while the question was under way; `oursMs`: ours at the answer. */
   add(theirsMs: number, oursMs: number, roundTripMs: number): void {
     const sample = { offsetMs: theirsMs + roundTripMs / 2 - oursMs, roundTripMs };
     // A clock was set: what was measured before says nothing any more.
-    this.samples = this.samples.filter((earlier) => agree(earlier, sample)).slice(1 - samplesMax);
-    this.samples.push(sample);
-    this.best = this.samples.reduce((best, each) =>
+    this.#samples = this.#samples.filter((earlier) => agree(earlier, sample)).slice(1 - samplesMax);
+    this.#samples.push(sample);
+    this.#best = this.#samples.reduce((best, each) =>
       each.roundTripMs <= best.roundTripMs ? each : best,
     );
   }

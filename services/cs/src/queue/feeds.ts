@@ -13,118 +13,121 @@ const partitionsMax = 1024;
  * appears later is known by its first push, by a push that was dropped, or by another reader.
  */
 export class Feeds {
-  private readonly limits: FeedLimits;
-  private readonly readQueue: ReadQueue;
-  private readonly nowMs: Now;
-  private readonly moves: TopicMoves;
-  private readonly feeds: Map<number, QueueFeed> = new Map();
+  readonly #limits: FeedLimits;
+  readonly #readQueue: ReadQueue;
+  readonly #nowMs: Now;
+  readonly #moves: TopicMoves;
+  readonly #feeds: Map<number, QueueFeed> = new Map();
   /** Partitions that any queue has ever had at this node. */
-  private readonly partitions: number[] = [];
-  private touched: QueueFeed[] = [];
-  private releasable: QueueFeed[] = [];
-  private readonly lagging: Set<QueueFeed> = new Set();
+  readonly #partitions: number[] = [];
+  #touched: QueueFeed[] = [];
+  #releasable: QueueFeed[] = [];
+  readonly #lagging: Set<QueueFeed> = new Set();
   /** The feed that was found last: most messages come many at a time for one queue. */
-  private last: QueueFeed | undefined = undefined;
+  #last: QueueFeed | undefined = undefined;
 
   constructor(limits: FeedLimits, readQueue: ReadQueue, nowMs: Now) {
-    this.nowMs = nowMs;
-    this.moves = new TopicMoves(nowMs);
-    this.limits = limits;
-    this.readQueue = readQueue;
+    this.#nowMs = nowMs;
+    this.#moves = new TopicMoves(nowMs);
+    this.#limits = limits;
+    this.#readQueue = readQueue;
   }
 
   of(queue: QueueId, partition: number): QueueFeed {
     const key = queue * partitionsMax + partition;
-    const present = this.feeds.get(key);
+    const present = this.#feeds.get(key);
     if (present !== undefined) return present;
-    const { limits, readQueue, nowMs, moves } = this;
+    const limits = this.#limits;
+    const readQueue = this.#readQueue;
+    const nowMs = this.#nowMs;
+    const moves = this.#moves;
     const feed = new QueueFeed(queue, partition, limits, readQueue, nowMs, moves);
-    this.feeds.set(key, feed);
-    if (!this.partitions.includes(partition)) this.partitions.push(partition);
-    this.appeared(queue, partition);
+    this.#feeds.set(key, feed);
+    if (!this.#partitions.includes(partition)) this.#partitions.push(partition);
+    this.#appeared(queue, partition);
     return feed;
   }
 
   /** The partitions of the queue that somebody here reads. */
   partitionsOf(queue: QueueId): number[] {
-    return this.partitions.filter((each) => this.feeds.has(queue * partitionsMax + each));
+    return this.#partitions.filter((each) => this.#feeds.has(queue * partitionsMax + each));
   }
 
   dropUnread(feed: QueueFeed): void {
     if (feed.readers.length > 0) return;
-    if (this.last === feed) this.last = undefined;
+    if (this.#last === feed) this.#last = undefined;
     const key = feed.queue * partitionsMax + feed.partition;
-    if (this.feeds.get(key) === feed) this.feeds.delete(key);
+    if (this.#feeds.get(key) === feed) this.#feeds.delete(key);
   }
 
-  private find(queue: QueueId, partition: number): QueueFeed | undefined {
-    const { last } = this;
+  #find(queue: QueueId, partition: number): QueueFeed | undefined {
+    const last = this.#last;
     if (last !== undefined && last.queue === queue && last.partition === partition) return last;
-    const found = this.feeds.get(queue * partitionsMax + partition);
-    if (found !== undefined) this.last = found;
+    const found = this.#feeds.get(queue * partitionsMax + partition);
+    if (found !== undefined) this.#last = found;
     return found;
   }
 
   push(message: Message, entry: QueueEntry): void {
     const { queue, partition } = entry;
-    const feed = this.find(queue, partition) ?? this.appeared(queue, partition);
+    const feed = this.#find(queue, partition) ?? this.#appeared(queue, partition);
     if (feed === undefined) return;
     feed.push(message, entry);
-    if (!feed.touched) this.touch(feed);
+    if (!feed.touched) this.#touch(feed);
   }
 
   /** Pushes were dropped. */
   behind(queue: QueueId, partition: number, end: number): void {
-    const feed = this.find(queue, partition) ?? this.appeared(queue, partition);
+    const feed = this.#find(queue, partition) ?? this.#appeared(queue, partition);
     if (feed === undefined) return;
     feed.behind(end);
-    this.touch(feed);
+    this.#touch(feed);
   }
 
   /** Readers of the queue read the partition from now on; undefined: the queue has none. */
-  private appeared(queue: QueueId, partition: number): QueueFeed | undefined {
-    for (const other of this.partitions) {
+  #appeared(queue: QueueId, partition: number): QueueFeed | undefined {
+    for (const other of this.#partitions) {
       if (other === partition) continue;
-      const feed = this.feeds.get(queue * partitionsMax + other);
+      const feed = this.#feeds.get(queue * partitionsMax + other);
       if (feed === undefined) continue;
       for (const reader of [...feed.readers]) reader.appeared(partition);
     }
-    return this.feeds.get(queue * partitionsMax + partition);
+    return this.#feeds.get(queue * partitionsMax + partition);
   }
 
-  private touch(feed: QueueFeed): void {
+  #touch(feed: QueueFeed): void {
     if (feed.touched) return;
     feed.touched = true;
-    this.touched.push(feed);
+    this.#touched.push(feed);
   }
 
   /** A message that is not stored goes to every reader at once. */
   deliverQos0(message: Message, entry: QueueEntry): void {
-    const feed = this.find(entry.queue, entry.partition);
+    const feed = this.#find(entry.queue, entry.partition);
     if (feed === undefined) return;
     for (const reader of feed.readers) reader.passing(message);
   }
 
   /** Wakes the readers of what was pushed. */
   arrived(): void {
-    const { touched } = this;
+    const touched = this.#touched;
     if (touched.length === 0) return;
-    this.touched = [];
+    this.#touched = [];
     for (const feed of touched) {
       feed.touched = false;
       for (const reader of feed.readers) reader.arrived();
-      this.releasable.push(feed);
+      this.#releasable.push(feed);
     }
   }
 
   /** At the end of a turn: what all readers have taken goes. */
   release(): void {
-    if (this.releasable.length === 0) return;
-    const feeds = this.releasable;
-    this.releasable = [];
+    if (this.#releasable.length === 0) return;
+    const feeds = this.#releasable;
+    this.#releasable = [];
     for (const feed of feeds) {
       feed.release();
-      if (feed.ringMessages > 0) this.lagging.add(feed);
+      if (feed.ringMessages > 0) this.#lagging.add(feed);
     }
   }
 
@@ -134,14 +137,14 @@ export class Feeds {
    * next round begins.
    */
   recheck(from: number, readersMax: number): number {
-    for (const feed of this.lagging) {
+    for (const feed of this.#lagging) {
       feed.release();
       feed.ageOut();
-      if (feed.ringMessages === 0) this.lagging.delete(feed);
+      if (feed.ringMessages === 0) this.#lagging.delete(feed);
     }
     let index = 0;
     let left = readersMax;
-    for (const feed of this.feeds.values()) {
+    for (const feed of this.#feeds.values()) {
       index += 1;
       if (index <= from) continue;
       if (feed.checkedEnd === feed.end) for (const reader of feed.readers) reader.recheck();
@@ -155,11 +158,11 @@ export class Feeds {
   *figures(): Iterable<readonly [string, number]> {
     let messages = 0;
     let bytes = 0;
-    for (const feed of this.feeds.values()) {
+    for (const feed of this.#feeds.values()) {
       messages += feed.ringMessages;
       bytes += feed.ringBytes;
     }
-    yield ['queues', this.feeds.size];
+    yield ['queues', this.#feeds.size];
     yield ['messages', messages];
     yield ['bytes', bytes];
   }

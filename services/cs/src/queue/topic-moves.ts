@@ -12,27 +12,27 @@ const topicsMax = 1000;
  */
 export class TopicMoves {
   /** Monotonic, as of this turn. */
-  private readonly nowMs: () => number;
-  private highest = -1;
+  readonly #nowMs: () => number;
+  #highest = -1;
   /** The lowest number that is new. */
-  private from = 0;
-  private untilMs = Number.NEGATIVE_INFINITY;
+  #from = 0;
+  #untilMs = Number.NEGATIVE_INFINITY;
 
   constructor(nowMs: () => number) {
-    this.nowMs = nowMs;
+    this.#nowMs = nowMs;
   }
 
   saw(placement: number): void {
-    if (placement <= this.highest) return;
-    const nowMs = this.nowMs();
-    if (nowMs >= this.untilMs) this.from = placement;
-    this.untilMs = nowMs + freshMs;
-    this.highest = placement;
+    if (placement <= this.#highest) return;
+    const nowMs = this.#nowMs();
+    if (nowMs >= this.#untilMs) this.#from = placement;
+    this.#untilMs = nowMs + freshMs;
+    this.#highest = placement;
   }
 
   isFresh(placement: number): boolean {
     this.saw(placement);
-    return placement >= this.from && this.nowMs() < this.untilMs;
+    return placement >= this.#from && this.#nowMs() < this.#untilMs;
   }
 }
 
@@ -42,16 +42,16 @@ export class TopicMoves {
  */
 export class MovedTopics {
   /** Lowest offset with each placement, by topic. */
-  private readonly firsts: Map<string, { readonly placement: number; readonly offset: number }> =
+  readonly #firsts: Map<string, { readonly placement: number; readonly offset: number }> =
     new Map();
 
   /** False: something of the topic with that placement is before it, and is compared instead. */
   isFirst(topic: string, placement: number, offset: number): boolean {
-    const known = this.firsts.get(topic);
+    const known = this.#firsts.get(topic);
     if (known !== undefined && known.placement === placement && known.offset < offset) return false;
     if (known !== undefined && known.placement > placement) return true;
-    if (this.firsts.size >= topicsMax && known === undefined) this.firsts.clear();
-    this.firsts.set(topic, { placement, offset });
+    if (this.#firsts.size >= topicsMax && known === undefined) this.#firsts.clear();
+    this.#firsts.set(topic, { placement, offset });
     return true;
   }
 }

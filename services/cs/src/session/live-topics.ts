@@ -17,28 +17,28 @@ interface Last {
  * that were read before are to be read again.
  */
 export class LiveTopics {
-  private readonly topics: Map<string, Last> = new Map();
-  private runs = 0;
+  readonly #topics: Map<string, Last> = new Map();
+  #runs = 0;
 
   /** Number of a run that begins now. Messages that went out before do not count for the run. */
   beginRun(): number {
-    this.runs += 1;
-    return this.runs;
+    this.#runs += 1;
+    return this.#runs;
   }
 
   /** Notes that a live message of the topic went out. False: earlier topics were forgotten. */
   wentOut(message: Message): boolean {
     const { topic, orderKey } = message;
-    const before = this.topics.get(topic);
-    const fits = before !== undefined || this.topics.size < topicsMax;
-    if (!fits) this.topics.clear();
-    this.topics.set(topic, { orderKey: newer(before, orderKey), run: this.runs });
+    const before = this.#topics.get(topic);
+    const fits = before !== undefined || this.#topics.size < topicsMax;
+    if (!fits) this.#topics.clear();
+    this.#topics.set(topic, { orderKey: newer(before, orderKey), run: this.#runs });
     return fits;
   }
 
   /** Whether a live message that is not older went out since the run began. */
   isOutrun({ topic, orderKey }: Message, run: number = 0): boolean {
-    const last = this.topics.get(topic);
+    const last = this.#topics.get(topic);
     if (last === undefined || last.run < run) return false;
     return last.orderKey === undefined || orderKey === undefined
       ? true
@@ -47,7 +47,7 @@ export class LiveTopics {
 
   /** A retained message of the topic, newer than the live ones, is on its way. */
   retainedSent(topic: string): void {
-    this.topics.delete(topic);
+    this.#topics.delete(topic);
   }
 }
 

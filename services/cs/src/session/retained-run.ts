@@ -22,22 +22,22 @@ const nowhere: readonly PartitionOffset[] = [];
  */
 export class RetainedRun {
   readonly subscription: Subscription;
-  private readonly session: OutboundSession;
+  readonly #session: OutboundSession;
   /** The page comes after this topic. */
-  private after: string;
-  private next: string | undefined = undefined;
-  private page: Message[] | undefined = undefined;
-  private index = 0;
-  private last = false;
-  private loading = false;
+  #after: string;
+  #next: string | undefined = undefined;
+  #page: Message[] | undefined = undefined;
+  #index = 0;
+  #last = false;
+  #loading = false;
   /** Ends of the queue when the page was read; empty once the cursors have reached them. */
-  private ends: readonly PartitionOffset[] = nowhere;
+  #ends: readonly PartitionOffset[] = nowhere;
   /** The page must not be sent, or the store has newer versions of the rest of it. */
-  private stale = false;
+  #stale = false;
   /** The page was read because the one before was stale, and nothing of it has been sent. */
-  private isFresh = false;
-  private readonly liveTopics: LiveTopics;
-  private readonly number: number;
+  #isFresh = false;
+  readonly #liveTopics: LiveTopics;
+  readonly #number: number;
 
   constructor(
     session: OutboundSession,
@@ -45,141 +45,145 @@ export class RetainedRun {
     after: string,
     liveTopics: LiveTopics,
   ) {
-    this.session = session;
+    this.#session = session;
     this.subscription = subscription;
-    this.after = after;
-    this.liveTopics = liveTopics;
-    this.number = liveTopics.beginRun();
+    this.#after = after;
+    this.#liveTopics = liveTopics;
+    this.#number = liveTopics.beginRun();
   }
 
   /** The topic after which nothing was sent. */
   get sentAfter(): string {
-    return this.page?.[this.index - 1]?.topic ?? this.after;
+    return this.#page?.[this.#index - 1]?.topic ?? this.#after;
   }
 
   /** True when all is sent. */
   pump(): boolean {
-    const { session } = this;
+    const session = this.#session;
     for (;;) {
-      if (this.loading || (this.stale && !session.outlet.writable)) return false;
-      if (this.stale) this.letGo();
-      const message = this.page?.[this.index];
+      if (this.#loading || (this.#stale && !session.outlet.writable)) return false;
+      if (this.#stale) this.#letGo();
+      const message = this.#page?.[this.#index];
       if (message === undefined) {
-        if (this.page !== undefined) this.pageSent();
-        if (this.last) return true;
-        this.load();
+        if (this.#page !== undefined) this.#pageSent();
+        if (this.#last) return true;
+        this.#load();
         return false;
       }
-      if (!this.reachedEnds() || !session.outlet.writable || !this.send(message)) return false;
-      this.index += 1;
-      this.isFresh = false;
+      if (!this.#reachedEnds() || !session.outlet.writable || !this.#send(message)) return false;
+      this.#index += 1;
+      this.#isFresh = false;
     }
   }
 
   /** Whether the run waited for live messages, and need not wait any more. */
   get released(): boolean {
-    return this.ends.length > 0 && this.reachedEnds();
+    return this.#ends.length > 0 && this.#reachedEnds();
   }
 
   /**
    * Called when live messages since the page was read have been forgotten: the page is read again.
    */
   readAgain(): void {
-    this.stale = true;
+    this.#stale = true;
   }
 
   /** The store has newer versions; a page that was just read for that is sent all the same. */
   outdated(): void {
-    if (!this.isFresh) this.stale = true;
+    if (!this.#isFresh) this.#stale = true;
   }
 
-  private letGo(): void {
-    this.after = this.sentAfter;
-    this.page = undefined;
-    this.index = 0;
-    this.ends = nowhere;
-    this.last = false;
-    this.stale = false;
-    this.isFresh = true;
+  #letGo(): void {
+    this.#after = this.sentAfter;
+    this.#page = undefined;
+    this.#index = 0;
+    this.#ends = nowhere;
+    this.#last = false;
+    this.#stale = false;
+    this.#isFresh = true;
   }
 
-  private reachedEnds(): boolean {
+  #reachedEnds(): boolean {
     const { cursors } = this.subscription;
-    for (const { partition, offset } of this.ends) {
+    for (const { partition, offset } of this.#ends) {
       const cursor = cursors.find(({ feed }) => feed.partition === partition);
       if (cursor !== undefined && !cursor.closed && cursor.next < offset) return false;
     }
-    this.ends = nowhere;
+    this.#ends = nowhere;
     return true;
   }
 
   /** False where the window is full. */
-  private send(message: Message): boolean {
-    const { session, subscription } = this;
+  #send(message: Message): boolean {
+    const { subscription } = this;
+    const session = this.#session;
     const { options, identifiers } = subscription;
     const { orderKey } = message;
     if (subscription.rights?.allows(message.topic) === false) return true;
     if (options.noLocal && message.publisher === session.clientId) return true;
-    if (this.liveTopics.isOutrun(message, this.number)) return true;
+    if (this.#liveTopics.isOutrun(message, this.#number)) return true;
     const qos = lowerQos(message.qos, options.qos);
     // [MQTT-3.3.1-8]: RETAIN is set whatever Retain As Published says.
     if (qos === 0 || expired(session, message) || orderKey === undefined) {
       sendQos0(session, message, true, identifiers);
-      this.liveTopics.retainedSent(message.topic);
+      this.#liveTopics.retainedSent(message.topic);
       return true;
     }
     if (!hasRoom(session)) return false;
-    this.liveTopics.retainedSent(message.topic);
+    this.#liveTopics.retainedSent(message.topic);
     const place: Place = { kind: 'retained', topic: message.topic, orderKey };
     const inflight = putInFlight(session, qos, place, -1, undefined, subscription.filter);
     send(session, inflight, message, true, identifiers);
     return true;
   }
 
-  private pageSent(): void {
-    this.page = undefined;
-    this.index = 0;
-    this.after = this.next ?? this.after;
-    const { session, subscription, after } = this;
+  #pageSent(): void {
+    this.#page = undefined;
+    this.#index = 0;
+    this.#after = this.#next ?? this.#after;
+    const { subscription } = this;
+    const session = this.#session;
+    const after = this.#after;
     session.node.journal.write({
       kind: 'retained-cursor',
       session: session.handle,
       filter: subscription.filter,
-      after: this.last ? undefined : after,
+      after: this.#last ? undefined : after,
     });
   }
 
-  private load(): void {
-    const { session, subscription } = this;
-    this.loading = true;
+  #load(): void {
+    const { subscription } = this;
+    const session = this.#session;
+    this.#loading = true;
     session.node
       .readRetained({
         session: session.handle,
         filter: subscription.filter,
-        after: this.after,
+        after: this.#after,
         messagesMax: pageMessagesMax,
         bytesMax: pageBytesMax,
       })
       .then((answer) => {
-        this.page = answer.messages;
-        this.index = 0;
-        this.next = answer.next;
-        this.last = answer.next === undefined;
-        this.ends = answer.ends;
-        this.loading = false;
-        this.catchUp();
+        this.#page = answer.messages;
+        this.#index = 0;
+        this.#next = answer.next;
+        this.#last = answer.next === undefined;
+        this.#ends = answer.ends;
+        this.#loading = false;
+        this.#catchUp();
         if (!session.closed) session.node.schedule(session);
       })
       .catch(() => {
-        this.loading = false;
+        this.#loading = false;
         pumpLater(session);
       });
   }
 
   /** The cursors look for what the page waits for, also where a push of it was lost. */
-  private catchUp(): void {
+  #catchUp(): void {
     const { cursors } = this.subscription;
-    for (const { partition, offset } of this.ends)
+    for (const { partition, offset } of this.#ends)
       cursors.find(({ feed }) => feed.partition === partition)?.catchUp(offset);
   }
 }
