@@ -263,6 +263,27 @@ void test('its progress is saved by its epoch; where another owns the group, it 
   assert.equal(at.owned.isGiving, false);
 });
 
+void test('what waited for the stores counts for nothing when more was heard of the member', async (t) => {
+  const at = await givingFixtureOf(t);
+  const [a, b] = at.clients;
+  for (let n = 0; n < 4; n += 1) at.store();
+  at.stores.isAway = true;
+  at.connect(a!, one, 'cs-1');
+  await at.hear(one);
+  await at.pass(1250);
+  await quiet(at);
+  at.stores.isAway = false;
+  for (let n = 0; n < 30; n += 1) {
+    await at.pass(50);
+    for (const cs of ['cs-1', 'cs-2']) at.deliver(cs);
+  }
+  const all = [...offsetsOf(a!), ...offsetsOf(b!)];
+  assert.deepEqual(
+    all.sort((x, y) => x - y),
+    [0, 1, 2, 3],
+  );
+});
+
 void test('while the stores are away nothing is taken back, and it goes on when they are back', async (t) => {
   const at = await givingFixtureOf(t);
   const [a, b] = at.clients;

@@ -4,9 +4,7 @@ import type { ClusterGroupStore } from '../../group-store/cluster-group-store.ts
 import type { GroupOuts } from './group-outs.ts';
 import type { OwnedMember } from './owned-member.ts';
 
-interface AbsentLooksPorts {
-  readonly group: GroupId;
-  readonly outs: GroupOuts;
+export interface AbsentLooksPorts {
   readonly groupStore: ClusterGroupStore;
   readonly absentMembers: AbsentMembers;
   monotonicMs(): number;
@@ -15,14 +13,24 @@ interface AbsentLooksPorts {
   isGiving(): boolean;
   /** True while that ds has not told of its members. */
   isAwaited(ds: NodeId): boolean;
-  /** The member is absent, and this is what it had sent. */
-  settle(member: OwnedMember, outs: readonly MemberOut[]): Promise<void>;
-  /** Sends the messages that can go out. */
-  pump(): void;
   givenUp(): void;
   failed(where: string, error: unknown): void;
   /** The store knows the group no more. */
   gone(): void;
+}
+
+/** Calls to whoever has the members. */
+export interface AbsentLooksCalls {
+  /** The member is absent, and this is what it had sent. */
+  settle(member: OwnedMember, outs: readonly MemberOut[]): Promise<void>;
+  /** Sends the messages that can go out. */
+  pump(): void;
+}
+
+/** When a member is to be looked at, and whether it is just now. */
+interface Look {
+  atMs: number;
+  isUnderWay: boolean;
 }
 
 const lookMs = 500;
@@ -37,35 +45,56 @@ const presentingMs = 500;
  * while another is there; QoS 2 stays with it until its session ends.
  */
 export class AbsentLooks {
+  readonly #group: GroupId;
+  readonly #outs: GroupOuts;
   readonly #ports: AbsentLooksPorts;
+  readonly #calls: AbsentLooksCalls;
+  readonly #looks = new WeakMap<OwnedMember, Look>();
   /** When the next of the looks that do not wait for their turn is due. */
   soonMs: number = Infinity;
 
-  constructor(ports: AbsentLooksPorts) {
+  constructor(group: GroupId, outs: GroupOuts, ports: AbsentLooksPorts, calls: AbsentLooksCalls) {
+    this.#group = group;
+    this.#outs = outs;
     this.#ports = ports;
+    this.#calls = calls;
   }
 
   tend(member: OwnedMember, nowMs: number): void {
-    if (!member.looking && member.lookAtMs <= nowMs) void this.#look(member);
+    const look = this.#of(member);
+    if (!look.isUnderWay && look.atMs <= nowMs) void this.#look(member, look);
   }
 
   soon(member: OwnedMember): void {
     const soonMs = this.#ports.monotonicMs() + lookSoonMs;
-    member.lookAtMs = Math.min(member.lookAtMs, soonMs);
+    const look = this.#of(member);
+    look.atMs = Math.min(look.atMs, soonMs);
     this.soonMs = Math.min(this.soonMs, soonMs);
+  }
+
+  /** Each at once. */
+  lookAtAll(): void {
+    for (const member of this.#outs.shared.members.values()) this.#of(member).atMs = 0;
   }
 
   /** Another member may be there since. */
   takeBack(): void {
-    for (const member of this.#ports.outs.shared.members.values())
+    for (const member of this.#outs.shared.members.values())
       if (this.#mayTakeFrom(member)) this.soon(member);
   }
 
+  #of(member: OwnedMember): Look {
+    let look = this.#looks.get(member);
+    if (look === undefined) this.#looks.set(member, (look = { atMs: 0, isUnderWay: false }));
+    return look;
+  }
+
   /** State in the store of a member that is not connected, as far as is known. */
-  async #look(member: OwnedMember): Promise<void> {
+  async #look(member: OwnedMember, look: Look): Promise<void> {
     const ports = this.#ports;
-    const { group, outs } = ports;
-    member.looking = true;
+    const outs = this.#outs;
+    const group = this.#group;
+    look.isUnderWay = true;
     const { key, epoch } = member;
     try {
       const state = await ports.absentMembers.look(key, group);
@@ -82,25 +111,25 @@ export class AbsentLooks {
     } catch (error) {
       ports.failed('member of a shared group', error);
     } finally {
-      member.looking = false;
-      const isQuiet = !member.inDoubt && !this.#mayTakeFrom(member);
+      look.isUnderWay = false;
+      const isQuiet = !member.isInDoubt && !this.#mayTakeFrom(member);
       const againMs = ports.isGiving() ? lookMs : lookSoonMs;
-      member.lookAtMs = ports.monotonicMs() + (isQuiet ? lookRarelyMs : againMs);
+      look.atMs = ports.monotonicMs() + (isQuiet ? lookRarelyMs : againMs);
     }
   }
 
   async #seen(member: OwnedMember, epoch: number, state: MemberState): Promise<void> {
     const ports = this.#ports;
-    const { shared } = ports.outs;
+    const { shared } = this.#outs;
     const isHere = (): boolean =>
       !shared.closed && member.home === undefined && member.epoch === epoch;
     if (state.connected) {
       this.#seenConnected(member, state);
       return;
     }
-    if (member.inDoubt) {
+    if (member.isInDoubt) {
       member.absent(state.outs);
-      await ports.settle(member, state.outs);
+      await this.#calls.settle(member, state.outs);
     }
     if (!isHere() || !this.#mayTakeFrom(member)) return;
     const taken = state.outs.filter(({ qos }) => qos === 1);
@@ -112,41 +141,39 @@ export class AbsentLooks {
         if (shared.holderOf(partition, offset) === member) shared.takeBack(partition, offset);
     }
     if (isHere()) member.sent = state.outs.filter(({ qos }) => qos === 2);
-    ports.pump();
+    this.#calls.pump();
   }
 
   /** It joins when it has been presented or claimed, or its cs is judged. */
   #seenConnected(member: OwnedMember, state: MemberState): void {
     const ports = this.#ports;
-    if (!member.inDoubt || state.home === undefined) return;
-    ports.outs.restore(member, state.outs);
+    if (!member.isInDoubt || state.home === undefined) return;
+    this.#outs.restore(member, state.outs);
     // Its home does not know it: unless it is just being presented there, it has joined nothing.
     if (ports.isGiving() || ports.isAwaited(state.home) || !ports.isAlive(state.home)) return;
     const nowMs = ports.monotonicMs();
-    member.unknownSinceMs ??= nowMs;
-    if (!state.subscribed || member.unknownSinceMs + presentingMs <= nowMs) member.inDoubt = false;
+    member.unknown(nowMs, (sinceMs) => !state.subscribed || sinceMs + presentingMs <= nowMs);
   }
 
   /** Absent, with something at QoS 1 that another could have. */
   #mayTakeFrom(member: OwnedMember): boolean {
     if (member.home !== undefined || !member.sent.some(({ qos }) => qos === 1)) return false;
-    for (const one of this.#ports.outs.shared.members.values())
-      if (one.home !== undefined) return true;
+    for (const one of this.#outs.shared.members.values()) if (one.home !== undefined) return true;
     return false;
   }
 
   /** Its session is no more. What it has at QoS 2 goes to nobody else [MQTT-4.8.2-5]. */
   #remove(member: OwnedMember, epoch: number): void {
     const ports = this.#ports;
-    const { shared } = ports.outs;
+    const { shared } = this.#outs;
     if (member.home !== undefined || member.epoch !== epoch) return;
     shared.members.delete(member.key);
     for (const { qos, partition, offset } of member.sent) {
       if (qos !== 2 || shared.holderOf(partition, offset) !== member) continue;
       ports.givenUp();
-      ports.outs.done([{ partition, offset }], false);
+      this.#outs.done([{ partition, offset }], false);
     }
     for (const { partition, offset } of shared.outOf(member)) shared.takeBack(partition, offset);
-    ports.pump();
+    this.#calls.pump();
   }
 }

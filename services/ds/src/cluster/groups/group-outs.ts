@@ -92,10 +92,9 @@ export class GroupOuts {
 
   async #takeBack(member: OwnedMember, isOpen: (one: GroupPlace) => boolean): Promise<boolean> {
     const { shared } = this;
-    const { home, epoch, fence } = member;
+    const { state } = member;
     if (!(await this.#readDone())) return false;
-    if (member.home !== home || member.epoch !== epoch) return false;
-    if (member.fence !== fence || shared.members.get(member.key) !== member) return false;
+    if (member.state !== state || shared.members.get(member.key) !== member) return false;
     for (const out of shared.outOf(member))
       if (isOpen(out)) shared.takeBack(out.partition, out.offset);
     return true;

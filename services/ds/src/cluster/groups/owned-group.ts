@@ -1,7 +1,7 @@
 import { cursorsOf } from '@lmqtt/common/cursor-text';
 import type { ClientId, GroupId, NodeId } from '@lmqtt/common/ids';
 import type { Message, QueueEntry } from '@lmqtt/common/message';
-import type { AbsentMembers, MemberOut } from '../../group-store/absent-members.ts';
+import type { AbsentMembers } from '../../group-store/absent-members.ts';
 import {
   type ClusterGroupStore,
   groupThing,
@@ -13,11 +13,11 @@ import type { QueueStore } from '../../queue-store/queue-store.ts';
 import type { SessionRights } from '../../use-cases/session-rights.ts';
 import type { Ownership } from '../../registry/ownership.ts';
 import { SharedGroup } from '../../routing/shared-group.ts';
-import { AbsentLooks } from './absent-looks.ts';
 import { GroupOuts } from './group-outs.ts';
 import { GroupProgress } from './group-progress.ts';
-import type { GroupItem, Join } from './messages.ts';
-import { noFence, OwnedMember } from './owned-member.ts';
+import type { GroupItem } from './messages.ts';
+import type { OwnedMember } from './owned-member.ts';
+import { OwnedMembers } from './owned-members.ts';
 import { PollPace } from './poll-pace.ts';
 
 export interface OwnedGroupPorts {
@@ -46,7 +46,6 @@ export interface OwnedGroupPorts {
 
 const retryMs = 500;
 const announceMs = 1000;
-const refenceMs = 1000;
 const emptyLookMs = 5000;
 const tendMs = 500;
 /** A cs that does not answer does not hold up the others for longer. */
@@ -63,8 +62,8 @@ export class OwnedGroup {
   /** All ds know of it. */
   readonly announced: Promise<void>;
   #isAnnounced: () => void = () => {};
-  #outs: GroupOuts | undefined;
-  #absent: AbsentLooks | undefined;
+  /** undefined: the group is not loaded. */
+  #members: OwnedMembers | undefined;
   readonly #ports: OwnedGroupPorts;
   /** Those that have not told of their members. */
   #awaited = new Set<NodeId>();
@@ -73,8 +72,6 @@ export class OwnedGroup {
   #starting = false;
   #giving = false;
   #closed = false;
-  /** Numbers all of this epoch. */
-  #lastFence = noFence;
   #emptySinceMs = 0;
   #tendAtMs = 0;
   readonly #polls = new PollPace();
@@ -130,104 +127,64 @@ export class OwnedGroup {
   }
 
   take(from: NodeId, item: GroupItem): void {
-    const outs = this.#outs;
-    if (outs === undefined) {
+    const members = this.#members;
+    if (members === undefined) {
       this.#early.push({ from, item });
       return;
     }
-    const { shared } = outs;
     switch (item.kind) {
-      case 'join':
-        this.#join(outs, from, item);
-        break;
-      case 'left': {
-        const member = shared.members.get(item.client);
-        // Where it lives may have changed since.
-        if (member?.home === from && member.epoch === item.epoch) this.#left(member, item.outs);
-        break;
-      }
-      case 'leave': {
-        outs.done(item.places, true);
-        const member = shared.members.get(item.client);
-        if (member === undefined || member.epoch > item.epoch) break;
-        shared.members.delete(item.client);
-        void this.#takeBack(outs, member);
-        shared.reconsider();
-        break;
-      }
-      case 'rights': {
-        const member = shared.members.get(item.client);
-        if (member === undefined || member.epoch !== item.epoch) break;
-        member.rights = this.#ports.rights.ofText(item.rights);
-        shared.reconsider();
-        break;
-      }
       case 'done':
-        outs.done(item.places, item.marked);
+        members.outs.done(item.places, item.marked);
         break;
-      case 'credit': {
-        const member = shared.members.get(item.client);
-        if (member?.home === from && member.epoch === item.epoch) member.credit(item.total);
-        break;
-      }
-      case 'fenced': {
-        const member = shared.members.get(item.client);
-        if (member?.epoch !== item.epoch || member.fence !== item.fence) break;
-        // Its cs knows where it lives.
-        member.home = from;
-        void this.#fenced(member, item.credit, item.outs);
-        break;
-      }
       case 'here':
-        if (item.ownerEpoch !== this.epoch || !this.#awaited.delete(from)) break;
-        for (const member of shared.members.values()) member.lookAtMs = 0;
+        if (item.ownerEpoch === this.epoch && this.#awaited.delete(from)) members.lookAtAll();
         break;
       case 'gone':
         this.close(true);
         break;
       default:
+        members.take(from, item);
         break;
     }
   }
 
   /** That ds begins anew with what it says; `begun` when it has said all. */
   beginning(from: NodeId): void {
-    for (const member of this.#members) if (member.home === from) member.stale = true;
+    this.#members?.beginning(from);
   }
 
   begun(from: NodeId): void {
-    for (const member of this.#members)
-      if (member.home === from && member.stale) this.#doubt(member);
+    this.#members?.begun(from);
   }
 
   dsEnded(ds: NodeId): void {
     this.#awaited.delete(ds);
-    for (const member of this.#members) if (member.home === ds) this.#doubt(member);
+    this.#members?.dsEnded(ds);
   }
 
   /** From a timer. */
   tick(): void {
-    if (this.#closed || this.#outs === undefined) return;
-    const { shared, progress } = this.#outs;
+    const members = this.#members;
+    if (this.#closed || members === undefined) return;
+    const { shared, progress } = members.outs;
     const nowMs = this.#ports.monotonicMs();
-    if (!this.#giving || Math.min(this.#tendAtMs, this.#absent!.soonMs) <= nowMs) {
+    if (!this.#giving || Math.min(this.#tendAtMs, members.soonMs) <= nowMs) {
       this.#tendAtMs = nowMs + tendMs;
-      this.#absent!.soonMs = Infinity;
-      for (const member of this.#members) this.#tend(member, nowMs);
+      members.tend(nowMs);
     }
-    if (!this.#giving) this.#gather(nowMs);
+    if (!this.#giving) this.#gather(members, nowMs);
     if (progress.isDue(nowMs)) void this.save();
     if (shared.members.size > 0) this.#emptySinceMs = 0;
     else if (this.#emptySinceMs === 0) this.#emptySinceMs = nowMs;
     else if (this.#emptySinceMs + emptyLookMs <= nowMs) {
       this.#emptySinceMs = nowMs;
-      void this.#lookForMembers();
+      void members.look();
     }
   }
 
   /** How far it has come, for whoever owns it next. */
   async save(): Promise<void> {
-    if ((await this.#outs?.progress.save()) === false) this.close(false);
+    if ((await this.#members?.outs.progress.save()) === false) this.close(false);
   }
 
   close(isGone: boolean): void {
@@ -240,11 +197,7 @@ export class OwnedGroup {
   }
 
   get #shared(): SharedGroup<ClientId, OwnedMember> | undefined {
-    return this.#outs?.shared;
-  }
-
-  get #members(): Iterable<OwnedMember> {
-    return this.#shared?.members.values() ?? [];
+    return this.#members?.outs.shared;
   }
 
   async #open(): Promise<void> {
@@ -284,7 +237,8 @@ export class OwnedGroup {
         read: (request) => ports.queueStore.read(request),
         flush: () => ports.flush(),
         failed: (group, error) => ports.readFailed(group, error),
-        skip: (_group, partition, offset) => this.#outs!.done([{ partition, offset }], false),
+        skip: (_group, partition, offset) =>
+          this.#members!.outs.done([{ partition, offset }], false),
         readMessages: ports.readMessages,
         partitions: () => ports.queueStore.partitions?.() ?? [],
         mayGive: () => this.#giving && ports.mayGive(),
@@ -292,46 +246,30 @@ export class OwnedGroup {
       this.epoch,
     );
     const outs = new GroupOuts(shared, progress, () => this.close(true));
-    this.#outs = outs;
-    this.#absent = this.#absentOf(outs);
     outs.done(record.done, true);
-    for (const [client, epoch] of record.members) this.#addInDoubt(client, epoch);
-    this.#awaited = new Set(others);
-    const early = this.#early.splice(0);
-    for (const { from, item } of early) this.take(from, item);
-    this.tick();
-  }
-
-  #absentOf(outs: GroupOuts): AbsentLooks {
-    const ports = this.#ports;
-    return new AbsentLooks({
-      group: this.id,
-      outs,
+    this.#members = new OwnedMembers(this.id, this.epoch, outs, {
+      outlets: ports.outlets,
+      rights: ports.rights,
       groupStore: ports.groupStore,
       absentMembers: ports.absentMembers,
       monotonicMs: () => ports.monotonicMs(),
       isAlive: (ds) => ports.isAlive(ds),
       isGiving: () => this.#giving,
       isAwaited: (ds) => this.#awaited.has(ds),
-      settle: (member, sent) => this.#settleOuts(member, sent, () => {}),
-      pump: () => {
-        outs.shared.pump();
-        ports.flush();
-      },
-      givenUp: () => ports.givenUp(outs.shared.stored),
+      flush: () => ports.flush(),
+      givenUp: () => ports.givenUp(stored),
       failed: (where, error) => ports.failed(where, error),
       gone: () => this.close(true),
     });
-  }
-
-  #addInDoubt(client: ClientId, epoch: number): void {
-    const member = new OwnedMember(client, epoch);
-    member.inDoubt = true;
-    this.#shared!.members.set(client, member);
+    this.#members.addKnown(record.members);
+    this.#awaited = new Set(others);
+    const early = this.#early.splice(0);
+    for (const { from, item } of early) this.take(from, item);
+    this.tick();
   }
 
   /** Before the first message is given. */
-  #gather(nowMs: number): void {
+  #gather(members: OwnedMembers, nowMs: number): void {
     if (this.#awaited.size > 0) {
       if (this.#announcedMs + announceMs > nowMs && this.#announcedMs > 0) return;
       this.#announcedMs = nowMs;
@@ -342,115 +280,23 @@ export class OwnedGroup {
       return;
     }
     this.#isAnnounced();
-    if (this.#isGathered && !this.#starting) void this.#startGiving();
+    if (this.#isGathered && !this.#starting) void this.#startGiving(members);
   }
 
   /** It is known what members have. */
   get #isGathered(): boolean {
-    const isLate = this.#sinceMs + gatherMsMax < this.#ports.monotonicMs();
     if (this.#awaited.size > 0) return false;
-    for (const member of this.#members)
-      if (member.inDoubt || (member.unfenced && !isLate)) return false;
-    return true;
+    const isLate = this.#sinceMs + gatherMsMax < this.#ports.monotonicMs();
+    return this.#members?.areKnown(isLate) === true;
   }
 
-  async #startGiving(): Promise<void> {
+  async #startGiving(members: OwnedMembers): Promise<void> {
     this.#starting = true;
-    const isRead = await this.#outs!.refreshDone();
+    const isRead = await members.outs.refreshDone();
     this.#starting = false;
     if (!isRead || this.#closed || !this.#isGathered) return;
     this.#giving = true;
-    this.#shared!.start();
-    this.#absent!.takeBack();
-    this.#shared!.pump();
-    this.#ports.flush();
-  }
-
-  #join(outs: GroupOuts, from: NodeId, join: Join): void {
-    const { shared } = outs;
-    let member = shared.members.get(join.client);
-    if (member !== undefined && member.epoch > join.epoch) return;
-    if (member === undefined) {
-      member = new OwnedMember(join.client, join.epoch);
-      shared.members.set(join.client, member);
-    }
-    member.joined(from, join);
-    member.rights = this.#ports.rights.ofText(join.rights);
-    member.fencedAtMs = this.#ports.monotonicMs();
-    const outlet = this.#ports.outlets.get(join.cs);
-    if (!join.fresh || outlet === undefined) {
-      outs.restore(member, join.outs);
-      if (outlet !== undefined) this.#fence(member, outlet);
-      return;
-    }
-    void this.#settleOuts(member, join.outs, () => member.sit(outlet, join.credit));
-  }
-
-  /** The cs is to say what of that which it was given has gone out. */
-  #fence(member: OwnedMember, outlet: Outlet): void {
-    this.#lastFence += 1;
-    const fence = this.#lastFence;
-    const handle = member.fenceBy(outlet, fence);
-    member.fencedAtMs = this.#ports.monotonicMs();
-    outlet.fence({ session: handle, group: this.id, epoch: this.epoch, number: fence });
-  }
-
-  async #fenced(member: OwnedMember, credit: number, outs: readonly MemberOut[]): Promise<void> {
-    const outlet = member.fencedBy!;
-    await this.#settleOuts(member, outs, () => member.sit(outlet, credit));
-  }
-
-  /** It has exactly these. Then `next`, unless something else was heard of it. */
-  async #settleOuts(
-    member: OwnedMember,
-    outs: readonly MemberOut[],
-    next: () => void,
-  ): Promise<void> {
-    const settling = this.#outs!.settle(member, outs);
-    if (settling !== undefined && !(await settling)) return;
-    next();
-    this.#shared!.reconsider();
-    this.#absent!.takeBack();
-    this.#shared!.pump();
-    this.#ports.flush();
-  }
-
-  /** It is a member no more. */
-  async #takeBack(outs: GroupOuts, member: OwnedMember): Promise<void> {
-    if (!(await outs.takeBackAll(member))) return;
-    outs.shared.pump();
-    this.#ports.flush();
-  }
-
-  /** Its connection ended, and this is what it had sent. */
-  #left(member: OwnedMember, outs: readonly MemberOut[]): void {
-    member.absent(outs);
-    this.#absent!.soon(member);
-    void this.#settleOuts(member, outs, () => {});
-  }
-
-  #doubt(member: OwnedMember): void {
-    member.doubt();
-    this.#absent!.soon(member);
-  }
-
-  #tend(member: OwnedMember, nowMs: number): void {
-    if (member.home !== undefined) {
-      const outlet = this.#ports.outlets.get(member.cs!);
-      const isReached = member.reach(outlet);
-      if (outlet === undefined) return;
-      const isDue = member.unfenced && member.fencedAtMs + refenceMs <= nowMs;
-      const isOther = member.fence !== 0 && member.fencedBy !== outlet;
-      if (!isReached || isDue || isOther) this.#fence(member, outlet);
-      return;
-    }
-    this.#absent!.tend(member, nowMs);
-  }
-
-  async #lookForMembers(): Promise<void> {
-    const { shared, progress } = this.#outs!;
-    if (!(await this.#outs!.refreshDone())) return;
-    for (const [client, epoch] of progress.members)
-      if (!shared.members.has(client)) this.#addInDoubt(client, epoch);
+    members.outs.shared.start();
+    members.goOn();
   }
 }

@@ -1,3 +1,26 @@
+// What the owner of a group knows of a member is one of five states:
+//
+//   in doubt  the group's list has it, or its home ended: it may be connected, and have anything
+//   absent    it is not connected; what it had sent is known
+//   joined    it is connected, and its cs is still to be asked what it has
+//   fenced    its cs is asked what it has
+//   seated    it gets messages, by the stream by which it joined or its cs was asked
+//
+// What may follow what, and why:
+//
+//            in doubt           absent             joined             fenced         seated
+//   in doubt –                  the store says so  it joins           –              –
+//   absent   –                  –                  it joins           –              –
+//   joined   home is no more,   its connection     it joins again     cs is asked    it is new, and
+//            or names it no     ended                                                nobody gave it
+//            more                                                                    anything
+//   fenced   the same           the same           it joins again     asked again    cs has answered
+//   seated   the same           the same           it joins again,    –              –
+//                                                  or its cs is
+//                                                  reached otherwise
+//
+// From each state the member may leave the group. Every change makes another object of the state:
+// whoever waits for something compares it to see whether anything else was heard meanwhile.
 import type { ReadRights } from '@lmqtt/common/read-rights';
 import type { ClientId, NodeId, SessionHandle } from '@lmqtt/common/ids';
 import type { MemberOut } from '../../group-store/absent-members.ts';
@@ -23,44 +46,49 @@ class MemberSeat implements Seat {
 /** Less than that of every fence. */
 export const noFence = 1;
 
-/**
- * A member as the owner of its group knows it. It gets messages while it is seated: its cs has
- * said, since it was last unknown, what it has sent, and is reached by the same stream still.
- */
+/** The connection of a member. */
+interface Living {
+  readonly home: NodeId;
+  readonly join: Join;
+  /**
+   * Set while its home ds resends its full state; still set afterwards means that the home no
+   * longer has this member. Not a state of its own: what is asked meanwhile goes on.
+   */
+  isStale: boolean;
+}
+
+export type OwnedMemberState =
+  /** `unknownSinceMs`: since when the store has it connected at a ds that does not know it. */
+  | { readonly kind: 'in doubt'; readonly unknownSinceMs: number | undefined }
+  | { readonly kind: 'absent' }
+  /** `askedAtMs`: when it joined; −Infinity: its cs is to be asked at once. */
+  | { readonly kind: 'joined'; readonly living: Living; readonly askedAtMs: number }
+  | {
+      readonly kind: 'fenced';
+      readonly living: Living;
+      readonly askedAtMs: number;
+      /** Number of the fence, and the outlet by which it went. */
+      readonly number: number;
+      readonly outlet: Outlet;
+    }
+  | { readonly kind: 'seated'; readonly living: Living; readonly seat: MemberSeat };
+
+/** A member as the owner of its group knows it. */
 export class OwnedMember implements GroupMember<ClientId> {
   readonly key: ClientId;
   /** Epoch of the claim; for a member that has not joined: of the claim by which it entered. */
   epoch: number;
   filter = '';
-  /** Its home ds; undefined: it is not known to be connected. */
-  home: NodeId | undefined = undefined;
   inFlight = 0;
   /**
    * Rights of the member to read, as its home told them last; undefined: everything, or the member
    * has not joined.
    */
   rights: ReadRights | undefined = undefined;
-  /** Messages that it had sent when it was last connected. */
+  /** Messages that it had sent when its connection ended last. */
   sent: readonly MemberOut[] = [];
-  /** Its home ended without a word: what it has may be done, or not have been sent. */
-  inDoubt = false;
-  /** Since when the store has it connected at a ds that does not know it. */
-  unknownSinceMs: number | undefined = undefined;
-  /** When it is to be looked at in the store. */
-  lookAtMs = 0;
-  /** A fence that is not answered, and when it was sent. */
-  fence = 0;
-  fencedAtMs = 0;
-  /**
-   * Set while its home ds resends its full state; still set afterwards means that the home no
-   * longer has this member.
-   */
-  stale = false;
-  /** A look at the store is under way. */
-  looking = false;
-  #join: Join | undefined = undefined;
-  #seat: MemberSeat | undefined = undefined;
-  #outlet: Outlet | undefined = undefined;
+  #state: OwnedMemberState = { kind: 'in doubt', unknownSinceMs: undefined };
+  /** Number of the last fence, also of an earlier connection. */
   #lastFence = noFence;
 
   constructor(key: ClientId, epoch: number) {
@@ -68,79 +96,113 @@ export class OwnedMember implements GroupMember<ClientId> {
     this.epoch = epoch;
   }
 
+  get state(): OwnedMemberState {
+    return this.#state;
+  }
+
   get seat(): Seat | undefined {
-    const seat = this.#seat;
-    return seat !== undefined && seat.node === this.#outlet ? seat : undefined;
+    const state = this.#state;
+    return state.kind === 'seated' ? state.seat : undefined;
+  }
+
+  get isInDoubt(): boolean {
+    return this.#state.kind === 'in doubt';
+  }
+
+  /** Its home ds; undefined: it is not known to be connected. */
+  get home(): NodeId | undefined {
+    return this.#living?.home;
   }
 
   get cs(): NodeId | undefined {
-    return this.#join?.cs;
+    return this.#living?.join.cs;
   }
 
-  /** It is connected, and it is not known what it has. */
-  get unfenced(): boolean {
-    return this.home !== undefined && this.#seat === undefined;
+  /** The member is connected, and it is not known what it has. */
+  get isUnfenced(): boolean {
+    const { kind } = this.#state;
+    return kind === 'joined' || kind === 'fenced';
   }
 
-  joined(home: NodeId, join: Join): void {
-    this.home = home;
+  get isStale(): boolean {
+    return this.#living?.isStale === true;
+  }
+
+  joined(home: NodeId, join: Join, nowMs: number): void {
     this.epoch = join.epoch;
     this.filter = join.filter;
-    this.inDoubt = false;
-    this.stale = false;
-    this.fence = 0;
-    this.#join = join;
-    this.#seat = undefined;
+    const living = { home, join, isStale: false };
+    this.#state = { kind: 'joined', living, askedAtMs: nowMs };
   }
 
-  /** It may be given messages, over that outlet as long as that is the way to its cs. */
+  /** Its home begins to say anew which members it has. */
+  stale(): void {
+    const living = this.#living;
+    if (living !== undefined) living.isStale = true;
+  }
+
+  /** The member may be given messages, over that outlet as long as that is the way to its cs. */
   sit(outlet: Outlet, givenMax: number): void {
-    this.fence = 0;
-    this.#outlet = outlet;
-    this.#seat = new MemberSeat(this.#join!.handle, outlet, givenMax, this.#lastFence);
+    const state = this.#state;
+    if (state.kind !== 'joined' && state.kind !== 'fenced') return;
+    const { living } = state;
+    const seat = new MemberSeat(living.join.handle, outlet, givenMax, this.#lastFence);
+    this.#state = { kind: 'seated', living, seat };
   }
 
-  /** The way to its cs now: another than before may have lost what was given. False: it has. */
-  reach(outlet: Outlet | undefined): boolean {
-    if (this.#seat === undefined || outlet === this.#outlet) return true;
-    this.#seat = undefined;
-    return false;
+  /** `outlet`: the way to its cs now. Another one than before may have lost what was given. */
+  reachedBy(outlet: Outlet | undefined): void {
+    const state = this.#state;
+    if (state.kind !== 'seated' || state.seat.node === outlet) return;
+    this.#state = { kind: 'joined', living: state.living, askedAtMs: -Infinity };
   }
 
-  /** A fence with that number goes out; its cs's session. */
-  fenceBy(outlet: Outlet, fence: number): SessionHandle {
-    this.fence = fence;
-    this.#lastFence = fence;
-    this.#outlet = outlet;
-    return this.#join!.handle;
+  /** A fence with that number goes out. The session of its cs; undefined: nothing is to be asked. */
+  fence(outlet: Outlet, number: number, nowMs: number): SessionHandle | undefined {
+    const state = this.#state;
+    if (state.kind !== 'joined' && state.kind !== 'fenced') return undefined;
+    const { living } = state;
+    this.#lastFence = number;
+    this.#state = { kind: 'fenced', living, askedAtMs: nowMs, number, outlet };
+    return living.join.handle;
   }
 
-  /** The outlet that its last fence went by. */
-  get fencedBy(): Outlet | undefined {
-    return this.#outlet;
+  /** The answer to a fence has come by that home. The outlet of that fence; undefined: another. */
+  answered(home: NodeId, number: number): Outlet | undefined {
+    const state = this.#state;
+    if (state.kind !== 'fenced' || state.number !== number) return undefined;
+    // Its cs knows where it lives.
+    if (state.living.home !== home) this.#state = { ...state, living: { ...state.living, home } };
+    return state.outlet;
   }
 
   credit(total: number): void {
-    if (this.#seat !== undefined) this.#seat.givenMax = total;
+    const state = this.#state;
+    if (state.kind === 'seated') state.seat.givenMax = total;
   }
 
   absent(sent: readonly MemberOut[]): void {
-    this.home = undefined;
     this.sent = sent;
-    this.inDoubt = false;
-    this.stale = false;
-    this.fence = 0;
-    this.#join = undefined;
-    this.#seat = undefined;
+    this.#state = { kind: 'absent' };
+  }
+
+  /** The store has it connected at a ds that does not know it: in doubt until that has lasted. */
+  unknown(nowMs: number, isLong: (sinceMs: number) => boolean): void {
+    const state = this.#state;
+    if (state.kind !== 'in doubt') return;
+    const sinceMs = state.unknownSinceMs ?? nowMs;
+    if (isLong(sinceMs)) this.#state = { kind: 'absent' };
+    else if (state.unknownSinceMs === undefined)
+      this.#state = { kind: 'in doubt', unknownSinceMs: sinceMs };
   }
 
   /** Its home ended: where it lives next, or whether it does, is not known. */
   doubt(): void {
-    this.home = undefined;
-    this.inDoubt = true;
-    this.unknownSinceMs = undefined;
-    this.stale = false;
-    this.fence = 0;
-    this.#seat = undefined;
+    if ('living' in this.#state) this.#state = { kind: 'in doubt', unknownSinceMs: undefined };
+  }
+
+  get #living(): Living | undefined {
+    const state = this.#state;
+    return 'living' in state ? state.living : undefined;
   }
 }
