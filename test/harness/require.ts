@@ -10,6 +10,7 @@ const packageOf: Record<string, string> = {
   mosquitto_sub: 'mosquitto-clients',
   mosquitto_rr: 'mosquitto-clients',
   openssl: 'openssl',
+  haproxy: 'haproxy',
   'redis-server': 'redis-server',
   'redis-cli': 'redis-tools',
   java: 'openjdk-17-jre-headless',

@@ -1,3 +1,4 @@
+import { networksOf } from '@lmqtt/common/networks';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { tlsTermsOf } from '@lmqtt/common/tls-files';
 import { listenTcp } from './transport/tcp.ts';
@@ -35,12 +36,18 @@ export async function openListeners(
   const close = async (): Promise<void> => {
     await Promise.all(open.map((listener) => listener.close()));
   };
+  const from = networksOf(settings.proxyProtocolFrom ?? '');
+  const proxies =
+    settings.proxyProtocolFrom === null || from === undefined
+      ? undefined
+      : { from, timeoutMs: settings.connectTimeoutMs };
   const options = (name: ListenerName, port: number) => ({
     host: settings.bind,
     port,
     backlog: settings.listenBacklog,
     report: (event: TransportEvent) => report(name, event),
     room,
+    proxies,
   });
   const webSocket = {
     path: settings.wsPath,

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 
 import { ClientIdRule } from '../client-id-rule.ts';
 import { isLoopback } from '../loopback.ts';
+import { networksOf } from '../networks.ts';
 import { SettingsError } from './parse.ts';
 import type { AnonymousClients, ProgramName, RawSettings, Settings, WebPages } from './row.ts';
 
@@ -45,6 +46,11 @@ function checkListeners(raw: RawSettings): void {
   }
   if (raw.certUser !== 'none' && raw.tlsClientCert === 'none') {
     throw new SettingsError(`CERT_USER ${raw.certUser} needs TLS_CLIENT_CERT required or optional`);
+  }
+  if (raw.proxyProtocolFrom !== null && networksOf(raw.proxyProtocolFrom) === undefined) {
+    throw new SettingsError(
+      `PROXY_PROTOCOL_FROM must be addresses or networks such as 10.0.0.0/8, not "${raw.proxyProtocolFrom}"`,
+    );
   }
   if (!raw.wsPath.startsWith('/')) throw new SettingsError('WS_PATH must begin with /');
 }

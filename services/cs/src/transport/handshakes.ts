@@ -2,6 +2,7 @@
 // address and port, as the socket that was accepted and the one that comes out of a handshake are two.
 
 import type { Server, Socket } from 'node:net';
+import { sourceOf } from './proxies.ts';
 import type { HandshakeRoom, StreamPeer } from './transport.ts';
 
 export class Handshakes {
@@ -19,7 +20,7 @@ export class Handshakes {
   }
 
   #began(socket: Socket): void {
-    const { remoteAddress: address, remotePort: port } = socket;
+    const { address, port } = sourceOf(socket);
     if (address === undefined || port === undefined) return;
     const name = `${address} ${port}`;
     this.#end(name);

@@ -3,24 +3,22 @@
 
 import type { AddressInfo, Server } from 'node:net';
 import { keepDescriptors } from '@lmqtt/common/descriptors';
+import { inFrontOf } from './proxies.ts';
 import type { Listener, ListenOptions } from './transport.ts';
 
-/**
- * Options of every accepted socket. Keep alive of TCP finds dead clients whose MQTT keep alive is
- * 0.
- */
-export const socketOptions = {
-  noDelay: true,
-  keepAlive: true,
-  keepAliveInitialDelay: 60_000,
-} as const;
-
-/** Rejects with the error of the socket (`EADDRINUSE`). `stop` runs when the listener is closed. */
+/** Rejects with the error of the socket (`EADDRINUSE`). `stopInner` runs when the listener is closed. */
 export function listening(
-  server: Server,
-  { host, port, backlog, report }: ListenOptions,
-  stop: () => void = () => {},
+  inner: Server,
+  options: ListenOptions,
+  stopInner: () => void = () => {},
 ): Promise<Listener> {
+  const { host, port, backlog, report, proxies } = options;
+  const front = proxies && inFrontOf(inner, proxies, options);
+  const server = front?.server ?? inner;
+  const stop = (): void => {
+    stopInner();
+    front?.stop();
+  };
   keepDescriptors(server, (closed, limit) => {
     const reason = `the limit of open files (${limit}) is near: ${closed} closed`;
     report?.({ kind: 'accept-failed', reason });

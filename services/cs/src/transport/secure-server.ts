@@ -6,6 +6,7 @@ import type { SecureContextOptions, Server, TlsOptions, TLSSocket } from 'node:t
 import type { TlsFiles, TlsTerms } from '@lmqtt/common/tls-files';
 import { certificateUserOf, type CertificateUserRule, subjectOf } from './certificate-user.ts';
 import { Certificates, type ClientCertificates } from './certificates.ts';
+import { sourceOf } from './proxies.ts';
 import type { ListenOptions, StreamPeer } from './transport.ts';
 
 export interface SecureListenOptions extends ListenOptions {
@@ -47,7 +48,7 @@ export async function withCertificates<S extends Server>(
   server.on('tlsClientError', (error, socket) => {
     report({
       kind: 'handshake-failed',
-      address: socket.remoteAddress ?? '',
+      address: sourceOf(socket).address ?? '',
       reason: error.message,
     });
     socket.destroy();
@@ -90,7 +91,7 @@ function nameOf(socket: Socket): string {
 
 /** undefined for a client that is gone, or whose certificate is not to be believed. */
 export function peerOf(socket: TLSSocket, rule?: CertificateUserRule): StreamPeer | undefined {
-  const { remoteAddress: address, remotePort: port } = socket;
+  const { address, port } = sourceOf(socket);
   if (address === undefined || port === undefined) return undefined;
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return { address, port, tls: true };

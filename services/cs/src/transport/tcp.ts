@@ -1,6 +1,8 @@
 import { createServer } from 'node:net';
-import { listening, socketOptions } from './listening.ts';
+import { listening } from './listening.ts';
+import { sourceOf } from './proxies.ts';
 import { readShared } from './shared-reads.ts';
+import { socketOptions } from './socket-options.ts';
 import { SocketStream } from './socket-stream.ts';
 import type { ByteStream, Listener, ListenOptions } from './transport.ts';
 
@@ -10,13 +12,16 @@ export function listenTcp(
   accept: (stream: ByteStream) => void,
 ): Promise<Listener> {
   const server = createServer({ ...socketOptions, pauseOnConnect: true }, (socket) => {
-    const { remoteAddress: address, remotePort: port } = socket;
+    const { address, port } = sourceOf(socket);
     // Gone before it was looked at.
     if (address === undefined || port === undefined) {
       socket.destroy();
       return;
     }
-    accept(new SocketStream(socket, { address, port, tls: false }, readShared));
+    const peer = { address, port, tls: false };
+    // A socket whose header was read may hold bytes of the client already.
+    if (options.proxies !== undefined) accept(new SocketStream(socket, peer));
+    else accept(new SocketStream(socket, peer, readShared));
   });
   return listening(server, options);
 }

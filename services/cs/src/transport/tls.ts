@@ -1,7 +1,9 @@
 import { createServer, type TLSSocket } from 'node:tls';
 import { Handshakes } from './handshakes.ts';
-import { listening, socketOptions } from './listening.ts';
+import { listening } from './listening.ts';
 import { peerOf, withCertificates, type SecureListenOptions } from './secure-server.ts';
+import { sourceOf } from './proxies.ts';
+import { socketOptions } from './socket-options.ts';
 import { SocketStream } from './socket-stream.ts';
 import type { ByteStream, Listener } from './transport.ts';
 
@@ -21,7 +23,8 @@ export async function listenTls(
       accept(new SocketStream(socket, peer));
       return;
     }
-    const { remoteAddress: address = '', authorizationError: error } = socket;
+    const { address = '' } = sourceOf(socket);
+    const { authorizationError: error } = socket;
     options.report?.({ kind: 'handshake-failed', address, reason: String(error ?? 'closed') });
     socket.destroy();
   });

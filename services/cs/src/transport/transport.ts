@@ -1,3 +1,5 @@
+import type { BlockList } from 'node:net';
+
 /** Address and certificate of a client. */
 export interface StreamPeer {
   readonly address: string;
@@ -43,8 +45,16 @@ export interface ListenOptions {
   readonly port: number;
   readonly backlog: number;
   readonly report?: (event: TransportEvent) => void;
+  /** Load balancers whose headers say where clients connect from; absent: none. */
+  readonly proxies?: ProxyTerms | undefined;
   /** Told of each socket that is not a stream yet. */
   readonly room?: HandshakeRoom;
+}
+
+export interface ProxyTerms {
+  readonly from: BlockList;
+  /** From accepting a socket to the end of the header. */
+  readonly timeoutMs: number;
 }
 
 /**

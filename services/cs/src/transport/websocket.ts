@@ -10,7 +10,9 @@ import { TLSSocket } from 'node:tls';
 import type { WebPages } from '@lmqtt/common/settings/row';
 import { WebSocketServer } from 'ws';
 import { Handshakes } from './handshakes.ts';
-import { listening, socketOptions } from './listening.ts';
+import { listening } from './listening.ts';
+import { sourceOf } from './proxies.ts';
+import { socketOptions } from './socket-options.ts';
 import { peerOf, withCertificates, type SecureListenOptions } from './secure-server.ts';
 import type { ByteStream, Listener, ListenOptions, StreamPeer } from './transport.ts';
 import { mayOpen } from './web-origins.ts';
@@ -108,14 +110,14 @@ function serve(
     });
   });
   webSockets.on('wsClientError', (error, socket, request) => {
-    const address = request.socket.remoteAddress ?? '';
+    const address = sourceOf(request.socket).address ?? '';
     options.report?.({ kind: 'handshake-failed', address, reason: error.message });
     refuse(socket, '400 Bad Request');
   });
 }
 
 function plainPeerOf(socket: Socket): StreamPeer | undefined {
-  const { remoteAddress: address, remotePort: port } = socket;
+  const { address, port } = sourceOf(socket);
   return address === undefined || port === undefined ? undefined : { address, port, tls: false };
 }
 

@@ -22,8 +22,9 @@
 // it matches may be read, and gets what may be read; for `$share/{group}/{filter}` the inner filter counts. Empty lines and
 // lines that begin with # are skipped.
 
-import { BlockList, isIP, isIPv4 } from 'node:net';
+import type { BlockList } from 'node:net';
 import type { ClientId } from '@lmqtt/common/ids';
+import { isWithin, networkOf } from '@lmqtt/common/networks';
 import { type ReadRule, readableBy, type ReadRules } from '@lmqtt/common/read-rights';
 import { isValidTopicFilter, matches, parseSharedFilter } from '@lmqtt/common/topic';
 import type { AccessAction, AccessControl, Principal } from './auth-provider.ts';
@@ -126,12 +127,8 @@ function isMeant(who: Who, asker: Asker): boolean {
       return asker.user !== undefined && (who.name === '*' || who.name === asker.user);
     case 'client':
       return who.id === '*' || who.id === asker.clientId;
-    case 'address': {
-      // A socket that listens on both families gives IPv4 as ::ffff:a.b.c.d, with a zone behind link-local ones.
-      const address = asker.address.replace(/^::ffff:(?=[\d.]+$)/i, '').replace(/%.*$/, '');
-      if (isIP(address) === 0) return false;
-      return who.network.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
-    }
+    case 'address':
+      return isWithin(who.network, asker.address);
   }
 }
 
@@ -179,14 +176,9 @@ function parseWho(text: string, number: number): Who {
 }
 
 function parseNetwork(text: string, number: number): BlockList {
-  const [, address, bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
-  const family = address === undefined ? 0 : isIP(address);
-  const bitsMax = family === 4 ? 32 : 128;
-  const prefix = bits === undefined ? bitsMax : Number(bits);
-  if (address === undefined || family === 0 || prefix > bitsMax)
+  const network = networkOf(text);
+  if (network === undefined)
     throw new LineError(number, 'not an IP address or a network such as 10.0.0.0/8');
-  const network = new BlockList();
-  network.addSubnet(address, prefix, family === 4 ? 'ipv4' : 'ipv6');
   return network;
 }
 

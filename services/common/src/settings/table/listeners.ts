@@ -29,6 +29,13 @@ export const listeners = {
     about:
       'Origins of web pages that may open a WebSocket, separated by commas (https://app.example.com), or * for all; other pages get 403. Unset: all pages, except on a loopback BIND without authentication (for a cs: on any loopback BIND), where only pages of this machine may',
   },
+  PROXY_PROTOCOL_FROM: {
+    kind: 'text',
+    default: null,
+    roles: ['cs'],
+    about:
+      'Addresses or networks of load balancers, separated by commas, whose connections begin with a header of the PROXY protocol (version 1 or 2) on every MQTT and WebSocket listener; the client counts as coming from where the header says. A connection from there without a header is closed; from elsewhere none is looked for',
+  },
   OPS_BIND: {
     kind: 'address',
     default: '127.0.0.1',
