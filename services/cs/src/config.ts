@@ -1,4 +1,5 @@
 import type { Settings } from '@lmqtt/common/settings/row';
+import type { ReaderLimits } from './packet/reader-limits.ts';
 
 /** Settings that a connection node reads. */
 export type CsConfig = Pick<
@@ -37,3 +38,13 @@ export type CsConfig = Pick<
   | 'readBatch'
   | 'dsLostMs'
 >;
+
+/** Limits of the packets of a connection. */
+export function packetLimits(config: CsConfig): ReaderLimits {
+  return {
+    packetBytesMax: config.maxPacketSize,
+    connectBytesMax: config.maxConnectSize,
+    subscribeBytesMax: config.maxSubscribeSize,
+    filtersMax: config.maxFiltersPerPacket,
+  };
+}

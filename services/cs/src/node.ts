@@ -21,7 +21,8 @@ import type {
   RetainedRequest,
   SessionWrite,
 } from '@lmqtt/proto/link';
-import type { CsConfig } from './config.ts';
+import type { ReaderLimits } from './packet/reader-limits.ts';
+import { type CsConfig, packetLimits } from './config.ts';
 import type { Client, ClientNode } from './connection/client.ts';
 import { onPublished, onRefused } from './connection/packets/publish.ts';
 import { Connections } from './connections.ts';
@@ -64,6 +65,7 @@ const rechecksPerTick = 64;
 export class CsNode implements LinkedNode, ClientNode {
   readonly node: NodeId;
   readonly config: CsConfig;
+  readonly packetLimits: ReaderLimits;
   readonly clientIdRule: ClientIdRule | undefined;
   readonly events: CsEvents;
   readonly counters: Counters;
@@ -100,6 +102,7 @@ export class CsNode implements LinkedNode, ClientNode {
   ) {
     this.node = node;
     this.config = config;
+    this.packetLimits = packetLimits(config);
     this.clientIdRule = clientIdRuleOf(config.clientIdRule);
     this.backlog = new StoreBacklog(storeBytesMax);
     this.events = events;

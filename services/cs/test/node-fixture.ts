@@ -11,7 +11,8 @@ import type { CsConfig } from '../src/config.ts';
 import { Counters } from '../src/counters.ts';
 import { CsEvents } from '../src/events.ts';
 import { CsNode } from '../src/node.ts';
-import type { ByteStream, StreamPeer } from '../src/transport/transport.ts';
+import { nobody } from '../src/transport/transport.ts';
+import type { ByteStream, StreamOwner, StreamPeer } from '../src/transport/transport.ts';
 import { ScriptedDs } from './scripted-ds.ts';
 
 /** A clock that stands until it is moved. */
@@ -29,9 +30,7 @@ export class StandingClock implements Clock {
 export class FakeClient implements ByteStream {
   readonly peer: StreamPeer = { address: '192.0.2.1', port: 4711, tls: false };
   readonly bufferedBytes = 0;
-  onBytes: (chunk: Buffer) => void = () => {};
-  onClose: (error?: Error) => void = () => {};
-  onDrain: () => void = () => {};
+  owner: StreamOwner = nobody;
   /** Packets that it was sent since it was last asked. */
   packets: Packet[] = [];
   paused = false;
@@ -46,7 +45,7 @@ export class FakeClient implements ByteStream {
   }
 
   send(packet: Packet): void {
-    this.onBytes(generate(packet, { protocolVersion: this.version }));
+    this.owner.received(generate(packet, { protocolVersion: this.version }));
   }
 
   /** The types of the packets that it was sent since it was last asked. */
@@ -74,7 +73,7 @@ export class FakeClient implements ByteStream {
   /** The network goes. */
   lose(): void {
     this.closed = true;
-    this.onClose();
+    this.owner.lost();
   }
 }
 

@@ -69,7 +69,7 @@ test('answers that come at once do not make all SUBSCRIBEs of a chunk one turn',
   };
   const client = await connect('c');
   const one: Packet = { cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a', qos: 0 }] };
-  client.onBytes(many(2000, one));
+  client.owner.received(many(2000, one));
   // Microtasks of the same turn.
   for (let index = 0; index < 10_000; index += 1) await Promise.resolve();
   assert.ok(asked > 0 && asked <= 2 * portionMax, `${asked} in one turn`);
@@ -94,7 +94,7 @@ test('many small packets of one chunk take several turns, and nothing of them is
   ] as const) {
     client.packets.length = 0;
     const bytesBefore = counters.bytesReceived;
-    client.onBytes(many(20_000, packet));
+    client.owner.received(many(20_000, packet));
     assert.ok(counters.bytesReceived > bytesBefore);
     // A small packet is kept without touching the socket.
     if (packet.cmd === 'publish') assert.ok(client.paused, 'its socket is not read meanwhile');

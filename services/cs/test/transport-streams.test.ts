@@ -94,11 +94,13 @@ interface Accepted {
 function watch(stream: ByteStream): Accepted {
   const { promise, resolve } = withResolvers<Error | undefined>();
   const accepted: Accepted = { stream, chunks: [], closed: promise, closings: 0, drains: 0 };
-  stream.onBytes = (chunk) => accepted.chunks.push(chunk);
-  stream.onDrain = () => (accepted.drains += 1);
-  stream.onClose = (error) => {
-    accepted.closings += 1;
-    resolve(error);
+  stream.owner = {
+    received: (chunk) => accepted.chunks.push(chunk),
+    drained: () => (accepted.drains += 1),
+    lost: (error) => {
+      accepted.closings += 1;
+      resolve(error);
+    },
   };
   return accepted;
 }

@@ -10,6 +10,7 @@ import { defaultSettings } from '@lmqtt/common/settings/read';
 import { type TlsTerms, tlsTermsOf } from '@lmqtt/common/tls-files';
 import type { ClientCertificates } from '../src/transport/certificates.ts';
 import { listenTls } from '../src/transport/tls.ts';
+import { nobody } from '../src/transport/transport.ts';
 import type { ByteStream, Listener, TransportEvent } from '../src/transport/transport.ts';
 import { CertificateAuthority, needsOpenssl, type Pair } from './certificate-authority.ts';
 
@@ -47,7 +48,7 @@ describe('tls', needsOpenssl, () => {
       },
       (stream) => {
         streams.push(stream);
-        stream.onBytes = (chunk) => stream.write(chunk);
+        stream.owner = { ...nobody, received: (chunk) => stream.write(chunk) };
       },
     );
     t.after(async () => {

@@ -45,8 +45,11 @@ async function start(
     },
     (stream) => {
       started.streams.push(stream);
-      stream.onBytes = (chunk) => started.chunks.push(chunk);
-      stream.onClose = (error) => started.errors.push(error);
+      stream.owner = {
+        received: (chunk) => started.chunks.push(chunk),
+        lost: (error) => started.errors.push(error),
+        drained: () => {},
+      };
     },
   );
   t.after(async () => {

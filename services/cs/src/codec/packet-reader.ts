@@ -1,6 +1,7 @@
 import type { PacketSink } from '../packet/packet-sink.ts';
 import { PacketType } from '../packet/packet-type.ts';
 import type { ProtocolVersion } from '../packet/packet-type.ts';
+import type { ReaderLimits } from '../packet/reader-limits.ts';
 import { readPacketIdentifier, readReasonCode } from './acknowledgement-reader.ts';
 import { readConnect, readProtocolVersion } from './connect-reader.ts';
 import { Cursor } from './cursor.ts';
@@ -19,20 +20,6 @@ import { readSubscribe, readUnsubscribe } from './subscribe-reader.ts';
 // is; one that is not is gathered. Nothing of what was read is wrong by itself: the first byte that
 // is ends the reading for good. At most `packetBytesMax` bytes are held, besides what is fed while
 // the reader is stopped.
-
-interface ReaderLimits {
-  /** Maximum bytes of a whole packet, its fixed header included. */
-  readonly packetBytesMax: number;
-  /** Filters of one SUBSCRIBE or UNSUBSCRIBE that are read; default: any number. */
-  readonly filtersMax?: number;
-  /**
-   * Maximum bytes of a packet other than PUBLISH, SUBSCRIBE and UNSUBSCRIBE; unset:
-   * `packetBytesMax`.
-   */
-  readonly connectBytesMax?: number;
-  /** Maximum bytes of a SUBSCRIBE or UNSUBSCRIBE; unset: `packetBytesMax`. */
-  readonly subscribeBytesMax?: number;
-}
 
 /** The protocol name MQIsdp with its length, and the level. */
 const versionBytesMax = 9;

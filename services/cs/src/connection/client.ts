@@ -3,6 +3,7 @@ import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
 import type { ReadRightsTable } from '@lmqtt/common/read-rights';
 import type { ConnectionEnd, Link, Publish } from '@lmqtt/proto/link';
 import type { CsConfig } from '../config.ts';
+import type { ReaderLimits } from '../packet/reader-limits.ts';
 import type { Counters } from '../counters.ts';
 import type { CsEvents } from '../events.ts';
 import type { Connect } from '../packet/connect.ts';
@@ -60,6 +61,8 @@ export interface ConnectionCount {
 /** The node as connections and their handlers need it. */
 export interface ClientNode extends SessionNode {
   readonly config: CsConfig;
+  /** Of every connection as long as it is not told others. */
+  readonly packetLimits: ReaderLimits;
   readonly clientIdRule: ClientIdRule | undefined;
   readonly events: CsEvents;
   readonly counters: Counters;

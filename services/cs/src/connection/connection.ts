@@ -7,7 +7,7 @@ import { PacketReader } from '../codec/packet-reader.ts';
 import type { Connect } from '../packet/connect.ts';
 import type { ProtocolVersion } from '../packet/packet-type.ts';
 import type { Session } from '../session/session.ts';
-import type { ByteStream } from '../transport/transport.ts';
+import type { ByteStream, StreamOwner } from '../transport/transport.ts';
 import type { Timed } from '../wheel.ts';
 import type { Awaited, Client, ClientNode, ColdPacket } from './client.ts';
 import { hasReturnCode, kickReason } from './end-reasons.ts';
@@ -17,7 +17,7 @@ import { PacketDispatch } from './dispatch.ts';
 import { OutputWatch } from './output-watch.ts';
 import { Opening, type OpeningClient } from './opening.ts';
 import { PacketOutbox } from './packet-outbox.ts';
-import { PublishWriter } from './publish-writer.ts';
+import { publishWriterFor } from './publish-writer.ts';
 import { PublishRate } from './publish-rate.ts';
 import { InboundAliases } from './topic-aliases.ts';
 
@@ -33,7 +33,7 @@ const waitingBytesMax = 64 << 10;
  * - The connection ends once; its session is told in the same turn, after all that it wrote.
  * - After `fail`, `refuse` or `finish` no packet of it is handled.
  */
-export class Connection implements Client, OpeningClient, Timed {
+export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   readonly node: ClientNode;
   readonly stream: ByteStream;
   handle: SessionHandle;
@@ -88,23 +88,15 @@ export class Connection implements Client, OpeningClient, Timed {
     this.handle = handle;
     this.outbox = new PacketOutbox(stream, this);
     this.packets = new PacketDispatch(this);
-    const { maxPacketSize, maxConnectSize, maxSubscribeSize, maxFiltersPerPacket } = node.config;
-    this.reader = new PacketReader({
-      packetBytesMax: maxPacketSize,
-      connectBytesMax: maxConnectSize,
-      subscribeBytesMax: maxSubscribeSize,
-      filtersMax: maxFiltersPerPacket,
-    });
+    this.reader = new PacketReader(node.packetLimits);
     this.lastPacketMs = node.time.monotonicMs;
-    stream.onBytes = (chunk) => this.received(chunk);
-    stream.onClose = () => this.lost();
-    stream.onDrain = () => this.drained();
+    stream.owner = this;
     this.opening = new Opening(this);
   }
 
   // Packets that arrive
 
-  private received(chunk: Buffer): void {
+  received(chunk: Buffer): void {
     if (this.ended) return;
     this.lastPacketMs = this.node.time.monotonicMs;
     this.node.counters.bytesReceived += chunk.length;
@@ -142,11 +134,11 @@ export class Connection implements Client, OpeningClient, Timed {
     this.stream.destroy();
   }
 
-  private lost(): void {
+  lost(): void {
     void this.end({ publishWill: true, sessionExpiryS: undefined, reason: 'connection lost' });
   }
 
-  private drained(): void {
+  drained(): void {
     this.outbox.drained();
     if (this.session === undefined || this.ended) return;
     this.node.schedule(this.session);
@@ -263,7 +255,8 @@ export class Connection implements Client, OpeningClient, Timed {
   }
 
   limitPackets(packetBytesMax: number): void {
-    this.reader.limit({ packetBytesMax });
+    if (packetBytesMax !== this.node.packetLimits.packetBytesMax)
+      this.reader.limit({ packetBytesMax });
   }
 
   /** CONNACK is about to leave. */
@@ -274,7 +267,7 @@ export class Connection implements Client, OpeningClient, Timed {
     this.connectedAtMs = node.time.wallMs;
     this.connectPacket = undefined;
     const aliases = Math.min(connect?.topicAliasMaximum ?? 0, node.config.topicAliasMaximumOut);
-    this.outbox.publishWriter = new PublishWriter(this.protocol, this.maximumPacketSize, aliases);
+    this.outbox.publishWriter = publishWriterFor(this.protocol, this.maximumPacketSize, aliases);
     if (node.config.maxPublishRate > 0) {
       this.publishRate = new PublishRate(node.config.maxPublishRate);
     }

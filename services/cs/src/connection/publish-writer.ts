@@ -92,3 +92,19 @@ export class PublishWriter {
     return size;
   }
 }
+
+/** Most clients have neither a limit nor aliases: they share a writer. */
+const plain: readonly PublishWriter[] = [3, 4, 5].map(
+  (version) => new PublishWriter(version as ProtocolVersion, undefined, 0),
+);
+
+export function publishWriterFor(
+  version: ProtocolVersion,
+  maximumPacketSize: number | undefined,
+  topicAliasMaximum: number,
+): PublishWriter {
+  const shared = plain[version - 3];
+  return shared !== undefined && maximumPacketSize === undefined && topicAliasMaximum === 0
+    ? shared
+    : new PublishWriter(version, maximumPacketSize, topicAliasMaximum);
+}

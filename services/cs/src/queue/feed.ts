@@ -43,6 +43,10 @@ export interface FeedLimits {
 export type Now = () => number;
 export type ReadQueue = (request: ReadRequest) => Promise<ReadAnswer>;
 
+/** A ring that nothing is ever pushed to. */
+const noMessages: Fifo<Message> = new Fifo();
+const noEntries: Fifo<QueueEntry> = new Fifo();
+
 export class QueueFeed {
   readonly queue: QueueId;
   readonly partition: number;
@@ -53,8 +57,9 @@ export class QueueFeed {
   /** Shared by all feeds of a node. */
   readonly moves: TopicMoves;
   private movedTopics: MovedTopics | undefined = undefined;
-  private readonly messages: Fifo<Message> = new Fifo();
-  private readonly entries: Fifo<QueueEntry> = new Fifo();
+  /** The ring, made by the first push: most queues only pass on what is not stored. */
+  private messages: Fifo<Message> = noMessages;
+  private entries: Fifo<QueueEntry> = noEntries;
   private bytes = 0;
   /** Past the last entry that was ever pushed; 0: none was. */
   end = 0;
@@ -85,6 +90,10 @@ export class QueueFeed {
   push(message: Message, entry: QueueEntry): void {
     if (message.orderKey !== undefined) this.moves.saw(message.orderKey.placement);
     if (entry.offset >= this.end) {
+      if (this.entries === noEntries) {
+        this.messages = new Fifo();
+        this.entries = new Fifo();
+      }
       this.messages.push(message);
       this.entries.push(entry);
       this.end = entry.offset + 1;

@@ -74,6 +74,8 @@ export class Cursor implements Reader, Origin {
   next: number;
   /** In the session's list of cursors that may have something. */
   queued = false;
+  /** The one behind it in that list; kept by the list. */
+  behind: Cursor | undefined = undefined;
   /** The position moved and was not yet written. */
   dirty = false;
   /** The topic that was last found to match the filter: names share queues in some stores. */

@@ -10,10 +10,10 @@ import type {
   Position,
   SubscriptionState,
 } from '@lmqtt/proto/link';
-import { Fifo } from '../fifo.ts';
 import type { QueueFeed } from '../queue/feed.ts';
 import { Assigned } from './assigned.ts';
 import { Cursor } from './cursor.ts';
+import { CursorQueue } from './cursor-queue.ts';
 import type { CursorOwner, Subscription } from './cursor.ts';
 import { match } from './match.ts';
 import { advanceOverlapping, join } from './overlap.ts';
@@ -69,7 +69,7 @@ export class Session implements CursorOwner, OutboundSession {
   /** Set while its subscriptions are taken over: nothing is sent, and nothing taken of groups. */
   private preparing = false;
   private readonly byQueue: Map<QueueId, Subscription> = new Map();
-  private readonly queued: Fifo<Cursor> = new Fifo();
+  private readonly queued: CursorQueue = new CursorQueue();
   private assigned: Assigned | undefined = undefined;
   private retained: RetainedRuns | undefined = undefined;
   private redelivery: Redelivery | undefined = undefined;
@@ -286,7 +286,7 @@ export class Session implements CursorOwner, OutboundSession {
     let stuck = 0;
     let empty = 0;
     while (queued.length > stuck) {
-      const cursor = queued.at(0);
+      const cursor = queued.first;
       if (cursor === undefined || !this.outlet.writable) return true;
       const before = cursor.next;
       const why = cursor.closed ? 'empty' : this.advance(cursor);

@@ -3,22 +3,30 @@
 // socket goes on reading, into nothing, until the client closes or the time is up.
 
 import type { Socket } from 'node:net';
-import { lingerMs, type ByteStream, type StreamPeer } from './transport.ts';
+import {
+  lingerMs,
+  nobody,
+  type ByteStream,
+  type StreamOwner,
+  type StreamPeer,
+} from './transport.ts';
 
 export class SocketStream implements ByteStream {
   readonly peer: StreamPeer;
-  onBytes: (chunk: Buffer) => void = ignore;
-  onClose: (error?: Error) => void = ignore;
-  onDrain: () => void = ignore;
+  owner: StreamOwner = nobody;
   readonly #socket: Socket;
   #error: Error | undefined = undefined;
   #above = false;
+  /** What still comes is nobody's. */
+  #deaf = false;
   #linger: NodeJS.Timeout | undefined = undefined;
 
   /** `take` may exchange the socket that is read; it has every chunk handed to the function that it is given. */
   constructor(socket: Socket, peer: StreamPeer, take: typeof readFlowing = readFlowing) {
     this.peer = peer;
-    this.#socket = take(socket, (chunk) => this.onBytes(chunk));
+    this.#socket = take(socket, (chunk) => {
+      if (!this.#deaf) this.owner.received(chunk);
+    });
     this.#listen(this.#socket);
   }
 
@@ -28,7 +36,7 @@ export class SocketStream implements ByteStream {
     });
     socket.on('close', () => {
       clearTimeout(this.#linger);
-      this.onClose(this.#error);
+      this.owner.lost(this.#error);
     });
   }
 
@@ -53,7 +61,7 @@ export class SocketStream implements ByteStream {
 
   end(): void {
     if (this.#linger !== undefined || this.#socket.destroyed) return;
-    this.onBytes = ignore;
+    this.#deaf = true;
     this.#linger = setTimeout(() => this.#socket.destroy(), lingerMs).unref();
     this.#socket.end();
     this.#socket.resume();
@@ -63,7 +71,7 @@ export class SocketStream implements ByteStream {
   welcome(): void {}
 
   destroy(): void {
-    this.onBytes = ignore;
+    this.#deaf = true;
     this.#socket.destroy();
   }
 
@@ -71,15 +79,11 @@ export class SocketStream implements ByteStream {
   readonly #written = (): void => {
     if (!this.#above || this.#socket.writableLength > 0 || this.#socket.destroyed) return;
     this.#above = false;
-    this.onDrain();
+    this.owner.drained();
   };
 }
 
 /** Node's reads as they come: each chunk has memory of its own, so that payloads need no copy. */
 function readFlowing(socket: Socket, onBytes: (chunk: Buffer) => void): Socket {
   return socket.on('data', onBytes);
-}
-
-function ignore(): void {
-  // Nobody listens yet, or any more.
 }

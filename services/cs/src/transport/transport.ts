@@ -11,17 +11,30 @@ export interface StreamPeer {
   readonly tls: boolean;
 }
 
+/** What a stream tells; an object and not functions, since there are many streams. */
+export interface StreamOwner {
+  /** The chunk is never changed afterwards. Not called after `end` or `destroy` of the stream. */
+  received(chunk: Buffer): void;
+  /** The stream is closed; called exactly once. */
+  lost(error?: Error): void;
+  /** `bufferedBytes` fell to zero after having been above. */
+  drained(): void;
+}
+
+/** Nobody listens yet. */
+export const nobody: StreamOwner = { received: ignore, lost: ignore, drained: ignore };
+
+function ignore(): void {
+  // Nobody is there to be told.
+}
+
 /** One client connection as bytes, whatever carries them. */
 export interface ByteStream {
   readonly peer: StreamPeer;
   /** Handed to `write` and not yet taken by the kernel. */
   readonly bufferedBytes: number;
-  /** Set by the owner. The chunk is never changed afterwards. Not called after `end` or `destroy`. */
-  onBytes: (chunk: Buffer) => void;
-  /** Called exactly once. */
-  onClose: (error?: Error) => void;
-  /** `bufferedBytes` fell to zero after having been above. */
-  onDrain: () => void;
+  /** Set by whoever takes the stream, in the same turn. */
+  owner: StreamOwner;
   /** Meant to be called once a turn. The bytes may be used again once `bufferedBytes` is 0. */
   write(bytes: Uint8Array): void;
   pause(): void;

@@ -2,7 +2,13 @@
 
 import type { Duplex } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
-import { lingerMs, type ByteStream, type StreamPeer } from './transport.ts';
+import {
+  lingerMs,
+  nobody,
+  type ByteStream,
+  type StreamOwner,
+  type StreamPeer,
+} from './transport.ts';
 import { UnfinishedBytes } from './unfinished-bytes.ts';
 
 /** RFC 6455, section 7.4.1. */
@@ -14,9 +20,7 @@ const strangerLingerMs = 250;
 
 export class WebSocketStream implements ByteStream {
   readonly peer: StreamPeer;
-  onBytes: (chunk: Buffer) => void = ignore;
-  onClose: (error?: Error) => void = ignore;
-  onDrain: () => void = ignore;
+  owner: StreamOwner = nobody;
   readonly #webSocket: WebSocket;
   readonly #unfinished: UnfinishedBytes;
   #error: Error | undefined = undefined;
@@ -24,6 +28,8 @@ export class WebSocketStream implements ByteStream {
   /** Payload of the last ping; undefined: the ping is answered. */
   #pinged: Buffer | undefined = undefined;
   #above = false;
+  /** What still comes is nobody's. */
+  #deaf = false;
   #linger: NodeJS.Timeout | undefined = undefined;
 
   /** Until the client is known, a message of more than `strangerBytesMax` bytes ends the stream. */
@@ -42,7 +48,7 @@ export class WebSocketStream implements ByteStream {
     });
     webSocket.on('close', () => {
       clearTimeout(this.#linger);
-      this.onClose(this.#error);
+      this.owner.lost(this.#error);
     });
   }
 
@@ -75,7 +81,7 @@ export class WebSocketStream implements ByteStream {
   }
 
   destroy(): void {
-    this.onBytes = ignore;
+    this.#deaf = true;
     this.#webSocket.terminate();
   }
 
@@ -85,7 +91,7 @@ export class WebSocketStream implements ByteStream {
       // [MQTT-6.0.0-1] MQTT comes in binary frames
       this.#error ??= new Error('a text frame');
       this.#close(unsupportedKind);
-    } else if (Buffer.isBuffer(message)) this.onBytes(message);
+    } else if (Buffer.isBuffer(message) && !this.#deaf) this.owner.received(message);
   }
 
   /** RFC 6455, section 5.5.3: of several pings only the last needs its pong. */
@@ -108,7 +114,7 @@ export class WebSocketStream implements ByteStream {
 
   #close(code: number): void {
     if (this.#linger !== undefined || this.#webSocket.readyState === this.#webSocket.CLOSED) return;
-    this.onBytes = ignore;
+    this.#deaf = true;
     this.#linger = setTimeout(() => this.#webSocket.terminate(), lingerMs).unref();
     this.#webSocket.close(code);
     // The client's own close frame is behind what it sent.
@@ -117,7 +123,7 @@ export class WebSocketStream implements ByteStream {
 
   /** The rest of the message is not read: it would be kept until it is whole. */
   #refuseStranger(): void {
-    this.onBytes = ignore;
+    this.#deaf = true;
     this.#webSocket.pause();
     this.#webSocket.close(tooBig);
     this.#linger ??= setTimeout(() => this.#webSocket.terminate(), strangerLingerMs).unref();
@@ -128,10 +134,6 @@ export class WebSocketStream implements ByteStream {
     if (!this.#above || bufferedAmount > 0 || readyState !== OPEN) return;
     this.#above = false;
     this.#pong();
-    this.onDrain();
+    this.owner.drained();
   };
-}
-
-function ignore(): void {
-  // Nobody listens yet, or any more.
 }
