@@ -32,7 +32,8 @@ export class LeftQueues {
   /** Whether the lane is held: it goes on when what it has left at another broker is indexed. */
   holds(lane: Lane, target: Target): boolean {
     const { left } = target;
-    if (left === undefined || left.lanes.has(lane.name)) return false;
+    if (left === undefined || lane.queue === target.queue || left.lanes.has(lane.name))
+      return false;
     const isOver = this.#options.clock.nowMs() >= left.untilMs || left.lanes.size >= lanesMax;
     if (isOver || !left.queue.broker.answers) {
       target.left = undefined;

@@ -230,6 +230,8 @@ export class Sender {
     lane.held = true;
     this.#targets.seek(send.append.message.topic, (found) => {
       lane.held = false;
+      // Answers that came meanwhile.
+      if (lane.isTroubled) this.#recovery.settle(lane);
       if (found) this.#pump(lane);
       else this.#pauseLane(lane);
     });
