@@ -1,7 +1,7 @@
 // Brings a checkout to the point where its programs run: packages installed when the lock has
 // changed, and when a source has changed everything compiled, compiled files of deleted sources
-// removed. What it runs speaks on stderr, so that stdout is the program's own. Where nothing is to be
-// done nothing is written, so that a checkout of somebody else's runs too.
+// removed. What it runs speaks on stderr, so that stdout is the program's own. Where nothing is to
+// be done nothing is written, so that a checkout of somebody else's runs too.
 import './node-version.mjs';
 
 import { spawnSync } from 'node:child_process';
@@ -53,7 +53,9 @@ function install() {
   writeFileSync(installStamp, key);
 }
 
-/** The compiler leaves the output of a deleted source where it was; a deleted test would still run. */
+/**
+ * The compiler leaves the output of a deleted source where it was; a deleted test would still run.
+ */
 function removeOrphans(packages) {
   for (const folder of packages) {
     const dist = join(root, folder, 'dist');
@@ -102,7 +104,9 @@ function stateOfInputs(packages) {
 const buildStamp = (target) =>
   join(root, 'node_modules', `.build-stamp-${target.replaceAll(/\W/g, '-')}`);
 
-/** The compiler takes 0.3 s or more to find that there is nothing to do; looking at times, 0.02 s. */
+/**
+ * The compiler takes 0.3 s or more to find that there is nothing to do; looking at times, 0.02 s.
+ */
 function isCompiled({ packages, target, covers }) {
   const stamp = buildStamp(target);
   return (
@@ -151,7 +155,10 @@ function isRunning(pid) {
   }
 }
 
-/** The process that has the lock: 0 where this one took it, undefined where its file is being written. */
+/**
+ * The process that has the lock: 0 where this one took it, undefined where its file is being
+ * written.
+ */
 function takeLock() {
   try {
     writeFileSync(lock, String(process.pid), { flag: 'wx' });

@@ -1,4 +1,5 @@
-// Writes the pages of docs/ that are made from the code: settings and metrics. --check only compares.
+// Writes the pages of docs/ that are made from the code: settings and metrics. --check only
+// compares.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 

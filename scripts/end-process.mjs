@@ -1,6 +1,6 @@
-// For test processes. At the natural end of one Node 20 may wait for ever, with a busy processor, for
-// a request of a handle that it closes (Environment::CleanupHandles). When nothing is left to be
-// done, and all has been told, it ends without that. What is still open keeps it from its end as
+// For test processes. At the natural end of one Node 20 may wait for ever, with a busy processor,
+// for a request of a handle that it closes (Environment::CleanupHandles). When nothing is left to
+// be done, and all has been told, it ends without that. What is still open keeps it from its end as
 // before: half a minute after its last test such a process says what it is, and fails.
 import { after } from 'node:test';
 

@@ -64,8 +64,8 @@ export class Foreground {
   }
 
   /**
-   * `lmqtt` with a command; `ready` resolves with its line, `listening` with the one that says where it
-   * listens, ready or not.
+   * `lmqtt` with a command; `ready` resolves with its line, `listening` with the one that says
+   * where it listens, ready or not.
    */
   start(row, name, command, flags, surroundings) {
     const child = spawn(process.execPath, [main, command, ...flags], {

@@ -18,6 +18,6 @@ async function* tally(events) {
   yield `${JSON.stringify({ ...counts, failed })}\n`;
 }
 
-// Where node looks for it.
+// Node looks for the default export.
 // oxlint-disable-next-line import/no-default-export
 export { tally as default };

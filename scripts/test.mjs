@@ -187,7 +187,11 @@ const chosen = passes
   }))
   .filter(({ files }) => files.length > 0);
 if (chosen.length === 0) {
-  console.error('no test file matches');
+  console.error(
+    flags.shape === undefined || flags.shape === 'standalone'
+      ? 'no test file matches'
+      : 'no test file of that shape matches; without --shape, files of all shapes do',
+  );
   process.exit(1);
 }
 

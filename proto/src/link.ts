@@ -212,7 +212,7 @@ export type ConnectAnswer =
       readonly kind: 'accepted';
       readonly epoch: Epoch;
       readonly sessionPresent: boolean;
-      /** Its stored state; empty lists if the session is new. */
+      /** Stored state of the session; empty lists if the session is new. */
       readonly state: SessionState;
       /**
        * Number of subscriptions besides those of the state, read by {@link Link.subscriptionsOf}: many

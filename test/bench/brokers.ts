@@ -21,7 +21,9 @@ import { sleep } from './wire/clock.ts';
 
 const startMs = 15_000;
 
-/** Taken out of the environment: our broker refuses a variable of its prefix that it does not know. */
+/**
+ * Taken out of the environment: our broker refuses a variable of its prefix that it does not know.
+ */
 const rumqttdPath = process.env['RUMQTTD'];
 delete process.env['RUMQTTD'];
 

@@ -18,7 +18,9 @@ export function isPeerName(name: string): name is PeerName {
   return peerNames.some((peer) => peer === name);
 }
 
-/** Which process of ours a profile is of: the standalone one, or all of one kind of the split shape. */
+/**
+ * Which process of ours a profile is of: the standalone one, or all of one kind of the split shape.
+ */
 export const profiledProcesses = ['broker', 'cs', 'ds'] as const;
 export type ProfiledProcess = (typeof profiledProcesses)[number];
 

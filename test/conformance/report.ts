@@ -1,6 +1,7 @@
-// `npm run conformance [-- 3.1.1 | 5.0]`: runs the conformance tests and prints, for each version of
-// the specification, every statement that binds a server with its verdict. A statement passes when
-// all tests that carry its id passed, and there is one. Exit code 1 when a row fails or has no test.
+// `npm run conformance [-- 3.1.1 | 5.0]`: runs the conformance tests and prints, for each version
+// of the specification, every statement that binds a server with its verdict. A statement passes
+// when all tests that carry its id passed, and there is one. Exit code 1 when a row fails or has no
+// test.
 import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';

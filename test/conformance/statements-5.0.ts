@@ -1,5 +1,5 @@
-// The numbered statements of MQTT 5.0, appendix B (251 of them), each in our own words. `binds` says
-// whose duty the statement is; what a server cannot be shown to do carries the reason why.
+// The numbered statements of MQTT 5.0, appendix B (251 of them), each in our own words. `binds`
+// says whose duty the statement is; what a server cannot be shown to do carries the reason why.
 import type { Statement } from './statement.ts';
 
 type Binds = Statement['binds'];

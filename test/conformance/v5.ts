@@ -66,8 +66,8 @@ export class Suite {
 }
 
 /**
- * A packet that the broker must refuse: by an acknowledgement of `type` with one of `reasons`, after
- * which the connection goes on, or by a DISCONNECT with one of `closing`.
+ * A packet that the broker must refuse: by an acknowledgement of `type` with one of `reasons`,
+ * after which the connection goes on, or by a DISCONNECT with one of `closing`.
  */
 export async function refused(
   client: RawClient,

@@ -32,10 +32,11 @@ interface Order {
 
 /**
  * A store in memory that makes use of everything that the port does not promise, so that nothing
- * above it leans on the simplicity of the embedded log: two partitions, and more that appear late or
- * cannot be reached for a time; offsets with holes, known only some time after the answer; messages in queues that nobody put there; arrivals in any
- * order, late, and twice; ends that lag behind what was acknowledged; answers of different lanes
- * in any order; failed appends that are stored after all.
+ * above it leans on the simplicity of the embedded log: two partitions, and more that appear late
+ * or cannot be reached for a time; offsets with holes, known only some time after the answer;
+ * messages in queues that nobody put there; arrivals in any order, late, and twice; ends that lag
+ * behind what was acknowledged; answers of different lanes in any order; failed appends that are
+ * stored after all.
  */
 export class AwkwardQueueStore implements QueueStore {
   readonly #random: () => number;

@@ -13,7 +13,9 @@ export interface Member {
   readonly came: string[];
 }
 
-/** Two ds and two cs for all tests of a suite; ds nodes that were killed are replaced after each. */
+/**
+ * Two ds and two cs for all tests of a suite; ds nodes that were killed are replaced after each.
+ */
 export class GroupScene {
   #cluster: MemoryCluster | undefined;
   #clients: MqttClient[] = [];

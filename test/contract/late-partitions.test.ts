@@ -1,5 +1,5 @@
-// Partitions that appear late or are away at a SUBSCRIBE, seen by clients of a cluster: everybody gets
-// what is stored there after the SUBSCRIBE, once, and nothing that was stored before.
+// Partitions that appear late or are away at a SUBSCRIBE, seen by clients of a cluster: everybody
+// gets what is stored there after the SUBSCRIBE, once, and nothing that was stored before.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { clientId } from '@lmqtt/common/ids';

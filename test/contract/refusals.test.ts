@@ -1,4 +1,5 @@
-// Each answer of a broker to a send, from a RocketMQ that is scripted, and what the publisher is told: docs/refusals.md.
+// Each answer of a broker to a send, from a RocketMQ that is scripted, and what the publisher is
+// told: docs/refusals.md.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { queueId } from '@lmqtt/common/ids';

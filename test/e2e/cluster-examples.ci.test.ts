@@ -1,5 +1,5 @@
-// The examples for back ends, as the README has them: producers and consumers in TypeScript, through
-// the proxy, and in Java, by remoting.
+// The examples for back ends, as the README has them: producers and consumers in TypeScript,
+// through the proxy, and in Java, by remoting.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -86,7 +86,7 @@ class Example {
   }
 }
 
-/** What consumers may print: a group that is new begins with what is there. */
+/** Lines that consumers may print: a group that is new begins with what is there. */
 const published = new Set<string>();
 
 /** Publishes until a consumer that ends with its first message has ended. */

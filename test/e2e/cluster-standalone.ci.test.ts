@@ -1,5 +1,5 @@
-// One process on RocketMQ and Redis: what it acknowledged survives its death, nothing is stored in a folder of its own, and
-// another process of the same cluster is the same broker.
+// One process on RocketMQ and Redis: what it acknowledged survives its death, nothing is stored in
+// a folder of its own, and another process of the same cluster is the same broker.
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

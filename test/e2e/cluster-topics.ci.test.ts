@@ -1,5 +1,5 @@
-// A first level of MQTT topics moves to a RocketMQ topic of its own, under load: nobody notices, and
-// back ends find what is published from then on where they look for it.
+// A first level of MQTT topics moves to a RocketMQ topic of its own, under load: nobody notices,
+// and back ends find what is published from then on where they look for it.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';

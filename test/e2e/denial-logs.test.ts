@@ -1,4 +1,5 @@
-// Whoever runs the broker sees who was refused what, with the user's name, and nobody can fill the log with it.
+// Whoever runs the broker sees who was refused what, with the user's name, and nobody can fill the
+// log with it.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

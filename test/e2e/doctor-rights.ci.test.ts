@@ -1,5 +1,5 @@
-// A RocketMQ 5.5 with ACL 2.0: `lmqtt doctor` and a ds name each right that their user has not, and the rules of
-// docs/rocketmq-rights.md are enough.
+// A RocketMQ 5.5 with ACL 2.0: `lmqtt doctor` and a ds name each right that their user has not, and
+// the rules of docs/rocketmq-rights.md are enough.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

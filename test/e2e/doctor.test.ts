@@ -1,5 +1,5 @@
-// `lmqtt doctor` against a real RocketMQ and a real Redis: what it finds, what it says to change, and
-// its exit code; and a ds that does not begin on servers that are not fit.
+// `lmqtt doctor` against a real RocketMQ and a real Redis: what it finds, what it says to change,
+// and its exit code; and a ds that does not begin on servers that are not fit.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -13,7 +13,7 @@ interface Question {
   readonly authorization: string | undefined;
 }
 
-/** What the service answers to the questions that come: a status, and a body or none. */
+/** Answer of the service to a question: a status, and a body or none. */
 type Answer = (question: Question) => readonly [status: number, body?: unknown] | 'nothing';
 
 class Service {

@@ -1,5 +1,5 @@
-// Very many filters with wildcards that match one topic, of one client and of many: nobody's publish to the topic fails for it,
-// and each client gets each message once.
+// Very many filters with wildcards that match one topic, of one client and of many: nobody's
+// publish to the topic fails for it, and each client gets each message once.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { Broker } from '../harness/broker.ts';

@@ -1,4 +1,5 @@
-// Rules and users that changed while a ds was away: the sessions that its cs kept are judged by the new ones.
+// Rules and users that changed while a ds was away: the sessions that its cs kept are judged by the
+// new ones.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

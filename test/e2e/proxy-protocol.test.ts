@@ -1,5 +1,5 @@
-// The PROXY protocol: who comes through a load balancer counts as coming from where its header says,
-// on each listener, and nobody else can say where he comes from.
+// The PROXY protocol: who comes through a load balancer counts as coming from where its header
+// says, on each listener, and nobody else can say where he comes from.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,5 @@
-// Rights that are taken away while clients are connected, while they are absent, and users that are removed.
+// Rights that are taken away while clients are connected, while they are absent, and users that are
+// removed.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

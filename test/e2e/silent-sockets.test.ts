@@ -10,7 +10,10 @@ const pendingMax = 50;
 
 const deadlineMs = 10_000;
 
-/** Sockets that say nothing, once those that are too many have been closed; the others stay until the test ends. */
+/**
+ * Sockets that say nothing, once those that are too many have been closed; the others stay until
+ * the test ends.
+ */
 async function silence(t: TestContext, port: number, localAddress: string): Promise<void> {
   const sockets = Array.from({ length: flood }, () =>
     net.connect({ port, host: '127.0.0.1', localAddress }),

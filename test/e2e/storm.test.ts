@@ -1,4 +1,5 @@
-// Many clients who come at once, and again while their connections before are up: all of them get in.
+// Many clients who come at once, and again while their connections before are up: all of them get
+// in.
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { describe, test } from 'node:test';

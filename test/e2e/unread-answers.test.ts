@@ -26,7 +26,9 @@ import { metricRises } from './limit-provocations.ts';
 const floodBytesMax = 192 << 20;
 /** Twice as much may be garbage that was not collected yet. */
 const grownBytesMax = 150 << 20;
-/** Bytes that have to be dropped of one subscription; a broker that keeps them grows by all of them. */
+/**
+ * Bytes that have to be dropped of one subscription; a broker that keeps them grows by all of them.
+ */
 const droppedBytesMin = 768 << 20;
 /**
  * Bytes until something is dropped, while buffers of every process of a cluster fill up to their

@@ -1,4 +1,5 @@
-// WebSockets that web pages open: whose pages may, with the settings of a start that says nothing of it, and with WS_ORIGINS.
+// WebSockets that web pages open: whose pages may, with the settings of a start that says nothing
+// of it, and with WS_ORIGINS.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';

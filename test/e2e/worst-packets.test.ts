@@ -1,5 +1,6 @@
 // The packets that cost a broker most: while one client's are worked on, another is served. What
-// counts is how often it is answered meanwhile, not how soon, so that a busy machine breaks nothing.
+// counts is how often it is answered meanwhile, not how soon, so that a busy machine breaks
+// nothing.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { connect, packet, pingreq, publish, subscribe, unsubscribe } from '../harness/packets.ts';

@@ -7,7 +7,9 @@ import { type RocketmqCluster, startRocketmq } from '../harness/rocketmq/rocketm
 import { WatchedBroker } from './watched-broker.ts';
 
 const skip = requireRedis().skip || requireRocketmq().skip;
-/** A send may wait so long at the broker: who does not see that it was started anew waits as long. */
+/**
+ * A send may wait so long at the broker: who does not see that it was started anew waits as long.
+ */
 const sendQueueMs = 30_000;
 const behindMs = 10_000;
 

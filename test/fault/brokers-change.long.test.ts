@@ -1,5 +1,5 @@
-// Brokers of RocketMQ that join, or are away at a SUBSCRIBE and return: every subscription gets what is
-// stored there from its SUBSCRIBE on, once, over reconnects and restarts of all nodes.
+// Brokers of RocketMQ that join, or are away at a SUBSCRIBE and return: every subscription gets
+// what is stored there from its SUBSCRIBE on, once, over reconnects and restarts of all nodes.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { clusterDefaultTopic } from '@lmqtt/ds/rocketmq/names/cluster-names';

@@ -1,5 +1,5 @@
-// Brokers that are added, lost, returned and forgotten under load: BROKER_ROUNDS rounds on each store
-// of RocketMQ. 4.x and 5.0 to 5.1 have no RocksDB.
+// Brokers that are added, lost, returned and forgotten under load: BROKER_ROUNDS rounds on each
+// store of RocketMQ. 4.x and 5.0 to 5.1 have no RocksDB.
 import { describe, test } from 'node:test';
 import { requireRedis, requireRocketmq } from '../harness/require.ts';
 import { wantedVersion } from '../harness/rocketmq/jars.ts';

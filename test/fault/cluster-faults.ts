@@ -171,7 +171,9 @@ export function killDs(awayMs: (run: ClusterRun) => number): Fault {
   };
 }
 
-/** c. Each next ds finds what the one before had not yet finished; a cs may hear of none of them. */
+/**
+ * c. Each next ds finds what the one before had not yet finished; a cs may hear of none of them.
+ */
 export const killDsAgain: Fault = async (run) => {
   const { cluster, random, leaseMs } = run;
   const { ds } = cluster;

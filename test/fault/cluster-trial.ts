@@ -14,7 +14,9 @@ export interface Trial<P extends LinkProxy> {
   readonly between: (target: Address) => Promise<P>;
   /** Default 1500. */
   readonly leaseMs?: number;
-  /** Clients come and go meanwhile, so that nothing can be said of each of them but by the ledger. */
+  /**
+   * Clients come and go meanwhile, so that nothing can be said of each of them but by the ledger.
+   */
   readonly busy?: boolean;
 }
 

@@ -1,9 +1,9 @@
 // Fuzzing of a running broker over sockets. While many clients send what packet-script.ts makes up,
 // a well-behaved pair exchanges messages at QoS 1 and the broker's memory is read from /proc.
 //
-// One connection in ten is a WebSocket. Checked for each connection: the broker closes it, whatever came; after a malformed packet by
-// itself. Where its CONNECT was legal, all that the broker sent is legal, and a 5.0 client that sent
-// a malformed packet was told so.
+// One connection in ten is a WebSocket. Checked for each connection: the broker closes it, whatever
+// came; after a malformed packet by itself. Where its CONNECT was legal, all that the broker sent
+// is legal, and a 5.0 client that sent a malformed packet was told so.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
@@ -47,7 +47,9 @@ export const fuzzSettings: Readonly<Record<string, string>> = {
   LOG_LEVEL: 'error',
 };
 
-/** Little room for V8 to put off collecting: memory that is flat shows, and a leak ends the broker. */
+/**
+ * Little room for V8 to put off collecting: memory that is flat shows, and a leak ends the broker.
+ */
 export const fuzzEnv: Readonly<Record<string, string>> = {
   NODE_OPTIONS: '--max-old-space-size=96',
 };

@@ -1,5 +1,5 @@
-// QoS 2 step by step, in both directions: how far each row comes before something is killed, and how
-// its handshake is completed afterwards, over another connection or over the one that was.
+// QoS 2 step by step, in both directions: how far each row comes before something is killed, and
+// how its handshake is completed afterwards, over another connection or over the one that was.
 import assert from 'node:assert/strict';
 import type { ConnectFields, Version } from '../harness/packets.ts';
 import type { RawClient } from '../harness/wire.ts';

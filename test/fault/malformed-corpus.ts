@@ -1,5 +1,6 @@
-// Packets that no server may accept, made in code: field by field from legal ones. Nothing here is a
-// legal packet, so whoever gets one closes the connection. What is hidden is only how they are made.
+// Packets that no server may accept, made in code: field by field from legal ones. Nothing here is
+// a legal packet, so whoever gets one closes the connection. What is hidden is only how they are
+// made.
 import type { PropertyEntry, PropertyName, PropertyValue } from '../harness/properties.ts';
 import { prefixed, propertyTable, u16, u8, varint } from '../harness/properties.ts';
 import type { Version } from '../harness/packets.ts';

@@ -295,7 +295,9 @@ export class StoresRun {
     return performance.now() - startMs;
   }
 
-  /** Nothing is sent any more, all come, and all that is owed arrives; what was since the last time. */
+  /**
+   * Nothing is sent any more, all come, and all that is owed arrives; what was since the last time.
+   */
   async settle(): Promise<Deltas> {
     const { ledger, wills, cast } = this;
     await this.calm();

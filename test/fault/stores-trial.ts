@@ -13,8 +13,9 @@ const runMsMax = 4 * minute;
 const leaseMs = 3000;
 
 /**
- * FAULT_RUNS: of each kind. FAULT_STOP_MS: how long what is stopped or cut stays so. FAULT_TIMES=told:
- * that traffic goes on later than it should is no failure, so that a long run goes on, too.
+ * FAULT_RUNS: of each kind. FAULT_STOP_MS: how long what is stopped or cut stays so.
+ * FAULT_TIMES=told: that traffic goes on later than it should is no failure, so that a long run
+ * goes on, too.
  */
 const { FAULT_RUNS, FAULT_STOP_MS, FAULT_RATE, FAULT_SHARED, FAULT_ONLY, FAULT_TIMES } =
   process.env;

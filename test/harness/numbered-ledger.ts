@@ -33,7 +33,9 @@ export class NumberedLedger {
   readonly #clients: MqttClient[] = [];
   readonly #running: Promise<void>[] = [];
   readonly #eachMs: number;
-  /** What was acknowledged and had not come when a broker died, by who waited for it. */
+  /**
+   * Messages that were acknowledged and had not come when a broker died, by who waited for them.
+   */
   readonly #late = new Map<NotingSubscriber, Set<string>>();
   #isPaused = false;
   #isOver = false;

@@ -62,7 +62,9 @@ export class NotingSubscriber {
   }
 }
 
-/** Publishes each text to a topic of its own, at QoS 1 and 2; resolves when all are acknowledged. */
+/**
+ * Publishes each text to a topic of its own, at QoS 1 and 2; resolves when all are acknowledged.
+ */
 export async function publishEach(
   port: number,
   prefix: string,

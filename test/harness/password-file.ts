@@ -7,7 +7,9 @@ import { join } from 'node:path';
 let folder: string | undefined;
 let fileCount = 0;
 
-/** A file of these users, each with the binary logarithm of scrypt's N; their password is `right`. */
+/**
+ * A file of these users, each with the binary logarithm of scrypt's N; their password is `right`.
+ */
 export function passwordFileOf(users: Readonly<Record<string, number>>): string {
   if (folder === undefined) {
     const made = mkdtempSync(join(tmpdir(), 'lmqtt-password-file-'));

@@ -71,7 +71,10 @@ export class ServerProcess extends GuardedProcess {
     });
   }
 
-  /** Resolves when it has printed where it listens, ready or not; where that does not come it is killed. */
+  /**
+   * Resolves when it has printed where it listens, ready or not; where that does not come it is
+   * killed.
+   */
   async start(args: readonly string[]): Promise<Addresses> {
     this.spawn(args);
     try {

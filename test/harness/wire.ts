@@ -1,7 +1,7 @@
 // A raw MQTT client for tests. It sends what it is told to, byte by byte, and takes what the server
-// sends through the strict parser; it answers nothing by itself. Reading is in order: `expect` takes
-// the next packet and fails when it is another one, so a packet too many cannot pass unseen. All
-// waiting is for events, with a deadline.
+// sends through the strict parser; it answers nothing by itself. Reading is in order: `expect`
+// takes the next packet and fails when it is another one, so a packet too many cannot pass unseen.
+// All waiting is for events, with a deadline.
 import { once } from 'node:events';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';

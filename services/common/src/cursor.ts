@@ -11,7 +11,7 @@ export function positionSince(timeMs: number): number {
 }
 
 /**
- * Where a partition ends of which nothing will ever be read, past all offsets that were given there:
+ * End of a partition of which nothing will ever be read, past all offsets that were given there:
  * readers that come to it have nothing more to ask for.
  */
 export const pastAllOffsets: number = 2 ** 40;
@@ -118,8 +118,8 @@ export function offsetFound(
 }
 
 /**
- * Cursor in a partition. One without a cursor appeared later: it is owed from its beginning, or from
- * `start`. Those that were there and could not be reached have a cursor with a time.
+ * Cursor in a partition. One without a cursor appeared later: it is owed from its beginning, or
+ * from `start`. Those that were there and could not be reached have a cursor with a time.
  */
 export function cursorOf(cursors: Cursor[], partition: number, start: number = 0): Cursor {
   for (const cursor of cursors) if (cursor.partition === partition) return cursor;

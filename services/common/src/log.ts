@@ -51,7 +51,10 @@ async function openStderr(): Promise<DestinationStream> {
   return isatty(stderr) ? forPeople((text) => sink.write(text)) : sink;
 }
 
-/** Lines of a log as text, coloured where that is wanted. It reads JSON, in which what was escaped is as it was. */
+/**
+ * Lines of a log as text, coloured where that is wanted. It reads JSON, in which what was escaped
+ * is as it was.
+ */
 export async function forPeople(write: (text: string) => void): Promise<DestinationStream> {
   // Loaded only here: a broker without a terminal starts sooner.
   const { default: pretty } = await import('pino-pretty');

@@ -75,11 +75,11 @@ export class Message {
    */
   expiryS = 0;
   /**
-   * When the store took it, by the clock of its partition, ms since 1970; 0: not known. Partitions of
-   * one queue are put in order by it.
+   * When the store took it, by the clock of its partition, ms since 1970; 0: not known. Partitions
+   * of one queue are put in order by it.
    */
   storedMs = 0;
-  /** Its places, set when it arrives. */
+  /** Places of the message, set when it arrives. */
   entries: readonly QueueEntry[] = noEntries;
   /** Set once by the RETAIN store or the append's answer. */
   orderKey: OrderKey | undefined = undefined;

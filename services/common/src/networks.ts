@@ -19,7 +19,8 @@ export function networksOf(text: string): BlockList | undefined {
 
 /** Whether an address, in whatever form a socket tells it, is in the networks. */
 export function isWithin(networks: BlockList, text: string): boolean {
-  // A socket that listens on both families gives IPv4 as ::ffff:a.b.c.d, with a zone behind link-local ones.
+  // A socket that listens on both families gives IPv4 as ::ffff:a.b.c.d, with a zone behind
+  // link-local ones.
   const address = text.replace(/^::ffff:(?=[\d.]+$)/i, '').replace(/%.*$/, '');
   if (isIP(address) === 0) return false;
   return networks.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');

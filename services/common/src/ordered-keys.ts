@@ -1,6 +1,7 @@
-// A set of strings in the order of their UTF-16 code units, for seeking. Hides that it is a list of short sorted arrays:
-// an insert moves at most one array's worth of pointers, and a million keys cost little more than the pointers to them.
-// Invariants: no block is empty; blocks are in order; a block holds at most `blockKeysMax` keys.
+// A set of strings in the order of their UTF-16 code units, for seeking. Hides that it is a list of
+// short sorted arrays: an insert moves at most one array's worth of pointers, and a million keys
+// cost little more than the pointers to them. Invariants: no block is empty; blocks are in order; a
+// block holds at most `blockKeysMax` keys.
 
 const blockKeysMax = 512;
 

@@ -1,4 +1,6 @@
-/** MQTT 5.0 reason codes (section 2.4). 3.1.1 return codes are derived from them where they leave. */
+/**
+ * MQTT 5.0 reason codes (section 2.4). 3.1.1 return codes are derived from them where they leave.
+ */
 export const ReasonCode = {
   success: 0x00,
   grantedQos1: 0x01,

@@ -46,7 +46,7 @@ export class RepeatedLines {
     return unsaid;
   }
 
-  /** It is over: the next time is the first one again. */
+  /** The matter is over: the next line about it is the first one again. */
   forget(key: string): void {
     this.#lines.delete(key);
   }

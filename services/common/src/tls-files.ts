@@ -1,5 +1,5 @@
-// The PEM files of one end of a TLS connection, read and tried as a whole. Hides what OpenSSL takes without a word: a
-// certificate and a key of different kinds, which no handshake survives.
+// The PEM files of one end of a TLS connection, read and tried as a whole. Hides what OpenSSL takes
+// without a word: a certificate and a key of different kinds, which no handshake survives.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -14,7 +14,9 @@ export interface TlsFiles {
   readonly keyPassword?: string | null | undefined;
   /** Authorities that may have signed the certificate of the other end. */
   readonly authorities?: string | null | undefined;
-  /** Certificates that these authorities have revoked: a list (CRL) of each authority in a chain. */
+  /**
+   * Certificates that these authorities have revoked: a list (CRL) of each authority in a chain.
+   */
   readonly revoked?: string | null | undefined;
 }
 

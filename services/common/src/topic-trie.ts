@@ -1,11 +1,13 @@
-// Two indexes over topics. TopicTrie answers "which filters match this topic" (routing), TopicTree "which topics match
-// this filter" (retained messages).
+// Two indexes over topics. TopicTrie answers "which filters match this topic" (routing), TopicTree
+// "which topics match this filter" (retained messages).
 //
-// TopicTrie hides that filters without a wildcard are in a plain Map and only the others in a trie, and that a node makes
-// its containers when it first needs them. Invariant: every node but the root leads to a value.
+// TopicTrie hides that filters without a wildcard are in a plain Map and only the others in a trie,
+// and that a node makes its containers when it first needs them. Invariant: every node but the root
+// leads to a value.
 //
-// TopicTree hides that the topics are one sorted list, and that a filter is answered by skipping through it: in the order
-// of code units all topics under a prefix `a/` are neighbours and end before `a0` (0 is the character after the slash).
+// TopicTree hides that the topics are one sorted list, and that a filter is answered by skipping
+// through it: in the order of code units all topics under a prefix `a/` are neighbours and end
+// before `a0` (0 is the character after the slash).
 
 import { OrderedKeys } from './ordered-keys.ts';
 import { isWildcardFilter, matches } from './topic.ts';
@@ -99,7 +101,10 @@ export class TopicTrie<T> {
     return removed;
   }
 
-  /** All values of all filters that match; one that is there under several of them comes once for each. */
+  /**
+   * All values of all filters that match; one that is there under several of them comes once for
+   * each.
+   */
   match(topic: string): T[] {
     const found: T[] = [];
     collect(this.#exact.get(topic), found);
@@ -215,7 +220,10 @@ interface TopicPage<T> {
   readonly next?: string;
 }
 
-/** A page looks at no more topics than this for each item asked for, so that no filter holds up the event loop. */
+/**
+ * A page looks at no more topics than this for each item asked for, so that no filter holds up the
+ * event loop.
+ */
 const looksPerItem = 16;
 const looksMin = 4096;
 
@@ -243,10 +251,11 @@ export class TopicTree<T> {
   }
 
   /**
-   * The topics that a (valid, not shared) filter matches, in the order of their code units, from behind `afterTopic`.
-   * A page may have fewer items than `limit`, even none, and still a `next` to go on with: it ends as well when it has
-   * looked at many topics in vain. Topics set or deleted between two pages are seen or not as they lie before or behind
-   * `next`; no other topic is missed or comes twice.
+   * The topics that a (valid, not shared) filter matches, in the order of their code units, from
+   * behind `afterTopic`. A page may have fewer items than `limit`, even none, and still a `next` to
+   * go on with: it ends as well when it has looked at many topics in vain. Topics set or deleted
+   * between two pages are seen or not as they lie before or behind `next`; no other topic is missed
+   * or comes twice.
    */
   matching(filter: string, afterTopic: string | undefined, limit: number): TopicPage<T> {
     const items: [string, T][] = [];
@@ -281,9 +290,9 @@ export class TopicTree<T> {
 }
 
 /**
- * For a topic that the filter does not match: a place with no match between the topic and it. The topic itself means that
- * nothing can be skipped, undefined that no match follows. The order is that of code units, or of bytes where the strings
- * have one for each unit.
+ * For a topic that the filter does not match: a place with no match between the topic and it. The
+ * topic itself means that nothing can be skipped, undefined that no match follows. The order is
+ * that of code units, or of bytes where the strings have one for each unit.
  */
 export function nextCandidate(filter: readonly string[], topic: string): string | undefined {
   const first = filter[0]!;

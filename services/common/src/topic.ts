@@ -1,5 +1,6 @@
-// Topic names and topic filters: what is legal, what matches what, and what covers what (MQTT 5.0, 4.7 and 4.8.2; the
-// rules of 3.1.1 are the same). What runs for each message walks the strings in place and allocates nothing.
+// Topic names and topic filters: what is legal, what matches what, and what covers what (MQTT 5.0,
+// 4.7 and 4.8.2; the rules of 3.1.1 are the same). What runs for each message walks the strings in
+// place and allocates nothing.
 
 /** The longest topic name or filter, in bytes of UTF-8. */
 const topicBytesMax = 65_535;
@@ -10,7 +11,8 @@ const plus = 0x2b;
 const hash = 0x23;
 const dollar = 0x24;
 
-// Lone surrogates cannot come off the wire, but they can come from a program; they have no UTF-8 form [MQTT-1.5.4-1].
+// Lone surrogates cannot come off the wire, but they can come from a program; they have no UTF-8
+// form [MQTT-1.5.4-1].
 const illegalInFilter = /[\0\p{Cs}]/u;
 
 /** A filter `$share/{group}/{filter}`, taken apart. */
@@ -94,7 +96,10 @@ export function matches(filter: string, topic: string): boolean {
   return t === topic.length;
 }
 
-/** Whether every topic name that `inner` matches is matched by `outer` too (valid filters, not shared). */
+/**
+ * Whether every topic name that `inner` matches is matched by `outer` too (valid filters, not
+ * shared).
+ */
 export function covers(outer: string, inner: string): boolean {
   // [MQTT-4.7.2-1]
   if (inner.charCodeAt(0) === dollar && startsWithWildcard(outer)) return false;
@@ -136,8 +141,8 @@ export function overlaps(one: string, other: string): boolean {
 }
 
 /**
- * There is no empty topic, so these two match the same with a `+` more, and then level by level is exact. Elsewhere `a/#`
- * has `a`, which `a/+/#` has not.
+ * There is no empty topic, so these two match the same with a `+` more, and then level by level is
+ * exact. Elsewhere `a/#` has `a`, which `a/+/#` has not.
  */
 function withoutEmptyTopic(filter: string): string {
   if (filter === '#') return '+/#';

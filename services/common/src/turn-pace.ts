@@ -30,7 +30,8 @@ export class TurnPace {
   }
 
   /**
-   * Whether one more may begin in this turn, of at most so many; false: `onTurn` says when to ask again.
+   * Whether one more may begin in this turn, of at most so many; false: `onTurn` says when to ask
+   * again.
    */
   begin(max: number = portionMax): boolean {
     this.again();

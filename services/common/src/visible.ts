@@ -1,6 +1,7 @@
 // Text of strangers (client identifiers, user names, topics, reasons) as a terminal may show it:
 // control characters of C0 and C1, those that turn the direction of writing or end a line, and lone
-// surrogates become `\u` and four digits, which JSON reads as what they were. New line and tab stay.
+// surrogates become `\u` and four digits, which JSON reads as what they were. New line and tab
+// stay.
 
 const unsafe =
   // oxlint-disable-next-line no-control-regex -- these are what it looks for

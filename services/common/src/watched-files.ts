@@ -1,26 +1,34 @@
-// Files that are read again when any of them changed, was replaced or appeared. Hides the two ways of finding out: the folders
-// are watched, which is quick and follows a rename into place, and the files are checked now and then, for file systems that
-// tell nothing. A file counts as changed when its inode, size or time of change differs from that of the reading before.
+// Files that are read again when any of them changed, was replaced or appeared. Hides the two ways
+// of finding out: the folders are watched, which is quick and follows a rename into place, and the
+// files are checked now and then, for file systems that tell nothing. A file counts as changed when
+// its inode, size or time of change differs from that of the reading before.
 //
-// A state of the files counts as known only once it was read: where that fails, because the process is at its limit of open
-// files or a file is away for a moment, it is tried again until it succeeds, so that no change is lost.
+// A state of the files counts as known only once it was read: where that fails, because the process
+// is at its limit of open files or a file is away for a moment, it is tried again until it
+// succeeds, so that no change is lost.
 
 import { watch, type FSWatcher } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 export interface WatchOptions {
-  /** Between two checks of files whose folder reports nothing; also the longest wait before a reading is tried again. */
+  /**
+   * Between two checks of files whose folder reports nothing; also the longest wait before a
+   * reading is tried again.
+   */
   readonly pollMs?: number;
-  /** From a report to the reading, so that several files that are written together are read together. */
+  /**
+   * From a report to the reading, so that several files that are written together are read
+   * together.
+   */
   readonly settleMs?: number;
   /** From a reading that failed to the next try; doubled each time, up to `pollMs`. */
   readonly retryMs?: number;
 }
 
 /**
- * `unusable`: what is in the files was read and cannot be used, so it is tried again when they change. A reading that
- * rejects is tried again anyway.
+ * `unusable`: what is in the files was read and cannot be used, so it is tried again when they
+ * change. A reading that rejects is tried again anyway.
  */
 export type Reading = 'read' | 'unusable';
 

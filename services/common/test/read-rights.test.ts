@@ -26,7 +26,10 @@ function readable(text: string, filter: string, otherwise = false): Readable {
   return readableBy({ rules: rules(text), otherwise }, filter);
 }
 
-/** All topics of up to four levels of a small alphabet: an empty level and one that no rule names among them. */
+/**
+ * All topics of up to four levels of a small alphabet: an empty level and one that no rule names
+ * among them.
+ */
 const alphabet = ['a', 'b', '', 'other', '$s'];
 const topics: string[] = [];
 let stems: string[][] = [[]];

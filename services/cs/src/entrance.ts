@@ -29,8 +29,9 @@ interface EntrancePorts {
 const knownMax = 32_768;
 
 /**
- * CONNECTs that are begun in a turn in which a connection was accepted. The kernel has room for a few
- * thousand connections that nobody has accepted; past that it forgets, and resets, some of them.
+ * CONNECTs that are begun in a turn in which a connection was accepted. The kernel has room for a
+ * few thousand connections that nobody has accepted; past that it forgets, and resets, some of
+ * them.
  */
 const begunBetweenAccepts = 4;
 

@@ -3,7 +3,7 @@ import type { Link } from '@lmqtt/proto/link';
 
 /** Somebody with bytes that may not leave now. */
 export interface HeldBack {
-  /** They may leave: to be put out again. */
+  /** Bytes may leave, and are to be written again. */
   thaw(): void;
 }
 

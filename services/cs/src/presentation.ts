@@ -37,7 +37,7 @@ interface Ending {
 
 function add(sessions: PresentedSession[], client: Client, end: ConnectionEnd | undefined): void {
   const { session, inbound, stream } = client;
-  // Those that are still connecting come back to the new ds by themselves.
+  // Clients that are still connecting come back to the new ds by themselves.
   if (session === undefined) return;
   sessions.push({
     session: client.handle,

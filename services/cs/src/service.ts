@@ -33,7 +33,10 @@ export interface CsService {
   stop(): Promise<void>;
 }
 
-/** Starts a connection node and its listeners. Rejects with the socket's error (`EADDRINUSE`); then nothing runs. */
+/**
+ * Starts a connection node and its listeners. Rejects with the socket's error (`EADDRINUSE`); then
+ * nothing runs.
+ */
 export async function startCs(options: CsOptions): Promise<CsService> {
   const { settings, server, clock, logs, metrics, counters } = options;
   const events = new CsEvents(logs.connection, metrics, counters);
@@ -46,7 +49,8 @@ export async function startCs(options: CsOptions): Promise<CsService> {
     counters,
     server,
   );
-  // A kick names a handle. One for a connection of this node's last run must not meet another one now.
+  // A kick names a handle. One for a connection of this node's last run must not meet another one
+  // now.
   node.connections.numberFrom(randomInt(firstHandleMax));
   registerMetrics(metrics, counters, node);
   const advice = openFilesAdvice(settings.maxConnections);

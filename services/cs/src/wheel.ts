@@ -5,7 +5,7 @@
 export interface Timed {
   /** Tick at which it is due; kept by the wheel. −1: not in the wheel; −2: due right now. */
   dueTick: number;
-  /** Its place in the slot of that tick; kept by the wheel. */
+  /** Place of the timer in the slot of its tick; kept by the wheel. */
   slotIndex: number;
   /** Answers how many ms to wait until the next look; 0: no more. */
   due(nowMs: number): number;

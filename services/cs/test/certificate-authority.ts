@@ -1,5 +1,5 @@
-// Certificates for tests, made with openssl in a folder of their own. Where openssl is absent such tests are skipped, except
-// under CI.
+// Certificates for tests, made with openssl in a folder of their own. Where openssl is absent such
+// tests are skipped, except under CI.
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -58,7 +58,10 @@ async function silent(port: number): Promise<Socket> {
   return socket;
 }
 
-/** Sockets that say nothing count until they go, or are sent away; one that ends its handshake counts no more. */
+/**
+ * Sockets that say nothing count until they go, or are sent away; one that ends its handshake
+ * counts no more.
+ */
 async function counts(
   t: TestContext,
   room: Room,

@@ -45,7 +45,8 @@ const nothing: FrameTaker = { pulse() {}, item() {} };
 
 /**
  * A ds that stores nothing: the real server, exchange and codecs, with answers as a test wants
- * them; one attachment for each node. It forgets attachments when it is told to; until then streams take them up again.
+ * them; one attachment for each node. It forgets attachments when it is told to; until then streams
+ * take them up again.
  */
 export class FakeDs extends Watched implements Directory {
   readonly id: string;

@@ -1,4 +1,5 @@
-// A node whose sessions live at several ds: what one of them is asked leaves the others as they are.
+// A node whose sessions live at several ds: what one of them is asked leaves the others as they
+// are.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { queueId, type SessionHandle, sessionHandle } from '@lmqtt/common/ids';

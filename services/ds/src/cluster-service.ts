@@ -89,7 +89,7 @@ type StoppedGroups = Groups & { stop(): Promise<void> };
 
 interface ClusterDsOptions {
   readonly settings: Settings;
-  /** Those that change while it runs; without it none does. */
+  /** Settings that change while it runs; without it none does. */
   readonly live?: LiveSettings;
   readonly metrics: Metrics;
   readonly version: string;
@@ -112,7 +112,7 @@ export interface ClusterDsService {
   readonly awaited: string | null;
   /** A fault with which ds still works; null: none. */
   readonly notice: string | null;
-  /** Those of the whole cluster that are connected. */
+  /** Connected clients of the whole cluster. */
   clients(after: ClientId | null, clientsMax: number): Promise<ClientLine[]>;
   /** Connected or not; null: there is no session of that id. */
   client(id: ClientId): Promise<ClientLine | null>;

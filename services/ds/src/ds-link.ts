@@ -243,7 +243,9 @@ export class DsLinkServer implements LinkServer {
     return this.#ports.nodes.get(node)?.sessions.get(session)?.clientId;
   }
 
-  /** Its lease was judged, or it has left: told before its sessions end. */
+  /**
+   * Listeners are told before the sessions of a node end whose lease was judged, or that has left.
+   */
   onNodeEnded(listener: (node: NodeId) => void): void {
     this.#listeners.push(listener);
   }
@@ -284,7 +286,7 @@ export class DsLinkServer implements LinkServer {
     this.#ports.publisher.forget(node);
   }
 
-  /** Its lease was judged, so it has ended. */
+  /** The lease of its node was judged, so the session has ended. */
   #refusal({ session, clientId, epoch }: PresentedSession): Refusal {
     const claimed = (this.#ports.live.get(clientId)?.epoch ?? 0) > epoch;
     return { session, reasonCode: claimed ? ReasonCode.sessionTakenOver : ReasonCode.serverBusy };

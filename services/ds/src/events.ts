@@ -256,7 +256,7 @@ export class DsEvents {
     this.#logs.store.warn({ queue, messages }, 'oldest messages of the log removed');
   }
 
-  /** They are deleted once more, when nobody has held them for a time. */
+  /** Queues that came back are deleted once more, when nobody has held them for a time. */
   sweptAgain(broker: string, queues: number): void {
     this.#cameBack.value += queues;
     const text = 'queues that were deleted are back at a broker after its crash';

@@ -40,7 +40,7 @@ import { Timers } from './timers.ts';
 
 export interface DsOptions {
   readonly settings: Settings;
-  /** Those that change while it runs; without it none does. */
+  /** Settings that change while it runs; without it none does. */
   readonly live?: LiveSettings;
   readonly logs: Logs;
   readonly metrics: Metrics;
@@ -259,7 +259,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     async stop() {
       gathering?.stop();
       await timers.stop();
-      // Those that are other processes come back to the next ds with their sessions.
+      // Nodes that are other processes come back to the next ds with their sessions.
       if (gathering === undefined) for (const id of [...nodes.keys()]) await server.detach(id);
       await embedded.close();
       await journal.close();

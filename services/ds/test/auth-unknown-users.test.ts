@@ -1,4 +1,5 @@
-// Whether a user exists shows neither in the answer nor in the work that the answer costs. Work is counted, not timed.
+// Whether a user exists shows neither in the answer nor in the work that the answer costs. Work is
+// counted, not timed.
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,5 @@
-// Bodies as lz4-java's LZ4FrameOutputStream and zstd-jni's ZstdOutputStream write them, which clients
-// of RocketMQ use.
+// Bodies as lz4-java's LZ4FrameOutputStream and zstd-jni's ZstdOutputStream write them, which
+// clients of RocketMQ use.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deflateSync } from 'node:zlib';

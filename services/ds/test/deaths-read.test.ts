@@ -1,5 +1,5 @@
-// A broker that dies again and again under QoS 2, in the midst of a message, and indexes late what it
-// has stored: what readers of a light queue get, by reading and by what the tails tell.
+// A broker that dies again and again under QoS 2, in the midst of a message, and indexes late what
+// it has stored: what readers of a light queue get, by reading and by what the tails tell.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -103,7 +103,7 @@ export class Client {
   }
 }
 
-/** What the group's store and the session store say. */
+/** The group's store and the session store of a test. */
 export class GroupStores implements ClusterGroupStore, AbsentMembers {
   readonly clients: readonly Client[];
   readonly members: Map<ClientId, number> = new Map();

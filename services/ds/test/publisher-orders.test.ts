@@ -196,7 +196,9 @@ class Run {
     }
   }
 
-  /** What an earlier connection sent may be refused for that, and then everything after it is. */
+  /**
+   * A publish of an earlier connection may be refused for that, and then everything after it is.
+   */
   #codeOf(append: Append, wanted: number): number {
     const { inbound } = append;
     if (inbound === undefined) return wanted;
@@ -208,7 +210,7 @@ class Run {
     return 0;
   }
 
-  /** Of an earlier connection of its client than the one that is there. */
+  /** True for a publish of an earlier connection of its client than the one that is there. */
   #isOld({ inbound }: Append): boolean {
     if (inbound === undefined) return false;
     const now = this.#clients.find(({ session }) => session.clientId === inbound.clientId)!;

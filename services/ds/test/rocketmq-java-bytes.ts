@@ -1,5 +1,5 @@
-// Bytes of RocketMQ's own encoder (MessageDecoder.encode of 5.5.0): one plain message with IPv4 hosts, compressed, and with
-// IPv6 hosts; and one with everything that we write.
+// Bytes of RocketMQ's own encoder (MessageDecoder.encode of 5.5.0): one plain message with IPv4
+// hosts, compressed, and with IPv6 hosts; and one with everything that we write.
 
 type Sample = 'v4' | 'zlib' | 'v6' | 'full';
 

@@ -4,9 +4,9 @@ import { answerTo, type Asked, RemotingPeer } from './remoting-peer.ts';
 import { storedBytes } from './rocketmq-stored.ts';
 
 /**
- * stored: and answered; unanswered: stored, and nobody is told; torn: the same, but what follows the
- * key was not written, as when the broker is killed meanwhile; lost: neither; a number: refused with
- * this code.
+ * stored: and answered; unanswered: stored, and nobody is told; torn: the same, but what follows
+ * the key was not written, as when the broker is killed meanwhile; lost: neither; a number: refused
+ * with this code.
  */
 export type Fate = 'stored' | 'unanswered' | 'torn' | 'lost' | number;
 

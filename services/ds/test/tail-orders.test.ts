@@ -1,4 +1,5 @@
-// A tail under random orders of answers, losses and pauses: what the queue store promises of arrivals.
+// A tail under random orders of answers, losses and pauses: what the queue store promises of
+// arrivals.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -1,5 +1,5 @@
-// How many connections the HTTP server has and how long each may say nothing: whoever opens many and asks nothing keeps out
-// nobody who asks.
+// How many connections the HTTP server has and how long each may say nothing: whoever opens many
+// and asks nothing keeps out nobody who asks.
 import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
@@ -10,7 +10,9 @@ export interface ConnectionLimits {
 }
 
 const checkMsMax = 1000;
-/** An answer that its client does not take is given up after so many times the time for a request. */
+/**
+ * An answer that its client does not take is given up after so many times the time for a request.
+ */
 const answerTimes = 3;
 
 /** Options of a server that keeps these limits. */

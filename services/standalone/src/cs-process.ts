@@ -102,7 +102,10 @@ export async function startLinkedCs(program: Program, directory: Directory): Pro
   return running.ports;
 }
 
-/** Throws where certificate and key of the link do not belong together: no stream would ever come about. */
+/**
+ * Throws where certificate and key of the link do not belong together: no stream would ever come
+ * about.
+ */
 function checkLinkFiles({ rpcTlsCert, rpcTlsKey, rpcTlsCa }: Settings): void {
   readTlsFilesNow({ certificate: rpcTlsCert, key: rpcTlsKey, authorities: rpcTlsCa });
 }

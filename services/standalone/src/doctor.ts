@@ -40,7 +40,7 @@ export async function runDoctor(sources: Sources): Promise<number> {
   return all.some(({ state }) => state === 'wrong') ? 1 : 0;
 }
 
-/** Its RPC_ADVERTISE, seen from here. */
+/** Finding about the RPC_ADVERTISE of a ds, seen from here. */
 async function wayFinding(id: string, address: string): Promise<Finding> {
   const name = `way to ${id}`;
   const wanted = 'cs nodes reach it';

@@ -1,5 +1,5 @@
-// The composition root of the ds process: a ds on embedded stores, or one of several on RocketMQ and
-// Redis; gRPC for its cs nodes, and ops.
+// The composition root of the ds process: a ds on embedded stores, or one of several on RocketMQ
+// and Redis; gRPC for its cs nodes, and ops.
 import { hostname, networkInterfaces } from 'node:os';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';

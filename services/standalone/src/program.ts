@@ -22,7 +22,7 @@ export type Ports = Readonly<Partial<Record<ListenerName, number>>>;
 
 export interface Program {
   readonly settings: Settings;
-  /** Those that change while it runs. */
+  /** Settings that change while the program runs. */
   readonly live: LiveSettings;
   readonly clock: Clock;
   readonly logs: Logs;
@@ -31,7 +31,7 @@ export interface Program {
   readonly startedAtMs: number;
   /** Aborted when it is to stop before it has started. */
   readonly stopping: AbortSignal;
-  /** It cannot go on, and is to end with this error. */
+  /** Called when the program cannot go on, and is to end with this error. */
   readonly fail: (error: Error) => void;
 }
 

@@ -1,6 +1,6 @@
-// The composition root of the standalone broker: one cs and one ds, and ops. On embedded stores the two are joined by direct
-// calls. On RocketMQ and Redis they are a cs and a ds of a cluster, joined by gRPC as all of these are, so that further
-// nodes can be started beside them.
+// The composition root of the standalone broker: one cs and one ds, and ops. On embedded stores the
+// two are joined by direct calls. On RocketMQ and Redis they are a cs and a ds of a cluster, joined
+// by gRPC as all of these are, so that further nodes can be started beside them.
 import type { Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
 import { Counters } from '@lmqtt/cs/counters';

@@ -20,7 +20,10 @@ export interface ReloadOptions extends WatchOptions {
   readonly log: Logger;
 }
 
-/** Names of the settings that are not as they were, without the one that is chosen anew at each start. */
+/**
+ * Names of the settings that are not as they were, without the one that is chosen anew at each
+ * start.
+ */
 function changedNames(from: Settings, to: Settings): SettingName[] {
   const values = (settings: Settings): Readonly<Record<string, unknown>> => ({ ...settings });
   const [before, now] = [values(from), values(to)];
@@ -45,7 +48,8 @@ export async function reloadSettings(options: ReloadOptions): Promise<WatchedFil
       return 'unusable';
     }
     const { hmacUsername, hmacSecretKey } = options.settings;
-    // Whether there is such a user at all is decided at the start, where the authenticators are chosen.
+    // Whether there is such a user at all is decided at the start, where the authenticators are
+    // chosen.
     const keepsUser = (hmacUsername === null) === (settings.hmacUsername === null);
     live.replace(keepsUser ? settings : { ...settings, hmacUsername, hmacSecretKey });
     const changed = changedNames(last, settings);

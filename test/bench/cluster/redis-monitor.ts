@@ -29,7 +29,9 @@ const scriptCalls: ReadonlySet<string> = new Set(['EVALSHA', 'FCALL']);
 
 const sources = join(import.meta.dirname, '../../../../services/ds/src');
 
-/** Names of scripts that are sent as they are; those of the registry and of sessions are composed. */
+/**
+ * Names of scripts that are sent as they are; those of the registry and of sessions are composed.
+ */
 function scriptFiles(): (readonly [string, string])[] {
   const files = readdirSync(sources, { recursive: true, encoding: 'utf8' });
   return files

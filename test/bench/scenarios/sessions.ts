@@ -45,7 +45,9 @@ class Mailbox implements Receiver {
     this.onMessage();
   }
 
-  /** Resolves with the first message, or when it did not come; rejects where the connection went. */
+  /**
+   * Resolves with the first message, or when it did not come; rejects where the connection went.
+   */
   async filled(): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, messageMs);

@@ -1,4 +1,5 @@
-// Users and rules of a broker with ACL 2.0 (RocketMQ 5.3 and later), through its own requests, signed by its first user.
+// Users and rules of a broker with ACL 2.0 (RocketMQ 5.3 and later), through its own requests,
+// signed by its first user.
 import { createHmac } from 'node:crypto';
 import { remotingRequest } from './remoting-request.ts';
 

@@ -1,4 +1,5 @@
-// Settings that a running program takes anew when its files change. All others count from the next start.
+// Settings that a running program takes anew when its files change. All others count from the next
+// start.
 import type { CamelCase, SettingName, Settings } from './row.ts';
 
 type LiveName = 'HMAC_USERNAME' | 'HMAC_SECRET_KEY' | 'LOG_LEVEL';

@@ -99,7 +99,9 @@ const parsers: Readonly<Record<Kind, Parse>> = {
   text: (text) => text,
 };
 
-/** Throws `SettingsError` with what was wanted; the caller adds the setting's name and its source. */
+/**
+ * Throws `SettingsError` with what was wanted; the caller adds the setting's name and its source.
+ */
 export function parseValue(row: Row, text: string): Value {
   if (text === '' && row.default === null) return null;
   return parsers[row.kind](text, row);

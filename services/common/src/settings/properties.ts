@@ -1,5 +1,6 @@
-// The syntax of java.util.Properties: key=value, key: value or key value; comments with # and !; lines that a \ at their end
-// continues; escapes, \uXXXX among them. White space behind a value belongs to it.
+// The syntax of java.util.Properties: key=value, key: value or key value; comments with # and !;
+// lines that a \ at their end continues; escapes, \uXXXX among them. White space behind a value
+// belongs to it.
 
 export interface Property {
   readonly key: string;
@@ -67,7 +68,9 @@ function isNeedless(text: string): boolean {
   );
 }
 
-/** The properties in the order of their lines, later ones of one key included. Throws PropertyError. */
+/**
+ * The properties in the order of their lines, later ones of one key included. Throws PropertyError.
+ */
 export function readProperties(text: string): Property[] {
   return Array.from(logicalLines(text), ({ text: logical, line }) => {
     const [whole, key] = split.exec(logical) ?? ['', ''];

@@ -156,7 +156,8 @@ function readFlags(args: readonly string[]): Flags {
 function valueOf(row: Row, given: Given | undefined): Value {
   if (given === undefined) return row.default === null ? null : parseValue(row, `${row.default}`);
   try {
-    // White space behind a value in a file belongs to it, as with the Java nodes, where it could be meant.
+    // White space behind a value in a file belongs to it, as with the Java nodes, where it could be
+    // meant.
     const isMeant = row.kind === 'secret' || row.kind === 'text' || given.from !== 'file';
     return parseValue(row, isMeant ? given.text : given.text.trim());
   } catch (error) {
@@ -206,8 +207,8 @@ function noteTrailingSpace(given: GivenByName, notes: string[]): void {
 }
 
 /**
- * The files that the settings come from: those of --config, and those of the secrets that are named. Throws
- * `SettingsError`.
+ * The files that the settings come from: those of --config, and those of the secrets that are
+ * named. Throws `SettingsError`.
  */
 export function settingsFiles({ args, environment }: Sources): string[] {
   const flags = readFlags(args);

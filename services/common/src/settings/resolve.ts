@@ -184,7 +184,7 @@ function checkAddress(name: string, text: string | null): void {
 function resolveAnonymous(raw: RawSettings, program: ProgramName): AnonymousClients {
   if (raw.allowAnonymous !== null) return raw.allowAnonymous;
   if (checksNames(raw)) return false;
-  // It is ds that lets clients in.
+  // ds lets clients in, not cs.
   if (program === 'cs') return false;
   const [name, bind] = program === 'ds' ? ['RPC_BIND', raw.rpcBind] : ['BIND', raw.bind];
   // A ds does not see where its cs nodes listen, but where each client comes from.

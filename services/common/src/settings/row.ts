@@ -121,7 +121,9 @@ export function camelCase(name: string): string {
 
 const byCamelCase = new Map(rows.map((row) => [camelCase(row.name), row.name]));
 
-/** `mqttPort`, `mqtt-port` and `MQTT_PORT` are one name; what is in none of these forms comes back. */
+/**
+ * `mqttPort`, `mqtt-port` and `MQTT_PORT` are one name; what is in none of these forms comes back.
+ */
 export function canonicalName(key: string): string {
   return byCamelCase.get(key) ?? key.replaceAll('-', '_').toUpperCase();
 }

@@ -7,7 +7,9 @@ import { SettingsError } from './parse.ts';
 import { type Property, propertiesText, PropertyError, readProperties } from './properties.ts';
 import { canonicalName, type SettingName } from './row.ts';
 
-/** Values of the Java nodes' keys for TLS in all files; they count once every source has been read. */
+/**
+ * Values of the Java nodes' keys for TLS in all files; they count once every source has been read.
+ */
 type JavaTls = Map<JavaTlsKey, Given>;
 
 export interface FileReader {
@@ -73,8 +75,9 @@ const javaTlsPort = '8883';
 const isTrue = (given: Given | undefined): boolean => given?.text.trim().toLowerCase() === 'true';
 
 /**
- * The keys of their TLS become settings where TLS is on: `enableTlsSever` says so, or, without it, a TLS_CERT of ours
- * beside their port. Their port alone says nothing, because Java nodes have one in any case.
+ * The keys of their TLS become settings where TLS is on: `enableTlsSever` says so, or, without it,
+ * a TLS_CERT of ours beside their port. Their port alone says nothing, because Java nodes have one
+ * in any case.
  */
 export function applyJavaTls(javaTls: JavaTls, given: GivenByName, notes: string[]): void {
   if (javaTls.size === 0) return;

@@ -21,7 +21,7 @@ type Spoken = {
   readonly userProperties?: UserProperties;
 };
 
-// It would keep a buffer for each of the 65,536 packet identifiers.
+// The library would keep a buffer for each of the 65,536 packet identifiers.
 writeToStream.cacheNumbers = false;
 
 const noBytes = Buffer.alloc(0);

@@ -1,7 +1,7 @@
 // One packet that comes in pieces. Its buffer grows by doubling up to the packet's size, so a
 // client that announces a large packet costs no more memory than it has sent, and no byte is copied
-// more than a few times. The buffer is new for each packet, so whoever reads the packet may keep it,
-// and not of the pool, of which a slow client would hold a whole slab.
+// more than a few times. The buffer is new for each packet, so whoever reads the packet may keep
+// it, and not of the pool, of which a slow client would hold a whole slab.
 
 const bytesMin = 64;
 
@@ -9,7 +9,10 @@ export class Gathering {
   #buffer: Buffer;
   #filled: number;
 
-  /** Begins with the bytes from `start` to the chunk's end, of a packet of `packetBytes` (0: not known). */
+  /**
+   * Begins with the bytes from `start` to the chunk's end, of a packet of `packetBytes` (0: not
+   * known).
+   */
   constructor(chunk: Buffer, start: number, packetBytes: number) {
     this.#filled = chunk.length - start;
     this.#buffer = Buffer.allocUnsafeSlow(capacity(this.#filled, packetBytes));

@@ -16,7 +16,9 @@ export function kickReason(reasonCode: number): string {
   }
 }
 
-/** Reasons that 3.1.1 has a return code for (3.2.2.3); for others it is closed without an answer. */
+/**
+ * Reasons that 3.1.1 has a return code for (3.2.2.3); for others it is closed without an answer.
+ */
 export function hasReturnCode(reasonCode: number): boolean {
   switch (reasonCode) {
     case ReasonCode.unsupportedProtocolVersion:

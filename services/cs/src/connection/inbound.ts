@@ -1,6 +1,8 @@
 import type { Publish } from '@lmqtt/proto/link';
 
-/** Requests of one client that wait for ds: SUBSCRIBE, UNSUBSCRIBE, PINGREQ behind retained ones. */
+/**
+ * Requests of one client that wait for ds: SUBSCRIBE, UNSUBSCRIBE, PINGREQ behind retained ones.
+ */
 const requestsMax = 64;
 /** Bytes of the packets of requests that wait, the last one not counted. */
 const requestBytesMax = 64 << 10;

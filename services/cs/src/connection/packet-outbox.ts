@@ -229,7 +229,9 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
     this.flushLater();
   }
 
-  /** A client may take the close for "my session is stored"; it does not wait long for a slow store. */
+  /**
+   * A client may take the close for "my session is stored"; it does not wait long for a slow store.
+   */
   closeStreamAfter(stored: Promise<void>): void {
     const close = (): void => {
       clearTimeout(timer);

@@ -117,7 +117,9 @@ export class Attachment implements FrameTaker {
     this.exchange.unbind();
   }
 
-  /** ds knows our sessions: what is written reaches it, over this stream or one that takes it up. */
+  /**
+   * ds knows our sessions: what is written reaches it, over this stream or one that takes it up.
+   */
   get presented(): boolean {
     return this.#known;
   }

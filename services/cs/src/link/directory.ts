@@ -8,7 +8,9 @@ export interface DsAddress {
 export interface DsNode extends DsAddress {
   /** Identifier of the node, not of its process: one that starts again has it again. */
   readonly id: string;
-  /** It is about to stop: no client is sent there, and those that are there move. */
+  /**
+   * True for a ds that is about to stop: no client is sent there, and those that are there move.
+   */
   readonly draining: boolean;
 }
 

@@ -19,7 +19,7 @@ export function laneOfAll(
   let { session } = first!;
   for (let index = 1; index < batch.length; index++) {
     const next = batch[index]!.session;
-    // Those of one session come one after another, more often than not.
+    // Writes of one session come one after another, more often than not.
     if (next === session) continue;
     session = next;
     if (lanes.get(session) !== lane) return undefined;

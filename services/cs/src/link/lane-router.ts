@@ -188,7 +188,7 @@ export class LaneRouter implements Link {
     }
   }
 
-  /** It waits for one of them, until another one is there. */
+  /** The read waits for a lane, until one is there. */
   private readLater(request: ReadRequest): Promise<ReadAnswer> {
     for (const lane of this.lanes) return lane.link.read(request);
     return Promise.reject(new Error('no ds is known'));

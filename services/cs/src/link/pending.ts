@@ -44,7 +44,9 @@ export class Pending {
     this.#credits.set(session, messagesTotal);
   }
 
-  /** Credit counts from the moment at which a session is presented: what was said before is void. */
+  /**
+   * Credit counts from the moment at which a session is presented: what was said before is void.
+   */
   forgetCredits(): void {
     this.#credits.clear();
   }

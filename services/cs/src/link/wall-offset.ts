@@ -17,7 +17,7 @@ export class WallOffset {
   #samples: Sample[] = [];
   #best: Sample = { offsetMs: 0, roundTripMs: Infinity };
 
-  /** It was measured. */
+  /** True once the offset was measured. */
   get known(): boolean {
     return this.#samples.length > 0;
   }

@@ -6,9 +6,9 @@ const noBytes: Buffer = Buffer.alloc(0);
  * A PUBLISH from a client, section 3.3. One instance is used again and again: it is valid only
  * during the call that hands it over. The buffer stays valid; its layout is that of `Message`:
  *
- *     buffer[topicStart]    u16 length, topic name    (topicStart −1: empty, an alias stands for it)
- *     …                     packet identifier, properties (5.0)
- *     buffer[payloadStart … payloadEnd)
+ *     buffer[topicStart]    u16 length, topic name    (topicStart −1: empty, an alias stands for
+ *     it) …                     packet identifier, properties (5.0) buffer[payloadStart …
+ *     payloadEnd)
  */
 export class IncomingPublish {
   buffer: Buffer = noBytes;

@@ -133,8 +133,8 @@ export class Feeds {
 
   /**
    * The slow round: lets go of what laggards keep in memory, and asks some readers to look into
-   * the store, in case a push was lost: a queue that moves shows a loss by itself. Answers where the
-   * next round begins.
+   * the store, in case a push was lost: a queue that moves shows a loss by itself. Answers where
+   * the next round begins.
    */
   recheck(from: number, readersMax: number): number {
     for (const feed of this.#lagging) {

@@ -37,7 +37,7 @@ export class TopicMoves {
 }
 
 /**
- * Where the topics that have just moved begin in one feed. Only what comes first of a topic is
+ * Beginnings in one feed of topics that have just moved. Only what comes first of a topic is
  * compared with other partitions: all that follows is behind it.
  */
 export class MovedTopics {

@@ -132,7 +132,7 @@ export class Cursor implements Reader, Origin {
     return position;
   }
 
-  /** Its position, for another ds; later writes come after that. */
+  /** Position of the cursor, for another ds; later writes come after that. */
   state(): Position {
     const { position, outstanding, start } = this;
     const done: number[] = [];
@@ -334,7 +334,7 @@ export class Cursor implements Reader, Origin {
       return;
     }
     this.retryAfter(this.retryMs);
-    // What waited for it goes on without it.
+    // Messages that waited for it go on without it.
     if (this.failures === failuresOfOneAway) this.owner.ready(this);
   }
 
@@ -460,7 +460,7 @@ export class Cursor implements Reader, Origin {
   }
 }
 
-/** Of one topic the placement decides, whatever the clocks of two brokers say. */
+/** Order of two messages of one topic: the placement decides, whatever the clocks of two brokers say. */
 function isBefore(one: Message, other: Message): boolean {
   const placements = (one.orderKey?.placement ?? 0) - (other.orderKey?.placement ?? 0);
   if (placements !== 0 && (one.topic === other.topic || one.storedMs === other.storedMs))

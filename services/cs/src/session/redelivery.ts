@@ -93,7 +93,7 @@ export class Redelivery {
     return isDone || this.isBehind;
   }
 
-  /** They are tried again after a while. */
+  /** Messages that were set aside are tried again after a while. */
   private takeAside(): void {
     this.outbound = this.aside;
     this.aside = [];

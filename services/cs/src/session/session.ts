@@ -300,7 +300,8 @@ export class Session implements CursorOwner, OutboundSession {
           return false;
         }
       } else {
-        // It waits for the window or for another cursor; others may have what needs neither.
+        // The cursor waits for the window or for another cursor; others may have what needs
+        // neither.
         queued.push(cursor);
       }
       stuck = why === 'empty' || cursor.next !== before ? 0 : stuck + 1;

@@ -1,6 +1,6 @@
-// The certificates of a TLS listener, read again when their files change. Hides the moment in which only one of them is new:
-// files that cannot be read or do not fit together are reported, those before stay, and they are tried again. Connections that
-// are up keep what they have.
+// The certificates of a TLS listener, read again when their files change. Hides the moment in which
+// only one of them is new: files that cannot be read or do not fit together are reported, those
+// before stay, and they are tried again. Connections that are up keep what they have.
 
 import type { SecureContextOptions } from 'node:tls';
 import { readTlsFiles, type TlsFiles, tlsPaths, type TlsTerms } from '@lmqtt/common/tls-files';
@@ -17,8 +17,8 @@ export class Certificates {
   #watched: WatchedFiles | undefined = undefined;
 
   /**
-   * Resolves with the first ones, for the making of a server; later ones go to `apply`. Rejects where the files cannot be
-   * read or do not fit together.
+   * Resolves with the first ones, for the making of a server; later ones go to `apply`. Rejects
+   * where the files cannot be read or do not fit together.
    */
   static async open(
     files: TlsFiles,

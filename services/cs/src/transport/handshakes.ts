@@ -1,5 +1,6 @@
-// Sockets that were accepted and are no stream yet, from the first byte of TLS to the end of the upgrade to WebSocket. By
-// address and port, as the socket that was accepted and the one that comes out of a handshake are two.
+// Sockets that were accepted and are no stream yet, from the first byte of TLS to the end of the
+// upgrade to WebSocket. By address and port, as the socket that was accepted and the one that comes
+// out of a handshake are two.
 
 import type { Server, Socket } from 'node:net';
 import { sourceOf } from './proxies.ts';

@@ -6,7 +6,10 @@ import { keepDescriptors } from '@lmqtt/common/descriptors';
 import { inFrontOf } from './proxies.ts';
 import type { Listener, ListenOptions } from './transport.ts';
 
-/** Rejects with the error of the socket (`EADDRINUSE`). `stopInner` runs when the listener is closed. */
+/**
+ * Rejects with the error of the socket (`EADDRINUSE`). `stopInner` runs when the listener is
+ * closed.
+ */
 export function listening(
   inner: Server,
   options: ListenOptions,

@@ -19,7 +19,10 @@ export interface SecureListenOptions extends ListenOptions {
   readonly handshakeTimeoutMs: number;
 }
 
-/** A server with the files' certificates, now and whenever they change. `stop` ends what is not the owner's of a stream. */
+/**
+ * A server with the files' certificates, now and whenever they change. `stop` ends what is not the
+ * owner's of a stream.
+ */
 export async function withCertificates<S extends Server>(
   options: SecureListenOptions,
   make: (tls: TlsOptions) => S,
@@ -60,7 +63,10 @@ export async function withCertificates<S extends Server>(
   return { server, stop };
 }
 
-/** By address and port, as the socket that was accepted and the one that came out of the handshake are two. */
+/**
+ * By address and port, as the socket that was accepted and the one that came out of the handshake
+ * are two.
+ */
 function trackHandshakes(server: Server): ReadonlyMap<string, Socket> {
   const sockets = new Map<string, Socket>();
   const names = new WeakMap<Socket, string>();

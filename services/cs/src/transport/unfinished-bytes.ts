@@ -1,5 +1,6 @@
-// The bytes that a stranger's unfinished WebSocket message holds in memory. A frame is kept until it is whole, whatever it
-// carries, and the limit on a CONNECT can be judged only then; so a client that is not known yet has a limit on the frame.
+// The bytes that a stranger's unfinished WebSocket message holds in memory. A frame is kept until
+// it is whole, whatever it carries, and the limit on a CONNECT can be judged only then; so a client
+// that is not known yet has a limit on the frame.
 import type { Duplex } from 'node:stream';
 
 /** Opcode, length and mask of a control frame of a client. */

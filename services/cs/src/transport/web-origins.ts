@@ -5,7 +5,10 @@ import { isIP } from 'node:net';
 import { isLoopback } from '@lmqtt/common/loopback';
 import type { WebPages } from '@lmqtt/common/settings/row';
 
-/** The host of an origin without port and brackets; undefined for `null`, which sandboxed pages and files have. */
+/**
+ * The host of an origin without port and brackets; undefined for `null`, which sandboxed pages and
+ * files have.
+ */
 function hostOf(origin: string): string | undefined {
   if (!URL.canParse(origin)) return undefined;
   return new URL(origin).hostname.replace(/^\[(.*)\]$/, '$1');

@@ -1,6 +1,6 @@
-// MQTT over WebSocket (MQTT 5.0, section 6), plain and secure. Hides HTTP and frames: to its owner it is a stream of bytes,
-// whose packets may lie across frames as they like [MQTT-6.0.0-2]. No compression: it takes hundreds of kilobytes a
-// connection, and payloads are opaque.
+// MQTT over WebSocket (MQTT 5.0, section 6), plain and secure. Hides HTTP and frames: to its owner
+// it is a stream of bytes, whose packets may lie across frames as they like [MQTT-6.0.0-2]. No
+// compression: it takes hundreds of kilobytes a connection, and payloads are opaque.
 
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
@@ -21,7 +21,9 @@ import { WebSocketStream } from './websocket-stream.ts';
 export interface WebSocketOptions {
   /** As in the URL, such as `/mqtt`. */
   readonly path: string;
-  /** The largest message, all its fragments together; beyond it the connection is closed with 1009. */
+  /**
+   * The largest message, all its fragments together; beyond it the connection is closed with 1009.
+   */
   readonly messageBytesMax: number;
   /** Maximum bytes of a message before the client is known. */
   readonly strangerBytesMax: number;

@@ -11,16 +11,19 @@
 //   allow  user=*                 all        devices/%u/#
 //   allow  all                    subscribe  $SYS/#
 //
-// WHO     user=NAME (verified; `*`: any), client=ID (`*`: any), address=IP or CIDR, or `all`. A value with a space or a quote
+// WHO     user=NAME (verified; `*`: any), client=ID (`*`: any), address=IP or CIDR, or `all`. A
+// value with a space or a quote
 //         in it is put into double quotes, where \" and \\ stand for " and \.
-// FILTER  the rest of the line, a topic filter; %c is the client id, %u the verified user name, %% a percent sign.
+// FILTER  the rest of the line, a topic filter; %c is the client id, %u the verified user name, %%
+// a percent sign.
 //         A user name or client id that is not a plain piece of a level (it has +, #, / or U+0000, or begins with $ at the
 //         filter's beginning) widens nothing: an allow rule does not apply to it, and a deny rule denies from there down.
 //         Without a user name, no rule with %u applies.
 //
-// The first line whose filter matches a topic decides; where none does: denied. A subscription is granted where any topic that
-// it matches may be read, and gets what may be read; for `$share/{group}/{filter}` the inner filter counts. Empty lines and
-// lines that begin with # are skipped.
+// The first line whose filter matches a topic decides; where none does: denied. A subscription is
+// granted where any topic that it matches may be read, and gets what may be read; for
+// `$share/{group}/{filter}` the inner filter counts. Empty lines and lines that begin with # are
+// skipped.
 
 import type { BlockList } from 'node:net';
 import type { ClientId } from '@lmqtt/common/ids';
@@ -42,7 +45,9 @@ interface AccessRule {
   readonly allow: boolean;
   readonly who: Who;
   readonly action: AccessAction | 'all';
-  /** The filter in pieces: text, and what stands for a name. One piece of text: nothing to put in. */
+  /**
+   * The filter in pieces: text, and what stands for a name. One piece of text: nothing to put in.
+   */
   readonly filter: readonly FilterPiece[];
 }
 

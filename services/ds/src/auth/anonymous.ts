@@ -2,9 +2,10 @@ import { isLoopback } from '@lmqtt/common/loopback';
 import type { AuthDecision, Authenticator, AuthRequest } from './auth-provider.ts';
 
 /**
- * Lets clients in without a verified name; belongs at the end of a chain. `ignoreNames`: also those that give a user name,
- * for a broker that could not check it. The name is then not believed, so that no rule for that user applies.
- * `from`: `loopback` lets in only who connects from the machine of its cs.
+ * Lets clients in without a verified name; belongs at the end of a chain. `ignoreNames`: also those
+ * that give a user name, for a broker that could not check it. The name is then not believed, so
+ * that no rule for that user applies. `from`: `loopback` lets in only who connects from the machine
+ * of its cs.
  */
 export class Anonymous implements Authenticator {
   readonly #ignoreNames: boolean;

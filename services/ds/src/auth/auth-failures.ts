@@ -1,9 +1,10 @@
-// Failed authentications of the last minute, by address and by address and user name. Where there are too many, further ones
-// are refused without a check, and the answers before that come late; both only for where the failures come from. A count
-// leaks away at its limit a minute. Others at its address cannot use up the count of a client that has come in before: a user
-// name that has come in from an address is checked whatever else fails there, and address, user name and client id together
-// have a count of their own. Failures of a user name over all addresses only delay the answers to wrong
-// passwords, so that nobody is kept out by what others try under his name.
+// Failed authentications of the last minute, by address and by address and user name. Where there
+// are too many, further ones are refused without a check, and the answers before that come late;
+// both only for where the failures come from. A count leaks away at its limit a minute. Others at
+// its address cannot use up the count of a client that has come in before: a user name that has
+// come in from an address is checked whatever else fails there, and address, user name and client
+// id together have a count of their own. Failures of a user name over all addresses only delay the
+// answers to wrong passwords, so that nobody is kept out by what others try under his name.
 
 import type { Clock } from '@lmqtt/common/clock';
 import { addressGroup } from '@lmqtt/common/address-group';

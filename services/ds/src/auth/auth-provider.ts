@@ -6,19 +6,23 @@ import type { ReasonCode } from '@lmqtt/common/reason-code';
  * The identity of a client, and its rights.
  *
  * Promises
- * - `authenticate` judges one CONNECT. It never rejects: a source that cannot be asked is a `deny` with 0x88 or 0x89.
- *   `pass` means "not mine": the next provider is asked. The request's password is neither kept nor logged.
- * - The same CONNECT costs as much work for a user that is known as for one that is not, and has the same answer.
+ * - `authenticate` judges one CONNECT. It never rejects: a source that cannot be asked is a `deny`
+ *   with 0x88 or 0x89. `pass` means "not mine": the next provider is asked. The request's password
+ *   is neither kept nor logged.
+ * - The same CONNECT costs as much work for a user that is known as for one that is not, and has
+ *   the same answer.
  * - One that nobody waits for any more may be answered with 0x89 instead of a check.
- * - `authorise` answers at once and from memory, without side effects. The same question has the same answer for as long as
- *   `version` is the same, so a caller may keep answers beside the version.
- * - For `subscribe` it says whether any topic that the filter matches may be read. The filter is given without any
- *   `$share/{group}/`, or with it: both have the same answer.
+ * - `authorise` answers at once and from memory, without side effects. The same question has the
+ *   same answer for as long as `version` is the same, so a caller may keep answers beside the
+ *   version.
+ * - For `subscribe` it says whether any topic that the filter matches may be read. The filter is
+ *   given without any `$share/{group}/`, or with it: both have the same answer.
  * - `reading` has the answer for each topic: {@link ReadRules} of the same version.
- * - A listener of `onChange` is called after each change of `version`, and when accounts may be gone.
+ * - A listener of `onChange` is called after each change of `version`, and when accounts may be
+ *   gone.
  *
- * Where rules come from elsewhere (claims of a token, an HTTP answer, a hash in Redis) they come with the principal, at
- * authentication; that is how `authorise` need not wait.
+ * Where rules come from elsewhere (claims of a token, an HTTP answer, a hash in Redis) they come
+ * with the principal, at authentication; that is how `authorise` need not wait.
  */
 export interface AuthProvider extends Authenticator, AccessControl {
   /** The account of the principal is no more: its user was removed, whoever has that name now. */
@@ -75,15 +79,20 @@ export interface Principal {
   /** A name that was verified; undefined for an anonymous client, whatever name it gave. */
   readonly user: string | undefined;
   /**
-   * Which account of that name it is, where accounts may be removed; '': one without a mark. A later user of the name has
-   * another one, and nothing of this one's.
+   * Which account of that name it is, where accounts may be removed; '': one without a mark. A
+   * later user of the name has another one, and nothing of this one's.
    */
   readonly account?: string;
-  /** Rules that came with the identity. The first that fits decides; where none fits, the common rules do. */
+  /**
+   * Rules that came with the identity. The first that fits decides; where none fits, the common
+   * rules do.
+   */
   readonly rules?: readonly PrincipalRule[];
   /** True: the common rules are not asked, and what none of `rules` allows is denied. */
   readonly rulesOnly?: boolean;
-  /** End of the identity, milliseconds since 1970: the connection ends then. Absent: it has none. */
+  /**
+   * End of the identity, milliseconds since 1970: the connection ends then. Absent: it has none.
+   */
   readonly expiresAtMs?: number;
 }
 

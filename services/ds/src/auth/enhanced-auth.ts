@@ -3,13 +3,14 @@ import type { ReasonCode } from '@lmqtt/common/reason-code';
 import type { AuthPeer, Principal } from './auth-provider.ts';
 
 /**
- * One method of enhanced authentication (MQTT 5.0, 4.12), for CONNECT and for re-authentication alike.
+ * One method of enhanced authentication (MQTT 5.0, 4.12), for CONNECT and for re-authentication
+ * alike.
  *
  * Promises
- * - An exchange belongs to one client and one attempt. It holds nothing that has to be given back: one that is no longer
- *   stepped is simply forgotten.
- * - `step` is given the Authentication Data of CONNECT or AUTH, one after another, and never rejects. After `success` or
- *   `failure` the exchange is over.
+ * - An exchange belongs to one client and one attempt. It holds nothing that has to be given back:
+ *   one that is no longer stepped is simply forgotten.
+ * - `step` is given the Authentication Data of CONNECT or AUTH, one after another, and never
+ *   rejects. After `success` or `failure` the exchange is over.
  * - A failure says nothing about its cause to the client but its reason code.
  */
 export interface EnhancedAuth {

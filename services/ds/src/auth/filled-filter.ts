@@ -8,7 +8,9 @@ export interface Names {
   readonly clientId: string;
 }
 
-/** The pieces of a filter as it is written; undefined: a `%` is followed by none of `c`, `u`, `%`. */
+/**
+ * The pieces of a filter as it is written; undefined: a `%` is followed by none of `c`, `u`, `%`.
+ */
 export function filterPieces(text: string): readonly FilterPiece[] | undefined {
   const pieces: FilterPiece[] = [];
   let plain = '';

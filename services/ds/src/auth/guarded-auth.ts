@@ -1,5 +1,6 @@
-// Authentication whose failures are counted: who fails too often is refused with 0x89 before anything is checked, and late
-// failures are answered late (auth-failures.ts). Right or wrong, known user or not, password or SCRAM: all count alike.
+// Authentication whose failures are counted: who fails too often is refused with 0x89 before
+// anything is checked, and late failures are answered late (auth-failures.ts). Right or wrong,
+// known user or not, password or SCRAM: all count alike.
 
 import { pause } from '@lmqtt/common/pause';
 import { ReasonCode } from '@lmqtt/common/reason-code';

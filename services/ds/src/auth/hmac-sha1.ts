@@ -1,5 +1,5 @@
-// One user name whose password is computed from the client id: base64(HmacSHA1(client id, secret key)), as the Java nodes
-// of RocketMQ MQTT have it.
+// One user name whose password is computed from the client id: base64(HmacSHA1(client id, secret
+// key)), as the Java nodes of RocketMQ MQTT have it.
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { AuthDecision, Authenticator, AuthRequest } from './auth-provider.ts';

@@ -17,7 +17,7 @@ export type IdentityRules = Pick<Principal, 'rules' | 'rulesOnly'>;
 /** Number of rules that one identity may bring. */
 const rulesMax = 1000;
 
-/** What a superuser may: everything but to publish below `$SYS/`. */
+/** Rights of a superuser: everything except publishing below `$SYS/`. */
 export const superuserRules: IdentityRules = {
   rules: [
     { allow: true, action: 'all', filter: '#' },

@@ -27,7 +27,7 @@ export interface OpenAuth {
 
 interface AuthOptions {
   readonly settings: Settings;
-  /** Those that change while the program runs. */
+  /** Settings that change while the program runs. */
   readonly live?: LiveSettings | undefined;
   readonly metrics: Metrics;
   readonly report: ReloadOptions['report'];

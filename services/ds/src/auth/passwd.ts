@@ -1,6 +1,7 @@
-// `lmqtt passwd`: adds, changes, removes and lists the users of a password file. Hides how a file that a running broker
-// reads is changed: the new one is written beside it, synced and renamed into place, readable by its owner only; its name
-// is also the lock that keeps two runs from losing each other's change.
+// `lmqtt passwd`: adds, changes, removes and lists the users of a password file. Hides how a file
+// that a running broker reads is changed: the new one is written beside it, synced and renamed into
+// place, readable by its owner only; its name is also the lock that keeps two runs from losing each
+// other's change.
 
 import { open, readFile, realpath, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';

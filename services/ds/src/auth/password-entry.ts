@@ -2,14 +2,17 @@
 //
 //   NAME:$scrypt$ln=14,r=8,p=1$SALT$HASH:$scram-sha-256$i=4096$SALT$STOREDKEY$SERVERKEY:$account$ID
 //
-// NAME is the user name as clients send it; it may have colons in it, but no line break, and does not begin with #. `ln` is
-// the binary logarithm of scrypt's N. Salts, hashes and keys are base64. The part for SCRAM may be missing: that user can
-// then not use it. ID stays when the password changes and is another for a user who gets the name of one that was removed,
-// so that sessions are not inherited; it may be missing. One line more has no name and is there once; salts of users that do not exist are made from it:
+// NAME is the user name as clients send it; it may have colons in it, but no line break, and does
+// not begin with #. `ln` is the binary logarithm of scrypt's N. Salts, hashes and keys are base64.
+// The part for SCRAM may be missing: that user can then not use it. ID stays when the password
+// changes and is another for a user who gets the name of one that was removed, so that sessions are
+// not inherited; it may be missing. One line more has no name and is there once; salts of users
+// that do not exist are made from it:
 //
 //   :$unknown-users$KEY
 //
-// Empty lines and lines that begin with # are skipped. The order does not matter; a name that comes twice is an error.
+// Empty lines and lines that begin with # are skipped. The order does not matter; a name that comes
+// twice is an error.
 
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { LineError, type Parsed } from './reloaded-file.ts';
@@ -34,7 +37,10 @@ interface PasswordEntry {
   readonly scram: ScramKeys | undefined;
 }
 
-/** All users of a file. An entry is decoded when it is asked for, so that a large file is read quickly. */
+/**
+ * All users of a file. An entry is decoded when it is asked for, so that a large file is read
+ * quickly.
+ */
 export interface PasswordTable {
   /** User name to the rest of its line, which has been checked. */
   readonly lines: ReadonlyMap<string, string>;
@@ -153,8 +159,8 @@ export function decodeEntry(rest: string): PasswordEntry {
 }
 
 /**
- * A whole line for a new user, without the line break. For a new password of one that is there already
- * see {@link withAccountOf}.
+ * A whole line for a new user, without the line break. For a new password of one that is there
+ * already see {@link withAccountOf}.
  */
 export async function makeEntry(name: string, password: string): Promise<string> {
   const salt = randomBytes(saltBytes);
@@ -188,7 +194,10 @@ export function isUnknownUsersLine(line: string): boolean {
   return unknownUsersPattern.test(line);
 }
 
-/** A hash that no password has, at the cost of other users' hashes: what an unknown user is checked against. */
+/**
+ * A hash that no password has, at the cost of other users' hashes: what an unknown user is checked
+ * against.
+ */
 export function hashOfNobody(kinds: readonly EntryKind[], key: Buffer, name: string): PasswordHash {
   const { logN, r, p, salt, hash } = kindOf(kinds, key, name)?.sample.password ?? usual;
   return {

@@ -1,6 +1,7 @@
-// A text file that is parsed again whenever it changes. Hides when that happens; the value is always that of a whole, valid
-// file: one that cannot be read is reported and read again until it can be, one that cannot be parsed is reported and read again
-// when it changes, and meanwhile the value before stays.
+// A text file that is parsed again whenever it changes. Hides when that happens; the value is
+// always that of a whole, valid file: one that cannot be read is reported and read again until it
+// can be, one that cannot be parsed is reported and read again when it changes, and meanwhile the
+// value before stays.
 
 import { readFile } from 'node:fs/promises';
 import { type Reading, WatchedFiles, type WatchOptions } from '@lmqtt/common/watched-files';
@@ -39,7 +40,10 @@ export class ReloadedFile<T> {
   #version = 1;
   readonly #listeners: (() => void)[] = [];
 
-  /** Rejects where the file cannot be read or parsed: a start without it would let the wrong ones in. */
+  /**
+   * Rejects where the file cannot be read or parsed: a start without it would let the wrong ones
+   * in.
+   */
   static async open<T>(
     path: string,
     parse: (text: string) => Parsed<T>,

@@ -47,8 +47,9 @@ export function sha256(bytes: Buffer): Buffer {
 }
 
 /**
- * SASLprep (RFC 4013) as far as it changes a password: other spaces become a space, characters that print nothing go, and
- * the rest is normalised. Prohibited characters are left in, as the client's library has to refuse them.
+ * SASLprep (RFC 4013) as far as it changes a password: other spaces become a space, characters that
+ * print nothing go, and the rest is normalised. Prohibited characters are left in, as the client's
+ * library has to refuse them.
  */
 function preparePassword(password: string): string {
   return password

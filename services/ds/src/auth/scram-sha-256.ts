@@ -1,12 +1,13 @@
-// SCRAM-SHA-256 (RFC 5802, RFC 7677) as an enhanced authentication of MQTT 5.0. No channel binding, so no `-PLUS`.
+// SCRAM-SHA-256 (RFC 5802, RFC 7677) as an enhanced authentication of MQTT 5.0. No channel binding,
+// so no `-PLUS`.
 //
 //   client-first   gs2-header n=<user>,r=<client nonce>            in CONNECT (or in the first AUTH)
 //   server-first   r=<client nonce><ours>,s=<salt>,i=<iterations>  AUTH 0x18
 //   client-final   c=<base64 of the gs2-header>,r=<both>,p=<proof> AUTH 0x18
 //   server-final   v=<signature>                                   CONNACK or AUTH 0x00
 //
-// Hides whether a user exists: one that does not gets a salt that is the same each time, and fails at the end, after the
-// same steps, like one whose password was wrong.
+// Hides whether a user exists: one that does not gets a salt that is the same each time, and fails
+// at the end, after the same steps, like one whose password was wrong.
 
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { ReasonCode } from '@lmqtt/common/reason-code';
@@ -136,9 +137,9 @@ interface ClientFirst {
 }
 
 /**
- * gs2-header = ("n" / "y" / "p=" name) "," ["a=" authzid] ","; bare = "n=" user "," "r=" nonce ["," extensions].
- * `p=` asks for a channel binding, `m=` for an extension that must be understood: both are refused. With `y` the client
- * could bind and believes that we cannot, which is so.
+ * gs2-header = ("n" / "y" / "p=" name) "," ["a=" authzid] ","; bare = "n=" user "," "r=" nonce [","
+ * extensions]. `p=` asks for a channel binding, `m=` for an extension that must be understood: both
+ * are refused. With `y` the client could bind and believes that we cannot, which is so.
  */
 function parseClientFirst(message: string): ClientFirst | undefined {
   const match = /^([ny],(?:a=([^,]*))?,)(n=([^,]+),r=([!-+\--~]+)(?:,.*)?)$/su.exec(message);

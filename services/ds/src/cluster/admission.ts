@@ -150,7 +150,9 @@ export class ClusterAdmission {
     this.#drop(id);
   }
 
-  /** Its lease was judged, or it has left: told before its sessions end. */
+  /**
+   * Listeners are told before the sessions of a node end whose lease was judged, or that has left.
+   */
   onNodeEnded(listener: (node: NodeId) => void): void {
     this.#listeners.push(listener);
   }
@@ -206,8 +208,8 @@ export class ClusterAdmission {
   }
 
   /**
-   * Another ds ends its stored sessions, or they were ended: nothing of it counts any more. Its lanes
-   * of a later run, which may have attached before this is told, are those of another cs.
+   * Another ds ends its stored sessions, or they were ended: nothing of it counts any more. Its
+   * lanes of a later run, which may have attached before this is told, are those of another cs.
    */
   #csEnded({ id, instance, left }: EndedNode): void {
     this.#first.gone(id);

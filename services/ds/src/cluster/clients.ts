@@ -58,7 +58,7 @@ export class ClusterClients {
     });
   }
 
-  /** Those that are connected, in the order of ids. */
+  /** Connected clients, in the order of ids. */
   async page(after: ClientId | null, clientsMax: number): Promise<ClientLine[]> {
     const lines = await this.#everywhere({ about: 'page', after, clientsMax });
     return lines.sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, clientsMax);

@@ -97,7 +97,7 @@ export class ClusterHoldings implements Holdings {
     return this.#interests.get(queue)?.find((one) => one.node === node);
   }
 
-  /** It was opened for this session. */
+  /** The queue was opened for this session. */
   add(): void {}
 
   remove(subscription: StoredSubscription, stored: StoredSession): void {

@@ -17,7 +17,7 @@ interface SweepAgainPorts {
   readonly monotonicMs: () => number;
 }
 
-/** It builds its index from its log first. */
+/** Time in which a broker builds its index from its log. */
 const settledMs = 20_000;
 const askedAtOnce = 100;
 

@@ -14,7 +14,10 @@ export interface MemberState {
   readonly connected: boolean;
   /** The ds where it is or was connected. */
   readonly home: NodeId | undefined;
-  /** It is stored with a subscription of the group; of one that ends with its connection: it may. */
+  /**
+   * True for a member stored with a subscription of the group; a session that ends with its
+   * connection may have one.
+   */
   readonly subscribed: boolean;
   readonly outs: readonly MemberOut[];
 }

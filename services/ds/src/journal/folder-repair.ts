@@ -99,9 +99,9 @@ async function rewriteState(directory: string, report: FolderReport): Promise<st
 }
 
 /**
- * From where the log is to be replayed over the entries. Segments are removed only when a checkpoint
- * covers them, so entries hold what is before the last gap; without entries, all that is left of
- * the log is better than nothing.
+ * From where the log is to be replayed over the entries. Segments are removed only when a
+ * checkpoint covers them, so entries hold what is before the last gap; without entries, all that is
+ * left of the log is better than nothing.
  */
 function markFor({ mark, segments }: FolderReport, hasEntries: boolean): CheckpointMark {
   let start = 0;

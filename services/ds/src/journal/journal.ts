@@ -61,7 +61,7 @@ export interface SealedSegment {
   readonly end: number;
   /** Broker time; no record in it is later. */
   readonly lastMs: number;
-  /** Its index is on disk (or there is nothing to index). */
+  /** The segment's index is on disk (or there is nothing to index). */
   indexed: boolean;
 }
 
@@ -74,7 +74,7 @@ export interface BlockList {
 
 /** The files under the journal, for the store that indexes them and decides how long they stay. */
 export interface JournalSegments {
-  /** Those that take no more blocks, the oldest first. */
+  /** Segments that take no more blocks, the oldest first. */
   readonly segments: readonly SealedSegment[];
   /** Number of the one that is being written. */
   readonly openSegment: number;

@@ -124,7 +124,7 @@ export class LogEnd {
     if (left !== undefined) this.#seal(left);
   }
 
-  /** It takes no more blocks. */
+  /** Seals the segment: it takes no more blocks. */
   seal(): void {
     if (this.#segment !== undefined) this.#seal(this.#segment);
   }

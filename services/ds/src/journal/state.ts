@@ -97,7 +97,7 @@ export class CheckpointState {
       maxDbs: 64,
       // Otherwise `flushed` never settles after a commit that failed.
       overlappingSync: false,
-      // It makes a promise of its own for what one turn writes, which nobody can catch.
+      // The library makes a promise of its own for what one turn writes, which nobody can catch.
       eventTurnBatching: false,
     });
     this.#mark = this.#root.openDB<string, string>(ownTable, { encoding: 'string' });

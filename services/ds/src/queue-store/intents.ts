@@ -8,7 +8,7 @@ import type { InboundId } from './queue-store.ts';
 export interface Intent extends InboundId {
   /** Key of the message, unique. */
   readonly key: string;
-  /** Its destination: the ordinary queue of the store. */
+  /** Destination of the message: the ordinary queue of the store. */
   readonly place: IntentPlace;
   /** The message cannot be at a lower offset of that place. */
   readonly from: number;

@@ -137,6 +137,6 @@ export interface InboundIds {
   storing(clientId: ClientId, epoch: Epoch): void;
   /** Message and id are durable (or are replayed from the log): keep until the id is free. */
   stored(clientId: ClientId, epoch: Epoch, packetId: number): void;
-  /** It was kept, and is not free yet. */
+  /** True for an identifier that was kept, and is not free yet. */
   has(clientId: ClientId, epoch: Epoch, packetId: number): boolean;
 }

@@ -229,7 +229,7 @@ export class RedisConnection {
     try {
       return await this.#send('EVALSHA', [script.sha1, ...rest], binary);
     } catch (error) {
-      // Its scripts were flushed, or it is a server that has just become the master: not done.
+      // The server's scripts were flushed, or it is one that has just become the master: not done.
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
       return this.#send('EVAL', [script.source, ...rest], binary);
     }
@@ -331,7 +331,10 @@ export class RedisConnection {
   }
 }
 
-/** Resolves when it is up. Rejects with RedisUnavailable after the time for opening, at once where the login is refused. */
+/**
+ * Resolves when it is up. Rejects with RedisUnavailable after the time for opening, at once where
+ * the login is refused.
+ */
 export async function openRedis(options: RedisOptions): Promise<RedisConnection> {
   const connection = new RedisConnection(options);
   const openTimeoutMs = options.openTimeoutMs ?? openTimeoutMsDefault;

@@ -54,7 +54,8 @@ export class DurableBarrier {
         try {
           this.#note(node, await node.info('replication'));
         } catch {
-          // Not permitted, or lost: the checks at the start say the one, the next command the other.
+          // Not permitted, or lost: the checks at the start say the one, the next command the
+          // other.
         }
       }),
     );
@@ -66,7 +67,9 @@ export class DurableBarrier {
     return counts.length === 0 ? 0 : Math.min(...counts);
   }
 
-  /** Resolves when what was sent in this turn is as durable as it gets; for a key: on its server. */
+  /**
+   * Resolves when what was sent in this turn is as durable as it gets; for a key: on its server.
+   */
   wait(key: string | undefined): Promise<void> {
     const nodes = this.#nodesOf(key).filter((node) => this.#wanted(node));
     if (nodes.length === 0) return Promise.resolve();

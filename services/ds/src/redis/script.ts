@@ -17,7 +17,9 @@ export function loadScript(directory: string, name: string): Script {
   return composedScript(directory, name, []);
 }
 
-/** The script `name` behind parts that it shares with others: `scripts/<part>.lua`, in that order. */
+/**
+ * The script `name` behind parts that it shares with others: `scripts/<part>.lua`, in that order.
+ */
 export function composedScript(directory: string, name: string, parts: readonly string[]): Script {
   const source = [...parts, name].map((each) => sourceOf(directory, each)).join('\n');
   return { name, source, sha1: createHash('sha1').update(source).digest('hex') };

@@ -14,6 +14,6 @@ export interface ClusterRegistry {
   readonly ownership: Ownership;
   readonly inbox: Inbox;
   readonly records: Records;
-  /** Its own connections; what is under way is rejected. */
+  /** Closes the registry's own connections; calls under way are rejected. */
   close(): void;
 }

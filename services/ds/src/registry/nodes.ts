@@ -27,7 +27,7 @@ export interface EndedNode {
   readonly id: NodeId;
   readonly role: NodeRole;
   readonly instance: string;
-  /** It said so itself: its wills wait for their clients. */
+  /** True for a node that said itself that it leaves: its wills wait for their clients. */
   readonly left: boolean;
   /** By the registry's clock, ms; of those that `takeEnded` gives. */
   readonly judged?: { readonly atMs: number; readonly leaseEndedAtMs: number };

@@ -23,7 +23,7 @@ export interface Registry {
   change(changes: RouteChange[]): Promise<void>;
   onRoutes(listener: (change: RouteChange, number: number) => void): void;
   readonly leaseMs: number;
-  /** Those that are alive. */
+  /** Nodes that are alive. */
   readonly attached: AttachedNode[];
   join(node: NodeId, instance: string): Promise<void>;
   renew(node: NodeId): boolean;

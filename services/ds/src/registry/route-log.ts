@@ -70,7 +70,7 @@ export interface RouteLog {
   sweep(unheldMs: number, queuesMax: number): Promise<{ queue: QueueId; place: string }[]>;
   swept(queue: QueueId): Promise<void>;
   /**
-   * Those that were swept in the last days, the latest first, a bounded number: a store may bring
+   * Queues that were swept in the last days, the latest first, a bounded number: a store may bring
    * them back. One that is opened without holder and node is swept again, like any other.
    */
   sweptLately(): Promise<{ readonly name: QueueName; readonly place: string }[]>;

@@ -17,7 +17,7 @@ const probeGroup = '%LMQ%lmqtt';
 
 const passing: ReadonlySet<number> = new Set([
   answerCodes.systemBusy,
-  // Its disk is full.
+  // The broker's disk is full.
   answerCodes.serviceNotAvailable,
 ]);
 

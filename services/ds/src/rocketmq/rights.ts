@@ -19,7 +19,9 @@ const group = '%LMQ%lmqtt';
 const noQueue = 1_000_000;
 /** More than a broker keeps a message. */
 const longAgoMs = 0;
-/** Brokers from 5.0 on find it wrong before they make a topic, and after they have looked at rights. */
+/**
+ * Brokers from 5.0 on find it wrong before they make a topic, and after they have looked at rights.
+ */
 const illegalAttributes = 'none';
 
 /** Brokers before 5.3 say it with the code for everything. */
@@ -40,7 +42,10 @@ function isUnknownUser({ code, remark }: RemotingError): boolean {
   return denies && unknownUserRemark.test(remark) && !/polic/i.test(remark);
 }
 
-/** A row for each right that is missing, or one for all of them. `topics`: those that the broker has. */
+/**
+ * A row for each right that is missing, or one for all of them. `topics`: those that the broker
+ * has.
+ */
 export async function rightFindings(
   name: string,
   broker: BrokerConnection,

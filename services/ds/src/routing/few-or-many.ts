@@ -1,6 +1,8 @@
 const fewMax = 16;
 
-/** A set that costs next to nothing while it is small, and finds in constant time when it is not. */
+/**
+ * A set that costs next to nothing while it is small, and finds in constant time when it is not.
+ */
 export class FewOrMany<T> {
   #items: T[] | Set<T> | undefined = undefined;
 

@@ -109,7 +109,7 @@ export class Routes {
     return this.#byPlace.get(place) ?? none;
   }
 
-  /** Those queues of a shared name whose filters match the topic. */
+  /** Queues of a shared name whose filters match the topic. */
   placedFor(place: string, topic: string): readonly QueueId[] {
     const found: QueueId[] = [];
     for (const queue of this.of(topic).queues) if (queue.place === place) found.push(queue.id);
@@ -212,7 +212,7 @@ export class Routes {
     this.#forgetAll();
   }
 
-  /** Its groups or nodes have changed. */
+  /** The groups or nodes of the queue have changed. */
   changed(queue: Queue): void {
     if (isWildcardFilter(queue.name)) {
       this.#forgetAll();

@@ -197,7 +197,7 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
     return this.#out.get(`${partition} ${offset}`)?.member;
   }
 
-  /** It is out no more. False: it was not. */
+  /** The message is in flight no more. False: it was not. */
   settle(partition: number, offset: number): boolean {
     const key = `${partition} ${offset}`;
     const out = this.#out.get(key);
@@ -320,7 +320,7 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
     this.#goOn();
   }
 
-  /** Its partition may be away for long, and the others are read meanwhile. */
+  /** The reader's partition may be away for long, and the others are read meanwhile. */
   #rest(reader: Reader): void {
     reader.restMs = Math.min(retryMsMax, Math.max(retryMs, 2 * reader.restMs));
     reader.rests = setTimeout(() => {

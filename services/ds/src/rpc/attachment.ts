@@ -95,7 +95,9 @@ export class Attachment implements FrameTaker {
     return this.#exchange.unacknowledgedFrames;
   }
 
-  /** Its first stream, or one that replaces the last; `received` frames of ds are at the cs. */
+  /**
+   * Takes the first stream, or one that replaces the last; `received` frames of ds are at the cs.
+   */
   open(stream: RpcStream, resumed: boolean, received: number): void {
     this.#endStream(status.ABORTED, 'this attachment goes on over another stream');
     clearTimeout(this.#silence);

@@ -67,7 +67,7 @@ export class DownstreamItems implements Downstream {
     this.#origin = origin;
   }
 
-  /** Its cs is fenced: nothing is written any more. */
+  /** The cs is fenced: nothing is written any more. */
   close(): void {
     this.#closed = true;
   }

@@ -6,7 +6,7 @@ export type ExchangeCall = ServerDuplexStream<Buffer, Buffer>;
 /** Owner of a stream. */
 interface StreamOwner {
   frame(frame: Buffer): void;
-  /** It ended, other than by {@link RpcStream.end}. Nothing comes after it. */
+  /** The stream ended, other than by {@link RpcStream.end}. Nothing comes after it. */
   closed(): void;
 }
 

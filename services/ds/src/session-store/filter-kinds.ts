@@ -1,13 +1,16 @@
 import { isWildcardFilter, parseSharedFilter, wildcardPlaces } from '@lmqtt/common/topic';
 
 /**
- * How many filters of a session one topic can match at most, in kinds: of two filters of one kind no
- * topic matches both. A filter that is not shared has its kind by where its wildcards are, and a
+ * How many filters of a session one topic can match at most, in kinds: of two filters of one kind
+ * no topic matches both. A filter that is not shared has its kind by where its wildcards are, and a
  * shared one by its group besides. Groups on one filter without wildcards are counted for that
  * filter, since another one of them is matched by another topic.
  */
 interface FilterKinds {
-  /** Whether the session may have one more, where a topic may match `max` of those not shared, and as many shared. */
+  /**
+   * Whether the session may have one more, where a topic may match `max` of those not shared, and
+   * as many shared.
+   */
   admits(filter: string, max: number): boolean;
 }
 

@@ -74,10 +74,10 @@ export interface DueStore {
   takeDue(itemsMax: number): Due[] | Promise<Due[]>;
   /** The wills of one client that are due. */
   takeWills(clientId: ClientId): TakenWills | Promise<TakenWills>;
-  /** It has just been handed to the queue store: that it is gone is durable with its message. */
+  /** The will has just been handed to the queue store: its removal is durable with its message. */
   willSending(will: DueWill): void;
   willSent(will: DueWill): void;
-  /** It could not be sent: it is due again after a while. */
+  /** The will could not be sent: it is due again after a while. */
   willDelayed(will: DueWill): void;
 }
 
@@ -104,7 +104,7 @@ export interface ClusterSessionStore extends SessionStore, DueStore {
    * Without `judgement` now counts: also of sessions that another instance has claimed meanwhile.
    */
   endNode(node: NodeId, graceMs: number, judgement?: Judgement): Promise<void>;
-  /** Its connection is no longer at this ds, which writes nothing more for it. */
+  /** The session's connection is no longer at this ds, which writes nothing more for it. */
   drop(session: StoredSession): void;
   /** Number of stored sessions of the whole cluster, as the store said last. */
   readonly storedCount: number;
@@ -193,7 +193,7 @@ export type Presented =
     }
   /** Another claim has it. */
   | { readonly kind: 'claimed' }
-  /** It has ended, or its connection has. */
+  /** The session has ended, or its connection has. */
   | { readonly kind: 'ended' };
 
 export interface Release {

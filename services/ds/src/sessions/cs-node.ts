@@ -8,6 +8,6 @@ export class CsNode extends Outlet {
   readonly sessions: Map<SessionHandle, LiveSession> = new Map();
   /** Connections whose CONNECT is not answered yet. */
   readonly connecting: Map<SessionHandle, Connecting> = new Map();
-  /** Its lease was judged, or it left: nothing that comes from it counts. */
+  /** Set when the node's lease was judged, or it left: nothing that comes from it counts. */
   over = false;
 }

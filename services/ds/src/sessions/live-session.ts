@@ -43,7 +43,7 @@ export class LiveSession {
   rights: ReadRights | undefined = undefined;
   rightsVersion = -1;
   toldRights: string | undefined | null = null;
-  /** Its publishes that are to be answered, in their order. */
+  /** Publishes of the session that are to be answered, in their order. */
   readonly unanswered: Answer[] = [];
   #settling: Settling | undefined = undefined;
 
@@ -54,7 +54,9 @@ export class LiveSession {
   given = 0;
   givenMax = 0;
 
-  /** Its client says that it goes on, and the session store does not know it. */
+  /**
+   * Set for a session that goes on by its client's word, and that the session store does not know.
+   */
   comesBack = false;
 
   kicked = false;
@@ -62,7 +64,7 @@ export class LiveSession {
   endsWithConnection = false;
   /** A publish has failed, and its connection is closed for it: what follows is sent again. */
   turnedAway = false;
-  /** Its connection has ended; `ended`: and that is in the store. */
+  /** Set when the connection has ended; `ended`: and that is in the store. */
   closing = false;
   ended = false;
   #waiting: (() => void)[] | undefined = undefined;

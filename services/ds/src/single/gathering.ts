@@ -106,7 +106,7 @@ export class Gathering {
   check(): void {
     if (this.#ending) return;
     const { registry } = this.#ports;
-    // They wait for the others, and are not heard meanwhile.
+    // Nodes that have presented wait for the others, and are not heard meanwhile.
     for (const id of this.#gathered.keys()) registry.renew(id);
     for (const id of registry.ended()) {
       this.#awaited.delete(id);

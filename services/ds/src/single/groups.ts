@@ -246,7 +246,7 @@ export class LocalGroups implements Groups {
     this.#ports.groupStore.spend(open.group.stored, partition, offset);
   }
 
-  /** They are stored with the sessions. */
+  /** Groups are stored with the sessions. */
   behindWrites(durable: () => void): () => void {
     return durable;
   }

@@ -26,7 +26,7 @@ export class LocalOwedQueues implements OwedQueues {
       if (place.kind !== 'queue') continue;
       if (session.subscriptions.some((one) => one.queue === place.queue)) continue;
       const named = this.#routes.named(queueName(filter));
-      // Its generation is over: nothing can be read of it.
+      // The queue's generation is over: nothing can be read of it.
       if (named !== undefined && named.id !== place.queue) continue;
       this.#pin(session, this.#holdings.restore(place.queue, queueName(filter)));
     }
@@ -41,7 +41,7 @@ export class LocalOwedQueues implements OwedQueues {
     this.#holdings.unpin(queue);
   }
 
-  /** It stays pinned while the session is absent. */
+  /** The queue stays pinned while the session is absent. */
   connected(): void {}
 
   disconnected(): void {}

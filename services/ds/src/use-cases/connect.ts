@@ -91,7 +91,8 @@ export async function continueConnect(
 ): Promise<ConnectAnswer> {
   const connecting = node.connecting.get(handle);
   if (connecting?.exchange === undefined) {
-    // Its cs knows of one: it was under way at a ds that is no more, or before the lease ended.
+    // The cs knows of an earlier claim: it was under way at a ds that is no more, or before the
+    // lease ended.
     const reasonCode = ReasonCode.serverUnavailable;
     return { kind: 'refused', reasonCode, reason: 'no authentication under way' };
   }
@@ -142,7 +143,7 @@ async function admit(
         admitAlone(ports, node, connecting, principal, authenticationData),
       );
       if (answer.kind !== 'kept') return answer;
-      // Its owner may have left by another node just before.
+      // The owner of the session may have left by another node just before.
       if (!answer.whileConnected || performance.now() >= endMs || connecting.gone !== undefined)
         return refuseClaim(ports, node, connecting, 'other user');
       // Not within the lock: its owner may come again.

@@ -65,8 +65,9 @@ export async function disconnect(
 }
 
 /**
- * Its node neither sends for it nor gets anything for it from now on; interest in the queues of many
- * subscriptions goes over some turns. What is stored is not used for another connection.
+ * The session's node neither sends for it nor gets anything for it from now on; interest in the
+ * queues of many subscriptions goes over some turns. What is stored is not used for another
+ * connection.
  */
 export function takeOffNode(ports: DisconnectPorts, session: LiveSession): void {
   leaveNode(ports, session);

@@ -15,9 +15,9 @@ interface OpenGroup {
 }
 
 /**
- * The groups of the shared filters of one SUBSCRIBE, all at once, because in a cluster each of them may
- * have to find its owner. `opened` gets those that are to be unpinned, also where one fails; it is
- * complete when the promise resolves or rejects.
+ * The groups of the shared filters of one SUBSCRIBE, all at once, because in a cluster each of them
+ * may have to find its owner. `opened` gets those that are to be unpinned, also where one fails; it
+ * is complete when the promise resolves or rejects.
  */
 export async function openGroups(
   groups: Pick<Groups, 'open'>,

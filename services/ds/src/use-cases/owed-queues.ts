@@ -3,8 +3,8 @@ import type { StoredSession } from '../session-store/stored-session.ts';
 
 /**
  * Queues that a session needs though it has no subscription on them any more: messages of theirs
- * were in flight when it unsubscribed, and are delivered to the end [MQTT-3.10.4-3]. Such a queue is
- * kept until the last of these messages is done with or the session ends.
+ * were in flight when it unsubscribed, and are delivered to the end [MQTT-3.10.4-3]. Such a queue
+ * is kept until the last of these messages is done with or the session ends.
  */
 export interface OwedQueues {
   /** The session is about to let go of this queue. */

@@ -22,9 +22,9 @@ export class PendingAppend implements Append {
   repeats: Answer[] | undefined = undefined;
   /** The same of a later connection, which goes to the store itself if this one may not. */
   onAnswered: ((reasonCode: number) => void) | undefined = undefined;
-  /** Of a retained message that nobody waits for: PINGRESP does. */
+  /** Entry of a retained message that nobody waits for: PINGRESP does. */
   settling: Settling | undefined = undefined;
-  /** Of a will. */
+  /** Set for a will: its key at the store. */
   once: Once | undefined = undefined;
   final = false;
 

@@ -93,8 +93,8 @@ function refusal(reasonCode: number): TakenUp {
 }
 
 /**
- * Those of a session that only its cs knows. What was let go is left out: its UNSUBSCRIBE or the end
- * of the connection is on its way again.
+ * Subscriptions of a session that only its cs knows. What was let go is left out: its UNSUBSCRIBE
+ * or the end of the connection is on its way again.
  */
 function subscriptionsOf(ports: PresentPorts, states: SubscriptionState[]): StoredSubscription[] {
   const known = states.filter(({ filter, group, queue }) => {

@@ -381,7 +381,7 @@ export class Publisher {
 }
 
 /**
- * What the client is told of a publish that is not stored. The store's own "not authorized" is no rule for this client:
+ * Reason code for the client of a publish that is not stored. The store's own "not authorized" is no rule for this client:
  * before 5.0 the publish would be dropped for it where ACL_DENY_PUBLISH says so.
  */
 function toldOf({ session }: Answer, reasonCode: number): number {

@@ -46,7 +46,7 @@ export class SessionPositions {
     for (const subscription of stored.subscriptions) this.unsubscribed(stored, subscription);
   }
 
-  /** Where a new subscription starts. */
+  /** Positions from which a new subscription starts. */
   async startOf(session: LiveSession, queue: QueueId, ends: PartitionEnd[]): Promise<Cursor[]> {
     const starts = ends.map(({ partition, end }) => Cursor.at(partition, end));
     if (!session.comesBack || !session.stored.persistent) return starts;

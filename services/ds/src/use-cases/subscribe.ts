@@ -28,7 +28,7 @@ export interface SubscribePorts {
   readonly subscriptionsMax: number;
   /** Maximum bytes of the filters of one session. */
   readonly subscriptionBytesMax: number;
-  /** Of one session that one topic may match; shared ones are counted apart. */
+  /** Maximum number of one session's subscriptions that one topic may match; shared ones count apart. */
   readonly overlappingMax: number;
   readonly positions?: SessionPositions;
   /** Whether the store can hold any topic that this filter matches; absent: all can be held. */
@@ -153,7 +153,7 @@ async function store(
   } catch (error) {
     const added = plans.filter((plan) => plan.known === undefined);
     const filters = added.map((plan) => plan.entry.filter);
-    // That it cannot be stored either is why we are here.
+    // The same store has just failed, so a failure of this is no news.
     await ports.sessionStore.unsubscribe(stored, epoch, filters).catch(() => false);
     throw error;
   }
@@ -222,7 +222,7 @@ async function prepare(
   return made;
 }
 
-/** Where the queue ends, for a subscription that begins there or has other options from there on. */
+/** Ends of the queue, for a subscription that begins there or has other options from there on. */
 async function endsFor(
   { queueStore }: SubscribePorts,
   { entry, group, known }: Plan,

@@ -9,7 +9,7 @@ export interface Figures {
   readonly subscriptions: number;
   readonly retained: number;
   readonly retainedBytes: number;
-  /** Those of cs, by the rest of the topic. */
+  /** Counters of cs, by the rest of the topic. */
   readonly counters: Record<string, number>;
 }
 

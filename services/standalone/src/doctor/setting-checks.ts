@@ -47,7 +47,7 @@ function settingsFinding(program: ProgramName, { error }: Attempt): Finding {
 function completeness({ namesrvAddr, redisUrl }: Settings): Finding[] {
   return [
     needed('NAMESRV_ADDR', namesrvAddr, 'host:port of the name servers, with ; between'),
-    // It may hold a password.
+    // The URL may hold a password.
     needed('REDIS_URL', redisUrl === null ? null : 'given', 'redis://host:port'),
   ];
 }

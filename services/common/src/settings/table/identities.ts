@@ -7,7 +7,7 @@ export const identities = {
     default: 'none',
     roles: ['cs', 'ds'],
     about:
-      'What of a client certificate is the user name: its common name, its whole subject as in `C=DE,O=Site,CN=pump-1`, or an alternative name; no password is asked for then. A certificate without that part, or with several, gives no name. Needs TLS_CLIENT_CERT',
+      'Part of a client certificate that is the user name: its common name, its whole subject as in `C=DE,O=Site,CN=pump-1`, or an alternative name; no password is asked for then. A certificate without that part, or with several, gives no name. Needs TLS_CLIENT_CERT',
   },
   CERT_USER_PATTERN: {
     kind: 'text',
@@ -78,7 +78,7 @@ export const identities = {
     min: 0,
     max: 3600,
     roles: ['ds'],
-    about: 'Difference of clocks that is allowed for when a token is not valid yet, or no more',
+    about: 'Difference of clocks that is tolerated where a token is not valid yet, or no longer',
   },
   AUTH_HTTP_URL: {
     kind: 'text',
@@ -97,7 +97,7 @@ export const identities = {
     kind: 'secret',
     default: null,
     roles: ['ds'],
-    about: 'Sent to AUTH_HTTP_URL as `Authorization: Bearer`',
+    about: 'Bearer token that is sent to AUTH_HTTP_URL (`Authorization: Bearer`)',
   },
   AUTH_HTTP_TIMEOUT_MS: {
     kind: 'milliseconds',
@@ -105,7 +105,7 @@ export const identities = {
     min: 10,
     max: 60_000,
     roles: ['ds'],
-    about: 'How long one question to AUTH_HTTP_URL may take',
+    about: 'Longest time that one question to AUTH_HTTP_URL takes',
   },
   AUTH_HTTP_AT_ONCE: {
     kind: 'integer',
@@ -114,7 +114,7 @@ export const identities = {
     max: 10_000,
     roles: ['ds'],
     about:
-      'Questions to AUTH_HTTP_URL at one time; more wait, at most AUTH_CHECKS_WAITING_MAX of them',
+      'Maximum number of questions to AUTH_HTTP_URL at one time; further ones wait, at most AUTH_CHECKS_WAITING_MAX of them',
   },
   AUTH_HTTP_KEPT_S: {
     kind: 'seconds',
@@ -123,7 +123,7 @@ export const identities = {
     max: 86_400,
     roles: ['ds'],
     about:
-      'How long an answer of AUTH_HTTP_URL counts for the same question; 0: it is asked each time',
+      'Time for which an answer of AUTH_HTTP_URL counts for the same question; 0: it is asked each time',
   },
   AUTH_HTTP_WHEN_AWAY: {
     kind: 'choice',

@@ -73,7 +73,9 @@ function claim(connection: Client, packet: Connect, isRandom: boolean): void {
     });
 }
 
-/** No ds has answered within the lease: the client waits for the next one, as if it had just come. */
+/**
+ * No ds has answered within the lease: the client waits for the next one, as if it had just come.
+ */
 function claimLost(connection: Client, packet: Connect, isRandom: boolean): void {
   if (connection.ended) return;
   const { node } = connection;

@@ -149,7 +149,9 @@ function refusal(reason: string): Refusal {
   return { kind: 'deny', isAway: false, reason };
 }
 
-/** Of two failures the one that says more: a key that fits in all but time before one that does not. */
+/**
+ * The more telling one of two failures: a key that fits in all but time before one that does not.
+ */
 function worse(one: unknown, other: unknown): unknown {
   return weight(other) >= weight(one) ? other : one;
 }

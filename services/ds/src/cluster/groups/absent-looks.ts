@@ -144,12 +144,13 @@ export class AbsentLooks {
     this.#calls.pump();
   }
 
-  /** It joins when it has been presented or claimed, or its cs is judged. */
+  /** The member joins when it has been presented or claimed, or its cs is judged. */
   #seenConnected(member: OwnedMember, state: MemberState): void {
     const ports = this.#ports;
     if (!member.isInDoubt || state.home === undefined) return;
     this.#outs.restore(member, state.outs);
-    // Its home does not know it: unless it is just being presented there, it has joined nothing.
+    // The member's home does not know it: unless it is just being presented there, it has joined
+    // nothing.
     if (ports.isGiving() || ports.isAwaited(state.home) || !ports.isAlive(state.home)) return;
     const nowMs = ports.monotonicMs();
     member.unknown(nowMs, (sinceMs) => !state.subscribed || sinceMs + presentingMs <= nowMs);
@@ -162,7 +163,10 @@ export class AbsentLooks {
     return false;
   }
 
-  /** Its session is no more. What it has at QoS 2 goes to nobody else [MQTT-4.8.2-5]. */
+  /**
+   * The member's session is no more. Messages that it has at QoS 2 go to nobody else
+   * [MQTT-4.8.2-5].
+   */
   #remove(member: OwnedMember, epoch: number): void {
     const ports = this.#ports;
     const { shared } = this.#outs;

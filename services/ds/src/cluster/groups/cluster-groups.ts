@@ -101,7 +101,7 @@ export class ClusterGroups implements Groups {
     this.#timers.every('holders of shared groups', holdMs, () => this.#owners.hold());
   }
 
-  /** Those that this ds owns. */
+  /** Number of groups that this ds owns. */
   get count(): number {
     return this.#owners.count;
   }
@@ -141,7 +141,7 @@ export class ClusterGroups implements Groups {
     if (home !== undefined) home.pins -= 1;
   }
 
-  /** Its record is in the store, whether or not this ds has heard of it. */
+  /** The record of a group is in the store, whether or not this ds has heard of it. */
   has(): boolean {
     return true;
   }
@@ -287,7 +287,7 @@ export class ClusterGroups implements Groups {
     else this.#reports.joinDue(member, owner);
   }
 
-  /** It entered by a subscribe; where that was taken back, it does so again. */
+  /** The member entered by a SUBSCRIBE; if that was taken back, it enters again. */
   async #enter({ name, queue }: HomeGroup, stored: StoredSession): Promise<void> {
     const { clientId: member, epoch } = stored;
     await this.#untilStored(async () => {

@@ -135,7 +135,7 @@ export class GroupOwners {
     return { kind: 'owner', group: owned.id, name, queue, ownerEpoch: owned.epoch };
   }
 
-  /** Its queue is no longer held by it. */
+  /** The group no longer holds its queue. */
   unhold({ queue, name }: HomeGroup): void {
     this.#ports.routeLog.release(queue, `$share/${name}`);
   }

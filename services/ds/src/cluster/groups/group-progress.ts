@@ -19,8 +19,8 @@ interface GroupProgressPorts {
 const saveMs = 200;
 
 /**
- * How far a group has come, for one epoch of its ownership: stored lazily, and what must not be lost
- * before is in the store's done set, from which it goes when the stored position has it.
+ * How far a group has come, for one epoch of its ownership: stored lazily, and what must not be
+ * lost before is in the store's done set, from which it goes when the stored position has it.
  */
 export class GroupProgress {
   readonly #id: GroupId;

@@ -100,7 +100,7 @@ export class GroupStreams {
     for (const [to, { sentMs }] of this.#sending) if (sentMs + beatMs <= nowMs) this.wake(to);
   }
 
-  /** It is gone. */
+  /** The ds is gone. */
   forget(ds: NodeId): void {
     this.#sending.delete(ds);
     this.#receiving.delete(ds);

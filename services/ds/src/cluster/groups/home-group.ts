@@ -86,7 +86,7 @@ export class HomeGroup {
         message,
         epoch: this.ownerEpoch,
       });
-      // They take turns.
+      // Members take turns.
       const member = this.members.get(client)!;
       this.members.delete(client);
       this.members.set(client, member);

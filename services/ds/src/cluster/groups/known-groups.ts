@@ -73,7 +73,7 @@ export class KnownGroups {
     return known.home;
   }
 
-  /** Its owner has named it. */
+  /** The group's owner has named it. */
   heard(id: GroupId): void {
     const known = this.#known.get(id);
     if (known !== undefined) known.heardMs = this.#ports.monotonicMs();

@@ -46,7 +46,7 @@ export class MemberReports {
     if (group.members.get(session.clientId) === member) group.members.delete(session.clientId);
   }
 
-  /** Its connection ended; what it was a member of. */
+  /** The session's connection ended; answers its memberships. */
   end(session: LiveSession): HomeMember[] {
     const members = [...(this.#sessions.get(session)?.members.values() ?? [])];
     for (const member of members) this.remove(member);
@@ -54,7 +54,7 @@ export class MemberReports {
     return members;
   }
 
-  /** It has gone on with so many stored messages of the group. */
+  /** The session has gone on with so many stored messages of the group. */
   consumed(session: LiveSession, group: GroupId, messages: number): void {
     const ours = this.#sessions.get(session);
     if (ours === undefined) return;

@@ -26,7 +26,7 @@ export interface Join {
 export type GroupItem =
   // From where a member lives to the owner
   | Join
-  /** Its connection ended. */
+  /** The member's connection ended. */
   | {
       readonly kind: 'left';
       readonly group: GroupId;
@@ -34,7 +34,7 @@ export type GroupItem =
       readonly epoch: number;
       readonly outs: readonly MemberOut[];
     }
-  /** It is a member no more; `places`: what of it counts as done. */
+  /** The session is a member no more; `places`: messages that count as done. */
   | {
       readonly kind: 'leave';
       readonly group: GroupId;
@@ -65,7 +65,7 @@ export type GroupItem =
       readonly epoch: number;
       readonly rights?: string | undefined;
     }
-  /** It has answered the owner's fence. */
+  /** The member has answered the owner's fence. */
   | {
       readonly kind: 'fenced';
       readonly group: GroupId;

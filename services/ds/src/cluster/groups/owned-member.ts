@@ -109,7 +109,7 @@ export class OwnedMember implements GroupMember<ClientId> {
     return this.#state.kind === 'in doubt';
   }
 
-  /** Its home ds; undefined: it is not known to be connected. */
+  /** Home ds of the member; undefined: it is not known to be connected. */
   get home(): NodeId | undefined {
     return this.#living?.home;
   }
@@ -196,7 +196,7 @@ export class OwnedMember implements GroupMember<ClientId> {
       this.#state = { kind: 'in doubt', unknownSinceMs: sinceMs };
   }
 
-  /** Its home ended: where it lives next, or whether it does, is not known. */
+  /** The member's home ended: its next home is not known. */
   doubt(): void {
     if ('living' in this.#state) this.#state = { kind: 'in doubt', unknownSinceMs: undefined };
   }

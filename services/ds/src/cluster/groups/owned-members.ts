@@ -17,9 +17,9 @@ export interface OwnedMembersPorts extends AbsentLooksPorts {
 const refenceMs = 1000;
 
 /**
- * The members of an owned group: what their homes say of them, and fences where it is not known what
- * they have. A fence asks the cs of a member to let go of what it was given and has not sent, and to
- * say what it has sent; whatever else the member was given goes to others.
+ * The members of an owned group: what their homes say of them, and fences where it is not known
+ * what they have. A fence asks the cs of a member to let go of what it was given and has not sent,
+ * and to say what it has sent; whatever else the member was given goes to others.
  */
 export class OwnedMembers {
   readonly outs: GroupOuts;

@@ -170,7 +170,7 @@ export class RedisGroupStore implements ClusterGroupStore {
     const open = this.#open;
     for (const [group, places] of groups) open.add(group, places);
     for (const waiter of waiters) {
-      // It may wait for the open one already.
+      // The waiter may wait for the open batch already.
       if (open.waiters.has(waiter)) waiter.left -= 1;
       open.waiters.add(waiter);
     }

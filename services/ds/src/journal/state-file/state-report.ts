@@ -18,7 +18,9 @@ const { bufferToKeyValue } = lmdb as typeof lmdb & { bufferToKeyValue: (raw: Buf
 
 const smallestPage = 4096;
 const largestPage = 65_536;
-/** lmdb gives pages at the end back to the file system; so far the last page may be past the end. */
+/**
+ * lmdb gives pages at the end back to the file system; so far the last page may be past the end.
+ */
 const cutBytesMax = 2 ** 30;
 
 interface TableReport {

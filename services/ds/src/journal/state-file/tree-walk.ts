@@ -249,7 +249,10 @@ export class TreeWalk {
     return undefined;
   }
 
-  /** u64 how many follow, then numbers of pages; a negative one says how many are there from the next. */
+  /**
+   * u64 how many follow, then numbers of pages; a negative one says how many are there from the
+   * next.
+   */
   #markFree(list: Buffer): void {
     const count = list.length < 8 ? -1 : readU64(list, 0);
     if (count < 0 || (count + 1) * 8 > list.length) {

@@ -242,7 +242,7 @@ export class EmbeddedQueueStore implements QueueStore {
     return this.#index.depth;
   }
 
-  /** Its generation is over: nothing is stored in it any more. */
+  /** True once the queue's generation is over: nothing is stored in it any more. */
   isDropped(queue: QueueId): boolean {
     return this.#index.dropped.has(queue);
   }
@@ -358,7 +358,7 @@ export class EmbeddedQueueStore implements QueueStore {
     append.orderKey = undefined;
     for (const { queue, offset } of append.message.entries) {
       const places = this.#index.queues.get(queue);
-      // Its offset stays a hole.
+      // The offset of the message stays a hole.
       if (places !== undefined) places.stored = Math.max(places.stored, offset + 1);
     }
     append.message.entries = noEntries;

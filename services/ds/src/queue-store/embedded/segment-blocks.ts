@@ -64,7 +64,10 @@ export class SegmentBlocks {
     return this.#damaged.has(this.starts[index] ?? 0);
   }
 
-  /** Checks a block whose bytes are at `buffer[at … at + length)`. True: it has just been found damaged. */
+  /**
+   * Checks a block whose bytes are at `buffer[at … at + length)`. True: it has just been found
+   * damaged.
+   */
   check(index: number, buffer: Buffer, at: number, bytes: number): boolean {
     const start = this.starts[index] ?? 0;
     const length = this.lengths[index] ?? 0;

@@ -17,7 +17,10 @@ export function isFromBackEnd(stored: StoredMessage): boolean {
   return stored.message.publisher === '' && stored.key?.startsWith(homeKeyPrefix) !== true;
 }
 
-/** It says its MQTT topic, and everything in it can be read: it is for all who subscribe to that. */
+/**
+ * True for a message that says its MQTT topic, and can be read as a whole: it is for all who
+ * subscribe to that.
+ */
 export function isWhole(stored: StoredMessage): boolean {
   if (stored.isUnfit || stored.message.topic.startsWith(ownTopics)) return false;
   return hasMqttTopic(stored);

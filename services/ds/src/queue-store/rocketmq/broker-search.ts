@@ -19,7 +19,7 @@ const againMs = 250;
 export interface Sought {
   readonly key: string;
   readonly queue: QueueAt;
-  /** It is at this offset or a higher one, if it is stored. */
+  /** Lowest offset that the message can have, if it is stored. */
   readonly from: number;
   /** The run of the broker's program that the send went to; unset: not known. */
   readonly run?: string | undefined;
@@ -95,7 +95,7 @@ export class BrokerSearch {
 
   async #run(): Promise<void> {
     this.#isRunning = true;
-    // Those of one turn go together.
+    // Searches of one turn go together.
     await nextTurn();
     while (this.#open.size > 0 && !this.#isClosed) {
       const asked = [...this.#open.values()];
@@ -103,7 +103,7 @@ export class BrokerSearch {
         await this.#round(asked);
       } catch (error) {
         this.#options.events.outcomeSought(this.#broker.name, messageOfError(error));
-        // It may have been away for longer than what it was asked before could wait.
+        // The broker may have been away for longer than earlier requests could wait.
         for (const search of asked) search.believableAtMs = undefined;
       }
       for (const search of asked) search.looked(-1);

@@ -10,14 +10,14 @@ const runTriesMax = 40;
 /** A broker by its name: its master, wherever that is, and what it says of itself. */
 export class Broker {
   readonly name: string;
-  /** Its number: the partition of every queue that is there. */
+  /** Number of the broker: the partition of every queue that is there. */
   readonly partition: number;
   /**
    * Wall-clock time when a broker came back after its name was forgotten: messages that it stored
    * before are owed to nobody. undefined: it was never forgotten.
    */
   readonly sinceMs: number | undefined;
-  /** It stores what one connection sends in the order of the sends. */
+  /** Set for a broker that stores the sends of one connection in their order. */
   pipelines = false;
   /** `storeType` is defaultRocksDB: any number of light queues; else each is an open file. */
   holdsManyQueues = false;
@@ -62,7 +62,7 @@ export class Broker {
     return this.#connection;
   }
 
-  /** It is connected, and has answered since. */
+  /** True for a broker that is connected, and has answered since. */
   get answers(): boolean {
     return this.#answers;
   }
@@ -88,7 +88,10 @@ export class Broker {
     return since === undefined ? 0 : this.#clock.monotonicMs() - since;
   }
 
-  /** It has answered for the first time since it was connected, or the connection is lost. */
+  /**
+   * Listeners are told that the broker has answered for the first time since it was connected, or
+   * that the connection is lost.
+   */
   onAnswers(listener: (answers: boolean) => void): void {
     this.#listeners.push(listener);
   }
@@ -126,7 +129,9 @@ export class Broker {
     this.#leave = () => undefined;
   }
 
-  /** Its configuration decides how much may be sent ahead, and when a lost send is over. */
+  /**
+   * The broker's configuration decides how much may be sent ahead, and when a lost send is over.
+   */
   async #ask(connection: BrokerConnection): Promise<void> {
     if (this.#asking) return;
     this.#asking = true;
@@ -142,7 +147,7 @@ export class Broker {
       this.#tell(true);
       void this.#askRun(connection);
     } catch {
-      // It does not say while it starts or stops.
+      // A broker does not answer this while it starts or stops.
       setTimeout(() => {
         if (connection === this.#connection && connection.up && !this.#answers) {
           void this.#ask(connection);

@@ -28,7 +28,7 @@ export class Brokers {
   readonly #byPartition = new Map<number, Broker>();
   #partitions: number[] = [];
   #forgotten: ReadonlyMap<number, ForgottenBroker> = new Map();
-  /** Those of which the log says that they are away. */
+  /** Brokers of which the log says that they are away. */
   readonly #saidAway = new Set<Broker>();
   #clusterNames: ReadonlySet<string> = new Set();
   #isUnknown = false;
@@ -162,7 +162,7 @@ export class Brokers {
 
   #know(key: string, partition: number): void {
     const { name, timesForgotten } = brokerOfKey(key);
-    // It was forgotten, or another ds knows that it was and this one will, too.
+    // The broker was forgotten, or another ds knows that it was and this one will, too.
     if (this.#forgotten.has(partition) || timesForgotten !== this.#timesForgotten(name)) return;
     if (this.#byName.has(name)) return;
     const { client, clock } = this.#options;

@@ -129,7 +129,7 @@ export class TailDispatch {
     this.#beganMs = options.clock.nowMs();
   }
 
-  /** Those among the messages that have to be sent on before they are told. */
+  /** Messages that have to be sent on before they are told. */
   missed(messages: readonly StoredMessage[]): readonly Missed[] {
     const { queues, settings } = this.#options;
     if (queues.missed === undefined || this.#queue.topic === settings.dispatchTopic)

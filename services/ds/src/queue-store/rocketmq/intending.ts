@@ -66,7 +66,7 @@ export class Intending {
     this.#schedule();
   }
 
-  /** It is not stored, and will not be. */
+  /** The message is not stored, and will not be. */
   drop(send: PendingSend): void {
     this.#toDrop.push(send);
     this.#schedule();

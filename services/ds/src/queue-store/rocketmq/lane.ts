@@ -36,7 +36,7 @@ export class PendingSend {
   sentMs = 0;
   /** Progress of a QoS 2 publish: its intent is durable before the send, its identifier after. */
   inbound: 'none' | 'to intend' | 'intending' | 'intended' | 'telling' | 'told';
-  /** Its destination; for a QoS 2 publish fixed with its intent. */
+  /** Destination of the message; for a QoS 2 publish fixed with its intent. */
   target: Target | undefined;
   /** The run of the broker's program that it was sent to last; undefined: not known. */
   run: string | undefined;
@@ -46,7 +46,7 @@ export class PendingSend {
   from = 0;
   /** Monotonic: how long it waits for the reading of its queue at the most; 0: it did not. */
   pacedUntilMs = 0;
-  /** It was sent before and may be stored a second time. */
+  /** Set for a message that was sent before and may be stored a second time. */
   again = false;
   /**
    * Reason code for the publisher of a message that has waited too long: that of the last answer.
@@ -139,7 +139,7 @@ export class Lane {
     return -1;
   }
 
-  /** Those of which it has to be found out whether they are stored, when nothing is outstanding. */
+  /** Sends of which it has to be found out whether they are stored, when nothing is outstanding. */
   get unsure(): PendingSend[] {
     return this.sends.filter(
       ({ state, isExact }, index) => index < this.begun && state === 'unknown' && isExact,

@@ -3,6 +3,7 @@
 // that was stored at the old place. The first message of each lane at the new place waits for a mark
 // at the old broker, which all lanes share that wait for it. A broker that is away, or slow, is not
 // waited for: what is there cannot be read now.
+import { nextTurn } from '@lmqtt/common/pause';
 import type { Broker } from './broker.ts';
 import { BrokerMark } from './broker-mark.ts';
 import type { Lane } from './lane.ts';
@@ -64,8 +65,8 @@ export class LeftQueues {
   /** Marks, one after the other: whoever comes while one is under way waits for the next. */
   async #run(marking: Marking, queue: OrdinaryQueue): Promise<void> {
     marking.isRunning = true;
-    // Those of one turn go together.
-    await new Promise((resolve) => setImmediate(resolve));
+    // Requests of one turn go together.
+    await nextTurn();
     while (marking.waiting.length > 0) {
       const { waiting } = marking;
       marking.waiting = [];

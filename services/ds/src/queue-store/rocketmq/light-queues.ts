@@ -191,7 +191,7 @@ export class LightQueues {
       const first = Math.min(Math.max(0, min, since), end);
       return { partition, first, end, ...(since > 0 ? { owedFrom: Math.min(since, end) } : {}) };
     } catch (error) {
-      // It would not be read later, either.
+      // The queue would not be read later, either.
       if (isDenied(error))
         throw new StoreFailure(`${name}: ${error.message}`, ReasonCode.notAuthorized, error);
       return undefined;
@@ -230,7 +230,9 @@ export class LightQueues {
     }
   }
 
-  /** DELETE_TOPIC_IN_BROKER, 215. A consumer offset may stay there, and would be past what comes. */
+  /**
+   * DELETE_TOPIC_IN_BROKER, 215. A consumer offset may stay there, and would be past what comes.
+   */
   async delete(lmq: string): Promise<void> {
     await Promise.all(
       this.#holders().map(async ({ name, connection }) => {
@@ -247,7 +249,7 @@ export class LightQueues {
     );
   }
 
-  /** Those that hold topics in use; what has left for good has nothing that can be read. */
+  /** Brokers that hold topics in use; one that has left for good has nothing that can be read. */
   #holders(): Broker[] {
     const placed = new Set<string>();
     for (const { name } of this.#topics.all) {
@@ -314,8 +316,9 @@ export class LightQueues {
 
   /**
    * Without messages of RocketMQ's own topics. A broker indexes what it keeps there under the light
-   * queues that the message names: a transaction that is not committed, a message that waits for its
-   * time or its next try, a dead letter. It is indexed again under its own topic when it is sent.
+   * queues that the message names: a transaction that is not committed, a message that waits for
+   * its time or its next try, a dead letter. It is indexed again under its own topic when it is
+   * sent.
    */
   #forDevicesOf(stored: StoredMessage[]): StoredMessage[] {
     for (const { topic } of stored) {

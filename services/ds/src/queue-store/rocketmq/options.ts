@@ -83,7 +83,7 @@ export const defaultStoreSettings: RocketmqStoreSettings = {
 };
 
 export interface RocketmqStoreOptions {
-  /** Its `mayWrite` asks for this ds's lease. */
+  /** The client's `mayWrite` asks for this ds's lease. */
   readonly client: RocketmqClient;
   readonly self: NodeId;
   /** For the names of consumer groups; unset: those of Java nodes. */

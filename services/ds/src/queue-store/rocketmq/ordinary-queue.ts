@@ -39,7 +39,7 @@ export class OrdinaryQueue implements QueueAt {
     if (offset >= this.end) this.end = offset + 1;
   }
 
-  /** Its tail is here, at this ds or another. */
+  /** The tail of the queue has come to this offset, at this ds or another. */
   tailMoved(position: number, nowMs: number): void {
     if (position === this.tailAt) return;
     this.tailAt = position;

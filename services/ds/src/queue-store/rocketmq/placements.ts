@@ -2,8 +2,8 @@
 // topics have moved to another RocketMQ topic: a log in the registry, numbered over the whole
 // cluster. An entry after a topic's first one, and every move, takes effect some time after it was
 // recorded: by then every ds that may still write has read it, so that no ds goes on sending to the
-// old place when another sends to the new one. A placement that only leaves out queues that a broker
-// has no more takes effect at once: the broker refuses what another ds still sends there.
+// old place when another sends to the new one. A placement that only leaves out queues that a
+// broker has no more takes effect at once: the broker refuses what another ds still sends there.
 import { placementRecordKind as recordKind } from '../../rocketmq/names/broker-records.ts';
 import { isRecord } from '../../rocketmq/remoting/json.ts';
 import type { Clock } from '@lmqtt/common/clock';
@@ -65,7 +65,7 @@ export class Placements {
     return [...this.#moves.values()].flat();
   }
 
-  /** Those that some placement names. */
+  /** Brokers that some placement names. */
   get brokers(): readonly string[] {
     return [...this.#brokers];
   }

@@ -4,7 +4,10 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import { answerCodes } from '../../rocketmq/remoting/codes.ts';
 
 export interface Refusal {
-  /** The broker would say the same again: the publisher is told at once. Otherwise after APPEND_WAIT_MS. */
+  /**
+   * The broker would say the same again: the publisher is told at once. Otherwise after
+   * APPEND_WAIT_MS.
+   */
   readonly isFinal: boolean;
   readonly reasonCode: ReasonCode;
   /** Meaning of the answer. */

@@ -278,7 +278,9 @@ export class RocketmqQueueStore implements QueueStore {
     this.#readTailTopics();
   }
 
-  /** Those of back ends that settings name. One that is not there now is asked for again. */
+  /**
+   * Reads the topics of back ends that settings name. One that is not there now is asked for again.
+   */
   #readTailTopics(): void {
     const { settings, events } = this.#options;
     for (const topic of settings.tailTopics.split(',').map((each) => each.trim())) {

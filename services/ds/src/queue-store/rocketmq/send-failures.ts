@@ -26,8 +26,8 @@ export class SendFailures {
   }
 
   /**
-   * It has waited long enough for its broker. Those that wait behind it fail, too: its publisher may
-   * send it again, and they would be before it.
+   * The message has waited long enough for its broker. Those that wait behind it fail, too: its
+   * publisher may send it again, and they would be before it.
    */
   giveUp(send: PendingSend, why: AppendFailure, reason: string): void {
     const { lane } = send;

@@ -1,6 +1,6 @@
-// Brokers store faster than one queue can be read. Where a tail that is at work lags too far behind,
-// publishers to its queue wait: otherwise everybody's messages would come later and later. A tail
-// that stands still holds nobody up.
+// Brokers store faster than one queue can be read. Where a tail that is at work lags too far
+// behind, publishers to its queue wait: otherwise everybody's messages would come later and later.
+// A tail that stands still holds nobody up.
 import type { Clock } from '@lmqtt/common/clock';
 import type { NodeId } from '@lmqtt/common/ids';
 import type { Inbox } from '../../registry/inbox.ts';
@@ -42,7 +42,9 @@ export class TailPace {
   readonly #topics: KnownTopics;
   readonly #tails: TailsHere;
   readonly #timer: NodeJS.Timeout;
-  /** Those that were told the last time; once more when they do not lag any longer. */
+  /**
+   * Queues that were told the last time; they are told once more when they do not lag any longer.
+   */
   #told = new Set<OrdinaryQueue>();
 
   constructor(options: TailPaceOptions, topics: KnownTopics, tails: TailsHere) {

@@ -218,7 +218,7 @@ export class UsedTopics {
     }
   }
 
-  /** Those of brokers that were forgotten; true: there were some. */
+  /** Drops the queues of brokers that were forgotten; true: there were some. */
   #forgetQueues({ queues }: UsedTopic): boolean {
     let changed = false;
     for (const [name, { broker }] of queues)

@@ -11,7 +11,9 @@ interface Saving {
   readonly reject: (error: Error) => void;
 }
 
-/** Owners and texts of things in two hashes; an owner counts while its join of the cluster lasts. */
+/**
+ * Owners and texts of things in two hashes; an owner counts while its join of the cluster lasts.
+ */
 export class RedisOwnership implements Ownership {
   readonly #member: Membership;
   readonly #saver: OnceATurn = new OnceATurn(() => void this.#save());

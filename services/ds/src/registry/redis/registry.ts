@@ -23,7 +23,9 @@ interface RedisRegistry extends ClusterRegistry {
   readonly nodes: RedisNodes;
 }
 
-/** The registry of one ds, with a connection of its own for pub/sub. Rejects where Redis is away. */
+/**
+ * The registry of one ds, with a connection of its own for pub/sub. Rejects where Redis is away.
+ */
 export async function openRedisRegistry(options: RedisRegistryOptions): Promise<RedisRegistry> {
   const { redis, keys, clock, leaseMs, events } = options;
   const subscriber = await redis.openSubscriber();

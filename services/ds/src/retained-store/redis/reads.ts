@@ -16,7 +16,9 @@ const version = loadScript(import.meta.dirname, 'version');
 const topicsAtOnce = 256;
 const bytesAtOnce = 4 * 1024 * 1024;
 
-/** Reads of records. Those of single topics go out together, once a turn: SUBSCRIBE asks for them. */
+/**
+ * Reads of records. Those of single topics go out together, once a turn: SUBSCRIBE asks for them.
+ */
 export class RetainedReads {
   readonly #connection: RedisConnection;
   readonly #keys: RetainedKeys;

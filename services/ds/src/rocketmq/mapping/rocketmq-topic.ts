@@ -1,7 +1,9 @@
 // Which names a RocketMQ topic that carries MQTT may have.
 
 const legal = /^[%|A-Za-z0-9_-]{1,127}$/;
-/** Those of queues and groups; a plain leading "%" is kept for the system as well. */
+/**
+ * Beginnings of the names of queues and groups; a plain leading "%" is kept for the system as well.
+ */
 const reservedParts = ['%LMQ%', '%RETRY%', '%DLQ%'];
 const systemPrefix = /^(%|rmq_sys_)/i;
 const systemTopics = new Set([

@@ -14,7 +14,7 @@ export interface TopicMappingSettings {
 
 interface MappedTopic {
   readonly topic: string;
-  /** It is not there, and may be created. */
+  /** True for a topic that is not there, and may be created. */
   readonly create: boolean;
 }
 

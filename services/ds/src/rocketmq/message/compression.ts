@@ -28,7 +28,9 @@ export function decompressed(body: Buffer, flags: number): Buffer | undefined {
   }
 }
 
-/** Block by block, so that nothing larger than allowed is ever held. Throws where it is no frame. */
+/**
+ * Block by block, so that nothing larger than allowed is ever held. Throws where it is no frame.
+ */
 function decompressZstd(body: Buffer): Buffer | undefined {
   if (windowBytesOf(body) > decompressedBytesMax) return undefined;
   const parts: Uint8Array[] = [];

@@ -1,5 +1,6 @@
-// Properties of MQTT 5.0 as they are stored: by name among the message's properties (ours, and other producers'), or in the
-// JSON of `extData` (Java nodes'). Texts of others are taken only where MQTT could carry them.
+// Properties of MQTT 5.0 as they are stored: by name among the message's properties (ours, and
+// other producers'), or in the JSON of `extData` (Java nodes'). Texts of others are taken only
+// where MQTT could carry them.
 import { java } from './property-names.ts';
 import { isMqttText, noPublishProperties } from './publish-properties.ts';
 import type { PublishProperties, UserProperty } from './publish-properties.ts';
@@ -30,8 +31,9 @@ export function textOf(
 }
 
 /**
- * `layout`: which there were, for messages of ours. `binary`: correlation data is base64, as we and other producers write
- * it, rather than the text of a Java node. undefined: something in them cannot be read.
+ * `layout`: which there were, for messages of ours. `binary`: correlation data is base64, as we and
+ * other producers write it, rather than the text of a Java node. undefined: something in them
+ * cannot be read.
  */
 export function publishPropertiesOf(
   lookup: Lookup,

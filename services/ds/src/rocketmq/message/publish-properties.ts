@@ -1,5 +1,6 @@
-// The forwarded properties of a PUBLISH of MQTT 5.0, as encoded in the packet without the length in front, taken apart and
-// put together again. The layout keeps their order, so that the same bytes come back.
+// The forwarded properties of a PUBLISH of MQTT 5.0, as encoded in the packet without the length in
+// front, taken apart and put together again. The layout keeps their order, so that the same bytes
+// come back.
 import { isUtf8 } from 'node:buffer';
 
 const id = {
@@ -10,7 +11,10 @@ const id = {
   userProperty: 0x26,
 } as const;
 
-/** The layout's letters: payload format, content type, response topic, correlation data, user property. */
+/**
+ * The layout's letters: payload format, content type, response topic, correlation data, user
+ * property.
+ */
 const letters: Readonly<Record<number, string>> = {
   [id.payloadFormatIndicator]: 'f',
   [id.contentType]: 't',
@@ -46,8 +50,8 @@ export function noPublishProperties(): PublishProperties {
 }
 
 /**
- * Calls `see` for each property with where its value is, a user property's two texts one after the other. False: the
- * bytes are not what the codec lets through.
+ * Calls `see` for each property with where its value is, a user property's two texts one after the
+ * other. False: the bytes are not what the codec lets through.
  */
 function walk(bytes: Buffer, see: (property: number, start: number, end: number) => void): boolean {
   let at = 0;
@@ -70,7 +74,10 @@ function walk(bytes: Buffer, see: (property: number, start: number, end: number)
 
 type PropertiesVerdict = 'fine' | 'separator' | 'malformed';
 
-/** Whether a text has one of the separators of RocketMQ's properties; correlation data may have them. */
+/**
+ * Whether a text has one of the separators of RocketMQ's properties; correlation data may have
+ * them.
+ */
 export function judgeProperties(bytes: Buffer): PropertiesVerdict {
   let separator = false;
   const whole = walk(bytes, (property, start, end) => {
@@ -112,8 +119,8 @@ export function readPublishProperties(bytes: Buffer): PublishProperties {
 }
 
 /**
- * In the order of the layout, then what it does not name. Other producers can write any layout: what may not repeat stands
- * there once. undefined: there are none.
+ * In the order of the layout, then what it does not name. Other producers can write any layout:
+ * what may not repeat stands there once. undefined: there are none.
  */
 export function encodePublishProperties(properties: PublishProperties): Buffer | undefined {
   const layout = properties.layout + unnamed(properties);

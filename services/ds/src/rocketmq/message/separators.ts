@@ -1,4 +1,5 @@
-// The characters that end names and values among RocketMQ's properties: in a value they would make properties of their own.
+// The characters that end names and values among RocketMQ's properties: in a value they would make
+// properties of their own.
 
 export const nameEnd = '\u0001';
 export const valueEnd = '\u0002';

@@ -1,4 +1,5 @@
-// A message as the broker stores it and as the body of a pull's answer (11) holds it, one after the other, big endian:
+// A message as the broker stores it and as the body of a pull's answer (11) holds it, one after the
+// other, big endian:
 //
 //      0  u32 bytes in all        4  u32 magic           8  u32 crc of the body    12  u32 queueId
 //     16  u32 flag               20  u64 queueOffset    28  u64 physicalOffset     36  u32 sysFlag
@@ -6,7 +7,8 @@
 //     ..  u32 reconsumeTimes     ..  u64 prepared       ..  u32 length, body
 //     ..  u8 or u16 length, topic                       ..  u16 length, properties
 //
-// A host is 4 bytes of IPv4 or 16 of IPv6, by sysFlag, and u32 port. The topic's length is a u16 with the second magic.
+// A host is 4 bytes of IPv4 or 16 of IPv6, by sysFlag, and u32 port. The topic's length is a u16
+// with the second magic.
 
 const magicV1 = 0xdaa320a7;
 const magicV2 = 0xdaa320ab;

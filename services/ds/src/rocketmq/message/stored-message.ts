@@ -6,7 +6,7 @@ export const noOffsets: readonly number[] = [];
 
 /** A message as it was read from RocketMQ, with where it is there. */
 export class StoredMessage {
-  /** Its own topic, not an LMQ's, whichever it was read through. */
+  /** Topic of the message itself, not an LMQ's, whichever it was read through. */
   readonly topic: string;
   readonly queueId: number;
   readonly queueOffset: number;

@@ -213,7 +213,7 @@ export class StoredReader {
     return stored;
   }
 
-  /** It names queues, or what devices publish. */
+  /** True for a message that names queues, or that devices could publish. */
   #isForDevices(): boolean {
     const scan = this.#scan;
     return scan.has(at.lmqNames) || scan.has(at.topic) || scan.has(at.backEndTopic);

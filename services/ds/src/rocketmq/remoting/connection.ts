@@ -90,7 +90,7 @@ export class Connection {
     return this.#opaque;
   }
 
-  /** Its functions are not called before this returns. */
+  /** The request's functions are not called before this returns. */
   exchange(request: Outstanding): void {
     const { events, clock } = this.#options;
     if (this.#closed || this.#outstanding.size >= this.#outstandingMax) {

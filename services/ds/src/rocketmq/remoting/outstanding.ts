@@ -26,7 +26,7 @@ export class Outstanding {
   readonly answered: Answered;
   readonly failed: (failure: Failure) => void;
   deadlineMs = 0;
-  /** It waits for the connection, or for the next write, until it is `written`. */
+  /** The request waits for the connection, or for the next write, until it is `written`. */
   writtenAtMs: number = notWritten;
   over = false;
 

@@ -1,4 +1,7 @@
-/** Things in the order in which they fall due; a binary heap. What was cancelled is skipped by its taker. */
+/**
+ * Things in the order in which they fall due; a binary heap. What was cancelled is skipped by its
+ * taker.
+ */
 export class DueTimes<T> {
   readonly #times: number[] = [];
   readonly #items: T[] = [];

@@ -129,7 +129,7 @@ export class SessionBook {
     this.mark(session);
   }
 
-  /** It changed; where it has records, its entry is to be in the next checkpoint. */
+  /** The session has changed; if it has records, its entry is to be in the next checkpoint. */
   mark(session: StoredSession): void {
     if (session.changed || !session.stored) return;
     session.changed = true;

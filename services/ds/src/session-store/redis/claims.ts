@@ -37,8 +37,8 @@ interface ClaimDone {
 }
 
 /**
- * Claims as Redis sees them: noted before, with a place in the count of stored sessions, and undone in
- * the background where the answer did not come.
+ * Claims as Redis sees them: noted before, with a place in the count of stored sessions, and undone
+ * in the background where the answer did not come.
  */
 export class RedisClaims {
   readonly #ports: ClaimPorts;

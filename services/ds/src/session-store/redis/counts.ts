@@ -31,9 +31,9 @@ const entriesMax = 500;
 const noMax = 1e15;
 
 /**
- * The stored sessions of the cluster, counted in the registry's slot, all questions of a turn as one
- * request. Hides that the count is beside the sessions and not of them: what was lost between the
- * two is found by `check`, some minutes later.
+ * The stored sessions of the cluster, counted in the registry's slot, all questions of a turn as
+ * one request. Hides that the count is beside the sessions and not of them: what was lost between
+ * the two is found by `check`, some minutes later.
  */
 export class RedisSessionCounts {
   readonly #redis: RedisConnection;

@@ -11,7 +11,9 @@ import type { Due, DueWill, TakenWills } from '../session-store.ts';
 import type { StoredSession } from '../stored-session.ts';
 
 const willRetryMs = 5000;
-/** Time after which the due time is looked at again where nothing came of it, or another ds has it. */
+/**
+ * Time after which the due time is looked at again where nothing came of it, or another ds has it.
+ */
 const againMs = 1000;
 /**
  * A client that is connected may be one whose release was noted and is still under way, so it is
@@ -205,7 +207,7 @@ export class DueSessions {
       if (reply[0] !== 'removed') return String(nowMs);
       waiting = text(reply[1]);
     } catch {
-      // It may be gone: what it held is let go by whoever is told of it, twice if need be.
+      // The session may be gone: whoever is told of it lets go its references, twice if need be.
     }
     due.push({ kind: 'expired', session: this.#removed(expired, waiting) });
     return String(nowMs);

@@ -40,7 +40,7 @@ export class SessionEntry {
   inFlight = 0;
   /** Another has it. */
   fenced = false;
-  /** It ends, and nothing more is written. */
+  /** The session ends, and nothing more is written. */
   closing = false;
   releasing: Promise<unknown> | undefined = undefined;
   dirty: DirtyFields | undefined = undefined;
@@ -115,7 +115,9 @@ export class SessionEntry {
       if ((stored.get(packetId) ?? version) < version) stored.delete(packetId);
   }
 
-  /** For the write of that version: count of values, field and value in turn, the fields that go. */
+  /**
+   * For the write of that version: count of values, field and value in turn, the fields that go.
+   */
   values(fields: DirtyFields, version: number): Argument[] {
     const { session } = this;
     const set: string[] = [];

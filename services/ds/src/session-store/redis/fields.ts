@@ -147,7 +147,7 @@ export function sessionOfRecord(clientId: ClientId, record: Reply[]): StoredSess
   for (let at = 0; at < record.length; at += 2) fields.set(text(record[at]), text(record[at + 1]));
   if (!fields.has('E')) return undefined;
   const madeEpoch = epoch(Number(fields.get('M')));
-  // Its number is of use to stores that name sessions by it.
+  // The number of a session is of use to stores that name sessions by it.
   const session = new StoredSession(0, clientId, madeEpoch, Number(fields.get('X')));
   session.epoch = epoch(Number(fields.get('E')));
   session.user = userOf(fields.get('U'));

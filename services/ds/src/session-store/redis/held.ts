@@ -50,12 +50,12 @@ export class HeldSessions {
       const looks = this.#waiting.get(clientId) ?? new Set();
       looks.add(look);
       this.#waiting.set(clientId, looks);
-      // It may have ended since the claim.
+      // The session may have ended since the claim.
       look();
     });
   }
 
-  /** Those ds nodes asked to be told; `waiting` is as the store has it. */
+  /** Tells the ds nodes that asked for it; `waiting` is as the store has it. */
   tell(clientId: ClientId, waiting: string): void {
     for (const ds of waiting.split(',')) {
       if (ds === '' || ds === this.#ds) continue;

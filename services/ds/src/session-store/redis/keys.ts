@@ -1,7 +1,10 @@
 import type { ClientId, NodeId } from '@lmqtt/common/ids';
 import { type RedisKeys, sessionTag } from '../../redis/keys.ts';
 
-/** The keys of sessions: those of a client are in the slot of its session, the rest in the registry's. */
+/**
+ * The keys of sessions: those of a client are in the slot of its session, the rest in the
+ * registry's.
+ */
 export class SessionKeys {
   readonly #keys: RedisKeys;
 
@@ -13,7 +16,7 @@ export class SessionKeys {
     return this.#keys.session(clientId, `session:${clientId}`);
   }
 
-  /** They survive the session that left them. */
+  /** Wills survive the session that left them. */
   wills(clientId: ClientId): string {
     return this.#keys.session(clientId, `wills:${clientId}`);
   }

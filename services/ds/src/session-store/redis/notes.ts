@@ -5,7 +5,10 @@ import { list, text } from './fields.ts';
 import type { SessionKeys } from './keys.ts';
 import { scripts } from './scripts.ts';
 
-/** How long after its note a change may be made: after that, whoever cleans up needs not think of it. */
+/**
+ * How long after its note a change may be made: after that, whoever cleans up needs not think of
+ * it.
+ */
 export const noteHoldsMs = 10_000;
 
 export interface Note {
@@ -50,7 +53,10 @@ export class SessionNotes {
     this.#keys = keys;
   }
 
-  /** `cs`: it may be connected there; `dueMs`: it may be due after that time. Durable when it resolves. */
+  /**
+   * `cs`: it may be connected there; `dueMs`: it may be due after that time. Durable when it
+   * resolves.
+   */
   note(clientId: ClientId, cs: NodeId | undefined, dueMs: number | undefined): Promise<Note> {
     return new Promise((resolve, reject) => {
       this.#sending.soon();
@@ -64,7 +70,7 @@ export class SessionNotes {
     await this.#redis.callDurable(scripts.note, [this.#keys.due], [0, ...args]);
   }
 
-  /** It is no longer at that cs. Where this is lost, the end of the cs takes it. */
+  /** The session is no longer at that cs. If this is lost, the end of the cs takes it. */
   unnote(clientId: ClientId, cs: NodeId, score: string): void {
     if (score === '') return;
     this.#unnotes.push({ clientId, cs, score });

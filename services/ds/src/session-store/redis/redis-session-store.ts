@@ -130,7 +130,7 @@ export class RedisSessionStore implements ClusterSessionStore {
     this.intents = new RedisIntents(redis, this.#keys, this.#entries, this.#writes);
   }
 
-  /** Those that this ds writes for. */
+  /** Sessions that this ds writes for. */
   get sessions(): Iterable<StoredSession> {
     return [...this.#entries.all].map((entry) => entry.session);
   }

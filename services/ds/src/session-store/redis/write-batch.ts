@@ -1,7 +1,7 @@
 /** Callers that wait for several writes, and the number of writes that are still to be stored. */
 export class WriteBatch {
   pending = 0;
-  /** It is told behind the batches before it. */
+  /** True for a batch that is told behind those before it. */
   readonly ordered: boolean;
   readonly callbacks: (() => void)[] = [];
 

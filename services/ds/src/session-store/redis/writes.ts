@@ -47,7 +47,7 @@ export class SessionWrites {
     });
   }
 
-  /** It has dirty fields, to be stored soon. */
+  /** The session has dirty fields, to be stored soon. */
   touch(entry: SessionEntry): void {
     this.#unsent.add(entry);
     this.#lazy ??= setTimeout(() => this.#flush(), lazyMs);
@@ -212,7 +212,9 @@ export class SessionWrites {
     }, retryMs);
   }
 
-  /** Those that have nothing more to wait for: batches of their own at once, others in order. */
+  /**
+   * Tells the batches that have nothing more to wait for: unordered ones at once, others in order.
+   */
   #tell(batches: readonly WriteBatch[]): void {
     const ready: WriteBatch[] = [];
     while (this.#batches[0]?.pending === 0) ready.push(this.#batches.shift()!);

@@ -2,7 +2,8 @@
 -- topic matches, and only so many bytes of names have room in it. No topic matches two filters that
 -- have their wildcards in the same levels, so the longest name of each such kind counts once.
 -- ownPlaces: hash: kind -> count NUL bytes; '' -> bytes of all kinds
--- Room for all names (`namesBytesMax` of stored-properties.ts), and how many names filters with wildcards share.
+-- Room for all names (`namesBytesMax` of stored-properties.ts), and how many names filters with
+-- wildcards share.
 local namesBytesMax = 2048
 local sharedCount = 8
 -- The comma between two names, and the offset that the broker adds.

@@ -1,6 +1,7 @@
 -- A connection takes the session of its client.
--- KEYS  1 session  2 wills of the client  3 last epoch of the slot  4 end of a node (end-connection.lua)
--- ARGV  1 ds  2 node  3 its cs  4 handle  5 clean start (0, 1)  6 expiry, s  7 noted at, ms (note.lua)
+-- KEYS  1 session  2 wills of the client  3 last epoch of the slot  4 end of a node
+-- (end-connection.lua) ARGV  1 ds  2 node  3 its cs  4 handle  5 clean start (0, 1)  6 expiry, s  7
+-- noted at, ms (note.lua)
 --       8 how long that holds, ms  9 due time noted (0, 1)  10 will: record, or ''  11 its delay, s
 --       12 user (fields.ts)  13 a session of another user: refuse 1, end it 0
 --       14 stored sessions at their limit: 'MAX_SESSIONS', 'MAX_SESSIONS_PER_USER', '' none is reached

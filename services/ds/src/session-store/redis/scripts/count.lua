@@ -1,8 +1,7 @@
--- Which sessions are stored, and whose: for the limits on them. Written beside the sessions, which are
--- in other slots, so a session may be missing here for a moment, or be here though it is no more.
--- KEYS  1 users (fields.ts) by client  2 counts by user
--- ARGV  1 sessions at most  2 of one user at most, then (client, user, 'ask' or 'set') …
--- Out   count of sessions, then for each:
+-- Which sessions are stored, and whose: for the limits on them. Written beside the sessions, which
+-- are in other slots, so a session may be missing here for a moment, or be here though it is no
+-- more. KEYS  1 users (fields.ts) by client  2 counts by user ARGV  1 sessions at most  2 of one
+-- user at most, then (client, user, 'ask' or 'set') … Out   count of sessions, then for each:
 --       ask  'counted'   it is here as that user's
 --            'reserved'  it was not, and is now
 --            'room'      it is here as another user's, and that user may have one more

@@ -27,7 +27,7 @@ for _, field in ipairs(redis.call('HKEYS', wills)) do
     local taken = redis.call('HGET', wills, 't' .. field:sub(2))
     local untilMs = tonumber(taken and taken:match(' (%d+)$') or '0')
     if due == 0 then
-      -- Its client is connected.
+      -- The client of the will is connected.
     elseif due > now then
       lookAt(due)
     elseif untilMs > now then

@@ -2,7 +2,8 @@
 -- KEYS  1 session  2 wills of the client
 -- ARGV  1 epoch  2 ds  3 version before, or '' for any lesser  4 version  5 publish the will (0, 1)
 --       6 expiry, s  7 grace, ms  8 noted at, ms, or '' where nothing falls due  9 how long that holds
--- Out   'late' | 'broken' (not the next of its writes) | 'fenced' | 'gone' (by this epoch's release)
+-- Out   'late' | 'broken' (not the next of its writes) | 'fenced' | 'gone' (by this epoch's
+-- release)
 --       'released', waiting, expires at, ms
 local session, wills = KEYS[1], KEYS[2]
 local head = redis.call('HMGET', session, 'E', 'H', 'C', 'V', 'W', 'Q')

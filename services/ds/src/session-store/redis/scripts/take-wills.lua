@@ -15,7 +15,7 @@ for _, field in ipairs(redis.call('HKEYS', wills)) do
   if due ~= 0 and due <= now then
     local holder, heldMs = (redis.call('HGET', wills, 't' .. number) or ''):match('^(%S+) (%d+)$')
     if holder == ARGV[1] and ARGV[4]:find(',' .. number .. ',', 1, true) then
-      -- It is on its way.
+      -- The will is on its way.
     elseif holder and holder ~= ARGV[1] and tonumber(heldMs) > now then
       busy = 1
     else
