@@ -35,17 +35,17 @@ export class FakeClient implements ByteStream {
   packets: Packet[] = [];
   paused = false;
   closed = false;
-  private readonly version: 4 | 5;
-  private readonly parser: Parser;
+  readonly #version: 4 | 5;
+  readonly #parser: Parser;
 
   constructor(version: 4 | 5) {
-    this.version = version;
-    this.parser = newParser({ protocolVersion: version });
-    this.parser.on('packet', (packet: Packet) => this.packets.push(packet));
+    this.#version = version;
+    this.#parser = newParser({ protocolVersion: version });
+    this.#parser.on('packet', (packet: Packet) => this.packets.push(packet));
   }
 
   send(packet: Packet): void {
-    this.owner.received(generate(packet, { protocolVersion: this.version }));
+    this.owner.received(generate(packet, { protocolVersion: this.#version }));
   }
 
   /** The types of the packets that it was sent since it was last asked. */
@@ -54,7 +54,7 @@ export class FakeClient implements ByteStream {
   }
 
   write(bytes: Uint8Array): void {
-    if (!this.closed) this.parser.parse(Buffer.from(bytes));
+    if (!this.closed) this.#parser.parse(Buffer.from(bytes));
   }
   pause(): void {
     this.paused = true;

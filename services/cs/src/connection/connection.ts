@@ -37,9 +37,9 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   readonly node: ClientNode;
   readonly stream: ByteStream;
   handle: SessionHandle;
-  private readonly reader: PacketReader;
+  readonly #reader: PacketReader;
   readonly inbound: Inbound = new Inbound();
-  private readonly packets: PacketDispatch;
+  readonly #packets: PacketDispatch;
   readonly outbox: PacketOutbox;
   dueTick = -1;
   slotIndex = 0;
@@ -73,55 +73,55 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   rightsEarly: { readonly text: string | undefined } | undefined = undefined;
   /** Wall clock. */
   connectedAtMs = 0;
-  private aliases: InboundAliases | undefined = undefined;
+  #aliases: InboundAliases | undefined = undefined;
   explains = true;
-  private lastPacketMs = 0;
+  #lastPacketMs = 0;
   readingPaused = false;
-  private packetsStopped = false;
-  private outputWatch: OutputWatch | undefined = undefined;
+  #packetsStopped = false;
+  #outputWatch: OutputWatch | undefined = undefined;
   /** The connection before its CONNACK; undefined once it has a session or has ended. */
-  private opening: Opening | undefined;
+  #opening: Opening | undefined;
 
   constructor(node: ClientNode, stream: ByteStream, handle: SessionHandle) {
     this.node = node;
     this.stream = stream;
     this.handle = handle;
     this.outbox = new PacketOutbox(stream, this);
-    this.packets = new PacketDispatch(this);
-    this.reader = new PacketReader(node.packetLimits);
-    this.lastPacketMs = node.time.monotonicMs;
+    this.#packets = new PacketDispatch(this);
+    this.#reader = new PacketReader(node.packetLimits);
+    this.#lastPacketMs = node.time.monotonicMs;
     stream.owner = this;
-    this.opening = new Opening(this);
+    this.#opening = new Opening(this);
   }
 
   // Packets that arrive
 
   received(chunk: Buffer): void {
     if (this.ended) return;
-    this.lastPacketMs = this.node.time.monotonicMs;
+    this.#lastPacketMs = this.node.time.monotonicMs;
     this.node.counters.bytesReceived += chunk.length;
-    this.opening?.grew(chunk.length);
-    this.packets.came();
-    this.reader.feed(chunk, this.packets);
-    this.holdWaiting();
-    this.holdCrowded();
+    this.#opening?.grew(chunk.length);
+    this.#packets.came();
+    this.#reader.feed(chunk, this.#packets);
+    this.#holdWaiting();
+    this.#holdCrowded();
   }
 
   /** While no packet is handled, only a few bytes more are read. */
-  private holdWaiting(): void {
-    if (this.reader.stopped && this.reader.waitingBytes > waitingBytesMax) this.pauseReading();
+  #holdWaiting(): void {
+    if (this.#reader.stopped && this.#reader.waitingBytes > waitingBytesMax) this.pauseReading();
   }
 
   /** A client that does not take what it is owed is not read. */
-  private holdCrowded(): void {
+  #holdCrowded(): void {
     if (this.readingPaused || this.ended || !this.outbox.crowded) return;
     this.pauseReading();
-    this.watchOutput();
+    this.#watchOutput();
   }
 
-  private watchOutput(): void {
-    this.outputWatch ??= new OutputWatch(this);
-    if (this.outputWatch.begin()) this.node.events.limit('WRITE_BUFFER_MAX');
+  #watchOutput(): void {
+    this.#outputWatch ??= new OutputWatch(this);
+    if (this.#outputWatch.begin()) this.node.events.limit('WRITE_BUFFER_MAX');
   }
 
   /** The client, which is not read, has taken none of its answers for too long. */
@@ -129,13 +129,13 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
     const reason = 'write timeout';
     this.node.events.limit('WRITE_TIMEOUT_MS');
     this.node.events.failed(this, ReasonCode.unspecifiedError, 'it takes none of its answers');
-    void this.end({ publishWill: true, sessionExpiryS: undefined, reason });
+    void this.#end({ publishWill: true, sessionExpiryS: undefined, reason });
     this.outbox.drop();
     this.stream.destroy();
   }
 
   lost(): void {
-    void this.end({ publishWill: true, sessionExpiryS: undefined, reason: 'connection lost' });
+    void this.#end({ publishWill: true, sessionExpiryS: undefined, reason: 'connection lost' });
   }
 
   drained(): void {
@@ -146,12 +146,12 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   }
 
   get packetBytes(): number {
-    return this.reader.packetBytes;
+    return this.#reader.packetBytes;
   }
 
   /** Bytes that are no packet; the version is known if the CONNECT got so far. */
   malformed(reasonCode: number, reason: string): void {
-    const { version } = this.reader;
+    const { version } = this.#reader;
     if (this.version === 0) this.version = version;
     this.fail(reasonCode, reason);
   }
@@ -163,40 +163,40 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   pauseReading(): void {
     if (this.readingPaused || this.ended) return;
     this.readingPaused = true;
-    this.reader.stop();
+    this.#reader.stop();
     this.stream.pause();
   }
 
   resumeReading(): void {
-    if (!this.readingPaused || this.packetsStopped || this.ended || this.node.storeBehind) return;
-    if (this.packets.resting || this.inbound.tooManyRequests || this.inbound.tooManyHeld) return;
+    if (!this.readingPaused || this.#packetsStopped || this.ended || this.node.storeBehind) return;
+    if (this.#packets.resting || this.inbound.tooManyRequests || this.inbound.tooManyHeld) return;
     if (this.inbound.unanswered * 2 > this.node.config.receiveMaximum) return;
     if (!this.outbox.roomy) {
-      this.watchOutput();
+      this.#watchOutput();
       return;
     }
     this.readingPaused = false;
     // Bytes that the client sent meanwhile are about to be read.
-    this.lastPacketMs = this.node.time.monotonicMs;
-    this.reader.resume(this.packets);
-    this.holdWaiting();
-    this.holdCrowded();
+    this.#lastPacketMs = this.node.time.monotonicMs;
+    this.#reader.resume(this.#packets);
+    this.#holdWaiting();
+    this.#holdCrowded();
     // The rest of the chunk may have been too much again.
-    if (!this.isPaused()) this.stream.resume();
+    if (!this.#isPaused()) this.stream.resume();
   }
 
   rest(): void {
-    this.reader.stop();
+    this.#reader.stop();
   }
 
   goOn(): void {
-    if (this.ended || this.packetsStopped) return;
+    if (this.ended || this.#packetsStopped) return;
     if (this.readingPaused) {
       this.resumeReading();
       return;
     }
-    this.reader.resume(this.packets);
-    this.holdCrowded();
+    this.#reader.resume(this.#packets);
+    this.#holdCrowded();
   }
 
   holdReading(held: boolean): void {
@@ -205,21 +205,21 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
     else this.stream.resume();
   }
 
-  private isPaused(): boolean {
+  #isPaused(): boolean {
     return this.readingPaused || this.ended;
   }
 
   sendPacket(type: ColdPacket, bytes: Uint8Array): void {
     if (this.ended) return;
     if (bytes.length > (this.maximumPacketSize ?? Number.POSITIVE_INFINITY)) {
-      this.tooLarge(type);
+      this.#tooLarge(type);
       return;
     }
     this.outbox.sendPacket(type, bytes);
   }
 
   /** [MQTT-3.1.2-24]: what the client does not take is not sent; without it, it cannot go on. */
-  private tooLarge(type: ColdPacket): void {
+  #tooLarge(type: ColdPacket): void {
     const reason = `${type} past the maximum packet size of the client`;
     if (type === 'auth') this.fail(ReasonCode.packetTooLarge, reason);
     else if (type === 'suback' || type === 'unsuback') {
@@ -251,12 +251,12 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   }
 
   await(what: Awaited): void {
-    this.opening?.await(what);
+    this.#opening?.await(what);
   }
 
   limitPackets(packetBytesMax: number): void {
     if (packetBytesMax !== this.node.packetLimits.packetBytesMax)
-      this.reader.limit({ packetBytesMax });
+      this.#reader.limit({ packetBytesMax });
   }
 
   /** CONNACK is about to leave. */
@@ -271,8 +271,8 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
     if (node.config.maxPublishRate > 0) {
       this.publishRate = new PublishRate(node.config.maxPublishRate);
     }
-    this.opening?.end();
-    this.opening = undefined;
+    this.#opening?.end();
+    this.#opening = undefined;
     node.connections.opened();
     if (this.keepAliveS > 0) node.wheel.add(this, this.keepAliveS * 1500, node.time.monotonicMs);
   }
@@ -282,13 +282,13 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   }
 
   get inboundAliases(): InboundAliases {
-    return (this.aliases ??= new InboundAliases());
+    return (this.#aliases ??= new InboundAliases());
   }
 
   /** The wheel came round: keep alive [MQTT-3.1.2-22]. */
   due(nowMs: number): number {
     if (this.ended) return 0;
-    const leftMs = this.lastPacketMs + this.keepAliveS * 1500 - nowMs;
+    const leftMs = this.#lastPacketMs + this.keepAliveS * 1500 - nowMs;
     if (leftMs > 0) return leftMs;
     // Packets that it sent meanwhile were not read.
     if (this.readingPaused) return this.keepAliveS * 1500;
@@ -300,7 +300,7 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   sendAway(reason: string): void {
     if (this.ended) return;
     this.node.events.timedOut(this, reason);
-    void this.end({ publishWill: true, sessionExpiryS: undefined, reason });
+    void this.#end({ publishWill: true, sessionExpiryS: undefined, reason });
     this.stream.destroy();
   }
 
@@ -323,7 +323,7 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
       const packet = { reasonCode, reasonString: this.explains ? reason : undefined };
       this.sendPacket('disconnect', disconnectPacket(packet, this.maximumPacketSize));
     }
-    this.leave({ publishWill: true, sessionExpiryS: undefined, reason });
+    this.#leave({ publishWill: true, sessionExpiryS: undefined, reason });
   }
 
   /** ds wants the session back; CONNACK leaves first where it is on its way. */
@@ -357,41 +357,41 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   }
 
   stopPackets(): void {
-    this.packetsStopped = true;
-    this.reader.stop();
+    this.#packetsStopped = true;
+    this.#reader.stop();
   }
 
   resumePackets(): void {
-    this.packetsStopped = false;
+    this.#packetsStopped = false;
     if (this.readingPaused) this.resumeReading();
-    else this.reader.resume(this.packets);
+    else this.#reader.resume(this.#packets);
   }
 
   /** Ends when what was written has left. */
   finish(end: ConnectionEnd): void {
     if (this.ended) return;
     this.outbox.beginFarewell();
-    this.leave(end);
+    this.#leave(end);
   }
 
-  private leave(end: ConnectionEnd): void {
+  #leave(end: ConnectionEnd): void {
     if (this.ended) return;
     const persistent = this.session?.persistent === true;
     this.outbox.flushLater();
-    const stored = this.end(end);
+    const stored = this.#end(end);
     if (persistent && end.reason === 'client') this.outbox.closeStreamAfter(stored);
     else this.outbox.closeStream();
   }
 
-  private end(end: ConnectionEnd): Promise<void> {
+  #end(end: ConnectionEnd): Promise<void> {
     if (this.ended) return Promise.resolve();
     this.ended = true;
-    this.reader.end();
+    this.#reader.end();
     this.outbox.end();
     this.node.wheel.remove(this);
-    if (this.outputWatch !== undefined) this.node.wheel.remove(this.outputWatch);
-    this.opening?.end();
-    this.opening = undefined;
+    if (this.#outputWatch !== undefined) this.node.wheel.remove(this.#outputWatch);
+    this.#opening?.end();
+    this.#opening = undefined;
     return this.node.closed(this, end);
   }
 

@@ -27,18 +27,18 @@ function expiryLeftS({ expiresAtMs, expiryS }: Message, nowMs: number): number {
 
 /** Writes PUBLISH packets as one client takes them: its version, its limits, its aliases. */
 export class PublishWriter {
-  private readonly version: ProtocolVersion;
-  private readonly maximumPacketSize: number;
-  private readonly aliases: OutboundAliases | undefined;
+  readonly #version: ProtocolVersion;
+  readonly #maximumPacketSize: number;
+  readonly #aliases: OutboundAliases | undefined;
 
   constructor(
     version: ProtocolVersion,
     maximumPacketSize: number | undefined,
     topicAliasMaximum: number,
   ) {
-    this.version = version;
-    this.maximumPacketSize = maximumPacketSize ?? Number.POSITIVE_INFINITY;
-    this.aliases = topicAliasMaximum > 0 ? new OutboundAliases(topicAliasMaximum) : undefined;
+    this.#version = version;
+    this.#maximumPacketSize = maximumPacketSize ?? Number.POSITIVE_INFINITY;
+    this.#aliases = topicAliasMaximum > 0 ? new OutboundAliases(topicAliasMaximum) : undefined;
   }
 
   /** Answers the bytes of the packet; 0: it would be larger than the client takes. */
@@ -52,10 +52,10 @@ export class PublishWriter {
     subscriptionIdentifiers: readonly number[] | undefined,
     time: { readonly wallMs: number },
   ): number {
-    const { version } = this;
+    const version = this.#version;
     const isBare =
       version < 5 ||
-      (this.aliases === undefined &&
+      (this.#aliases === undefined &&
         subscriptionIdentifiers === undefined &&
         message.properties === undefined &&
         message.expiresAtMs === 0);
@@ -67,10 +67,10 @@ export class PublishWriter {
       delivery.packetId = packetId;
       delivery.subscriptionIdentifiers = subscriptionIdentifiers;
       delivery.messageExpiryS = message.expiresAtMs === 0 ? -1 : expiryLeftS(message, time.wallMs);
-      return this.writeDelivery(outbox, message);
+      return this.#writeDelivery(outbox, message);
     }
     const size = 1 + varintBytes(bodyBytes) + bodyBytes;
-    if (size > this.maximumPacketSize) return 0;
+    if (size > this.#maximumPacketSize) return 0;
     outbox.reserve(size);
     const { buffer, at } = outbox;
     const first = firstByteOf(qos, dup, retain);
@@ -78,13 +78,13 @@ export class PublishWriter {
     return size;
   }
 
-  private writeDelivery(outbox: Outbox, message: Message): number {
-    delivery.version = this.version;
-    delivery.topicAlias = this.aliases?.of(message.topic) ?? 0;
-    delivery.withTopic = delivery.topicAlias === 0 || this.aliases?.fresh === true;
+  #writeDelivery(outbox: Outbox, message: Message): number {
+    delivery.version = this.#version;
+    delivery.topicAlias = this.#aliases?.of(message.topic) ?? 0;
+    delivery.withTopic = delivery.topicAlias === 0 || this.#aliases?.fresh === true;
     const size = publishSize(message, delivery);
-    if (size > this.maximumPacketSize) {
-      if (this.aliases?.fresh === true) this.aliases.undo(message.topic);
+    if (size > this.#maximumPacketSize) {
+      if (this.#aliases?.fresh === true) this.#aliases.undo(message.topic);
       return 0;
     }
     outbox.reserve(size);

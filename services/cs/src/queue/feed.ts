@@ -51,24 +51,24 @@ export class QueueFeed {
   readonly queue: QueueId;
   readonly partition: number;
   readonly readers: Reader[] = [];
-  private readonly limits: FeedLimits;
-  private readonly readQueue: ReadQueue;
+  readonly #limits: FeedLimits;
+  readonly #readQueue: ReadQueue;
   readonly nowMs: Now;
   /** Shared by all feeds of a node. */
   readonly moves: TopicMoves;
-  private movedTopics: MovedTopics | undefined = undefined;
+  #movedTopics: MovedTopics | undefined = undefined;
   /** The ring, made by the first push: most queues only pass on what is not stored. */
-  private messages: Fifo<Message> = noMessages;
-  private entries: Fifo<QueueEntry> = noEntries;
-  private bytes = 0;
+  #messages: Fifo<Message> = noMessages;
+  #entries: Fifo<QueueEntry> = noEntries;
+  #bytes = 0;
   /** Past the last entry that was ever pushed; 0: none was. */
   end = 0;
   /** In the list of those that had a push in this turn. */
   touched = false;
   /** The end at the last slow round. */
   checkedEnd = 0;
-  private agedEnd = 0;
-  private pending: Map<number, Reader[]> | undefined = undefined;
+  #agedEnd = 0;
+  #pending: Map<number, Reader[]> | undefined = undefined;
 
   constructor(
     queue: QueueId,
@@ -82,30 +82,30 @@ export class QueueFeed {
     this.moves = moves;
     this.queue = queue;
     this.partition = partition;
-    this.limits = limits;
-    this.readQueue = readQueue;
+    this.#limits = limits;
+    this.#readQueue = readQueue;
   }
 
   /** Takes a push. A repeated one changes nothing. */
   push(message: Message, entry: QueueEntry): void {
     if (message.orderKey !== undefined) this.moves.saw(message.orderKey.placement);
     if (entry.offset >= this.end) {
-      if (this.entries === noEntries) {
-        this.messages = new Fifo();
-        this.entries = new Fifo();
+      if (this.#entries === noEntries) {
+        this.#messages = new Fifo();
+        this.#entries = new Fifo();
       }
-      this.messages.push(message);
-      this.entries.push(entry);
+      this.#messages.push(message);
+      this.#entries.push(entry);
       this.end = entry.offset + 1;
-    } else if (!this.insert(message, entry)) {
+    } else if (!this.#insert(message, entry)) {
       return;
     }
-    this.bytes += message.heldBytes;
+    this.#bytes += message.heldBytes;
     while (
-      this.messages.length > this.limits.ringMessagesMax ||
-      (this.bytes > this.limits.ringBytesMax && this.messages.length > 0)
+      this.#messages.length > this.#limits.ringMessagesMax ||
+      (this.#bytes > this.#limits.ringBytesMax && this.#messages.length > 0)
     ) {
-      this.dropFirst();
+      this.#dropFirst();
     }
   }
 
@@ -115,18 +115,18 @@ export class QueueFeed {
   }
 
   /** A late push goes into its hole; false where it is there already or too old for the ring. */
-  private insert(message: Message, entry: QueueEntry): boolean {
-    const index = this.indexOf(entry.offset);
-    if (this.entries.at(index)?.offset === entry.offset) return false;
+  #insert(message: Message, entry: QueueEntry): boolean {
+    const index = this.#indexOf(entry.offset);
+    if (this.#entries.at(index)?.offset === entry.offset) return false;
     if (index === 0) return false;
-    this.messages.insert(index, message);
-    this.entries.insert(index, entry);
+    this.#messages.insert(index, message);
+    this.#entries.insert(index, entry);
     return true;
   }
 
   /** Index of the first entry at or past the offset; the length where there is none. */
-  private indexOf(offset: number): number {
-    const { entries } = this;
+  #indexOf(offset: number): number {
+    const entries = this.#entries;
     const first = entries.at(0);
     if (first === undefined || offset <= first.offset) return 0;
     const guess = offset - first.offset;
@@ -142,10 +142,10 @@ export class QueueFeed {
     return low;
   }
 
-  private dropFirst(): void {
-    const message = this.messages.shift();
-    if (message !== undefined) this.bytes -= message.heldBytes;
-    this.entries.shift();
+  #dropFirst(): void {
+    const message = this.#messages.shift();
+    if (message !== undefined) this.#bytes -= message.heldBytes;
+    this.#entries.shift();
   }
 
   /**
@@ -154,9 +154,9 @@ export class QueueFeed {
    */
   at(next: number): Message | 'end' | 'gap' {
     if (next >= this.end) return 'end';
-    const index = this.indexOf(next);
-    const entry = this.entries.at(index);
-    const message = this.messages.at(index);
+    const index = this.#indexOf(next);
+    const entry = this.#entries.at(index);
+    const message = this.#messages.at(index);
     if (entry === undefined || message === undefined) return 'gap';
     return entry.previous < next ? message : 'gap';
   }
@@ -166,24 +166,24 @@ export class QueueFeed {
    * how many such reads share the bytes of one.
    */
   load(from: number, reader: Reader, pages: number = 1, sharers: number = 1): void {
-    this.pending ??= new Map();
-    const waiting = this.pending.get(from);
+    this.#pending ??= new Map();
+    const waiting = this.#pending.get(from);
     if (waiting !== undefined) {
       waiting.push(reader);
       return;
     }
     const readers = [reader];
-    this.pending.set(from, readers);
+    this.#pending.set(from, readers);
     const settle = (answer: ReadAnswer | undefined): void => {
-      this.pending?.delete(from);
+      this.#pending?.delete(from);
       for (const each of readers) each.loaded(answer);
     };
-    this.readQueue({
+    this.#readQueue({
       queue: this.queue,
       partition: this.partition,
       from,
-      messagesMax: pages * this.limits.readMessagesMax,
-      bytesMax: Math.max(1, Math.floor(this.limits.readBytesMax / sharers)),
+      messagesMax: pages * this.#limits.readMessagesMax,
+      bytesMax: Math.max(1, Math.floor(this.#limits.readBytesMax / sharers)),
     }).then(settle, () => settle(undefined));
   }
 
@@ -195,42 +195,42 @@ export class QueueFeed {
     if (orderKey === undefined) return false;
     const { placement } = orderKey;
     if (!this.moves.isFresh(placement)) {
-      this.movedTopics = undefined;
+      this.#movedTopics = undefined;
       return false;
     }
-    this.movedTopics ??= new MovedTopics();
-    return this.movedTopics.isFirst(topic, placement, offset);
+    this.#movedTopics ??= new MovedTopics();
+    return this.#movedTopics.isFirst(topic, placement, offset);
   }
 
   /** Lets go of what every reader has taken. */
   release(): void {
-    if (this.messages.length === 0) return;
+    if (this.#messages.length === 0) return;
     let least = Number.POSITIVE_INFINITY;
     for (const reader of this.readers) {
       if (reader.next < least) least = reader.next;
     }
     for (;;) {
-      const entry = this.entries.at(0);
+      const entry = this.#entries.at(0);
       if (entry === undefined || entry.offset >= least) return;
-      this.dropFirst();
+      this.#dropFirst();
     }
   }
 
   /** Lets go of what was here at the call before: readers that lag so far read from the store. */
   ageOut(): void {
     for (;;) {
-      const entry = this.entries.at(0);
-      if (entry === undefined || entry.offset >= this.agedEnd) break;
-      this.dropFirst();
+      const entry = this.#entries.at(0);
+      if (entry === undefined || entry.offset >= this.#agedEnd) break;
+      this.#dropFirst();
     }
-    this.agedEnd = this.end;
+    this.#agedEnd = this.end;
   }
 
   get ringMessages(): number {
-    return this.messages.length;
+    return this.#messages.length;
   }
 
   get ringBytes(): number {
-    return this.bytes;
+    return this.#bytes;
   }
 }

@@ -6,13 +6,13 @@ import type { Cursor } from './cursor.ts';
  */
 export class CursorQueue {
   first: Cursor | undefined = undefined;
-  private last: Cursor | undefined = undefined;
+  #last: Cursor | undefined = undefined;
   length = 0;
 
   push(cursor: Cursor): void {
-    if (this.last === undefined) this.first = cursor;
-    else this.last.behind = cursor;
-    this.last = cursor;
+    if (this.#last === undefined) this.first = cursor;
+    else this.#last.behind = cursor;
+    this.#last = cursor;
     this.length += 1;
   }
 
@@ -21,7 +21,7 @@ export class CursorQueue {
     if (first === undefined) return;
     this.first = first.behind;
     first.behind = undefined;
-    if (this.first === undefined) this.last = undefined;
+    if (this.first === undefined) this.#last = undefined;
     this.length -= 1;
   }
 }

@@ -80,125 +80,126 @@ export class Cursor implements Reader, Origin {
   dirty = false;
   /** The topic that was last found to match the filter: names share queues in some stores. */
   matchedTopic = '';
-  private readonly owner: CursorOwner;
-  private outstanding: Fifo<Outstanding> | undefined = undefined;
-  private done: Set<number> | undefined = undefined;
+  readonly #owner: CursorOwner;
+  #outstanding: Fifo<Outstanding> | undefined = undefined;
+  #done: Set<number> | undefined = undefined;
   /** Terms that were replaced, and up to where they count; ascending. */
-  private former: { readonly terms: Terms; readonly end: number }[] | undefined = undefined;
-  private page: Message[] | undefined = undefined;
-  private pageIndex = 0;
-  private pageOpen = false;
-  private loading = false;
-  private loadedAtMs = Number.NEGATIVE_INFINITY;
+  #former: { readonly terms: Terms; readonly end: number }[] | undefined = undefined;
+  #page: Message[] | undefined = undefined;
+  #pageIndex = 0;
+  #pageOpen = false;
+  #loading = false;
+  #loadedAtMs = Number.NEGATIVE_INFINITY;
   /** How many it asks for at once. */
-  private pages = 1;
+  #pages = 1;
   /** Past this offset nothing was in the store when it was last asked. */
-  private knownEnd = Number.POSITIVE_INFINITY;
+  #knownEnd = Number.POSITIVE_INFINITY;
   /** End of the store when it was last asked; Infinity: it was not. */
-  private storeEnd = Number.POSITIVE_INFINITY;
+  #storeEnd = Number.POSITIVE_INFINITY;
   /** The read that is under way was asked for before something that it is to be compared with came. */
-  private isStale = false;
+  #isStale = false;
   /** The other partitions were asked where they end, for all messages below. */
-  private comparedTo = 0;
+  #comparedTo = 0;
   closed = false;
   /** Set while the next read waits, since one has failed. */
-  private retryTimer: NodeJS.Timeout | undefined = undefined;
-  private retryMs = 0;
-  private failures = 0;
-  private writtenPosition: number;
+  #retryTimer: NodeJS.Timeout | undefined = undefined;
+  #retryMs = 0;
+  #failures = 0;
+  #writtenPosition: number;
 
   constructor(subscription: Subscription, feed: QueueFeed, state: Position, owner: CursorOwner) {
     this.subscription = subscription;
     this.feed = feed;
-    this.owner = owner;
+    this.#owner = owner;
     this.start = state.start;
     this.next = state.position;
-    this.writtenPosition = state.position;
-    if (state.done.length > 0) this.done = new Set(state.done);
+    this.#writtenPosition = state.position;
+    if (state.done.length > 0) this.#done = new Set(state.done);
     feed.readers.push(this);
   }
 
   /** The first offset that is not done with. */
   get position(): number {
-    return this.outstanding?.at(0)?.offset ?? this.next;
+    return this.#outstanding?.at(0)?.offset ?? this.next;
   }
 
   /** The position, to be written; undefined where it is the one that was written last. */
   takePosition(): number | undefined {
     const { position } = this;
     this.dirty = false;
-    if (position === this.writtenPosition) return undefined;
-    this.writtenPosition = position;
+    if (position === this.#writtenPosition) return undefined;
+    this.#writtenPosition = position;
     return position;
   }
 
   /** Position of the cursor, for another ds; later writes come after that. */
   state(): Position {
-    const { position, outstanding, start } = this;
+    const { position, start } = this;
+    const outstanding = this.#outstanding;
     const done: number[] = [];
     for (let index = 0; index < (outstanding?.length ?? 0); index++) {
       const each = outstanding?.at(index);
       if (each?.done === true) done.push(each.offset);
     }
-    for (const offset of this.done ?? []) {
+    for (const offset of this.#done ?? []) {
       if (offset >= position) done.push(offset);
     }
     done.sort((a, b) => a - b);
-    this.writtenPosition = position;
+    this.#writtenPosition = position;
     return { partition: this.feed.partition, start, position, done };
   }
 
   /** Messages stored below `end` go out by the terms that counted then [MQTT-3.8.4-3]. */
   replaced(terms: Terms, end: number): void {
-    if (end > this.next) (this.former ??= []).push({ terms, end });
+    if (end > this.next) (this.#former ??= []).push({ terms, end });
   }
 
   /** Terms for the message at the offset; asked for in the order of offsets. */
   termsAt(offset: number): Terms {
-    const { former } = this;
+    const former = this.#former;
     if (former === undefined) return this.subscription;
     while (former[0] !== undefined && former[0].end <= offset) former.shift();
-    if (former.length === 0) this.former = undefined;
+    if (former.length === 0) this.#former = undefined;
     return former[0]?.terms ?? this.subscription;
   }
 
   /** Stored as done by an earlier connection. */
   wasDone(offset: number): boolean {
-    return this.done?.has(offset) === true;
+    return this.#done?.has(offset) === true;
   }
 
   /** Delivered by way of another queue: to be passed over when its turn comes. */
   markDone(offset: number): void {
-    this.done ??= new Set();
-    this.done.add(offset);
+    this.#done ??= new Set();
+    this.#done.add(offset);
   }
 
   /** The next message; undefined: nothing now, and `arrived` or `loaded` comes when there is. */
   peek(): Message | undefined {
-    if (this.page !== undefined) {
-      const message = this.page[this.pageIndex];
+    if (this.#page !== undefined) {
+      const message = this.#page[this.#pageIndex];
       if (message !== undefined) {
-        this.skipTo(message);
+        this.#skipTo(message);
         return message;
       }
-      this.endPage();
+      this.#endPage();
     }
-    if (this.loading) return undefined;
+    if (this.#loading) return undefined;
     const found = this.feed.at(this.next);
-    if (found === 'end' && this.next >= this.knownEnd) return undefined;
+    if (found === 'end' && this.next >= this.#knownEnd) return undefined;
     if (found === 'end' || found === 'gap') {
-      this.load();
+      this.#load();
       return undefined;
     }
     return found;
   }
 
   /** Nothing of the queue is before the next message of a page, whatever its previous offset is. */
-  private skipTo(message: Message): void {
+  #skipTo(message: Message): void {
     const offset = this.entryOf(message)?.offset;
     if (offset === undefined || offset <= this.next || isTime(this.start)) return;
     this.next = offset;
-    this.owner.moved(this);
+    this.#owner.moved(this);
   }
 
   /**
@@ -206,15 +207,15 @@ export class Cursor implements Reader, Origin {
    * that is away holds nobody up.
    */
   isBehind(message: Message): boolean {
-    if (this.closed || this.isAway) return false;
-    const { head } = this;
+    if (this.closed || this.#isAway) return false;
+    const head = this.#head;
     if (head !== undefined) return isBefore(head, message);
-    return this.next < Math.max(this.feed.end, this.storeEnd);
+    return this.next < Math.max(this.feed.end, this.#storeEnd);
   }
 
   /** Reads fail one after the other: one that fails alone may be late only. */
-  private get isAway(): boolean {
-    return isTime(this.start) || this.failures >= failuresOfOneAway;
+  get #isAway(): boolean {
+    return isTime(this.start) || this.#failures >= failuresOfOneAway;
   }
 
   /**
@@ -223,167 +224,167 @@ export class Cursor implements Reader, Origin {
    */
   compare(message: Message): void {
     const offset = this.entryOf(message)?.offset ?? -1;
-    if (offset < this.comparedTo || !this.feed.hasMovedHere(message, offset)) return;
-    this.comparedTo = Math.max(offset + 1, this.feed.end);
-    for (const other of this.subscription.cursors) if (other !== this) other.lookAgain();
+    if (offset < this.#comparedTo || !this.feed.hasMovedHere(message, offset)) return;
+    this.#comparedTo = Math.max(offset + 1, this.feed.end);
+    for (const other of this.subscription.cursors) if (other !== this) other.#lookAgain();
   }
 
-  private lookAgain(): void {
-    if (this.closed || this.isAway) return;
-    this.isStale = this.loading;
-    this.knownEnd = Number.POSITIVE_INFINITY;
-    this.storeEnd = Number.POSITIVE_INFINITY;
-    this.owner.ready(this);
+  #lookAgain(): void {
+    if (this.closed || this.#isAway) return;
+    this.#isStale = this.#loading;
+    this.#knownEnd = Number.POSITIVE_INFINITY;
+    this.#storeEnd = Number.POSITIVE_INFINITY;
+    this.#owner.ready(this);
   }
 
   /** The next message, if it is here. */
-  private get head(): Message | undefined {
-    const { page } = this;
-    if (page !== undefined) return page[this.pageIndex];
-    const found = this.loading ? undefined : this.feed.at(this.next);
+  get #head(): Message | undefined {
+    const page = this.#page;
+    if (page !== undefined) return page[this.#pageIndex];
+    const found = this.#loading ? undefined : this.feed.at(this.next);
     return typeof found === 'object' ? found : undefined;
   }
 
   /** A read that was asked for has not been answered, or failed and is tried again soon. */
   get waitsForRead(): boolean {
-    return this.loading || (this.retryTimer !== undefined && !this.isAway);
+    return this.#loading || (this.#retryTimer !== undefined && !this.#isAway);
   }
 
-  private load(): void {
-    if (this.retryTimer !== undefined) return;
-    this.loading = true;
+  #load(): void {
+    if (this.#retryTimer !== undefined) return;
+    this.#loading = true;
     // A reader that takes all at once gets more at once, so that a backlog needs fewer reads.
-    const isFast = this.feed.nowMs() - this.loadedAtMs < soonMs;
-    this.pages = isFast ? Math.min(pagesMax, 2 * this.pages) : 1;
+    const isFast = this.feed.nowMs() - this.#loadedAtMs < soonMs;
+    this.#pages = isFast ? Math.min(pagesMax, 2 * this.#pages) : 1;
     // A cursor's share shrinks with the number of cursors that have a page, because all pages stay
     // in memory for a client that takes nothing.
-    this.feed.load(this.next, this, this.pages, 1 + this.owner.pagesOpen);
-    this.pageOpen = true;
-    this.owner.pagesOpen += 1;
+    this.feed.load(this.next, this, this.#pages, 1 + this.#owner.pagesOpen);
+    this.#pageOpen = true;
+    this.#owner.pagesOpen += 1;
   }
 
-  private endPage(): void {
-    this.page = undefined;
-    this.pageIndex = 0;
-    if (!this.pageOpen || this.loading) return;
-    this.pageOpen = false;
-    this.owner.pagesOpen -= 1;
+  #endPage(): void {
+    this.#page = undefined;
+    this.#pageIndex = 0;
+    if (!this.#pageOpen || this.#loading) return;
+    this.#pageOpen = false;
+    this.#owner.pagesOpen -= 1;
   }
 
   loaded(answer: ReadAnswer | undefined): void {
-    this.loading = false;
+    this.#loading = false;
     if (this.closed) return;
     if (answer === undefined) {
-      this.endPage();
-      this.readFailed();
+      this.#endPage();
+      this.#readFailed();
       return;
     }
-    if (this.isUnread(answer)) {
-      this.endPage();
-      this.readFailed();
+    if (this.#isUnread(answer)) {
+      this.#endPage();
+      this.#readFailed();
       return;
     }
-    this.retryMs = 0;
-    this.failures = 0;
-    this.take(answer);
-    if (this.page === undefined) this.endPage();
-    this.owner.ready(this);
+    this.#retryMs = 0;
+    this.#failures = 0;
+    this.#take(answer);
+    if (this.#page === undefined) this.#endPage();
+    this.#owner.ready(this);
   }
 
   /**
    * The store has nothing where something was pushed: it was asked before that, or it has lost it
    * and is not to be asked again and again.
    */
-  private isUnread({ messages, next }: ReadAnswer): boolean {
+  #isUnread({ messages, next }: ReadAnswer): boolean {
     if (messages.length > 0 || next > this.next || isTime(this.start)) return false;
     return this.feed.at(this.next) === 'gap';
   }
 
-  private take(answer: ReadAnswer): void {
+  #take(answer: ReadAnswer): void {
     const { queue, partition } = this.feed;
     if (isTime(this.start)) {
       this.start = offsetFound(answer, queue, partition);
       this.next = Math.max(this.next, this.start);
-      this.writtenPosition = this.start;
-      this.owner.startFound(this);
+      this.#writtenPosition = this.start;
+      this.#owner.startFound(this);
     }
-    this.knownEnd = this.isStale ? Number.POSITIVE_INFINITY : answer.end;
-    this.storeEnd = this.knownEnd;
-    this.isStale = false;
+    this.#knownEnd = this.#isStale ? Number.POSITIVE_INFINITY : answer.end;
+    this.#storeEnd = this.#knownEnd;
+    this.#isStale = false;
     if (answer.messages.length > 0) {
-      this.loadedAtMs = this.feed.nowMs();
-      this.page = answer.messages;
-      this.pageIndex = 0;
+      this.#loadedAtMs = this.feed.nowMs();
+      this.#page = answer.messages;
+      this.#pageIndex = 0;
       // Meanwhile it may have moved on, with a message that is in several queues.
-      this.passPage(this.next - 1);
+      this.#passPage(this.next - 1);
     } else if (answer.next > this.next) {
       this.next = answer.next;
-      this.owner.moved(this);
+      this.#owner.moved(this);
     }
   }
 
-  private readFailed(): void {
-    this.failures += 1;
-    const isAway = isTime(this.start) || this.failures > awayFailures;
+  #readFailed(): void {
+    this.#failures += 1;
+    const isAway = isTime(this.start) || this.#failures > awayFailures;
     const msMax = isAway ? awayRetryMsMax : retryMsMax;
-    const isFirst = this.retryMs === 0;
-    this.retryMs = isFirst ? retryMsMin : Math.min(msMax, 2 * this.retryMs);
+    const isFirst = this.#retryMs === 0;
+    this.#retryMs = isFirst ? retryMsMin : Math.min(msMax, 2 * this.#retryMs);
     // Once it is tried at once: where ds is another one, that one answers.
     if (isFirst) {
-      this.owner.ready(this);
+      this.#owner.ready(this);
       return;
     }
-    this.retryAfter(this.retryMs);
+    this.#retryAfter(this.#retryMs);
     // Messages that waited for it go on without it.
-    if (this.failures === failuresOfOneAway) this.owner.ready(this);
+    if (this.#failures === failuresOfOneAway) this.#owner.ready(this);
   }
 
-  private retryAfter(ms: number): void {
-    clearTimeout(this.retryTimer);
-    this.retryTimer = setTimeout(() => {
-      this.retryTimer = undefined;
-      if (!this.closed) this.owner.ready(this);
+  #retryAfter(ms: number): void {
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined;
+      if (!this.closed) this.#owner.ready(this);
     }, ms);
-    this.retryTimer.unref();
+    this.#retryTimer.unref();
   }
 
   arrived(): void {
-    if (this.retryTimer !== undefined && this.retryMs > hurriedMs) {
-      this.retryMs = hurriedMs;
-      this.retryAfter(hurriedMs);
+    if (this.#retryTimer !== undefined && this.#retryMs > hurriedMs) {
+      this.#retryMs = hurriedMs;
+      this.#retryAfter(hurriedMs);
     }
-    this.owner.ready(this);
+    this.#owner.ready(this);
   }
 
   appeared(partition: number): void {
-    this.owner.appeared(this.subscription, partition);
+    this.#owner.appeared(this.subscription, partition);
   }
 
   passing(message: Message): void {
-    this.owner.deliverQos0(this, message);
+    this.#owner.deliverQos0(this, message);
   }
 
   /** Another ds pushes from now on: what it stored before is to be read. */
   readAnew(): void {
     if (this.closed) return;
-    this.knownEnd = Number.POSITIVE_INFINITY;
-    clearTimeout(this.retryTimer);
-    this.retryTimer = undefined;
-    this.retryMs = 0;
-    this.owner.ready(this);
+    this.#knownEnd = Number.POSITIVE_INFINITY;
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = undefined;
+    this.#retryMs = 0;
+    this.#owner.ready(this);
   }
 
   recheck(): void {
-    if (this.loading || this.queued || this.closed) return;
-    this.knownEnd = Number.POSITIVE_INFINITY;
-    this.owner.ready(this);
+    if (this.#loading || this.queued || this.closed) return;
+    this.#knownEnd = Number.POSITIVE_INFINITY;
+    this.#owner.ready(this);
   }
 
   /** The queue is known to reach to `end`. */
   catchUp(end: number): void {
     if (this.closed || this.next >= end) return;
     this.feed.behind(end);
-    this.owner.ready(this);
+    this.#owner.ready(this);
   }
 
   /** The message's place in this cursor's queue. */
@@ -406,42 +407,42 @@ export class Cursor implements Reader, Origin {
     // Something of it was in flight before, and nothing owed is before that.
     if (isTime(this.start)) this.start = offset;
     this.next = offset + 1;
-    if (this.page !== undefined) this.passPage(offset);
+    if (this.#page !== undefined) this.#passPage(offset);
     // Above the position it stays known as done, for whoever the session is presented to.
-    if (this.done !== undefined && this.position > offset) this.done.delete(offset);
+    if (this.#done !== undefined && this.position > offset) this.#done.delete(offset);
     if (outstanding === undefined) {
-      this.owner.moved(this);
+      this.#owner.moved(this);
       return;
     }
-    this.outstanding ??= new Fifo();
-    this.outstanding.push(outstanding);
+    this.#outstanding ??= new Fifo();
+    this.#outstanding.push(outstanding);
   }
 
-  private passPage(offset: number): void {
-    const { page } = this;
+  #passPage(offset: number): void {
+    const page = this.#page;
     while (page !== undefined) {
-      const message = page[this.pageIndex];
+      const message = page[this.#pageIndex];
       if (message === undefined) {
-        this.endPage();
+        this.#endPage();
         return;
       }
       const entry = this.entryOf(message);
       if (entry !== undefined && entry.offset > offset) return;
-      this.pageIndex += 1;
+      this.#pageIndex += 1;
     }
   }
 
   completed(outstanding: Outstanding): void {
     outstanding.done = true;
-    const { outstanding: list } = this;
+    const list = this.#outstanding;
     if (list?.at(0)?.done !== true) return;
     do list.shift();
     while (list.at(0)?.done === true);
-    if (this.done !== undefined) this.forgetDone(this.done);
-    this.owner.moved(this);
+    if (this.#done !== undefined) this.#forgetDone(this.#done);
+    this.#owner.moved(this);
   }
 
-  private forgetDone(done: Set<number>): void {
+  #forgetDone(done: Set<number>): void {
     const { position } = this;
     for (const offset of done) {
       if (offset < position) done.delete(offset);
@@ -450,13 +451,13 @@ export class Cursor implements Reader, Origin {
 
   close(): void {
     this.closed = true;
-    clearTimeout(this.retryTimer);
+    clearTimeout(this.#retryTimer);
     const { readers } = this.feed;
     const index = readers.indexOf(this);
     const last = readers.pop();
     if (last !== undefined && index < readers.length) readers[index] = last;
-    this.loading = false;
-    this.endPage();
+    this.#loading = false;
+    this.#endPage();
   }
 }
 
