@@ -8,7 +8,10 @@ import { dirname, join, relative } from 'node:path';
 const root = join(import.meta.dirname, '..');
 
 /** A folder of each has the port's files, and a folder below it for each adapter. */
-const portFolders = ['queue-store', 'session-store', 'retained-store', 'group-store', 'registry'];
+const portFolders = [
+  ...['queue-store', 'session-store', 'retained-store', 'group-store', 'registry'],
+  'retry-queue',
+];
 const authAdapters = ['anonymous', 'chain', 'hmac-sha1', 'password-file', 'scram-sha-256'];
 
 const everything = ['*'];

@@ -38,6 +38,8 @@ import type {
   SubscriptionsRequest,
   UnsubscribeRequest,
 } from './calls/session.ts';
+import { undeliveredRequest } from './calls/undelivered.ts';
+import type { UndeliveredRequest } from './calls/undelivered.ts';
 
 export type { CallType, Codec } from './calls/codec.ts';
 export type { AuthenticationStep } from './calls/connect.ts';
@@ -52,6 +54,7 @@ export interface Calls {
   readonly subscribe: CallType<SubscribeRequest, SubscribeAnswer[]>;
   readonly unsubscribe: CallType<UnsubscribeRequest, number[]>;
   readonly settle: CallType<SessionHandle, void>;
+  readonly undelivered: CallType<UndeliveredRequest, void>;
   readonly readRetained: CallType<RetainedRequest, RetainedAnswer>;
   /** A planned stop. */
   readonly leave: CallType<LeaveRequest, void>;
@@ -66,6 +69,7 @@ export const calls: Calls = {
   subscribe: callType('Subscribe', subscribeRequest, subscribeAnswers),
   unsubscribe: callType('Unsubscribe', unsubscribeRequest, reasonCodes),
   settle: callType('Settle', settleRequest, emptyShape),
+  undelivered: callType('Undelivered', undeliveredRequest, emptyShape),
   readRetained: callType('ReadRetained', retainedRequest, retainedAnswer),
   leave: callType('Leave', leaveRequest, emptyShape),
 };

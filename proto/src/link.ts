@@ -65,6 +65,11 @@ export interface Link {
   unsubscribe(session: SessionHandle, filters: string[]): Promise<number[]>;
   /** Answers when what it published at QoS 0 with RETAIN before is retained, or has failed. */
   settle(session: SessionHandle): Promise<void>;
+  /**
+   * Stored messages that the session could not deliver. Answers when they are kept as dead letters, or
+   * ds has decided not to keep them.
+   */
+  undelivered(session: SessionHandle, messages: readonly UndeliveredMessage[]): Promise<void>;
   /** Stored messages of a queue from an offset on, in order. */
   read(request: ReadRequest): Promise<ReadAnswer>;
   /** One page of the retained messages that match a subscription of the session. */
@@ -350,6 +355,27 @@ export interface Publish {
   readonly message: Message;
   /** Set by ds: 0x00, 0x10, or a failure (3.4.2.1). */
   reasonCode: number;
+}
+
+export const undeliveredReasons = ['refused', 'unacknowledged', 'expired', 'too large'] as const;
+
+export type UndeliveredReason = (typeof undeliveredReasons)[number];
+
+/** A stored message that was not delivered, by its place in one of the session's queues. */
+export interface UndeliveredMessage {
+  readonly reason: UndeliveredReason;
+  /** Of the client's PUBACK or PUBREC; 0: it did not send one. */
+  readonly reasonCode: number;
+  /** Filter of the subscription. */
+  readonly filter: string;
+  readonly queue: QueueId;
+  readonly partition: number;
+  readonly offset: number;
+  /** How often it was sent. */
+  readonly attempts: number;
+  /** Wall clock in ms; 0: not known. */
+  readonly firstMs: number;
+  readonly lastMs: number;
 }
 
 export interface Assignment {

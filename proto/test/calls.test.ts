@@ -54,6 +54,9 @@ test('what a call says arrives as it was said', async (t) => {
   await t.test('settle', () => {
     assertRoundTrips(calls.settle.request, values.session);
   });
+  await t.test('messages that were not delivered', () => {
+    assertRoundTrips(calls.undelivered.request, values.undeliveredRequest);
+  });
   await t.test('retained messages', () => {
     assertRoundTrips(calls.readRetained.request, values.retainedRequest);
     assertRoundTrips(calls.readRetained.answer, values.retainedAnswer);

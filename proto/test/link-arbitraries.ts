@@ -25,7 +25,9 @@ import type {
   SubscriptionOptions,
   SubscriptionState,
   Will,
+  UndeliveredMessage,
 } from '../src/link.ts';
+import { undeliveredReasons } from '../src/link.ts';
 
 export const text: fc.Arbitrary<string> = fc.oneof(
   { weight: 8, arbitrary: fc.string({ unit: 'grapheme', maxLength: 20 }) },
@@ -306,6 +308,27 @@ export const unsubscribeRequest: fc.Arbitrary<{ session: SessionHandle; filters:
 
 export const reasonCodes: fc.Arbitrary<number[]> = fc.array(fc.nat({ max: 255 }), {
   maxLength: 30,
+});
+
+export const undeliveredRequest: fc.Arbitrary<{
+  session: SessionHandle;
+  messages: readonly UndeliveredMessage[];
+}> = fc.record({
+  session,
+  messages: fc.array(
+    fc.record({
+      reason: fc.constantFrom(...undeliveredReasons),
+      reasonCode: u32,
+      filter: text,
+      queue,
+      partition: u32,
+      offset: u53,
+      attempts: u32,
+      firstMs: u53,
+      lastMs: u53,
+    }),
+    { maxLength: 10 },
+  ),
 });
 
 export const retainedRequest: fc.Arbitrary<RetainedRequest> = fc.record({

@@ -26,6 +26,7 @@ import { requireRedis } from '../harness/require.ts';
 import { within } from '../harness/within.ts';
 import { AwkwardQueueStore } from './awkward-queue-store.ts';
 import { takingClient } from './taking-client.ts';
+import { noRetries } from './no-retries.ts';
 
 interface Ds {
   readonly service: ClusterDsService;
@@ -99,6 +100,7 @@ void describe('two ds and two cs', requireRedis(), () => {
           registry: overriding(registry, { routeLog }),
           sessionStore,
           retained: await RedisRetainedStore.open(connection, keys, limits),
+          retryQueue: noRetries,
           queueStore: Object.assign(Object.create(store) as AwkwardQueueStore, {
             append: store.append.bind(store),
             read: store.read.bind(store),

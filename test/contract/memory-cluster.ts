@@ -24,6 +24,7 @@ import type { RunningProgram } from '@lmqtt/standalone/program';
 import { type RedisServer, startRedis } from '../harness/redis/redis-server.ts';
 import { TcpProxy } from '../harness/tcp-proxy.ts';
 import { AwkwardQueueStore } from './awkward-queue-store.ts';
+import { noRetries } from './no-retries.ts';
 
 export interface MemoryDs {
   readonly id: string;
@@ -115,6 +116,7 @@ export class MemoryCluster {
             bytesMax: 1e7,
           }),
           queueStore,
+          retryQueue: noRetries,
           placeOf: (name) => ({ own: name }),
           start: () => Promise.resolve(),
           dropPlace: async (place) => {

@@ -402,7 +402,8 @@ test('every key of the files of the Java nodes is known: it is a setting, or one
     assert.deepEqual(used, [
       ...['username', 'secretKey', 'NAMESRV_ADDR', 'clientP2pTopic', 'eventNotifyRetryTopic'],
       ...['clientRetryTopic', 'mqttPort', 'mqttWsPort', 'maxPacketSizeInByte', 'highWater'],
-      ...['maxConn', 'exporterPort', 'topicAliasMaximum', 'serverReceiveMaximum'],
+      ...['maxConn', 'maxRetryTime', 'exporterPort', 'topicAliasMaximum'],
+      'serverReceiveMaximum',
     ]);
     assert.equal(new Set(unused).size, unused.length, 'one line for each');
     assert.deepEqual(

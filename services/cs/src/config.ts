@@ -37,6 +37,11 @@ export type CsConfig = Pick<
   | 'ringBytes'
   | 'readBatch'
   | 'dsLostMs'
+  | 'deadLetters'
+  | 'deadLetterExpired'
+  | 'maxRetryTime'
+  | 'retryIntervalMs'
+  | 'retryUnacknowledged'
 >;
 
 /** Limits of the packets of a connection. */

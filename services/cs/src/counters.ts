@@ -47,6 +47,8 @@ export class Counters {
   malformed = 0;
   accepted = 0;
   connectionsMaximum = 0;
+  /** QoS 1 messages that were sent again on the same connection. */
+  retransmitted = 0;
   readonly receivedByQos: [number, number, number] = [0, 0, 0];
   readonly sentByQos: [number, number, number] = [0, 0, 0];
   readonly packetsReceived: Record<PacketName, number> = zeros();
@@ -59,6 +61,7 @@ export class Counters {
     too_large: 0,
     slow_client: 0,
     refused_by_client: 0,
+    not_told: 0,
     lost: 0,
     not_authorized: 0,
   };
@@ -95,4 +98,10 @@ export class Counters {
 }
 
 export type DropReason =
-  'expired' | 'too_large' | 'slow_client' | 'refused_by_client' | 'lost' | 'not_authorized';
+  | 'expired'
+  | 'too_large'
+  | 'slow_client'
+  | 'refused_by_client'
+  | 'not_told'
+  | 'lost'
+  | 'not_authorized';

@@ -214,6 +214,11 @@ export class CsEvents implements SessionEvents {
     this.counters.dropped.refused_by_client += 1;
   }
 
+  /** Too many that were not delivered wait for ds to keep them. */
+  notTold(): void {
+    this.counters.dropped.not_told += 1;
+  }
+
   lost(): void {
     this.counters.dropped.lost += 1;
   }

@@ -48,6 +48,11 @@ export function registerMetrics(metrics: Metrics, counters: Counters, node: CsNo
   );
   metrics.counterOf('lmqtt_bytes_sent_total', 'Bytes to clients', () => counters.bytesSent);
   metrics.counterOf(
+    'lmqtt_retransmissions_total',
+    'QoS 1 messages that were sent again, since they were not acknowledged in time',
+    () => counters.retransmitted,
+  );
+  metrics.counterOf(
     'lmqtt_malformed_total',
     'Packets that broke the protocol; their connections were closed',
     () => counters.malformed,

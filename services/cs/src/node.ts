@@ -37,9 +37,11 @@ import { Presentation } from './presentation.ts';
 import type { Cursor } from './session/cursor.ts';
 import type { SessionJournal } from './session/journal.ts';
 import type { OutboundSession } from './session/outbound-session.ts';
+import { Retransmission } from './retransmission.ts';
 import { StoreBacklog } from './store-backlog.ts';
 import { mark, Turn } from './turn.ts';
 import { TurnTime } from './turn-time.ts';
+import { UndeliveredCalls } from './undelivered-calls.ts';
 import { Wheel } from './wheel.ts';
 
 type OfSessions = (session: SessionHandle) => boolean;
@@ -79,6 +81,7 @@ export class CsNode implements LinkedNode, ClientNode {
   private tickedMs: number;
   private excused = false;
   readonly link: Link;
+  readonly undelivered: UndeliveredCalls | undefined;
   readonly leaseGate: LeaseGate;
   readonly rightsTable: ReadRightsTable;
   private readonly server: LinkServer;
@@ -127,6 +130,9 @@ export class CsNode implements LinkedNode, ClientNode {
     this.server = server;
     this.link = server.attach(this);
     const { link } = this;
+    this.undelivered = config.deadLetters
+      ? new UndeliveredCalls(link, config.deadLetterExpired, () => events.notTold())
+      : undefined;
     this.leaseGate = new LeaseGate(link, clock, (frozen) => this.leaseChanged(frozen));
     const { leaseGate } = this;
     this.feeds = new Feeds(
@@ -158,6 +164,13 @@ export class CsNode implements LinkedNode, ClientNode {
     };
     this.timers.push(setInterval(() => this.advanceWheel(), tickMs));
     this.timers.push(setInterval(() => this.slowTick(), slowTickMs));
+    if (config.retryUnacknowledged) {
+      const retransmission = new Retransmission(config, () => {
+        counters.retransmitted += 1;
+      });
+      const look = (): void => retransmission.look(this.connections.all(), this.time.monotonicMs);
+      this.timers.push(setInterval(look, retransmission.everyMs));
+    }
   }
 
   /** Not while the link is down, nor past the lease: a claim would come to nothing. */

@@ -166,6 +166,10 @@ export class ScriptedDs implements LinkServer, Link {
     return wait(this.settles, session);
   }
 
+  undelivered(): Promise<void> {
+    return Promise.resolve();
+  }
+
   read(request: ReadRequest): Promise<ReadAnswer> {
     const read = wait(this.reads, request);
     if (this.answers) this.reads.pop()?.resolve(readFrom(this.messages, request));

@@ -19,6 +19,7 @@ import { ClusterHoldings, type Place } from './cluster/holdings.ts';
 import { ClusterOwedQueues } from './cluster/owed-queues.ts';
 import { ClusterWork } from './cluster/work.ts';
 import { useCasesOf } from './composition.ts';
+import type { DeadLetters, Undelivered } from './use-cases/dead-letters.ts';
 import type { CsNode } from './sessions/cs-node.ts';
 import type { DsEvents } from './events.ts';
 import type { Groups } from './use-cases/groups.ts';
@@ -30,6 +31,7 @@ import type { PositionMirror } from './queue-store/position-mirror.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
 import type { ClusterRegistry } from './registry/cluster-registry.ts';
 import type { NodeLine } from './registry/nodes.ts';
+import type { RetryQueue } from './retry-queue/retry-queue.ts';
 import type { RetainedStore } from './retained-store/retained-store.ts';
 import { Routes } from './routing/routes.ts';
 import { SessionPositions } from './use-cases/session-positions.ts';
@@ -44,6 +46,7 @@ export interface ClusterStores {
   readonly sessionStore: ClusterSessionStore;
   readonly retained: RetainedStore & { readonly count: number; readonly bytes: number };
   readonly queueStore: QueueStore;
+  readonly retryQueue: RetryQueue;
   /** Mirror of the positions, where there is one. */
   readonly positions?: PositionMirror;
   /** The store's own name for a queue that is opened now. */
@@ -82,6 +85,10 @@ interface GroupsPorts {
   readonly events: DsEvents;
   readonly clock: Clock;
   readonly rights: SessionRights;
+  readonly retryIntervalMs: number;
+  readonly triesMax: number;
+  /** Resolves when the message is a dead letter, or is not to be. */
+  undelivered(clientId: ClientId, message: Undelivered): Promise<void>;
 }
 
 /** `stop`: while this ds still is one of the cluster. */
@@ -118,6 +125,7 @@ export interface ClusterDsService {
   client(id: ClientId): Promise<ClientLine | null>;
   readonly sessionCount: number;
   nodes(): Promise<NodeLine[]>;
+  readonly deadLetters: DeadLetters;
   disconnect(id: ClientId): Promise<boolean>;
   prepareStop(): void;
   stop(): Promise<void>;
@@ -125,6 +133,7 @@ export interface ClusterDsService {
 
 const sweepMs = 1000;
 const positionsMs = 5000;
+const retriesMs = 1000;
 
 /** The composition root of one of several ds, over whatever stores. */
 export async function startClusterDs(options: ClusterDsOptions): Promise<ClusterDsService> {
@@ -159,7 +168,12 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     live,
   });
   const owed = new ClusterOwedQueues(holdings);
-  const groups = stores.groups({ holdings, routes, live, outlets, nodes, events, clock, rights });
+  const groups = stores.groups({
+    ...{ holdings, routes, live, outlets, nodes, events, clock, rights },
+    retryIntervalMs: settings.retryIntervalMs,
+    triesMax: settings.maxRetryTime,
+    undelivered: (clientId, message) => ports.deadLetters.undelivered(clientId, [message]),
+  });
   const connected = (): number => Math.max(live.size, options.connections?.() ?? 0);
   const ends = new QueueEnds(routes);
   const positions =
@@ -176,6 +190,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
         sessionStore,
         queueStore,
         retained,
+        retryQueue: stores.retryQueue,
         holdings,
         owed,
         groups,
@@ -247,6 +262,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       admission.open(cs.map(({ id }) => id));
       await stores.start();
       work.start(timers);
+      timers.every('retries', retriesMs, () => (work.hasTimers ? ports.workRetries() : undefined));
       timers.every('stored sessions', sweepMs, () => sessionStore.readCount(false));
       timers.every('retained', sweepMs, () => {
         ports.countConnected();
@@ -274,6 +290,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       return live.size;
     },
     nodes: () => registry.nodes.list(),
+    deadLetters: ports.deadLetters,
     disconnect: (id) => clients.end(id),
     prepareStop: () => ports.prepareStop(),
     async stop() {

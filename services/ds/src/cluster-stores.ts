@@ -23,9 +23,11 @@ import { isStorableFilter } from './rocketmq/message/judge.ts';
 import { clientSettings } from './rocketmq/client-settings.ts';
 import { untilBrokersAreFit } from './rocketmq/fit-brokers.ts';
 import {
+  clusterDeadLetterTopic,
   clusterDefaultTopic,
   clusterDispatchTopic,
   clusterLmqName,
+  clusterRetryTopic,
 } from './rocketmq/names/cluster-names.ts';
 import {
   bucketName,
@@ -35,6 +37,7 @@ import {
 } from './rocketmq/names/lmq-name.ts';
 import { RocketmqClient } from './rocketmq/remoting/client.ts';
 import { RecordedRemotingEvents } from './rocketmq/remoting/recorded-events.ts';
+import { RocketmqRetryQueue } from './retry-queue/rocketmq/rocketmq-retry-queue.ts';
 import type { Routes } from './routing/routes.ts';
 import { RedisAbsentMembers } from './session-store/redis/absent-members.ts';
 import { RedisSessionStore } from './session-store/redis/redis-session-store.ts';
@@ -156,11 +159,18 @@ export async function openClusterStores(
         // Made with the first message that is sent on.
       });
     };
+    const retryQueue = new RocketmqRetryQueue({
+      ...{ client, clock },
+      retryTopic: clusterRetryTopic(settings.clusterId),
+      deadLetterTopic: settings.deadLetterTopic ?? clusterDeadLetterTopic(settings.clusterId),
+      lettersMax: settings.deadLettersMax,
+    });
     return {
       registry,
       sessionStore,
       retained,
       queueStore,
+      retryQueue,
       positions: queueStore.positions,
       placeOf: (name) => {
         const { clusterId, lightQueuesMax, lightQueueBuckets: buckets } = settings;

@@ -7,6 +7,7 @@ import type { Metrics } from '@lmqtt/common/metrics';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { ClientLocks } from './use-cases/client-locks.ts';
 import { ConnectPace } from './use-cases/connect-pace.ts';
+import { DeadLetters } from './use-cases/dead-letters.ts';
 import type { CsNode } from './sessions/cs-node.ts';
 import { stopGraceMs } from './use-cases/disconnect.ts';
 import type { UseCasePorts } from './ds-link.ts';
@@ -18,6 +19,8 @@ import type { OpenAuth } from './auth/open-auth.ts';
 import type { OwedQueues } from './use-cases/owed-queues.ts';
 import { Publisher } from './use-cases/publish.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
+import { workRetries } from './use-cases/retries.ts';
+import type { RetryQueue } from './retry-queue/retry-queue.ts';
 import type { RetainedStore } from './retained-store/retained-store.ts';
 import type { Routes } from './routing/routes.ts';
 import type { DueStore, SessionStore } from './session-store/session-store.ts';
@@ -44,6 +47,7 @@ interface Parts<Store extends SessionStore & DueStore> {
   readonly sessionStore: Store & { readonly storedCount: number };
   readonly queueStore: QueueStore;
   readonly retained: RetainedStore & { readonly count: number; readonly bytes: number };
+  readonly retryQueue: RetryQueue;
   readonly holdings: Holdings;
   readonly owed: OwedQueues;
   readonly groups: Groups;
@@ -63,6 +67,8 @@ interface UseCases<Store extends SessionStore & DueStore> extends UseCasePorts {
   prepareStop(): void;
   /** Counts the connected clients for their maximum; called now and then. */
   countConnected(): void;
+  /** Publishes what waits for another try and is due; from a timer of one ds at a time. */
+  workRetries(): Promise<void>;
 }
 
 /** `more`: what only this kind of ds has. */
@@ -108,9 +114,24 @@ export function useCasesOf<Store extends SessionStore & DueStore, More extends o
   });
   let graceMs = 0;
   watch(parts);
+  const { retryQueue } = parts;
   const common: UseCases<Store> = {
     sessionStore,
     wills: new Wills({ sessionStore, access: auth.provider, publisher, events, clock }),
+    deadLetters: new DeadLetters({
+      ...{ queueStore, retryQueue, clock },
+      events: events.deadLetters,
+      keeps: settings.deadLetters,
+      keepsOfEnded: settings.deadLetterSessionEnd,
+      rateMax: settings.deadLetterRate,
+    }),
+    workRetries: () =>
+      workRetries({
+        ...{ retryQueue, publisher, clock },
+        events: events.deadLetters,
+        triesMax: settings.maxRetryTime,
+        intervalMs: settings.retryIntervalMs,
+      }),
     holdings: parts.holdings,
     owed: parts.owed,
     groups,

@@ -19,6 +19,7 @@ import type {
   SubscribeAnswer,
   SubscribeEntry,
   SubscriptionState,
+  UndeliveredMessage,
 } from '@lmqtt/proto/link';
 import {
   connect,
@@ -29,6 +30,7 @@ import {
 } from './use-cases/connect.ts';
 import { CsNode } from './sessions/cs-node.ts';
 import { disconnect, stopGraceMs } from './use-cases/disconnect.ts';
+import type { DeadLetters } from './use-cases/dead-letters.ts';
 import type { Gathering } from './single/gathering.ts';
 import { NodeIdInUse } from './registry/node-id-in-use.ts';
 import type { Publisher } from './use-cases/publish.ts';
@@ -47,6 +49,7 @@ import type { SysTopics } from './use-cases/sys-topics.ts';
 export interface UseCasePorts extends ConnectPorts, SubscribePorts, SessionWritePorts {
   readonly publisher: Publisher;
   readonly sys: SysTopics;
+  readonly deadLetters: DeadLetters;
 }
 
 interface LinkPorts extends UseCasePorts {
@@ -131,6 +134,12 @@ export class DsLink implements Link {
 
   settle(session: SessionHandle): Promise<void> {
     return this.#node.sessions.get(session)?.settling.settled() ?? Promise.resolve();
+  }
+
+  undelivered(session: SessionHandle, messages: readonly UndeliveredMessage[]): Promise<void> {
+    const live = this.#node.sessions.get(session);
+    if (live === undefined) return Promise.resolve();
+    return this.#ports.deadLetters.undelivered(live.clientId, messages);
   }
 
   read(request: ReadRequest): Promise<ReadAnswer> {

@@ -9,6 +9,7 @@ import {
 import type { LimitName } from '@lmqtt/common/settings/row';
 import type { ConnectRequest } from '@lmqtt/proto/link';
 import type { FileOutcome } from './auth/reloaded-file.ts';
+import { DeadLetterEvents } from './dead-letter-events.ts';
 import { DenialLines } from './denial-lines.ts';
 import type { JournalEvent } from './journal/journal.ts';
 import type { LiveSession } from './sessions/live-session.ts';
@@ -43,6 +44,7 @@ type DropReason = (typeof dropReasons)[number];
 
 /** Business events of ds: a counter and a log line each, so that the two cannot drift apart. */
 export class DsEvents {
+  readonly deadLetters: DeadLetterEvents;
   readonly #logs: Logs;
   readonly #metrics: Metrics;
   readonly #dropped: PlainCounters<DropReason>;
@@ -64,6 +66,7 @@ export class DsEvents {
   constructor(logs: Logs, metrics: Metrics) {
     this.#logs = logs;
     this.#metrics = metrics;
+    this.deadLetters = new DeadLetterEvents(logs, metrics);
     this.#dropped = metrics.counters(
       'lmqtt_ds_dropped_total',
       'Messages that the dispatch node dropped, by reason',

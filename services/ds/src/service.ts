@@ -10,6 +10,7 @@ import type { Position } from '@lmqtt/proto/link';
 import { Arrivals } from './routing/arrivals.ts';
 import { clientLine, type ClientLine, listClients } from './use-cases/clients.ts';
 import { useCasesOf } from './composition.ts';
+import type { DeadLetters } from './use-cases/dead-letters.ts';
 import { countDamage } from './damage.ts';
 import type { CsNode } from './sessions/cs-node.ts';
 import { DsLinkServer } from './ds-link.ts';
@@ -31,6 +32,7 @@ import type { QueueStore } from './queue-store/queue-store.ts';
 import { QueueTrim } from './single/queue-trim.ts';
 import { EmbeddedRegistry } from './registry/embedded/embedded-registry.ts';
 import { EmbeddedRetainedStore } from './retained-store/embedded/embedded-retained-store.ts';
+import { EmbeddedRetryQueue } from './retry-queue/embedded/embedded-retry-queue.ts';
 import { Routes } from './routing/routes.ts';
 import { RunningTime } from './single/running-time.ts';
 import { EmbeddedSessionStore } from './session-store/embedded/embedded-session-store.ts';
@@ -69,6 +71,7 @@ export interface DsService {
   /** null: there is no session of that id. */
   client(id: ClientId): Promise<ClientLine | null>;
   readonly sessionCount: number;
+  readonly deadLetters: DeadLetters;
   /** Closes its connection with 0x98; its session stays. False: it is not connected. */
   disconnect(id: ClientId): boolean;
   /** A planned stop begins: from now on wills wait for their clients. Before cs closes them. */
@@ -119,6 +122,11 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     messagesMax: settings.maxRetainedMessages,
     bytesMax: settings.maxRetainedBytes,
   });
+  const retryQueue = new EmbeddedRetryQueue(journal, {
+    lettersMax: settings.deadLettersMax,
+    bytesMax: settings.deadLettersMaxBytes,
+  });
+  retryQueue.onDropped((letters) => events.deadLetters.drivenOut(letters));
   const retention = {
     retentionBytes: settings.retentionBytes,
     retentionAgeS: settings.retentionAgeS,
@@ -161,7 +169,10 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       failed: (group, error) => events.groupReadFailed(group, error),
       partitions: () => options.queueStore?.partitions?.() ?? [],
       readMessages: settings.readBatch,
+      retryIntervalMs: settings.retryIntervalMs,
+      triesMax: settings.maxRetryTime,
     },
+    undelivered: (clientId, message) => ports.deadLetters.undelivered(clientId, [message]),
   });
   const ports = useCasesOf(
     {
@@ -174,6 +185,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
         sessionStore,
         queueStore,
         retained,
+        retryQueue,
         holdings,
         owed,
         groups,
@@ -209,6 +221,8 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     'Messages that wait in queues; one that waits in several counts in each',
     () => embedded.depth,
   );
+  metrics.gauge('lmqtt_dead_letters', 'Dead letters', () => retryQueue.count);
+  metrics.gauge('lmqtt_dead_letters_bytes', 'Bytes of dead letters', () => retryQueue.bytes);
 
   const trim = new QueueTrim(routes, queueStore);
   const absent = new AbsentLimits(ports.limits, () => sessionStore.sessions);
@@ -226,6 +240,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       return server.judgeLeases();
     });
     timers.every('limits', limitsMs, () => absent.run());
+    timers.every('retries', dueMs, () => ports.workRetries());
     if (settings.sysIntervalS > 0)
       timers.every('$SYS', settings.sysIntervalS * 1000, () => ports.sys.send());
   };
@@ -249,6 +264,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     get sessionCount() {
       return sessionStore.count;
     },
+    deadLetters: ports.deadLetters,
     disconnect(id) {
       const session = live.get(id);
       if (session === undefined) return false;

@@ -236,6 +236,8 @@ export class GroupFixture {
           return Promise.resolve(true);
         },
       },
+      // What was lost goes out again at once, however often.
+      ...{ retryIntervalMs: 0, triesMax: Infinity, undelivered: () => Promise.resolve() },
       rights: { ofText: () => undefined },
       monotonicMs: () => clock.monotonicMs(),
       mayGive: isOwner,

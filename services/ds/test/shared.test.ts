@@ -16,9 +16,13 @@ import {
 } from './fake-cs.ts';
 
 const filter = '$share/g/t';
+const quickRetries = { 'retry-interval-ms': 100 };
 
-async function withBroker(run: (broker: Broker) => Promise<Broker | void>): Promise<void> {
-  const broker = await startBroker();
+async function withBroker(
+  run: (broker: Broker) => Promise<Broker | void>,
+  settings: Record<string, string | number> = {},
+): Promise<void> {
+  const broker = await startBroker(settings);
   let last = broker;
   try {
     last = (await run(broker)) ?? broker;
@@ -207,10 +211,49 @@ test('members come and go, and each message is done once', () =>
         await publish(broker, publisher.session, 't', `${round * 20 + i}`);
       await broker.link.disconnect(session, lost);
     }
-    for (let round = 0; round < 60 && done.size < 200; round += 1) {
+    // Messages that were lost again and again wait.
+    for (let round = 0; round < 1500 && done.size < 200; round += 1) {
       const session = await member(broker, `n${round}`, 5, 0);
       await pause(20);
       await broker.link.disconnect(session, lost);
     }
     assert.equal(done.size, 200);
-  }));
+  }, quickRetries));
+
+test('a message that ends its members waits while others go out, and is given up', () =>
+  withBroker(
+    async (broker) => {
+      let packetId = 0;
+      const got: string[] = [];
+      broker.cs.onAssign = (assignment) => {
+        packetId += 1;
+        const id = packetId;
+        const text = assignment.message.payload.toString();
+        got.push(text);
+        queueMicrotask(() => {
+          const { session } = assignment;
+          broker.link.write([sentOf(assignment, id, 1)]);
+          if (text === 'poison') void broker.link.disconnect(session, lost);
+          else broker.link.write([{ kind: 'done', session, packetId: id, failed: false }]);
+        });
+      };
+      const publisher = await connect(broker, 'p');
+      await member(broker, 'keeper', 0);
+      await publish(broker, publisher.session, 't', 'poison');
+      const letters = () => broker.ds.deadLetters.list(undefined, 10);
+      for (let round = 0; (await letters()).length === 0; round += 1) {
+        assert.ok(round < 1500, 'it is not given up');
+        await member(broker, `m${round}`, 100, 0);
+        await pause(20);
+      }
+      await publish(broker, publisher.session, 't', 'fine');
+      await member(broker, 'last', 100, 0);
+      await until(() => got.includes('fine'), 'the other message');
+      assert.equal(got.filter((text) => text === 'poison').length, 4);
+      const [letter] = await letters();
+      assert.equal(letter?.entry.reason, 'unacknowledged');
+      assert.equal(letter?.entry.attempts, 4);
+      assert.equal(letter?.entry.message.payload.toString(), 'poison');
+    },
+    { 'max-retry-time': 4, 'retry-interval-ms': 100 },
+  ));

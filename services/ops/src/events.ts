@@ -8,6 +8,7 @@ export interface OpsEvents {
   listening(address: string, port: number): void;
   restRefused(address: string): void;
   disconnectAsked(clientId: ClientId, found: boolean): void;
+  deadLettersChanged(what: 'replay' | 'purge', letters: number): void;
   /** A request cannot be answered, because something that it needs cannot be reached. */
   notReady(route: string, missing: string): void;
   requestFailed(route: string, error: Error): void;
@@ -18,7 +19,7 @@ export function opsEvents(log: Logger, metrics: Metrics): OpsEvents {
     'lmqtt_ops_events_total',
     'Events of the ops port, by event',
     'event',
-    ['disconnect_asked', 'not_ready', 'request_failed', 'rest_refused'],
+    ['dead_letters_changed', 'disconnect_asked', 'not_ready', 'request_failed', 'rest_refused'],
   );
   return {
     listening(address, port) {
@@ -31,6 +32,10 @@ export function opsEvents(log: Logger, metrics: Metrics): OpsEvents {
     disconnectAsked(clientId, found) {
       requests.disconnect_asked += 1;
       log.info({ clientId, found }, 'an operator disconnects a client');
+    },
+    deadLettersChanged(what, letters) {
+      requests.dead_letters_changed += 1;
+      log.info({ what, letters }, 'operator changes dead letters');
     },
     notReady(route, reason) {
       requests.not_ready += 1;

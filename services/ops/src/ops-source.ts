@@ -48,6 +48,43 @@ export interface Page {
   readonly limit: number;
 }
 
+/** A message that could not be delivered. */
+export interface DeadLetterStatus {
+  readonly id: string;
+  readonly reason: string;
+  /** Of the client's PUBACK or PUBREC; 0: none. */
+  readonly reasonCode: number;
+  readonly clientId: string;
+  /** Of the subscription. */
+  readonly filter: string;
+  readonly topic: string;
+  readonly qos: number;
+  readonly publisher: string;
+  readonly attempts: number;
+  /** Wall clock, as the others. */
+  readonly firstAttemptAtMs: number;
+  readonly lastAttemptAtMs: number;
+  readonly deadAtMs: number;
+  readonly payloadBytes: number;
+}
+
+export interface WholeDeadLetter extends DeadLetterStatus {
+  /** Base64. */
+  readonly payload: string;
+  /** Base64: as in a PUBLISH of MQTT 5.0, without their length. */
+  readonly properties: string;
+}
+
+/** `after` `null`: from the oldest. */
+export interface DeadLettersSource {
+  list(after: string | null, limit: number): Promise<readonly DeadLetterStatus[]>;
+  one(id: string): Promise<WholeDeadLetter | null>;
+  /** False: there is no such. */
+  replay(id: string, delayMs: number): Promise<boolean>;
+  /** `null`: all. How many there were. */
+  purge(id: string | null): Promise<number>;
+}
+
 /** Facts that every node of a cluster can tell. */
 export interface NodesSource {
   nodes(): Promise<readonly NodeStatus[]>;
@@ -64,4 +101,5 @@ export interface OpsSource extends NodesSource {
   clients(page: Page): Promise<readonly ClientStatus[]>;
   client(id: ClientId): Promise<ClientStatus | null>;
   disconnect(id: ClientId): Promise<boolean>;
+  readonly deadLetters: DeadLettersSource;
 }

@@ -1,8 +1,9 @@
-// The REST interface: nodes and clients.
+// The REST interface: nodes, clients and dead letters.
 import { clientId } from '@lmqtt/common/ids';
 import type { FastifyInstance } from 'fastify';
 
 import type { Access } from './access.ts';
+import { addDeadLetters } from './dead-letter-routes.ts';
 import type { OpsEvents } from './events.ts';
 import type { NodesSource, OpsSource } from './ops-source.ts';
 
@@ -76,7 +77,10 @@ export function addRest(
     return node ?? reply.code(404).send(noNode);
   });
 
-  if ('clients' in source) addClients(server, source, events);
+  if ('clients' in source) {
+    addClients(server, source, events);
+    addDeadLetters(server, source.deadLetters, events);
+  }
 }
 
 function addClients(server: FastifyInstance, source: OpsSource, events: OpsEvents): void {

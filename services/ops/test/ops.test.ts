@@ -57,6 +57,12 @@ function sourceOf(ids: readonly string[]): OpsSource {
         ? Promise.reject(new Error('disk'))
         : Promise.resolve(clients.get(id) ?? null),
     disconnect: (id) => Promise.resolve(clients.delete(id)),
+    deadLetters: {
+      list: () => Promise.resolve([]),
+      one: () => Promise.resolve(null),
+      replay: () => Promise.resolve(false),
+      purge: () => Promise.resolve(0),
+    },
   };
 }
 

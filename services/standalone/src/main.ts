@@ -19,6 +19,8 @@ Commands:
   doctor       look at the settings, RocketMQ, Redis and the nodes of a cluster; 1: change something
   brokers      list the brokers of RocketMQ, or forget one that has left (see brokers --help)
   topics       say in which RocketMQ topics messages are, and move them (see topics --help)
+  dead-letters list, show, replay or purge messages that could not be delivered (see
+               dead-letters --help)
   check        read a data folder that no broker uses, and say what is wrong (see check --help)
   passwd       add, change, delete and list the users of a password file (see passwd --help)
   --help       this text; after ds, cs or doctor, the settings that it reads
@@ -51,6 +53,10 @@ const tools: ReadonlyMap<string, () => Promise<Tool>> = new Map(
     topics: async () => {
       const { topicsUsage, runTopics } = await import('./topics.ts');
       return { usage: topicsUsage, run: runTopics };
+    },
+    'dead-letters': async () => {
+      const { deadLettersUsage, runDeadLetters } = await import('./dead-letters.ts');
+      return { usage: deadLettersUsage, run: runDeadLetters };
     },
     check: async () => {
       const { checkUsage, runCheck } = await import('./check.ts');

@@ -9,6 +9,8 @@ import type { ClusterDsService } from '@lmqtt/ds/cluster-service';
 import type { DsService } from '@lmqtt/ds/service';
 import type { ClientStatus, NodesSource, NodeStatus, OpsSource } from '@lmqtt/ops/ops-source';
 
+import { deadLettersSource } from './dead-letters-source.ts';
+
 function statusOf({ id, connection, ...line }: ClientLine): ClientStatus {
   return {
     clientId: id,
@@ -32,7 +34,7 @@ function statusOf({ id, connection, ...line }: ClientLine): ClientStatus {
 }
 
 /** Questions that a ds of any shape answers. */
-interface Clients extends Pick<DsService, 'clients' | 'client'> {
+interface Clients extends Pick<DsService, 'clients' | 'client' | 'deadLetters'> {
   disconnect(id: ClientId): boolean | Promise<boolean>;
 }
 
@@ -49,6 +51,7 @@ function sourceOf(
       return line === null ? null : status(line);
     },
     disconnect: async (id: ClientId) => ds.disconnect(id),
+    deadLetters: deadLettersSource(ds.deadLetters),
   };
 }
 

@@ -7,6 +7,7 @@
 // sees, and `lmqtt_limit_total{limit="<name in lower case>"}` counts how often it was reached.
 import { access } from './table/access.ts';
 import { connectionLimits } from './table/connection-limits.ts';
+import { deadLetters } from './table/dead-letters.ts';
 import { identities } from './table/identities.ts';
 import { link } from './table/link.ts';
 import { listeners } from './table/listeners.ts';
@@ -27,6 +28,7 @@ type Table = typeof listeners &
   typeof sessionLimits &
   typeof retained &
   typeof queues &
+  typeof deadLetters &
   typeof storage &
   typeof link &
   typeof redis &
@@ -42,6 +44,7 @@ export const table: Table = {
   ...sessionLimits,
   ...retained,
   ...queues,
+  ...deadLetters,
   ...storage,
   ...link,
   ...redis,

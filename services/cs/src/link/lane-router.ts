@@ -16,6 +16,7 @@ import type {
   SubscribeAnswer,
   SubscribeEntry,
   SubscriptionState,
+  UndeliveredMessage,
 } from '@lmqtt/proto/link';
 import { laneOfAll, partsOf, SharedDurable } from './lane-batch.ts';
 import type { Lane } from './lane.ts';
@@ -133,6 +134,10 @@ export class LaneRouter implements Link {
 
   settle(session: SessionHandle): Promise<void> {
     return this.laneOf(session)?.link.settle(session) ?? gone();
+  }
+
+  undelivered(session: SessionHandle, messages: readonly UndeliveredMessage[]): Promise<void> {
+    return this.laneOf(session)?.link.undelivered(session, messages) ?? gone();
   }
 
   /**

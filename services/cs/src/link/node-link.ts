@@ -14,6 +14,7 @@ import type {
   SubscribeAnswer,
   SubscribeEntry,
   SubscriptionState,
+  UndeliveredMessage,
 } from '@lmqtt/proto/link';
 import { calls } from '@lmqtt/proto/calls';
 import type { CallType } from '@lmqtt/proto/calls';
@@ -130,6 +131,11 @@ export class NodeLink implements Link {
 
   settle(session: SessionHandle): Promise<void> {
     return this.call('again', undefined, calls.settle, session, about(session));
+  }
+
+  undelivered(session: SessionHandle, messages: readonly UndeliveredMessage[]): Promise<void> {
+    const request = { session, messages };
+    return this.call('again', undefined, calls.undelivered, request, about(session));
   }
 
   readRetained(request: RetainedRequest): Promise<RetainedAnswer> {

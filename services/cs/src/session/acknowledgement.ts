@@ -1,25 +1,39 @@
+import { complete } from './completion.ts';
 import type { OutboundSession } from './outbound-session.ts';
-import { complete } from './sending.ts';
+import { giveUp } from './undelivered.ts';
 import type { Inflight } from './window.ts';
 
 /** Whether an acknowledgement fits what is in flight: `wrong` is for another QoS or out of turn. */
 type Fit = 'ok' | 'unknown' | 'wrong';
 
 /** PUBACK for a publish of ours; `failed`: with a reason code of an error, which is final. */
-export function puback(session: OutboundSession, packetId: number, failed: boolean): Fit {
+export function puback(
+  session: OutboundSession,
+  packetId: number,
+  failed: boolean,
+  reasonCode = 0,
+): Fit {
   const inflight = session.window.get(packetId);
   if (inflight === undefined) return 'unknown';
   if (inflight.qos !== 1 || inflight.state === 'storing') return 'wrong';
-  complete(session, inflight, failed);
+  if (inflight.state === 'given up') return 'ok';
+  if (failed) giveUp(session, inflight, 'refused', reasonCode);
+  else complete(session, inflight, false);
   return 'ok';
 }
 
 /** PUBREC: PUBREL follows when the release is durable [MQTT-4.3.3-8]. */
-export function pubrec(session: OutboundSession, packetId: number, failed: boolean): Fit {
+export function pubrec(
+  session: OutboundSession,
+  packetId: number,
+  failed: boolean,
+  reasonCode = 0,
+): Fit {
   const inflight = session.window.get(packetId);
   if (inflight === undefined) return 'unknown';
   if (inflight.qos !== 2 || inflight.state === 'storing') return 'wrong';
-  if (failed) complete(session, inflight, true);
+  if (inflight.state === 'given up') return 'ok';
+  if (failed) giveUp(session, inflight, 'refused', reasonCode);
   else release(session, inflight);
   return 'ok';
 }

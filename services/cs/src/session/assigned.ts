@@ -2,6 +2,7 @@ import { lowerQos } from '@lmqtt/common/qos';
 import type { GroupId } from '@lmqtt/common/ids';
 import type { Assignment, GroupFence, Place } from '@lmqtt/proto/link';
 import type { OutboundSession } from './outbound-session.ts';
+import { tellExpired } from './undelivered.ts';
 import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
 
 /**
@@ -130,6 +131,8 @@ export class Assigned {
       }
       if (sent) sendQos0(session, message, retain, subscription.identifiers);
       if (offset < 0) continue;
+      if (subscription !== undefined && mayRead && qos > 0 && !sent)
+        tellExpired(session, assignment, offset, subscription.filter);
       const { handle } = session;
       session.node.journal.write({
         kind: 'assigned-done',

@@ -7,12 +7,15 @@ import type { Cursor, Subscription } from './cursor.ts';
 import type { SessionJournal } from './journal.ts';
 import type { Outlet } from './outlet.ts';
 import type { SessionEvents } from './session-events.ts';
+import type { UndeliveredReports } from './undelivered-reports.ts';
 import type { Window } from './window.ts';
 
 /** The node as a session needs it. */
 export interface SessionNode {
   readonly journal: SessionJournal;
   readonly events: SessionEvents;
+  /** Where dead letters are kept; undefined: they are not. */
+  readonly undelivered?: UndeliveredReports | undefined;
   /** As of this turn. */
   readonly time: { readonly wallMs: number };
   feed(queue: QueueId, partition: number): QueueFeed;

@@ -5,6 +5,7 @@ import type { Cursor, Terms } from './cursor.ts';
 import { match } from './match.ts';
 import type { OutboundSession } from './outbound-session.ts';
 import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
+import { tellExpired } from './undelivered.ts';
 
 /** A cursor that a message is for, and the terms that count for it. */
 interface Wanting {
@@ -97,6 +98,8 @@ export function advanceOverlapping(
   if (overlap === 'waits') return 'waits';
   const { owed, qos, retain, identifiers, filter } = overlap;
   if (!overlap.sends || qos === 0 || expired(session, message)) {
+    if (overlap.sends && qos > 0 && owed[0] !== undefined)
+      tellExpired(session, owed[0].cursor.feed, owed[0].offset, filter);
     for (const each of owed) each.cursor.pass(each.offset, undefined);
     if (overlap.sends && sendQos0(session, message, retain, identifiers)) session.wentOut(message);
     return 'sent';

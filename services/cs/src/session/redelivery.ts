@@ -1,10 +1,11 @@
 import type { Message } from '@lmqtt/common/message';
 import type { OutboundState } from '@lmqtt/proto/link';
+import { complete } from './completion.ts';
 import type { Cursor } from './cursor.ts';
 import type { OutboundSession } from './outbound-session.ts';
 import { retryMs } from './retry.ts';
 import { withhold } from './acknowledgement.ts';
-import { complete, resend } from './sending.ts';
+import { resend } from './sending.ts';
 import { Inflight } from './window.ts';
 import type { Origin, Outstanding } from './window.ts';
 
@@ -64,6 +65,7 @@ export class Redelivery {
         origin,
         state.filter,
         state.state,
+        (session.node.time.wallMs / 1000) >>> 0,
       );
       session.window.add(inflight);
       if (origin !== undefined && offset >= origin.next) origin.pass(offset, inflight);

@@ -1,5 +1,7 @@
 import type { Message } from '@lmqtt/common/message';
 import type { Place } from '@lmqtt/proto/link';
+import { complete } from './completion.ts';
+import { giveUp } from './undelivered.ts';
 import type { OutboundSession } from './outbound-session.ts';
 import { Inflight } from './window.ts';
 import type { Origin } from './window.ts';
@@ -60,7 +62,18 @@ export function putInFlight(
   const sequence = window.nextSequence();
   const isStored = session.persistent || place?.kind === 'group';
   const state = isStored && (qos === 2 || window.storing > 0) ? 'storing' : 'sent';
-  const inflight = new Inflight(packetId, qos, sequence, place, offset, origin, filter, state);
+  const sentS = (session.node.time.wallMs / 1000) >>> 0;
+  const inflight = new Inflight(
+    packetId,
+    qos,
+    sequence,
+    place,
+    offset,
+    origin,
+    filter,
+    state,
+    sentS,
+  );
   window.add(inflight);
   return inflight;
 }
@@ -137,22 +150,5 @@ function transmit(
   if (session.outlet.sendPublish(message, qos, dup, retain, packetId, identifiers)) return;
   // [MQTT-3.1.2-25]: as if it had been sent.
   session.node.events.tooLarge();
-  complete(session, inflight, false);
-}
-
-/** The message is done with: its identifier is free and its positions may move. */
-export function complete(session: OutboundSession, inflight: Inflight, failed: boolean): void {
-  const { packetId, shadows, origin } = inflight;
-  const { node } = session;
-  session.window.remove(packetId);
-  inflight.done = true;
-  if (session.persistent || inflight.place?.kind === 'group') {
-    node.journal.write({ kind: 'done', session: session.handle, packetId, failed });
-  }
-  if (failed) node.events.refusedByClient();
-  origin?.completed(inflight);
-  if (shadows !== undefined) {
-    for (const shadow of shadows) shadow.origin.completed(shadow.outstanding);
-  }
-  session.completed();
+  giveUp(session, inflight, 'too large', 0);
 }

@@ -22,6 +22,7 @@ import type { Outlet } from './outlet.ts';
 import { Redelivery } from './redelivery.ts';
 import { RetainedRuns } from './retained-runs.ts';
 import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
+import { tellExpired } from './undelivered.ts';
 import { Window } from './window.ts';
 
 /** Cursors of one session that come to their end in one turn of the event loop: each may ask for a read. */
@@ -336,6 +337,7 @@ export class Session implements CursorOwner, OutboundSession {
       if (qos > 0 && !hasRoom(this)) return 'waits';
       const retain = options.retainAsPublished && message.retain;
       if (qos === 0 || expired(this, message)) {
+        if (qos > 0) tellExpired(this, cursor.feed, own.offset, subscription.filter);
         cursor.pass(own.offset, undefined);
         if (sendQos0(this, message, retain, identifiers)) this.wentOut(message);
         continue;
@@ -379,6 +381,11 @@ export class Session implements CursorOwner, OutboundSession {
     if (this.retained === undefined) return;
     if (sent) this.retained.wentOut(message);
     else this.retained.dropped();
+  }
+
+  /** What was in flight on the connection before goes out again just now. */
+  get redelivers(): boolean {
+    return this.redelivery !== undefined;
   }
 
   wentOut(message: Message): void {

@@ -8,6 +8,8 @@ export interface Outstanding {
 
 /** Owner of a message that hears when it is done with. */
 export interface Origin {
+  /** For what is stored of it. */
+  placeOf(offset: number): Place;
   completed(outstanding: Outstanding): void;
 }
 
@@ -26,9 +28,12 @@ export class Inflight implements Outstanding {
   shadows: { readonly origin: Origin; readonly outstanding: Outstanding }[] | undefined = undefined;
   /**
    * `storing`: its identifier is being stored, nothing was sent. `sent`: PUBLISH is out.
-   * `releasing`: PUBREC came and is being stored. `released`: PUBREL is out.
+   * `releasing`: PUBREC came and is being stored. `released`: PUBREL is out. `given up`: the client does
+   * not take it, and it is on its way to the dead letters.
    */
-  state: 'storing' | 'sent' | 'releasing' | 'released';
+  state: 'storing' | 'sent' | 'releasing' | 'released' | 'given up';
+  /** Wall clock in s: when it was put in flight on this connection. */
+  readonly sentS: number;
   done = false;
 
   constructor(
@@ -40,6 +45,7 @@ export class Inflight implements Outstanding {
     origin: Origin | undefined,
     filter: string,
     state: Inflight['state'],
+    sentS: number,
   ) {
     this.packetId = packetId;
     this.qos = qos;
@@ -49,6 +55,7 @@ export class Inflight implements Outstanding {
     this.origin = origin;
     this.filter = filter;
     this.state = state;
+    this.sentS = sentS;
   }
 }
 

@@ -26,4 +26,7 @@ export const RecordType = {
   queueIdsReserved: 48,
   nodeAttached: 49,
   nodeEnded: 50,
+
+  retryPut: 56,
+  retryRemoved: 57,
 } as const;

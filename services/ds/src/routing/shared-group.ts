@@ -1,7 +1,8 @@
-import type { GroupId, SessionHandle } from '@lmqtt/common/ids';
+import type { ClientId, GroupId, SessionHandle } from '@lmqtt/common/ids';
 import type { ReadRights } from '@lmqtt/common/read-rights';
 import type { Message, QueueEntry } from '@lmqtt/common/message';
 import type { StoredGroup } from '../group-store/group-store.ts';
+import { GroupRetries } from './group-retries.ts';
 import type { Outlet } from './outlet.ts';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
 import { cursorOf, isTime, offsetFound } from '@lmqtt/common/cursor';
@@ -20,6 +21,7 @@ export interface Seat {
 /** A session in a group. */
 export interface GroupMember<Key> {
   readonly key: Key;
+  readonly clientId: ClientId;
   /** Filter of the subscription as the client sent it. */
   readonly filter: string;
   /** undefined: nothing can be given to it now. */
@@ -30,6 +32,15 @@ export interface GroupMember<Key> {
    */
   readonly rights: ReadRights | undefined;
   inFlight: number;
+}
+
+/** A message that the last of many members had when it went. */
+export interface LostMessage {
+  readonly clientId: ClientId;
+  readonly filter: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly tries: number;
 }
 
 /** A message that a member has. */
@@ -71,6 +82,11 @@ export interface GroupPorts {
   partitions?(): readonly number[];
   /** False: nothing is to be given out now. */
   mayGive?(): boolean;
+  readonly retryIntervalMs: number;
+  /** Number of members that may lose a message before it is given up. */
+  readonly triesMax: number;
+  /** Keeps a message that its members have lost so often, and passes over it. */
+  giveUp(group: StoredGroup, lost: LostMessage): void;
 }
 
 const readBytesMax = 1024 * 1024;
@@ -92,6 +108,7 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
   readonly #epoch: number | undefined;
   readonly #out = new Map<string, Out<Member>>();
   readonly #readers: Reader[] = [];
+  readonly #retries: GroupRetries;
   #waiting: Waiting[] = [];
   /** By partition, the lowest offset that no connected member may read and an absent one may. */
   readonly #left = new Map<number, number>();
@@ -104,6 +121,12 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
     this.#filter = filter;
     this.#ports = ports;
     this.#epoch = epoch;
+    this.#retries = new GroupRetries(ports.retryIntervalMs, (places) => {
+      if (this.closed) return;
+      for (const { partition, offset } of places) this.#windBack(partition, offset);
+      this.pump();
+      this.#ports.flush();
+    });
   }
 
   get id(): GroupId {
@@ -214,6 +237,32 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
   /** To be given out again. */
   takeBack(partition: number, offset: number): void {
     if (this.settle(partition, offset)) this.#windBack(partition, offset);
+  }
+
+  /** A member had it and is gone: to be given out again, later each time, or given up. */
+  lost(partition: number, offset: number): void {
+    const key = `${partition} ${offset}`;
+    const member = this.#out.get(key)?.member;
+    if (member === undefined || !this.settle(partition, offset)) return;
+    const tries = this.#retries.lost(key);
+    if (tries >= this.#ports.triesMax) {
+      this.#retries.giveUp(key);
+      const { clientId, filter } = member;
+      this.#ports.giveUp(this.stored, { clientId, filter, partition, offset, tries });
+    } else if (!this.#retries.waits(key, { partition, offset }, tries)) {
+      this.#windBack(partition, offset);
+    }
+  }
+
+  /** Its member refuses it: it goes to nobody else [MQTT-4.8.2-6], and is done with soon. */
+  refused(partition: number, offset: number): void {
+    if (this.settle(partition, offset)) this.#retries.giveUp(`${partition} ${offset}`);
+  }
+
+  /** It is done with. */
+  done(partition: number, offset: number): void {
+    this.settle(partition, offset);
+    this.#retries.forget(`${partition} ${offset}`);
   }
 
   #windBack(partition: number, offset: number): void {
@@ -354,7 +403,8 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
       );
       if (entry === undefined || entry.offset < reader.next) continue;
       const { offset } = entry;
-      if (cursor.isDone(offset) || this.#out.has(`${partition} ${offset}`)) continue;
+      const key = `${partition} ${offset}`;
+      if (cursor.isDone(offset) || this.#out.has(key) || this.#retries.holds(key)) continue;
       if (!matches(this.#filter, message.topic)) {
         this.#ports.skip(this.stored, partition, offset);
         continue;

@@ -37,5 +37,6 @@ export const upstreamCalls: ReadonlyMap<number, RunCall> = new Map([
   ),
   runOf(calls.unsubscribe, (link, { session, filters }) => link.unsubscribe(session, filters)),
   runOf(calls.settle, (link, session) => link.settle(session)),
+  runOf(calls.undelivered, (link, { session, messages }) => link.undelivered(session, messages)),
   runOf(calls.readRetained, (link, request) => link.readRetained(request)),
 ]);

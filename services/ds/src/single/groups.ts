@@ -1,4 +1,4 @@
-import { type GroupId, sessionHandle } from '@lmqtt/common/ids';
+import { type ClientId, type GroupId, sessionHandle } from '@lmqtt/common/ids';
 import type { SessionWrite } from '@lmqtt/proto/link';
 import type { DsEvents } from '../events.ts';
 import type { GroupStore, StoredGroup } from '../group-store/group-store.ts';
@@ -6,6 +6,7 @@ import type { Groups } from '../use-cases/groups.ts';
 import type { Holdings } from '../use-cases/holdings.ts';
 import type { LiveSession } from '../sessions/live-session.ts';
 import type { QueueStore } from '../queue-store/queue-store.ts';
+import { refused, type Undelivered, unacknowledged } from '../use-cases/dead-letters.ts';
 import type { Queue } from '../routing/routes.ts';
 import { Cursor } from '@lmqtt/common/cursor';
 import type { ReadRights } from '@lmqtt/common/read-rights';
@@ -49,6 +50,10 @@ class Member implements GroupMember<StoredSession> {
   get filter(): string {
     return this.subscription.filter;
   }
+
+  get clientId(): ClientId {
+    return this.key.clientId;
+  }
 }
 
 type LocalGroup = SharedGroup<StoredSession, Member>;
@@ -67,7 +72,9 @@ interface LocalGroupsPorts {
   readonly holdings: Holdings;
   readonly events: DsEvents;
   readonly rights: SessionRights;
-  readonly group: Omit<GroupPorts, 'skip'>;
+  readonly group: Omit<GroupPorts, 'skip' | 'giveUp'>;
+  /** Resolves when the message is a dead letter, or is not to be. */
+  undelivered(clientId: ClientId, message: Undelivered): Promise<void>;
 }
 
 /**
@@ -91,6 +98,10 @@ export class LocalGroups implements Groups {
     this.#group = {
       ...ports.group,
       skip: (group, partition, offset) => this.#done(group.id, partition, offset),
+      giveUp: ({ id, queue }, { clientId, filter, partition, offset, tries }) => {
+        const place = { queue, partition, offset };
+        void this.#bury(id, clientId, { ...unacknowledged(filter, tries), ...place });
+      },
     };
   }
 
@@ -235,8 +246,14 @@ export class LocalGroups implements Groups {
       return;
     }
     if (write.kind === 'done') {
-      const place = session.stored.outboundOf(write.packetId)?.place;
-      if (place?.kind === 'group') this.#done(place.group, place.partition, place.offset);
+      const out = session.stored.outboundOf(write.packetId);
+      if (out?.place.kind !== 'group') return;
+      const { group, queue, partition, offset } = out.place;
+      if (write.failed) {
+        this.#byId.get(group)?.group.refused(partition, offset);
+        const message = { ...refused(out.filter), queue, partition, offset };
+        void this.#bury(group, session.clientId, message);
+      } else this.#done(group, partition, offset);
       return;
     }
     if (write.kind !== 'sent' || write.place.kind !== 'group') return;
@@ -270,10 +287,17 @@ export class LocalGroups implements Groups {
     return this.#add(this.#ports.groupStore.make(name, queue.id, cursors), queue);
   }
 
+  /** The group goes past it when it is a dead letter, so that it is not lost before. */
+  async #bury(id: GroupId, clientId: ClientId, message: Undelivered): Promise<void> {
+    await this.#ports.undelivered(clientId, message);
+    this.#done(id, message.partition, message.offset);
+    this.#ports.sessionStore.commit();
+  }
+
   #done(id: GroupId, partition: number, offset: number): void {
     const open = this.#byId.get(id);
     if (open === undefined || offset < 0) return;
-    open.group.settle(partition, offset);
+    open.group.done(partition, offset);
     this.#ports.groupStore.done(open.group.stored, partition, offset);
     open.queue.moved = true;
   }
@@ -293,7 +317,7 @@ export class LocalGroups implements Groups {
       if (place.kind !== 'group' || place.group !== group.id || qos !== 1) continue;
       const write = { kind: 'done', session: noHandle, packetId, failed: false } as const;
       this.#ports.sessionStore.write(stored, stored.epoch, write);
-      group.takeBack(place.partition, place.offset);
+      group.lost(place.partition, place.offset);
     }
     this.#ports.sessionStore.commit();
   }

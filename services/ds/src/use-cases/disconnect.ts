@@ -1,6 +1,7 @@
 import type { ClientId, NodeId } from '@lmqtt/common/ids';
 import type { ConnectionEnd } from '@lmqtt/proto/link';
 import type { CsNode } from '../sessions/cs-node.ts';
+import type { DeadLetters } from './dead-letters.ts';
 import type { DsEvents } from '../events.ts';
 import type { Groups } from './groups.ts';
 import type { Holdings } from './holdings.ts';
@@ -21,6 +22,7 @@ export interface DisconnectPorts {
   readonly retained: RetainedStore;
   readonly events: DsEvents;
   readonly wills: Wills;
+  readonly deadLetters: DeadLetters;
   /** The connected sessions of all nodes. */
   readonly live: Map<ClientId, LiveSession>;
   readonly nodes: Map<NodeId, CsNode>;
@@ -89,6 +91,7 @@ function leaveNode(ports: DisconnectPorts, session: LiveSession): void {
 /** A session is no more: what it held is let go, that of many subscriptions over some turns. */
 export async function endSession(ports: DisconnectPorts, stored: StoredSession): Promise<void> {
   ports.positions?.ended(stored);
+  if (stored.outboundCount > 0) await ports.deadLetters.sessionEnded(stored);
   await inPortions(stored.subscriptions, (subscription) => {
     if (subscription.group === undefined) ports.holdings.remove(subscription, stored);
     else ports.groups.leave(stored, subscription);

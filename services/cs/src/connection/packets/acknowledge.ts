@@ -6,7 +6,7 @@ import type { Client } from '../client.ts';
 export function onPuback(connection: Client, packetId: number, reasonCode: number): void {
   const { session } = connection;
   if (session === undefined) return;
-  const result = puback(session, packetId, reasonCode >= 0x80);
+  const result = puback(session, packetId, reasonCode >= 0x80, reasonCode);
   if (result === 'wrong') connection.fail(ReasonCode.protocolError, 'PUBACK for a QoS 2 publish');
 }
 
@@ -14,7 +14,7 @@ export function onPuback(connection: Client, packetId: number, reasonCode: numbe
 export function onPubrec(connection: Client, packetId: number, reasonCode: number): void {
   const { session } = connection;
   if (session === undefined) return;
-  const result = pubrec(session, packetId, reasonCode >= 0x80);
+  const result = pubrec(session, packetId, reasonCode >= 0x80, reasonCode);
   if (result === 'wrong') {
     connection.fail(ReasonCode.protocolError, 'PUBREC for a publish that is not at QoS 2');
   } else if (result === 'unknown' && reasonCode < 0x80) {

@@ -138,7 +138,7 @@ export class AbsentLooks {
       const { key } = member;
       if (!(await ports.absentMembers.takeOut(key, epochOf(state.epoch), packetIds))) return;
       for (const { partition, offset } of taken)
-        if (shared.holderOf(partition, offset) === member) shared.takeBack(partition, offset);
+        if (shared.holderOf(partition, offset) === member) shared.lost(partition, offset);
     }
     if (isHere()) member.sent = state.outs.filter(({ qos }) => qos === 2);
     this.#calls.pump();
@@ -177,7 +177,7 @@ export class AbsentLooks {
       ports.givenUp();
       this.#outs.done([{ partition, offset }], false);
     }
-    for (const { partition, offset } of shared.outOf(member)) shared.takeBack(partition, offset);
+    this.#outs.lose(member);
     this.#calls.pump();
   }
 }

@@ -4,8 +4,9 @@ import { Cursor } from '@lmqtt/common/cursor';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 import { parseSharedFilter } from '@lmqtt/common/topic';
-import type { SessionWrite } from '@lmqtt/proto/link';
+import type { OutboundState, SessionWrite } from '@lmqtt/proto/link';
 import type { GroupPlace } from '../../group-store/cluster-group-store.ts';
+import { refused } from '../../use-cases/dead-letters.ts';
 import type { Groups } from '../../use-cases/groups.ts';
 import type { Holdings } from '../../use-cases/holdings.ts';
 import type { LiveSession } from '../../sessions/live-session.ts';
@@ -213,10 +214,8 @@ export class ClusterGroups implements Groups {
     if (write.kind === 'done') {
       const out = session.stored.outboundOf(write.packetId);
       if (out?.place.kind !== 'group') return;
-      const { group } = out.place;
-      const place = placeOf(out.place);
-      if (out.qos === 2) this.#ports.groupStore.done(group, [place]);
-      this.#done(group, place, out.qos === 2);
+      if (write.failed) void this.#bury(session.clientId, out);
+      else this.#acknowledged(out);
       return;
     }
     if (write.kind !== 'sent' || write.place.kind !== 'group') return;
@@ -252,6 +251,21 @@ export class ClusterGroups implements Groups {
 
   #meet(id: GroupId, filter: string, queue: QueueId): HomeGroup {
     return this.#known.meet(id, nameOf(filter), queue);
+  }
+
+  #acknowledged({ place, qos }: OutboundState): void {
+    if (place.kind !== 'group') return;
+    if (qos === 2) this.#ports.groupStore.done(place.group, [placeOf(place)]);
+    this.#done(place.group, placeOf(place), qos === 2);
+  }
+
+  /** The group goes past a message that was refused when that is a dead letter. */
+  async #bury(clientId: ClientId, out: OutboundState): Promise<void> {
+    const { place, filter } = out;
+    if (place.kind !== 'group') return;
+    const { queue, partition, offset } = place;
+    await this.#ports.undelivered(clientId, { ...refused(filter), queue, partition, offset });
+    this.#acknowledged(out);
   }
 
   #done(group: GroupId, place: GroupPlace, marked: boolean): void {

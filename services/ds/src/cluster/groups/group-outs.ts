@@ -32,7 +32,7 @@ export class GroupOuts {
   done(places: readonly GroupPlace[], isMarked: boolean): void {
     for (const place of places) {
       if (place.offset < 0) continue;
-      this.shared.settle(place.partition, place.offset);
+      this.shared.done(place.partition, place.offset);
       this.progress.done(place, isMarked);
     }
   }
@@ -57,6 +57,15 @@ export class GroupOuts {
     }
   }
 
+  /** The member is no more: what it had sent was lost, the rest it has never had. */
+  lose(member: OwnedMember): void {
+    const sent = new Set(member.sent.map(({ partition, offset }) => `${partition} ${offset}`));
+    for (const { partition, offset } of this.shared.outOf(member)) {
+      if (sent.has(`${partition} ${offset}`)) this.shared.lost(partition, offset);
+      else this.shared.takeBack(partition, offset);
+    }
+  }
+
   /**
    * The member has exactly these: whatever else it was given goes to others, unless it is done.
    * Undefined: at once. False: something else was heard of it meanwhile.
@@ -77,7 +86,7 @@ export class GroupOuts {
     const { shared } = this;
     if (shared.outOf(member).length === 0) return true;
     if (!(await this.#readDone())) return false;
-    for (const { partition, offset } of shared.outOf(member)) shared.takeBack(partition, offset);
+    this.lose(member);
     return true;
   }
 

@@ -1,4 +1,4 @@
-import { type GroupId, type NodeId, queueName } from '@lmqtt/common/ids';
+import { type ClientId, type GroupId, type NodeId, queueName } from '@lmqtt/common/ids';
 import type { Clock } from '@lmqtt/common/clock';
 import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import type { DsEvents } from '../../events.ts';
@@ -8,6 +8,7 @@ import type { Outlet } from '../../routing/outlet.ts';
 import type { QueueStore } from '../../queue-store/queue-store.ts';
 import type { Nodes } from '../../registry/nodes.ts';
 import type { Ownership } from '../../registry/ownership.ts';
+import type { Undelivered } from '../../use-cases/dead-letters.ts';
 import type { SessionRights } from '../../use-cases/session-rights.ts';
 import type { RouteLog } from '../../registry/route-log.ts';
 import type { Routes } from '../../routing/routes.ts';
@@ -32,6 +33,10 @@ export interface GroupOwnersPorts {
   readonly events: DsEvents;
   readonly clock: Clock;
   readonly readMessages: number;
+  readonly retryIntervalMs: number;
+  readonly triesMax: number;
+  /** Resolves when the message is a dead letter, or is not to be. */
+  undelivered(clientId: ClientId, message: Undelivered): Promise<void>;
   readonly rights: SessionRights;
   readonly streams: GroupStreams;
   readonly known: KnownGroups;
@@ -191,6 +196,9 @@ export class GroupOwners {
       queueStore: ports.queueStore,
       outlets: ports.outlets,
       readMessages: ports.readMessages,
+      retryIntervalMs: ports.retryIntervalMs,
+      triesMax: ports.triesMax,
+      undelivered: (clientId, message) => ports.undelivered(clientId, message),
       rights: ports.rights,
       monotonicMs: () => ports.clock.monotonicMs(),
       mayGive: () => ports.clock.monotonicMs() < ports.nodes.leaseEndsMs,

@@ -10,9 +10,10 @@ import {
 import type { StoredGroup } from '../../group-store/group-store.ts';
 import type { Outlet } from '../../routing/outlet.ts';
 import type { QueueStore } from '../../queue-store/queue-store.ts';
+import { type Undelivered, unacknowledged } from '../../use-cases/dead-letters.ts';
 import type { SessionRights } from '../../use-cases/session-rights.ts';
 import type { Ownership } from '../../registry/ownership.ts';
-import { SharedGroup } from '../../routing/shared-group.ts';
+import { type LostMessage, SharedGroup } from '../../routing/shared-group.ts';
 import { GroupOuts } from './group-outs.ts';
 import { GroupProgress } from './group-progress.ts';
 import type { GroupItem } from './messages.ts';
@@ -27,6 +28,10 @@ export interface OwnedGroupPorts {
   readonly queueStore: Pick<QueueStore, 'read' | 'partitions'>;
   readonly outlets: ReadonlyMap<NodeId, Outlet>;
   readonly readMessages: number;
+  readonly retryIntervalMs: number;
+  readonly triesMax: number;
+  /** Resolves when the message is a dead letter, or is not to be. */
+  undelivered(clientId: ClientId, message: Undelivered): Promise<void>;
   readonly rights: Pick<SessionRights, 'ofText'>;
   monotonicMs(): number;
   /** This ds has its lease. */
@@ -240,6 +245,9 @@ export class OwnedGroup {
         skip: (_group, partition, offset) =>
           this.#members!.outs.done([{ partition, offset }], false),
         readMessages: ports.readMessages,
+        retryIntervalMs: ports.retryIntervalMs,
+        triesMax: ports.triesMax,
+        giveUp: (group, lost) => void this.#giveUp(group, lost),
         partitions: () => ports.queueStore.partitions?.() ?? [],
         mayGive: () => this.#giving && ports.mayGive(),
       },
@@ -266,6 +274,13 @@ export class OwnedGroup {
     const early = this.#early.splice(0);
     for (const { from, item } of early) this.take(from, item);
     this.tick();
+  }
+
+  async #giveUp({ queue }: StoredGroup, lost: LostMessage): Promise<void> {
+    const { clientId, filter, partition, offset, tries } = lost;
+    const place = { queue, partition, offset };
+    await this.#ports.undelivered(clientId, { ...unacknowledged(filter, tries), ...place });
+    this.#members?.outs.done([{ partition, offset }], false);
   }
 
   /** Before the first message is given. */

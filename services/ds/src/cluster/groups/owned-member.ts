@@ -114,6 +114,10 @@ export class OwnedMember implements GroupMember<ClientId> {
     return this.#living?.home;
   }
 
+  get clientId(): ClientId {
+    return this.key;
+  }
+
   get cs(): NodeId | undefined {
     return this.#living?.join.cs;
   }

@@ -33,6 +33,16 @@ export function clusterDispatchTopic(clusterId: string): string {
   return `${clusterDefaultTopic(clusterId)}-dispatch`;
 }
 
+/** The RocketMQ topic of messages that wait for another try. */
+export function clusterRetryTopic(clusterId: string): string {
+  return `${clusterDefaultTopic(clusterId)}-retry`;
+}
+
+/** The RocketMQ topic of messages for which there is no other try. */
+export function clusterDeadLetterTopic(clusterId: string): string {
+  return `${clusterDefaultTopic(clusterId)}-dead-letters`;
+}
+
 /** The consumer group of a client's positions. Groups of this form need not be created. */
 export function clusterGroupName(clusterId: string, clientId: ClientId): string {
   const mark = clusterId === plainCluster ? prefix : `${prefix}##${clusterId}%`;

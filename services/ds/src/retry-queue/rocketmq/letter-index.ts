@@ -1,0 +1,113 @@
+import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
+import type { DeadLetter } from '../retry-queue.ts';
+import { entryOf, entryProperty } from './entry-message.ts';
+import type { OrdinaryTopic, TopicQueue } from './ordinary-topic.ts';
+
+/** Where a dead letter is. */
+interface Letter {
+  readonly id: string;
+  readonly queue: string;
+  readonly offset: number;
+  readonly storedMs: number;
+}
+
+/** What a message says that takes letters away: of its own queue. */
+export type Removal =
+  | { readonly offsets: readonly number[] }
+  /** All below. */
+  | { readonly below: number };
+
+interface Read {
+  next: number;
+  readonly letters: Map<number, Letter>;
+}
+
+const pullMax = 32;
+/** Removals between the letters that are looked for. */
+const removalsMax = 1000;
+
+/**
+ * The dead letters in the topic, without their messages: read from where the newest are, and read on
+ * whenever somebody asks. A removal is a message of the same queue, behind what it takes away.
+ */
+export class LetterIndex {
+  readonly #topic: OrdinaryTopic;
+  readonly #lettersMax: number;
+  readonly #read = new Map<string, Read>();
+
+  constructor(topic: OrdinaryTopic, lettersMax: number) {
+    this.#topic = topic;
+    this.#lettersMax = lettersMax;
+  }
+
+  /** Oldest first. Rejects where a broker of the topic does not answer. */
+  async letters(): Promise<Letter[]> {
+    const queues = await this.#topic.queues();
+    await Promise.all(queues.map((queue) => this.#readOn(queue)));
+    const all = [...this.#read.values()].flatMap(({ letters }) => [...letters.values()]);
+    all.sort((a, b) => a.storedMs - b.storedMs || (a.id < b.id ? -1 : 1));
+    return all.slice(-this.#lettersMax);
+  }
+
+  /** undefined: the message is there no more. */
+  async letter({ id, queue: name, offset }: Letter): Promise<DeadLetter | undefined> {
+    const queue = (await this.#topic.queues()).find((one) => one.name === name);
+    if (queue === undefined) return undefined;
+    const { messages } = await this.#topic.pull(queue, offset, 1);
+    const stored = messages.find(({ queueOffset }) => queueOffset === offset);
+    const entry = stored && entryOf(stored);
+    return entry && { id, deadMs: stored.storedMs, entry };
+  }
+
+  async #readOn(queue: TopicQueue): Promise<void> {
+    let read = this.#read.get(queue.name);
+    if (read === undefined) {
+      const { min, max } = await this.#topic.ends(queue);
+      const next = Math.max(min, max - 2 * this.#lettersMax - removalsMax);
+      read = { next, letters: new Map() };
+      this.#read.set(queue.name, read);
+    }
+    for (;;) {
+      const { messages, next, max } = await this.#topic.pull(queue, read.next, pullMax);
+      for (const stored of messages)
+        if (stored.queueOffset >= read.next) take(read, queue.name, stored);
+      const hasMore = next > read.next && next < max;
+      read.next = next;
+      for (const [offset] of read.letters) {
+        if (read.letters.size <= this.#lettersMax) break;
+        read.letters.delete(offset);
+      }
+      if (!hasMore) return;
+    }
+  }
+}
+
+function take({ letters }: Read, queue: string, stored: StoredMessage): void {
+  const { queueOffset: offset, storedMs } = stored;
+  if (stored.property(entryProperty.removed) !== undefined) {
+    remove(letters, removalOf(stored.message.payload));
+    return;
+  }
+  if (stored.property(entryProperty.reason) === undefined) return;
+  const id = `${storedMs}.${offset}.${queue.replace('/', '.')}`;
+  letters.set(offset, { id, queue, offset, storedMs });
+}
+
+function remove(letters: Map<number, Letter>, removal: Removal | undefined): void {
+  if (removal === undefined) return;
+  if ('offsets' in removal) for (const offset of removal.offsets) letters.delete(offset);
+  else for (const offset of letters.keys()) if (offset < removal.below) letters.delete(offset);
+}
+
+/** undefined: others have written into the topic. */
+function removalOf(payload: Buffer): Removal | undefined {
+  try {
+    const value: unknown = JSON.parse(payload.toString());
+    if (typeof value !== 'object' || value === null) return undefined;
+    if ('below' in value && typeof value.below === 'number') return { below: value.below };
+    if (!('offsets' in value) || !Array.isArray(value.offsets)) return undefined;
+    return { offsets: value.offsets.filter((one): one is number => typeof one === 'number') };
+  } catch {
+    return undefined;
+  }
+}
