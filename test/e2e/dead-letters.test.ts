@@ -1,5 +1,8 @@
 // Messages that cannot be delivered become dead letters: seen, replayed and purged from outside.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { Suite } from '../harness/suite.ts';
 import { type RawClient, unique } from '../harness/wire.ts';
@@ -231,7 +234,49 @@ test('dead letters are counted by their reasons, and outlive the broker', async 
   await untilLetters(topic, 1);
 });
 
+test('the command lists, shows, replays and purges', async () => {
+  const topic = unique();
+  const reader = await refusing(unique('reader'), topic, 1);
+  const publisher = await suite.client();
+  for (const payload of ['a', 'b']) {
+    await publisher.publish(topic, payload, { qos: 1 });
+    const { packetId } = await reader.find('publish', { topic, payload });
+    reader.sendAck('puback', packetId, { reason: 0x80 });
+  }
+  const [first, second] = await untilLetters(topic, 2);
+  assert.ok(first !== undefined && second !== undefined);
+  const listed = await command('list');
+  assert.equal(listed.code, 0);
+  assert.match(listed.output, new RegExp(`${first.id} .*refused .*${topic}`));
+  assert.match((await command('show', first.id)).output, /"payload": "YQ=="/);
+  assert.equal((await command('replay', first.id)).code, 0);
+  await reader.find('publish', { topic, payload: 'a' });
+  assert.equal((await command('purge', second.id)).code, 0);
+  await untilLetters(topic, 0);
+  const none = await command('purge', second.id);
+  assert.equal(none.code, 1);
+  assert.match(none.output, /there is no such dead letter/);
+});
+
+async function command(...words: string[]): Promise<{ code: number | null; output: string }> {
+  const script = join(import.meta.dirname, '../../../scripts/lmqtt.mjs');
+  const port = ['--ops-port', String(suite.broker.opsPort)];
+  const child = spawn(process.execPath, [script, 'dead-letters', ...words, ...port]);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (bytes: Buffer) => (output += bytes.toString()));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, output };
+}
+
 test('dead letters are purged at once', async () => {
+  const topic = unique();
+  const reader = await refusing(unique('reader'), topic, 1);
+  const publisher = await suite.client();
+  await publisher.publish(topic, 'x', { qos: 1 });
+  const { packetId } = await reader.find('publish', { topic });
+  reader.sendAck('puback', packetId, { reason: 0x80 });
+  await untilLetters(topic, 1);
   const { status, body } = await ask('DELETE');
   assert.equal(status, 200);
   assert.ok((body as { purged: number }).purged > 0);
