@@ -20,6 +20,8 @@ export class NotMember extends StoreFailure {
 }
 
 /** Work of an adapter before this ds counts as a member (again). */
+export type RegistryRedis = Pick<RedisConnection, 'call' | 'callDurable' | 'command'>;
+
 export interface Restorer {
   /** The registry has lost changes, or this ds was judged: what it holds is to be told again. */
   restore(why: 'lost' | 'ended'): Promise<void>;
@@ -32,7 +34,7 @@ export interface Restorer {
  * an answer that this ds is no member is told to whoever repairs that.
  */
 export class Membership {
-  readonly redis: RedisConnection;
+  readonly redis: RegistryRedis;
   readonly base: string;
   readonly clock: Clock;
   readonly leaseMs: number;
@@ -50,7 +52,7 @@ export class Membership {
   #repair: (why: 'lost' | 'ended') => void = () => {};
 
   constructor(
-    redis: RedisConnection,
+    redis: RegistryRedis,
     base: string,
     clock: Clock,
     leaseMs: number,

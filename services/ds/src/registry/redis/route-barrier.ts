@@ -105,7 +105,7 @@ export class RouteBarrier {
     const lookMs = Math.max(lookMsMin, this.#member.leaseMs / looksPerLease);
     let asking = false;
     this.#timer = setInterval(() => {
-      const nowMs = performance.now();
+      const nowMs = this.#member.clock.monotonicMs();
       for (const waiting of this.#waiting) {
         if (waiting.untilMs > nowMs) continue;
         this.#waiting.delete(waiting);

@@ -1,17 +1,18 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { NodeId, QueueId, QueueName } from '@lmqtt/common/ids';
+import { pause } from '@lmqtt/common/pause';
 import type { RedisSubscriber } from '../../redis/subscriber.ts';
-import { failureOf, type Membership, NotMember, type Restorer } from './membership.ts';
+import { AppliedRoutes } from './applied-routes.ts';
+import { failureOf, type Membership, type Restorer } from './membership.ts';
 import { OwnInterest } from './own-interest.ts';
 import { aliveOf, listOf, textOf } from './registry-reply.ts';
 import { scripts } from './registry-scripts.ts';
 import { RouteBarrier } from './route-barrier.ts';
-import { changesOf, entryIn, entryOf, type LogEntry } from './route-entry.ts';
+import { entryIn, entryOf } from './route-entry.ts';
 import type { ClusterRouteChange, Holder, RouteLog, RouteOpening } from '../route-log.ts';
 import { type Opened, RouteRequests } from './route-requests.ts';
-import { RouteSnapshot } from './route-snapshot.ts';
 
-const entriesAtOnce = 200;
+type RouteSubscriber = Pick<RedisSubscriber, 'subscribe' | 'onGap'>;
+
 const queuesAtOnce = 2000;
 const heldAtOnce = 1000;
 const patienceMs = 5000;
@@ -28,16 +29,13 @@ const leasesForRestoring = 3;
  */
 export class RedisRouteLog implements RouteLog, Restorer {
   readonly #member: Membership;
-  readonly #subscriber: RedisSubscriber;
+  readonly #subscriber: RouteSubscriber;
   readonly #requests: RouteRequests;
   readonly #barrier: RouteBarrier;
   readonly #own = new OwnInterest();
   readonly #others: () => readonly NodeId[];
-  #listener: ((change: ClusterRouteChange) => void) | undefined;
+  readonly #applied: AppliedRoutes;
   #held: () => Iterable<RouteOpening & { readonly queue: QueueId }> = () => [];
-  /** Entries are applied; otherwise all is being loaded. */
-  #following = false;
-  #catching: Promise<void> | undefined;
   /** Openings without a holder that are under way, by name and cs. */
   readonly #opening = new Map<string, Promise<Opened>>();
   /** Interest that ended while openings were under way: what was asked before it is not known. */
@@ -45,19 +43,18 @@ export class RedisRouteLog implements RouteLog, Restorer {
   readonly #sweeping = new Map<QueueId, string>();
   #underWay = 0;
   #asks = 0;
-  #reported = 0;
-  #reporting = false;
   #closed = false;
 
   /** `others`: the other ds nodes that were alive at last. */
-  constructor(member: Membership, subscriber: RedisSubscriber, others: () => readonly NodeId[]) {
+  constructor(member: Membership, subscriber: RouteSubscriber, others: () => readonly NodeId[]) {
     this.#member = member;
     this.#subscriber = subscriber;
     this.#others = others;
-    this.#barrier = new RouteBarrier(member, (number) => this.#seen(number));
+    this.#barrier = new RouteBarrier(member, (number) => this.#applied.seen(number));
+    this.#applied = new AppliedRoutes(member, this.#barrier, this.#own, others);
     this.#requests = new RouteRequests(member, (entry, alive) => {
       this.#barrier.alive(alive, entry.number);
-      this.#receive(entry);
+      this.#applied.receive(entry);
     });
   }
 
@@ -67,22 +64,22 @@ export class RedisRouteLog implements RouteLog, Restorer {
 
   async start(listener: (change: ClusterRouteChange) => void): Promise<void> {
     const { base, leaseMs } = this.#member;
-    this.#listener = listener;
-    await this.#subscriber.subscribe(`${base}log`, (text) => this.#receive(entryOf(text)));
+    this.#applied.tellTo(listener);
+    await this.#subscriber.subscribe(`${base}log`, (text) => this.#applied.receive(entryOf(text)));
     await this.#subscriber.subscribe(`${base}applied`, (text) => {
       const [ds, number] = text.split('\0');
       if (ds !== this.#member.id) this.#barrier.reported(ds!, Number(number));
     });
-    this.#subscriber.onGap(() => void this.#catchUp().catch(() => undefined));
-    for (const endMs = performance.now() + 2 * leaseMs + patienceMs; ;) {
+    this.#subscriber.onGap(() => void this.#applied.catchUp().catch(() => undefined));
+    for (const endMs = this.#member.clock.monotonicMs() + 2 * leaseMs + patienceMs; ;) {
       try {
-        await this.#load();
-        await this.#register();
+        await this.#applied.load();
+        await this.#applied.register();
         break;
       } catch (error) {
-        if (performance.now() > endMs) throw failureOf(error);
+        if (this.#member.clock.monotonicMs() > endMs) throw failureOf(error);
       }
-      await delay(againMs);
+      await pause(againMs);
     }
     this.#requests.go();
     // What earlier processes and nodes left, of which nobody was there to be told.
@@ -90,7 +87,7 @@ export class RedisRouteLog implements RouteLog, Restorer {
   }
 
   async open(openings: readonly RouteOpening[]): Promise<QueueId[]> {
-    const untilMs = performance.now() + patienceMs + this.#member.leaseMs;
+    const untilMs = this.#member.clock.monotonicMs() + patienceMs + this.#member.leaseMs;
     try {
       const opened = openings.map((opening) => this.#open(opening, untilMs));
       const all = await Promise.all(opened);
@@ -124,22 +121,26 @@ export class RedisRouteLog implements RouteLog, Restorer {
       } catch (error) {
         this.#member.events.failed('forgetting a node', error);
       }
-      await delay(this.#member.leaseMs / 3);
+      await pause(this.#member.leaseMs / 3);
     }
   }
 
   async settled(): Promise<void> {
     const number = await this.#requests.settled();
-    while (this.#member.applied < number) await this.#catchUp();
+    while (this.#member.applied < number && !this.#closed) {
+      await this.#applied.catchUp();
+      // Then a repair is under way.
+      if (!this.#applied.isFollowing) await pause(againMs);
+    }
   }
 
   async sweep(unheldMs: number, queuesMax: number): Promise<{ queue: QueueId; place: string }[]> {
-    const untilMs = performance.now() + patienceMs + this.#member.leaseMs;
+    const untilMs = this.#member.clock.monotonicMs() + patienceMs + this.#member.leaseMs;
     try {
       const reply = await this.#member.call(scripts.sweep, unheldMs, queuesMax);
       const entry = entryIn(reply);
       this.#barrier.alive(aliveOf(reply[4]), entry.number);
-      this.#receive(entry);
+      this.#applied.receive(entry);
       const closing = listOf(reply[5]).map(textOf);
       if (closing.length === 0) return [];
       await this.#barrier.wait(entry.number, untilMs);
@@ -178,35 +179,35 @@ export class RedisRouteLog implements RouteLog, Restorer {
 
   close(): void {
     this.#closed = true;
-    this.#following = false;
+    this.#applied.stop();
     this.#requests.stop();
     this.#barrier.stop(failureOf(new Error('stopped')));
   }
 
   async caughtUp(number: number): Promise<void> {
-    if (this.#listener === undefined) return;
+    if (!this.#applied.isBegun) return;
     while (this.#member.applied < number) {
       // Then a repair is under way, which goes before the lease as well.
-      if (!this.#following && this.#catching === undefined) break;
-      await this.#catchUp();
+      if (!this.#applied.isFollowing && !this.#applied.isCatchingUp) break;
+      await this.#applied.catchUp();
     }
-    if (this.#following) this.#reportSoon();
+    if (this.#applied.isFollowing) this.#applied.reportSoon();
   }
 
   async restore(why: 'lost' | 'ended'): Promise<void> {
-    if (this.#listener === undefined) return;
-    const lostMs = performance.now();
+    if (!this.#applied.isBegun) return;
+    const lostMs = this.#member.clock.monotonicMs();
     const before = this.#others();
     this.#requests.hold();
     // What was read of the log is not of this life.
-    if (why === 'lost') this.#following = false;
+    if (why === 'lost') this.#applied.stop();
     await this.#tellHeld();
     if (why === 'lost') {
       await this.#member.call(scripts.restored, '1');
       await this.#othersRestored(before, lostMs);
-      await this.#load();
+      await this.#applied.load();
     }
-    await this.#register();
+    await this.#applied.register();
     this.#requests.go();
   }
 
@@ -253,133 +254,6 @@ export class RedisRouteLog implements RouteLog, Restorer {
     }
   }
 
-  #receive(entry: LogEntry): void {
-    if (!this.#following || entry.number <= this.#member.applied) return;
-    if (entry.before === this.#member.applied) this.#apply(entry);
-    else void this.#catchUp().catch(() => undefined);
-  }
-
-  #apply({ number, text }: LogEntry): void {
-    const changes = changesOf(text);
-    if (changes === undefined) {
-      this.#following = false;
-      this.#member.refused('lost');
-      return;
-    }
-    this.#member.applied = number;
-    for (const change of changes) this.#tell(change);
-    this.#barrier.check();
-    this.#reportSoon();
-  }
-
-  #tell(change: ClusterRouteChange): void {
-    if (change.kind !== 'reset') {
-      this.#member.queueMax = Math.max(this.#member.queueMax, change.queue);
-    }
-    if (change.kind === 'close') this.#own.close(change.queue);
-    if (change.kind === 'no interest' && change.ds === this.#member.id) {
-      this.#own.delete(change.queue, change.node);
-    }
-    this.#listener?.(change);
-  }
-
-  #seen(last: number): void {
-    if (last > this.#member.applied) void this.#catchUp().catch(() => undefined);
-  }
-
-  #catchUp(): Promise<void> {
-    this.#catching ??= this.#follow().finally(() => {
-      this.#catching = undefined;
-    });
-    return this.#catching;
-  }
-
-  async #follow(): Promise<void> {
-    while (this.#following) {
-      const [word, last, ...entries] = (
-        await this.#member.read(scripts.follow, this.#member.applied, entriesAtOnce)
-      ).map(textOf);
-      if (word === 'trimmed') {
-        await this.#load();
-        return;
-      }
-      for (const entry of entriesOf(entries)) this.#receive(entry);
-      if (this.#member.applied >= Number(last)) return;
-    }
-  }
-
-  /** Reads all routes, and tells them in one turn. */
-  async #load(): Promise<void> {
-    const member = this.#member;
-    const startedMs = performance.now();
-    this.#following = false;
-    for (;;) {
-      const [, last] = await member.read(scripts.alive);
-      const snapshot = new RouteSnapshot();
-      await snapshot.load(member);
-      const number = await this.#replay(snapshot, Number(textOf(last)));
-      if (number === undefined) continue;
-      member.applied = number;
-      this.#following = true;
-      this.#own.clear();
-      for (const change of snapshot.changes()) this.#tell(change);
-      this.#barrier.check();
-      member.events.routesLoaded(snapshot.queueCount, performance.now() - startedMs);
-      return;
-    }
-  }
-
-  /** Undefined: the log was trimmed meanwhile. */
-  async #replay(snapshot: RouteSnapshot, from: number): Promise<number | undefined> {
-    let number = from;
-    for (;;) {
-      const reply = await this.#member.read(scripts.follow, number, entriesAtOnce);
-      const [word, last, ...entries] = reply.map(textOf);
-      if (word === 'trimmed') return undefined;
-      for (const entry of entriesOf(entries)) {
-        const changes = changesOf(entry.text);
-        if (changes === undefined) {
-          this.#member.refused('lost');
-          throw new NotMember('lost');
-        }
-        for (const change of changes) snapshot.apply(change);
-        number = entry.number;
-      }
-      if (number >= Number(last)) return number;
-    }
-  }
-
-  /** From now on subscribes of others wait for this ds: it has all routes of this moment. */
-  async #register(): Promise<void> {
-    for (;;) {
-      const number = this.#member.applied;
-      const [word] = await this.#member.read(scripts.report, number, '1');
-      if (textOf(word) === 'ok') return;
-      await this.#catchUp();
-    }
-  }
-
-  #reportSoon(): void {
-    if (this.#reporting || this.#reported >= this.#member.applied) return;
-    if (!this.#barrier.hasOthers && this.#others().length === 0) return;
-    this.#reporting = true;
-    setImmediate(() => void this.#report());
-  }
-
-  async #report(): Promise<void> {
-    const number = this.#member.applied;
-    try {
-      const [, last] = await this.#member.read(scripts.report, number, '0');
-      this.#reported = number;
-      this.#reporting = false;
-      this.#seen(Number(textOf(last)));
-      this.#reportSoon();
-    } catch {
-      // The next renewal says it.
-      this.#reporting = false;
-    }
-  }
-
   async #tellHeld(): Promise<void> {
     let page: (RouteOpening & { readonly queue: QueueId })[] = [];
     const tell = async (): Promise<void> => {
@@ -405,27 +279,20 @@ export class RedisRouteLog implements RouteLog, Restorer {
     const { leaseMs } = this.#member;
     for (;;) {
       const alive = aliveOf((await this.#member.read(scripts.alive))[2]);
-      const waitedMs = performance.now() - lostMs;
+      const waitedMs = this.#member.clock.monotonicMs() - lostMs;
       const ids = new Set<string>(alive.map(({ id }) => id));
       const back = before.every((id) => ids.has(id)) || waitedMs > leaseMs;
       const restored = alive.every(({ restored: life }) => life === this.#member.life);
       if (back && (restored || waitedMs > leasesForRestoring * leaseMs)) return;
-      await delay(againMs);
+      await pause(againMs);
     }
   }
 
   async #forget(role: 'cs' | 'ds' | '', node: NodeId | ''): Promise<void> {
     for (;;) {
       const reply = await this.#member.call(scripts.forget, role, node, queuesAtOnce);
-      this.#receive(entryIn(reply));
+      this.#applied.receive(entryIn(reply));
       if (textOf(reply[4]) === '0') return;
     }
-  }
-}
-
-/** Before, number and text, by turns. */
-function* entriesOf(texts: readonly string[]): Iterable<LogEntry> {
-  for (let at = 0; at + 2 < texts.length; at += 3) {
-    yield { before: Number(texts[at]), number: Number(texts[at + 1]), text: texts[at + 2]! };
   }
 }

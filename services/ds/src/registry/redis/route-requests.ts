@@ -122,7 +122,7 @@ export class RouteRequests {
   }
 
   #expire(): void {
-    const nowMs = performance.now();
+    const nowMs = this.#member.clock.monotonicMs();
     const expired = this.#waiting.filter(({ untilMs }) => untilMs <= nowMs);
     if (expired.length === 0) return;
     this.#waiting = this.#waiting.filter(({ untilMs }) => untilMs > nowMs);
