@@ -106,6 +106,28 @@ void describe('rights that are taken away', () => {
     await bob.expectNothing();
   });
 
+  void test('of a session with hundreds of subscriptions, which are judged over some turns', async () => {
+    const stem = unique();
+    await rules('many', [`allow user=ann subscribe ${stem}/#`]);
+    const ann = await as('ann', { version: 5 });
+    const filters = Array.from({ length: 450 }, (_, index) => `${stem}/${index}`);
+    await ann.subscribe(filters, 1);
+    const watcher = await as('watcher');
+    await rules('many', [
+      `deny user=ann subscribe ${stem}/449`,
+      `allow user=ann subscribe ${stem}/#`,
+    ]);
+    await watcher.publish(`${stem}/449`, 'not read', { qos: 1 });
+    await watcher.publish(`${stem}/448`, 'read', { qos: 1 });
+    await ann.receive({ topic: `${stem}/448`, payload: 'read' });
+    await ann.expectNothing();
+    await rules('many', [`allow user=ann subscribe ${stem}/449`]);
+    await watcher.publish(`${stem}/449`, 'read', { qos: 1 });
+    await ann.receive({ topic: `${stem}/449`, payload: 'read' });
+    await rules('many', []);
+    await ann.expectDisconnect(0x87);
+  });
+
   void test('of a stored session: its backlog and what was in flight are judged when it is back', async () => {
     const stem = unique();
     const clientId = unique('ann');

@@ -8,8 +8,8 @@
 // matched by no more rules than any other of that part, so its answer is that of every topic for
 // which the same rule decides.
 
+import { RuleIndex } from './rule-index.ts';
 import { matches, overlaps, parseSharedFilter } from './topic.ts';
-import { TopicTrie } from './topic-trie.ts';
 
 export interface ReadRule {
   readonly allow: boolean;
@@ -146,29 +146,52 @@ export class ReadRightsTable {
 }
 
 const walkedMax = 16;
+/**
+ * Rules that overlap a filter and turn out to add no answer: past that many a filter that may be
+ * read counts as readable in part, so that each of its messages is judged.
+ */
+const shadowedMax = 64;
 
-/** Answers for topics; many rules are found by their levels instead of one after another. */
+/** Verdicts on topics; many rules are found by their levels instead of one after another. */
 class Verdicts {
   readonly #rules: ReadRules;
-  readonly #byLevel: TopicTrie<number> | undefined;
+  readonly #byLevel: RuleIndex | undefined;
+  /** Levels of the longest rule. */
+  readonly levelsMax: number;
 
   constructor(rules: ReadRules) {
     this.#rules = rules;
-    if (rules.rules.length <= walkedMax) return;
-    const byLevel = new TopicTrie<number>();
-    for (const [index, { filter }] of rules.rules.entries()) byLevel.add(filter, index);
-    this.#byLevel = byLevel;
+    const filters = rules.rules.map(({ filter }) => levelsOf(filter));
+    this.levelsMax = filters.reduce((most, { length }) => Math.max(most, length), 0);
+    if (filters.length > walkedMax) this.#byLevel = new RuleIndex(filters);
   }
 
   allows(topic: string): boolean {
-    const { rules, otherwise } = this.#rules;
-    if (this.#byLevel === undefined) {
-      for (const { allow, filter } of rules) if (matches(filter, topic)) return allow;
-      return otherwise;
+    return this.verdict(this.first(topic));
+  }
+
+  verdict(index: number): boolean {
+    return this.#rules.rules[index]?.allow ?? this.#rules.otherwise;
+  }
+
+  /** Index of the rule that decides about the topic; Infinity: none does. */
+  first(topic: string): number {
+    if (this.#byLevel !== undefined) return this.#byLevel.first(topic);
+    const index = this.#rules.rules.findIndex(({ filter }) => matches(filter, topic));
+    return index < 0 ? Number.POSITIVE_INFINITY : index;
+  }
+
+  /**
+   * Calls `visit` with the rules below an index that may match a topic of the filter, until it
+   * answers true.
+   */
+  near(asked: string, below: number, visit: (index: number) => boolean): void {
+    if (this.#byLevel !== undefined) {
+      this.#byLevel.near(asked, below, visit);
+      return;
     }
-    let first = rules.length;
-    for (const index of this.#byLevel.match(topic)) first = Math.min(first, index);
-    return rules[first]?.allow ?? otherwise;
+    const end = Math.min(below, this.#rules.rules.length);
+    for (let index = 0; index < end; index += 1) if (visit(index)) return;
   }
 }
 
@@ -178,25 +201,34 @@ export function readableBy(
   asked: string,
   verdicts: Verdicts = new Verdicts(all),
 ): Readable {
-  const near = all.rules.filter(({ filter }) => overlaps(filter, asked));
-  let levelsMax = levelsOf(asked).length;
-  for (const { filter } of near) levelsMax = Math.max(levelsMax, levelsOf(filter).length);
+  const levelsMax = Math.max(levelsOf(asked).length, verdicts.levelsMax);
   let some = false;
   let denied = false;
-  const ask = (filter: string): void => {
-    for (const topic of samples(filter, levelsMax)) {
+  // A rule that decides about a sample of the filter decides about all topics that the sample
+  // stands for: behind the last of such rules none decides anything.
+  let last = -1;
+  for (const topic of samples(asked, levelsMax)) {
+    const index = verdicts.first(topic);
+    last = Math.max(last, index);
+    if (verdicts.verdict(index)) some = true;
+    else denied = true;
+  }
+  let looked = 0;
+  verdicts.near(asked, last, (index) => {
+    if (some && denied) return true;
+    const { allow, filter } = all.rules[index]!;
+    // A rule can add no answer but its own, and what earlier rules say is asked with theirs.
+    if (allow ? some : denied) return false;
+    const common = intersection(filter, asked);
+    if (common === undefined) return false;
+    looked += 1;
+    if (some && looked > shadowedMax) denied = true;
+    for (const topic of samples(common, levelsMax)) {
       if (verdicts.allows(topic)) some = true;
       else denied = true;
     }
-  };
-  ask(asked);
-  for (const { allow, filter } of near) {
-    if (some && denied) return 'some';
-    // A rule can add no answer but its own, and what earlier rules say is asked with theirs.
-    if (allow ? some : denied) continue;
-    const common = intersection(filter, asked);
-    if (common !== undefined) ask(common);
-  }
+    return false;
+  });
   if (!some) return 'nothing';
   return denied ? 'some' : 'all';
 }

@@ -319,10 +319,7 @@ export class CsNode implements LinkedNode, ClientNode {
       if (connection !== undefined) connection.rightsEarly = { text: rights };
       return;
     }
-    const { readsSomething } = session;
-    session.allow(this.rightsTable.of(rights));
-    if (readsSomething && !session.readsSomething && session.subscriptions.size > 0)
-      connection?.kick(ReasonCode.notAuthorized);
+    session.allow(this.rightsTable.of(rights), () => connection?.kick(ReasonCode.notAuthorized));
   }
 
   behind(places: QueueEnd[]): void {

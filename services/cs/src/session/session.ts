@@ -15,6 +15,7 @@ import { Assigned } from './assigned.ts';
 import { Cursor } from './cursor.ts';
 import { CursorQueue } from './cursor-queue.ts';
 import type { CursorOwner, Subscription } from './cursor.ts';
+import { JudgedFilters } from './judged-filters.ts';
 import { match } from './match.ts';
 import { advanceOverlapping, join } from './overlap.ts';
 import type { OutboundSession, SessionNode } from './outbound-session.ts';
@@ -154,20 +155,26 @@ export class Session implements CursorOwner, OutboundSession {
     this.ready(cursor);
   }
 
-  /** Counts from the next message on, of whatever was stored before. */
-  allow(rights: ReadRights | undefined): void {
+  /**
+   * Counts from the next message on, of whatever was stored before. `onNothing` is called in this or
+   * a later turn where nothing is left that may be read.
+   */
+  allow(rights: ReadRights | undefined, onNothing?: () => void): void {
+    const former = this.rights;
     this.rights = rights;
-    for (const subscription of this.subscriptions.values())
-      subscription.rights = this.rightsFor(subscription.filter);
+    if (rights === undefined && former === undefined) return;
+    // Each message is judged, until it is known which subscriptions may be read whole.
+    for (const subscription of this.subscriptions.values()) subscription.rights = rights;
+    if (rights === undefined) return;
+    const judged = new JudgedFilters(this.subscriptions.values(), rights, former);
+    this.judge(judged, onNothing);
   }
 
-  /** Some message that a subscription matches may be read. */
-  get readsSomething(): boolean {
-    const { rights } = this;
-    if (rights === undefined) return true;
-    for (const { filter } of this.subscriptions.values())
-      if (rights.of(filter) !== 'nothing') return true;
-    return false;
+  /** The filters of many subscriptions are judged over some turns. */
+  private judge(judged: JudgedFilters, onNothing: (() => void) | undefined): void {
+    if (this.closed || this.rights !== judged.rights) return;
+    if (!judged.next()) setImmediate(() => this.judge(judged, onNothing));
+    else if (judged.lostAll) onNothing?.();
   }
 
   private rightsFor(filter: string): ReadRights | undefined {
