@@ -93,6 +93,11 @@ const areas = [
       { name: 'ds/port', at: folder, may: ['common', 'proto'] },
     ];
   }),
+  {
+    name: 'ds/java-nodes',
+    at: 'services/ds/src/java-nodes/',
+    may: ['common', 'ds/remoting', 'ds/rocketmq'],
+  },
   { name: 'ds/routing', at: 'services/ds/src/routing/', may: ['common', 'proto', 'ds/port'] },
   {
     name: 'ds/sessions',

@@ -401,8 +401,8 @@ test('every key of the files of the Java nodes is known: it is a setting, or one
       .filter((key) => !unused.includes(key));
     assert.deepEqual(used, [
       ...['username', 'secretKey', 'NAMESRV_ADDR', 'clientP2pTopic', 'eventNotifyRetryTopic'],
-      ...['clientRetryTopic', 'mqttPort', 'mqttWsPort', 'maxPacketSizeInByte', 'highWater'],
-      ...['maxConn', 'maxRetryTime', 'exporterPort', 'topicAliasMaximum'],
+      ...['clientRetryTopic', 'csRpcPort', 'mqttPort', 'mqttWsPort', 'maxPacketSizeInByte'],
+      ...['highWater', 'maxConn', 'maxRetryTime', 'exporterPort', 'topicAliasMaximum'],
       'serverReceiveMaximum',
     ]);
     assert.equal(new Set(unused).size, unused.length, 'one line for each');

@@ -40,6 +40,15 @@ import { SessionRights } from './use-cases/session-rights.ts';
 import type { ReturnedStore } from './cluster/sweep-again.ts';
 import { Timers } from './timers.ts';
 
+/** Nodes of another make on the same store. */
+export interface OtherNodes {
+  /** Their clients read queues of the store, whichever those are. */
+  readonly areThere: boolean;
+  /** `close`: they ask for the end of a connection. */
+  start(close: (clientId: string) => Promise<boolean>): Promise<void>;
+  stop(): Promise<void>;
+}
+
 /** The stores of a cluster, opened and checked. */
 export interface ClusterStores {
   readonly registry: ClusterRegistry;
@@ -56,6 +65,8 @@ export interface ClusterStores {
   /** Reads what arrives from now on; after the registry has started. */
   start(): Promise<void>;
   dropPlace(place: string): Promise<void>;
+  /** Nodes of another make on the same store. */
+  readonly others?: OtherNodes;
   /** Stores of queues that may be there again after a crash. */
   returnedStores?(): Iterable<ReturnedStore>;
   /** The largest packet that the store takes; undefined: any, or not known yet. */
@@ -196,6 +207,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
         groups,
       },
       storesAll: true,
+      ...(stores.others === undefined ? {} : { qos0: qos0Of(settings.queueQos0, stores.others) }),
       moved: () => {},
       figures: () => {
         const count = connected();
@@ -223,8 +235,12 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       // The interest of its cs holds it.
       hold: () => {},
       tellEnds: (cs: Outlet) => ends.tell(cs),
-      drop: (place: string) => stores.dropPlace(place),
-      returnedStores: () => stores.returnedStores?.() ?? [],
+      // What nobody holds here may be read by clients of other nodes.
+      drop: async (place: string) => {
+        if (stores.others?.areThere !== true) await stores.dropPlace(place);
+      },
+      returnedStores: () =>
+        stores.others?.areThere === true ? [] : (stores.returnedStores?.() ?? []),
     },
   );
   const admission: ClusterAdmission = new ClusterAdmission(ports);
@@ -261,6 +277,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       const cs = known.filter(({ role, state }) => role === 'cs' && state === 'alive');
       admission.open(cs.map(({ id }) => id));
       await stores.start();
+      await stores.others?.start((id) => clients.end(id as ClientId));
       work.start(timers);
       timers.every('retries', retriesMs, () => (work.hasTimers ? ports.workRetries() : undefined));
       timers.every('stored sessions', sweepMs, () => sessionStore.readCount(false));
@@ -295,6 +312,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     prepareStop: () => ports.prepareStop(),
     async stop() {
       await timers.stop();
+      await stores.others?.stop();
       await work.stop();
       await new Promise<void>((resolve) => {
         sessionStore.commit(resolve);
@@ -309,6 +327,15 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
 }
 
 const stopWaitMs = 2000;
+
+/** Clients of other nodes read queues: they get QoS 0 only where it is queued. */
+function qos0Of(queueQos0: boolean, others: OtherNodes): { readonly isQueued: boolean } {
+  return {
+    get isQueued() {
+      return queueQos0 || others.areThere;
+    },
+  };
+}
 
 function subscriptionsOf(sessions: Iterable<LiveSession>): number {
   let count = 0;

@@ -8,6 +8,8 @@ import { SettingsError } from '@lmqtt/common/settings/parse';
 import type { Settings } from '@lmqtt/common/settings/row';
 import type { ClusterStores } from './cluster-service.ts';
 import { ClusterGroups } from './cluster/groups/cluster-groups.ts';
+import { JavaNodeEvents } from './java-nodes/java-events.ts';
+import { JavaNodes, type JavaNodesOptions } from './java-nodes/java-nodes.ts';
 import { RedisGroupStore } from './group-store/redis/redis-group-store.ts';
 import { defaultStoreSettings } from './queue-store/rocketmq/options.ts';
 import { RocketmqStoreEvents } from './queue-store/rocketmq/events.ts';
@@ -28,6 +30,7 @@ import {
   clusterDispatchTopic,
   clusterLmqName,
   clusterRetryTopic,
+  plainCluster,
 } from './rocketmq/names/cluster-names.ts';
 import {
   bucketName,
@@ -59,6 +62,8 @@ const retryMs = 500;
 const sayMs = 5000;
 const requestTimeoutMs = 5000;
 const noNames: readonly string[] = [];
+/** Who writes to the KV configuration of the name servers. */
+const javaFiltersThing = 'java-filters';
 
 /**
  * Redis and RocketMQ as the settings say, waited for where they are not there yet: the processes of
@@ -110,7 +115,14 @@ export async function openClusterStores(
       mayWrite: () => clock.monotonicMs() < nodes.leaseEndsMs,
     });
     closing.push(() => client.close());
-    const queueStore = new RocketmqQueueStore({
+    const javaNodes = javaNodesOf(options, routes, client, {
+      writes: async () => {
+        const [owned] = await registry.ownership.acquire([javaFiltersThing]);
+        return owned?.owner === self;
+      },
+      read: (topic) => queueStore.opened(topic),
+    });
+    const queueStore: RocketmqQueueStore = new RocketmqQueueStore({
       client,
       self,
       clusterId: settings.clusterId,
@@ -129,7 +141,9 @@ export async function openClusterStores(
           missedPlaces(settings.clusterId, routes, { topic, lmqNames, whole }),
         isKnown: (topic, lmqNames) =>
           lmqNames.some((name) => routes.placed(name).length > 0) ||
-          missedPlaces(settings.clusterId, routes, { topic, lmqNames, whole: false }).length > 0,
+          missedPlaces(settings.clusterId, routes, { topic, lmqNames, whole: false }).length > 0 ||
+          javaNodes.mayHold(topic, lmqNames),
+        further: (topic, rocketTopic) => javaNodes.namesFor(topic, rocketTopic),
       },
       settings: {
         ...defaultStoreSettings,
@@ -147,6 +161,7 @@ export async function openClusterStores(
       },
       clock,
       events: new RocketmqStoreEvents(logs, metrics, clock),
+      onStored: (messages, brokerName) => javaNodes.stored(messages, brokerName),
       isStored: ({ clientId, packetId }) => sessionStore.hasInbound(clientId, packetId),
       onRetained: (messages) => {
         for (const message of messages)
@@ -189,6 +204,7 @@ export async function openClusterStores(
       },
       start: () => queueStore.start(),
       dropPlace: (place) => queueStore.dropPlace(place),
+      others: javaNodes,
       returnedStores: () => queueStore.returnedStores(),
       get packetBytesMax() {
         return queueStore.packetBytesMax;
@@ -225,6 +241,29 @@ export async function openClusterStores(
     await close();
     throw error;
   }
+}
+
+function javaNodesOf(
+  { settings, logs, metrics, clock }: ClusterStoresOptions,
+  routes: Routes,
+  client: RocketmqClient,
+  ports: Pick<JavaNodesOptions, 'writes' | 'read'>,
+): JavaNodes {
+  const { clusterId } = settings;
+  if (settings.javaNodes === 'on' && clusterId !== plainCluster)
+    throw new SettingsError(
+      `JAVA_NODES=on needs CLUSTER_ID=${plainCluster}: Java nodes know no other names of light queues`,
+    );
+  return new JavaNodes({
+    ...{ settings, clusterId, client, ...ports },
+    hasTheirNames: clusterId === plainCluster,
+    held: () => namesOf(routes.queues),
+    events: new JavaNodeEvents(logs, metrics, clock),
+  });
+}
+
+function* namesOf(queues: Iterable<{ readonly name: string }>): Iterable<string> {
+  for (const { name } of queues) yield name;
 }
 
 /**

@@ -53,6 +53,8 @@ interface Parts<Store extends SessionStore & DueStore> {
   readonly groups: Groups;
   /** The store wants every message, also one that no queue is held for. */
   readonly storesAll: boolean;
+  /** Where more than QUEUE_QOS0 decides whether QoS 0 is queued. */
+  readonly qos0?: { readonly isQueued: boolean };
   /** A position in the queue has moved. */
   moved(queue: QueueId): void;
   /** Figures for `$SYS` that are counted in another way by each kind of ds. */
@@ -86,7 +88,7 @@ export function useCasesOf<Store extends SessionStore & DueStore, More extends o
     queueStore,
     retained,
     events,
-    queueQos0: settings.queueQos0,
+    qos0: parts.qos0 ?? { isQueued: settings.queueQos0 },
     retainedMax: settings.maxRetainedMessages,
     storesAll: parts.storesAll,
   });

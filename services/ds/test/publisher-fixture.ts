@@ -154,7 +154,7 @@ export class PublisherFixture {
     this.#routes.apply({ kind: 'open', queue: queueId(1), name: queueName('held') });
     this.#routes.apply({ kind: 'interest', queue: queueId(1), node: nodeId('cs') });
     this.publisher = new Publisher({
-      ...{ nodes, access, queueQos0, storesAll, retainedMax: 10 },
+      ...{ nodes, access, qos0: { isQueued: queueQos0 }, storesAll, retainedMax: 10 },
       routes: this.#routes,
       queueStore: this.store,
       retained: this.retained,

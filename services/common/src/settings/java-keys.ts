@@ -40,7 +40,7 @@ const keys: Readonly<Record<string, JavaKey>> = {
   threadNum: threads,
   pullBatch: ours,
   metaAddr: byThemselves,
-  csRpcPort: byThemselves,
+  csRpcPort: { setting: 'JAVA_RPC_PORT' },
   eventNotifyRetryMaxTime: ours,
   retainMsgExpire: { why: 'retained messages stay, as MQTT has it' },
   // connect.conf
@@ -58,7 +58,7 @@ const keys: Readonly<Record<string, JavaKey>> = {
   queueCacheSize: ours,
   pullBatchSize: ours,
   maxTransferCountOnMessageInDisk: ours,
-  rpcListenPort: byThemselves,
+  rpcListenPort: { why: 'ds listens for Java nodes, at csRpcPort of service.conf' },
   retryIntervalSeconds: { why: 'lmqtt has RETRY_INTERVAL_MS' },
   exporterPort: { setting: 'OPS_PORT' },
   enablePrometheus: { why: '/metrics of OPS_PORT is always there' },

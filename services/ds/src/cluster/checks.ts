@@ -9,13 +9,14 @@ import type { Settings } from '@lmqtt/common/settings/row';
 import { checkRedis } from '../redis/checks.ts';
 import { openRedis, type RedisConnection } from '../redis/connection.ts';
 import { RedisKeys } from '../redis/keys.ts';
+import { checkJavaConfig } from '../java-nodes/checks.ts';
 import { usedTopicRecords } from '../queue-store/rocketmq/used-topics.ts';
 import { listNodes } from '../registry/redis/node-list.ts';
 import { listOf, textOf as textOfReply } from '../registry/redis/registry-reply.ts';
 import type { NodeLine } from '../registry/nodes.ts';
 import { checkBrokers } from '../rocketmq/checks.ts';
 import { clientSettings } from '../rocketmq/client-settings.ts';
-import { clusterDefaultTopic } from '../rocketmq/names/cluster-names.ts';
+import { clusterDefaultTopic, plainCluster } from '../rocketmq/names/cluster-names.ts';
 import { RocketmqClient, type RocketmqClientOptions } from '../rocketmq/remoting/client.ts';
 import { RecordedRemotingEvents } from '../rocketmq/remoting/recorded-events.ts';
 import { listTopicHomes } from './topic-homes.ts';
@@ -103,7 +104,8 @@ export async function checkRocketmq(
     const topic = defaultTopic ?? clusterDefaultTopic(clusterId);
     const more = topics.filter((each) => each !== topic);
     const reports = await checkBrokers(client, { clusterId, topic, more });
-    return [...findings, ...reports.flatMap((report) => report.findings)];
+    const java = clusterId === plainCluster ? await checkJavaConfig(client, settings) : [];
+    return [...findings, ...reports.flatMap((report) => report.findings), ...java];
   } finally {
     client.close();
   }

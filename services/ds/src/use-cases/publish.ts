@@ -27,7 +27,7 @@ export interface PublisherOptions {
   readonly retained: RetainedStore;
   readonly events: DsEvents;
   /** Whether QoS 0 messages are stored like those of QoS 1. */
-  readonly queueQos0: boolean;
+  readonly qos0: { readonly isQueued: boolean };
   /** Maximum number of retained messages. */
   readonly retainedMax: number;
   /** Whether the store takes every message, also one that no queue is held for. */
@@ -46,7 +46,7 @@ export class Publisher {
   readonly #queueStore: QueueStore;
   readonly #retained: RetainedStore;
   readonly #events: DsEvents;
-  readonly #queueQos0: boolean;
+  readonly #qos0: { readonly isQueued: boolean };
   readonly #storesAll: boolean;
   readonly #retainedMax: number;
   readonly #answers = new PublishAnswers();
@@ -60,7 +60,7 @@ export class Publisher {
     this.#queueStore = options.queueStore;
     this.#retained = options.retained;
     this.#events = options.events;
-    this.#queueQos0 = options.queueQos0;
+    this.#qos0 = options.qos0;
     this.#retainedMax = options.retainedMax;
     this.#storesAll = options.storesAll;
     this.#held = new HeldLanes((appends) => this.#append(appends));
@@ -91,7 +91,7 @@ export class Publisher {
         else if (!isBridgeState(message.topic)) (refused ??= []).push(publish);
         continue;
       }
-      if (message.qos === 0 && !this.#queueQos0) {
+      if (message.qos === 0 && !this.#qos0.isQueued) {
         this.#passOn(message, route);
         if (this.#storesAll) {
           const append = passedOn(message, session.lane);
@@ -154,7 +154,7 @@ export class Publisher {
     once?: Once,
   ): void {
     const route = this.#routes.of(message.topic);
-    if (message.qos === 0 && !this.#queueQos0) {
+    if (message.qos === 0 && !this.#qos0.isQueued) {
       // QoS 0 is passed on at most once: another ds that tried before may have passed it on.
       if (once?.again !== true) {
         this.#passOn(message, route);

@@ -106,6 +106,42 @@ export const rocketmq = {
     roles: ['ds'],
     about: 'RocketMQ topic where Java nodes put messages to one client; unset: CLIENT_RETRY_TOPIC',
   },
+  JAVA_NODES: {
+    kind: 'choice',
+    choices: ['auto', 'on', 'off'],
+    default: 'auto',
+    only: 'servers',
+    roles: ['ds'],
+    about:
+      'Nodes of apache/rocketmq-mqtt on the same RocketMQ. auto: they are there while LMQ_CONNECT_NODES in the KV configuration of the name servers names some; on: they are there, and filters with wildcards that sessions hold are written to that configuration; off: it is not read. Only with CLUSTER_ID=lmqtt',
+  },
+  JAVA_FILTERS_MAX: {
+    kind: 'integer',
+    default: 1000,
+    min: 0,
+    max: 10_000,
+    only: 'servers',
+    roles: ['ds'],
+    about:
+      'Maximum number of filters that are written to the KV configuration for each first level (JAVA_NODES=on)',
+  },
+  JAVA_RPC_PORT: {
+    kind: 'port',
+    default: 7001,
+    only: 'servers',
+    roles: ['ds'],
+    about:
+      'Port at which Java nodes are told of messages and, at RPC_BIND, ds is told of theirs; used while Java nodes are there. 0: neither',
+  },
+  DISPATCH: {
+    kind: 'choice',
+    choices: ['auto', 'held', 'always'],
+    default: 'auto',
+    only: 'servers',
+    roles: ['ds'],
+    about:
+      'Light queues that a publish is stored in: those that sessions hold (held), or that of its topic as well (always); auto: that of its topic while Java nodes are there, where its RocketMQ topic is named like its first level',
+  },
   APPEND_WAIT_MS: {
     kind: 'milliseconds',
     default: 20_000,

@@ -4,6 +4,7 @@ import { isTime } from '@lmqtt/common/cursor';
 import type { ClientId, QueueId } from '@lmqtt/common/ids';
 import type { MirroredPosition, PositionMirror } from '../position-mirror.ts';
 import { clusterGroupName, plainCluster } from '../../rocketmq/names/cluster-names.ts';
+import type { BrokerConnection } from '../../rocketmq/remoting/broker-connection.ts';
 import type { Brokers } from './brokers.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 
@@ -12,6 +13,8 @@ const updatesAtOnce = 2000;
 const pendingMax = 200_000;
 /** Reads back as if there were none. */
 const noOffset = -1;
+/** A group and a light queue that nobody has. */
+const noQueue = '%LMQ%##none';
 
 interface Update {
   readonly group: string;
@@ -25,6 +28,8 @@ export class ConsumerOffsets implements PositionMirror {
   readonly #brokers: Brokers;
   readonly #clusterId: string;
   readonly #pending = new Map<string, Update>();
+  /** By address: whether the broker says that there is no offset. */
+  readonly #tellNone = new Map<string, boolean>();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -61,11 +66,28 @@ export class ConsumerOffsets implements PositionMirror {
         // A broker that is away says nothing, and those that are there are not waited with.
         if (connection?.up !== true) return { partition, position: noOffset };
         const position = await connection.queryConsumerOffset(group, place).catch(() => noOffset);
-        return { partition, position: position ?? noOffset };
+        const isReal = position !== 0 || (await this.#tellsNone(connection));
+        return { partition, position: isReal ? (position ?? noOffset) : noOffset };
       }),
     );
-    // 4.9 answers 0 where there is none, and nothing is missed by starting elsewhere then.
-    return found.filter(({ position }) => position > 0);
+    return found.filter(({ position }) => position >= 0);
+  }
+
+  /**
+   * Whether a broker tells a committed 0, of a client that came when its queue was empty, from none:
+   * 4.9 answers 0 for both, and none is the likelier then.
+   */
+  async #tellsNone(connection: BrokerConnection): Promise<boolean> {
+    const known = this.#tellNone.get(connection.address);
+    if (known !== undefined) return known;
+    const place = { topic: noQueue, queueId: 0 };
+    try {
+      const tells = (await connection.queryConsumerOffset(noQueue, place)) === undefined;
+      this.#tellNone.set(connection.address, tells);
+      return tells;
+    } catch {
+      return false;
+    }
   }
 
   close(): void {

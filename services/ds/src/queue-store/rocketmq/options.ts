@@ -5,6 +5,7 @@ import type { Inbox } from '../../registry/inbox.ts';
 import type { Ownership } from '../../registry/ownership.ts';
 import type { Records } from '../../registry/records.ts';
 import type { TopicMappingSettings } from '../../rocketmq/mapping/topic-mapping.ts';
+import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
 import type { RocketmqClient } from '../../rocketmq/remoting/client.ts';
 import type { Intents } from '../intents.ts';
 import type { InboundId } from '../queue-store.ts';
@@ -23,6 +24,8 @@ export interface QueuePlaces {
   missed?(topic: string, lmqNames: readonly string[], whole: boolean): readonly string[];
   /** Whether one of the names is that of a queue. */
   isKnown?(topic: string, lmqNames: readonly string[]): boolean;
+  /** LMQs that others hold, and that a message of the topic names as well. */
+  further?(topic: string, rocketTopic: string): readonly string[];
 }
 
 /** Part of the port `Nodes`, for sharing the tails. */
@@ -105,4 +108,6 @@ export interface RocketmqStoreOptions {
    * after all.
    */
   readonly onRetained?: (messages: Message[]) => void;
+  /** From the tails of this ds: what is stored in ordinary queues of a broker. */
+  readonly onStored?: (messages: readonly StoredMessage[], brokerName: string) => void;
 }

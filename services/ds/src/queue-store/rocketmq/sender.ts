@@ -244,7 +244,7 @@ export class Sender {
     const { queue } = target;
     const nowMs = clock.nowMs();
     if (send.key === '') send.key = this.#keys.next(nowMs);
-    const properties = propertiesOf(append.message, this.#namesOf(append), {
+    const properties = propertiesOf(append.message, this.#namesOf(append, queue.topic), {
       key: send.key,
       nowMs,
       ...(send.again ? { more: [[own.again, `${send.from}`] as const] } : {}),
@@ -282,12 +282,14 @@ export class Sender {
     return true;
   }
 
-  #namesOf({ queues }: Append): string[] {
+  #namesOf({ queues, message }: Append, rocketTopic: string): string[] {
+    const places = this.#options.queues;
     const names: string[] = [];
     for (const queue of queues) {
-      const name = this.#options.queues.placeOf(queue);
+      const name = places.placeOf(queue);
       if (name !== undefined) names.push(name);
     }
+    if (places.further !== undefined) names.push(...places.further(message.topic, rocketTopic));
     return names;
   }
 

@@ -157,13 +157,20 @@ export class Tails {
   #portsOf(queue: OrdinaryQueue): TailPorts {
     const { reader, copies, dispatches, arrived, gatherMs } = this.#ports;
     const { broker } = queue;
+    const { onStored } = this.#options;
     return {
       options: this.#options,
       dispatch: dispatches.of(queue),
       read: (body) => reader.read(body, broker, true),
       isSuspect: (messages) => copies.isSuspect(messages),
       without: (messages) => copies.without(messages, broker),
-      arrived,
+      arrived:
+        onStored === undefined
+          ? arrived
+          : (messages) => {
+              onStored(messages, broker.name);
+              arrived(messages);
+            },
       gatherMs,
     };
   }
