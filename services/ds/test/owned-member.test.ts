@@ -1,4 +1,4 @@
-// What an owner knows of a member: which state may follow which, as the head of the source says.
+// The states of a member as its owner knows it: which may follow which, as the head of the source says.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -139,7 +139,7 @@ void test('a broker that is away is waited for so long by the clock, and no long
   const { broker } = scripted;
   await scripted.append([scripted.make('a', 'warm')]);
   await broker.goAway();
-  // What is written to a connection that has ended is not known to be lost.
+  // A message written to a connection that has ended is not known to be lost.
   while (scripted.store.failure === null) await new Promise((resolve) => setImmediate(resolve));
   let isAnswered = false;
   const batch = numbers(5).map((text) => scripted.make('a', text));

@@ -61,7 +61,7 @@ export interface ConnectionCount {
 /** The node as connections and their handlers need it. */
 export interface ClientNode extends SessionNode {
   readonly config: CsConfig;
-  /** Of every connection as long as it is not told others. */
+  /** Limits of every connection that has not been given others. */
   readonly packetLimits: ReaderLimits;
   readonly clientIdRule: ClientIdRule | undefined;
   readonly events: CsEvents;

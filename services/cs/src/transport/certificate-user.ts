@@ -3,7 +3,7 @@
 import type { X509Certificate } from 'node:crypto';
 
 /** The part of the certificate that has the name. */
-export type CertificateUser = 'none' | 'cn' | 'dn' | 'san-dns' | 'san-email' | 'san-uri';
+type CertificateUser = 'none' | 'cn' | 'dn' | 'san-dns' | 'san-email' | 'san-uri';
 
 export interface CertificateUserRule {
   readonly part: CertificateUser;

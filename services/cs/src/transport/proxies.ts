@@ -12,7 +12,7 @@ import type { ListenOptions, ProxyTerms } from './transport.ts';
 /** Sources by the address and port of the socket, for as long as it is open. */
 const sources = new Map<string, ProxySource>();
 
-/** Where the client of a socket, plain or secure, connects from. */
+/** Address from which the client of a socket, plain or secure, connects. */
 export function sourceOf(socket: Socket): Partial<ProxySource> {
   const known = sources.size === 0 ? undefined : sources.get(nameOf(socket));
   return (
@@ -28,7 +28,7 @@ function nameOf({ remoteAddress, remotePort, localPort }: Socket): string {
   return `${remoteAddress} ${remotePort} ${localPort}`;
 }
 
-export interface Front {
+interface Front {
   /** The server that listens in place of the inner one. */
   readonly server: Server;
   /** Ends sockets whose header has not come. */

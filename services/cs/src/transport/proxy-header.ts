@@ -11,7 +11,7 @@ export interface ProxySource {
   readonly port: number;
 }
 
-export type ProxyHeader =
+type ProxyHeader =
   | { readonly kind: 'more' }
   | { readonly kind: 'malformed' }
   /** Source undefined: the proxy itself, as for a look at its health. */

@@ -17,7 +17,7 @@ export class SocketStream implements ByteStream {
   readonly #socket: Socket;
   #error: Error | undefined = undefined;
   #above = false;
-  /** What still comes is nobody's. */
+  /** Bytes that still come are nobody's. */
   #deaf = false;
   #linger: NodeJS.Timeout | undefined = undefined;
 

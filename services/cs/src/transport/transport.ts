@@ -11,7 +11,7 @@ export interface StreamPeer {
   readonly tls: boolean;
 }
 
-/** What a stream tells; an object and not functions, since there are many streams. */
+/** Events of a stream; an object and not functions, since there are many streams. */
 export interface StreamOwner {
   /** The chunk is never changed afterwards. Not called after `end` or `destroy` of the stream. */
   received(chunk: Buffer): void;

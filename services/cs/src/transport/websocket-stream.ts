@@ -28,7 +28,7 @@ export class WebSocketStream implements ByteStream {
   /** Payload of the last ping; undefined: the ping is answered. */
   #pinged: Buffer | undefined = undefined;
   #above = false;
-  /** What still comes is nobody's. */
+  /** Bytes that still come are nobody's. */
   #deaf = false;
   #linger: NodeJS.Timeout | undefined = undefined;
 

@@ -12,7 +12,7 @@ import { isValidTopicFilter, parseSharedFilter } from '@lmqtt/common/topic';
 import type { Principal, PrincipalRule } from './auth-provider.ts';
 import { filledFilter, filterPieces, type Names } from './filled-filter.ts';
 
-export type IdentityRules = Pick<Principal, 'rules' | 'rulesOnly'>;
+type IdentityRules = Pick<Principal, 'rules' | 'rulesOnly'>;
 
 /** Number of rules that one identity may bring. */
 const rulesMax = 1000;

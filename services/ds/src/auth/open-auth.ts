@@ -35,7 +35,7 @@ interface AuthOptions {
 }
 
 /** Servers that users come from: each is told when it is away, and when it is back. */
-export interface AuthEvents {
+interface AuthEvents {
   keySet(url: string, problem: string | undefined): void;
   httpAuth(url: string, problem: string | undefined): void;
 }

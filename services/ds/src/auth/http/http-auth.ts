@@ -20,7 +20,7 @@ import { identityRules, superuserRules } from '../identity-rules.ts';
 import { boundedText } from './bounded-text.ts';
 import { Circuit } from './circuit.ts';
 
-export interface HttpAuthOptions {
+interface HttpAuthOptions {
   readonly url: string;
   /** JSON in which `%u`, `%c`, `%p` and others stand within texts; null: the usual fields. */
   readonly body: string | null;
@@ -42,7 +42,7 @@ export interface HttpAuthOptions {
 }
 
 export const httpOutcomes = ['allow', 'deny', 'ignore', 'away', 'kept'] as const;
-export type HttpOutcome = (typeof httpOutcomes)[number];
+type HttpOutcome = (typeof httpOutcomes)[number];
 
 const answerBytesMax = 65_536;
 const keptMax = 100_000;

@@ -15,7 +15,7 @@ import { identityRules } from '../identity-rules.ts';
 import { claimAt, missingClaim, type WantedClaim } from './claims.ts';
 import { type JwtKey, type JwtKeys, KeysUnavailable } from './jwt-keys.ts';
 
-export interface JwtOptions {
+interface JwtOptions {
   /** Keys for HS256, HS384 and HS512; a public key never checks one of those. */
   readonly secret: JwtKeys | undefined;
   /** Keys for all other algorithms. */

@@ -56,7 +56,7 @@ export class KeyFile implements JwtKeys {
   }
 }
 
-export interface KeySetOptions {
+interface KeySetOptions {
   readonly timeoutMs: number;
   /** Age at which a set is asked for again. */
   readonly ageMsMax: number;

@@ -20,7 +20,7 @@ export interface AbsentLooksPorts {
 }
 
 /** Calls to whoever has the members. */
-export interface AbsentLooksCalls {
+interface AbsentLooksCalls {
   /** The member is absent, and this is what it had sent. */
   settle(member: OwnedMember, outs: readonly MemberOut[]): Promise<void>;
   /** Sends the messages that can go out. */

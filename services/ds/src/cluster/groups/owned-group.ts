@@ -40,7 +40,7 @@ export interface OwnedGroupPorts {
   otherDs(): Promise<NodeId[]>;
   isAlive(ds: NodeId): boolean;
   announce(group: OwnedGroup, ds: readonly NodeId[]): void;
-  /** What was assigned goes out. */
+  /** Sends the messages that were assigned. */
   flush(): void;
   readFailed(group: StoredGroup, error: unknown): void;
   givenUp(group: StoredGroup): void;
@@ -153,7 +153,7 @@ export class OwnedGroup {
     }
   }
 
-  /** That ds begins anew with what it says; `begun` when it has said all. */
+  /** The ds sends its whole state anew; `begun` when it has sent all of it. */
   beginning(from: NodeId): void {
     this.#members?.beginning(from);
   }

@@ -1,4 +1,4 @@
-// What the owner of a group knows of a member is one of five states:
+// The owner of a group knows a member in one of five states:
 //
 //   in doubt  the group's list has it, or its home ended: it may be connected, and have anything
 //   absent    it is not connected; what it had sent is known

@@ -7,10 +7,10 @@ import type { GroupOuts } from './group-outs.ts';
 import type { GroupItem, Join } from './messages.ts';
 import { noFence, OwnedMember } from './owned-member.ts';
 
-export interface OwnedMembersPorts extends AbsentLooksPorts {
+interface OwnedMembersPorts extends AbsentLooksPorts {
   readonly outlets: ReadonlyMap<NodeId, Outlet>;
   readonly rights: Pick<SessionRights, 'ofText'>;
-  /** What was assigned goes out. */
+  /** Sends the messages that were assigned. */
   flush(): void;
 }
 
@@ -67,7 +67,7 @@ export class OwnedMembers {
     if (member === undefined || member.epoch !== item.epoch) return;
     switch (item.kind) {
       case 'left':
-        // Where it lives may have changed since.
+        // The member's home may have changed since.
         if (member.home === from) this.#left(member, item.outs);
         break;
       case 'rights':
@@ -121,7 +121,7 @@ export class OwnedMembers {
     if (await this.outs.refreshDone()) this.addKnown(this.outs.progress.members);
   }
 
-  /** What there is to give goes out, and what absent members could spare is looked for. */
+  /** Gives the messages that there are, and looks for those that absent members could spare. */
   goOn(): void {
     this.#absent.takeBack();
     this.#pump();
