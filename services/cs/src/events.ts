@@ -30,12 +30,12 @@ const levels: Partial<Record<TransportEvent['kind'], 'warn' | 'error'>> = {
 
 /** Events of connections and their sessions: each is one counter and one log line. */
 export class CsEvents implements SessionEvents {
-  private readonly log: Logger;
-  private readonly metrics: Metrics;
-  private readonly counters: Counters;
-  private readonly refusals: Record<string, number> = {};
-  private readonly ends: Record<string, number> = {};
-  private readonly transportEvents: Record<TransportEvent['kind'], number> = {
+  readonly #log: Logger;
+  readonly #metrics: Metrics;
+  readonly #counters: Counters;
+  readonly #refusals: Record<string, number> = {};
+  readonly #ends: Record<string, number> = {};
+  readonly #transportEvents: Record<TransportEvent['kind'], number> = {
     'accept-failed': 0,
     'handshake-failed': 0,
     'origin-refused': 0,
@@ -43,188 +43,188 @@ export class CsEvents implements SessionEvents {
     'certificates-refused': 0,
   };
 
-  private readonly leaseEvents: Record<'ended' | 'renewed' | 'given_up' | 'presented', number> = {
+  readonly #leaseEvents: Record<'ended' | 'renewed' | 'given_up' | 'presented', number> = {
     ended: 0,
     renewed: 0,
     given_up: 0,
     presented: 0,
   };
 
-  private readonly dsWaits: Record<'no_ds' | 'claim_lost', number> = { no_ds: 0, claim_lost: 0 };
-  private unavailableToldMs = -Infinity;
-  private dsWaitToldMs = -Infinity;
+  readonly #dsWaits: Record<'no_ds' | 'claim_lost', number> = { no_ds: 0, claim_lost: 0 };
+  #unavailableToldMs = -Infinity;
+  #dsWaitToldMs = -Infinity;
 
   constructor(log: Logger, metrics: Metrics, counters: Counters) {
-    this.log = log;
-    this.metrics = metrics;
-    this.counters = counters;
+    this.#log = log;
+    this.#metrics = metrics;
+    this.#counters = counters;
     const entries = (record: Record<string, number>) => () => Object.entries(record);
     metrics.countersOf(
       'lmqtt_connect_refused_total',
       'CONNECTs refused, by reason code',
       'reason_code',
-      entries(this.refusals),
+      entries(this.#refusals),
     );
     metrics.countersOf(
       'lmqtt_connection_ended_total',
       'Connections that ended, by reason',
       'reason',
-      entries(this.ends),
+      entries(this.#ends),
     );
     metrics.countersOf(
       'lmqtt_transport_events_total',
       'Events before there was an MQTT connection (handshakes, refused sockets), by kind',
       'kind',
-      entries(this.transportEvents),
+      entries(this.#transportEvents),
     );
     metrics.countersOf(
       'lmqtt_lease_events_total',
       'Events of the lease of this connection node, by kind',
       'kind',
-      entries(this.leaseEvents),
+      entries(this.#leaseEvents),
     );
     metrics.countersOf(
       'lmqtt_connects_without_ds_total',
       'CONNECTs that had to wait for a dispatch node: none could be asked, or the claim was lost',
       'reason',
-      entries(this.dsWaits),
+      entries(this.#dsWaits),
     );
   }
 
   /** A limit was reached; the client is told by whoever calls. */
   limit(name: LimitName): void {
-    this.metrics.limits[name] += 1;
+    this.#metrics.limits[name] += 1;
   }
 
   connected(connection: Who, sessionPresent: boolean): void {
     const { clientId, version, stream } = connection;
     const { address } = stream.peer;
     const user = verifiedName(connection.principal);
-    this.log.info({ clientId, user, version, address, sessionPresent }, 'client connected');
+    this.#log.info({ clientId, user, version, address, sessionPresent }, 'client connected');
   }
 
   refused(connection: Who, reasonCode: number, reason: string): void {
     const code = `0x${reasonCode.toString(16)}`;
-    this.refusals[code] = (this.refusals[code] ?? 0) + 1;
-    if (reasonCode === ReasonCode.serverUnavailable && !this.mayTellUnavailable()) return;
+    this.#refusals[code] = (this.#refusals[code] ?? 0) + 1;
+    if (reasonCode === ReasonCode.serverUnavailable && !this.#mayTellUnavailable()) return;
     const { clientId, stream } = connection;
     const { address } = stream.peer;
     // The user name is the one that the client gave; nobody has verified it.
     const user = connection.connectPacket?.userName?.slice(0, nameMax);
-    this.log.warn({ clientId, user, address, reasonCode, reason }, 'connection refused');
+    this.#log.warn({ clientId, user, address, reasonCode, reason }, 'connection refused');
   }
 
   /** While ds is away every client tries again and again: one line a second says it. */
-  private mayTellUnavailable(): boolean {
+  #mayTellUnavailable(): boolean {
     const nowMs = performance.now();
-    if (nowMs - this.unavailableToldMs < unavailableEveryMs) return false;
-    this.unavailableToldMs = nowMs;
+    if (nowMs - this.#unavailableToldMs < unavailableEveryMs) return false;
+    this.#unavailableToldMs = nowMs;
     return true;
   }
 
   /** A CONNECT has come while no ds can be asked. */
   waitsForDs(): void {
-    this.dsWaits.no_ds += 1;
+    this.#dsWaits.no_ds += 1;
     const nowMs = performance.now();
-    if (nowMs - this.dsWaitToldMs < unavailableEveryMs) return;
-    this.dsWaitToldMs = nowMs;
-    this.log.warn('no dispatch node can be asked: CONNECTs wait');
+    if (nowMs - this.#dsWaitToldMs < unavailableEveryMs) return;
+    this.#dsWaitToldMs = nowMs;
+    this.#log.warn('no dispatch node can be asked: CONNECTs wait');
   }
 
   /** A CONNECT that was at ds is asked again of the next one. */
   claimLost(): void {
-    this.dsWaits.claim_lost += 1;
+    this.#dsWaits.claim_lost += 1;
   }
 
   failed(connection: Who, reasonCode: number, reason: string): void {
     const { clientId, stream } = connection;
     const { address } = stream.peer;
-    this.log.warn({ clientId, address, reasonCode, reason }, 'connection closed by a fault');
+    this.#log.warn({ clientId, address, reasonCode, reason }, 'connection closed by a fault');
   }
 
   timedOut(connection: Who, reason: string): void {
     const { address } = connection.stream.peer;
-    this.log.warn({ address, reason }, 'connection timed out');
+    this.#log.warn({ address, reason }, 'connection timed out');
   }
 
   ended(connection: Who, end: ConnectionEnd): void {
     const reason = knownEnds.has(end.reason) ? end.reason : 'fault';
-    this.ends[reason] = (this.ends[reason] ?? 0) + 1;
+    this.#ends[reason] = (this.#ends[reason] ?? 0) + 1;
     const { clientId } = connection;
-    this.log.info({ clientId, reason: end.reason }, 'client disconnected');
+    this.#log.info({ clientId, reason: end.reason }, 'client disconnected');
   }
 
   transport(listener: ListenerName, event: TransportEvent): void {
-    this.transportEvents[event.kind] += 1;
+    this.#transportEvents[event.kind] += 1;
     const level = levels[event.kind] ?? 'info';
-    this.log[level]({ listener, ...event }, 'transport');
+    this.#log[level]({ listener, ...event }, 'transport');
   }
 
   linkFailed(connection: Who, error: unknown): void {
     const { clientId } = connection;
-    this.log.error({ clientId, err: error }, 'call to ds failed');
+    this.#log.error({ clientId, err: error }, 'call to ds failed');
   }
 
   /** The lease ended: nothing leaves to clients until it is renewed. */
   frozen(connections: number): void {
-    this.leaseEvents.ended += 1;
-    this.log.warn({ connections }, 'lease ended: clients wait');
+    this.#leaseEvents.ended += 1;
+    this.#log.warn({ connections }, 'lease ended: clients wait');
   }
 
   thawed(connections: number): void {
-    this.leaseEvents.renewed += 1;
-    this.log.info({ connections }, 'lease renewed: clients go on');
+    this.#leaseEvents.renewed += 1;
+    this.#log.info({ connections }, 'lease renewed: clients go on');
   }
 
   /** Without a lease for longer than clients are kept. */
   dsLost(connections: number): void {
     this.limit('DS_LOST_MS');
-    this.leaseEvents.given_up += 1;
-    this.log.error({ connections }, 'no lease for too long: connections closed');
+    this.#leaseEvents.given_up += 1;
+    this.#log.error({ connections }, 'no lease for too long: connections closed');
   }
 
   presented(sessions: number, refused: number): void {
-    this.leaseEvents.presented += 1;
-    this.log.info({ sessions, refused }, 'sessions go on with another ds');
+    this.#leaseEvents.presented += 1;
+    this.#log.info({ sessions, refused }, 'sessions go on with another ds');
   }
 
   /** A stop that ds did not hear of: it finds out when the lease ends. */
   notHandedBack(error: unknown): void {
-    this.log.warn({ err: error }, 'stopped without an answer of ds');
+    this.#log.warn({ err: error }, 'stopped without an answer of ds');
   }
 
   expired(): void {
-    this.counters.dropped.expired += 1;
+    this.#counters.dropped.expired += 1;
   }
 
   tooLarge(): void {
-    this.counters.dropped.too_large += 1;
+    this.#counters.dropped.too_large += 1;
   }
 
   droppedSlow(): void {
-    this.counters.dropped.slow_client += 1;
-    this.metrics.limits.WRITE_BUFFER_MAX += 1;
+    this.#counters.dropped.slow_client += 1;
+    this.#metrics.limits.WRITE_BUFFER_MAX += 1;
   }
 
   windowFull(): void {
-    this.metrics.limits.MAX_INFLIGHT += 1;
+    this.#metrics.limits.MAX_INFLIGHT += 1;
   }
 
   refusedByClient(): void {
-    this.counters.dropped.refused_by_client += 1;
+    this.#counters.dropped.refused_by_client += 1;
   }
 
   /** Too many that were not delivered wait for ds to keep them. */
   notTold(): void {
-    this.counters.dropped.not_told += 1;
+    this.#counters.dropped.not_told += 1;
   }
 
   lost(): void {
-    this.counters.dropped.lost += 1;
+    this.#counters.dropped.lost += 1;
   }
 
   notAuthorized(): void {
-    this.counters.dropped.not_authorized += 1;
+    this.#counters.dropped.not_authorized += 1;
   }
 }
 

@@ -18,26 +18,26 @@ export interface RetransmissionRules {
 export class Retransmission {
   /** Time between two looks, ms. */
   readonly everyMs: number;
-  private readonly rules: RetransmissionRules;
-  private readonly resent: () => void;
-  private readonly sessions: WeakMap<Session, Unacknowledged> = new WeakMap();
+  readonly #rules: RetransmissionRules;
+  readonly #resent: () => void;
+  readonly #sessions: WeakMap<Session, Unacknowledged> = new WeakMap();
 
   constructor(rules: RetransmissionRules, resent: () => void) {
-    this.rules = rules;
+    this.#rules = rules;
     this.everyMs = Math.max(50, rules.retryIntervalMs / 4);
-    this.resent = resent;
+    this.#resent = resent;
   }
 
   look(clients: Iterable<Connected>, nowMs: number): void {
-    const { retryIntervalMs, maxRetryTime } = this.rules;
+    const { retryIntervalMs, maxRetryTime } = this.#rules;
     for (const { version, session } of clients) {
       if (version === 5 || session === undefined || session.window.count === 0) continue;
-      let unacknowledged = this.sessions.get(session);
+      let unacknowledged = this.#sessions.get(session);
       if (unacknowledged === undefined) {
         unacknowledged = new Unacknowledged(session);
-        this.sessions.set(session, unacknowledged);
+        this.#sessions.set(session, unacknowledged);
       }
-      unacknowledged.look(nowMs, retryIntervalMs, maxRetryTime, this.resent);
+      unacknowledged.look(nowMs, retryIntervalMs, maxRetryTime, this.#resent);
     }
   }
 }

@@ -12,43 +12,43 @@ interface Told {
 /** Messages that could not be delivered, told to ds once a turn for each session. */
 export class UndeliveredCalls implements UndeliveredReports {
   readonly ofExpired: boolean;
-  private readonly link: Link;
-  private readonly passedOver: () => void;
-  private told: Map<Reporting, Told> = new Map();
-  private waiting = 0;
+  readonly #link: Link;
+  readonly #passedOver: () => void;
+  #told: Map<Reporting, Told> = new Map();
+  #waiting = 0;
 
   /** `passedOver`: a message is not told, since too many are. */
   constructor(link: Link, ofExpired: boolean, passedOver: () => void) {
-    this.link = link;
+    this.#link = link;
     this.ofExpired = ofExpired;
-    this.passedOver = passedOver;
+    this.#passedOver = passedOver;
   }
 
   report(session: Reporting, message: UndeliveredMessage, done?: () => void): boolean {
     if (session.closed) return false;
-    if (this.waiting >= waitingMax) {
-      this.passedOver();
+    if (this.#waiting >= waitingMax) {
+      this.#passedOver();
       return false;
     }
-    this.waiting += 1;
-    if (this.told.size === 0) setImmediate(() => this.call());
-    let told = this.told.get(session);
-    if (told === undefined) this.told.set(session, (told = { messages: [], done: [] }));
+    this.#waiting += 1;
+    if (this.#told.size === 0) setImmediate(() => this.#call());
+    let told = this.#told.get(session);
+    if (told === undefined) this.#told.set(session, (told = { messages: [], done: [] }));
     told.messages.push(message);
     if (done !== undefined) told.done.push(done);
     return true;
   }
 
-  private call(): void {
-    const { told } = this;
-    this.told = new Map();
+  #call(): void {
+    const told = this.#told;
+    this.#told = new Map();
     for (const [session, { messages, done }] of told) {
       const answered = (): void => {
-        this.waiting -= messages.length;
+        this.#waiting -= messages.length;
         for (const each of done) each();
       };
       // Where ds does not know the session any more, nobody waits.
-      this.link.undelivered(session.handle, messages).then(answered, answered);
+      this.#link.undelivered(session.handle, messages).then(answered, answered);
     }
   }
 }

@@ -63,12 +63,12 @@ export class ScriptedDs implements LinkServer, Link {
   readonly credits: [SessionHandle, number][] = [];
   readonly detached: NodeId[] = [];
   detaches = true;
-  private durables: (() => void)[] = [];
-  private attached: LinkedNode | undefined = undefined;
-  private lastEpoch = 0;
+  #durables: (() => void)[] = [];
+  #attached: LinkedNode | undefined = undefined;
+  #lastEpoch = 0;
 
   attach(node: LinkedNode): Link {
-    this.attached = node;
+    this.#attached = node;
     return this;
   }
 
@@ -78,13 +78,13 @@ export class ScriptedDs implements LinkServer, Link {
   }
 
   get node(): LinkedNode {
-    if (this.attached === undefined) throw new Error('no node is attached');
-    return this.attached;
+    if (this.#attached === undefined) throw new Error('no node is attached');
+    return this.#attached;
   }
 
   /** The ds of before is gone: another one is shown all sessions. */
   takeOver(): PresentedSession[] {
-    this.durables = [];
+    this.#durables = [];
     return this.node.present();
   }
 
@@ -99,7 +99,7 @@ export class ScriptedDs implements LinkServer, Link {
 
   /** All that was written so far is stored. */
   stored(): void {
-    for (const durable of this.durables.splice(0)) durable();
+    for (const durable of this.#durables.splice(0)) durable();
   }
 
   /** Answers all publishes at QoS 1 and 2. */
@@ -115,14 +115,14 @@ export class ScriptedDs implements LinkServer, Link {
 
   connect(request: ConnectRequest): Promise<ConnectAnswer> {
     if (!this.answers) return wait(this.connects, request);
-    this.lastEpoch += 1;
+    this.#lastEpoch += 1;
     const state = this.states.get(request.clientId);
     const subscriptions = state?.subscriptions ?? [];
     const { subscriptionsPortion: portion } = this;
     this.claimed.set(request.session, subscriptions);
     return Promise.resolve({
       kind: 'accepted',
-      epoch: epoch(this.lastEpoch),
+      epoch: epoch(this.#lastEpoch),
       sessionPresent: state !== undefined,
       state:
         state === undefined
@@ -197,7 +197,7 @@ export class ScriptedDs implements LinkServer, Link {
 
   write(batch: SessionWrite[], durable?: () => void): boolean {
     this.writes.push(...batch);
-    if (durable !== undefined) this.durables.push(durable);
+    if (durable !== undefined) this.#durables.push(durable);
     return true;
   }
 

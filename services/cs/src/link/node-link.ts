@@ -39,13 +39,13 @@ const notAccepted: ConnectionEnd = {
  * answered.
  */
 export class NodeLink implements Link {
-  private readonly attachment: Attachment;
-  private readonly pending: Pending;
-  private readonly order: PublishOrder;
-  private readonly events: LinkEvents;
-  private readonly bufferBytesMax: number;
-  private readonly onPublished: (batch: Publish[]) => void;
-  private closed = false;
+  readonly #attachment: Attachment;
+  readonly #pending: Pending;
+  readonly #order: PublishOrder;
+  readonly #events: LinkEvents;
+  readonly #bufferBytesMax: number;
+  readonly #onPublished: (batch: Publish[]) => void;
+  #closed = false;
 
   constructor(
     attachment: Attachment,
@@ -55,35 +55,35 @@ export class NodeLink implements Link {
     bufferBytesMax: number,
     onPublished: (batch: Publish[]) => void,
   ) {
-    this.attachment = attachment;
-    this.pending = pending;
-    this.order = order;
-    this.events = events;
-    this.bufferBytesMax = bufferBytesMax;
-    this.onPublished = onPublished;
+    this.#attachment = attachment;
+    this.#pending = pending;
+    this.#order = order;
+    this.#events = events;
+    this.#bufferBytesMax = bufferBytesMax;
+    this.#onPublished = onPublished;
   }
 
   get leaseEndsMs(): number {
-    return this.attachment.lease.endsMs;
+    return this.#attachment.lease.endsMs;
   }
 
   get up(): boolean {
-    return this.attachment.up;
+    return this.#attachment.up;
   }
 
   get roomBytes(): number {
-    return this.attachment.exchange.roomBytes;
+    return this.#attachment.exchange.roomBytes;
   }
 
   get pushesWait(): boolean {
-    return this.attachment.pushesWait;
+    return this.#attachment.pushesWait;
   }
 
   // Calls
 
   connect(request: ConnectRequest): Promise<ConnectAnswer> {
     const { session, clientId } = request;
-    return this.call('claim', session, calls.connect, request, about(session, clientId));
+    return this.#call('claim', session, calls.connect, request, about(session, clientId));
   }
 
   continueConnect(
@@ -91,11 +91,11 @@ export class NodeLink implements Link {
     authenticationData: Buffer | undefined,
   ): Promise<ConnectAnswer> {
     const step = { session, authenticationData, start: false };
-    return this.call('claim', session, calls.continueConnect, step, about(session));
+    return this.#call('claim', session, calls.continueConnect, step, about(session));
   }
 
   subscriptionsOf(session: SessionHandle, from: number): Promise<SubscriptionState[]> {
-    return this.call('claim', session, calls.subscriptionsOf, { session, from }, about(session));
+    return this.#call('claim', session, calls.subscriptionsOf, { session, from }, about(session));
   }
 
   reauthenticate(
@@ -104,59 +104,61 @@ export class NodeLink implements Link {
     start: boolean,
   ): Promise<ReauthenticateAnswer> {
     const step = { session, authenticationData, start };
-    return this.call('claim', undefined, calls.reauthenticate, step, about(session));
+    return this.#call('claim', undefined, calls.reauthenticate, step, about(session));
   }
 
   async disconnect(session: SessionHandle, end: ConnectionEnd, clientId?: ClientId): Promise<void> {
-    const before = this.pending.ticket();
+    const before = this.#pending.ticket();
     const subject = about(session, clientId);
-    await this.call('again', undefined, calls.disconnect, { session, end }, subject);
-    this.order.forget(session);
+    await this.#call('again', undefined, calls.disconnect, { session, end }, subject);
+    this.#order.forget(session);
     // Publishes that ds has not answered by now were passed over.
-    if (this.pending.publishes.count === 0) return;
+    if (this.#pending.publishes.count === 0) return;
     const ended: Publish[] = [];
-    this.pending.publishes.fenced(new Set([session]), before, ended);
-    if (ended.length > 0) this.onPublished(ended);
+    this.#pending.publishes.fenced(new Set([session]), before, ended);
+    if (ended.length > 0) this.#onPublished(ended);
   }
 
   subscribe(session: SessionHandle, subscriptions: SubscribeEntry[]): Promise<SubscribeAnswer[]> {
     const request = { session, subscriptions };
-    return this.call('again', undefined, calls.subscribe, request, about(session));
+    return this.#call('again', undefined, calls.subscribe, request, about(session));
   }
 
   unsubscribe(session: SessionHandle, filters: string[]): Promise<number[]> {
     const request = { session, filters };
-    return this.call('again', undefined, calls.unsubscribe, request, about(session));
+    return this.#call('again', undefined, calls.unsubscribe, request, about(session));
   }
 
   settle(session: SessionHandle): Promise<void> {
-    return this.call('again', undefined, calls.settle, session, about(session));
+    return this.#call('again', undefined, calls.settle, session, about(session));
   }
 
   undelivered(session: SessionHandle, messages: readonly UndeliveredMessage[]): Promise<void> {
     const request = { session, messages };
-    return this.call('again', undefined, calls.undelivered, request, about(session));
+    return this.#call('again', undefined, calls.undelivered, request, about(session));
   }
 
   readRetained(request: RetainedRequest): Promise<RetainedAnswer> {
-    return this.call('again', undefined, calls.readRetained, request, nothing);
+    return this.#call('again', undefined, calls.readRetained, request, nothing);
   }
 
   /** A planned stop, of the node or, where that goes on, of this link alone. */
   leave(goesOn: boolean): Promise<void> {
-    return this.call('again', undefined, calls.leave, { goesOn }, everything);
+    return this.#call('again', undefined, calls.leave, { goesOn }, everything);
   }
 
   /** `claimed`: the session that a claim would bring about. */
-  private call<Request, Answer>(
+  #call<Request, Answer>(
     kind: CallKind,
     claimed: SessionHandle | undefined,
     type: CallType<Request, Answer>,
     request: Request,
     subject: CallSubject,
   ): Promise<Answer> {
-    const { attachment, pending, order } = this;
-    if (this.closed) return Promise.reject(new Error(closedReason));
+    const attachment = this.#attachment;
+    const pending = this.#pending;
+    const order = this.#order;
+    if (this.#closed) return Promise.reject(new Error(closedReason));
     if (kind === 'claim' && attachment.lease.ended)
       return Promise.reject(new LinkLost(endedReason));
     const ticket = pending.ticket();
@@ -169,8 +171,9 @@ export class NodeLink implements Link {
   }
 
   read(request: ReadRequest): Promise<ReadAnswer> {
-    const { attachment, pending } = this;
-    if (this.closed) return Promise.reject(new Error(closedReason));
+    const attachment = this.#attachment;
+    const pending = this.#pending;
+    if (this.#closed) return Promise.reject(new Error(closedReason));
     const id = pending.id();
     const answer = pending.reads.add(id);
     if (attachment.presented) writeRead(attachment.exchange, id, request);
@@ -180,34 +183,36 @@ export class NodeLink implements Link {
   // Batches: once a turn, no promise and no object for a message
 
   publish(batch: Publish[]): void {
-    const { attachment, pending } = this;
+    const attachment = this.#attachment;
+    const pending = this.#pending;
     let storedCount = 0;
     for (let index = 0; index < batch.length; index++)
       if (batch[index]!.message.qos > 0) storedCount += 1;
     const qos0Count = batch.length - storedCount;
     const stored = qos0Count === 0 ? batch : batch.filter(({ message }) => message.qos > 0);
     const first = pending.publishes.add(pending.ticket(), stored);
-    if (qos0Count === 0 || this.takesQos0(qos0Count)) {
-      if (attachment.presented) this.writeNow(first, batch);
+    if (qos0Count === 0 || this.#takesQos0(qos0Count)) {
+      if (attachment.presented) this.#writeNow(first, batch);
     } else if (attachment.presented && storedCount > 0) {
-      this.writeNow(first, stored);
+      this.#writeNow(first, stored);
     }
   }
 
-  private writeNow(first: number, batch: Publish[]): void {
-    writePublishes(this.attachment.exchange, first, batch);
-    this.order.published(batch);
+  #writeNow(first: number, batch: Publish[]): void {
+    writePublishes(this.#attachment.exchange, first, batch);
+    this.#order.published(batch);
   }
 
   /** QoS 0 goes to ds at once or not at all. */
-  private takesQos0(count: number): boolean {
-    const { attachment, bufferBytesMax } = this;
+  #takesQos0(count: number): boolean {
+    const attachment = this.#attachment;
+    const bufferBytesMax = this.#bufferBytesMax;
     if (!attachment.up) {
-      this.events.qos0Dropped('link down', count);
+      this.#events.qos0Dropped('link down', count);
       return false;
     }
     if (attachment.exchange.waitingBytes > bufferBytesMax) {
-      this.events.qos0Dropped('link behind', count);
+      this.#events.qos0Dropped('link behind', count);
       return false;
     }
     return true;
@@ -215,8 +220,9 @@ export class NodeLink implements Link {
 
   /** `fenced` comes where `durable` never will. */
   write(batch: SessionWrite[], durable?: () => void, fenced?: () => void): boolean {
-    const { attachment, pending } = this;
-    if (this.closed) return false;
+    const attachment = this.#attachment;
+    const pending = this.#pending;
+    if (this.#closed) return false;
     if (attachment.presented) {
       writeWrites(attachment.exchange, pending.writes.number(durable, fenced), batch);
       return true;
@@ -228,7 +234,8 @@ export class NodeLink implements Link {
   }
 
   credit(session: SessionHandle, messagesTotal: number): void {
-    const { attachment, pending } = this;
+    const attachment = this.#attachment;
+    const pending = this.#pending;
     if (attachment.presented) writeCredit(attachment.exchange, session, messagesTotal);
     else pending.holdCredit(session, messagesTotal);
   }
@@ -237,7 +244,7 @@ export class NodeLink implements Link {
 
   /** Clients that wait to be let in ask again. ds may have claimed their sessions. */
   leaseEnded(): void {
-    for (const session of this.pending.calls.rejectClaims(endedReason)) {
+    for (const session of this.#pending.calls.rejectClaims(endedReason)) {
       this.disconnect(session, notAccepted).catch(() => {
         // The link was closed, or ds does not know it: there is nothing to undo.
       });
@@ -245,9 +252,9 @@ export class NodeLink implements Link {
   }
 
   close(): void {
-    this.closed = true;
-    this.pending.calls.rejectAll(closedReason);
-    this.pending.reads.rejectAll(closedReason);
+    this.#closed = true;
+    this.#pending.calls.rejectAll(closedReason);
+    this.#pending.reads.rejectAll(closedReason);
   }
 }
 

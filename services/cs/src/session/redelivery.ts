@@ -23,32 +23,32 @@ const asideMs = 1000;
  * they go out when it is back.
  */
 export class Redelivery {
-  private readonly session: OutboundSession;
-  private outbound: OutboundState[];
+  readonly #session: OutboundSession;
+  #outbound: OutboundState[];
   /** Messages of partitions that cannot be read. */
-  private aside: OutboundState[] = [];
+  #aside: OutboundState[] = [];
   /** All but those that were set aside went out: new messages do not wait. */
-  private isBehind = false;
-  private failures = 0;
-  private rest: NodeJS.Timeout | undefined = undefined;
-  private index = 0;
-  private loading = false;
+  #isBehind = false;
+  #failures = 0;
+  #rest: NodeJS.Timeout | undefined = undefined;
+  #index = 0;
+  #loading = false;
   /** Identifiers of PUBLISH packets that went out again and may be unacknowledged. */
-  private open: number[] = [];
+  #open: number[] = [];
   /** Messages of the last page that was read, by offset. */
-  private readonly page: Map<number, Message> = new Map();
-  private pageKey = '';
+  readonly #page: Map<number, Message> = new Map();
+  #pageKey = '';
 
   constructor(session: OutboundSession, outbound: readonly OutboundState[]) {
-    this.session = session;
-    this.outbound = [...outbound].sort((a, b) => a.sequence - b.sequence);
-    this.restore();
+    this.#session = session;
+    this.#outbound = [...outbound].sort((a, b) => a.sequence - b.sequence);
+    this.#restore();
   }
 
   /** Puts every place into the window and the cursors, so that nothing goes out twice. */
-  private restore(): void {
-    const { session } = this;
-    const byOffset = [...this.outbound].sort(
+  #restore(): void {
+    const session = this.#session;
+    const byOffset = [...this.#outbound].sort(
       (a, b) => offsetOf(a) - offsetOf(b) || a.sequence - b.sequence,
     );
     for (const state of byOffset) {
@@ -70,50 +70,50 @@ export class Redelivery {
       session.window.add(inflight);
       if (origin !== undefined && offset >= origin.next) origin.pass(offset, inflight);
     }
-    const last = this.outbound.at(-1);
+    const last = this.#outbound.at(-1);
     if (last !== undefined) session.window.startAfter(last.packetId);
   }
 
   /** Nothing is left. */
   get isOver(): boolean {
-    return this.index >= this.outbound.length && this.aside.length === 0 && !this.loading;
+    return this.#index >= this.#outbound.length && this.#aside.length === 0 && !this.#loading;
   }
 
   /** Nothing new of the partition goes out before these. */
   holds(partition: number): boolean {
-    if (!this.isBehind) return false;
-    for (let index = this.index; index < this.outbound.length; index++)
-      if (partitionOf(this.outbound[index]!) === partition) return true;
-    return this.aside.some((each) => partitionOf(each) === partition);
+    if (!this.#isBehind) return false;
+    for (let index = this.#index; index < this.#outbound.length; index++)
+      if (partitionOf(this.#outbound[index]!) === partition) return true;
+    return this.#aside.some((each) => partitionOf(each) === partition);
   }
 
   /** True when what is new may go out. */
   pump(): boolean {
-    if (this.rest !== undefined) return true;
-    const isDone = this.advance();
-    if (isDone && this.aside.length > 0) this.takeAside();
-    return isDone || this.isBehind;
+    if (this.#rest !== undefined) return true;
+    const isDone = this.#advance();
+    if (isDone && this.#aside.length > 0) this.#takeAside();
+    return isDone || this.#isBehind;
   }
 
   /** Messages that were set aside are tried again after a while. */
-  private takeAside(): void {
-    this.outbound = this.aside;
-    this.aside = [];
-    this.index = 0;
-    this.isBehind = true;
-    this.rest = setTimeout(() => {
-      this.rest = undefined;
-      if (!this.session.closed) this.session.node.schedule(this.session);
+  #takeAside(): void {
+    this.#outbound = this.#aside;
+    this.#aside = [];
+    this.#index = 0;
+    this.#isBehind = true;
+    this.#rest = setTimeout(() => {
+      this.#rest = undefined;
+      if (!this.#session.closed) this.#session.node.schedule(this.#session);
     }, asideMs);
-    this.rest.unref();
+    this.#rest.unref();
   }
 
   /** True when all is sent, or set aside. */
-  private advance(): boolean {
-    const { session } = this;
-    if (this.loading) return false;
-    for (; this.index < this.outbound.length; this.index++) {
-      const state = this.outbound[this.index];
+  #advance(): boolean {
+    const session = this.#session;
+    if (this.#loading) return false;
+    for (; this.#index < this.#outbound.length; this.#index++) {
+      const state = this.#outbound[this.#index];
       if (state === undefined || !session.outlet.writable) return false;
       const inflight = session.window.get(state.packetId);
       if (inflight === undefined) continue;
@@ -121,51 +121,51 @@ export class Redelivery {
         session.outlet.sendPubrel(state.packetId);
         continue;
       }
-      if (!this.mayResend()) return false;
-      const message = this.page.get(state.sequence);
+      if (!this.#mayResend()) return false;
+      const message = this.#page.get(state.sequence);
       if (message === undefined) {
-        if (this.pageKey === String(state.sequence)) {
+        if (this.#pageKey === String(state.sequence)) {
           session.node.events.lost();
           complete(session, inflight, false);
           continue;
         }
-        this.load(state);
+        this.#load(state);
         return false;
       }
-      this.page.delete(state.sequence);
+      this.#page.delete(state.sequence);
       if (session.rights?.allows(message.topic) === false) {
         withhold(session, inflight);
         continue;
       }
-      this.open.push(state.packetId);
-      this.resend(state, inflight, message);
+      this.#open.push(state.packetId);
+      this.#resend(state, inflight, message);
     }
     return true;
   }
 
   /** The client may take fewer messages at once than it did before [MQTT-3.3.4-9]. */
-  private mayResend(): boolean {
-    const { window } = this.session;
-    if (this.open.length < window.size) return true;
-    this.open = this.open.filter((packetId) => window.get(packetId) !== undefined);
-    return this.open.length < window.size;
+  #mayResend(): boolean {
+    const { window } = this.#session;
+    if (this.#open.length < window.size) return true;
+    this.#open = this.#open.filter((packetId) => window.get(packetId) !== undefined);
+    return this.#open.length < window.size;
   }
 
-  private resend(state: OutboundState, inflight: Inflight, message: Message): void {
-    const { session } = this;
+  #resend(state: OutboundState, inflight: Inflight, message: Message): void {
+    const session = this.#session;
     const subscription = session.subscriptions.get(state.filter);
     const retained = state.place.kind === 'retained';
     const retain = retained || (subscription?.options.retainAsPublished === true && message.retain);
     let identifiers = subscription?.identifiers;
     if (state.place.kind === 'queue' && message.entries.length > 1) {
-      identifiers = this.link(inflight, message) ?? identifiers;
+      identifiers = this.#link(inflight, message) ?? identifiers;
     }
     resend(session, inflight, message, retain, identifiers);
   }
 
   /** The same message in other queues of the session waits for this delivery too. */
-  private link(inflight: Inflight, message: Message): number[] | undefined {
-    const { session } = this;
+  #link(inflight: Inflight, message: Message): number[] | undefined {
+    const session = this.#session;
     let identifiers: number[] | undefined;
     for (const entry of message.entries) {
       const cursor: (Cursor & Origin) | undefined = session.cursorOf(entry.queue, entry.partition);
@@ -185,44 +185,44 @@ export class Redelivery {
     return identifiers;
   }
 
-  private load(state: OutboundState): void {
-    this.loading = true;
-    this.page.clear();
-    this.pageKey = String(state.sequence);
-    this.read(state).then(
+  #load(state: OutboundState): void {
+    this.#loading = true;
+    this.#page.clear();
+    this.#pageKey = String(state.sequence);
+    this.#read(state).then(
       () => {
-        this.loading = false;
-        this.failures = 0;
-        if (!this.session.closed) this.session.node.schedule(this.session);
+        this.#loading = false;
+        this.#failures = 0;
+        if (!this.#session.closed) this.#session.node.schedule(this.#session);
       },
       () => {
         // Not an answer: only what the store does not have is lost.
-        this.pageKey = '';
-        this.failures += 1;
-        if (this.isBehind || this.failures >= failuresMax) this.setAside(state);
+        this.#pageKey = '';
+        this.#failures += 1;
+        if (this.#isBehind || this.#failures >= failuresMax) this.#setAside(state);
         // Whatever wakes the session meanwhile, the next read waits.
         setTimeout(() => {
-          this.loading = false;
-          if (!this.session.closed) this.session.node.schedule(this.session);
+          this.#loading = false;
+          if (!this.#session.closed) this.#session.node.schedule(this.#session);
         }, retryMs).unref();
       },
     );
   }
 
-  private setAside({ place }: OutboundState): void {
+  #setAside({ place }: OutboundState): void {
     if (place.kind === 'retained') return;
     const { partition } = place;
     const isThere = (each: OutboundState): boolean =>
       each.state !== 'released' && partitionOf(each) === partition;
-    const left = this.outbound.slice(this.index);
-    this.aside.push(...left.filter(isThere));
-    this.outbound = left.filter((each) => !isThere(each));
-    this.index = 0;
-    this.failures = 0;
+    const left = this.#outbound.slice(this.#index);
+    this.#aside.push(...left.filter(isThere));
+    this.#outbound = left.filter((each) => !isThere(each));
+    this.#index = 0;
+    this.#failures = 0;
   }
 
-  private async read(state: OutboundState): Promise<void> {
-    const { session } = this;
+  async #read(state: OutboundState): Promise<void> {
+    const session = this.#session;
     const { place } = state;
     if (place.kind === 'retained') {
       const answer = await session.node.readRetained({
@@ -234,7 +234,7 @@ export class Redelivery {
         version: { topic: place.topic, orderKey: place.orderKey },
       });
       const message = answer.messages[0];
-      if (message !== undefined) this.page.set(state.sequence, message);
+      if (message !== undefined) this.#page.set(state.sequence, message);
       return;
     }
     const { queue, partition, offset } = place;
@@ -253,12 +253,12 @@ export class Redelivery {
         }
       }
     }
-    for (let index = this.index; index < this.outbound.length; index++) {
-      const each = this.outbound[index];
+    for (let index = this.#index; index < this.#outbound.length; index++) {
+      const each = this.#outbound[index];
       if (each === undefined || each.place.kind === 'retained') continue;
       if (each.place.queue !== queue || each.place.partition !== partition) continue;
       const message = byOffset.get(each.place.offset);
-      if (message !== undefined) this.page.set(each.sequence, message);
+      if (message !== undefined) this.#page.set(each.sequence, message);
     }
   }
 }

@@ -26,18 +26,19 @@ export interface Resendable extends OutboundSession {
  * the first time counts from the first look.
  */
 export class Unacknowledged {
-  private readonly session: Resendable;
-  private readonly tries: Map<Inflight, Try> = new Map();
-  private busy = false;
+  readonly #session: Resendable;
+  readonly #tries: Map<Inflight, Try> = new Map();
+  #busy = false;
 
   constructor(session: Resendable) {
-    this.session = session;
+    this.#session = session;
   }
 
   /** `resent` is told of each message that goes out again. */
   look(nowMs: number, intervalMs: number, triesMax: number, resent: () => void): void {
-    const { session, tries } = this;
-    if (this.busy || session.redelivers || !session.outlet.writable) return;
+    const session = this.#session;
+    const tries = this.#tries;
+    if (this.#busy || session.redelivers || !session.outlet.writable) return;
     for (const inflight of tries.keys()) if (!isOpen(session, inflight)) tries.delete(inflight);
     const due: Inflight[] = [];
     for (const inflight of session.window.entries()) {
@@ -47,22 +48,23 @@ export class Unacknowledged {
       else if (known.dueMs <= nowMs) due.push(inflight);
     }
     if (due.length === 0) return;
-    this.busy = true;
+    this.#busy = true;
     due.sort((a, b) => a.sequence - b.sequence);
-    void this.sendAll(due, nowMs, intervalMs, triesMax, resent).finally(() => {
-      this.busy = false;
+    void this.#sendAll(due, nowMs, intervalMs, triesMax, resent).finally(() => {
+      this.#busy = false;
     });
   }
 
   /** One after the other, in the order of their first sending. */
-  private async sendAll(
+  async #sendAll(
     due: readonly Inflight[],
     nowMs: number,
     intervalMs: number,
     triesMax: number,
     resent: () => void,
   ): Promise<void> {
-    const { session, tries } = this;
+    const session = this.#session;
+    const tries = this.#tries;
     for (const inflight of due) {
       const known = tries.get(inflight);
       if (known === undefined || session.closed) return;

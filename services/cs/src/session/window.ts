@@ -72,90 +72,90 @@ export class Window {
   readonly size: number;
   /** Number of those in flight that wait until their identifiers are stored. */
   storing = 0;
-  private slots: (Inflight | undefined)[] | undefined = undefined;
+  #slots: (Inflight | undefined)[] | undefined = undefined;
   /** Slots of the table that was let go last: a client that takes bursts needs as many again. */
-  private slotsBefore = slotsMin;
-  private used = 0;
-  private lastPacketId = 0;
-  private lastSequence = 0;
+  #slotsBefore = slotsMin;
+  #used = 0;
+  #lastPacketId = 0;
+  #lastSequence = 0;
 
   constructor(size: number) {
     this.size = size;
   }
 
   get count(): number {
-    return this.used;
+    return this.#used;
   }
 
   /** Messages that may be sent now [MQTT-3.3.4-9]. */
   get free(): number {
-    return this.size - this.used;
+    return this.size - this.#used;
   }
 
   /** A packet identifier that is not in use [MQTT-2.2.1-2]; only to be called where `free` > 0. */
   nextPacketId(): number {
-    const { slots } = this;
+    const slots = this.#slots;
     do {
-      this.lastPacketId = this.lastPacketId === packetIdMax ? 1 : this.lastPacketId + 1;
-    } while (slots !== undefined && slots[this.lastPacketId & (slots.length - 1)] !== undefined);
-    return this.lastPacketId;
+      this.#lastPacketId = this.#lastPacketId === packetIdMax ? 1 : this.#lastPacketId + 1;
+    } while (slots !== undefined && slots[this.#lastPacketId & (slots.length - 1)] !== undefined);
+    return this.#lastPacketId;
   }
 
   nextSequence(): number {
-    this.lastSequence += 1;
-    return this.lastSequence;
+    this.#lastSequence += 1;
+    return this.#lastSequence;
   }
 
   add(inflight: Inflight): void {
-    let slots = (this.slots ??= emptySlots(this.slotsBefore));
+    let slots = (this.#slots ??= emptySlots(this.#slotsBefore));
     while (
-      this.used * 2 >= slots.length ||
+      this.#used * 2 >= slots.length ||
       slots[inflight.packetId & (slots.length - 1)] !== undefined
     ) {
-      slots = this.grow(slots);
+      slots = this.#grow(slots);
     }
     slots[inflight.packetId & (slots.length - 1)] = inflight;
-    this.used += 1;
-    if (inflight.sequence > this.lastSequence) this.lastSequence = inflight.sequence;
+    this.#used += 1;
+    if (inflight.sequence > this.#lastSequence) this.#lastSequence = inflight.sequence;
   }
 
   /** Identifiers that differ in the low bits go on to differ: nobody loses a place. */
-  private grow(slots: readonly (Inflight | undefined)[]): (Inflight | undefined)[] {
+  #grow(slots: readonly (Inflight | undefined)[]): (Inflight | undefined)[] {
     const larger = emptySlots(slots.length * 2);
     for (const inflight of slots) {
       if (inflight !== undefined) larger[inflight.packetId & (larger.length - 1)] = inflight;
     }
-    this.slots = larger;
+    this.#slots = larger;
     return larger;
   }
 
   /** New identifiers start after those that were used before. */
   startAfter(packetId: number): void {
-    this.lastPacketId = packetId;
+    this.#lastPacketId = packetId;
   }
 
   get(packetId: number): Inflight | undefined {
-    const { slots } = this;
+    const slots = this.#slots;
     if (slots === undefined) return undefined;
     const inflight = slots[packetId & (slots.length - 1)];
     return inflight?.packetId === packetId ? inflight : undefined;
   }
 
   *entries(): Iterable<Inflight> {
-    for (const inflight of this.slots ?? []) {
+    for (const inflight of this.#slots ?? []) {
       if (inflight !== undefined) yield inflight;
     }
   }
 
   remove(packetId: number): void {
-    const { slots } = this;
+    const slots = this.#slots;
     if (slots === undefined || this.get(packetId) === undefined) return;
     slots[packetId & (slots.length - 1)] = undefined;
-    this.used -= 1;
+    this.#used -= 1;
     // An idle client holds no table.
-    if (this.used === 0 && slots.length > slotsKept) {
-      this.slotsBefore = slots.length;
-      this.slots = undefined;
+    if (this.#used === 0 && slots.length > slotsKept) {
+      this.#slotsBefore = slots.length;
+      this.#slots = undefined;
     }
   }
 }
