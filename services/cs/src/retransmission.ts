@@ -6,7 +6,7 @@ interface Connected {
   readonly session: Session | undefined;
 }
 
-export interface RetransmissionRules {
+interface RetransmissionRules {
   readonly retryIntervalMs: number;
   readonly maxRetryTime: number;
 }

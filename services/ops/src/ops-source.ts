@@ -68,7 +68,7 @@ export interface DeadLetterStatus {
   readonly payloadBytes: number;
 }
 
-export interface WholeDeadLetter extends DeadLetterStatus {
+interface WholeDeadLetter extends DeadLetterStatus {
   /** Base64. */
   readonly payload: string;
   /** Base64: as in a PUBLISH of MQTT 5.0, without their length. */

@@ -15,7 +15,7 @@ interface Try {
 }
 
 /** A session that may be sent a second copy on the same connection: of MQTT 3.1 or 3.1.1. */
-export interface Resendable extends OutboundSession {
+interface Resendable extends OutboundSession {
   /** What was in flight on the connection before goes out again just now. */
   readonly redelivers: boolean;
 }

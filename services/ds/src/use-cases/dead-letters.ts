@@ -7,7 +7,7 @@ import type { DeadLetter, DeadReason, RetryEntry, RetryQueue } from '../retry-qu
 import type { StoredSession } from '../session-store/stored-session.ts';
 import type { DeadLetterEvents } from '../dead-letter-events.ts';
 
-export interface DeadLettersPorts {
+interface DeadLettersPorts {
   readonly queueStore: QueueStore;
   readonly retryQueue: RetryQueue;
   readonly events: DeadLetterEvents;

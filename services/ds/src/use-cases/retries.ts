@@ -5,7 +5,7 @@ import type { DeadLetterEvents } from '../dead-letter-events.ts';
 import type { RetryQueue, TakenEntry } from '../retry-queue/retry-queue.ts';
 import type { Publisher } from './publish.ts';
 
-export interface RetriesPorts {
+interface RetriesPorts {
   readonly retryQueue: RetryQueue;
   readonly publisher: Publisher;
   readonly events: DeadLetterEvents;

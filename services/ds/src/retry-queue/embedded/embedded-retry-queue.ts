@@ -4,7 +4,7 @@ import { RecordType } from '../../journal/records.ts';
 import { decodeEntry, encodeEntry } from '../entry-codec.ts';
 import type { DeadLetter, RetryEntry, RetryQueue, TakenEntry } from '../retry-queue.ts';
 
-export interface RetryLimits {
+interface RetryLimits {
   readonly lettersMax: number;
   readonly bytesMax: number;
 }

@@ -13,7 +13,7 @@ import { LetterIndex, type Removal } from './letter-index.ts';
 import { OrdinaryTopic } from './ordinary-topic.ts';
 import { WaitingEntries } from './waiting-entries.ts';
 
-export interface RocketmqRetryOptions {
+interface RocketmqRetryOptions {
   readonly client: RocketmqClient;
   readonly clock: Clock;
   readonly retryTopic: string;

@@ -11,7 +11,7 @@ interface Taking {
   readonly open: Set<number>;
 }
 
-export interface WaitingEntry extends TakenEntry {
+interface WaitingEntry extends TakenEntry {
   /** Wall clock in ms. */
   readonly dueMs: number;
 }
