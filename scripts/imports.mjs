@@ -65,6 +65,7 @@ const areas = [
     'composition',
     'cluster/checks',
     'cluster/broker-list',
+    'cluster/left-alone',
     'cluster/topic-homes',
     'auth/open-auth',
   ].map((file) => ({

@@ -196,5 +196,13 @@ void describe('from services to devices', { skip }, () => {
       assert.equal(await counted(reason), count, reason);
     }
     await client.expectNothing();
+    // Each ds tells it now and then.
+    const endMs = Date.now() + deviceMs;
+    let printed = '';
+    const isTold = (reason: string): boolean =>
+      new RegExp(`^${reason} +${topic} +\\d+ +\\d{4}-`, 'm').test(printed);
+    while (![...expected.keys()].every(isTold) && Date.now() < endMs)
+      printed = await backEnds.command('unmapped');
+    for (const reason of expected.keys()) assert.ok(isTold(reason), `${reason}:\n${printed}`);
   });
 });

@@ -2,13 +2,29 @@
 // and leaves handles open: it is killed instead. Sends what it is asked to, reports what it gets.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { Producer, SimpleConsumer } from 'rocketmq-client-nodejs';
+import {
+  ConsumeResult,
+  type MessageView,
+  Producer,
+  PushConsumer,
+  SimpleConsumer,
+} from 'rocketmq-client-nodejs';
 
 export interface ClientMessage {
   readonly topic: string;
   readonly tag: string;
   readonly body: string;
   readonly properties: Readonly<Record<string, string>>;
+  readonly keys?: readonly string[];
+}
+
+/** A message to be sent, and what RocketMQ does with it. */
+export interface SentMessage extends ClientMessage {
+  readonly delayMs?: number;
+  /** Those of one group keep their order. */
+  readonly messageGroup?: string;
+  /** Sent in a transaction, which ends so. */
+  readonly transaction?: 'commit' | 'rollback';
 }
 
 export interface ClientOptions {
@@ -18,6 +34,8 @@ export interface ClientOptions {
   readonly tag: string;
   /** It must be there. */
   readonly group: string;
+  /** The other of RocketMQ's two kinds of consumers. */
+  readonly push?: boolean;
 }
 
 type Report =
@@ -31,50 +49,68 @@ const invisibleMs = 30_000;
 /** The proxy refuses to wait for much less. */
 const awaitMs = 10_000;
 
+function tell(report: Report): void {
+  process.send?.(report);
+}
+
+function tellMessage({ topic, tag = '', body, properties, keys }: MessageView): void {
+  const message = { topic, tag, body: body.toString(), keys };
+  tell({ kind: 'came', message: { ...message, properties: Object.fromEntries(properties) } });
+}
+
+async function send(producer: Producer, message: SentMessage): Promise<void> {
+  const { properties, body, keys = [], delayMs, transaction, ...rest } = message;
+  const begun = transaction === undefined ? undefined : producer.beginTransaction();
+  await producer.send(
+    {
+      ...rest,
+      body: Buffer.from(body),
+      keys: [...keys],
+      properties: new Map(Object.entries(properties)),
+      ...(delayMs === undefined ? {} : { delay: delayMs }),
+    },
+    begun,
+  );
+  if (transaction === 'commit') await begun?.commit();
+  else await begun?.rollback();
+}
+
 /** The other side of {@link startRocketmqClient}. */
 async function main(options: ClientOptions): Promise<void> {
-  const { endpoints, topic, tag, group } = options;
-  const tell = (report: Report): void => void process.send?.(report);
+  const { endpoints, topic, tag, group: consumerGroup, push = false } = options;
   const producer = new Producer({ endpoints, namespace: '' });
-  const consumer = new SimpleConsumer({
-    endpoints,
-    namespace: '',
-    consumerGroup: group,
+  const shared = {
+    ...{ endpoints, namespace: '', consumerGroup },
     subscriptions: new Map([[topic, tag]]),
-    awaitDuration: awaitMs,
+  };
+  const simple = new SimpleConsumer({ ...shared, awaitDuration: awaitMs });
+  const pushed = new PushConsumer({
+    ...shared,
+    messageListener: {
+      consume(view) {
+        tellMessage(view);
+        return ConsumeResult.SUCCESS;
+      },
+    },
   });
-  await Promise.all([producer.startup(), consumer.startup()]);
-  process.on('message', (message: ClientMessage) => {
-    const { properties, body, ...rest } = message;
-    producer
-      .send({
-        ...rest,
-        body: Buffer.from(body),
-        properties: new Map(Object.entries(properties)),
-      })
-      .then(
-        () => tell({ kind: 'sent' }),
-        (error: unknown) => tell({ kind: 'failed', reason: String(error) }),
-      );
+  await Promise.all([producer.startup(), push ? pushed.startup() : simple.startup()]);
+  process.on('message', (message: SentMessage) => {
+    send(producer, message).then(
+      () => tell({ kind: 'sent' }),
+      (error: unknown) => tell({ kind: 'failed', reason: String(error) }),
+    );
   });
   tell({ kind: 'ready' });
-  for (;;) {
-    for (const view of await consumer.receive(receiveMessages, invisibleMs)) {
-      await consumer.ack(view);
-      const properties = Object.fromEntries(view.properties);
-      const message = {
-        topic: view.topic,
-        tag: view.tag ?? '',
-        body: view.body.toString(),
-        properties,
-      };
-      tell({ kind: 'came', message });
+  while (!push) {
+    for (const view of await simple.receive(receiveMessages, invisibleMs)) {
+      await simple.ack(view);
+      tellMessage(view);
     }
   }
 }
 
 export interface RocketmqClient {
-  send(message: ClientMessage): Promise<void>;
+  send(message: SentMessage): Promise<void>;
   /** The next that came and that the question is answered with true for. */
   receive(wanted: (message: ClientMessage) => boolean, withinMs: number): Promise<ClientMessage>;
   kill(): Promise<void>;

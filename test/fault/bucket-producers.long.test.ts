@@ -1,9 +1,11 @@
-// Back ends send to queues that share buckets, or an MQTT topic only, some of it retained, while the ds
-// nodes that send it on are killed and stopped, one after the other: each message comes once, and those
-// of one MQTT topic in their order.
+// Back ends send to queues that share buckets, or an MQTT topic only, some of it retained, or to one
+// client, or what a rule makes a topic of, while the ds nodes that send it on are killed and stopped,
+// one after the other: each message comes once, and those of one MQTT topic in their order.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { clientId } from '@lmqtt/common/ids';
+import { lmqP2pName } from '@lmqtt/ds/rocketmq/names/lmq-name';
 import {
   BackEndCluster,
   backEndSkip as skip,
@@ -16,13 +18,49 @@ import type { RocketmqCluster } from '../harness/rocketmq/rocketmq-cluster.ts';
 import type { StoreCluster } from '../harness/store-cluster.ts';
 import { connected, type RawClient, unique } from '../harness/wire.ts';
 
-const rounds = 20;
-const devices = 8;
+/** Every fifth one is a planned stop. */
+const rounds = 25;
+/** By a rule, its messages are for devices. */
+const orders = 'orders';
 const messagesEachRound = 200;
 /** Between two messages to one device. */
 const pauseMs = 20;
 const deviceMs = 120_000;
 const lasting = { version: 5, clean: false, properties: { sessionExpiryInterval: 6000 } } as const;
+
+interface Device {
+  /** undefined: it subscribes to nothing, and what it gets is sent to it alone. */
+  readonly filter: string | undefined;
+  readonly topic: string;
+  readonly properties: Readonly<Record<string, string>>;
+}
+
+function devicesOf(stem: string, idOf: (number: number) => string): readonly Device[] {
+  const named = Array.from({ length: 8 }, (_, number) => `${stem}/${number}`);
+  const subscribing = named.map((name, number) => ({
+    filter: number % 2 === 0 ? name : `${name}/#`,
+    topic,
+    properties: {
+      ...(number % 2 === 0 ? { INNER_MULTI_DISPATCH: lmq(name) } : {}),
+      ...(number % 4 === 3 ? { retain: 'true' } : {}),
+      originMqttTopic: name,
+    },
+  }));
+  const addressed = [
+    (id: string) => ({ mqttClientId: id }),
+    (id: string) => ({ mqttTopic: `x/p2p/${id}` }),
+    (id: string) => ({ INNER_MULTI_DISPATCH: lmqP2pName(clientId(id)) }),
+  ].map((of, index) => {
+    const properties = of(idOf(named.length + index));
+    return { filter: undefined, topic, properties };
+  });
+  const ruled = [`${stem}-a`, `${stem}-b`].map((device) => ({
+    filter: `to/${device}`,
+    topic: orders,
+    properties: { device },
+  }));
+  return [...subscribing, ...addressed, ...ruled];
+}
 
 let backEnds: BackEndCluster;
 let rocketmq: RocketmqCluster;
@@ -30,9 +68,12 @@ let cluster: StoreCluster;
 
 void describe('back ends, buckets and ds nodes that die', { skip }, () => {
   before(async () => {
-    backEnds = await BackEndCluster.start({
-      dsSettings: { LIGHT_QUEUES_MAX: '1', LIGHT_QUEUE_BUCKETS: '2' },
-    });
+    const dsSettings = {
+      LIGHT_QUEUES_MAX: '1',
+      LIGHT_QUEUE_BUCKETS: '2',
+      TOPIC_TEMPLATES: `${orders} = to/{prop.device}`,
+    };
+    backEnds = await BackEndCluster.start({ dsSettings }, [orders]);
     ({ rocketmq, nodes: cluster } = backEnds);
     await (await connected(cluster.mqttPort)).subscribe(unique('alone'), 1);
   });
@@ -41,28 +82,24 @@ void describe('back ends, buckets and ds nodes that die', { skip }, () => {
 
   void test(`${rounds} rounds`, async (t) => {
     const stem = unique();
-    const names = Array.from({ length: devices }, (_, number) => `${stem}/${number}`);
+    const idOf = (number: number): string => `${stem}-${number}`;
+    const devices = devicesOf(stem, idOf);
     const absent = (number: number): Promise<RawClient> =>
-      connected(cluster.mqttPort, { clientId: `${stem}-${number}`, ...lasting });
-    for (const [number, name] of names.entries()) {
+      connected(cluster.mqttPort, { clientId: idOf(number), ...lasting });
+    for (const [number, { filter }] of devices.entries()) {
       const client = await absent(number);
-      await client.subscribe(number % 2 === 0 ? name : `${name}/#`, 1);
+      if (filter !== undefined) await client.subscribe(filter, 1);
       await client.disconnect();
     }
-    const counts = names.map(() => 0);
+    const counts = devices.map(() => 0);
     let isOver = false;
-    const producing = names.map(async (name, number) => {
+    const producing = devices.map(async (device, number) => {
       while (!isOver) {
         await produce(rocketmq.broker().port, {
-          topic,
+          topic: device.topic,
           queueId: number % 4,
           body: `${counts[number]}`,
-          properties: {
-            TAGS: 'MQ2MQTT',
-            ...(number % 2 === 0 ? { INNER_MULTI_DISPATCH: lmq(name) } : {}),
-            ...(number % 4 === 3 ? { retain: 'true' } : {}),
-            originMqttTopic: name,
-          },
+          properties: { TAGS: 'MQ2MQTT', ...device.properties },
         });
         counts[number]! += 1;
         await delay(pauseMs);
@@ -79,7 +116,7 @@ void describe('back ends, buckets and ds nodes that die', { skip }, () => {
       const reached = total() + messagesEachRound;
       while (total() < reached) await delay(5);
       const node = cluster.ds[round % cluster.ds.length]!;
-      if (round % 4 < 3) await node.kill();
+      if (round % 5 < 4) await node.kill();
       else await node.end();
       await node.start();
       await cluster.untilReady();
@@ -91,7 +128,7 @@ void describe('back ends, buckets and ds nodes that die', { skip }, () => {
       const client = await absent(number);
       for (let next = 0; next < count; next += 1) {
         const { payload } = await client.receive({}, deviceMs);
-        assert.equal(Number(payload.toString()), next, names[number]);
+        assert.equal(Number(payload.toString()), next, `device ${number}`);
       }
       await client.expectNothing();
       await client.disconnect();

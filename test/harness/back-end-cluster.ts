@@ -4,6 +4,8 @@ import { lmqNameOf } from '@lmqtt/ds/rocketmq/names/lmq-name';
 import { sumMetrics } from './metrics.ts';
 import { type RedisServer, startRedis } from './redis/redis-server.ts';
 import { requireRedis, requireRocketmq } from './require.ts';
+import { flagsOf, ServerProcess } from './process.ts';
+import { createTopic } from './rocketmq/producer.ts';
 import { type RocketmqCluster, startRocketmq } from './rocketmq/rocketmq-cluster.ts';
 import { StoreCluster, type StoreClusterOptions } from './store-cluster.ts';
 import { closeAllClients, connected, type RawClient } from './wire.ts';
@@ -29,10 +31,13 @@ export class BackEndCluster {
     this.nodes = nodes;
   }
 
+  /** `topics`: RocketMQ topics that are there before the nodes are. */
   static async start(
     options: Pick<StoreClusterOptions, 'settings' | 'dsSettings'> = {},
+    topics: readonly string[] = [],
   ): Promise<BackEndCluster> {
     const [redis, rocketmq] = await Promise.all([startRedis(), startRocketmq()]);
+    for (const topic of topics) await createTopic(rocketmq.broker().port, topic);
     const nodes = new StoreCluster({
       clusterId: plainCluster,
       redisUrl: redis.url,
@@ -62,6 +67,19 @@ export class BackEndCluster {
 
   device(fields: Parameters<typeof connected>[1] = {}): Promise<RawClient> {
     return connected(this.nodes.mqttPort, { version: 5, ...fields });
+  }
+
+  /** What the command prints, of this cluster. */
+  async command(name: string): Promise<string> {
+    const settings = {
+      REDIS_URL: this.#redis.url,
+      CLUSTER_ID: plainCluster,
+      NAMESRV_ADDR: this.rocketmq.namesrv.address,
+    };
+    const command = new ServerProcess(name);
+    command.spawn([name, ...flagsOf(settings)]);
+    await command.exited;
+    return command.logs();
   }
 
   /** Sum of a metric over all ds nodes; 0: none has it. */

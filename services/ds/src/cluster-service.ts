@@ -208,6 +208,8 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       },
       storesAll: true,
       ...(stores.others === undefined ? {} : { qos0: qos0Of(settings.queueQos0, stores.others) }),
+      hasSession: async (client) =>
+        live.has(client) || (await sessionStore.look(client)) !== undefined,
       moved: () => {},
       figures: () => {
         const count = connected();
@@ -339,6 +341,6 @@ function qos0Of(queueQos0: boolean, others: OtherNodes): { readonly isQueued: bo
 
 function subscriptionsOf(sessions: Iterable<LiveSession>): number {
   let count = 0;
-  for (const { stored } of sessions) count += stored.subscriptions.length;
+  for (const { stored } of sessions) count += stored.askedCount;
   return count;
 }

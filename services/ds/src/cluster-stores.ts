@@ -3,10 +3,12 @@ import type { Clock } from '@lmqtt/common/clock';
 import { nodeId } from '@lmqtt/common/ids';
 import type { Logs } from '@lmqtt/common/log';
 import type { Metrics } from '@lmqtt/common/metrics';
+import { addresseeOf, clientOfP2p, isP2pFilter } from '@lmqtt/common/p2p';
 import { isWildcardFilter } from '@lmqtt/common/topic';
 import { SettingsError } from '@lmqtt/common/settings/parse';
 import type { Settings } from '@lmqtt/common/settings/row';
 import type { ClusterStores } from './cluster-service.ts';
+import { storeLeftAlone } from './cluster/left-alone.ts';
 import { ClusterGroups } from './cluster/groups/cluster-groups.ts';
 import { JavaNodeEvents } from './java-nodes/java-events.ts';
 import { JavaNodes, type JavaNodesOptions } from './java-nodes/java-nodes.ts';
@@ -35,9 +37,12 @@ import {
 import {
   bucketName,
   bucketOf,
+  clientBucketName,
   isBucketName,
   wildcardBucketName,
 } from './rocketmq/names/lmq-name.ts';
+import { topicsWithTags } from './rocketmq/mapping/topic-mapping.ts';
+import { TopicTemplates } from './rocketmq/mapping/topic-templates.ts';
 import { RocketmqClient } from './rocketmq/remoting/client.ts';
 import { RecordedRemotingEvents } from './rocketmq/remoting/recorded-events.ts';
 import { RocketmqRetryQueue } from './retry-queue/rocketmq/rocketmq-retry-queue.ts';
@@ -64,6 +69,8 @@ const requestTimeoutMs = 5000;
 const noNames: readonly string[] = [];
 /** Who writes to the KV configuration of the name servers. */
 const javaFiltersThing = 'java-filters';
+/** How often this ds tells what it left alone. */
+const leftAloneMs = 5000;
 
 /**
  * Redis and RocketMQ as the settings say, waited for where they are not there yet: the processes of
@@ -75,6 +82,7 @@ export async function openClusterStores(
 ): Promise<ClusterStores> {
   const { settings, logs, metrics, clock, stopping } = options;
   const self = nodeId(settings.nodeId);
+  const templates = new TopicTemplates(settings.topicTemplates);
   const keys = new RedisKeys(settings.clusterId);
   const redis = await openCheckedRedis(options);
   const closing: (() => void | Promise<void>)[] = [() => redis.close()];
@@ -115,6 +123,7 @@ export async function openClusterStores(
       mayWrite: () => clock.monotonicMs() < nodes.leaseEndsMs,
     });
     closing.push(() => client.close());
+    const storeEvents = new RocketmqStoreEvents(logs, metrics, clock);
     const javaNodes = javaNodesOf(options, routes, client, {
       writes: async () => {
         const [owned] = await registry.ownership.acquire([javaFiltersThing]);
@@ -131,6 +140,8 @@ export async function openClusterStores(
       records: registry.records,
       intents: sessionStore.intents,
       inbox,
+      templates,
+      allTags: new Set([...templates.topics, ...topicsWithTags(settings.topicRules)]),
       queues: {
         placeOf: (queue) => routes.queue(queue)?.place,
         atPlace: (lmqName, topic) =>
@@ -139,6 +150,11 @@ export async function openClusterStores(
             : routes.placed(lmqName),
         missed: (topic, lmqNames, whole) =>
           missedPlaces(settings.clusterId, routes, { topic, lmqNames, whole }),
+        ofClient: (client, topic) => {
+          const place = routes.ofClient(client)?.place;
+          const isShared = place !== undefined && isBucketName(place);
+          return isShared && addresseeOf(topic) !== client ? undefined : place;
+        },
         isKnown: (topic, lmqNames) =>
           lmqNames.some((name) => routes.placed(name).length > 0) ||
           missedPlaces(settings.clusterId, routes, { topic, lmqNames, whole: false }).length > 0 ||
@@ -150,7 +166,7 @@ export async function openClusterStores(
         defaultTopic,
         dispatchTopic: clusterDispatchTopic(settings.clusterId),
         tailTags: settings.tailTags,
-        tailTopics: settings.tailTopics,
+        tailTopics: tailTopicsOf(settings, templates),
         topicRules: settings.topicRules,
         topicCreate: settings.topicCreate,
         pipelineMax: settings.laneWindow,
@@ -160,7 +176,7 @@ export async function openClusterStores(
         tailLagMax: settings.tailLagMax,
       },
       clock,
-      events: new RocketmqStoreEvents(logs, metrics, clock),
+      events: storeEvents,
       onStored: (messages, brokerName) => javaNodes.stored(messages, brokerName),
       isStored: ({ clientId, packetId }) => sessionStore.hasInbound(clientId, packetId),
       onRetained: (messages) => {
@@ -169,6 +185,11 @@ export async function openClusterStores(
       },
     });
     closing.push(() => queueStore.close());
+    const telling = setInterval(() => {
+      // What is not told now is counted in the metrics all the same.
+      storeLeftAlone(redis, keys, storeEvents.leftAlone.take()).catch(() => {});
+    }, leftAloneMs);
+    closing.push(() => clearInterval(telling));
     const sharesBuckets = (): void => {
       queueStore.sharesBuckets().catch(() => {
         // Made with the first message that is sent on.
@@ -191,13 +212,20 @@ export async function openClusterStores(
         const { clusterId, lightQueuesMax, lightQueueBuckets: buckets } = settings;
         const max = lightQueuesMax ?? (queueStore.holdsManyQueues ? Infinity : fileQueuesMax);
         const own = clusterLmqName(clusterId, name);
+        const client = clientOfP2p(name);
+        if (client !== undefined) {
+          if (routes.clientPlaceCount < max) return { own };
+          sharesBuckets();
+          return { own: clientBucketName(clusterId, client, buckets) };
+        }
         if (isWildcardFilter(name)) return { own, shared: wildcardBucketName(clusterId, name) };
         if (routes.placeCount < max) return { own };
         sharesBuckets();
         return { own: bucketName(clusterId, bucketOf(name, buckets)) };
       },
       opened: (name, place) => {
-        if (isBucketName(place) && isWildcardFilter(name)) sharesBuckets();
+        if (isBucketName(place) && (isP2pFilter(name) || isWildcardFilter(name))) sharesBuckets();
+        if (isP2pFilter(name)) return;
         queueStore.opened(name).catch(() => {
           // Read again with the routes of RocketMQ, each few seconds.
         });
@@ -263,7 +291,15 @@ function javaNodesOf(
 }
 
 function* namesOf(queues: Iterable<{ readonly name: string }>): Iterable<string> {
-  for (const { name } of queues) yield name;
+  for (const { name } of queues) if (!isP2pFilter(name)) yield name;
+}
+
+/** RocketMQ topics that are read beside those that MQTT uses. */
+function tailTopicsOf(settings: Settings, templates: TopicTemplates): string {
+  const toClients = settings.clientP2pTopic ?? settings.clientRetryTopic;
+  const topics = [settings.tailTopics, ...templates.topics];
+  if (settings.p2p !== false && toClients !== null) topics.push(toClients);
+  return topics.join(',');
 }
 
 /**

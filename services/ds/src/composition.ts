@@ -55,6 +55,8 @@ interface Parts<Store extends SessionStore & DueStore> {
   readonly storesAll: boolean;
   /** Where more than QUEUE_QOS0 decides whether QoS 0 is queued. */
   readonly qos0?: { readonly isQueued: boolean };
+  /** Whether a client has a session at any ds; absent: who has a queue has one. */
+  hasSession?(client: ClientId): Promise<boolean>;
   /** A position in the queue has moved. */
   moved(queue: QueueId): void;
   /** Figures for `$SYS` that are counted in another way by each kind of ds. */
@@ -91,6 +93,7 @@ export function useCasesOf<Store extends SessionStore & DueStore, More extends o
     qos0: parts.qos0 ?? { isQueued: settings.queueQos0 },
     retainedMax: settings.maxRetainedMessages,
     storesAll: parts.storesAll,
+    hasSession: parts.hasSession,
   });
   rights.onChanged((session) => groups.rightsChanged(session));
   queueStore.onLost((loss) => {
@@ -160,6 +163,7 @@ export function useCasesOf<Store extends SessionStore & DueStore, More extends o
     locks: new ClientLocks(),
     clientIdRule: clientIdRuleOf(settings.clientIdRule),
     pace: new ConnectPace(),
+    p2p: settings.p2p ?? parts.storesAll,
     sessionUserChange: settings.sessionUserChange,
     sessionExpirySMax: settings.sessionExpirySMax,
     willDelaySMax: settings.willDelaySMax,
@@ -187,6 +191,11 @@ function watch(parts: Parts<SessionStore & DueStore>): void {
   );
   metrics.gauge('lmqtt_sessions_connected', 'Connected sessions', () => live.size);
   metrics.gauge('lmqtt_queues', 'Queues that somebody holds', () => routes.queueCount);
+  metrics.gauge(
+    'lmqtt_client_queues',
+    'Queues of single clients (P2P)',
+    () => routes.clientQueueCount,
+  );
   metrics.gauge('lmqtt_shared_groups', 'Shared groups', () => groups.count);
   metrics.gauge('lmqtt_retained_messages', 'Retained messages', () => retained.count);
   metrics.gauge('lmqtt_retained_bytes', 'Bytes of retained messages', () => retained.bytes);

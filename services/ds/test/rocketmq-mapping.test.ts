@@ -52,6 +52,21 @@ test('rules come first, in their order; patterns say what may be created', () =>
   assert.equal(map.of('one1/x').topic, 'lmqtt');
 });
 
+test('tags and keys of levels of the MQTT topic', () => {
+  const map = mapping({ topicRules: 'fleet/# = fleet:{3}:{2},a/# = b::{topic} x, c = d:fixed' });
+  assert.deepEqual(map.of('fleet/car/speed'), {
+    ...{ topic: 'fleet', create: true, tag: 'speed', keys: 'car' },
+  });
+  assert.deepEqual(map.of('fleet/car'), {
+    ...{ topic: 'fleet', create: true, tag: undefined, keys: 'car' },
+  });
+  assert.equal(map.of('a/1').keys, 'a/1 x');
+  assert.equal(map.of('a/1').tag, undefined);
+  assert.equal(map.of('c').tag, 'fixed');
+  for (const topicRules of ['a = b:{0}', 'a = b:{x}', 'a = b:c:d:e', 'a = b:c|d'])
+    assert.throws(() => mapping({ topicRules }), topicRules);
+});
+
 test('a mistake in the settings says what was wanted', () => {
   assert.throws(() => mapping({ defaultTopic: '%RETRY%x' }), /DEFAULT_TOPIC must be/);
   assert.throws(() => mapping({ topicRules: 'a/#/b = c' }), /TOPIC_RULES must be like/);

@@ -219,7 +219,8 @@ test('the names, as the Java nodes and ordinary consumers see them', () => {
     userProperties: [{ key: 'k', value: 'v' }],
   });
   const from = message({ properties, expiresAtMs: nowMs + 59_001, retain: true, publisher: 'dev' });
-  const text_ = propertiesOf(from, ['%LMQ%a%', '%LMQ%b', '%LMQ%a%'], { key, nowMs }) ?? '';
+  const names = ['%LMQ%a%', '%LMQ%b', '%LMQ%a%'];
+  const text_ = propertiesOf(from, names, { key, nowMs, keys: '7', user: 'a\u0001b' }) ?? '';
   const written = Object.fromEntries(
     text_
       .split('\u0002')
@@ -243,11 +244,16 @@ test('the names, as the Java nodes and ordinary consumers see them', () => {
     UNIQ_KEY: key,
     INNER_MULTI_DISPATCH: '%LMQ%a%,%LMQ%b',
     originMqttTopic: 't/r1',
+    KEYS: '7',
     lmqttPublisher: 'dev',
+    lmqttUser: 'a\\1b',
+    lmqttPublishedAt: `${nowMs}`,
     lmqttRetain: '1',
     lmqttExpiresAt: `${nowMs + 59_001}`,
     lmqttLayout: 'cutrf',
   });
+  const tagged = propertiesOf(from, [], { key, nowMs, tag: 'x' }) ?? '';
+  assert.ok(tagged.includes('TAGS\u0001x\u0002'));
 });
 
 test("a Java node's message, with properties of MQTT 5.0 in extData", () => {

@@ -21,6 +21,7 @@ Commands:
   topics       say in which RocketMQ topics messages are, and move them (see topics --help)
   dead-letters list, show, replay or purge messages that could not be delivered (see
                dead-letters --help)
+  unmapped     say which messages of back ends reach no device, and why (see unmapped --help)
   check        read a data folder that no broker uses, and say what is wrong (see check --help)
   passwd       add, change, delete and list the users of a password file (see passwd --help)
   --help       this text; after ds, cs or doctor, the settings that it reads
@@ -57,6 +58,10 @@ const tools: ReadonlyMap<string, () => Promise<Tool>> = new Map(
     'dead-letters': async () => {
       const { deadLettersUsage, runDeadLetters } = await import('./dead-letters.ts');
       return { usage: deadLettersUsage, run: runDeadLetters };
+    },
+    unmapped: async () => {
+      const { runUnmapped, unmappedUsage } = await import('./unmapped.ts');
+      return { usage: unmappedUsage, run: runUnmapped };
     },
     check: async () => {
       const { checkUsage, runCheck } = await import('./check.ts');

@@ -1,3 +1,4 @@
+import { isP2pFilter } from '@lmqtt/common/p2p';
 import type { ReadRights } from '@lmqtt/common/read-rights';
 import type { Subscription } from './cursor.ts';
 
@@ -27,6 +28,8 @@ export class JudgedFilters {
     for (let count = 0; count < perTurn; count += 1) {
       const { done, value } = this.left.next();
       if (done === true) return true;
+      // Messages to the client itself need no right.
+      if (isP2pFilter(value.filter)) continue;
       const readable = this.rights.of(value.filter);
       if (readable === 'all') value.rights = undefined;
       if (readable !== 'nothing') this.readsNow = true;

@@ -1,5 +1,5 @@
 import type { Message } from '@lmqtt/common/message';
-import { matches } from '@lmqtt/common/topic';
+import { isOwed } from '@lmqtt/common/p2p';
 import type { Cursor, Terms } from './cursor.ts';
 
 /**
@@ -14,7 +14,7 @@ export function match(
 ): boolean {
   const { subscription } = cursor;
   if (message.topic !== cursor.matchedTopic) {
-    if (!matches(subscription.filter, message.topic)) return false;
+    if (!isOwed(subscription.filter, message.topic)) return false;
     cursor.matchedTopic = message.topic;
   }
   const { rights } = subscription;

@@ -1,5 +1,6 @@
 import type { ClientId, Epoch, QueueId, SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
+import { isP2pFilter } from '@lmqtt/common/p2p';
 import { lowerQos } from '@lmqtt/common/qos';
 import type { ReadRights } from '@lmqtt/common/read-rights';
 import type {
@@ -164,7 +165,8 @@ export class Session implements CursorOwner, OutboundSession {
     this.rights = rights;
     if (rights === undefined && former === undefined) return;
     // Each message is judged, until it is known which subscriptions may be read whole.
-    for (const subscription of this.subscriptions.values()) subscription.rights = rights;
+    for (const subscription of this.subscriptions.values())
+      if (!isP2pFilter(subscription.filter)) subscription.rights = rights;
     if (rights === undefined) return;
     const judged = new JudgedFilters(this.subscriptions.values(), rights, former);
     this.judge(judged, onNothing);
@@ -177,7 +179,9 @@ export class Session implements CursorOwner, OutboundSession {
     else if (judged.lostAll) onNothing?.();
   }
 
+  /** Messages to the client itself need no right to read. */
   private rightsFor(filter: string): ReadRights | undefined {
+    if (isP2pFilter(filter)) return undefined;
     return this.rights?.of(filter) === 'all' ? undefined : this.rights;
   }
 
@@ -188,7 +192,9 @@ export class Session implements CursorOwner, OutboundSession {
     this.node.schedule(this);
   }
 
+  /** Of what its client has asked for: the client's own queue stays. */
   unsubscribe(filter: string): void {
+    if (isP2pFilter(filter)) return;
     const subscription = this.subscriptions.get(filter);
     if (subscription === undefined) return;
     this.subscriptions.delete(filter);

@@ -70,6 +70,8 @@ export interface Append {
   readonly queues: readonly QueueId[];
   /** Names what must keep its order: publisher and topic. */
   readonly lane: string;
+  /** Name of the user whose client has published it, for those who read the store itself. */
+  readonly user?: string | undefined;
   /** Identifier of a QoS 2 publish: stored with the message in one record. */
   readonly inbound: InboundId | undefined;
   /** The broker's own (a will): stored once, whoever tries again. */

@@ -1,5 +1,6 @@
-import type { NodeId, QueueId, QueueName } from '@lmqtt/common/ids';
+import type { ClientId, NodeId, QueueId, QueueName } from '@lmqtt/common/ids';
 import type { Message, QueueEntry } from '@lmqtt/common/message';
+import { addresseeOf, clientOfP2p } from '@lmqtt/common/p2p';
 import { isWildcardFilter } from '@lmqtt/common/topic';
 import { TopicTrie } from '@lmqtt/common/topic-trie';
 import type { Position } from '@lmqtt/proto/link';
@@ -63,6 +64,8 @@ export interface Route {
   readonly unstored: readonly QueueEntry[];
   readonly nodes: readonly Outlet[];
   readonly groups: readonly GroupOutlet[];
+  /** The client that alone would get it, and is connected nowhere; undefined: others would. */
+  readonly absent: ClientId | undefined;
   /** Version of the table when the route was made. */
   readonly version: number;
   stale: boolean;
@@ -72,7 +75,8 @@ const cachedMax = 100_000;
 
 /**
  * The routes as far as this ds has applied the registry's log. It hides that routes of topics are
- * kept: a change to a filter without wildcards makes one of them stale, any other change all.
+ * kept: a change to a filter without wildcards makes one of them stale, a change to a client's own
+ * queue those of the topics that address it, any other change all.
  */
 export class Routes {
   readonly #trie = new TopicTrie<Queue>();
@@ -80,7 +84,12 @@ export class Routes {
   readonly #byName = new Map<QueueName, Queue>();
   /** Queues may share a place. */
   readonly #byPlace = new Map<string, QueueId[]>();
+  /** Those of single clients, which no filter leads to. */
+  readonly #byClient = new Map<ClientId, Queue>();
+  #clientPlaces = 0;
   readonly #cached = new Map<string, Route>();
+  /** Topics in `#cached` that address a client. */
+  readonly #addressing = new Map<ClientId, string[]>();
   readonly #nodes: ReadonlyMap<NodeId, Outlet>;
   #version = 0;
 
@@ -88,8 +97,14 @@ export class Routes {
     this.#nodes = nodes;
   }
 
+  /** Without those of single clients. */
   get queueCount(): number {
-    return this.#byId.size;
+    return this.#byId.size - this.#byClient.size;
+  }
+
+  /** Queues of single clients. */
+  get clientQueueCount(): number {
+    return this.#byClient.size;
   }
 
   get queues(): Iterable<Queue> {
@@ -116,9 +131,19 @@ export class Routes {
     return found;
   }
 
-  /** How many names the store has. */
+  /** How many names the store has, without those of queues of single clients. */
   get placeCount(): number {
-    return this.#byPlace.size;
+    return this.#byPlace.size - this.#clientPlaces;
+  }
+
+  /** How many names the store has for queues of single clients. */
+  get clientPlaceCount(): number {
+    return this.#clientPlaces;
+  }
+
+  /** The queue of messages to one client; undefined: it has none. */
+  ofClient(client: ClientId): Queue | undefined {
+    return this.#byClient.get(client);
   }
 
   /** A position in it has moved: there may be something to trim. */
@@ -135,7 +160,16 @@ export class Routes {
     const known = this.#cached.get(topic);
     if (known !== undefined && this.isCurrent(known)) return known;
     if (this.#cached.size >= cachedMax) this.#forgetAll();
-    const route = this.#make(this.#trie.match(topic));
+    const queues = this.#trie.match(topic);
+    const addressee = addresseeOf(topic);
+    if (addressee !== undefined) {
+      const queue = this.#byClient.get(addressee);
+      if (queue !== undefined) queues.push(queue);
+      const topics = this.#addressing.get(addressee);
+      if (topics === undefined) this.#addressing.set(addressee, [topic]);
+      else if (!topics.includes(topic)) topics.push(topic);
+    }
+    const route = this.#make(queues);
     this.#cached.set(topic, route);
     return route;
   }
@@ -151,8 +185,13 @@ export class Routes {
       const queue = new Queue(change.queue, change.name, place);
       this.#byId.set(queue.id, queue);
       this.#byName.set(queue.name, queue);
-      if (place !== '') this.#byPlace.set(place, [...this.placed(place), queue.id]);
-      this.#trie.add(queue.name, queue);
+      const client = clientOfP2p(queue.name);
+      if (place !== '') {
+        if (client !== undefined && !this.#byPlace.has(place)) this.#clientPlaces += 1;
+        this.#byPlace.set(place, [...this.placed(place), queue.id]);
+      }
+      if (client === undefined) this.#trie.add(queue.name, queue);
+      else this.#byClient.set(client, queue);
       this.changed(queue);
       return;
     }
@@ -163,7 +202,9 @@ export class Routes {
       this.#byId.delete(queue.id);
       this.#displace(queue);
       if (this.#byName.get(queue.name) === queue) this.#byName.delete(queue.name);
-      this.#trie.remove(queue.name, queue);
+      const client = clientOfP2p(queue.name);
+      if (client === undefined) this.#trie.remove(queue.name, queue);
+      else if (this.#byClient.get(client) === queue) this.#byClient.delete(client);
     } else if ('ds' in change) {
       const { node, ds } = change;
       const others = queue.wanted.filter((one) => one.node !== node || one.ds !== ds);
@@ -191,7 +232,8 @@ export class Routes {
   #displace(queue: Queue): void {
     const others = this.placed(queue.place).filter((id) => id !== queue.id);
     if (others.length > 0) this.#byPlace.set(queue.place, others);
-    else this.#byPlace.delete(queue.place);
+    else if (this.#byPlace.delete(queue.place) && clientOfP2p(queue.name) !== undefined)
+      this.#clientPlaces -= 1;
   }
 
   #wantedBy(queue: Queue): void {
@@ -214,19 +256,25 @@ export class Routes {
 
   /** The groups or nodes of the queue have changed. */
   changed(queue: Queue): void {
-    if (isWildcardFilter(queue.name)) {
-      this.#forgetAll();
-      return;
-    }
-    const route = this.#cached.get(queue.name);
+    const client = clientOfP2p(queue.name);
+    if (client !== undefined) {
+      for (const topic of this.#addressing.get(client) ?? []) this.#forget(topic);
+      this.#addressing.delete(client);
+    } else if (isWildcardFilter(queue.name)) this.#forgetAll();
+    else this.#forget(queue.name);
+  }
+
+  #forget(topic: string): void {
+    const route = this.#cached.get(topic);
     if (route === undefined) return;
     route.stale = true;
-    this.#cached.delete(queue.name);
+    this.#cached.delete(topic);
   }
 
   #forgetAll(): void {
     this.#version += 1;
     this.#cached.clear();
+    this.#addressing.clear();
   }
 
   #make(queues: Queue[]): Route {
@@ -242,6 +290,7 @@ export class Routes {
       unstored: queues.map(({ id }) => ({ queue: id, partition: 0, offset: -1, previous: -1 })),
       nodes: [...nodes],
       groups,
+      absent: nodes.size === 0 && queues.length === 1 ? clientOfP2p(queues[0]!.name) : undefined,
       version: this.#version,
       stale: false,
     };

@@ -8,6 +8,7 @@ import type {
   Will,
 } from '@lmqtt/proto/link';
 import { type Cursor, cursorOf } from '@lmqtt/common/cursor';
+import { isP2pFilter } from '@lmqtt/common/p2p';
 import { CountedKinds } from './filter-kinds.ts';
 import type { Intent } from '../queue-store/intents.ts';
 
@@ -94,6 +95,7 @@ export class StoredSession {
   /** Kinds of the same filters. */
   #kinds: CountedKinds | undefined = undefined;
   #filterBytes = 0;
+  #hasOwnQueue = false;
   #outbound: Map<number, OutboundState> | undefined = undefined;
   #inbound: Set<number> | undefined = undefined;
 
@@ -117,7 +119,12 @@ export class StoredSession {
     return this.#subscriptions;
   }
 
-  /** Bytes of the filters of all subscriptions. */
+  /** Subscriptions that its client has asked for, without the one on the client's own queue. */
+  get askedCount(): number {
+    return this.#subscriptions.length - (this.#hasOwnQueue ? 1 : 0);
+  }
+
+  /** Bytes of the filters of all subscriptions that its client has asked for. */
   get filterBytes(): number {
     return this.#filterBytes;
   }
@@ -148,8 +155,10 @@ export class StoredSession {
 
   putSubscription(subscription: StoredSubscription): void {
     const known = this.subscription(subscription.filter);
-    if (known === undefined) this.#filterBytes += Buffer.byteLength(subscription.filter);
-    else this.#forgetQueue(known);
+    const isOwnQueue = isP2pFilter(subscription.filter);
+    if (isOwnQueue) this.#hasOwnQueue = true;
+    else if (known === undefined) this.#filterBytes += Buffer.byteLength(subscription.filter);
+    if (known !== undefined) this.#forgetQueue(known);
     // A literal takes room for one; an empty array that is pushed to, for many.
     if (this.#subscriptions.length === 0) this.#subscriptions = [subscription];
     else if (known === undefined) this.#subscriptions.push(subscription);
@@ -164,7 +173,7 @@ export class StoredSession {
     }
     if (this.#byFilter === undefined) return;
     if (this.#kinds === undefined) this.#kinds = kindsOf(this.#subscriptions);
-    else if (known === undefined) this.#kinds.add(subscription.filter);
+    else if (known === undefined && !isOwnQueue) this.#kinds.add(subscription.filter);
   }
 
   #noteQueue(subscription: StoredSubscription): void {
@@ -189,8 +198,11 @@ export class StoredSession {
     if (known === undefined) return undefined;
     this.#byFilter?.delete(filter);
     this.#forgetQueue(known);
-    this.#filterBytes -= Buffer.byteLength(filter);
-    this.#kinds?.remove(filter);
+    if (isP2pFilter(filter)) this.#hasOwnQueue = false;
+    else {
+      this.#filterBytes -= Buffer.byteLength(filter);
+      this.#kinds?.remove(filter);
+    }
     const at = this.#subscriptions.indexOf(known);
     const last = this.#subscriptions.pop()!;
     if (last !== known) this.#subscriptions[at] = last;
@@ -262,6 +274,6 @@ export function stateOf(subscription: StoredSubscription): SubscriptionState {
 
 function kindsOf(subscriptions: readonly StoredSubscription[]): CountedKinds {
   const kinds = new CountedKinds();
-  for (const { filter } of subscriptions) kinds.add(filter);
+  for (const { filter } of subscriptions) if (!isP2pFilter(filter)) kinds.add(filter);
   return kinds;
 }

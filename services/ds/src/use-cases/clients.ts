@@ -70,7 +70,7 @@ export async function clientLine(ports: ClientsPorts, session: StoredSession): P
             keepAliveS: live.keepAliveS,
             connectedAtMs: live.connectedAtMs,
           },
-    subscriptions: session.subscriptions.length,
+    subscriptions: session.askedCount,
     queued: await queuedOf(ports.queueStore, session),
     inFlight: session.outboundCount,
     sessionExpiryS: session.sessionExpiryS,

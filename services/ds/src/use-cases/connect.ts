@@ -3,12 +3,7 @@ import type { ClientIdRule } from '@lmqtt/common/client-id-rule';
 import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
-import type {
-  ConnectAnswer,
-  ConnectRequest,
-  ReauthenticateAnswer,
-  SessionState,
-} from '@lmqtt/proto/link';
+import type { ConnectAnswer, ConnectRequest, ReauthenticateAnswer } from '@lmqtt/proto/link';
 import type { Authenticator, Principal } from '../auth/auth-provider.ts';
 import type { EnhancedAuth } from '../auth/enhanced-auth.ts';
 import type { ClientLocks } from './client-locks.ts';
@@ -17,6 +12,7 @@ import { Connecting } from '../sessions/connecting.ts';
 import type { CsNode } from '../sessions/cs-node.ts';
 import { disconnect, endSession, type DisconnectPorts } from './disconnect.ts';
 import { inPortions } from '../sessions/in-portions.ts';
+import { openOwnQueue, type P2pPorts } from './p2p.ts';
 import { LiveSession } from '../sessions/live-session.ts';
 import { principalText, userOf } from '../auth/principal-text.ts';
 import type { SessionRights } from './session-rights.ts';
@@ -26,7 +22,7 @@ import { isSameName, type StoredWill } from '../session-store/stored-session.ts'
 import { attach } from './subscribe.ts';
 import { claimFreed, displaced, type TakeoverPorts } from './takeover.ts';
 
-export interface ConnectPorts extends DisconnectPorts, TakeoverPorts {
+export interface ConnectPorts extends DisconnectPorts, TakeoverPorts, P2pPorts {
   readonly authenticator: Authenticator;
   readonly enhancedAuth: readonly EnhancedAuth[];
   readonly locks: ClientLocks;
@@ -51,7 +47,6 @@ const endComesMs = 1000;
 const endCheckMs = 100;
 /** Subscriptions that the answer to a CONNECT, and each further answer, has at most. */
 export const subscriptionsPortion = 250;
-const newSession: SessionState = { subscriptions: [], outbound: [], inbound: [] };
 
 /**
  * CONNECT, 3.1.4: who is it, then the claim. What CONNACK promises is durable before the answer.
@@ -266,7 +261,7 @@ async function claim(
     kind: 'accepted',
     epoch,
     sessionPresent: present,
-    state: present ? stored.state(subscriptionsPortion) : newSession,
+    state: stored.state(subscriptionsPortion),
     subscriptionsLeft: present
       ? Math.max(0, stored.subscriptions.length - subscriptionsPortion)
       : 0,
@@ -291,8 +286,10 @@ async function obstacleOf(
     () => true,
     () => false,
   );
+  const opened = openOwnQueue(ports, session);
   const flushed = willsDue ? ports.wills.flushed(session.clientId, ports.takeoverMs) : undefined;
   if (flushed !== undefined && !(await flushed)) return 'its last will is not stored';
+  await opened;
   return (await settled) === false ? 'its queues are not routed' : undefined;
 }
 

@@ -12,6 +12,7 @@ export class PendingAppend implements Append {
   readonly queues: readonly QueueId[];
   readonly lane: string;
   readonly inbound: InboundId | undefined;
+  user: string | undefined = undefined;
   reasonCode = 0;
   orderKey: OrderKey | undefined = undefined;
   /** undefined: nobody waits for the answer (QoS 0). */

@@ -3,6 +3,7 @@ import type { Message } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isBridgeState } from '@lmqtt/common/topic';
 import type { Publish } from '@lmqtt/proto/link';
+import { AbsentClients, type HasSession } from './absent-clients.ts';
 import type { Answer, AnsweredSession } from '../sessions/answer.ts';
 import type { AccessControl } from '../auth/auth-provider.ts';
 import type { CsNode } from '../sessions/cs-node.ts';
@@ -32,6 +33,8 @@ export interface PublisherOptions {
   readonly retainedMax: number;
   /** Whether the store takes every message, also one that no queue is held for. */
   readonly storesAll: boolean;
+  /** Whether a client has a session anywhere; absent: who has a queue has one. */
+  readonly hasSession?: HasSession | undefined;
 }
 
 /**
@@ -48,6 +51,7 @@ export class Publisher {
   readonly #events: DsEvents;
   readonly #qos0: { readonly isQueued: boolean };
   readonly #storesAll: boolean;
+  readonly #absent: AbsentClients | undefined;
   readonly #retainedMax: number;
   readonly #answers = new PublishAnswers();
   readonly #openInbound = new Map<string, PendingAppend>();
@@ -63,6 +67,8 @@ export class Publisher {
     this.#qos0 = options.qos0;
     this.#retainedMax = options.retainedMax;
     this.#storesAll = options.storesAll;
+    if (options.hasSession !== undefined)
+      this.#absent = new AbsentClients(options.hasSession, this.#answers, options.events);
     this.#held = new HeldLanes((appends) => this.#append(appends));
   }
 
@@ -95,6 +101,7 @@ export class Publisher {
         this.#passOn(message, route);
         if (this.#storesAll) {
           const append = passedOn(message, session.lane);
+          append.user = session.principal.user;
           if (message.retain) append.settling = session.settling.begin();
           appends.push(append);
         }
@@ -124,8 +131,11 @@ export class Publisher {
       if (route.queues.length === 0) publish.reasonCode = ReasonCode.noMatchingSubscribers;
       const answer = message.qos === 0 ? undefined : this.#answers.expect(node, session, publish);
       const append = new PendingAppend(message, route.queueIds, session.lane, inbound, answer);
+      append.user = session.principal.user;
       if (inbound !== undefined) this.#openInbound.set(nameOf(inbound), append);
       if (answer === undefined && message.retain) append.settling = session.settling.begin();
+      if (answer !== undefined && route.absent !== undefined)
+        this.#absent?.ask(route.absent, answer);
       appends.push(append);
     }
     this.#flush();
@@ -293,6 +303,7 @@ export class Publisher {
     if (route.queues.length === 0) publish.reasonCode = ReasonCode.noMatchingSubscribers;
     const answer = this.#answers.expect(node, session, publish);
     const append = new PendingAppend(message, route.queueIds, lane, inbound, answer);
+    append.user = session.principal.user;
     this.#openInbound.set(nameOf(inbound), append);
     if (open !== undefined) {
       const settle = this.#held.hold(append);

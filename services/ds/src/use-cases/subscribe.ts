@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Cursor, isTime } from '@lmqtt/common/cursor';
 import { type GroupId, queueName } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
+import { isP2pFilter } from '@lmqtt/common/p2p';
 import { isValidTopicFilter, parseSharedFilter } from '@lmqtt/common/topic';
 import type { PartitionOffset, SubscribeAnswer, SubscribeEntry } from '@lmqtt/proto/link';
 import type { DsEvents } from '../events.ts';
@@ -55,7 +56,7 @@ export async function subscribe(
   entries: SubscribeEntry[],
 ): Promise<SubscribeAnswer[]> {
   const { stored } = session;
-  let room = ports.subscriptionsMax - stored.subscriptions.length;
+  let room = ports.subscriptionsMax - stored.askedCount;
   let roomBytes = ports.subscriptionBytesMax - stored.filterBytes;
   const planned = new Set<string>();
   const kinds = stored.kinds();
@@ -127,6 +128,8 @@ function judge(ports: SubscribePorts, session: LiveSession, entry: SubscribeEntr
   const shared = parseSharedFilter(entry.filter);
   if (shared === 'malformed') return ReasonCode.topicFilterInvalid;
   const filter = shared?.filter ?? entry.filter;
+  // Each client has its own queue without asking, and may not have another's.
+  if (isP2pFilter(filter)) return ReasonCode.topicFilterInvalid;
   if (ports.canMatch?.(filter) === false) return ReasonCode.topicFilterInvalid;
   if (!ports.rights.admits(session, filter)) {
     ports.events.subscribeDenied(session, filter);
@@ -292,7 +295,8 @@ export async function unsubscribe(
   const removed = new Map<string, StoredSubscription>();
   const reasonCodes = filters.map((filter) => {
     const known = session.stored.subscription(filter);
-    if (known === undefined || removed.has(filter)) return ReasonCode.noSubscriptionExisted;
+    if (known === undefined || removed.has(filter) || isP2pFilter(filter))
+      return ReasonCode.noSubscriptionExisted;
     removed.set(filter, known);
     return ReasonCode.success;
   });

@@ -1,6 +1,13 @@
-// Recent messages that a cs keeps in memory, and reads of older ones.
+// Queues of single clients, recent messages that a cs keeps in memory, and reads of older ones.
 
 export const queues = {
+  P2P: {
+    kind: 'boolean',
+    default: null,
+    roles: ['ds'],
+    about:
+      'Each session has a queue of its own: messages to `{first}/p2p/{clientId}` reach that client without a subscription. Unset: on with RocketMQ, off without',
+  },
   RING_MESSAGES: {
     kind: 'integer',
     default: 1024,

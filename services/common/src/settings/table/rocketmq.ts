@@ -58,7 +58,7 @@ export const rocketmq = {
     only: 'servers',
     roles: ['ds'],
     about:
-      'RocketMQ topics by filter, `sensors/# = iot_sensors, fleet/+/x = fleet`; the first that matches decides',
+      'RocketMQ topics by filter, `sensors/# = iot_sensors, fleet/+/x = fleet`; the first that matches decides. A tag and keys may follow, made of levels of the MQTT topic: `fleet/# = fleet:{3}:{2}`',
   },
   TOPIC_CREATE: {
     kind: 'text',
@@ -84,6 +84,14 @@ export const rocketmq = {
     about:
       'RocketMQ topics of back ends that ds reads as they are stored, beside those in which MQTT topics are, separated by commas. Messages for devices in other topics come up to a second later, and never by queues that share a bucket (LIGHT_QUEUES_MAX)',
   },
+  TOPIC_TEMPLATES: {
+    kind: 'text',
+    default: '',
+    only: 'servers',
+    roles: ['ds'],
+    about:
+      'MQTT topics of messages of back ends that say none, by RocketMQ topic and tag, `orders:paid = shop/{prop.shop}/orders/{keys}`, separated by commas; the first that matches decides. Values: {topic}, {tag}, {keys}, {prop.NAME}',
+  },
   EVENT_NOTIFY_RETRY_TOPIC: {
     kind: 'text',
     default: null,
@@ -104,7 +112,8 @@ export const rocketmq = {
     default: null,
     only: 'servers',
     roles: ['ds'],
-    about: 'RocketMQ topic where Java nodes put messages to one client; unset: CLIENT_RETRY_TOPIC',
+    about:
+      'RocketMQ topic where Java nodes and back ends put messages to one client; ds reads it as they are stored. Unset: CLIENT_RETRY_TOPIC',
   },
   JAVA_NODES: {
     kind: 'choice',

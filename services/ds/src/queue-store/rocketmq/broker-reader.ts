@@ -5,7 +5,7 @@ import type { RocketmqStoreOptions } from './options.ts';
 import type { Targets } from './targets.ts';
 
 /** Kinds of messages that devices do not get at all. */
-const unreadable = ['malformed', 'compression', 'batch', 'topic'] as const;
+const unreadable = ['malformed', 'compression', 'batch', 'topic', 'template'] as const;
 
 interface KnownReader {
   readonly reader: StoredReader;
@@ -26,7 +26,7 @@ export class BrokerReader {
 
   /** `isTail`: each message is read once, so that those which devices do not get are counted. */
   read(body: Buffer, broker: Broker, isTail = false): StoredMessage[] {
-    const { queues } = this.#options;
+    const { queues, templates } = this.#options;
     let known = this.#readers.get(broker.name);
     if (known === undefined) {
       const reader = new StoredReader();
@@ -36,6 +36,7 @@ export class BrokerReader {
     const { counts } = known.reader;
     const messages = known.reader.read(body, {
       partition: broker.partition,
+      templates,
       queuesOf: (lmqName, topic) => queues.atPlace(lmqName, topic),
       placementOf: (mqttTopic, queueId, rocketTopic, storedMs) =>
         this.#targets.placementAt(mqttTopic, rocketTopic, broker.name, queueId, storedMs),
@@ -58,7 +59,10 @@ export class BrokerReader {
     for (const why of unreadable) {
       const more = counts[why] - told[why];
       count += more;
-      if (more > 0 && isTail) events.unreadableMessages(why, more);
+      if (more === 0 || !isTail) continue;
+      const { refused } = known.reader;
+      const last = refused?.why === why ? refused : undefined;
+      events.unreadableMessages(why, more, broker.name, last);
     }
     if (count > 0) events.unreadable(broker.name, { ...counts });
   }

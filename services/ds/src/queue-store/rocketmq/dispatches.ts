@@ -15,7 +15,13 @@ import { bodyOf, propertiesOf } from '../../rocketmq/message/stored-properties.t
 import type { PullAnswer } from '../../rocketmq/remoting/requests/pull-message.ts';
 import type { SendAnswer } from '../../rocketmq/remoting/requests/send-message.ts';
 import type { Append, Once } from '../queue-store.ts';
-import { homeKeyPrefix, isFromBackEnd, isWhole, unmappedOf } from './back-end-message.ts';
+import {
+  homeKeyPrefix,
+  isFromBackEnd,
+  isWhole,
+  namesMissed,
+  unmappedOf,
+} from './back-end-message.ts';
 import { messageOfError } from './error-text.ts';
 import type { RocketmqStoreOptions, RocketmqStoreSettings } from './options.ts';
 import type { OrdinaryQueue, QueueAt } from './ordinary-queue.ts';
@@ -141,7 +147,7 @@ export class TailDispatch {
       if (message.publisher !== '' || !isFromBackEnd(stored)) continue;
       const whole = isWhole(stored);
       if (!whole && lmqNames.length === 0) continue;
-      const names = queues.missed(message.topic, lmqNames, whole);
+      const names = namesMissed(queues, stored, whole);
       const goesHome = whole && message.retain && message.orderKey === undefined;
       if (names.length > 0 || goesHome) (missed ??= []).push({ stored, lmqNames: names, goesHome });
     }
@@ -176,7 +182,7 @@ export class TailDispatch {
     for (const stored of messages) {
       if (stored.message.publisher !== '' || !isFromBackEnd(stored)) continue;
       const reason = unmappedOf(stored, queues);
-      if (reason !== undefined) events.unmapped(reason, stored.topic, stored.message.topic);
+      if (reason !== undefined) events.unmapped(reason, stored, this.#queue.broker.name);
     }
   }
 

@@ -2,6 +2,9 @@ import type { Clock } from '@lmqtt/common/clock';
 import type { Logs } from '@lmqtt/common/log';
 import { latencyBoundsS, type Metrics, type PlainCounters } from '@lmqtt/common/metrics';
 import { RepeatedLines } from '@lmqtt/common/repeated-lines';
+import type { RefusedMessage } from '../../rocketmq/message/stored-reader.ts';
+import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
+import { LeftAloneLines } from './left-alone.ts';
 
 const brokersKey = 'brokers';
 
@@ -21,8 +24,9 @@ const unmappedReasons = [
   'bad properties',
   'unknown queue',
   'no subscriber',
+  'no session',
 ] as const;
-const unreadableReasons = ['topic', 'batch', 'compression', 'malformed'] as const;
+const unreadableReasons = ['topic', 'template', 'batch', 'compression', 'malformed'] as const;
 const tailEvents = [
   'taken',
   'released',
@@ -43,6 +47,8 @@ type TailEvent = (typeof tailEvents)[number];
 /** Business events of the queue store on RocketMQ: a counter and a log line each. */
 export class RocketmqStoreEvents {
   readonly sends: PlainCounters<SendResult>;
+  /** For operators, who ask for them. */
+  readonly leftAlone: LeftAloneLines = new LeftAloneLines();
   readonly #logs: Logs;
   readonly #metrics: Metrics;
   readonly #failures: PlainCounters<AppendFailure>;
@@ -228,8 +234,13 @@ export class RocketmqStoreEvents {
   }
 
   /** Told in the log, except where nobody has subscribed, and messages that are not for devices. */
-  unmapped(why: Unmapped, rocketTopic: string, topic: string): void {
+  unmapped(why: Unmapped, stored: StoredMessage, broker: string): void {
+    const { topic: rocketTopic, queueId, queueOffset, storedMs, tag = '', key = '' } = stored;
+    const { topic } = stored.message;
     this.#unmapped[why] += 1;
+    const mqttTopic = why === 'no topic' ? '' : topic;
+    const place = { broker, queueId, queueOffset, storedMs };
+    this.leftAlone.note(why, rocketTopic, 1, { ...place, key, tag, mqttTopic });
     if (why === 'no subscriber' || why === 'no topic') return;
     const text = 'a message of a back end reaches no devices, or not all';
     this.#warn(`unmapped ${why} ${rocketTopic}`, { why, rocketTopic, topic }, text);
@@ -268,8 +279,16 @@ export class RocketmqStoreEvents {
   }
 
   /** The log has them by `unreadable`. */
-  unreadableMessages(why: Unreadable, messages: number): void {
+  unreadableMessages(
+    why: Unreadable,
+    messages: number,
+    broker: string,
+    last: RefusedMessage | undefined,
+  ): void {
     this.#unmapped[why] += messages;
+    const { rocketTopic = '-' } = last ?? {};
+    const place = last && { ...last, broker, mqttTopic: '' };
+    this.leftAlone.note(why, rocketTopic, messages, place);
   }
 
   unreadable(broker: string, counts: object): void {

@@ -1,11 +1,12 @@
 import type { Clock } from '@lmqtt/common/clock';
-import type { NodeId, QueueId } from '@lmqtt/common/ids';
+import type { ClientId, NodeId, QueueId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import type { Inbox } from '../../registry/inbox.ts';
 import type { Ownership } from '../../registry/ownership.ts';
 import type { Records } from '../../registry/records.ts';
 import type { TopicMappingSettings } from '../../rocketmq/mapping/topic-mapping.ts';
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
+import type { TopicTemplates } from '../../rocketmq/mapping/topic-templates.ts';
 import type { RocketmqClient } from '../../rocketmq/remoting/client.ts';
 import type { Intents } from '../intents.ts';
 import type { InboundId } from '../queue-store.ts';
@@ -22,6 +23,11 @@ export interface QueuePlaces {
    * Absent: nothing is sent on.
    */
   missed?(topic: string, lmqNames: readonly string[], whole: boolean): readonly string[];
+  /**
+   * The LMQ in which this client finds a message of the topic that is for it alone; undefined: it has
+   * no session. Absent: nothing is sent on.
+   */
+  ofClient?(client: ClientId, topic: string): string | undefined;
   /** Whether one of the names is that of a queue. */
   isKnown?(topic: string, lmqNames: readonly string[]): boolean;
   /** LMQs that others hold, and that a message of the topic names as well. */
@@ -99,6 +105,10 @@ export interface RocketmqStoreOptions {
   /** Inbox by which several ds tell each other how far their tails have come. */
   readonly inbox?: Inbox;
   readonly settings: RocketmqStoreSettings;
+  /** MQTT topics of messages that say none; absent: they have none. */
+  readonly templates?: TopicTemplates;
+  /** RocketMQ topics of which messages with all tags are read, whatever TAIL_TAGS says. */
+  readonly allTags?: ReadonlySet<string>;
   readonly clock: Clock;
   readonly events: RocketmqStoreEvents;
   /** The identifier is durable and not free yet. */

@@ -70,4 +70,7 @@ export interface Target {
   readonly sinceMs: number;
   /** Place that it has left at another broker; undefined: nothing there is waited for. */
   left: LeftQueue | undefined;
+  /** By a rule for the MQTT topic. */
+  readonly tag?: string | undefined;
+  readonly keys?: string | undefined;
 }

@@ -247,6 +247,9 @@ export class Sender {
     const properties = propertiesOf(append.message, this.#namesOf(append, queue.topic), {
       key: send.key,
       nowMs,
+      tag: target.tag,
+      keys: target.keys,
+      user: append.user,
       ...(send.again ? { more: [[own.again, `${send.from}`] as const] } : {}),
     });
     if (properties === undefined) {

@@ -36,7 +36,7 @@ interface TailQueue extends Pick<OrdinaryQueue, 'name' | 'topic' | 'queueId' | '
 
 type TailConnection = Pick<BrokerConnection, 'up' | 'pull' | 'searchOffset'>;
 
-interface TailOptions extends Pick<RocketmqStoreOptions, 'clock'> {
+interface TailOptions extends Pick<RocketmqStoreOptions, 'clock' | 'allTags'> {
   readonly settings: Pick<RocketmqStoreSettings, 'tailPullsMax' | 'tailSuspendMs' | 'tailTags'>;
   readonly events: Pick<RocketmqStoreEvents, 'tailMoved' | 'tailFailed'>;
 }
@@ -91,7 +91,9 @@ export class Tail<Queue extends TailQueue = TailQueue> {
     this.#position = position;
     this.#ports = ports;
     this.#dispatch = ports.dispatch;
-    this.#subscription = subscriptionOf(ports.options.settings.tailTags);
+    const { settings, allTags } = ports.options;
+    const isWhole = allTags?.has(queue.topic) === true;
+    this.#subscription = isWhole ? '*' : subscriptionOf(settings.tailTags);
     this.#heardAtMs = ports.options.clock.nowMs();
     this.#ask();
   }

@@ -203,7 +203,8 @@ export class Targets {
     if (placed === undefined || queue === undefined) return undefined;
     const { number, sinceMs } = placed;
     const left = this.#leftBy(mqttTopic, home, placed, nowMs);
-    const target = { queue, placement: number, sinceMs, left };
+    const { tag, keys } = this.#rules.of(mqttTopic);
+    const target = { queue, placement: number, sinceMs, left, tag, keys };
     if (this.#targets.size >= targetsMax) this.#targets.clear();
     this.#targets.set(mqttTopic, target);
     return target;

@@ -6,7 +6,10 @@ import { isTopicForMessages } from './rocketmq-topic.ts';
 export interface TopicMappingSettings {
   /** For all that nothing else takes. */
   readonly defaultTopic: string;
-  /** `{filter} = {RocketMQ topic}`, separated by commas; the first that matches decides. */
+  /**
+   * `{filter} = {RocketMQ topic}[:{tag}[:{keys}]]`, separated by commas; the first that matches
+   * decides. In tag and keys `{2}` is the second level of the MQTT topic, `{topic}` all of it.
+   */
   readonly topicRules: string;
   /** First levels for which a topic is created, separated by commas; `*` stands for any text. */
   readonly topicCreate: string;
@@ -16,14 +19,22 @@ interface MappedTopic {
   readonly topic: string;
   /** True for a topic that is not there, and may be created. */
   readonly create: boolean;
+  /** Of the messages, by a rule; undefined: the one of all that is published over MQTT. */
+  readonly tag?: string | undefined;
+  /** By which back ends find the messages; undefined: none. */
+  readonly keys?: string | undefined;
 }
 
 interface Rule {
   readonly filter: string;
   readonly topic: string;
+  /** Templates; '': none. */
+  readonly tag: string;
+  readonly keys: string;
 }
 
 const slash = '/';
+const placeholder = /\{(topic|[1-9]\d?)\}/g;
 
 /**
  * By rule; else the first level, where a topic of that name is there or may be created; else the default. The result is
@@ -60,7 +71,10 @@ export class TopicMapping {
   /** For an MQTT topic name; to be cached. */
   of(topic: string): MappedTopic {
     for (const rule of this.#rules) {
-      if (matches(rule.filter, topic)) return this.#named(rule.topic);
+      if (!matches(rule.filter, topic)) continue;
+      const named = this.#named(rule.topic);
+      if (rule.tag === '' && rule.keys === '') return named;
+      return { ...named, tag: filled(rule.tag, topic), keys: filled(rule.keys, topic) };
     }
     const first = firstLevel(topic);
     if (isTopicForMessages(first) && !this.#isTaken(first)) {
@@ -84,6 +98,21 @@ export function firstLevel(topic: string): string {
   return end === -1 ? topic.slice(start) : topic.slice(start, end);
 }
 
+/** RocketMQ topics in which rules give messages tags of their own. Throws SettingsError. */
+export function topicsWithTags(topicRules: string): string[] {
+  return rulesOf(topicRules).flatMap(({ topic, tag }) => (tag === '' ? [] : [topic]));
+}
+
+/** A template with the levels of an MQTT topic; undefined: nothing is left. */
+function filled(template: string, topic: string): string | undefined {
+  if (template === '') return undefined;
+  const levels = topic.split('/');
+  const text = template.replaceAll(placeholder, (_, name: string) =>
+    name === 'topic' ? topic : (levels[Number(name) - 1] ?? ''),
+  );
+  return text === '' ? undefined : text;
+}
+
 /** Parses TOPIC_RULES. Throws SettingsError. */
 export function rulesOf(text: string): Rule[] {
   return listOf(text).map(ruleOf);
@@ -99,14 +128,19 @@ function listOf(text: string): string[] {
 function ruleOf(text: string): Rule {
   const at = text.lastIndexOf('=');
   const filter = text.slice(0, Math.max(at, 0)).trim();
-  const topic = text.slice(at + 1).trim();
+  const parts = text.slice(at + 1).split(':');
+  const [topic = '', tag = '', keys = '', ...rest] = parts.map((part) => part.trim());
   if (!isValidTopicFilter(filter) || parseSharedFilter(filter) !== undefined) {
     throw new SettingsError(`TOPIC_RULES must be like "sensors/# = iot_sensors": ${text}`);
   }
   if (!isTopicForMessages(topic)) {
     throw new SettingsError(`TOPIC_RULES must name a RocketMQ topic after "=": ${text}`);
   }
-  return { filter, topic };
+  if (rest.length > 0 || /[{}|]/.test(`${tag}${keys}`.replaceAll(placeholder, '')))
+    throw new SettingsError(
+      `TOPIC_RULES may have a tag and keys of {topic} and levels, "fleet/# = fleet:{2}:{3}": ${text}`,
+    );
+  return { filter, topic, tag, keys };
 }
 
 function patternOf(text: string): RegExp {

@@ -3,6 +3,8 @@
 /** RocketMQ's own. */
 export const rocket = {
   tags: 'TAGS',
+  /** What the producer has given the message to be found by. */
+  keys: 'KEYS',
   key: 'UNIQ_KEY',
   lmqNames: 'INNER_MULTI_DISPATCH',
   /** Added by the broker: the offsets, in the order of the names. */
@@ -33,6 +35,10 @@ export const java = {
 
 export const own = {
   publisher: 'lmqttPublisher',
+  /** Name of the user whose client has published it. */
+  user: 'lmqttUser',
+  /** Wall clock in ms. */
+  publishedAt: 'lmqttPublishedAt',
   /** `1`: published with RETAIN. */
   retain: 'lmqttRetain',
   /** Wall clock in ms. */
@@ -47,6 +53,8 @@ export const own = {
 export const backEnd = {
   /** The MQTT topic, where `originMqttTopic` is not there. */
   topic: 'mqttTopic',
+  /** The client identifier: the message is for that client alone. */
+  client: 'mqttClientId',
   /** `true` or `1`; `false` or `0`: as without it. */
   retain: 'retain',
 } as const;

@@ -25,6 +25,7 @@ const scanned: readonly string[] = [
   own.layout,
   own.again,
   backEnd.topic,
+  backEnd.client,
   backEnd.retain,
 ];
 

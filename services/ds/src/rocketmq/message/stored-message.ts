@@ -1,3 +1,4 @@
+import type { ClientId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import { findProperty } from './property-scan.ts';
 import { rocket } from './property-names.ts';
@@ -23,6 +24,10 @@ export class StoredMessage {
    * ordinary queue, at this offset or a higher one; −1: it was sent once.
    */
   readonly againFrom: number;
+  /** Set: a back end has sent it to this client alone. */
+  client: ClientId | undefined = undefined;
+  /** The topic is one that a rule has made. */
+  isByTemplate = false;
   /** A property of a back end has a value that it cannot have. */
   isUnfit = false;
   readonly #buffer: Buffer;

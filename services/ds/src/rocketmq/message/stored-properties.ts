@@ -9,6 +9,12 @@ interface StoredWith {
   /** UNIQ_KEY, see `UniqueKeys`. */
   readonly key: string;
   readonly nowMs: number;
+  /** Instead of the tag of all that is published over MQTT. */
+  readonly tag?: string | undefined;
+  /** KEYS. */
+  readonly keys?: string | undefined;
+  /** Name of the user who has published it. */
+  readonly user?: string | undefined;
   /** Further properties under names of ours; values without U+0001 and U+0002, and not empty. */
   readonly more?: readonly (readonly [name: string, value: string])[];
 }
@@ -28,8 +34,8 @@ export const namesBytesMax = 2048;
 /** Maximum bytes of all other properties. */
 const ownPropertyBytesMax: number =
   propertyBytesMax - addedBytes - namesBytesMax - lmqNamesOf([]).length;
-/** Minimum bytes of properties beside a topic: its tag, key and QoS, and one queue. */
-const leastBesideTopicBytes = 150;
+/** Minimum bytes of properties beside a topic: its tag, key, QoS and time, and one queue. */
+const leastBesideTopicBytes = 185;
 /** Maximum length of a topic that has room in a message. */
 export const topicBytesMax: number = ownPropertyBytesMax - leastBesideTopicBytes;
 
@@ -81,12 +87,18 @@ export function bodyOf(message: Message): Buffer {
 
 function startOf(message: Message, names: readonly string[], extra: StoredWith): string {
   let text =
-    property(rocket.tags, mqttTag) +
+    property(rocket.tags, extra.tag ?? mqttTag) +
     property(rocket.key, extra.key) +
     property(java.topic, message.topic) +
     property(java.qos, `${message.qos}`);
   if (names.length > 0) text += lmqNamesOf(names);
-  if (message.publisher !== '') text += property(own.publisher, escaped(message.publisher));
+  if (message.publisher !== '') {
+    text += property(own.publisher, escaped(message.publisher));
+    text += property(own.publishedAt, `${extra.nowMs}`);
+  }
+  if (extra.user !== undefined && extra.user !== '')
+    text += property(own.user, escaped(extra.user));
+  if (extra.keys !== undefined) text += property(rocket.keys, extra.keys);
   if (message.retain) text += property(own.retain, '1');
   if (message.payloadBytes === 0) text += property(java.empty, 'true');
   for (const [name, value] of extra.more ?? []) text += property(name, value);

@@ -1,20 +1,19 @@
 // The answer of a pull to messages. Payloads stay where they are; texts that come again are decoded once. Bytes that are no
 // message never end the tail: they are passed over and counted.
-import { isUtf8 } from 'node:buffer';
 import type { QueueId } from '@lmqtt/common/ids';
 import { Message, noEntries } from '@lmqtt/common/message';
 import type { QueueEntry } from '@lmqtt/common/message';
 import type { Qos } from '@lmqtt/common/qos';
 import { TextCache } from '@lmqtt/common/text-cache';
-import { isValidTopicFilter, isWildcardFilter } from '@lmqtt/common/topic';
-import { topicOfLmqName } from '../names/lmq-name.ts';
+import type { TopicTemplates } from '../mapping/topic-templates.ts';
 import { decompressed } from './compression.ts';
 import { publishPropertiesOf, readMore, textOf } from './foreign-properties.ts';
 import { backEnd, emptyBody, java, own, rocket } from './property-names.ts';
-import { decimal, fieldOf, PropertyScan } from './property-scan.ts';
+import { decimal, fieldOf, findProperty, PropertyScan } from './property-scan.ts';
 import { encodePublishProperties } from './publish-properties.ts';
 import { unescaped } from './separators.ts';
 import { StoredLayout, storedBytesMin, sysFlag, u32 } from './stored-layout.ts';
+import { StoredTopic } from './stored-topic.ts';
 import { noOffsets, StoredMessage } from './stored-message.ts';
 
 /** Source of a pull's answer, as far as it is known. */
@@ -29,6 +28,8 @@ export interface StoredSource {
    * topic's own.
    */
   placementOf(topic: string, queueId: number, rocketTopic: string, storedMs: number): number;
+  /** Rules for messages that say no MQTT topic. */
+  readonly templates?: TopicTemplates | undefined;
 }
 
 /** Messages that devices do not get, or not as they were sent. */
@@ -41,10 +42,23 @@ export interface StoredCounts {
   batch: number;
   /** The topic cannot be one of MQTT. */
   topic: number;
+  /** A rule has no topic for it, since a value is not there. */
+  template: number;
   /** Delivered, without what could not be read of the properties of MQTT 5.0. */
   properties: number;
   /** Names LMQs and has no offsets in them: the broker does not index them. */
   unindexed: number;
+}
+
+/** A message that devices do not get, with where it is. */
+export interface RefusedMessage {
+  readonly why: keyof StoredCounts;
+  readonly rocketTopic: string;
+  readonly queueId: number;
+  readonly queueOffset: number;
+  readonly key: string;
+  readonly tag: string;
+  readonly storedMs: number;
 }
 
 const nameListsMax = 8192;
@@ -67,6 +81,7 @@ const at = {
   layout: fieldOf(own.layout),
   again: fieldOf(own.again),
   backEndTopic: fieldOf(backEnd.topic),
+  backEndClient: fieldOf(backEnd.client),
   backEndRetain: fieldOf(backEnd.retain),
 } as const;
 
@@ -90,18 +105,8 @@ const noNames: NameList = { names: [], repeats: false };
 /** `extData` of a message without properties of MQTT 5.0: nothing new in it. */
 const onlyQos = [0, 1, 2].map((qos) => `{"${java.qos}":"${qos}"}`);
 
-function decodeTopic(buffer: Buffer, start: number, end: number): string {
-  if (!isUtf8(buffer.subarray(start, end))) return '';
-  const topic = buffer.toString('utf8', start, end);
-  return isTopicName(topic) ? topic : '';
-}
-
 function decodeText(buffer: Buffer, start: number, end: number): string {
   return buffer.toString('utf8', start, end);
-}
-
-function isTopicName(topic: string): boolean {
-  return isValidTopicFilter(topic) && !isWildcardFilter(topic);
 }
 
 export class StoredReader {
@@ -110,11 +115,12 @@ export class StoredReader {
     compression: 0,
     batch: 0,
     topic: 0,
+    template: 0,
     properties: 0,
     unindexed: 0,
   };
-  /** Illegal topics are kept as ''. */
-  readonly #topics = new TextCache(decodeTopic);
+  /** The last one of them that could be taken apart. */
+  refused: RefusedMessage | undefined;
   readonly #texts = new TextCache(decodeText);
   readonly #publishers = new TextCache((buffer, start, end) =>
     unescaped(buffer.toString('utf8', start, end)),
@@ -122,6 +128,7 @@ export class StoredReader {
   readonly #nameLists = new Map<string, NameList>();
   readonly #layout = new StoredLayout();
   readonly #scan = new PropertyScan();
+  readonly #topic = new StoredTopic(this.#layout, this.#scan);
 
   /** The body of a pull's answer, which may end in the middle of a message. */
   read(body: Buffer, source: StoredSource): StoredMessage[] {
@@ -153,10 +160,9 @@ export class StoredReader {
     const flags = layout.sysFlag;
     scan.scan(body, layout.propertiesStart, layout.propertiesEnd);
     // Not for devices: its body is nobody's business here.
-    if ((flags & sysFlag.anyBody) !== 0 && !this.#isForDevices()) return undefined;
+    if ((flags & sysFlag.anyBody) !== 0 && !this.#isForDevices(body, source)) return undefined;
     if ((flags & (sysFlag.innerBatch | sysFlag.unwrap)) !== 0) {
-      this.counts.batch += 1;
-      return undefined;
+      return this.#refuse('batch', body);
     }
     let buffer = body;
     let payloadStart = layout.bodyStart;
@@ -164,8 +170,7 @@ export class StoredReader {
     if ((flags & sysFlag.compressed) !== 0) {
       const payload = decompressed(body.subarray(payloadStart, payloadEnd), flags);
       if (payload === undefined) {
-        this.counts.compression += 1;
-        return undefined;
+        return this.#refuse('compression', body);
       }
       buffer = payload;
       payloadStart = 0;
@@ -175,21 +180,28 @@ export class StoredReader {
     const list = this.#names(body);
     const { names } = list;
     const more = this.#more(body);
-    const topic = this.#topic(body, more, names, rocketTopic);
+    const topics = this.#topic;
+    const said = topics.said(body, more, names);
+    const made =
+      said === undefined ? topics.byTemplate(body, rocketTopic, source.templates) : undefined;
+    const isByTemplate = made !== undefined;
+    const topic = said ?? made ?? topics.byRocketTopic(body, rocketTopic);
     if (topic === '') {
-      this.counts.topic += 1;
-      return undefined;
+      return this.#refuse(isByTemplate ? 'template' : 'topic', body);
     }
     if (scan.is(body, at.empty, 'true') && isEmptyBody(buffer, payloadStart, payloadEnd)) {
       payloadEnd = payloadStart;
     }
     const publisherStart = scan.starts[at.publisher]!;
     const { properties } = this.counts;
+    // Of a message to one client nothing is retained for others.
+    const client = publisherStart < 0 ? topics.client(body) : undefined;
+    const isRetained = client === undefined && isTrue(scan, body, at.backEndRetain);
     const expiryS = this.#expiryS(body, more);
     const message = new Message(
       topic,
       this.#qos(body, more),
-      scan.has(at.retain) || isTrue(scan, body, at.backEndRetain),
+      scan.has(at.retain) || isRetained,
       buffer,
       -1,
       payloadStart,
@@ -208,15 +220,32 @@ export class StoredReader {
     if (placement >= 0) message.orderKey = { placement, offset: layout.queueOffset };
     const again = scan.has(at.again) ? scan.number(body, at.again) : -1;
     const stored = new StoredMessage(layout, rocketTopic, names, offsets, message, body, again);
+    stored.client = client;
+    stored.isByTemplate = isByTemplate;
     if (publisherStart < 0)
       stored.isUnfit = this.counts.properties > properties || this.#isUnfit(body);
     return stored;
   }
 
-  /** True for a message that names queues, or that devices could publish. */
-  #isForDevices(): boolean {
+  #refuse(why: keyof StoredCounts, body: Buffer): undefined {
+    this.counts[why] += 1;
+    const { topicStart, topicEnd, propertiesStart, propertiesEnd } = this.#layout;
+    const { queueId, queueOffset, storedMs } = this.#layout;
+    const said = (name: string): string =>
+      findProperty(body, propertiesStart, propertiesEnd, name) ?? '';
+    const rocketTopic = this.#texts.of(body, topicStart, topicEnd).text;
+    const [key, tag] = [said(rocket.key), said(rocket.tags)];
+    this.refused = { why, rocketTopic, queueId, queueOffset, key, tag, storedMs };
+    return undefined;
+  }
+
+  /** True for a message that names queues, that devices could publish, or that rules are for. */
+  #isForDevices(body: Buffer, { templates }: StoredSource): boolean {
     const scan = this.#scan;
-    return scan.has(at.lmqNames) || scan.has(at.topic) || scan.has(at.backEndTopic);
+    const { topicStart, topicEnd } = this.#layout;
+    if (templates?.has(this.#texts.of(body, topicStart, topicEnd).text) === true) return true;
+    const { topic, backEndTopic, backEndClient, lmqNames } = at;
+    return [lmqNames, topic, backEndTopic, backEndClient].some((field) => scan.has(field));
   }
 
   /**
@@ -276,30 +305,6 @@ export class StoredReader {
     const more = readMore(scan.text(body, at.more) ?? '');
     if (more === undefined) this.counts.properties += 1;
     return more;
-  }
-
-  /** '': none that MQTT allows. */
-  #topic(
-    body: Buffer,
-    more: Readonly<Record<string, unknown>> | undefined,
-    names: readonly string[],
-    rocketTopic: string,
-  ): string {
-    const real = textOf(more, java.realTopic);
-    if (real !== undefined && real.trim() !== '') return isTopicName(real) ? real : '';
-    const start = this.#scan.starts[at.topic]!;
-    const end = this.#scan.ends[at.topic]!;
-    if (start >= 0 && end > start) return this.#topics.of(body, start, end).text;
-    const shortStart = this.#scan.starts[at.backEndTopic]!;
-    const shortEnd = this.#scan.ends[at.backEndTopic]!;
-    if (shortStart >= 0 && shortEnd > shortStart)
-      return this.#topics.of(body, shortStart, shortEnd).text;
-    // The Java nodes take the last one.
-    for (let index = names.length - 1; index >= 0; index -= 1) {
-      const topic = topicOfLmqName(names[index]!);
-      if (topic !== undefined) return isTopicName(topic) ? topic : '';
-    }
-    return isTopicName(rocketTopic) ? rocketTopic : '';
   }
 
   #qos(body: Buffer, more: Readonly<Record<string, unknown>> | undefined): Qos {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { ClientId, QueueName } from '@lmqtt/common/ids';
+import { clientOfP2p } from '@lmqtt/common/p2p';
 import { hasSeparator } from '../message/separators.ts';
-import { lmqNameOf } from './lmq-name.ts';
+import { lmqNameOf, lmqP2pName } from './lmq-name.ts';
 
 /** The cluster whose names are those of the Java nodes. */
 export const plainCluster = 'lmqtt';
@@ -11,11 +12,12 @@ const prefix = '%LMQ%';
 const nameBytesMax = 255;
 
 /**
- * The LMQ of a queue. Clusters that share a RocketMQ have names of their own, with `##{cluster}%`
+ * The LMQ of a queue, of a filter or of a single client. Clusters that share a RocketMQ have names of their own, with `##{cluster}%`
  * in front, which no filter begins with; the cluster `lmqtt` has those that Java nodes know.
  */
 export function clusterLmqName(clusterId: string, filter: QueueName): string {
-  const plain = lmqNameOf(filter);
+  const client = clientOfP2p(filter);
+  const plain = client === undefined ? lmqNameOf(filter) : lmqP2pName(client);
   if (clusterId === plainCluster) return plain;
   const mark = `${prefix}##${clusterId}%`;
   const name = mark + plain.slice(prefix.length);

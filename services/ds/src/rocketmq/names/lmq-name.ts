@@ -46,10 +46,17 @@ export function bucketName(clusterId: string, number: number): string {
 export const wildcardBuckets = 8;
 /** Behind all that topics share. */
 const firstWildcardBucket = 1_000_000;
+/** Behind all that filters with wildcards share. */
+const firstClientBucket = 2_000_000;
 
 /** A queue that many filters with wildcards share. */
 export function wildcardBucketName(clusterId: string, filter: string): string {
   return bucketName(clusterId, firstWildcardBucket + bucketOf(filter, wildcardBuckets));
+}
+
+/** A queue that many clients share for what is sent to one of them. */
+export function clientBucketName(clusterId: string, client: ClientId, buckets: number): string {
+  return bucketName(clusterId, firstClientBucket + bucketOf(client, buckets));
 }
 
 /** FNV-1a over code units: every node chooses the same. */

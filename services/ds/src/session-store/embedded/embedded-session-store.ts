@@ -85,7 +85,7 @@ export class EmbeddedSessionStore implements SessionStore, DueStore, LastRunStor
   /** For a figure that is asked for rarely. */
   get subscriptionCount(): number {
     let count = 0;
-    for (const session of this.#book.all) count += session.subscriptions.length;
+    for (const session of this.#book.all) count += session.askedCount;
     return count;
   }
 
