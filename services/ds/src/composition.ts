@@ -5,6 +5,7 @@ import type { Clock } from '@lmqtt/common/clock';
 import type { ClientId, NodeId, QueueId } from '@lmqtt/common/ids';
 import type { Metrics } from '@lmqtt/common/metrics';
 import type { Settings } from '@lmqtt/common/settings/row';
+import type { HasSession } from './use-cases/absent-clients.ts';
 import { ClientLocks } from './use-cases/client-locks.ts';
 import { ConnectPace } from './use-cases/connect-pace.ts';
 import { DeadLetters } from './use-cases/dead-letters.ts';
@@ -56,7 +57,7 @@ interface Parts<Store extends SessionStore & DueStore> {
   /** Where more than QUEUE_QOS0 decides whether QoS 0 is queued. */
   readonly qos0?: { readonly isQueued: boolean };
   /** Whether a client has a session at any ds; absent: who has a queue has one. */
-  hasSession?(client: ClientId): Promise<boolean>;
+  readonly hasSession?: HasSession;
   /** A position in the queue has moved. */
   moved(queue: QueueId): void;
   /** Figures for `$SYS` that are counted in another way by each kind of ds. */
