@@ -12,8 +12,9 @@ export async function inAnyOrder<Step>(
   step: fc.Arbitrary<Step>,
   stepsMax: number,
   run: (steps: readonly Step[], clock: MovedClock) => Promise<void>,
+  count: number = ordersCount,
 ): Promise<void> {
-  const { ORDERS: orders = ordersCount, SEED: seed } = process.env;
+  const { ORDERS: orders = count, SEED: seed } = process.env;
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: stepsMax, size: 'max' }), async (steps) => {
       const clock = new MovedClock();

@@ -37,7 +37,7 @@ export class Intending {
     const nowMs = this.#options.clock.nowMs();
     for (let at = lane.begun; at < lane.sends.length; at += 1) {
       const send = lane.sends[at]!;
-      if (send.state !== 'waiting' || send.inbound !== 'to intend') continue;
+      if (send.state !== 'to intend') continue;
       const target = targets.of(send.append.message.topic);
       if (target === undefined) break;
       send.target = target;
@@ -47,7 +47,7 @@ export class Intending {
   }
 
   #begin(send: PendingSend, queue: OrdinaryQueue): void {
-    send.inbound = 'intending';
+    send.state = 'intending';
     if (queue.end >= 0) {
       this.#intend(send, queue.end);
       return;
@@ -61,7 +61,7 @@ export class Intending {
   }
 
   tell(send: PendingSend): void {
-    send.inbound = 'telling';
+    send.state = 'telling';
     this.#toTell.push(send);
     this.#schedule();
   }

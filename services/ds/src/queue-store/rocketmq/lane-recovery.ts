@@ -49,8 +49,7 @@ export class LaneRecovery {
       return;
     }
     lane.isTroubled = false;
-    for (const send of lane.sends.slice(at, lane.begun))
-      if (send.state !== 'failed') send.state = 'waiting';
+    for (const send of lane.sends.slice(at, lane.begun)) if (!send.isFailed) send.state = 'waiting';
     for (const send of lane.sends.slice(at)) this.#aimAgain(send);
     lane.begun = at;
     this.#ports.pause(lane);
@@ -58,12 +57,12 @@ export class LaneRecovery {
 
   /** A message that is surely not stored may have another place by now than its intent says. */
   #aimAgain(send: PendingSend): void {
-    if (send.state !== 'waiting' || send.target === undefined) return;
-    if (send.again || send.inbound === 'intending') return;
+    if (!send.isWaiting || send.target === undefined) return;
+    if (send.again || send.state === 'intending') return;
     const target = this.#ports.targets.of(send.append.message.topic);
     if (target !== undefined && target.queue === send.target.queue) return;
     send.target = undefined;
-    if (send.inbound === 'intended') send.inbound = 'to intend';
+    if (send.append.inbound !== undefined) send.state = 'to intend';
   }
 
   /** Nothing is sent until all are known, or have been given up. */

@@ -14,14 +14,45 @@ const firstWaitMs = 10;
 const longestWaitMs = 500;
 
 /**
+ * What becomes of an append, with what has to be durable around a QoS 2 publish:
+ *
+ * - to intend: its intent is not stored yet; only at QoS 2
+ * - intending: its intent is being stored, or the place for it asked for
  * - waiting: to be sent, or sent again
  * - sent: no answer yet
  * - refused: for certain not stored
  * - unknown: perhaps stored
+ * - telling: stored for certain; its identifier is being stored; only at QoS 2
  * - stored: for certain; answered when all before it in its lane are
  * - failed: its publisher is told so, in its turn
+ * - failed, intending: the same, and its intent is dropped when it is known to be stored
+ *
+ * What may follow what:
+ *
+ * - to intend → intending, failed
+ * - intending → waiting, to intend (the broker does not say where its queue ends), failed, intending
+ * - waiting → sent, failed; to intend (its topic has moved)
+ * - sent → telling, stored, refused, unknown, failed
+ * - refused → waiting, failed
+ * - unknown → waiting (at QoS 1), refused, telling, stored, failed
+ * - telling → stored
+ * - failed, intending → failed
+ *
+ * A lane is troubled while one that it has sent is refused or unknown; it is held while it waits for
+ * something else than an answer: a place to send to, or what became of those that are unknown. A lane
+ * that is held sends nothing, one that is troubled nothing new.
  */
-export type SendState = 'waiting' | 'sent' | 'refused' | 'unknown' | 'stored' | 'failed';
+export type SendState =
+  | 'to intend'
+  | 'intending'
+  | 'waiting'
+  | 'sent'
+  | 'refused'
+  | 'unknown'
+  | 'telling'
+  | 'stored'
+  | 'failed'
+  | 'failed, intending';
 
 /** An append on its way to a broker. */
 export class PendingSend {
@@ -31,11 +62,9 @@ export class PendingSend {
   readonly bytes: number;
   /** Monotonic: its publisher is told of a failure then. */
   readonly deadlineMs: number;
-  state: SendState = 'waiting';
+  state: SendState;
   /** Monotonic: of the last try. */
   sentMs = 0;
-  /** Progress of a QoS 2 publish: its intent is durable before the send, its identifier after. */
-  inbound: 'none' | 'to intend' | 'intending' | 'intended' | 'telling' | 'told';
   /** Destination of the message; for a QoS 2 publish fixed with its intent. */
   target: Target | undefined;
   /** The run of the broker's program that it was sent to last; undefined: not known. */
@@ -59,7 +88,7 @@ export class PendingSend {
     this.lane = lane;
     this.bytes = bytes;
     this.deadlineMs = deadlineMs;
-    this.inbound = append.inbound === undefined ? 'none' : 'to intend';
+    this.state = append.inbound === undefined ? 'waiting' : 'to intend';
     this.key = append.once?.key ?? '';
   }
 
@@ -68,10 +97,18 @@ export class PendingSend {
     return this.append.inbound !== undefined || this.append.once !== undefined;
   }
 
+  get isFailed(): boolean {
+    return this.state === 'failed' || this.state === 'failed, intending';
+  }
+
+  /** Not sent, or to be sent again. */
+  get isWaiting(): boolean {
+    return this.state === 'waiting' || this.state === 'to intend' || this.state === 'intending';
+  }
+
   /** Nothing more happens to it. */
   get isSettled(): boolean {
-    if (this.state === 'failed') return true;
-    return this.state === 'stored' && (this.inbound === 'none' || this.inbound === 'told');
+    return this.state === 'stored' || this.isFailed;
   }
 }
 
@@ -123,7 +160,7 @@ export class Lane {
     const found: PendingSend[] = [];
     for (let at = this.begun - 1; at >= 0; at -= 1) {
       const send = this.sends[at]!;
-      if (send.state === 'stored') storedBehind = true;
+      if (send.state === 'stored' || send.state === 'telling') storedBehind = true;
       else if (storedBehind && (send.state === 'refused' || send.state === 'unknown'))
         found.push(send);
     }
@@ -154,4 +191,9 @@ export class Lane {
     this.begun -= 1;
     return first;
   }
+}
+
+/** QoS 0 that is in no queue: subscribers have it, the store has it for those who read RocketMQ. */
+export function isPassing({ message, queues, inbound, once }: Append): boolean {
+  return message.qos === 0 && queues.length === 0 && inbound === undefined && once === undefined;
 }

@@ -15,12 +15,15 @@ export class SendFailures {
   }
 
   fail(send: PendingSend, reasonCode: number, why: AppendFailure, detail: string): void {
-    const { append, inbound, state } = send;
-    send.state = 'failed';
+    const { append, state } = send;
+    send.state = state === 'intending' ? 'failed, intending' : 'failed';
     append.reasonCode = reasonCode;
     append.final = why === 'not storable' || why === 'broker refuses';
-    const isOpenStill = why === 'outcome unknown' || state === 'unknown' || state === 'stored';
-    if (inbound === 'intended' && !isOpenStill && why !== 'taken over') this.#intending.drop(send);
+    const isIntended =
+      append.inbound !== undefined &&
+      (state === 'waiting' || state === 'sent' || state === 'refused');
+    // Who asks for the outcome finds the intent of one that may be stored.
+    if (isIntended && why !== 'outcome unknown' && why !== 'taken over') this.#intending.drop(send);
     if (append.message.qos === 0) this.#events.qos0Dropped();
     else this.#events.appendFailed(why, append.message.topic, detail);
   }
@@ -33,7 +36,7 @@ export class SendFailures {
     const { lane } = send;
     this.fail(send, send.lastReasonCode, why, reason);
     for (const later of lane.sends.slice(lane.begun)) {
-      if (later.state !== 'waiting' || later.append.message.qos === 0) continue;
+      if (!later.isWaiting || later.append.message.qos === 0) continue;
       this.fail(later, noAnswer.reasonCode, 'broker away', 'one before it has failed');
     }
   }

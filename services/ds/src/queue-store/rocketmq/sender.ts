@@ -10,7 +10,7 @@ import type { Append } from '../queue-store.ts';
 import { type Batch, Batches } from './batches.ts';
 import { Intending } from './intending.ts';
 import { LaneRecovery } from './lane-recovery.ts';
-import { Lane, PendingSend } from './lane.ts';
+import { isPassing, Lane, PendingSend } from './lane.ts';
 import { LeftQueues } from './left-queues.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { OrdinaryQueue, Target } from './ordinary-queue.ts';
@@ -63,21 +63,27 @@ export class Sender {
     this.#left = new LeftQueues(options, (lane) => this.#pump(lane));
     this.#intending = new Intending(options, {
       intended: (send, kept) => {
-        send.inbound = 'intended';
-        if (send.state === 'failed') {
+        if (send.state === 'failed, intending') {
+          send.state = 'failed';
           if (kept) this.#intending.drop(send);
-        } else if (!kept)
-          this.#failures.fail(send, ReasonCode.sessionTakenOver, 'taken over', 'another claim');
+        } else {
+          send.state = 'waiting';
+          if (!kept)
+            this.#failures.fail(send, ReasonCode.sessionTakenOver, 'taken over', 'another claim');
+        }
         this.#pump(send.lane);
       },
       told: (send) => {
-        send.inbound = 'told';
+        send.state = 'stored';
         this.#release(send.lane);
       },
       failed: (send, reason) => {
-        send.inbound = 'to intend';
-        if (send.state === 'waiting' && options.clock.monotonicMs() >= send.deadlineMs)
-          this.#failures.giveUp(send, 'broker away', reason);
+        if (send.state === 'failed, intending') send.state = 'failed';
+        else {
+          send.state = 'to intend';
+          if (options.clock.monotonicMs() >= send.deadlineMs)
+            this.#failures.giveUp(send, 'broker away', reason);
+        }
         this.#pauseLane(send.lane);
       },
     });
@@ -143,7 +149,7 @@ export class Sender {
     this.#resting.close();
     for (const lane of [...this.#lanes.values()]) {
       for (const send of lane.sends) {
-        if (send.state === 'waiting' && send.inbound !== 'intending')
+        if (send.state === 'waiting' || send.state === 'to intend')
           this.#failures.fail(send, ReasonCode.serverUnavailable, 'broker away', 'stopping');
       }
       this.#pump(lane);
@@ -169,7 +175,7 @@ export class Sender {
     while (!lane.held) {
       const send = lane.next;
       if (send === undefined) break;
-      if (send.state === 'failed') {
+      if (send.isFailed) {
         lane.begun += 1;
         continue;
       }
@@ -193,16 +199,16 @@ export class Sender {
         if (lane.outstanding === 0) this.#resting.add(lane);
         break;
       }
-      if (send.inbound === 'to intend') this.#intending.intendAll(lane, this.#targets, this.#keys);
-      if (send.inbound === 'intending') break;
+      if (send.state === 'to intend') this.#intending.intendAll(lane, this.#targets, this.#keys);
+      if (send.state === 'intending') break;
       if (this.#send(send, target)) lane.begun += 1;
     }
     this.#release(lane);
   }
 
   /** Past its deadline: its broker is not there. One that is back takes what has waited for it. */
-  #isHopeless({ inbound, target, append }: PendingSend): boolean {
-    if (inbound === 'intending') return false;
+  #isHopeless({ state, target, append }: PendingSend): boolean {
+    if (state === 'intending') return false;
     const aim = target ?? this.#targets.of(append.message.topic);
     return aim?.queue.broker.answers !== true;
   }
@@ -327,7 +333,7 @@ export class Sender {
     send.state = 'stored';
     send.append.orderKey = { placement: target.placement, offset };
     send.lane.succeeded();
-    if (send.inbound === 'intended') this.#intending.tell(send);
+    if (send.append.inbound !== undefined) this.#intending.tell(send);
   }
 
   /** Never sent again. True: it counts as a failure. */
@@ -391,11 +397,6 @@ export class Sender {
     if (lane.sends.length === 0 && this.#lanes.get(lane.name) === lane)
       this.#lanes.delete(lane.name);
   }
-}
-
-/** QoS 0 that is in no queue: subscribers have it, the store has it for those who read RocketMQ. */
-function isPassing({ message, queues, inbound, once }: Append): boolean {
-  return message.qos === 0 && queues.length === 0 && inbound === undefined && once === undefined;
 }
 
 function openName(inbound: { readonly clientId: string; readonly packetId: number }): string {
