@@ -162,6 +162,7 @@ export function useCasesOf<Store extends SessionStore & DueStore, More extends o
     authenticator: auth.provider,
     enhancedAuth: auth.enhanced,
     locks: new ClientLocks(),
+    clock,
     clientIdRule: clientIdRuleOf(settings.clientIdRule),
     pace: new ConnectPace(),
     p2p: settings.p2p ?? parts.storesAll,

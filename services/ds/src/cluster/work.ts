@@ -1,3 +1,4 @@
+import type { Clock } from '@lmqtt/common/clock';
 import type { NodeId } from '@lmqtt/common/ids';
 import { type DuePorts, workDue } from '../use-cases/due.ts';
 import { EndedCs } from './ended-cs.ts';
@@ -13,6 +14,7 @@ interface ClusterWorkPorts extends DuePorts {
   readonly registeredNodes: Nodes;
   readonly ownership: Ownership;
   readonly routeLog: RouteLog;
+  readonly clock: Clock;
   readonly self: NodeId;
   /** Deletes a queue from the store. */
   drop(place: string): Promise<void>;
@@ -70,7 +72,7 @@ export class ClusterWork {
     const again = new SweepAgain({
       ...{ routeLog, events },
       stores: () => this.#ports.returnedStores?.() ?? [],
-      monotonicMs: () => performance.now(),
+      monotonicMs: () => this.#ports.clock.monotonicMs(),
     });
     timers.every('sweep again', sweepAgainMs, () => (this.#hasTimers ? again.run() : undefined));
     timers.every('sweep', sweepMs, () => (this.#hasTimers ? this.#sweep() : undefined));

@@ -1,3 +1,21 @@
+// Whether a session is gone, and who says so. Most ask `closing` of the session that they have.
+//
+//   LiveSession.life
+//     live: connected here
+//     closing: its connection has ended, or another has it; its cs gets nothing more for it
+//       (use-cases/disconnect.ts, `leaveNode`)
+//     ended: and the store has that (disconnect, present, cluster/admission)
+//   CsNode.sessions: its cs may speak for it; else its words are refused with "taken over"
+//     (added by connect and present, taken by `leaveNode`)
+//   LiveSession.kicked: its cs was told to close the connection; live until the cs has (kick)
+//   LiveSession.endsWithConnection: the session will not be kept then (session-rights)
+//   LiveSession.turnedAway: the same connection publishes nothing more (publish)
+//   StoredSession.connected: some connection has it, here or elsewhere (session stores)
+//   StoredSession.removed: the store has it no more, connected or not (session stores)
+//   Connecting.gone: the connection ended before its CONNECT was answered, and becomes no session
+//     (ds-link, cluster/admission)
+//   CsNode.over: its cs is judged or has left: the same for each of its connections (ds-link,
+//     cluster/admission)
 import type { ClientId, Epoch, SessionHandle } from '@lmqtt/common/ids';
 import type { ConnectRequest, Peer } from '@lmqtt/proto/link';
 import type { ReadRights } from '@lmqtt/common/read-rights';
@@ -64,9 +82,7 @@ export class LiveSession {
   endsWithConnection = false;
   /** A publish has failed, and its connection is closed for it: what follows is sent again. */
   turnedAway = false;
-  /** Set when the connection has ended; `ended`: and that is in the store. */
-  closing = false;
-  ended = false;
+  #life: 'live' | 'closing' | 'ended' = 'live';
   #waiting: (() => void)[] | undefined = undefined;
 
   constructor(
@@ -99,14 +115,24 @@ export class LiveSession {
     return this.epoch;
   }
 
+  /** Its connection has ended, or another one has the session. */
+  get closing(): boolean {
+    return this.#life !== 'live';
+  }
+
+  /** Its cs neither speaks for it nor gets anything for it from now on. */
+  close(): void {
+    if (this.#life === 'live') this.#life = 'closing';
+  }
+
   /** Called once: now if it has ended. */
   onEnded(callback: () => void): void {
-    if (this.ended) callback();
+    if (this.#life === 'ended') callback();
     else (this.#waiting ??= []).push(callback);
   }
 
   end(): void {
-    this.ended = true;
+    this.#life = 'ended';
     for (const callback of this.#waiting?.splice(0) ?? []) callback();
   }
 }

@@ -1,3 +1,4 @@
+import type { Clock } from '@lmqtt/common/clock';
 import { pause } from '@lmqtt/common/pause';
 import type { ClientIdRule } from '@lmqtt/common/client-id-rule';
 import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
@@ -27,6 +28,7 @@ export interface ConnectPorts extends DisconnectPorts, TakeoverPorts, P2pPorts {
   readonly enhancedAuth: readonly EnhancedAuth[];
   readonly locks: ClientLocks;
   readonly pace: ConnectPace;
+  readonly clock: Clock;
   readonly sessionExpirySMax: number;
   readonly willDelaySMax: number;
   /** The rule of CLIENT_ID_RULE; undefined: anybody may name any client identifier. */
@@ -132,14 +134,18 @@ async function admit(
   const turn = ports.pace.turn();
   if (turn !== undefined) await turn;
   try {
-    const endMs = performance.now() + endComesMs;
+    const endMs = ports.clock.monotonicMs() + endComesMs;
     for (;;) {
       const answer = await ports.locks.run(clientId, () =>
         admitAlone(ports, node, connecting, principal, authenticationData),
       );
       if (answer.kind !== 'kept') return answer;
       // The owner of the session may have left by another node just before.
-      if (!answer.whileConnected || performance.now() >= endMs || connecting.gone !== undefined)
+      if (
+        !answer.whileConnected ||
+        ports.clock.monotonicMs() >= endMs ||
+        connecting.gone !== undefined
+      )
         return refuseClaim(ports, node, connecting, 'other user');
       // Not within the lock: its owner may come again.
       await pause(endCheckMs);

@@ -79,7 +79,7 @@ export function takeOffNode(ports: DisconnectPorts, session: LiveSession): void 
 
 /** All of that but its interest in queues: nobody is there any more who takes their messages. */
 function leaveNode(ports: DisconnectPorts, session: LiveSession): void {
-  session.closing = true;
+  session.close();
   const { stored, node } = session;
   const known = ports.nodes.get(node.id);
   if (known === node) known.sessions.delete(session.handle);

@@ -30,7 +30,8 @@ const longestWaitMs = 500;
  * What may follow what:
  *
  * - to intend → intending, failed
- * - intending → waiting, to intend (the broker does not say where its queue ends), failed, intending
+ * - intending → waiting; to intend (the broker does not say where its queue ends); or
+ *   "failed, intending"
  * - waiting → sent, failed; to intend (its topic has moved)
  * - sent → telling, stored, refused, unknown, failed
  * - refused → waiting, failed
@@ -38,9 +39,9 @@ const longestWaitMs = 500;
  * - telling → stored
  * - failed, intending → failed
  *
- * A lane is troubled while one that it has sent is refused or unknown; it is held while it waits for
- * something else than an answer: a place to send to, or what became of those that are unknown. A lane
- * that is held sends nothing, one that is troubled nothing new.
+ * A lane is troubled while one that it has sent is refused or unknown: it sends nothing new. It is
+ * held, and sends nothing, while it waits for something else than an answer: a place to send to,
+ * or what became of those that are unknown.
  */
 export type SendState =
   | 'to intend'

@@ -23,7 +23,7 @@ export class AppliedRoutes {
   #listener: ((change: ClusterRouteChange) => void) | undefined;
   /** Entries are applied; otherwise all is being loaded. */
   #following = false;
-  /** Routes that were told before are those of another life, or of none: they are not gone on with. */
+  /** Routes that were told before are those of another life, or none were. */
   #isVoid = true;
   #catching: Promise<void> | undefined;
   #reported = 0;
@@ -121,7 +121,7 @@ export class AppliedRoutes {
     }
   }
 
-  /** Reads all routes, and tells them in one turn. Where it fails, what was told before counts still. */
+  /** Reads all routes, and tells them in one turn; what was told before counts until then. */
   async load(): Promise<void> {
     const member = this.#member;
     const startedMs = member.clock.monotonicMs();

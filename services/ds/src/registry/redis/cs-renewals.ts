@@ -1,3 +1,4 @@
+import type { Clock } from '@lmqtt/common/clock';
 import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import type { NodeId } from '@lmqtt/common/ids';
 import { failureOf } from './membership.ts';
@@ -16,12 +17,14 @@ const againMs = 20;
 /** Renewals of cs nodes, gathered for one request a turn. */
 export class CsRenewals {
   readonly #sending: OnceATurn;
+  readonly #clock: Clock;
   readonly #patienceMs: number;
   #asked: AskedRenewal[] = [];
   #stopped = false;
 
   /** `patienceMs`: how long one is asked again while this ds is no member. */
-  constructor(patienceMs: number, send: () => void) {
+  constructor(clock: Clock, patienceMs: number, send: () => void) {
+    this.#clock = clock;
     this.#patienceMs = patienceMs;
     this.#sending = new OnceATurn(() => {
       if (!this.#stopped) send();
@@ -34,7 +37,7 @@ export class CsRenewals {
 
   renew(cs: NodeId, instance: string, connections: number): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      const untilMs = performance.now() + this.#patienceMs;
+      const untilMs = this.#clock.monotonicMs() + this.#patienceMs;
       this.#asked.push({ cs, instance, connections, untilMs, resolve, reject });
       this.soon();
     });
@@ -52,7 +55,7 @@ export class CsRenewals {
   }
 
   again(asked: readonly AskedRenewal[], error: unknown): void {
-    const nowMs = performance.now();
+    const nowMs = this.#clock.monotonicMs();
     this.fail(
       asked.filter(({ untilMs }) => untilMs <= nowMs),
       error,

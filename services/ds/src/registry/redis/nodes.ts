@@ -49,7 +49,7 @@ export class RedisNodes implements Nodes {
     this.#member = member;
     this.#subscriber = subscriber;
     this.#named = named;
-    this.#renewals = new CsRenewals(member.leaseMs, () => void this.#renew());
+    this.#renewals = new CsRenewals(member.clock, member.leaseMs, () => void this.#renew());
     this.#ended = new EndedNodes(member);
     member.onRefusal((why) => void this.#repair(why));
   }
