@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { systemClock } from '@lmqtt/common/clock';
-import { isTime, positionSince } from '@lmqtt/common/cursor';
+import { isTime, pastAllOffsets, positionSince } from '@lmqtt/common/cursor';
 import { queueId } from '@lmqtt/common/ids';
 import { silentLogs } from '@lmqtt/common/log';
 import { messageOf } from '@lmqtt/common/message';
@@ -187,8 +187,9 @@ void describe('brokers that are away', () => {
       [[0, 9]],
     );
     const read = { queue, partition: 1, messagesMax: 10, bytesMax: 1000 };
-    assert.deepEqual(await store.read({ ...read, from: 4 }), { messages: [], next: 4, end: 0 });
-    assert.deepEqual(await store.read({ ...read, from: since }), { messages: [], next: 0, end: 0 });
+    const nothing = { messages: [], next: pastAllOffsets, end: pastAllOffsets };
+    assert.deepEqual(await store.read({ ...read, from: 4 }), nothing);
+    assert.deepEqual(await store.read({ ...read, from: since }), nothing);
     // Long before BROKER_GONE_MS.
     await until(async () => (await publish(...names)).every((code) => code === 0), 2 * waitMs);
     assert.equal(store.notice, null);
@@ -208,6 +209,29 @@ void describe('brokers that are away', () => {
       assert.ok((await publish(...names)).every((code) => code === 0));
       return sent.length > 0;
     }, 2 * waitMs);
+  });
+
+  void test('a topic goes on at a broker that joins when what it has left elsewhere is indexed', async () => {
+    const [a, b] = rocketmq.brokers;
+    await rocketmq.kill('broker-b');
+    await open();
+    const names = Array.from({ length: 20 }, (_, n) => `joined/${n}`);
+    assert.ok((await publish(...names)).every((code) => code === 0));
+    a!.indexes = false;
+    await rocketmq.restart('broker-b');
+    const told: Promise<number[]>[] = [];
+    await until(() => {
+      told.push(publish(...names));
+      return a!.sent.includes('broker-a');
+    }, waitMs);
+    assert.ok(!b!.sent.includes(topic), 'nothing is stored there yet');
+    a!.indexes = true;
+    a!.ends.set('broker-a', a!.marks);
+    assert.ok((await Promise.all(told)).flat().every((code) => code === 0));
+    assert.ok(b!.sent.includes(topic));
+    const marks = a!.sent.filter((each) => each === 'broker-a').length;
+    await publish(...names);
+    assert.ok(a!.sent.filter((each) => each === 'broker-a').length === marks, 'no mark for more');
   });
 
   void test('each broker says since when it answers, and what it has of a place', async () => {

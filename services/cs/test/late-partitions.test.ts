@@ -373,6 +373,51 @@ test('a read that fails once does not let others overtake', async () => {
   assert.deepEqual(sent, ['first', 'second']);
 });
 
+for (const [what, position] of [
+  ['was away', 0],
+  ['was away at the SUBSCRIBE', positionSince(5)],
+] as const) {
+  test(`a partition that ${what} and is just back is asked when a topic has left it`, async () => {
+    const bench = new Bench();
+    bench.away.add(1);
+    const { sent } = bench.open([at(0, 0), at(1, position)]);
+    const endMs = performance.now() + 10_000;
+    // It counts as away for long, and the next read waits.
+    while (bench.reads < 8 && performance.now() < endMs) {
+      await bench.run();
+      await delay(10);
+    }
+    const placed = (text: string, partition: number, placement: number): Message => {
+      const message = stored(text, partition, 0, 10 + placement);
+      message.orderKey = { placement, offset: 0 };
+      return message;
+    };
+    bench.push(stored('other', 0, 0, 5));
+    bench.stored.set(0, [stored('other', 0, 0, 5)]);
+    await bench.run();
+    assert.deepEqual(sent, ['other'], 'nobody waits for it');
+    bench.away.clear();
+    bench.found.set(1, 0);
+    bench.stored.set(1, [placed('first', 1, 1)]);
+    const second = stored('second', 0, 1, 12);
+    second.orderKey = { placement: 2, offset: 1 };
+    bench.stored.get(0)!.push(second);
+    bench.push(second);
+    await bench.run();
+    assert.deepEqual(sent, ['other', 'first', 'second']);
+    bench.away.add(1);
+    const third = stored('third', 0, 2, 13);
+    third.orderKey = { placement: 3, offset: 2 };
+    bench.stored.get(0)!.push(third);
+    bench.push(third);
+    while (sent.length < 4 && performance.now() < endMs) {
+      await bench.run();
+      await delay(10);
+    }
+    assert.equal(sent.at(-1), 'third', 'it is away again, and nobody waits');
+  });
+}
+
 test('of one topic the placement decides, though the clocks of brokers differ', async () => {
   const bench = new Bench();
   const placed = (text: string, partition: number, storedMs: number): Message => {

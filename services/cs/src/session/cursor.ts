@@ -98,6 +98,8 @@ export class Cursor implements Reader, Origin {
   #storeEnd = Number.POSITIVE_INFINITY;
   /** The read that is under way was asked for before something that it is to be compared with came. */
   #isStale = false;
+  /** Set while others wait for the answer of one read, since the partition was away. */
+  #isAsked = false;
   /** The other partitions were asked where they end, for all messages below. */
   #comparedTo = 0;
   closed = false;
@@ -215,7 +217,7 @@ export class Cursor implements Reader, Origin {
 
   /** Reads fail one after the other: one that fails alone may be late only. */
   get #isAway(): boolean {
-    return isTime(this.start) || this.#failures >= failuresOfOneAway;
+    return !this.#isAsked && (isTime(this.start) || this.#failures >= failuresOfOneAway);
   }
 
   /**
@@ -229,8 +231,14 @@ export class Cursor implements Reader, Origin {
     for (const other of this.subscription.cursors) if (other !== this) other.#lookAgain();
   }
 
+  /** Looks once more, at once where the partition was away: it may be back. */
   #lookAgain(): void {
-    if (this.closed || this.#isAway) return;
+    if (this.closed) return;
+    if (this.#isAway) {
+      this.#isAsked = true;
+      clearTimeout(this.#retryTimer);
+      this.#retryTimer = undefined;
+    }
     this.#isStale = this.#loading;
     this.#knownEnd = Number.POSITIVE_INFINITY;
     this.#storeEnd = Number.POSITIVE_INFINITY;
@@ -309,6 +317,7 @@ export class Cursor implements Reader, Origin {
       this.#owner.startFound(this);
     }
     this.#knownEnd = this.#isStale ? Number.POSITIVE_INFINITY : answer.end;
+    this.#isAsked &&= this.#isStale;
     this.#storeEnd = this.#knownEnd;
     this.#isStale = false;
     if (answer.messages.length > 0) {
@@ -324,6 +333,8 @@ export class Cursor implements Reader, Origin {
   }
 
   #readFailed(): void {
+    const othersWait = this.#isAsked;
+    this.#isAsked = false;
     this.#failures += 1;
     const isAway = isTime(this.start) || this.#failures > awayFailures;
     const msMax = isAway ? awayRetryMsMax : retryMsMax;
@@ -336,7 +347,7 @@ export class Cursor implements Reader, Origin {
     }
     this.#retryAfter(this.#retryMs);
     // Messages that waited for it go on without it.
-    if (this.#failures === failuresOfOneAway) this.#owner.ready(this);
+    if (othersWait || this.#failures === failuresOfOneAway) this.#owner.ready(this);
   }
 
   #retryAfter(ms: number): void {

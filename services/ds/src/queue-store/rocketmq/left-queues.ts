@@ -36,10 +36,9 @@ export class LeftQueues {
     if (left === undefined || lane.queue === target.queue || left.lanes.has(lane.name))
       return false;
     const isOver = this.#options.clock.nowMs() >= left.untilMs || left.lanes.size >= lanesMax;
-    if (isOver || !left.queue.broker.answers) {
-      target.left = undefined;
-      return false;
-    }
+    if (isOver) target.left = undefined;
+    // It may be back at any time.
+    if (isOver || left.queue.broker.connection?.up !== true) return false;
     lane.held = true;
     this.#mark(left.queue, () => {
       left.lanes.add(lane.name);
