@@ -103,17 +103,24 @@ export class NumberedLedger {
     }
   }
 
-  /** Resolves when all of them have what was acknowledged until now, as it should be. */
+  /**
+   * Resolves when all of them have what was acknowledged until now, as it should be. `withinMs`:
+   * longest time in which nothing of that comes.
+   */
   async haveAll(parties: readonly LedgerParty[], withinMs: number): Promise<void> {
     const wanted = this.topics.map(({ name, acknowledged }) => ({
       name,
       numbers: [...acknowledged],
     }));
-    const endMs = performance.now() + withinMs;
     for (const party of parties) {
+      let least = Infinity;
+      let endMs = 0;
       for (;;) {
         const missing = missingOf(party, wanted);
         if (missing.length === 0) break;
+        // A busy machine takes long: what counts is that something comes.
+        if (missing.length < least) endMs = performance.now() + withinMs;
+        least = Math.min(least, missing.length);
         const gone = party.members.map(({ gone: why }) => why ?? 'connected').join(', ');
         const text = `${party.name} (${gone}) lacks ${missing.length}: ${missing.slice(0, 20).join(', ')}`;
         assert.ok(performance.now() < endMs, text);
