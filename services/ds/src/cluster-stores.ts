@@ -115,6 +115,10 @@ export async function openClusterStores(
       events: new RecordedRemotingEvents(logs, metrics, clock),
       requestTimeoutMs,
     };
+    const retryTopics = {
+      retryTopic: clusterRetryTopic(settings.clusterId),
+      deadLetterTopic: settings.deadLetterTopic ?? clusterDeadLetterTopic(settings.clusterId),
+    };
     const defaultTopic = settings.defaultTopic ?? clusterDefaultTopic(settings.clusterId);
     const checks = { clusterId: settings.clusterId, topic: defaultTopic };
     await untilBrokersAreFit({ client: clientOptions, checks, logs, clock, stopping });
@@ -165,6 +169,11 @@ export async function openClusterStores(
         ...defaultStoreSettings,
         defaultTopic,
         dispatchTopic: clusterDispatchTopic(settings.clusterId),
+        reservedTopics: [
+          ...Object.values(retryTopics),
+          settings.clientRetryTopic ?? '',
+          settings.eventNotifyRetryTopic ?? '',
+        ],
         tailTags: settings.tailTags,
         tailTopics: tailTopicsOf(settings, templates),
         topicRules: settings.topicRules,
@@ -197,8 +206,7 @@ export async function openClusterStores(
     };
     const retryQueue = new RocketmqRetryQueue({
       ...{ client, clock },
-      retryTopic: clusterRetryTopic(settings.clusterId),
-      deadLetterTopic: settings.deadLetterTopic ?? clusterDeadLetterTopic(settings.clusterId),
+      ...retryTopics,
       lettersMax: settings.deadLettersMax,
     });
     return {

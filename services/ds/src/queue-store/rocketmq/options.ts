@@ -48,6 +48,8 @@ export interface RocketmqStoreSettings extends TopicMappingSettings {
   readonly pipelineMax: number;
   /** Topic through which messages of back ends are sent on to buckets. */
   readonly dispatchTopic: string;
+  /** RocketMQ topics that no first level of an MQTT topic names: they are for something else. */
+  readonly reservedTopics: readonly string[];
   /** Messages of ordinary queues that are read as they are stored: `A || B`, `*` for all. */
   readonly tailTags: string;
   /** RocketMQ topics of back ends that are read beside those that MQTT uses, separated by commas. */
@@ -77,6 +79,7 @@ export const defaultStoreSettings: RocketmqStoreSettings = {
   topicQueues: 4,
   pipelineMax: 64,
   dispatchTopic: 'lmqtt-dispatch',
+  reservedTopics: [],
   tailTags: '*',
   tailTopics: '',
   appendWaitMs: 20_000,

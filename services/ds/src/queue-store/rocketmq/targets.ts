@@ -67,7 +67,8 @@ export class Targets {
     this.#brokers = brokers;
     this.#topics = topics;
     this.#history = new PlaceHistory(topics.placements);
-    const isTaken = (topic: string) => brokers.isName(topic);
+    const reserved = new Set(options.settings.reservedTopics);
+    const isTaken = (topic: string) => brokers.isName(topic) || reserved.has(topic);
     this.#mapping = new TopicMapping(options.settings, (topic) => this.#isThere(topic), isTaken);
     const onlyRules = { ...options.settings, topicCreate: '' };
     this.#rules = new TopicMapping(onlyRules, () => false);

@@ -33,8 +33,8 @@ export function entryProperties(
     [entryProperty.reason, entry.reason],
     [entryProperty.reasonCode, `${entry.reasonCode}`],
     [entryProperty.attempts, `${entry.attempts}`],
-    [entryProperty.firstMs, `${entry.firstMs}`],
-    [entryProperty.lastMs, `${entry.lastMs}`],
+    [entryProperty.firstMs, `${Math.round(entry.firstMs)}`],
+    [entryProperty.lastMs, `${Math.round(entry.lastMs)}`],
     ...more,
   ];
   // A property without a value is none.

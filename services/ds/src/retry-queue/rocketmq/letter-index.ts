@@ -3,12 +3,16 @@ import type { DeadLetter } from '../retry-queue.ts';
 import { entryOf, entryProperty } from './entry-message.ts';
 import type { OrdinaryTopic, TopicQueue } from './ordinary-topic.ts';
 
-/** Where a dead letter is. */
-interface Letter {
-  readonly id: string;
-  readonly queue: string;
-  readonly offset: number;
+/** Where a dead letter is, in the order of the list. */
+export interface LetterPlace {
   readonly storedMs: number;
+  readonly offset: number;
+  /** `{broker}/{queueId}` */
+  readonly queue: string;
+}
+
+interface Letter extends LetterPlace {
+  readonly id: string;
 }
 
 /** What a message says that takes letters away: of its own queue. */
@@ -45,7 +49,7 @@ export class LetterIndex {
     const queues = await this.#topic.queues();
     await Promise.all(queues.map((queue) => this.#readOn(queue)));
     const all = [...this.#read.values()].flatMap(({ letters }) => [...letters.values()]);
-    all.sort((a, b) => a.storedMs - b.storedMs || (a.id < b.id ? -1 : 1));
+    all.sort(inOrder);
     return all.slice(-this.#lettersMax);
   }
 
@@ -80,6 +84,24 @@ export class LetterIndex {
       if (!hasMore) return;
     }
   }
+}
+
+/** The older one first; each has its place, whatever is there besides. */
+export function inOrder(a: LetterPlace, b: LetterPlace): number {
+  if (a.storedMs !== b.storedMs) return a.storedMs - b.storedMs;
+  if (a.offset !== b.offset) return a.offset - b.offset;
+  return a.queue < b.queue ? -1 : Number(a.queue > b.queue);
+}
+
+/** Place of the letter of that name, whether or not it is there. */
+export function placeOf(id: string): LetterPlace {
+  const [ms = '', offset = '', ...queue] = id.split('.');
+  const queueId = queue.pop() ?? '';
+  return {
+    storedMs: Number(ms),
+    offset: Number(offset),
+    queue: `${queue.join('.')}/${queueId}`,
+  };
 }
 
 function take({ letters }: Read, queue: string, stored: StoredMessage): void {

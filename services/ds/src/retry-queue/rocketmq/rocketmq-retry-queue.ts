@@ -9,7 +9,7 @@ import { propertyText } from '../../rocketmq/remoting/requests/send-message.ts';
 import type { DeadLetter, RetryEntry, RetryQueue, TakenEntry } from '../retry-queue.ts';
 import { delayLevelOf } from './delay-levels.ts';
 import { entryProperties, entryProperty, type More } from './entry-message.ts';
-import { LetterIndex, type Removal } from './letter-index.ts';
+import { inOrder, LetterIndex, type LetterPlace, placeOf, type Removal } from './letter-index.ts';
 import { OrdinaryTopic } from './ordinary-topic.ts';
 import { WaitingEntries } from './waiting-entries.ts';
 
@@ -52,7 +52,7 @@ export class RocketmqRetryQueue implements RetryQueue {
   async put(entries: readonly RetryEntry[], delayMs: number): Promise<void> {
     const level = delayLevelOf(delayMs);
     const dueMs = this.#clock.nowMs() + delayMs;
-    const more: More = [[entryProperty.dueMs, `${dueMs}`]];
+    const more: More = [[entryProperty.dueMs, `${Math.round(dueMs)}`]];
     const delay = level === undefined ? '' : propertyText([['DELAY', `${level}`]]);
     for (const entry of entries) await this.#send(this.#retry, entry, more, delay);
   }
@@ -82,7 +82,7 @@ export class RocketmqRetryQueue implements RetryQueue {
 
   async list(after: string | undefined, lettersMax: number): Promise<DeadLetter[]> {
     const all = await this.#index.letters();
-    const from = after === undefined ? 0 : all.findIndex(({ id }) => isBehind(id, after));
+    const from = after === undefined ? 0 : firstBehind(all, after);
     if (from === -1) return [];
     const page: DeadLetter[] = [];
     for (const letter of all.slice(from)) {
@@ -139,9 +139,8 @@ export class RocketmqRetryQueue implements RetryQueue {
 
 const tooLong = ReasonCode.quotaExceeded;
 
-/** Whether the letter is behind the one named, which may be there no more. */
-function isBehind(id: string, after: string): boolean {
-  const [ms = '0'] = id.split('.', 1);
-  const [afterMs = '0'] = after.split('.', 1);
-  return Number(ms) > Number(afterMs) || (ms === afterMs && id > after);
+/** −1: there is none. The one named may be there no more. */
+function firstBehind(all: readonly LetterPlace[], after: string): number {
+  const place = placeOf(after);
+  return all.findIndex((letter) => inOrder(place, letter) < 0);
 }
