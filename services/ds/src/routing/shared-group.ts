@@ -222,7 +222,10 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
 
   /** The message is in flight no more. False: it was not. */
   settle(partition: number, offset: number): boolean {
-    const key = `${partition} ${offset}`;
+    return this.#settle(`${partition} ${offset}`);
+  }
+
+  #settle(key: string): boolean {
     const out = this.#out.get(key);
     if (out === undefined) return false;
     this.#out.delete(key);
@@ -261,8 +264,9 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
 
   /** It is done with. */
   done(partition: number, offset: number): void {
-    this.settle(partition, offset);
-    this.#retries.forget(`${partition} ${offset}`);
+    const key = `${partition} ${offset}`;
+    this.#settle(key);
+    this.#retries.forget(key);
   }
 
   #windBack(partition: number, offset: number): void {

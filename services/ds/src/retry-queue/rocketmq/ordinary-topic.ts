@@ -38,7 +38,8 @@ export class OrdinaryTopic {
   readonly #reader = new StoredReader();
   #queues: readonly TopicQueue[] = [];
   #routedMs = Number.NEGATIVE_INFINITY;
-  #turn = 0;
+  /** The queue that took the last message is asked first, so that messages keep their order. */
+  #first = 0;
 
   /** `group`: of the positions, named `%LMQ%…`. */
   constructor(name: string, group: string, client: RocketmqClient, clock: Clock) {
@@ -62,13 +63,15 @@ export class OrdinaryTopic {
     const queues = to === undefined ? await this.#writable() : [to];
     let why = `RocketMQ has no queue of ${this.name} that takes messages`;
     for (let tried = 0; tried < queues.length; tried += 1) {
-      const queue = queues[(this.#turn + tried) % queues.length]!;
+      const index = (this.#first + tried) % queues.length;
+      const queue = queues[index]!;
       const answer = await this.#send(queue, properties, body);
-      if (answer.kind === 'stored') return;
+      if (answer.kind === 'stored') {
+        if (to === undefined) this.#first = index;
+        return;
+      }
       why = answer.kind === 'refused' ? answer.remark : answer.reason;
     }
-    // The first one is asked as long as it takes messages, so that they keep their order.
-    this.#turn += 1;
     throw new StoreFailure(`${this.name}: ${why}`, ReasonCode.serverUnavailable);
   }
 
