@@ -279,6 +279,8 @@ export type SubscribeAnswer =
       readonly retained: boolean;
       /** Offsets at which other options were replaced: messages stored below go out by those. */
       readonly replacedAt: readonly PartitionOffset[];
+      /** Something that the client may want to know, in words. */
+      readonly note?: string;
     };
 
 /** A place in a queue. */

@@ -9,6 +9,7 @@ import { Metrics } from '@lmqtt/common/metrics';
 import { readSettings } from '@lmqtt/common/settings/read';
 import { type Message, messageOf } from '@lmqtt/common/message';
 import { type ClusterDsService, startClusterDs } from '@lmqtt/ds/cluster-service';
+import { RedisDelayedStore } from '@lmqtt/ds/delayed-store/redis/redis-delayed-store';
 import { DsEvents } from '@lmqtt/ds/events';
 import { openRedis } from '@lmqtt/ds/redis/connection';
 import { RedisKeys } from '@lmqtt/ds/redis/keys';
@@ -101,6 +102,10 @@ void describe('two ds and two cs', requireRedis(), () => {
           sessionStore,
           retained: await RedisRetainedStore.open(connection, keys, limits),
           retryQueue: noRetries,
+          delayed: new RedisDelayedStore({
+            ...{ redis: connection, keys, intents: sessionStore.intents, limits },
+            takenMs: 2 * leaseMs,
+          }),
           queueStore: Object.assign(Object.create(store) as AwkwardQueueStore, {
             append: store.append.bind(store),
             read: store.read.bind(store),

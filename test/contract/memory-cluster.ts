@@ -8,6 +8,7 @@ import type { Message } from '@lmqtt/common/message';
 import { readSettings } from '@lmqtt/common/settings/read';
 import { ClusterGroups } from '@lmqtt/ds/cluster/groups/cluster-groups';
 import { type ClusterDsService, startClusterDs } from '@lmqtt/ds/cluster-service';
+import { RedisDelayedStore } from '@lmqtt/ds/delayed-store/redis/redis-delayed-store';
 import { DsEvents } from '@lmqtt/ds/events';
 import { RedisGroupStore } from '@lmqtt/ds/group-store/redis/redis-group-store';
 import { openRedis } from '@lmqtt/ds/redis/connection';
@@ -108,12 +109,17 @@ export class MemoryCluster {
         const { nodes, inbox, ownership, routeLog } = registry;
         const self = nodeId(id);
         const queueStore = this.#viewOf(id);
+        const sessionStore = new RedisSessionStore({ redis, keys, ds: self, inbox });
         return {
           registry,
-          sessionStore: new RedisSessionStore({ redis, keys, ds: self, inbox }),
+          sessionStore,
           retained: await RedisRetainedStore.open(redis, keys, {
             messagesMax: 1000,
             bytesMax: 1e7,
+          }),
+          delayed: new RedisDelayedStore({
+            ...{ redis, keys, intents: sessionStore.intents, takenMs: 2 * leaseMs },
+            limits: { messagesMax: 1000, bytesMax: 1e7 },
           }),
           queueStore,
           retryQueue: noRetries,

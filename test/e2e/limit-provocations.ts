@@ -178,6 +178,22 @@ async function tooManySessions(port: number): Promise<void> {
   await connected(port, { ...lasting, clientId: unique('c') });
 }
 
+/** So many are taken, the next one is not. */
+async function tooMuchDelayed(
+  port: number,
+  topic: string,
+  payload: string,
+  taken: number = 0,
+): Promise<void> {
+  const client = await connected(port, { version: 5, clientId: unique('c') });
+  for (let count = 0; count < taken; count += 1) await client.publish(topic, payload, { qos: 1 });
+  client.sendPublish({ topic, payload, qos: 1, packetId: 900 });
+  await client.expect('puback', { packetId: 900, reason: 0x97 });
+  const old = await connected(port);
+  old.sendPublish({ topic, payload, qos: 1, packetId: 900 });
+  await old.expectClose();
+}
+
 export const provocations: Readonly<Record<LimitName, Provocation>> = {
   MAX_CONNECTIONS: {
     settings: { MAX_CONNECTIONS: '1' },
@@ -616,6 +632,18 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
       leaver.destroy();
       await watcher.receive({ topic: 'will', payload: 'gone' });
     },
+  },
+  DELAY_S_MAX: {
+    settings: { DELAY_S_MAX: '10' },
+    provoke: ({ mqttPort }) => tooMuchDelayed(mqttPort, '$delayed/11/t', 'x'),
+  },
+  MAX_DELAYED_MESSAGES: {
+    settings: { MAX_DELAYED_MESSAGES: '1' },
+    provoke: ({ mqttPort }) => tooMuchDelayed(mqttPort, '$delayed/600/t', 'x', 1),
+  },
+  MAX_DELAYED_BYTES: {
+    settings: { MAX_DELAYED_BYTES: '2000' },
+    provoke: ({ mqttPort }) => tooMuchDelayed(mqttPort, '$delayed/600/t', 'x'.repeat(900), 1),
   },
   MAX_RETAINED_MESSAGES: {
     settings: { MAX_RETAINED_MESSAGES: '1' },

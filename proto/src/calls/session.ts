@@ -66,6 +66,7 @@ interface PlainSubscribeAnswers {
     readonly subscription?: PlainSubscription;
     readonly retained?: boolean;
     readonly replacedAt?: readonly PartitionOffset[];
+    readonly note?: string;
   }[];
 }
 
@@ -155,19 +156,22 @@ export const subscribeAnswers: Shape<SubscribeAnswer[], PlainSubscribeAnswers> =
             subscription: plainSubscription(answer.subscription),
             retained: answer.retained,
             replacedAt: answer.replacedAt,
+            ...(answer.note === undefined ? {} : { note: answer.note }),
           },
     ),
   }),
   valueOf: (plain) =>
-    plain.answers.map(({ reasonCode = 0, subscription, retained = false, replacedAt = [] }) =>
-      subscription === undefined
-        ? { kind: 'refused', reasonCode }
-        : {
-            kind: 'granted',
-            subscription: subscriptionOf(subscription),
-            retained,
-            replacedAt: replacedAt.map(({ partition, offset }) => ({ partition, offset })),
-          },
+    plain.answers.map(
+      ({ reasonCode = 0, subscription, retained = false, replacedAt = [], note = '' }) =>
+        subscription === undefined
+          ? { kind: 'refused', reasonCode }
+          : {
+              kind: 'granted',
+              subscription: subscriptionOf(subscription),
+              retained,
+              replacedAt: replacedAt.map(({ partition, offset }) => ({ partition, offset })),
+              ...(note === '' ? {} : { note }),
+            },
     ),
 };
 

@@ -1,7 +1,8 @@
 import { type ClientIdRule, clientIdRuleOf } from '@lmqtt/common/client-id-rule';
 import type { Clock } from '@lmqtt/common/clock';
 import type { NodeId, QueueId, SessionHandle } from '@lmqtt/common/ids';
-import type { Message } from '@lmqtt/common/message';
+import { type Message, messageOf } from '@lmqtt/common/message';
+import { receiptsTopic, type SentReceipt } from '@lmqtt/common/receipt';
 import { ReadRightsTable } from '@lmqtt/common/read-rights';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type {
@@ -398,6 +399,13 @@ export class CsNode implements LinkedNode, ClientNode {
 
   readQueue(request: ReadRequest): Promise<ReadAnswer> {
     return this.link.read(request);
+  }
+
+  sendReceipt({ handle: session, clientId }: OutboundSession, receipt: SentReceipt): void {
+    const payload = Buffer.from(JSON.stringify(receipt));
+    const parts = { topic: receiptsTopic, qos: 0, retain: false, payload } as const;
+    const message = messageOf({ ...parts, publisher: clientId });
+    this.turn.publish({ session, packetId: 0, message, reasonCode: 0 });
   }
 
   readRetained(request: RetainedRequest): Promise<RetainedAnswer> {

@@ -100,6 +100,7 @@ class Bench {
       readQueue: (request) => this.#read(request),
       schedule: none,
       positionMoved: none,
+      sendReceipt: () => {},
       credit: none,
     };
     const outlet = {

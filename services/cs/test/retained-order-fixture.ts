@@ -194,6 +194,7 @@ export class RetainedBroker {
         this.#answer(() => readFrom(this.#stored, request)),
       schedule: none,
       positionMoved: none,
+      sendReceipt: () => {},
       credit: none,
     };
   }

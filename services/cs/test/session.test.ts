@@ -67,6 +67,7 @@ function setUp(options: { persistent?: boolean; windowSize?: number; messages?: 
     readQueue: (request) => Promise.resolve(readFrom(messages, request)),
     schedule: none,
     positionMoved: none,
+    sendReceipt: () => {},
     credit: none,
   };
   const outlet: Outlet = {

@@ -9,6 +9,7 @@ import {
   type QueueName,
 } from '@lmqtt/common/ids';
 import type { Metrics } from '@lmqtt/common/metrics';
+import { replayQueueName } from '@lmqtt/common/replay-filter';
 import type { LiveSettings } from '@lmqtt/common/settings/live-settings';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { Arrivals } from './routing/arrivals.ts';
@@ -21,6 +22,7 @@ import { ClusterWork } from './cluster/work.ts';
 import { useCasesOf } from './composition.ts';
 import type { DeadLetters, Undelivered } from './use-cases/dead-letters.ts';
 import type { CsNode } from './sessions/cs-node.ts';
+import type { DelayedLine, DelayedPlace, DelayedStore } from './delayed-store/delayed-store.ts';
 import type { DsEvents } from './events.ts';
 import type { Groups } from './use-cases/groups.ts';
 import type { LiveSession } from './sessions/live-session.ts';
@@ -54,6 +56,7 @@ export interface ClusterStores {
   readonly registry: ClusterRegistry;
   readonly sessionStore: ClusterSessionStore;
   readonly retained: RetainedStore & { readonly count: number; readonly bytes: number };
+  readonly delayed: DelayedStore & { refresh(): Promise<void> };
   readonly queueStore: QueueStore;
   readonly retryQueue: RetryQueue;
   /** Mirror of the positions, where there is one. */
@@ -138,6 +141,10 @@ export interface ClusterDsService {
   nodes(): Promise<NodeLine[]>;
   readonly deadLetters: DeadLetters;
   disconnect(id: ClientId): Promise<boolean>;
+  /** Messages that wait for their time, in the order of their times. */
+  delayed(after: DelayedPlace | undefined, linesMax: number): Promise<DelayedLine[]>;
+  /** False: no message of that id waits. */
+  cancelDelayed(id: number): Promise<boolean>;
   prepareStop(): void;
   stop(): Promise<void>;
 }
@@ -169,7 +176,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     auth.close();
     throw error;
   }
-  const { registry, sessionStore, retained, queueStore } = stores;
+  const { registry, sessionStore, retained, delayed, queueStore } = stores;
   const rights = new SessionRights(auth.provider, events, live, settings.aclCache);
   const holdings = new ClusterHoldings({
     routes,
@@ -202,6 +209,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
         queueStore,
         retained,
         retryQueue: stores.retryQueue,
+        delayed,
         holdings,
         owed,
         groups,
@@ -233,6 +241,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       packetBytesMax: () => stores.packetBytesMax,
       canMatch: (filter: string) => stores.canMatch?.(filter) ?? true,
       kickAt: (held: Held) => admission.kickAt(csOfLane(held.node), held.handle),
+      replayQueue: () => replayQueue,
       isDropped: (queue: QueueId) => routes.queue(queue) === undefined,
       // The interest of its cs holds it.
       hold: () => {},
@@ -251,6 +260,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     ends.take(messages);
     arrivals.take(messages);
   });
+  let replayQueue: QueueId | undefined;
   const timers = new Timers((where, error) => events.unexpected(where, error));
   const work = new ClusterWork(ports);
   const { nodes: registeredNodes, inbox } = registry;
@@ -279,10 +289,12 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       const cs = known.filter(({ role, state }) => role === 'cs' && state === 'alive');
       admission.open(cs.map(({ id }) => id));
       await stores.start();
+      if (settings.replayS > 0) replayQueue = await holdings.keep(replayQueueName);
       await stores.others?.start((id) => clients.end(id as ClientId));
       work.start(timers);
       timers.every('retries', retriesMs, () => (work.hasTimers ? ports.workRetries() : undefined));
       timers.every('stored sessions', sweepMs, () => sessionStore.readCount(false));
+      timers.every('figures of delayed messages', sweepMs, () => delayed.refresh());
       timers.every('retained', sweepMs, () => {
         ports.countConnected();
         return stores.sweepRetained();
@@ -311,6 +323,8 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     nodes: () => registry.nodes.list(),
     deadLetters: ports.deadLetters,
     disconnect: (id) => clients.end(id),
+    delayed: (after, linesMax) => delayed.page(after, linesMax),
+    cancelDelayed: (id) => delayed.cancel(id),
     prepareStop: () => ports.prepareStop(),
     async stop() {
       await timers.stop();

@@ -12,6 +12,7 @@ import { storeLeftAlone } from './cluster/left-alone.ts';
 import { ClusterGroups } from './cluster/groups/cluster-groups.ts';
 import { JavaNodeEvents } from './java-nodes/java-events.ts';
 import { JavaNodes, type JavaNodesOptions } from './java-nodes/java-nodes.ts';
+import { RedisDelayedStore } from './delayed-store/redis/redis-delayed-store.ts';
 import { RedisGroupStore } from './group-store/redis/redis-group-store.ts';
 import { defaultStoreSettings } from './queue-store/rocketmq/options.ts';
 import { RocketmqStoreEvents } from './queue-store/rocketmq/events.ts';
@@ -109,6 +110,11 @@ export async function openClusterStores(
       messagesMax: settings.maxRetainedMessages,
       bytesMax: settings.maxRetainedBytes,
     });
+    const delayed = new RedisDelayedStore({
+      ...{ redis, keys, intents: sessionStore.intents, takenMs: 2 * settings.leaseMs },
+      limits: { messagesMax: settings.maxDelayedMessages, bytesMax: settings.maxDelayedBytes },
+    });
+    closing.push(() => delayed.close());
     const clientOptions = {
       ...clientSettings(settings),
       clock,
@@ -213,6 +219,7 @@ export async function openClusterStores(
       registry,
       sessionStore,
       retained,
+      delayed,
       queueStore,
       retryQueue,
       positions: queueStore.positions,

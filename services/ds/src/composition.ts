@@ -2,15 +2,17 @@
 // several, which differ in their stores and in what else they bring along.
 import { clientIdRuleOf } from '@lmqtt/common/client-id-rule';
 import type { Clock } from '@lmqtt/common/clock';
-import type { ClientId, NodeId, QueueId } from '@lmqtt/common/ids';
+import { type ClientId, type NodeId, nodeId, type QueueId } from '@lmqtt/common/ids';
 import type { Metrics } from '@lmqtt/common/metrics';
 import type { Settings } from '@lmqtt/common/settings/row';
 import type { HasSession } from './use-cases/absent-clients.ts';
+import type { DelayedStore } from './delayed-store/delayed-store.ts';
 import { ClientLocks } from './use-cases/client-locks.ts';
 import { ConnectPace } from './use-cases/connect-pace.ts';
 import { DeadLetters } from './use-cases/dead-letters.ts';
 import type { CsNode } from './sessions/cs-node.ts';
 import { stopGraceMs } from './use-cases/disconnect.ts';
+import { DelayedPublishes } from './use-cases/delayed-publishes.ts';
 import type { UseCasePorts } from './ds-link.ts';
 import type { DsEvents } from './events.ts';
 import type { Groups } from './use-cases/groups.ts';
@@ -18,6 +20,7 @@ import type { Holdings } from './use-cases/holdings.ts';
 import type { LiveSession } from './sessions/live-session.ts';
 import type { OpenAuth } from './auth/open-auth.ts';
 import type { OwedQueues } from './use-cases/owed-queues.ts';
+import { Presence } from './use-cases/presence.ts';
 import { Publisher } from './use-cases/publish.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
 import { workRetries } from './use-cases/retries.ts';
@@ -49,6 +52,7 @@ interface Parts<Store extends SessionStore & DueStore> {
   readonly queueStore: QueueStore;
   readonly retained: RetainedStore & { readonly count: number; readonly bytes: number };
   readonly retryQueue: RetryQueue;
+  readonly delayed: DelayedStore;
   readonly holdings: Holdings;
   readonly owed: OwedQueues;
   readonly groups: Groups;
@@ -79,10 +83,10 @@ interface UseCases<Store extends SessionStore & DueStore> extends UseCasePorts {
 /** `more`: what only this kind of ds has. */
 export function useCasesOf<Store extends SessionStore & DueStore, More extends object>(
   parts: Parts<Store>,
-  more: Pick<UseCasePorts, 'kickAt'> & More,
+  more: Pick<UseCasePorts, 'kickAt' | 'replayQueue'> & More,
 ): UseCases<Store> & More {
   const { settings, clock, events, auth, nodes, routes, rights } = parts;
-  const { sessionStore, queueStore, retained, groups } = parts;
+  const { sessionStore, queueStore, retained, delayed, groups } = parts;
   const startedMs = clock.monotonicMs();
   const publisher = new Publisher({
     nodes,
@@ -90,6 +94,10 @@ export function useCasesOf<Store extends SessionStore & DueStore, More extends o
     routes,
     queueStore,
     retained,
+    delayed: new DelayedPublishes({
+      ...{ store: delayed, access: auth.provider, clock, events },
+      delayMsMax: settings.delaySMax * 1000,
+    }),
     events,
     qos0: parts.qos0 ?? { isQueued: settings.queueQos0 },
     retainedMax: settings.maxRetainedMessages,
@@ -121,6 +129,11 @@ export function useCasesOf<Store extends SessionStore & DueStore, More extends o
   let graceMs = 0;
   watch(parts);
   const { retryQueue } = parts;
+  if (settings.presence === 'on')
+    events.presence = new Presence({
+      ...{ store: delayed, clock, self: nodeId(settings.nodeId), topic: settings.presenceTopic },
+      lost: () => events.presenceLost(),
+    });
   const common: UseCases<Store> = {
     sessionStore,
     wills: new Wills({ sessionStore, access: auth.provider, publisher, events, clock }),
@@ -146,6 +159,7 @@ export function useCasesOf<Store extends SessionStore & DueStore, More extends o
     nodes,
     routes,
     retained,
+    delayed,
     queueStore,
     publisher,
     sys,
@@ -157,6 +171,7 @@ export function useCasesOf<Store extends SessionStore & DueStore, More extends o
       bytesMax: settings.maxQueuedBytes,
       messageBytesMax: settings.maxPacketSize,
       moved: (queue) => parts.moved(queue),
+      isOfAllTopics: (queue) => more.replayQueue?.() === queue,
     },
     rights,
     authenticator: auth.provider,
@@ -184,7 +199,7 @@ export function useCasesOf<Store extends SessionStore & DueStore, More extends o
 }
 
 function watch(parts: Parts<SessionStore & DueStore>): void {
-  const { metrics, live, routes, groups, retained, rights, sessionStore } = parts;
+  const { metrics, live, routes, groups, retained, delayed, rights, sessionStore } = parts;
   metrics.gauge('lmqtt_ds_acl_cached', aclCachedHelp, () => rights.cached);
   metrics.gauge(
     'lmqtt_sessions_stored',
@@ -201,4 +216,14 @@ function watch(parts: Parts<SessionStore & DueStore>): void {
   metrics.gauge('lmqtt_shared_groups', 'Shared groups', () => groups.count);
   metrics.gauge('lmqtt_retained_messages', 'Retained messages', () => retained.count);
   metrics.gauge('lmqtt_retained_bytes', 'Bytes of retained messages', () => retained.bytes);
+  metrics.gauge(
+    'lmqtt_delayed_messages',
+    'Delayed messages that wait for their time',
+    () => delayed.count,
+  );
+  metrics.gauge(
+    'lmqtt_delayed_bytes',
+    'Bytes of the delayed messages that wait',
+    () => delayed.bytes,
+  );
 }

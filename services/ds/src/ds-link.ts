@@ -32,22 +32,20 @@ import { CsNode } from './sessions/cs-node.ts';
 import { disconnect, stopGraceMs } from './use-cases/disconnect.ts';
 import type { DeadLetters } from './use-cases/dead-letters.ts';
 import type { Gathering } from './single/gathering.ts';
+import type { DelayedStore } from './delayed-store/delayed-store.ts';
 import { NodeIdInUse } from './registry/node-id-in-use.ts';
 import type { Publisher } from './use-cases/publish.ts';
 import type { Registry } from './registry/registry.ts';
 import { endEmptyRuns, readRetained } from './use-cases/retained.ts';
 import type { SessionWritePorts } from './use-cases/session-write.ts';
 import { writeSessions } from './use-cases/session-write.ts';
-import {
-  subscribe,
-  type SubscribePorts,
-  unsubscribe,
-  withdrawDenied,
-} from './use-cases/subscribe.ts';
+import { subscribeFrom } from './use-cases/subscribe-from.ts';
+import { type SubscribePorts, unsubscribe, withdrawDenied } from './use-cases/subscribe.ts';
 import type { SysTopics } from './use-cases/sys-topics.ts';
 
 export interface UseCasePorts extends ConnectPorts, SubscribePorts, SessionWritePorts {
   readonly publisher: Publisher;
+  readonly delayed: DelayedStore;
   readonly sys: SysTopics;
   readonly deadLetters: DeadLetters;
 }
@@ -116,7 +114,7 @@ export class DsLink implements Link {
   subscribe(session: SessionHandle, subscriptions: SubscribeEntry[]): Promise<SubscribeAnswer[]> {
     const live = this.#node.sessions.get(session);
     if (live !== undefined) {
-      return subscribe(this.#ports, live, subscriptions).then((answers) =>
+      return subscribeFrom(this.#ports, live, subscriptions).then((answers) =>
         endEmptyRuns(this.#ports, live, answers).then((settled) =>
           withdrawDenied(this.#ports, live, settled),
         ),

@@ -13,6 +13,8 @@ import { DeadLetterEvents } from './dead-letter-events.ts';
 import { DenialLines } from './denial-lines.ts';
 import type { JournalEvent } from './journal/journal.ts';
 import type { LiveSession } from './sessions/live-session.ts';
+import type { PresenceListener } from './presence-listener.ts';
+import type { StoredSubscription } from './session-store/stored-session.ts';
 import type { StoredGroup } from './group-store/group-store.ts';
 import type { ClaimRefused } from './session-store/session-store.ts';
 
@@ -29,6 +31,7 @@ const dropReasons = [
   'damaged',
   'group member lost',
   'will not sent',
+  'presence',
 ] as const;
 
 interface GatheredFigures {
@@ -45,6 +48,8 @@ type DropReason = (typeof dropReasons)[number];
 /** Business events of ds: a counter and a log line each, so that the two cannot drift apart. */
 export class DsEvents {
   readonly deadLetters: DeadLetterEvents;
+  /** Where events of clients are published, too. */
+  presence: PresenceListener | undefined = undefined;
   readonly #logs: Logs;
   readonly #metrics: Metrics;
   readonly #dropped: PlainCounters<DropReason>;
@@ -54,6 +59,7 @@ export class DsEvents {
   readonly #subscribes: PlainCounter;
   readonly #unsubscribes: PlainCounter;
   readonly #wills: PlainCounter;
+  readonly #delayed: PlainCounter;
   readonly #expired: PlainCounter;
   readonly #written: ReturnType<Metrics['histogram']>;
   readonly #journalBytes: PlainCounter;
@@ -101,6 +107,7 @@ export class DsEvents {
       'Topic filters in UNSUBSCRIBE packets',
     );
     this.#wills = metrics.counter('lmqtt_ds_wills_total', 'Wills sent');
+    this.#delayed = metrics.counter('lmqtt_ds_delayed_total', 'Delayed messages published');
     this.#expired = metrics.counter('lmqtt_ds_sessions_expired_total', 'Sessions that expired');
     this.#written = metrics.histogram(
       'lmqtt_store_commit_seconds',
@@ -121,6 +128,11 @@ export class DsEvents {
     );
   }
 
+  /** An event of a client could not be kept until it was stored. */
+  presenceLost(): void {
+    this.#dropped['presence'] += 1;
+  }
+
   connected(session: LiveSession, present: boolean, cleanStart: boolean): void {
     this.#connects[present ? 'continued' : 'new'] += 1;
     const { clientId, peer, principal, protocolVersion } = session;
@@ -129,6 +141,12 @@ export class DsEvents {
       { clientId, user, address: peer.address, protocolVersion, present, cleanStart },
       'connected',
     );
+    this.presence?.connected(session, '', { cleanStart, sessionPresent: present });
+  }
+
+  /** A cs has presented the session to this ds, which may not have told that it is connected. */
+  takenUp(session: LiveSession): void {
+    this.presence?.connected(session, 'presented');
   }
 
   /** The session of another user ended by this CONNECT. */
@@ -154,6 +172,7 @@ export class DsEvents {
   }
 
   disconnected(session: LiveSession, reason: string): void {
+    this.presence?.disconnected(session, reason);
     this.#logs.session.debug({ clientId: session.clientId, reason }, 'disconnected');
   }
 
@@ -163,16 +182,22 @@ export class DsEvents {
   }
 
   expired(clientId: ClientId): void {
+    this.presence?.expired(clientId);
     this.#expired.value += 1;
     this.#logs.session.info({ clientId }, 'session expired');
   }
 
-  subscribed(session: LiveSession, filters: number): void {
+  subscribed(session: LiveSession, subscriptions: Iterable<StoredSubscription>): void {
+    const told = [...subscriptions].map(({ filter, options }) => ({ filter, qos: options.qos }));
+    const filters = told.length;
+    this.presence?.subscribed(session, told);
     this.#subscribes.value += filters;
     this.#logs.session.debug({ clientId: session.clientId, filters }, 'subscribed');
   }
 
-  unsubscribed(session: LiveSession, filters: number): void {
+  unsubscribed(session: LiveSession, names: readonly string[]): void {
+    const filters = names.length;
+    this.presence?.unsubscribed(session, names);
     this.#unsubscribes.value += filters;
     this.#logs.session.debug({ clientId: session.clientId, filters }, 'unsubscribed');
   }
@@ -210,6 +235,15 @@ export class DsEvents {
   deliveryRefused(session: LiveSession): void {
     this.#dropped['delivery refused'] += 1;
     this.#logs.session.debug({ clientId: session.clientId }, 'delivery refused by the client');
+  }
+
+  /** A delayed message is published, or, with a reason code, the store takes it at no time. */
+  delayedPublished(topic: string, reasonCode: number): void {
+    if (reasonCode === 0) this.#delayed.value += 1;
+    else {
+      this.#dropped['not stored'] += 1;
+      this.#logs.session.warn({ topic, reasonCode }, 'a delayed message could not be published');
+    }
   }
 
   retainedRefused(topic: string, limit: LimitName): void {

@@ -13,8 +13,11 @@ import { useCasesOf } from './composition.ts';
 import type { DeadLetters } from './use-cases/dead-letters.ts';
 import { countDamage } from './damage.ts';
 import type { CsNode } from './sessions/cs-node.ts';
+import type { DelayedLine, DelayedPlace } from './delayed-store/delayed-store.ts';
+import { EmbeddedDelayedStore } from './delayed-store/embedded/embedded-delayed-store.ts';
 import { DsLinkServer } from './ds-link.ts';
 import { Gathering } from './single/gathering.ts';
+import { publishDelayed } from './use-cases/delayed-publishes.ts';
 import { workDue } from './use-cases/due.ts';
 import { DsEvents } from './events.ts';
 import { EmbeddedGroupStore } from './group-store/embedded/embedded-group-store.ts';
@@ -29,6 +32,7 @@ import { openAuth } from './auth/open-auth.ts';
 import { AbsentLimits } from './use-cases/queue-limits.ts';
 import { EmbeddedQueueStore } from './queue-store/embedded/embedded-queue-store.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
+import { ReplayQueue } from './single/replay-queue.ts';
 import { QueueTrim } from './single/queue-trim.ts';
 import { EmbeddedRegistry } from './registry/embedded/embedded-registry.ts';
 import { EmbeddedRetainedStore } from './retained-store/embedded/embedded-retained-store.ts';
@@ -74,13 +78,21 @@ export interface DsService {
   readonly deadLetters: DeadLetters;
   /** Closes its connection with 0x98; its session stays. False: it is not connected. */
   disconnect(id: ClientId): boolean;
+  /** Messages that wait for their time, in the order of their times. */
+  delayed(after: DelayedPlace | undefined, linesMax: number): Promise<DelayedLine[]>;
+  /** False: no message of that id waits. */
+  cancelDelayed(id: number): Promise<boolean>;
   /** A planned stop begins: from now on wills wait for their clients. Before cs closes them. */
   prepareStop(): void;
   /** After cs has stopped: writes what is pending. */
   stop(): Promise<void>;
 }
 
+/** For what is still told of clients at the end. */
+const storedMs = 2000;
 const dueMs = 200;
+const delayedMs = 50;
+const replayMs = 5000;
 const trimMs = 500;
 const sweepMs = 1000;
 const judgeMs = 1000;
@@ -127,6 +139,10 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     bytesMax: settings.deadLettersMaxBytes,
   });
   retryQueue.onDropped((letters) => events.deadLetters.drivenOut(letters));
+  const delayed = new EmbeddedDelayedStore(journal, clock, sessionStore, {
+    messagesMax: settings.maxDelayedMessages,
+    bytesMax: settings.maxDelayedBytes,
+  });
   const retention = {
     retentionBytes: settings.retentionBytes,
     retentionAgeS: settings.retentionAgeS,
@@ -186,6 +202,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
         queueStore,
         retained,
         retryQueue,
+        delayed,
         holdings,
         owed,
         groups,
@@ -201,6 +218,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     },
     {
       registry,
+      replayQueue: (): QueueId | undefined => replay.id,
       kickAt: () => {},
       isDropped: (queue: QueueId) => embedded.isDropped(queue),
       hold: (subscription: StoredSubscription) => {
@@ -213,6 +231,12 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   const arrivals = new Arrivals(nodes, routes);
   queueStore.onArrivals((messages) => arrivals.take(messages));
   noteReached(sessionStore, groupStore, embedded, registry);
+  const replay = new ReplayQueue(registry, holdings, {
+    queueStore,
+    clock,
+    keptMs: settings.replayS * 1000,
+    subscriptions: subscriptionsOf(sessionStore),
+  });
   restore(sessionStore, groupStore, retained, holdings, groups, owed);
   registry.start();
   metrics.gauge('lmqtt_sessions', 'Sessions, connected or not', () => sessionStore.count);
@@ -229,10 +253,19 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   const timers = new Timers((where, error) => events.unexpected(where, error));
   /** Everybody who holds something is known. */
   const open = (): void => {
+    const wereConnected = [...sessionStore.sessions].filter(
+      ({ connected, clientId }) => connected && !live.has(clientId),
+    );
+    events.presence?.lost(
+      wereConnected.map(({ clientId }) => clientId),
+      'the broker ended',
+    );
     sessionStore.start();
     groups.settle();
     holdings.settle(embedded.queues());
     timers.every('due times', dueMs, () => workDue(ports));
+    timers.every('delayed messages', delayedMs, () => publishDelayed(ports));
+    timers.every('replay', replayMs, () => replay.run());
     timers.every('trim', trimMs, () => trim.run());
     timers.every('retained', sweepMs, () => retained.sweep());
     timers.every('leases', Math.min(judgeMs, leaseMs / 3), () => {
@@ -271,17 +304,32 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       kick(events, session, ReasonCode.administrativeAction);
       return true;
     },
+    delayed: (after, linesMax) => delayed.page(after, linesMax),
+    cancelDelayed: (id) => delayed.cancel(id),
     prepareStop: () => ports.prepareStop(),
     async stop() {
       gathering?.stop();
       await timers.stop();
       // Nodes that are other processes come back to the next ds with their sessions.
       if (gathering === undefined) for (const id of [...nodes.keys()]) await server.detach(id);
+      await within(storedMs, events.presence?.stored());
       await embedded.close();
       await journal.close();
       auth.close();
     },
   };
+}
+
+/** Waits for the work, but not for longer. */
+function within(ms: number, work: Promise<void> | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    const end = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    void (work ?? Promise.resolve()).then(end, end);
+  });
 }
 
 /**
@@ -308,6 +356,10 @@ function noteReached(
     }
   }
   registry.noteQueue(highest);
+}
+
+function* subscriptionsOf(store: EmbeddedSessionStore): Iterable<StoredSubscription> {
+  for (const session of store.sessions) if (session.persistent) yield* session.subscriptions;
 }
 
 /** Routes, groups and pins are built from what is stored of sessions. */

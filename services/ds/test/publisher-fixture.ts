@@ -1,4 +1,5 @@
 // The use case PUBLISH over stores in memory, which answer when and what the test says.
+import { systemClock } from '@lmqtt/common/clock';
 import {
   clientId,
   type Epoch,
@@ -15,6 +16,7 @@ import { Metrics } from '@lmqtt/common/metrics';
 import type { Qos } from '@lmqtt/common/qos';
 import type { Publish } from '@lmqtt/proto/link';
 import type { AccessControl } from '../src/auth/auth-provider.ts';
+import type { DelayedStore } from '../src/delayed-store/delayed-store.ts';
 import { DsEvents } from '../src/events.ts';
 import type { Append, InboundId, Outcome, QueueStore } from '../src/queue-store/queue-store.ts';
 import type { RetainedStore } from '../src/retained-store/retained-store.ts';
@@ -23,6 +25,7 @@ import { Routes } from '../src/routing/routes.ts';
 import { StoredSession } from '../src/session-store/stored-session.ts';
 import { CsNode } from '../src/sessions/cs-node.ts';
 import { LiveSession } from '../src/sessions/live-session.ts';
+import { DelayedPublishes } from '../src/use-cases/delayed-publishes.ts';
 import { Publisher } from '../src/use-cases/publish.ts';
 import { FakeCs } from './fake-cs.ts';
 
@@ -132,6 +135,18 @@ const access: AccessControl = {
   onChange: () => undefined,
 };
 
+const noDelays: DelayedStore = {
+  count: 0,
+  bytes: 0,
+  put: () => undefined,
+  takeDue: () => [],
+  sending: () => undefined,
+  sent: () => Promise.resolve(),
+  failed: () => undefined,
+  cancel: () => Promise.resolve(false),
+  page: () => Promise.resolve([]),
+};
+
 export interface PublisherSettings {
   readonly queueQos0?: boolean;
   readonly storesAll?: boolean;
@@ -153,12 +168,16 @@ export class PublisherFixture {
     this.#routes = new Routes(nodes);
     this.#routes.apply({ kind: 'open', queue: queueId(1), name: queueName('held') });
     this.#routes.apply({ kind: 'interest', queue: queueId(1), node: nodeId('cs') });
+    const events = new DsEvents(silentLogs(), this.metrics);
     this.publisher = new Publisher({
       ...{ nodes, access, qos0: { isQueued: queueQos0 }, storesAll, retainedMax: 10 },
       routes: this.#routes,
       queueStore: this.store,
       retained: this.retained,
-      events: new DsEvents(silentLogs(), this.metrics),
+      delayed: new DelayedPublishes({
+        ...{ store: noDelays, access, clock: systemClock, events, delayMsMax: 0 },
+      }),
+      events,
     });
   }
 

@@ -9,6 +9,7 @@ export interface OpsEvents {
   restRefused(address: string): void;
   disconnectAsked(clientId: ClientId, found: boolean): void;
   deadLettersChanged(what: 'replay' | 'purge', letters: number): void;
+  delayedCancelAsked(id: number, found: boolean): void;
   /** A request cannot be answered, because something that it needs cannot be reached. */
   notReady(route: string, missing: string): void;
   requestFailed(route: string, error: Error): void;
@@ -19,7 +20,14 @@ export function opsEvents(log: Logger, metrics: Metrics): OpsEvents {
     'lmqtt_ops_events_total',
     'Events of the ops port, by event',
     'event',
-    ['dead_letters_changed', 'disconnect_asked', 'not_ready', 'request_failed', 'rest_refused'],
+    [
+      'dead_letters_changed',
+      'delayed_cancel_asked',
+      'disconnect_asked',
+      'not_ready',
+      'request_failed',
+      'rest_refused',
+    ],
   );
   return {
     listening(address, port) {
@@ -36,6 +44,10 @@ export function opsEvents(log: Logger, metrics: Metrics): OpsEvents {
     deadLettersChanged(what, letters) {
       requests.dead_letters_changed += 1;
       log.info({ what, letters }, 'operator changes dead letters');
+    },
+    delayedCancelAsked(id, found) {
+      requests.delayed_cancel_asked += 1;
+      log.info({ id, found }, 'operator cancels a delayed message');
     },
     notReady(route, reason) {
       requests.not_ready += 1;

@@ -85,6 +85,20 @@ export interface DeadLettersSource {
   purge(id: string | null): Promise<number>;
 }
 
+/** A message that waits for its time. */
+export interface DelayedStatus {
+  readonly id: number;
+  readonly topic: string;
+  readonly qos: number;
+  readonly retain: boolean;
+  readonly payloadBytes: number;
+  readonly clientId: string;
+  readonly dueAtMs: number;
+}
+
+/** The last message of the page before. */
+export type DelayedPlace = Pick<DelayedStatus, 'dueAtMs' | 'id'>;
+
 /** Facts that every node of a cluster can tell. */
 export interface NodesSource {
   nodes(): Promise<readonly NodeStatus[]>;
@@ -96,10 +110,14 @@ export interface NodesSource {
  * - `client` is `null` where there is no session of that id.
  * - `disconnect` ends the connection (v5: DISCONNECT 0x98); the session stays as its expiry says.
  *   It resolves to false where the client is not connected.
+ * - `delayed` gives messages that wait for their time, in the order of their times and ids.
+ * - `cancelDelayed` resolves to false where no message of that id waits.
  */
 export interface OpsSource extends NodesSource {
   clients(page: Page): Promise<readonly ClientStatus[]>;
   client(id: ClientId): Promise<ClientStatus | null>;
   disconnect(id: ClientId): Promise<boolean>;
   readonly deadLetters: DeadLettersSource;
+  delayed(after: DelayedPlace | undefined, linesMax: number): Promise<readonly DelayedStatus[]>;
+  cancelDelayed(id: number): Promise<boolean>;
 }

@@ -1,4 +1,4 @@
-// The REST interface: nodes, clients and dead letters.
+// The REST interface: nodes, clients, dead letters and delayed messages.
 import { clientId } from '@lmqtt/common/ids';
 import type { FastifyInstance } from 'fastify';
 
@@ -55,6 +55,25 @@ const nodesSchema = {
 const oneNodeSchema = { querystring: noQuery, response: { 200: nodeSchema } } as const;
 const oneClientSchema = { querystring: noQuery } as const;
 
+const delayedPattern = '^[0-9]{1,15}$';
+const afterPattern = '^[0-9]{1,15}\\.[0-9]{1,15}$';
+
+const delayedPageSchema = {
+  querystring: {
+    ...pageSchema.querystring,
+    properties: {
+      ...pageSchema.querystring.properties,
+      after: { type: 'string', pattern: afterPattern },
+    },
+  },
+} as const;
+
+const oneDelayedSchema = {
+  querystring: noQuery,
+  params: { type: 'object', properties: { id: { type: 'string', pattern: delayedPattern } } },
+} as const;
+
+const noDelayed = { error: 'no message of that id waits' };
 const noNode = { error: 'there is no such node' };
 const noClient = { error: 'there is no such client' };
 
@@ -80,6 +99,7 @@ export function addRest(
   if ('clients' in source) {
     addClients(server, source, events);
     addDeadLetters(server, source.deadLetters, events);
+    addDelayed(server, source, events);
   }
 }
 
@@ -105,5 +125,23 @@ function addClients(server: FastifyInstance, source: OpsSource, events: OpsEvent
     const found = isCut || (await source.client(id)) !== null;
     events.disconnectAsked(id, isCut);
     return found ? reply.code(204).send() : reply.code(404).send(noClient);
+  });
+}
+
+function addDelayed(server: FastifyInstance, source: OpsSource, events: OpsEvents): void {
+  server.get<PageQuery>('/delayed', { schema: delayedPageSchema }, async (request) => {
+    const { limit, after } = request.query;
+    const [dueAtMs, id] = after?.split('.').map(Number) ?? [];
+    const place = dueAtMs === undefined || id === undefined ? undefined : { dueAtMs, id };
+    const messages = await source.delayed(place, limit);
+    const last = messages.length < limit ? undefined : messages.at(-1);
+    return { messages, next: last === undefined ? null : `${last.dueAtMs}.${last.id}` };
+  });
+
+  server.delete<One>('/delayed/:id', { schema: oneDelayedSchema }, async (request, reply) => {
+    const id = Number(request.params.id);
+    const isCancelled = await source.cancelDelayed(id);
+    events.delayedCancelAsked(id, isCancelled);
+    return isCancelled ? reply.code(204).send() : reply.code(404).send(noDelayed);
   });
 }

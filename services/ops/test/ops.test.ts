@@ -63,6 +63,8 @@ function sourceOf(ids: readonly string[]): OpsSource {
       replay: () => Promise.resolve(false),
       purge: () => Promise.resolve(0),
     },
+    delayed: () => Promise.resolve([]),
+    cancelDelayed: () => Promise.resolve(false),
   };
 }
 

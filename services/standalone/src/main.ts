@@ -22,6 +22,7 @@ Commands:
   dead-letters list, show, replay or purge messages that could not be delivered (see
                dead-letters --help)
   unmapped     say which messages of back ends reach no device, and why (see unmapped --help)
+  delayed      list the messages that wait for their time, or cancel one (see delayed --help)
   check        read a data folder that no broker uses, and say what is wrong (see check --help)
   passwd       add, change, delete and list the users of a password file (see passwd --help)
   --help       this text; after ds, cs or doctor, the settings that it reads
@@ -62,6 +63,10 @@ const tools: ReadonlyMap<string, () => Promise<Tool>> = new Map(
     unmapped: async () => {
       const { runUnmapped, unmappedUsage } = await import('./unmapped.ts');
       return { usage: unmappedUsage, run: runUnmapped };
+    },
+    delayed: async () => {
+      const { delayedUsage, runDelayed } = await import('./delayed.ts');
+      return { usage: delayedUsage, run: runDelayed };
     },
     check: async () => {
       const { checkUsage, runCheck } = await import('./check.ts');

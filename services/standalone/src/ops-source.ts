@@ -34,7 +34,10 @@ function statusOf({ id, connection, ...line }: ClientLine): ClientStatus {
 }
 
 /** Questions that a ds of any shape answers. */
-interface Clients extends Pick<DsService, 'clients' | 'client' | 'deadLetters'> {
+interface Clients extends Pick<
+  DsService,
+  'clients' | 'client' | 'deadLetters' | 'delayed' | 'cancelDelayed'
+> {
   disconnect(id: ClientId): boolean | Promise<boolean>;
 }
 
@@ -52,6 +55,8 @@ function sourceOf(
     },
     disconnect: async (id: ClientId) => ds.disconnect(id),
     deadLetters: deadLettersSource(ds.deadLetters),
+    delayed: (after, linesMax) => ds.delayed(after, linesMax),
+    cancelDelayed: (id) => ds.cancelDelayed(id),
   };
 }
 

@@ -8,6 +8,7 @@
 import { access } from './table/access.ts';
 import { connectionLimits } from './table/connection-limits.ts';
 import { deadLetters } from './table/dead-letters.ts';
+import { delayed } from './table/delayed.ts';
 import { identities } from './table/identities.ts';
 import { link } from './table/link.ts';
 import { listeners } from './table/listeners.ts';
@@ -27,6 +28,7 @@ type Table = typeof listeners &
   typeof connectionLimits &
   typeof sessionLimits &
   typeof retained &
+  typeof delayed &
   typeof queues &
   typeof deadLetters &
   typeof storage &
@@ -43,6 +45,7 @@ export const table: Table = {
   ...connectionLimits,
   ...sessionLimits,
   ...retained,
+  ...delayed,
   ...queues,
   ...deadLetters,
   ...storage,

@@ -10,7 +10,7 @@ import type {
 } from '../packet/outgoing.ts';
 import { PacketType } from '../packet/packet-type.ts';
 import { putU16, putVarint } from './bytes.ts';
-import type { UserProperty } from '../packet/property.ts';
+import { PropertyId, type UserProperty } from '../packet/property.ts';
 
 // The outbound packets that are rare, encoded by mqtt-packet. Reason string and user properties are
 // left out, the latter first, where the packet would be larger than the client takes
@@ -75,9 +75,15 @@ export function connack(packet: Connack, version: number, maximumPacketSize?: nu
   }));
 }
 
-export function suback({ packetId, reasonCodes }: FilterAnswers, version: number): Buffer {
+export function suback(
+  { packetId, reasonCodes, reasonString }: FilterAnswers & { readonly reasonString?: string },
+  version: number,
+): Buffer {
   const codes = Buffer.from(reasonCodes);
-  if (version === 5) return filterAnswers(PacketType.suback, packetId, noProperties, codes);
+  if (version === 5) {
+    const properties = reasonString === undefined ? noProperties : reasonProperty(reasonString);
+    return filterAnswers(PacketType.suback, packetId, properties, codes);
+  }
   // [MQTT-3.9.3-2] of 3.1.1: only 0x80 says failure.
   for (let at = 0; at < codes.length; at += 1) codes[at] = Math.min(codes[at]!, 0x80);
   return filterAnswers(PacketType.suback, packetId, noBytes, codes);
@@ -87,6 +93,13 @@ export function unsuback({ packetId, reasonCodes }: FilterAnswers, version: numb
   return version === 5
     ? filterAnswers(PacketType.unsuback, packetId, noProperties, Buffer.from(reasonCodes))
     : filterAnswers(PacketType.unsuback, packetId, noBytes, noBytes);
+}
+
+/** Properties of nothing but a reason string, which is short. */
+function reasonProperty(reason: string): Buffer {
+  const text = Buffer.from(reason);
+  const head = Buffer.from([text.length + 3, PropertyId.reasonString, 0, text.length]);
+  return Buffer.concat([head, text]);
 }
 
 /** SUBACK and UNSUBACK are written here, because they may have many codes. */

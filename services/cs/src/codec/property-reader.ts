@@ -1,3 +1,5 @@
+import { replayProperty } from '@lmqtt/common/replay-filter';
+import { PacketType } from '../packet/packet-type.ts';
 import { PropertyId, propertyRules } from '../packet/property.ts';
 import type { PropertyPlace, PropertyRule, willProperties } from '../packet/property.ts';
 import { Cursor } from './cursor.ts';
@@ -16,6 +18,8 @@ export interface Properties {
   authenticationData?: Buffer;
   reasonString?: string;
   subscriptionIdentifier?: number;
+  /** Value of the user property that asks for a replay, of a SUBSCRIBE. */
+  replayFrom?: string;
 }
 
 /** Which properties a packet has had. Identifiers are below 64. */
@@ -73,9 +77,16 @@ export function checkString(cursor: Cursor, name: string): number {
   return start;
 }
 
+function readReplay(cursor: Cursor, name: string, properties: Properties): void {
+  const start = checkString(cursor, name);
+  const isReplay = cursor.buffer.toString('utf8', start, cursor.at) === replayProperty;
+  if (isReplay) properties.replayFrom = cursor.string(name);
+  else checkString(cursor, name);
+}
+
 /**
- * Reads all properties of a packet other than PUBLISH. User properties are for nobody: they are
- * checked and hold no memory.
+ * Reads all properties of a packet other than PUBLISH. User properties are for nobody, but for that
+ * of a replay: they are checked and hold no memory.
  */
 export function readProperties(
   packet: Cursor,
@@ -90,8 +101,11 @@ export function readProperties(
     const { name } = rule;
     switch (id) {
       case PropertyId.userProperty:
-        checkString(cursor, name);
-        checkString(cursor, name);
+        if (place === PacketType.subscribe) readReplay(cursor, name, properties);
+        else {
+          checkString(cursor, name);
+          checkString(cursor, name);
+        }
         break;
       case PropertyId.reasonString:
         properties.reasonString = cursor.string(name);

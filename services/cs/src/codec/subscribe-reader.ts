@@ -66,12 +66,12 @@ export function readSubscribe(cursor: Cursor, version: number, filtersMax: numbe
   const properties = version === 5 ? readProperties(cursor, PacketType.subscribe) : none;
   // [MQTT-3.8.3-2]
   if (cursor.left === 0) protocolError('SUBSCRIBE: no topic filter');
-  const { subscriptionIdentifier } = properties;
+  const { subscriptionIdentifier, replayFrom } = properties;
   const filterCount = countFilters(cursor, 1);
   const filters: FilterRequest[] = [];
   if (filterCount > filtersMax) return { packetId, filters, filterCount, subscriptionIdentifier };
   while (cursor.left > 0) filters.push(readFilter(cursor, version));
-  return { packetId, filters, filterCount, subscriptionIdentifier };
+  return { packetId, filters, filterCount, subscriptionIdentifier, replayFrom };
 }
 
 export function readUnsubscribe(cursor: Cursor, version: number, filtersMax: number): Unsubscribe {

@@ -10,6 +10,8 @@ export interface Subscribe {
   readonly filterCount: number;
   /** 1 … 268,435,455. */
   readonly subscriptionIdentifier: number | undefined;
+  /** From where on its filters are to be replayed. */
+  readonly replayFrom?: string | undefined;
 }
 
 /** The options but the QoS are false and 0 before 5.0. */

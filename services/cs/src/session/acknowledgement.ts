@@ -43,6 +43,7 @@ export function pubrec(
  * QoS 2, so its identifier is released first: used anew before, it would be taken for a repetition.
  */
 export function withhold(session: OutboundSession, inflight: Inflight): void {
+  session.receipts?.delete(inflight.packetId);
   if (inflight.qos === 1) complete(session, inflight, false);
   else release(session, inflight);
 }

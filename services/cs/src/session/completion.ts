@@ -1,4 +1,5 @@
 import type { OutboundSession } from './outbound-session.ts';
+import { tellReceipt } from './receipts.ts';
 import type { Inflight } from './window.ts';
 
 /** The message is done with: its identifier is free and its positions may move. */
@@ -6,6 +7,9 @@ export function complete(session: OutboundSession, inflight: Inflight, failed: b
   const { packetId, shadows, origin } = inflight;
   const { node } = session;
   session.window.remove(packetId);
+  // Before the record that the message is done with.
+  if (session.receipts !== undefined)
+    tellReceipt(session, packetId, failed ? 'refused' : 'acknowledged');
   inflight.done = true;
   if (session.persistent || inflight.place?.kind === 'group') {
     node.journal.write({ kind: 'done', session: session.handle, packetId, failed });

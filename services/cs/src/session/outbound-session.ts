@@ -1,6 +1,7 @@
 import type { ClientId, QueueId, SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import type { ReadRights } from '@lmqtt/common/read-rights';
+import type { Receipts, SentReceipt } from '@lmqtt/common/receipt';
 import type { ReadAnswer, ReadRequest, RetainedAnswer, RetainedRequest } from '@lmqtt/proto/link';
 import type { QueueFeed } from '../queue/feed.ts';
 import type { Cursor, Subscription } from './cursor.ts';
@@ -28,6 +29,8 @@ export interface SessionNode {
   schedule(session: OutboundSession): void;
   /** Writes the cursor's position: this turn, or with the next slow round where not stored. */
   positionMoved(session: OutboundSession, cursor: Cursor): void;
+  /** Asks ds to publish a receipt. */
+  sendReceipt(session: OutboundSession, receipt: SentReceipt): void;
   /** Tells ds how many messages of its groups the session takes, when the turn ends. */
   credit(session: OutboundSession): void;
 }
@@ -44,6 +47,8 @@ export interface OutboundSession {
   readonly subscriptions: ReadonlyMap<string, Subscription>;
   /** Rights of the client to read; undefined: everything. */
   readonly rights: ReadRights | undefined;
+  /** Messages in flight that ask for a receipt; undefined: none has. */
+  receipts: Receipts | undefined;
   /** In the list of those that the turn pumps. */
   scheduled: boolean;
   /** How many messages of groups it takes in all; undefined where ds knows. */

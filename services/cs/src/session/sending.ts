@@ -3,6 +3,7 @@ import type { Place } from '@lmqtt/proto/link';
 import { complete } from './completion.ts';
 import { giveUp } from './undelivered.ts';
 import type { OutboundSession } from './outbound-session.ts';
+import { noteReceipt, tellExpiredReceipt } from './receipts.ts';
 import { Inflight } from './window.ts';
 import type { Origin } from './window.ts';
 
@@ -38,6 +39,7 @@ export function sendQos0(
   const { outlet, node } = session;
   if (expired(session, message)) {
     node.events.expired();
+    if (message.properties !== undefined && message.qos > 0) tellExpiredReceipt(session, message);
   } else if (!outlet.writable) {
     node.events.droppedSlow();
   } else if (!outlet.sendPublish(message, 0, false, retain, 0, identifiers)) {
@@ -147,7 +149,10 @@ function transmit(
   identifiers: readonly number[] | undefined,
 ): void {
   const { packetId, qos } = inflight;
-  if (session.outlet.sendPublish(message, qos, dup, retain, packetId, identifiers)) return;
+  if (session.outlet.sendPublish(message, qos, dup, retain, packetId, identifiers)) {
+    if (message.properties !== undefined) noteReceipt(session, packetId, qos, message);
+    return;
+  }
   // [MQTT-3.1.2-25]: as if it had been sent.
   session.node.events.tooLarge();
   giveUp(session, inflight, 'too large', 0);

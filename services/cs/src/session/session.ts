@@ -2,6 +2,7 @@ import type { ClientId, Epoch, QueueId, SessionHandle } from '@lmqtt/common/ids'
 import type { Message } from '@lmqtt/common/message';
 import { isP2pFilter } from '@lmqtt/common/p2p';
 import { lowerQos } from '@lmqtt/common/qos';
+import type { Receipts } from '@lmqtt/common/receipt';
 import type { ReadRights } from '@lmqtt/common/read-rights';
 import type {
   Assignment,
@@ -61,6 +62,7 @@ export class Session implements CursorOwner, OutboundSession {
   readonly outlet: Outlet;
   readonly subscriptions: Map<string, Subscription> = new Map();
   rights: ReadRights | undefined = undefined;
+  receipts: Receipts | undefined = undefined;
   /** In the list of those that the turn pumps. */
   scheduled = false;
   /** Mark of the last QoS 0 message that was looked at. */

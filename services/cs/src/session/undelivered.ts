@@ -1,6 +1,7 @@
 import type { UndeliveredMessage, UndeliveredReason } from '@lmqtt/proto/link';
 import { complete } from './completion.ts';
 import type { OutboundSession } from './outbound-session.ts';
+import { tellReceipt } from './receipts.ts';
 import type { Inflight } from './window.ts';
 
 /**
@@ -17,6 +18,8 @@ export function giveUp(
 ): void {
   const { node } = session;
   const { origin, offset, filter } = inflight;
+  if (session.receipts !== undefined)
+    tellReceipt(session, inflight.packetId, reason === 'refused' ? 'refused' : 'dead-lettered');
   const failed = reason === 'refused' || reason === 'unacknowledged';
   const place = origin?.placeOf(offset);
   if (node.undelivered === undefined || place?.kind !== 'queue') {

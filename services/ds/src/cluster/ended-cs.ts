@@ -9,7 +9,7 @@ interface EndedCsPorts {
   readonly sessionStore: Pick<ClusterSessionStore, 'endNode'>;
   readonly registeredNodes: Pick<Nodes, 'takeEnded' | 'settled'>;
   readonly routeLog: Pick<RouteLog, 'forget'>;
-  readonly events: Pick<DsEvents, 'unexpected'>;
+  readonly events: Pick<DsEvents, 'unexpected'> & Partial<Pick<DsEvents, 'presence'>>;
 }
 
 const againMs = 250;
@@ -43,7 +43,11 @@ export class EndedCs {
     const { sessionStore, routeLog, registeredNodes, events } = this.#ports;
     while (!this.#stopped) {
       try {
-        await sessionStore.endNode(ended.id, ended.left ? stopGraceMs : 0, ended.judged);
+        const graceMs = ended.left ? stopGraceMs : 0;
+        await sessionStore.endNode(ended.id, graceMs, ended.judged, async (clientIds) => {
+          events.presence?.lost(clientIds, ended.left ? 'node left' : 'node gone');
+          await events.presence?.stored();
+        });
         await routeLog.forget(ended.id, 'cs');
         await registeredNodes.settled(ended);
         return;

@@ -30,6 +30,9 @@ export interface Place {
   readonly shared?: string | undefined;
 }
 
+/** Holder of what the cluster itself keeps: the name of no group. */
+const clusterHolder = '$share/replay';
+
 /** How many connected sessions of a cs subscribe to a queue, here. */
 interface Interest {
   readonly queue: QueueId;
@@ -53,6 +56,8 @@ export class ClusterHoldings implements Holdings {
   /** Queues in which a cs lost interest while they were pinned: somebody may be about to have it. */
   readonly #doubtful = new Set<Queue>();
   #settling: Promise<unknown>[] = [];
+  /** Queues that the cluster itself holds. */
+  readonly #kept = new Map<QueueId, QueueName>();
 
   constructor({ routes, log, placeOf, self, live }: ClusterHoldingsPorts) {
     this.#routes = routes;
@@ -83,6 +88,16 @@ export class ClusterHoldings implements Holdings {
       queue.pins += 1;
       return queue;
     });
+  }
+
+  /** A queue that stays, whoever subscribes. */
+  async keep(name: QueueName): Promise<QueueId> {
+    const { own: place, shared: sharedPlace } = this.#placeOf(name);
+    const [id] = await this.#log.open([
+      { name, place, sharedPlace, holder: clusterHolder, node: undefined },
+    ]);
+    this.#kept.set(id!, name);
+    return id!;
   }
 
   unpin(queue: Queue): void {
@@ -173,6 +188,11 @@ export class ClusterHoldings implements Holdings {
         const { id, name, place } = queue;
         yield { queue: id, name, place, node: undefined, holder: stored.clientId };
       }
+    }
+    for (const [id, name] of this.#kept) {
+      const queue = this.#routes.queue(id);
+      if (queue === undefined) continue;
+      yield { queue: id, name, place: queue.place, node: undefined, holder: clusterHolder };
     }
     for (const interests of this.#interests.values())
       for (const { queue, name, place, node } of interests)

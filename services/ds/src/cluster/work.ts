@@ -1,6 +1,7 @@
 import type { Clock } from '@lmqtt/common/clock';
 import type { NodeId } from '@lmqtt/common/ids';
 import { type DuePorts, workDue } from '../use-cases/due.ts';
+import { type DelayedDuePorts, publishDelayed } from '../use-cases/delayed-publishes.ts';
 import { EndedCs } from './ended-cs.ts';
 import type { Nodes } from '../registry/nodes.ts';
 import type { Ownership } from '../registry/ownership.ts';
@@ -9,7 +10,7 @@ import type { ClusterSessionStore } from '../session-store/session-store.ts';
 import { type ReturnedStore, SweepAgain } from './sweep-again.ts';
 import type { Timers } from '../timers.ts';
 
-interface ClusterWorkPorts extends DuePorts {
+interface ClusterWorkPorts extends DuePorts, DelayedDuePorts {
   readonly sessionStore: ClusterSessionStore;
   readonly registeredNodes: Nodes;
   readonly ownership: Ownership;
@@ -26,6 +27,7 @@ interface ClusterWorkPorts extends DuePorts {
 const timersThing = 'timers';
 const acquireMs = 1000;
 const dueMs = 200;
+const delayedMs = 100;
 const endedMs = 250;
 /** Until then the lanes of its cs nodes have presented their sessions elsewhere. */
 const forgetDsMs = 10_000;
@@ -65,6 +67,9 @@ export class ClusterWork {
     timers.every('timers of the cluster', acquireMs, () => this.#acquire());
     timers.every('ended nodes', endedMs, () => this.#endedCs.take());
     timers.every('due times', dueMs, () => (this.#hasTimers ? workDue(this.#ports) : undefined));
+    timers.every('delayed messages', delayedMs, () =>
+      this.#hasTimers ? publishDelayed(this.#ports) : undefined,
+    );
     timers.every('count of sessions', countMs, () =>
       this.#hasTimers ? this.#ports.sessionStore.readCount(true) : undefined,
     );

@@ -23,9 +23,13 @@ export const RecordType = {
 
   retainedPut: 40,
 
+  delayedPut: 44,
+  delayedRemoved: 45,
+
   queueIdsReserved: 48,
   nodeAttached: 49,
   nodeEnded: 50,
+  replayQueue: 51,
 
   retryPut: 56,
   retryRemoved: 57,

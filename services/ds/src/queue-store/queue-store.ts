@@ -56,6 +56,11 @@ export interface QueueStore {
   givenUp?(inbound: InboundId): void;
   read(request: ReadRequest): Promise<ReadAnswer>;
   ends(queue: QueueId): Promise<PartitionEnd[]>;
+  /**
+   * The first message of the partition that was stored at that time or later. Where the store knows
+   * it without a read from a time.
+   */
+  since?(queue: QueueId, partition: number, timeMs: number): Promise<StoredSince>;
   /** The partitions, if more of them can appear later. */
   partitions?(): readonly number[];
   /** One listener for all queues; set before the first append. */
@@ -63,6 +68,13 @@ export interface QueueStore {
   onLost(listener: (loss: Loss) => void): void;
   trim(queue: QueueId, partition: number, offset: number): void;
   drop(queue: QueueId): Promise<void>;
+}
+
+export interface StoredSince {
+  /** The end where there is none. */
+  readonly offset: number;
+  /** A message of before that time is there, or none ever was. */
+  readonly isOlder: boolean;
 }
 
 export interface Append {

@@ -31,6 +31,11 @@ export class RedisKeys {
   retained(name: string): string {
     return `${this.#prefix}{ret}:${name}`;
   }
+
+  /** Messages that wait for their time. */
+  delayed(name: string): string {
+    return `${this.#prefix}{delayed}:${name}`;
+  }
 }
 
 export const sessionTags = 4096;

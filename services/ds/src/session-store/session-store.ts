@@ -101,9 +101,15 @@ export interface ClusterSessionStore extends SessionStore, DueStore {
   /**
    * Every session that the store has connected at this cs, by an epoch of that instance or before,
    * ends as after a lost connection. May be called again where it failed, and by several ds.
+   * `ended` is told of those whose connections ended, and waited for; some may be told again.
    * Without `judgement` now counts: also of sessions that another instance has claimed meanwhile.
    */
-  endNode(node: NodeId, graceMs: number, judgement?: Judgement): Promise<void>;
+  endNode(
+    node: NodeId,
+    graceMs: number,
+    judgement?: Judgement,
+    ended?: (clientIds: ClientId[]) => Promise<void>,
+  ): Promise<void>;
   /** The session's connection is no longer at this ds, which writes nothing more for it. */
   drop(session: StoredSession): void;
   /** Number of stored sessions of the whole cluster, as the store said last. */

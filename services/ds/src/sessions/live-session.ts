@@ -24,6 +24,7 @@ import type { Principal } from '../auth/auth-provider.ts';
 import type { EnhancedAuthExchange } from '../auth/enhanced-auth.ts';
 import type { Outlet } from '../routing/outlet.ts';
 import type { Route } from '../routing/routes.ts';
+import type { DelayedTopic } from './delayed-topic.ts';
 import { Settling } from './settling.ts';
 import type { StoredSession } from '../session-store/stored-session.ts';
 
@@ -53,6 +54,8 @@ export class LiveSession {
   topicAllowed = false;
   accessVersion = -1;
   route: Route | undefined = undefined;
+  /** The delay that the last topic asks for. */
+  delayedTopic: DelayedTopic | 'malformed' | 'receipt' | undefined = undefined;
   lane = '';
   /**
    * Rights of the session to read, the version of the rules that gave them, and the rights that its

@@ -8,6 +8,8 @@ import type { ConnectAnswer, ConnectRequest, ReauthenticateAnswer } from '@lmqtt
 import type { Authenticator, Principal } from '../auth/auth-provider.ts';
 import type { EnhancedAuth } from '../auth/enhanced-auth.ts';
 import type { ClientLocks } from './client-locks.ts';
+import { isDelayed } from './delay.ts';
+import type { DelayedStore } from '../delayed-store/delayed-store.ts';
 import type { ConnectPace } from './connect-pace.ts';
 import { Connecting } from '../sessions/connecting.ts';
 import type { CsNode } from '../sessions/cs-node.ts';
@@ -38,6 +40,7 @@ export interface ConnectPorts extends DisconnectPorts, TakeoverPorts, P2pPorts {
   /** The largest packet that the store takes; absent: any. */
   readonly packetBytesMax?: () => number | undefined;
   readonly limits: QueueLimitsPorts;
+  readonly delayed: DelayedStore;
   readonly rights: SessionRights;
 }
 
@@ -123,6 +126,10 @@ async function admit(
   if (!randomClientId && !mayName(ports, principal, clientId)) {
     const reasonCode = ReasonCode.clientIdentifierNotValid;
     return refuse(ports, node, connecting, reasonCode, 'not a client identifier of this user');
+  }
+  if (will !== undefined && isDelayed(will.message)) {
+    const reason = 'its will asks for a delay, which a will has of its own';
+    return refuse(ports, node, connecting, ReasonCode.topicNameInvalid, reason);
   }
   if (
     will !== undefined &&
@@ -234,12 +241,14 @@ async function claim(
     if (reason === 'other user') return { kind: 'kept', whileConnected };
     return refuseClaim(ports, node, connecting, reason);
   }
+  const { clientId } = request;
   const { session: stored, epoch, present } = claimed;
   const session = new LiveSession(node, request.session, epoch, stored, request, principal);
   const isOthers = claimed.ended?.isOf(user) === false;
   session.comesBack = !present && !request.cleanStart && !isOthers;
   if (claimed.ended !== undefined) await endSession(ports, claimed.ended);
   if (isOthers) ports.events.userReplaced(session);
+  ports.delayed.identified?.(clientId, stored.madeEpoch, stored.inbound);
   if (present) await cutBacklog(ports.limits, stored);
   node.connecting.delete(request.session);
   if (connecting.gone !== undefined) {

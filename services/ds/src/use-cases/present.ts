@@ -3,6 +3,7 @@ import { type QueueId, queueName, type SessionHandle } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { parseSharedFilter } from '@lmqtt/common/topic';
 import type { PresentedSession, SessionWrite, SubscriptionState } from '@lmqtt/proto/link';
+import type { DelayedStore } from '../delayed-store/delayed-store.ts';
 import type { CsNode } from '../sessions/cs-node.ts';
 import { type DisconnectPorts, endSession, takeOffNode } from './disconnect.ts';
 import { LiveSession } from '../sessions/live-session.ts';
@@ -16,6 +17,7 @@ import { attach } from './subscribe.ts';
 
 export interface PresentPorts extends DisconnectPorts, SessionWritePorts {
   readonly rights: SessionRights;
+  readonly delayed: DelayedStore;
   /** The queue's generation is over. */
   readonly isDropped: (queue: QueueId) => boolean;
   /** A subscription that only its cs knew: its queue is there, and held by it. */
@@ -63,10 +65,12 @@ export function takeUp(
       ports.hold(subscription);
     attach(ports, session, subscription);
   }
+  ports.delayed.identified?.(clientId, stored.madeEpoch, stored.inbound);
   bringUpToDate(ports, session, presented);
   ports.rights.due(session);
   ports.groups.restoreOut(session);
   ports.owed.restore(stored);
+  ports.events.takenUp(session);
   return { kind: 'taken up', session, displaced };
 }
 
@@ -100,7 +104,8 @@ function subscriptionsOf(ports: PresentPorts, states: SubscriptionState[]): Stor
   const known = states.filter(({ filter, group, queue }) => {
     if (group !== undefined) return ports.groups.has(group);
     const named = ports.routes.named(queueName(filter));
-    return !ports.isDropped(queue) && (named === undefined || named.id === queue);
+    const isKnown = ports.routes.queue(queue) !== undefined;
+    return !ports.isDropped(queue) && (isKnown || named === undefined || named.id === queue);
   });
   return known.map(({ filter, options, group, queue, positions, retainedAfter }) => ({
     filter,

@@ -1,5 +1,6 @@
 import type { NodeId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
+import { receiptsTopic } from '@lmqtt/common/receipt';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isBridgeState } from '@lmqtt/common/topic';
 import type { Publish } from '@lmqtt/proto/link';
@@ -9,6 +10,10 @@ import type { AccessControl } from '../auth/auth-provider.ts';
 import type { CsNode } from '../sessions/cs-node.ts';
 import type { Outlet } from '../routing/outlet.ts';
 import type { DsEvents } from '../events.ts';
+import type { DelayedInbound } from '../delayed-store/delayed-store.ts';
+import { DelayedAppend } from './delayed-append.ts';
+import { delayedTopicOf } from './delay.ts';
+import type { DelayedPublishes, Later } from './delayed-publishes.ts';
 import { HeldLanes } from './held-lanes.ts';
 import type { LiveSession } from '../sessions/live-session.ts';
 import type { InboundId, Once, Outcome, QueueStore } from '../queue-store/queue-store.ts';
@@ -26,6 +31,7 @@ export interface PublisherOptions {
   readonly routes: Routes;
   readonly queueStore: QueueStore;
   readonly retained: RetainedStore;
+  readonly delayed: DelayedPublishes;
   readonly events: DsEvents;
   /** Whether QoS 0 messages are stored like those of QoS 1. */
   readonly qos0: { readonly isQueued: boolean };
@@ -48,6 +54,7 @@ export class Publisher {
   readonly #routes: Routes;
   readonly #queueStore: QueueStore;
   readonly #retained: RetainedStore;
+  readonly #delayed: DelayedPublishes;
   readonly #events: DsEvents;
   readonly #qos0: { readonly isQueued: boolean };
   readonly #storesAll: boolean;
@@ -63,13 +70,14 @@ export class Publisher {
     this.#routes = options.routes;
     this.#queueStore = options.queueStore;
     this.#retained = options.retained;
+    this.#delayed = options.delayed;
     this.#events = options.events;
     this.#qos0 = options.qos0;
     this.#retainedMax = options.retainedMax;
     this.#storesAll = options.storesAll;
     if (options.hasSession !== undefined)
       this.#absent = new AbsentClients(options.hasSession, this.#answers, options.events);
-    this.#held = new HeldLanes((appends) => this.#append(appends));
+    this.#held = new HeldLanes((appends) => this.#unhold(appends));
   }
 
   publish(node: CsNode, batch: Publish[]): void {
@@ -97,6 +105,13 @@ export class Publisher {
         else if (!isBridgeState(message.topic)) (refused ??= []).push(publish);
         continue;
       }
+      if (message.properties !== undefined || session.delayedTopic !== undefined) {
+        const later = this.#delayed.of(session, message);
+        if (later !== undefined) {
+          this.#delay(node, session, publish, later);
+          continue;
+        }
+      }
       if (message.qos === 0 && !this.#qos0.isQueued) {
         this.#passOn(message, route);
         if (this.#storesAll) {
@@ -116,23 +131,13 @@ export class Publisher {
       if (message.qos === 2) {
         const { clientId, epoch } = session;
         inbound = { clientId, epoch, packetId: publish.packetId };
-        // Known and not released: stored before [MQTT-4.3.3-10].
-        if (session.stored.hasInbound(publish.packetId)) {
-          this.#answers.now(node, session, publish);
-          continue;
-        }
-        const open = this.#openInbound.get(nameOf(inbound));
-        if (open?.inbound?.epoch === session.epoch) {
-          (open.repeats ??= []).push(this.#answers.expect(node, session, publish));
-          continue;
-        }
-        if (this.#holds(node, session, publish, route, inbound, open)) continue;
+        if (this.#isKnown(node, session, publish, inbound)) continue;
       }
       if (route.queues.length === 0) publish.reasonCode = ReasonCode.noMatchingSubscribers;
       const answer = message.qos === 0 ? undefined : this.#answers.expect(node, session, publish);
       const append = new PendingAppend(message, route.queueIds, session.lane, inbound, answer);
       append.user = session.principal.user;
-      if (inbound !== undefined) this.#openInbound.set(nameOf(inbound), append);
+      if (inbound !== undefined && this.#holds(node, session, inbound, append)) continue;
       if (answer === undefined && message.retain) append.settling = session.settling.begin();
       if (answer !== undefined && route.absent !== undefined)
         this.#absent?.ask(route.absent, answer);
@@ -143,6 +148,54 @@ export class Publisher {
     if (refused !== undefined)
       for (const { session, reasonCode } of refused) node.downstream.refused(session, reasonCode);
     if (appends.length > 0) this.#append(appends);
+  }
+
+  /** Whether a QoS 2 publish was stored before, or is on its way, so that it is only answered. */
+  #isKnown(node: CsNode, session: LiveSession, publish: Publish, inbound: InboundId): boolean {
+    // Known and not released: stored before [MQTT-4.3.3-10].
+    if (session.stored.hasInbound(publish.packetId)) {
+      this.#answers.now(node, session, publish);
+      return true;
+    }
+    const open = this.#openInbound.get(nameOf(inbound));
+    if (open?.inbound?.epoch !== session.epoch) return false;
+    (open.repeats ??= []).push(this.#answers.expect(node, session, publish));
+    return true;
+  }
+
+  /** A publish whose time is to come, or the reason code of its refusal. */
+  #delay(node: CsNode, session: LiveSession, publish: Publish, later: Later | number): void {
+    const { qos } = publish.message;
+    if (typeof later === 'number' || (session.turnedAway && qos > 0)) {
+      publish.reasonCode = typeof later === 'number' ? later : ReasonCode.quotaExceeded;
+      if (qos > 0) this.#answers.now(node, session, publish);
+      return;
+    }
+    let inbound: DelayedInbound | undefined;
+    if (qos === 2) {
+      const { clientId, epoch, stored } = session;
+      const { packetId } = publish;
+      inbound = { clientId, epoch, madeEpoch: stored.madeEpoch, packetId };
+      if (this.#isKnown(node, session, publish, inbound)) return;
+    }
+    const answer = qos === 0 ? undefined : this.#answers.expect(node, session, publish);
+    const append = new DelayedAppend(later, session.lane, inbound, answer);
+    if (inbound !== undefined && this.#holds(node, session, inbound, append)) return;
+    this.#putDelayed(append);
+  }
+
+  #putDelayed(append: DelayedAppend): void {
+    this.#delayed.put([append], () => this.#appended([append]));
+  }
+
+  /** What was held goes to its store. */
+  #unhold(appends: PendingAppend[]): void {
+    const now: PendingAppend[] = [];
+    for (const append of appends) {
+      if (append instanceof DelayedAppend) this.#putDelayed(append);
+      else now.push(append);
+    }
+    if (now.length > 0) this.#append(now);
   }
 
   #append(appends: PendingAppend[]): void {
@@ -233,15 +286,22 @@ export class Publisher {
   #routeOf(session: LiveSession, topic: string): Route {
     if (session.topic !== topic || session.accessVersion !== this.#access.version) {
       session.topic = topic;
+      const delayed = topic === receiptsTopic ? 'receipt' : delayedTopicOf(topic);
+      session.delayedTopic = delayed;
+      // Rules, order and routes are of the topic that the message will have.
+      const real = typeof delayed === 'object' ? delayed.topic : topic;
       session.accessVersion = this.#access.version;
-      session.lane = `${session.clientId}\0${topic}`;
-      session.topicAllowed = this.#access.authorise(
-        session.principal,
-        session.clientId,
-        session.peer.address,
-        'publish',
-        topic,
-      );
+      session.lane = `${session.clientId}\0${real}`;
+      // A cs of this cluster speaks, not its client.
+      session.topicAllowed =
+        delayed === 'receipt' ||
+        this.#access.authorise(
+          session.principal,
+          session.clientId,
+          session.peer.address,
+          'publish',
+          real,
+        );
       session.route = undefined;
     }
     let route = session.route;
@@ -286,25 +346,15 @@ export class Publisher {
 
   /**
    * Whether it waits: an earlier connection of its session, here or at another ds, may have stored
-   * it, or something before it in its lane. `open`: such a one, which is on its way.
+   * it, or something before it in its lane. From now on it is the one that is on its way.
    */
-  #holds(
-    node: CsNode,
-    session: LiveSession,
-    publish: Publish,
-    route: Route,
-    inbound: InboundId,
-    open: PendingAppend | undefined,
-  ): boolean {
+  #holds(node: CsNode, session: LiveSession, inbound: InboundId, append: PendingAppend): boolean {
     const { stored, lane } = session;
-    const { packetId, message } = publish;
+    const { packetId } = inbound;
+    const open = this.#openInbound.get(nameOf(inbound));
+    this.#openInbound.set(nameOf(inbound), append);
     const isIntended = stored.intents.some((intent) => intent.packetId === packetId);
     if (open === undefined && !isIntended && !this.#held.has(lane)) return false;
-    if (route.queues.length === 0) publish.reasonCode = ReasonCode.noMatchingSubscribers;
-    const answer = this.#answers.expect(node, session, publish);
-    const append = new PendingAppend(message, route.queueIds, lane, inbound, answer);
-    append.user = session.principal.user;
-    this.#openInbound.set(nameOf(inbound), append);
     if (open !== undefined) {
       const settle = this.#held.hold(append);
       open.onAnswered = (reasonCode) => {

@@ -14,6 +14,8 @@ export interface QueueLimitsPorts {
   readonly bytesMax: number;
   /** Somebody's position in the queue has moved. */
   moved(queue: QueueId): void;
+  /** A replay reads it: what waits there is mostly for others. */
+  isOfAllTopics(queue: QueueId): boolean;
   /** The largest message there can be. */
   readonly messageBytesMax: number;
 }
@@ -48,7 +50,8 @@ export async function queuedOf(queueStore: QueueStore, session: StoredSession): 
  * the position over them; so is what retention has taken. Bytes are judged by a sample.
  */
 export async function cutBacklog(ports: QueueLimitsPorts, session: StoredSession): Promise<void> {
-  const waiting = await backlogs(ports.queueStore, session);
+  const all = await backlogs(ports.queueStore, session);
+  const waiting = all.filter(({ subscription }) => !ports.isOfAllTopics(subscription.queue));
   for (const backlog of waiting) {
     const { cursor, position, subscription } = backlog;
     if (cursor.position === position) continue;

@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Cursor, isTime } from '@lmqtt/common/cursor';
-import { type GroupId, queueName } from '@lmqtt/common/ids';
+import type { Clock } from '@lmqtt/common/clock';
+import { type GroupId, type QueueId, type QueueName, queueName } from '@lmqtt/common/ids';
+import { replayQueueName, type ReplayStart } from '@lmqtt/common/replay-filter';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isP2pFilter } from '@lmqtt/common/p2p';
 import { isValidTopicFilter, parseSharedFilter } from '@lmqtt/common/topic';
@@ -12,6 +14,13 @@ import type { LiveSession } from '../sessions/live-session.ts';
 import { openGroups } from './open-groups.ts';
 import type { OwedQueues } from './owed-queues.ts';
 import type { PartitionEnd, QueueStore } from '../queue-store/queue-store.ts';
+import {
+  readsReplayQueue,
+  type ReplayCursors,
+  replayCursors,
+  replayOf,
+  replayQueueOf,
+} from './replay.ts';
 import type { Queue } from '../routing/routes.ts';
 import type { SessionRights } from './session-rights.ts';
 import type { SessionPositions } from './session-positions.ts';
@@ -32,13 +41,20 @@ export interface SubscribePorts {
   /** Maximum number of one session's subscriptions that one topic may match; shared ones count apart. */
   readonly overlappingMax: number;
   readonly positions?: SessionPositions;
+  /** The queue of all topics, which keeps what may be replayed; absent or undefined: none does. */
+  readonly replayQueue?: () => QueueId | undefined;
+  readonly clock: Clock;
   /** Whether the store can hold any topic that this filter matches; absent: all can be held. */
   readonly canMatch?: (filter: string) => boolean;
 }
 
 /** A filter that may be subscribed to. */
 interface Plan {
+  /** With the name that the subscription has in its session. */
   readonly entry: SubscribeEntry;
+  /** Where it begins, if not now. */
+  readonly replay: ReplayStart | undefined;
+  readonly queue: QueueName;
   /** Without `$share/{group}/`. */
   readonly filter: string;
   readonly group: string | undefined;
@@ -60,9 +76,16 @@ export async function subscribe(
   let roomBytes = ports.subscriptionBytesMax - stored.filterBytes;
   const planned = new Set<string>();
   const kinds = stored.kinds();
-  const plans = entries.map((entry): Plan | number => {
-    const plan = judge(ports, session, entry);
+  let readsAll = false;
+  const plans = entries.map((asked): Plan | number => {
+    const plan = judge(ports, session, asked);
     if (typeof plan === 'number') return plan;
+    const { entry } = plan;
+    if (plan.queue === replayQueueName && plan.group === undefined) {
+      if (readsAll || readsReplayQueue(session, entry.filter, ports.replayQueue?.()))
+        return ReasonCode.quotaExceeded;
+      readsAll = true;
+    }
     if (plan.known === undefined && !planned.has(entry.filter)) {
       if (room <= 0) {
         ports.events.limitReached('MAX_SUBSCRIPTIONS_PER_SESSION');
@@ -90,12 +113,18 @@ export async function subscribe(
   const opened: { readonly id: GroupId }[] = [];
   let ends: PartitionEnd[][];
   let made: Map<string, StoredSubscription>;
+  const replays = new Map<Plan, ReplayCursors>();
   try {
-    const wanted = granted.map(({ filter, group }) => ({ name: queueName(filter), group }));
+    const wanted = granted.map(({ queue, group }) => ({ name: queue, group }));
     queues = await ports.holdings.open(wanted, session);
     // Together, since the store may wait for the disk before it says where a queue ends.
     ends = await Promise.all(granted.map((plan, index) => endsFor(ports, plan, queues[index]!)));
-    made = await store(ports, session, granted, queues, ends, opened);
+    for (const [index, plan] of granted.entries()) {
+      if (plan.replay === undefined) continue;
+      const { id } = queues[index]!;
+      replays.set(plan, await replayCursors(ports.queueStore, id, ends[index]!, plan.replay));
+    }
+    made = await store(ports, session, granted, { queues, ends, replays }, opened);
     const knownBefore = new Map(granted.map(({ entry, known }) => [entry.filter, known]));
     for (const subscription of made.values()) {
       const known = knownBefore.get(subscription.filter);
@@ -111,22 +140,32 @@ export async function subscribe(
     for (const group of opened) ports.groups.unpin(group);
     for (const queue of queues) ports.holdings.unpin(queue);
   }
-  ports.events.subscribed(session, made.size);
+  ports.events.subscribed(session, made.values());
   let index = -1;
   return plans.map((plan) => {
     if (typeof plan === 'number') return refused(plan);
     const subscription = made.get(plan.entry.filter)!;
     index += 1;
-    const retained = wantsRetained(subscription, plan.known === undefined);
+    const isReplay = plan.replay !== undefined;
+    const retained = !isReplay && wantsRetained(subscription, plan.known === undefined);
     const replacedAt = plan.known === undefined ? [] : offsetsOf(ends[index]!);
-    return { kind: 'granted', subscription: stateOf(subscription), retained, replacedAt };
+    const answer = { subscription: stateOf(subscription), retained, replacedAt } as const;
+    if (replays.get(plan)?.isOldest !== true) return { kind: 'granted', ...answer };
+    return { kind: 'granted', ...answer, note: oldestNote };
   });
 }
 
-function judge(ports: SubscribePorts, session: LiveSession, entry: SubscribeEntry): Plan | number {
+const oldestNote = 'the replay begins at the oldest message that is kept';
+
+function judge(ports: SubscribePorts, session: LiveSession, asked: SubscribeEntry): Plan | number {
+  const replay = replayOf(asked.filter, ports.clock.nowMs());
+  if (replay === 'malformed') return ReasonCode.topicFilterInvalid;
+  const entry = replay === undefined ? asked : { ...asked, filter: replay.filter };
   if (!isValidTopicFilter(entry.filter)) return ReasonCode.topicFilterInvalid;
   const shared = parseSharedFilter(entry.filter);
   if (shared === 'malformed') return ReasonCode.topicFilterInvalid;
+  // What a group has not taken is its members' in any case.
+  if (shared !== undefined && replay !== undefined) return ReasonCode.topicFilterInvalid;
   const filter = shared?.filter ?? entry.filter;
   // Each client has its own queue without asking, and may not have another's.
   if (isP2pFilter(filter)) return ReasonCode.topicFilterInvalid;
@@ -136,7 +175,16 @@ function judge(ports: SubscribePorts, session: LiveSession, entry: SubscribeEntr
     return ReasonCode.notAuthorized;
   }
   const known = session.stored.subscription(entry.filter);
-  return { entry, filter, group: shared?.group, known };
+  const isKept = replay !== undefined && ports.replayQueue?.() !== undefined;
+  const queue = (isKept ? replayQueueOf(filter) : undefined) ?? queueName(filter);
+  return { entry, filter, group: shared?.group, known, queue, replay: replay?.start };
+}
+
+/** Where the subscriptions of a packet are and begin, by the indexes of their plans. */
+interface Starts {
+  readonly queues: readonly Queue[];
+  readonly ends: readonly PartitionEnd[][];
+  readonly replays: ReadonlyMap<Plan, ReplayCursors>;
 }
 
 /** Stores the subscriptions; where that fails, those that are new are not there. */
@@ -144,12 +192,11 @@ async function store(
   ports: SubscribePorts,
   session: LiveSession,
   plans: Plan[],
-  queues: Queue[],
-  ends: PartitionEnd[][],
+  starts: Starts,
   opened: { readonly id: GroupId }[],
 ): Promise<Map<string, StoredSubscription>> {
   const { stored, epoch } = session;
-  const made = await prepare(ports, session, plans, queues, ends, opened);
+  const made = await prepare(ports, session, plans, starts, opened);
   try {
     const kept = await ports.sessionStore.subscribe(stored, epoch, [...made.values()]);
     if (!kept || stored.removed) throw new Error('the session has ended');
@@ -187,15 +234,17 @@ async function prepare(
   ports: SubscribePorts,
   session: LiveSession,
   plans: Plan[],
-  queues: Queue[],
-  ends: PartitionEnd[][],
+  { queues, ends, replays }: Starts,
   opened: { readonly id: GroupId }[],
 ): Promise<Map<string, StoredSubscription>> {
   const made = new Map<string, StoredSubscription>();
   const starts = await Promise.all(
-    plans.map(async ({ group, known }, index) => {
+    plans.map(async (plan, index) => {
+      const { group, known } = plan;
       const { id } = queues[index]!;
       if (group !== undefined) return [];
+      const replay = replays.get(plan);
+      if (replay !== undefined) return replay.cursors;
       if (known === undefined && ports.positions !== undefined)
         return ports.positions.startOf(session, id, ends[index]!);
       return ends[index]!.map(({ partition, end }) => Cursor.at(partition, end));
@@ -203,7 +252,7 @@ async function prepare(
   );
   const wanted = plans.map(({ group }, index) => ({ name: group, queue: queues[index]! }));
   const groups = await openGroups(ports.groups, session.stored, wanted, opened);
-  for (const [index, { entry, known }] of plans.entries()) {
+  for (const [index, { entry, known, replay }] of plans.entries()) {
     const queue = queues[index]!;
     const shared = groups[index];
     const cursors =
@@ -218,7 +267,11 @@ async function prepare(
       retainedAfter: known?.retainedAfter,
       live: false,
     };
-    if (shared === undefined && wantsRetained(subscription, known === undefined))
+    if (
+      shared === undefined &&
+      replay === undefined &&
+      wantsRetained(subscription, known === undefined)
+    )
       subscription.retainedAfter = '';
     made.set(entry.filter, subscription);
   }
@@ -277,7 +330,7 @@ export async function withdrawDenied(
   return left;
 }
 
-interface UnsubscribePorts {
+export interface UnsubscribePorts {
   readonly holdings: Holdings;
   readonly sessionStore: SessionStore;
   readonly groups: Groups;
@@ -316,6 +369,6 @@ export async function unsubscribe(
     const failed = error instanceof StoreFailure ? error.reasonCode : ReasonCode.unspecifiedError;
     return reasonCodes.map((code) => (code === ReasonCode.success ? failed : code));
   }
-  ports.events.unsubscribed(session, removed.size);
+  ports.events.unsubscribed(session, [...removed.keys()]);
   return reasonCodes;
 }

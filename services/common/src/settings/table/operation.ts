@@ -1,6 +1,21 @@
 // The name of a node, its log and its stop.
 
 export const operation = {
+  PRESENCE: {
+    kind: 'choice',
+    default: 'off',
+    choices: ['off', 'on'],
+    roles: ['ds'],
+    about:
+      'Publish connects, disconnects, takeovers, subscribes, unsubscribes and session expiry to `$SYS/clients/{id}/…`',
+  },
+  PRESENCE_TOPIC: {
+    kind: 'text',
+    default: null,
+    roles: ['ds'],
+    about:
+      'A topic to which every event of PRESENCE is published, too, such as `%SYS_MQTT/online_offline_event`',
+  },
   NODE_ID: {
     kind: 'text',
     default: null,

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { Message } from '@lmqtt/common/message';
+import { internalTopics } from '@lmqtt/common/receipt';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isBridgeState, levelCount } from '@lmqtt/common/topic';
 import type { Publish } from '@lmqtt/proto/link';
@@ -22,6 +23,10 @@ export function onPublish(connection: Client, packet: IncomingPublish): void {
     if (levelCount(topic) > node.config.maxTopicLevels) {
       node.events.limit('MAX_TOPIC_LEVELS');
       refuse(connection, packet, ReasonCode.topicNameInvalid, 'too many topic levels');
+      return;
+    }
+    if (topic.startsWith(internalTopics)) {
+      refuse(connection, packet, ReasonCode.notAuthorized, 'a topic of the broker itself');
       return;
     }
     connection.checkedTopic = topic;

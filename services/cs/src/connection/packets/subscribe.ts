@@ -2,6 +2,7 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isValidTopicFilter, levelCount, parseSharedFilter } from '@lmqtt/common/topic';
 import { nextTurn } from '@lmqtt/common/pause';
 import type { SubscribeAnswer, SubscribeEntry, SubscriptionOptions } from '@lmqtt/proto/link';
+import { parseReplayFilter, replayFilter, withoutReplay } from '@lmqtt/common/replay-filter';
 import { suback } from '../../codec/cold.ts';
 import type { FilterRequest, Subscribe } from '../../packet/subscribe.ts';
 import type { Session } from '../../session/session.ts';
@@ -47,8 +48,8 @@ function subscribeAtOnce(connection: Client, packet: Subscribe): void {
       const { session } = connection;
       if (session !== undefined && !session.closed) {
         // SUBACK goes into the outbox before anything that the subscriptions send.
-        answer(connection, packet, reasonCodes);
-        subscribed(session, answers);
+        answer(connection, packet, reasonCodes, noteOf(answers));
+        subscribed(session, planned, answers);
       }
       for (const publish of held) node.turn.publish(publish);
       connection.resumeReading();
@@ -63,6 +64,7 @@ async function subscribeInPortions(connection: Client, packet: Subscribe): Promi
   const weight = weightOf(packetBytes, packet.filterCount);
   if (!inbound.beginRequest(weight)) connection.pauseReading();
   node.turn.flush();
+  let note: string | undefined;
   for (const [from, to] of portionsOf(packet.filterCount)) {
     if (from > 0) await nextTurn();
     const planned = plan(connection, packet, from, to, reasonCodes);
@@ -72,9 +74,10 @@ async function subscribeInPortions(connection: Client, packet: Subscribe): Promi
     take(planned, answers, reasonCodes);
     const { session } = connection;
     if (session === undefined || session.closed) return;
-    subscribed(session, answers);
+    subscribed(session, planned, answers);
+    note ??= noteOf(answers);
   }
-  answer(connection, packet, reasonCodes);
+  answer(connection, packet, reasonCodes, note);
   for (const publish of inbound.endRequest(weight)) node.turn.publish(publish);
   connection.resumeReading();
 }
@@ -82,7 +85,7 @@ async function subscribeInPortions(connection: Client, packet: Subscribe): Promi
 /** The request to ds for a portion of the filters; undefined: the packet ends the connection. */
 function plan(
   connection: Client,
-  { filters, subscriptionIdentifier }: Subscribe,
+  { filters, subscriptionIdentifier, replayFrom }: Subscribe,
   from: number,
   to: number,
   reasonCodes: Uint8Array,
@@ -106,7 +109,12 @@ function plan(
     }
     places.push(index);
     const options = optionsOf(connection, request, subscriptionIdentifier);
-    entries.push({ filter: request.filter, options });
+    const { filter } = request;
+    const isReplay = replayFrom !== undefined && parseReplayFilter(filter) === undefined;
+    entries.push({
+      filter: isReplay ? replayFilter({ from: replayFrom, filter }) : filter,
+      options,
+    });
   }
   return { entries, places };
 }
@@ -154,7 +162,7 @@ function check(
   connection: Client,
   request: FilterRequest,
 ): ReasonCode | 'protocol error' | undefined {
-  const { filter } = request;
+  const filter = withoutReplay(request.filter);
   const shared = parseSharedFilter(filter);
   // [MQTT-4.8.2-1], [MQTT-4.8.2-2]
   if (shared === 'malformed') return ReasonCode.topicFilterInvalid;
@@ -174,15 +182,41 @@ function reasonOf(entry: SubscribeEntry, answer: SubscribeAnswer | undefined): n
   return codeIn('suback', answer?.reasonCode ?? ReasonCode.unspecifiedError);
 }
 
-function subscribed(session: Session, answers: readonly SubscribeAnswer[]): void {
-  for (const each of answers) {
+function subscribed(
+  session: Session,
+  { entries }: Planned,
+  answers: readonly SubscribeAnswer[],
+): void {
+  for (const [index, each] of answers.entries()) {
     if (each.kind === 'refused') continue;
+    // A replay is another subscription than the one of that name before it.
+    if (parseReplayFilter(entries[index]!.filter) !== undefined)
+      session.unsubscribe(each.subscription.filter);
     const subscription = session.subscribe(each.subscription, each.replacedAt);
     if (each.retained) session.sendRetained(subscription, '');
   }
 }
 
-function answer(connection: Client, packet: Subscribe, reasonCodes: Uint8Array): void {
+function noteOf(answers: readonly SubscribeAnswer[]): string | undefined {
+  for (const each of answers)
+    if (each.kind === 'granted' && each.note !== undefined) return each.note;
+  return undefined;
+}
+
+/** `note`: a reason string, where the client wants one and has room for it. */
+function answer(
+  connection: Client,
+  packet: Subscribe,
+  reasonCodes: Uint8Array,
+  note?: string,
+): void {
   const { packetId } = packet;
-  connection.sendPacket('suback', suback({ packetId, reasonCodes }, connection.version));
+  const { version, explains, maximumPacketSize = Infinity } = connection;
+  const answers = { packetId, reasonCodes };
+  let bytes = suback(answers, version);
+  if (note !== undefined && version === 5 && explains) {
+    const explained = suback({ ...answers, reasonString: note }, version);
+    if (explained.length <= maximumPacketSize) bytes = explained;
+  }
+  connection.sendPacket('suback', bytes);
 }

@@ -1,5 +1,6 @@
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { nextTurn } from '@lmqtt/common/pause';
+import { withoutReplay } from '@lmqtt/common/replay-filter';
 import { unsuback } from '../../codec/cold.ts';
 import type { Unsubscribe } from '../../packet/unsubscribe.ts';
 import type { Client } from '../client.ts';
@@ -38,7 +39,7 @@ async function unsubscribe(connection: Client, packet: Unsubscribe): Promise<voi
     const filters: string[] = [];
     const places: number[] = [];
     for (let index = from; index < to; index += 1) {
-      const filter = packet.filters[index]!;
+      const filter = withoutReplay(packet.filters[index]!);
       if (isWellFormed(filter)) {
         filters.push(filter);
         places.push(index);

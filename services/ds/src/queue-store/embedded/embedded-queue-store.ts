@@ -13,6 +13,7 @@ import {
   encodeRecord,
   recordBytes,
   recordQueuesMax,
+  storedMsOf,
 } from './message-record.ts';
 import { before, collect, emptyRecords } from './collect.ts';
 import { QueueEntries } from './queue-entries.ts';
@@ -25,6 +26,7 @@ import type {
   Outcome,
   PartitionEnd,
   QueueStore,
+  StoredSince,
 } from '../queue-store.ts';
 import { type DamagedBlock, RecordReader } from './record-reader.ts';
 import { SegmentUnreadable } from './segment-blocks.ts';
@@ -177,6 +179,41 @@ export class EmbeddedQueueStore implements QueueStore {
     // The answer must hold after a crash: no offset below may be given again.
     if (places.next > places.stored) await this.#journal.durable().catch(() => undefined);
     return [{ partition: 0, first: places.first, end: places.next }];
+  }
+
+  /** By halves: a read of one record each. */
+  async since(queue: QueueId, _partition: number, timeMs: number): Promise<StoredSince> {
+    const places = this.#index.queues.get(queue);
+    if (places === undefined) return { offset: 0, isOlder: true };
+    let low = places.first;
+    let high = places.stored;
+    let isOlder = low === 0 && high === 0;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const found = await this.#storedMs(places, middle);
+      // A hole, or damaged: what is next of it says the same.
+      if (found === undefined || found.storedMs >= timeMs) high = middle;
+      else {
+        isOlder = true;
+        low = found.offset + 1;
+      }
+    }
+    return { offset: low, isOlder };
+  }
+
+  /** When the first message at or past the offset was stored; undefined: that cannot be read. */
+  async #storedMs(
+    places: QueuePlaces,
+    from: number,
+  ): Promise<{ readonly offset: number; readonly storedMs: number } | undefined> {
+    const wanted = emptyRecords();
+    const offsets: number[] = [];
+    collect(places, Math.max(from, places.trimmed), 1, 1, wanted, offsets);
+    const offset = offsets[0];
+    if (offset === undefined) return undefined;
+    await this.#reader.load(wanted);
+    const [buffer] = wanted.buffers;
+    return buffer && { offset, storedMs: storedMsOf(buffer, wanted.starts[0] ?? 0) };
   }
 
   onArrivals(listener: (messages: Message[]) => void): void {

@@ -193,6 +193,11 @@ function readUInt48(from: Buffer, at: number): number {
   return from.readUInt32LE(at) + from.readUInt16LE(at + 4) * two32;
 }
 
+/** Wall clock of the append. */
+export function storedMsOf(body: Buffer, start: number): number {
+  return body.readDoubleLE(start + 9);
+}
+
 /** Fields of a record that replay needs. */
 interface RecordHead {
   readonly inbound: InboundId | undefined;

@@ -34,6 +34,8 @@ export class EmbeddedRegistry implements Registry {
   readonly #left: NodeId[] = [];
   readonly #table: JournalTable<string>;
   readonly #nodes: JournalTable<NodeId>;
+  readonly #replay: JournalTable<string>;
+  #replayQueue: QueueId | undefined = undefined;
   #number = 0;
   #lastQueue = 0;
   #reserved = 0;
@@ -53,6 +55,22 @@ export class EmbeddedRegistry implements Registry {
       replay: (body) => {
         load(body);
         this.#table.mark('reserved');
+      },
+    });
+    const replay = (value: Buffer): void => {
+      const number = value.readUIntLE(0, 6);
+      this.#replayQueue = number === 0 ? undefined : queueId(number);
+    };
+    this.#replay = new JournalTable(
+      'replayQueue',
+      () => reservation(this.#replayQueue ?? 0),
+      replay,
+    );
+    journal.participate(this.#replay);
+    journal.register(RecordType.replayQueue, {
+      replay: (body) => {
+        replay(body);
+        this.#replay.mark('queue');
       },
     });
     const attached = (value: Buffer): NodeId => {
@@ -98,6 +116,18 @@ export class EmbeddedRegistry implements Registry {
     }
     this.#lastQueue += 1;
     return queueId(this.#lastQueue);
+  }
+
+  /** The queue of all topics, of this or an earlier run; undefined: there is none. */
+  get replayQueue(): QueueId | undefined {
+    return this.#replayQueue;
+  }
+
+  /** Lazily durable: a queue that nobody knows of is dropped at the next start. */
+  setReplayQueue(queue: QueueId | undefined): void {
+    this.#replayQueue = queue;
+    this.#journal.add(RecordType.replayQueue, reservation(queue ?? 0));
+    this.#replay.mark('queue');
   }
 
   /** The only ds has been told when this returns. */

@@ -42,12 +42,17 @@ export class NodeEnds {
    * The connections of a node that ended. An entry of the node's list goes when its session was
    * seen to, so that whoever begins anew has the rest before him.
    */
-  async end(node: NodeId, graceMs: number, judgement: Judgement | undefined): Promise<void> {
+  async end(
+    node: NodeId,
+    graceMs: number,
+    judgement: Judgement | undefined,
+    told?: (clientIds: ClientId[]) => Promise<void>,
+  ): Promise<void> {
     try {
       const cs = csOfLane(node);
       const nowMs = Math.floor(await this.#timeMs());
       const ended = judgement ?? { atMs: nowMs, leaseEndedAtMs: nowMs };
-      while (await this.#endPage(cs, nowMs, graceMs, ended));
+      while (await this.#endPage(cs, nowMs, graceMs, ended, told));
     } catch (error) {
       throw failureOf(error);
     }
@@ -59,6 +64,7 @@ export class NodeEnds {
     nowMs: number,
     graceMs: number,
     { atMs, leaseEndedAtMs }: Judgement,
+    told: ((clientIds: ClientId[]) => Promise<void>) | undefined,
   ): Promise<boolean> {
     const sessionsKey = this.#keys.sessionsOf(cs);
     const limit = ['WITHSCORES', 'LIMIT', 0, pageEntries] as const;
@@ -70,19 +76,23 @@ export class NodeEnds {
     for (let at = 0; at < page.length; at += 2)
       seen.push({ client: text(page[at]), score: text(page[at + 1]) });
     await this.#notes.noteDue(seen.map(({ client }) => clientIdOf(client)));
+    const ended: ClientId[] = [];
     await Promise.all(
-      seen.map(({ client, score }) => {
+      seen.map(async ({ client, score }) => {
         const underWay = Number(score) > nowMs - noteHoldsMs ? 1 : 0;
         const args = [cs, atMs, leaseEndedAtMs, graceMs, underWay, 2 * noteHoldsMs, presentMs, ''];
-        return this.#endConnection(clientIdOf(client), args);
+        const id = clientIdOf(client);
+        if (await this.#endConnection(id, args)) ended.push(id);
       }),
     );
+    if (ended.length > 0) await told?.(ended);
     const args = seen.flatMap(({ client, score }) => [1, client, score]);
     await this.#redis.callDurable(scripts.unnote, [sessionsKey], args);
     return true;
   }
 
-  async #endConnection(clientId: ClientId, args: readonly Argument[]): Promise<void> {
+  /** False: it was not connected there. */
+  async #endConnection(clientId: ClientId, args: readonly Argument[]): Promise<boolean> {
     const keys = this.#keys;
     const reply = await this.#redis.callDurable(
       scripts.endConnection,
@@ -90,6 +100,7 @@ export class NodeEnds {
       args,
     );
     this.#held.tell(clientId, text(list(reply)[1]));
+    return list(reply)[0] === 1;
   }
 
   /** By the clock of Redis. */

@@ -288,8 +288,13 @@ export class RedisSessionStore implements ClusterSessionStore {
     this.#listeners.push(listener);
   }
 
-  endNode(node: NodeId, graceMs: number, judgement?: Judgement): Promise<void> {
-    return this.#nodeEnds.end(node, graceMs, judgement);
+  endNode(
+    node: NodeId,
+    graceMs: number,
+    judgement?: Judgement,
+    ended?: (clientIds: ClientId[]) => Promise<void>,
+  ): Promise<void> {
+    return this.#nodeEnds.end(node, graceMs, judgement, ended);
   }
 
   async look(clientId: ClientId): Promise<StoredSession | undefined> {
