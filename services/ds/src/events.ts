@@ -1,4 +1,6 @@
+import { systemClock } from '@lmqtt/common/clock';
 import type { ClientId, QueueId } from '@lmqtt/common/ids';
+import { RepeatedLines } from '@lmqtt/common/repeated-lines';
 import type { Logs } from '@lmqtt/common/log';
 import {
   latencyBoundsS,
@@ -67,6 +69,7 @@ export class DsEvents {
   readonly #cameBack: PlainCounter;
   readonly #denials = new DenialLines(performance.now());
   readonly #damagedBlocks: PlainCounter;
+  readonly #moduleLines = new RepeatedLines(systemClock);
   #damageToldAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(logs: Logs, metrics: Metrics) {
@@ -355,6 +358,12 @@ export class DsEvents {
   keySet(url: string, problem: string | undefined): void {
     if (problem === undefined) this.#logs.auth.info({ url }, 'key set read');
     else this.#logs.auth.warn({ url, problem }, 'key set not read; the one before stays in use');
+  }
+
+  authModule(name: string, problem: string): void {
+    const unsaid = this.#moduleLines.due(name);
+    if (unsaid === undefined) return;
+    this.#logs.auth.error({ function: name, problem, unsaid }, 'AUTH_MODULE fails');
   }
 
   httpAuth(url: string, problem: string | undefined): void {

@@ -89,7 +89,7 @@ describe('AuthChain', () => {
         topic,
       );
     assert.equal(ask(new AuthChain([]), 'a'), true);
-    const chain = new AuthChain([], rules(3, 'a'));
+    const chain = new AuthChain([], { rules: rules(3, 'a') });
     assert.equal(chain.version, 3);
     assert.equal(ask(chain, 'a'), true);
     assert.equal(ask(chain, 'b'), false);
@@ -100,7 +100,7 @@ describe('AuthChain', () => {
 
   it('judges the filter inside of a shared one', () => {
     const ask = (filter: string): boolean =>
-      new AuthChain([], rules(1, 'a')).authorise(
+      new AuthChain([], { rules: rules(1, 'a') }).authorise(
         { user: undefined },
         clientId('c'),
         '::1',
@@ -115,12 +115,15 @@ describe('AuthChain', () => {
     const asks = (chain: AuthChain, topic: string, user?: string): boolean =>
       chain.authorise({ user }, clientId('c'), '127.0.0.1', 'publish', topic);
     const state = '$SYS/broker/connection/some/bridge/state';
-    const [plain, bridges] = [new AuthChain([]), new AuthChain([], undefined, undefined, true)];
+    const [plain, bridges] = [new AuthChain([]), new AuthChain([], { bridgeState: true })];
     assert.equal(asks(plain, state), false);
     assert.equal(asks(bridges, state), true);
     for (const topic of ['$SYS/broker/uptime', '$SYS/broker/connection/b', '$SYS/x/state'])
       assert.equal(asks(bridges, topic), false, topic);
-    assert.equal(asks(new AuthChain([], rules(1, 'other'), undefined, true), state), false);
+    assert.equal(
+      asks(new AuthChain([], { rules: rules(1, 'other'), bridgeState: true }), state),
+      false,
+    );
     const all = { allow: true, action: 'all', filter: '$SYS/#' } as const;
     const owner = { user: 'ann', rules: [all] };
     assert.equal(plain.authorise(owner, clientId('c'), '127.0.0.1', 'publish', state), false);

@@ -148,7 +148,7 @@ function resolveWebPages(origins: string | null, isOpenHere: boolean): WebPages 
 function checksNames(raw: RawSettings): boolean {
   const sources = [
     ...[raw.passwordFile, raw.hmacUsername, raw.authHttpUrl],
-    ...[raw.jwtSecret, raw.jwtKeyFile, raw.jwtKeysUrl],
+    ...[raw.jwtSecret, raw.jwtKeyFile, raw.jwtKeysUrl, raw.authModule],
   ];
   return raw.certUser !== 'none' || sources.some((one) => one !== null);
 }

@@ -25,6 +25,14 @@ import type { ReasonCode } from '@lmqtt/common/reason-code';
  * with the principal, at authentication; that is how `authorise` need not wait.
  */
 export interface AuthProvider extends Authenticator, AccessControl {
+  /** False: a module of the operator's says no, whatever the rules say. */
+  admits(
+    principal: Principal,
+    clientId: ClientId,
+    address: string,
+    action: AccessAction,
+    topicOrFilter: string,
+  ): boolean;
   /** The account of the principal is no more: its user was removed, whoever has that name now. */
   isGone(principal: Principal): boolean;
 }

@@ -18,22 +18,28 @@ import type {
 } from './auth-provider.ts';
 import { publishVerdict, readRulesOf, withoutShare } from './rule-verdict.ts';
 
+export interface ChainParts {
+  readonly rules?: AccessControl | undefined;
+  readonly accounts?: Accounts | undefined;
+  /** Says no beside all rules. */
+  readonly module?: Pick<AccessControl, 'authorise'> | undefined;
+  /** Whether bridges publish their state. */
+  readonly bridgeState?: boolean;
+}
+
 export class AuthChain implements AuthProvider {
   readonly #authenticators: readonly Authenticator[];
   readonly #rules: AccessControl | undefined;
   readonly #bridgeState: boolean;
   readonly #accounts: Accounts | undefined;
+  readonly #module: ChainParts['module'];
 
-  constructor(
-    authenticators: readonly Authenticator[],
-    rules?: AccessControl,
-    accounts?: Accounts,
-    bridgeState: boolean = false,
-  ) {
+  constructor(authenticators: readonly Authenticator[], parts: ChainParts = {}) {
     this.#authenticators = authenticators;
-    this.#rules = rules;
-    this.#accounts = accounts;
-    this.#bridgeState = bridgeState;
+    this.#rules = parts.rules;
+    this.#accounts = parts.accounts;
+    this.#module = parts.module;
+    this.#bridgeState = parts.bridgeState ?? false;
   }
 
   get version(): number {
@@ -63,7 +69,8 @@ export class AuthChain implements AuthProvider {
       if (!this.#bridgeState || !isBridgeState(topicOrFilter)) return false;
     }
     const asked = withoutShare(action, topicOrFilter);
-    if (asked === undefined) return false;
+    if (asked === undefined || !this.admits(principal, clientId, address, action, asked))
+      return false;
     if (action === 'subscribe') {
       const rules = this.reading(principal, clientId, address);
       return rules === undefined || readableBy(rules, asked) !== 'nothing';
@@ -72,6 +79,19 @@ export class AuthChain implements AuthProvider {
     if (own !== undefined) return own;
     if (principal.rulesOnly === true) return false;
     return this.#rules?.authorise(principal, clientId, address, action, asked) ?? true;
+  }
+
+  admits(
+    principal: Principal,
+    clientId: ClientId,
+    address: string,
+    action: AccessAction,
+    topicOrFilter: string,
+  ): boolean {
+    if (this.#module === undefined) return true;
+    const asked = withoutShare(action, topicOrFilter);
+    if (asked === undefined) return false;
+    return this.#module.authorise(principal, clientId, address, action, asked);
   }
 
   reading(principal: Principal, clientId: ClientId, address: string): ReadRules | undefined {

@@ -14,6 +14,7 @@ import { HttpAuth, httpOutcomes } from './http/http-auth.ts';
 import { parseClaims } from './jwt/claims.ts';
 import { JsonWebToken } from './jwt/json-web-token.ts';
 import { KeyFile, KeySetUrl, type JwtKeys, SecretKey } from './jwt/jwt-keys.ts';
+import { AuthModule } from './module/auth-module.ts';
 import { HmacSha1 } from './hmac-sha1.ts';
 import { PasswordFile } from './password-file.ts';
 import type { ReloadOptions } from './reloaded-file.ts';
@@ -38,6 +39,7 @@ interface AuthOptions {
 interface AuthEvents {
   keySet(url: string, problem: string | undefined): void;
   httpAuth(url: string, problem: string | undefined): void;
+  authModule(name: string, problem: string): void;
 }
 
 const keySetTimeoutMs = 5000;
@@ -83,12 +85,15 @@ export async function openAuth(options: AuthOptions): Promise<OpenAuth> {
     enhanced.push(new GuardedEnhancedAuth(new ScramSha256(file), guard));
     closing.push(() => file.close());
   }
+  const module = await openModule(options, closing);
   const http = openHttp(options);
   if (http !== undefined) authenticators.push(http);
+  if (module !== undefined && settings.authModuleAt === 'last') authenticators.push(module);
   // One guard stands before all that check passwords, so that failures count once, whichever of
   // them refuses.
   if (authenticators.length > 0)
     authenticators = [new GuardedAuth(new AuthChain(authenticators), guard)];
+  if (module !== undefined && settings.authModuleAt === 'first') proven.unshift(module);
   authenticators.unshift(...proven);
   const checksNames = authenticators.length > 0;
   if (settings.allowAnonymous !== false) {
@@ -101,12 +106,39 @@ export async function openAuth(options: AuthOptions): Promise<OpenAuth> {
     closing.push(() => file.close());
   }
   return {
-    provider: new AuthChain(authenticators, rules, accounts, settings.bridgeState),
+    provider: new AuthChain(authenticators, {
+      rules,
+      accounts,
+      module,
+      bridgeState: settings.bridgeState,
+    }),
     enhanced,
     close: () => {
       for (const close of closing) close();
     },
   };
+}
+
+async function openModule(
+  { settings, metrics, events }: AuthOptions,
+  closing: (() => void)[],
+): Promise<AuthModule | undefined> {
+  if (settings.authModule === null) return undefined;
+  const failures = metrics.counters(
+    'lmqtt_auth_module_failures_total',
+    'Functions of AUTH_MODULE that threw, or gave no answer in time',
+    'function',
+    ['authenticate', 'authorise'],
+  );
+  const module = await AuthModule.open(settings.authModule, {
+    timeoutMs: settings.authModuleTimeoutMs,
+    failed: (name, problem) => {
+      failures[name] += 1;
+      events.authModule(name, problem);
+    },
+  });
+  closing.push(() => module.close());
+  return module;
 }
 
 async function openJwt(

@@ -78,7 +78,9 @@ export class SessionRights {
 
   /** Whether there is anything to read by the filter. */
   admits(session: LiveSession, filter: string): boolean {
-    return this.of(session)?.of(filter) !== 'nothing';
+    if (this.of(session)?.of(filter) === 'nothing') return false;
+    const { principal, clientId, peer } = session;
+    return this.#access.admits(principal, clientId, peer.address, 'subscribe', filter);
   }
 
   /** Rights of the session as text, for the answer to its CONNECT. */

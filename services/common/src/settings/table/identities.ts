@@ -80,6 +80,29 @@ export const identities = {
     roles: ['ds'],
     about: 'Difference of clocks that is tolerated where a token is not valid yet, or no longer',
   },
+  AUTH_MODULE: {
+    kind: 'file',
+    default: null,
+    roles: ['ds'],
+    about:
+      'JavaScript module of your own that says who clients are, and what they may do; docs/identities.md says what it has',
+  },
+  AUTH_MODULE_AT: {
+    kind: 'choice',
+    choices: ['first', 'last'],
+    default: 'last',
+    roles: ['ds'],
+    about: 'Whether AUTH_MODULE is asked before all other sources of users, or behind them',
+  },
+  AUTH_MODULE_TIMEOUT_MS: {
+    kind: 'milliseconds',
+    default: 3000,
+    min: 10,
+    max: 60_000,
+    roles: ['ds'],
+    about:
+      'How long AUTH_MODULE may take for one CONNECT; later ones get 0x88 (3.1.1: return code 3)',
+  },
   AUTH_HTTP_URL: {
     kind: 'text',
     default: null,

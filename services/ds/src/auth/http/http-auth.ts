@@ -14,9 +14,9 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { addressGroup } from '@lmqtt/common/address-group';
 import type { Clock } from '@lmqtt/common/clock';
 import { ReasonCode } from '@lmqtt/common/reason-code';
-import type { AuthDecision, Authenticator, AuthRequest, Principal } from '../auth-provider.ts';
+import type { AuthDecision, Authenticator, AuthRequest } from '../auth-provider.ts';
 import { CheckTurns } from '../check-turns.ts';
-import { identityRules, superuserRules } from '../identity-rules.ts';
+import { decisionIn, UnknownAnswer } from '../said-decision.ts';
 import { boundedText } from './bounded-text.ts';
 import { Circuit } from './circuit.ts';
 
@@ -57,9 +57,6 @@ interface Kept {
   readonly decision: AuthDecision;
   readonly untilMs: number;
 }
-
-/** The service answers in no form that is known. */
-class UnknownAnswer extends Error {}
 
 export class HttpAuth implements Authenticator {
   readonly #options: HttpAuthOptions;
@@ -197,29 +194,9 @@ async function decisionOf(answer: Response, request: AuthRequest): Promise<AuthD
   if (answer.status !== 200 && answer.status !== 204)
     throw new UnknownAnswer(`HTTP ${answer.status}`);
   const said: unknown = text.trim() === '' ? { result: 'allow' } : JSON.parse(text);
-  if (typeof said !== 'object' || said === null) throw new UnknownAnswer('no JSON object');
-  const {
-    result,
-    is_superuser: isSuperuser,
-    acl,
-    expire_at: expireAt,
-    username,
-  } = said as Record<string, unknown>;
-  if (result === 'deny') return denied;
-  if (result === 'ignore') return { kind: 'pass' };
-  if (result !== 'allow') throw new UnknownAnswer('no result of allow, deny or ignore');
-  const user = typeof username === 'string' && username !== '' ? username : request.userName;
-  const names = { user, clientId: request.clientId };
-  const hasRules = acl !== undefined && acl !== null;
-  const rules =
-    isSuperuser === true ? superuserRules : hasRules ? identityRules(acl, names) : undefined;
-  if (hasRules && rules === undefined) throw new UnknownAnswer('an acl that is not valid');
-  const principal: Principal = {
-    user,
-    ...rules,
-    ...(typeof expireAt === 'number' ? { expiresAtMs: expireAt * 1000 } : {}),
-  };
-  return { kind: 'allow', principal };
+  const decision = decisionIn(said, request);
+  if (decision.kind !== 'deny') return decision;
+  return { ...decision, reason: 'the HTTP service says no' };
 }
 
 function problemOf(error: unknown): string {

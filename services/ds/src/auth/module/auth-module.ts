@@ -1,0 +1,149 @@
+// A module of the operator's own that says who clients are and what they may do. It has a default
+// export: an object with any of the functions below, or a function that makes one, which may be
+// asynchronous.
+//
+//   authenticate(client)  once for each CONNECT
+//     client: { clientid, username, password (Buffer), peerhost, proto_ver, cert_subject, cert_user }
+//     answer: 'allow' | 'deny' | 'ignore', or { result, is_superuser, acl, expire_at, username } as
+//     from an HTTP service; or a promise of it
+//   authorise({ clientid, username, peerhost, action, topic })  for a topic that is published to,
+//     and for a filter that is subscribed to: false says no, true and undefined leave it to the
+//     rules of the identity and of ACL_FILE; at once, no promise
+//   close()  at the end of the process
+//
+// A function that throws, or takes longer than AUTH_MODULE_TIMEOUT_MS, refuses the client with 0x88
+// or the topic, is counted and told.
+
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { ClientId } from '@lmqtt/common/ids';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import type {
+  AccessAction,
+  AuthDecision,
+  Authenticator,
+  AuthRequest,
+  Principal,
+} from '../auth-provider.ts';
+import { decisionIn } from '../said-decision.ts';
+
+export interface AuthModuleOptions {
+  readonly timeoutMs: number;
+  /** A function has thrown, or has given no answer that is known, or none in time. */
+  readonly failed: (name: 'authenticate' | 'authorise', problem: string) => void;
+}
+
+interface Functions {
+  readonly authenticate?: (client: object) => unknown;
+  readonly authorise?: (question: object) => unknown;
+  readonly close?: () => unknown;
+}
+
+const names = ['authenticate', 'authorise', 'close'] as const;
+const unavailable: AuthDecision = {
+  kind: 'deny',
+  reasonCode: ReasonCode.serverUnavailable,
+  reason: 'AUTH_MODULE gives no answer',
+};
+
+export class AuthModule implements Authenticator {
+  readonly #functions: Functions;
+  readonly #options: AuthModuleOptions;
+
+  /** Rejects where the module cannot be loaded or has none of the functions. */
+  static async open(path: string, options: AuthModuleOptions): Promise<AuthModule> {
+    try {
+      return new AuthModule(await load(path), options);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(`AUTH_MODULE ${path}: ${why}`, { cause: error });
+    }
+  }
+
+  private constructor(functions: Functions, options: AuthModuleOptions) {
+    this.#functions = functions;
+    this.#options = options;
+  }
+
+  async authenticate(request: AuthRequest): Promise<AuthDecision> {
+    const { authenticate } = this.#functions;
+    if (authenticate === undefined) return { kind: 'pass' };
+    const { clientId, userName, password, peer, protocolVersion } = request;
+    const client = {
+      ...{ clientid: clientId, username: userName, password, peerhost: peer.address },
+      ...{ proto_ver: protocolVersion, cert_subject: peer.certificateSubject },
+      cert_user: peer.certificateUser,
+    };
+    try {
+      const said = await this.#inTime(() => authenticate(client));
+      return decisionIn(typeof said === 'string' ? { result: said } : said, request);
+    } catch (error) {
+      this.#options.failed('authenticate', error instanceof Error ? error.message : String(error));
+      return unavailable;
+    }
+  }
+
+  /** True: the rules decide. */
+  authorise(
+    { user }: Principal,
+    clientId: ClientId,
+    address: string,
+    action: AccessAction,
+    topic: string,
+  ): boolean {
+    const { authorise } = this.#functions;
+    if (authorise === undefined) return true;
+    try {
+      const question = { clientid: clientId, username: user, peerhost: address, action, topic };
+      const said = authorise(question);
+      if (said === undefined || typeof said === 'boolean') return said !== false;
+      throw new Error('the answer is none of true, false and undefined');
+    } catch (error) {
+      this.#options.failed('authorise', error instanceof Error ? error.message : String(error));
+      return false;
+    }
+  }
+
+  close(): void {
+    try {
+      void this.#functions.close?.();
+    } catch {
+      // The process ends, with or without it.
+    }
+  }
+
+  async #inTime(ask: () => unknown): Promise<unknown> {
+    const { timeoutMs } = this.#options;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
+    });
+    try {
+      return await Promise.race([ask(), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+async function load(path: string): Promise<Functions> {
+  const loaded = (await import(pathToFileURL(resolve(path)).href)) as { default?: unknown };
+  const made: unknown =
+    typeof loaded.default === 'function'
+      ? await (loaded.default as () => unknown)()
+      : loaded.default;
+  if (typeof made !== 'object' || made === null)
+    throw new Error('its default export is neither an object nor a function that makes one');
+  const functions = made as Record<string, unknown>;
+  for (const name of names)
+    if (functions[name] !== undefined && typeof functions[name] !== 'function')
+      throw new Error(`${name} is no function`);
+  if (functions['authenticate'] === undefined && functions['authorise'] === undefined)
+    throw new Error('it has neither authenticate nor authorise');
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const one = functions[name];
+      return typeof one === 'function' ? [[name, one.bind(made) as () => unknown]] : [];
+    }),
+  );
+}
