@@ -21,6 +21,11 @@ interface SharedFilter {
   readonly filter: string;
 }
 
+/** Whether it may be published to: not empty, no wildcard, no U+0000, at most 65,535 bytes. */
+export function isValidTopicName(topic: string): boolean {
+  return topic !== '' && !/[+#\0]/.test(topic) && Buffer.byteLength(topic) <= 65_535;
+}
+
 /** Whether a client may subscribe to it, a shared one (`$share/{group}/{filter}`) included. */
 export function isValidTopicFilter(filter: string): boolean {
   if (!fits(filter) || illegalInFilter.test(filter)) return false; // [MQTT-4.7.3-2] [MQTT-4.7.3-3]

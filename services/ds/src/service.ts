@@ -1,3 +1,4 @@
+import type { Message } from '@lmqtt/common/message';
 import { type Clock, systemClock } from '@lmqtt/common/clock';
 import { type ClientId, type NodeId, type QueueId, queueName } from '@lmqtt/common/ids';
 import type { Logs } from '@lmqtt/common/log';
@@ -28,6 +29,7 @@ import type { LiveSession } from './sessions/live-session.ts';
 import { LocalGroups } from './single/groups.ts';
 import { LocalHoldings } from './single/holdings.ts';
 import { LocalOwedQueues } from './single/owed-queues.ts';
+import type { AuthFunctions } from './auth/module/auth-module.ts';
 import { openAuth } from './auth/open-auth.ts';
 import { AbsentLimits } from './use-cases/queue-limits.ts';
 import { EmbeddedQueueStore } from './queue-store/embedded/embedded-queue-store.ts';
@@ -63,7 +65,11 @@ export interface DsOptions {
   readonly csOutlives?: boolean;
   /** Figures of cs for `$SYS`, by the rest of the topic: `messages/received`. */
   readonly counters?: () => Record<string, number>;
+  /** Functions in place of a module of AUTH_MODULE. */
+  readonly auth?: AuthFunctions | undefined;
 }
+
+export type { AuthFunctions } from './auth/module/auth-module.ts';
 
 export interface DsService {
   readonly link: DsLinkServer;
@@ -76,6 +82,8 @@ export interface DsService {
   client(id: ClientId): Promise<ClientLine | null>;
   readonly sessionCount: number;
   readonly deadLetters: DeadLetters;
+  /** Publishes a message of the process itself. Resolves with its reason code, when it is stored. */
+  publish(message: Message): Promise<number>;
   /** Closes its connection with 0x98; its session stays. False: it is not connected. */
   disconnect(id: ClientId): boolean;
   /** Messages that wait for their time, in the order of their times. */
@@ -107,6 +115,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     settings,
     live: options.live,
     metrics,
+    functions: options.auth,
     report: (outcome) => events.authFile(outcome),
     events,
   });
@@ -298,6 +307,10 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       return sessionStore.count;
     },
     deadLetters: ports.deadLetters,
+    publish: (message) =>
+      new Promise((resolve) => {
+        ports.publisher.publishOwn(message, `\0${message.topic}`, ignore, resolve);
+      }),
     disconnect(id) {
       const session = live.get(id);
       if (session === undefined) return false;
@@ -330,6 +343,10 @@ function within(ms: number, work: Promise<void> | undefined): Promise<void> {
     };
     void (work ?? Promise.resolve()).then(end, end);
   });
+}
+
+function ignore(): void {
+  // The answer says the same.
 }
 
 /**

@@ -6,7 +6,7 @@ import { version } from '@lmqtt/common/version';
 import { Counters } from '@lmqtt/cs/counters';
 import { startCs } from '@lmqtt/cs/service';
 import type { Files } from '@lmqtt/ds/journal/files';
-import { startDs } from '@lmqtt/ds/service';
+import { type AuthFunctions, type DsService, startDs } from '@lmqtt/ds/service';
 
 import { openDirectory, startLinkedCs } from './cs-process.ts';
 import { openClusterDs } from './ds-process.ts';
@@ -24,12 +24,16 @@ import { sysCounters } from './sys-counters.ts';
 interface StandaloneOptions extends StartOptions {
   /** For tests of durability. */
   readonly files?: Files | undefined;
+  /** Functions in place of a module of AUTH_MODULE. */
+  readonly auth?: AuthFunctions | undefined;
+  /** Called with the ds on embedded stores, before anybody is let in. */
+  readonly opened?: ((ds: DsService) => void) | undefined;
 }
 
 /** Rejects where a port is in use or the store cannot be opened; then nothing is left running. */
 export function startStandalone(
   settings: Settings,
-  { files, ...options }: StandaloneOptions = {},
+  { files, auth, opened, ...options }: StandaloneOptions = {},
 ): Promise<RunningProgram> {
   if (settings.redisUrl !== null)
     return startProgram('standalone', settings, options, startOnServers);
@@ -44,8 +48,10 @@ export function startStandalone(
       version,
       clock,
       counters: () => sysCounters(counters),
+      auth,
       ...(files === undefined ? {} : { files }),
     });
+    opened?.(ds);
     lifecycle.onStop('ds', () => ds.stop());
     lifecycle.needs(() => ds.failure);
     const cs = await startCs({ settings, server: ds.link, clock, logs, metrics, counters });

@@ -14,7 +14,7 @@ import { HttpAuth, httpOutcomes } from './http/http-auth.ts';
 import { parseClaims } from './jwt/claims.ts';
 import { JsonWebToken } from './jwt/json-web-token.ts';
 import { KeyFile, KeySetUrl, type JwtKeys, SecretKey } from './jwt/jwt-keys.ts';
-import { AuthModule } from './module/auth-module.ts';
+import { type AuthFunctions, AuthModule } from './module/auth-module.ts';
 import { HmacSha1 } from './hmac-sha1.ts';
 import { PasswordFile } from './password-file.ts';
 import type { ReloadOptions } from './reloaded-file.ts';
@@ -33,6 +33,8 @@ interface AuthOptions {
   readonly metrics: Metrics;
   readonly report: ReloadOptions['report'];
   readonly events: AuthEvents;
+  /** Functions in place of a module of AUTH_MODULE. */
+  readonly functions?: AuthFunctions | undefined;
 }
 
 /** Servers that users come from: each is told when it is away, and when it is back. */
@@ -120,23 +122,27 @@ export async function openAuth(options: AuthOptions): Promise<OpenAuth> {
 }
 
 async function openModule(
-  { settings, metrics, events }: AuthOptions,
+  { settings, metrics, events, functions }: AuthOptions,
   closing: (() => void)[],
 ): Promise<AuthModule | undefined> {
-  if (settings.authModule === null) return undefined;
+  if (settings.authModule === null && functions === undefined) return undefined;
   const failures = metrics.counters(
     'lmqtt_auth_module_failures_total',
     'Functions of AUTH_MODULE that threw, or gave no answer in time',
     'function',
     ['authenticate', 'authorise'],
   );
-  const module = await AuthModule.open(settings.authModule, {
+  const moduleOptions = {
     timeoutMs: settings.authModuleTimeoutMs,
-    failed: (name, problem) => {
+    failed: (name: 'authenticate' | 'authorise', problem: string) => {
       failures[name] += 1;
       events.authModule(name, problem);
     },
-  });
+  };
+  const module =
+    functions === undefined
+      ? await AuthModule.open(settings.authModule ?? '', moduleOptions)
+      : new AuthModule(functions, moduleOptions);
   closing.push(() => module.close());
   return module;
 }

@@ -33,9 +33,39 @@ export interface AuthModuleOptions {
   readonly failed: (name: 'authenticate' | 'authorise', problem: string) => void;
 }
 
-interface Functions {
-  readonly authenticate?: (client: object) => unknown;
-  readonly authorise?: (question: object) => unknown;
+export interface AuthClient {
+  readonly clientid: string;
+  readonly username: string | undefined;
+  readonly password: Buffer | undefined;
+  readonly peerhost: string;
+  readonly proto_ver: number;
+  readonly cert_subject: string | undefined;
+  readonly cert_user: string | undefined;
+}
+
+export interface AuthQuestion {
+  readonly clientid: string;
+  readonly username: string | undefined;
+  readonly peerhost: string;
+  readonly action: AccessAction;
+  readonly topic: string;
+}
+
+export interface AuthAnswer {
+  readonly result: 'allow' | 'deny' | 'ignore';
+  readonly username?: string;
+  readonly is_superuser?: boolean;
+  /** Access rules, in a form of docs/identities.md. */
+  readonly acl?: object;
+  /** Seconds since 1970 at which the connection ends. */
+  readonly expire_at?: number;
+}
+
+type Said = AuthAnswer | AuthAnswer['result'];
+
+export interface AuthFunctions {
+  readonly authenticate?: (client: AuthClient) => Said | Promise<Said>;
+  readonly authorise?: (question: AuthQuestion) => boolean | undefined;
   readonly close?: () => unknown;
 }
 
@@ -47,7 +77,7 @@ const unavailable: AuthDecision = {
 };
 
 export class AuthModule implements Authenticator {
-  readonly #functions: Functions;
+  readonly #functions: AuthFunctions;
   readonly #options: AuthModuleOptions;
 
   /** Rejects where the module cannot be loaded or has none of the functions. */
@@ -60,7 +90,7 @@ export class AuthModule implements Authenticator {
     }
   }
 
-  private constructor(functions: Functions, options: AuthModuleOptions) {
+  constructor(functions: AuthFunctions, options: AuthModuleOptions) {
     this.#functions = functions;
     this.#options = options;
   }
@@ -95,7 +125,7 @@ export class AuthModule implements Authenticator {
     if (authorise === undefined) return true;
     try {
       const question = { clientid: clientId, username: user, peerhost: address, action, topic };
-      const said = authorise(question);
+      const said: unknown = authorise(question);
       if (said === undefined || typeof said === 'boolean') return said !== false;
       throw new Error('the answer is none of true, false and undefined');
     } catch (error) {
@@ -126,7 +156,7 @@ export class AuthModule implements Authenticator {
   }
 }
 
-async function load(path: string): Promise<Functions> {
+async function load(path: string): Promise<AuthFunctions> {
   const loaded = (await import(pathToFileURL(resolve(path)).href)) as { default?: unknown };
   const made: unknown =
     typeof loaded.default === 'function'
