@@ -20,6 +20,9 @@ public class Producer {
     DefaultMQProducer producer = new DefaultMQProducer("java-producer");
     producer.setNamesrvAddr(nameServer);
     producer.setVipChannelEnabled(false);
+    // The first answer of a cold broker takes longer than the 3 s that the client has by itself.
+    producer.setSendMsgTimeout(20_000);
+    producer.setMqClientApiTimeout(20_000);
     producer.start();
     try {
       Message message = new Message(topic, "MQ2MQTT", payload.getBytes(StandardCharsets.UTF_8));
