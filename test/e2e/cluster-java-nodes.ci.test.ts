@@ -1,9 +1,12 @@
 // Beside nodes of apache/rocketmq-mqtt on one RocketMQ: their KV configuration, events, messages and
 // positions, written and read as they do it.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
 import { plainCluster } from '@lmqtt/ds/rocketmq/names/cluster-names';
 import { freePort } from '../harness/free-port.ts';
+import { flagsOf, programPath } from '../harness/process.ts';
 import { type RedisServer, startRedis } from '../harness/redis/redis-server.ts';
 import { requireRedis, requireRocketmq } from '../harness/require.ts';
 import {
@@ -98,6 +101,26 @@ void describe('beside Java nodes', { skip }, () => {
     assert.match(cluster.logs(), /retry topics stand in ALL_FIRST_TOPICS/);
   });
 
+  void test('doctor tells first levels without a topic, and that Java nodes are there', async () => {
+    const flags = flagsOf({
+      NAMESRV_ADDR: rocketmq.namesrv.address,
+      REDIS_URL: redis.url,
+      CLIENT_RETRY_TOPIC: 'retry',
+    });
+    const said = await promisify(execFile)(process.execPath, [
+      programPath,
+      'doctor',
+      ...flags,
+    ]).then(
+      ({ stdout }) => stdout,
+      (error: { readonly stdout: string }) => error.stdout,
+    );
+    assert.match(said, /first topic absent\s+warn\s+RocketMQ has no such topic/);
+    assert.match(said, /first topic retry\s+warn\s+a retry topic in ALL_FIRST_TOPICS/);
+    assert.match(said, /Java nodes\s+ok\s+127\.0\.0\.2; first levels jt, absent/);
+    assert.doesNotMatch(said, /first topic jt/);
+  });
+
   void test('a publish is stored for clients of Java nodes, at each QoS, and they are told', async () => {
     const topic = `${first}/r/${unique()}`;
     const client = await device({ version: 5 });
@@ -136,16 +159,17 @@ void describe('beside Java nodes', { skip }, () => {
     const real = `${first}/real/${unique()}`;
     await javaPublish(brokerPort, { topic, payload: 'one', qos: 1 });
     await javaPublish(brokerPort, { topic, payload: '', qos: 2 });
+    for (const client of clients) {
+      await client.receive({ topic, payload: 'one', qos: 1 }, deviceMs);
+      await client.receive({ topic, payload: '', qos: 2 }, deviceMs);
+    }
+    // Of another topic and QoS: it could overtake the others.
     await javaPublish(brokerPort, {
       topic,
       payload: 'elsewhere',
       qos: 0,
       more: { mqttRealTopic: real },
     });
-    for (const client of clients) {
-      await client.receive({ topic, payload: 'one', qos: 1 }, deviceMs);
-      await client.receive({ topic, payload: '', qos: 2 }, deviceMs);
-    }
     await clients[1]!.receive({ topic: real, payload: 'elsewhere', qos: 0 }, deviceMs);
     for (const client of clients) await client.expectNothing();
   });
