@@ -24,6 +24,9 @@ const read = (path) => JSON.parse(readFileSync(join(root, path), 'utf8'));
 const write = (path, value) => writeFileSync(path, `${JSON.stringify(value, null, 2)}\n`);
 
 const { version, description, license, engines, type } = read('package.json');
+const inOrder = (entries) =>
+  Object.fromEntries(Object.entries(entries).sort(([one], [other]) => (one < other ? -1 : 1)));
+
 const staging = mkdtempSync(join(tmpdir(), 'lmqtt-pack-'));
 try {
   const dependencies = {};
@@ -68,7 +71,7 @@ try {
     bin: { lmqtt: 'bin/lmqtt.mjs' },
     exports: { '.': { types: './index.d.ts', default: './index.js' } },
     files: ['bin', 'index.js', 'index.d.ts', 'CHANGELOG.md'],
-    dependencies: Object.fromEntries(Object.entries(dependencies).sort()),
+    dependencies: inOrder(dependencies),
     bundleDependencies: bundled,
   });
   mkdirSync(target, { recursive: true });

@@ -27,7 +27,7 @@ interface Scene {
   readonly letters: DeadLetters;
   readonly kept: RetryEntry[];
   readonly clock: { ms: number };
-  figure(name: string): Promise<number>;
+  readonly figure: (name: string) => Promise<number>;
 }
 
 /** Messages 0 to 99 are there; `deadLetter` may fail. */

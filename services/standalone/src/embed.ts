@@ -104,12 +104,19 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Embedded
         ds = service;
       },
     });
+    const end = async (): Promise<void> => {
+      try {
+        await program.stop();
+      } finally {
+        await removed();
+      }
+    };
     let closing: Promise<void> | undefined;
     return {
       ports: program.ports,
       failure: program.failure,
       publish: (publication) => publish(ds, publication),
-      close: () => (closing ??= program.stop().finally(removed)),
+      close: () => (closing ??= end()),
     };
   } catch (error) {
     await removed();
