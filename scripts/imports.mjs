@@ -28,6 +28,9 @@ const areas = [
   })),
   { name: 'proto', at: 'proto/src/', may: ['common'] },
 
+  // What cs and ds both know of Redis: addresses, a client, the names of the registry.
+  { name: 'redis', at: 'services/redis/src/', may: ['common'] },
+
   { name: 'cs/root', at: 'services/cs/src/service.ts', may: everything },
   { name: 'cs/codec', at: 'services/cs/src/codec/', may: ['common', 'cs/packet'] },
   { name: 'cs/packet', at: 'services/cs/src/packet/', may: ['common', 'proto'] },
@@ -37,7 +40,7 @@ const areas = [
     at: 'services/cs/src/session/',
     may: [...csInner, 'cs/packet', 'cs/queue'],
   },
-  { name: 'cs/link', at: 'services/cs/src/link/', may: [...csInner, 'proto/stream'] },
+  { name: 'cs/link', at: 'services/cs/src/link/', may: [...csInner, 'proto/stream', 'redis'] },
   { name: 'cs/transport', at: 'services/cs/src/transport/', may: ['common', 'cs/top'] },
   {
     name: 'cs/connection',
@@ -75,7 +78,7 @@ const areas = [
   })),
   { name: 'ds/journal', at: 'services/ds/src/journal/', may: ['common'] },
   { name: 'ds/auth', at: 'services/ds/src/auth/', may: ['common', 'proto', 'ds/port'] },
-  { name: 'ds/redis', at: 'services/ds/src/redis/', may: ['common'] },
+  { name: 'ds/redis', at: 'services/ds/src/redis/', may: ['common', 'redis'] },
   { name: 'ds/rpc', at: 'services/ds/src/rpc/', may: ['common', 'proto', 'proto/stream'] },
   { name: 'ds/remoting', at: 'services/ds/src/rocketmq/remoting/', may: ['common'] },
   // Names, mapping and stored messages, and what a RocketMQ is checked for.

@@ -18,7 +18,7 @@ import { join, resolve } from 'node:path';
 const root = join(import.meta.dirname, '..');
 const target = resolve(process.argv[2] ?? '.');
 const folders = ['proto', 'services/common', 'services/cs', 'services/ds', 'services/ops'];
-folders.push('services/standalone');
+folders.push('services/redis', 'services/standalone');
 
 const read = (path) => JSON.parse(readFileSync(join(root, path), 'utf8'));
 const write = (path, value) => writeFileSync(path, `${JSON.stringify(value, null, 2)}\n`);

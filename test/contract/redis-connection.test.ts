@@ -6,7 +6,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { parseRedisUrl } from '@lmqtt/common/redis/address';
+import { parseRedisUrl } from '@lmqtt/redis/address';
 import { checkRedis, refusalOf } from '@lmqtt/ds/redis/checks';
 import { openRedis, type RedisConnection } from '@lmqtt/ds/redis/connection';
 import { RedisRefused, RedisUnavailable } from '@lmqtt/ds/redis/failure';

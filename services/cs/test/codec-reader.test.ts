@@ -118,6 +118,7 @@ function check(packet: Packet, got: Recorded | undefined): void {
         })),
         filterCount: packet.subscriptions.length,
         subscriptionIdentifier: packet.properties?.subscriptionIdentifier,
+        replayFrom: undefined,
       });
     case 'unsubscribe':
       assert.ok(got.kind === 'unsubscribe');

@@ -79,7 +79,9 @@ export function checkString(cursor: Cursor, name: string): number {
 
 function readReplay(cursor: Cursor, name: string, properties: Properties): void {
   const start = checkString(cursor, name);
-  const isReplay = cursor.buffer.toString('utf8', start, cursor.at) === replayProperty;
+  const isReplay =
+    cursor.at - start === replayProperty.length &&
+    cursor.buffer.toString('latin1', start, cursor.at) === replayProperty;
   if (isReplay) properties.replayFrom = cursor.string(name);
   else checkString(cursor, name);
 }

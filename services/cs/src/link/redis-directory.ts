@@ -5,13 +5,8 @@ import {
   commandTimeoutMsDefault,
   openClient,
   type RedisOptions,
-} from '@lmqtt/common/redis/client';
-import {
-  addressOfRecord,
-  dsOfMember,
-  nodeKeys,
-  registryPrefix,
-} from '@lmqtt/common/redis/registry-keys';
+} from '@lmqtt/redis/client';
+import { addressOfRecord, dsOfMember, nodeKeys, registryPrefix } from '@lmqtt/redis/registry-keys';
 import type { Logger } from '@lmqtt/common/log';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';

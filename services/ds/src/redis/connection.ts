@@ -1,11 +1,11 @@
 import { Command, Redis } from 'ioredis';
-import { addressText, type RedisAddress } from '@lmqtt/common/redis/address';
+import { addressText, type RedisAddress } from '@lmqtt/redis/address';
 import {
   type Client,
   commandTimeoutMsDefault,
   openClient,
   type RedisOptions,
-} from '@lmqtt/common/redis/client';
+} from '@lmqtt/redis/client';
 import { DurableBarrier } from './durable-barrier.ts';
 import { failureOf, RedisUnavailable } from './failure.ts';
 import { type Argument, InFlight, type Reply, type Waiting } from './in-flight.ts';

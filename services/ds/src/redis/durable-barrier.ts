@@ -1,5 +1,5 @@
 import { Cluster, Command, type Redis } from 'ioredis';
-import type { Client } from '@lmqtt/common/redis/client';
+import type { Client } from '@lmqtt/redis/client';
 import { nodesOf } from './one-write.ts';
 import { failureOf, RedisUnavailable } from './failure.ts';
 

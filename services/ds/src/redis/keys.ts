@@ -1,4 +1,4 @@
-import { clusterPrefix, registryPrefix } from '@lmqtt/common/redis/registry-keys';
+import { clusterPrefix, registryPrefix } from '@lmqtt/redis/registry-keys';
 
 /**
  * Names of the keys. All begin with the cluster's own prefix, so that several clusters share one

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { Client } from '@lmqtt/common/redis/client';
+import type { Client } from '@lmqtt/redis/client';
 import { nodesOf, type OneWrite } from './one-write.ts';
 import type { Script } from './script.ts';
 

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import type { Client } from '@lmqtt/common/redis/client';
+import type { Client } from '@lmqtt/redis/client';
 
 const pingMsMax = 1000;
 

@@ -1,7 +1,7 @@
 // Options of ioredis for each form of Redis: nothing is sent a second time, nothing waits inside.
 import type { ConnectionOptions } from 'node:tls';
 import { Cluster, type CommonRedisOptions, Redis } from 'ioredis';
-import { readTlsFilesNow } from '../tls-files.ts';
+import { readTlsFilesNow } from '@lmqtt/common/tls-files';
 import { parseRedisUrl, type RedisAddress } from './address.ts';
 
 export interface RedisOptions {

@@ -1,7 +1,7 @@
 // The agreement of cs and ds about Redis: the beginning of the registry's keys, and the form in
 // which nodes are kept (scripts of ds write them).
-import type { NodeId } from '../ids.ts';
-import { nodeId } from '../ids.ts';
+import type { NodeId } from '@lmqtt/common/ids';
+import { nodeId } from '@lmqtt/common/ids';
 
 /** A cluster id has letters, digits, `.`, `_` and `-`; anything else throws. */
 export function clusterPrefix(clusterId: string): string {
