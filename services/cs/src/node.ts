@@ -206,6 +206,7 @@ export class CsNode implements LinkedNode, ClientNode {
       return Promise.resolve();
     }
     for (const publish of connection.inbound.takeHeld()) this.turn.publish(publish);
+    this.undelivered?.ended(session);
     session.end();
     this.reports.forget(session);
     this.events.ended(connection, end);

@@ -15,6 +15,8 @@ export class UndeliveredCalls implements UndeliveredReports {
   readonly #link: Link;
   readonly #passedOver: () => void;
   #told: Map<Reporting, Told> = new Map();
+  /** What is to be done when an answer comes, of sessions that wait for one. */
+  readonly #open: Map<Reporting, Set<() => void>> = new Map();
   #waiting = 0;
 
   /** `passedOver`: a message is not told, since too many are. */
@@ -35,20 +37,45 @@ export class UndeliveredCalls implements UndeliveredReports {
     let told = this.#told.get(session);
     if (told === undefined) this.#told.set(session, (told = { messages: [], done: [] }));
     told.messages.push(message);
-    if (done !== undefined) told.done.push(done);
+    if (done !== undefined) {
+      told.done.push(done);
+      const open = this.#open.get(session);
+      if (open === undefined) this.#open.set(session, new Set([done]));
+      else open.add(done);
+    }
     return true;
+  }
+
+  /**
+   * The connection of the session ends: what it was told of leaves now, ahead of the end, and is done
+   * with, so that the next connection does not get it again [MQTT-4.4.0-2].
+   */
+  ended(session: Reporting): void {
+    const told = this.#told.get(session);
+    if (told !== undefined) {
+      this.#told.delete(session);
+      this.#send(session, told);
+    }
+    const open = this.#open.get(session);
+    if (open === undefined) return;
+    this.#open.delete(session);
+    for (const each of open) each();
   }
 
   #call(): void {
     const told = this.#told;
     this.#told = new Map();
-    for (const [session, { messages, done }] of told) {
-      const answered = (): void => {
-        this.#waiting -= messages.length;
-        for (const each of done) each();
-      };
-      // Where ds does not know the session any more, nobody waits.
-      this.#link.undelivered(session.handle, messages).then(answered, answered);
-    }
+    for (const [session, one] of told) this.#send(session, one);
+  }
+
+  #send(session: Reporting, { messages, done }: Told): void {
+    const answered = (): void => {
+      this.#waiting -= messages.length;
+      const open = this.#open.get(session);
+      for (const each of done) if (open?.delete(each) === true) each();
+      if (open?.size === 0) this.#open.delete(session);
+    };
+    // Where ds does not know the session any more, nobody waits.
+    this.#link.undelivered(session.handle, messages).then(answered, answered);
   }
 }

@@ -6,7 +6,8 @@ import type { Inflight } from './window.ts';
 
 /**
  * A message in flight is given up. Its identifier stays in use, and its place open, until it is a dead
- * letter: after a crash before that the message goes out again. Those of groups and retained messages
+ * letter: after a crash before that the message goes out again. The end of the connection waits for
+ * nothing: what was refused is done with. Those of groups and retained messages
  * are done with at once: the group's ds keeps its message, a retained one is still there.
  */
 export function giveUp(
