@@ -38,5 +38,9 @@ export async function inAnyOrder<Step>(
     },
   );
   // The search does not wait for the order that its time limit interrupts.
-  await search.finally(() => last.catch(() => undefined));
+  try {
+    await search;
+  } finally {
+    await last.catch(() => undefined);
+  }
 }
