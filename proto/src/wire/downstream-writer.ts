@@ -56,7 +56,7 @@ export function writePushes(
       exchange.beginLarge(bytes);
       writer = exchange.open(wanted, 'bulk');
       field = wanted;
-    }
+    } else exchange.countEntry();
     if (kept) {
       echoes = true;
       writeEcho(writer, 0x0a, message);
@@ -74,7 +74,7 @@ export function writeAssignments(exchange: Exchange, batch: readonly Assignment[
       if (writer !== undefined) exchange.close();
       exchange.beginLarge(payloadBytes);
       writer = exchange.open(ItemField.assignments, 'bulk');
-    }
+    } else exchange.countEntry();
     writer.reserve(fixedBytesMax);
     const opened = writer.open(0x0a);
     writer.number(0x08, assignment.session);

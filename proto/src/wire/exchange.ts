@@ -75,6 +75,7 @@ export interface FrameTaker {
  *   at most `windowFrames` frames but for full ones. What is written beyond that gathers in larger
  *   frames, so a busy link sends few, and a narrow one has little in it that others wait behind.
  * - A frame that is large for the link leaves in parts, and control between them.
+ * - A frame has at most `frameEntriesMax` messages, and calls and the like besides.
  * - Between `bind` and `resume` only pulses leave: how far the other end has come is not known. And
  *   only a welcome is taken: without it, what comes may belong to another conversation.
  * - An arrived frame is taken whole or, where it is one too many or came before, not at all.
@@ -207,9 +208,16 @@ export class Exchange {
 
   // Writing
 
-  /** Bytes past which a batch goes on in another item, and so in another frame. */
+  /** Whether a batch goes on in another item, and so in another frame. */
   fullFor(bytes: number): boolean {
-    return this.#opened.openBytes >= this.#frameBytesMax || bytes >= largeItemBytes;
+    const opened = this.#opened;
+    if (opened.hasAllEntries || bytes >= largeItemBytes) return true;
+    return opened.openBytes >= this.#frameBytesMax;
+  }
+
+  /** A further message, or the like, is written into the open item. */
+  countEntry(): void {
+    this.#opened.countEntry();
   }
 
   /** On a narrow link frames are small: what is in one is taken when all of it has come. */
@@ -288,7 +296,8 @@ export class Exchange {
 
   /** Whether the queue has enough that gathering more would gain nothing. */
   #isFull(queue: FrameQueue): boolean {
-    return queue.isCut || queue.nextBytes >= this.#window.partBytes;
+    if (queue.isCut || queue.nextHasAllEntries) return true;
+    return queue.nextBytes >= this.#window.partBytes;
   }
 
   #sendNext(queue: FrameQueue, frame: Buffer, nowMs: number): void {

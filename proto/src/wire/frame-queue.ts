@@ -1,6 +1,11 @@
 import { beginFrame, headerBytes, itemsTag } from './frame.ts';
 import { WireWriter } from './wire-writer.ts';
 
+/**
+ * Maximum count of entries of a frame (items, and messages of one item): tiny ones take long to be
+ * handled for their bytes, and whoever receives a frame handles all of it in one turn.
+ */
+export const frameEntriesMax = 512;
 /** Bytes before an item: two tags of at most two bytes, two padded lengths. */
 const itemHeadBytes = 16;
 
@@ -14,7 +19,11 @@ export class FrameQueue {
   #writing = false;
   /** Complete frames that have not been sent. */
   #ready: Buffer[] = [];
+  /** Counts of their entries. */
+  #readyEntries: number[] = [];
   #readyBytes = 0;
+  /** Entries of the frame that is being written. */
+  #entries = 0;
   /** How much of the oldest frame's items has left. */
   #cutAt = 0;
   #itemOpened = 0;
@@ -55,6 +64,16 @@ export class FrameQueue {
     return this.#writing ? this.writer.length : 0;
   }
 
+  /** The frame that is being written takes no further entry, however few bytes it has. */
+  get hasAllEntries(): boolean {
+    return this.#writing && this.#entries >= frameEntriesMax;
+  }
+
+  /** The oldest frame has as many entries as it may have. */
+  get nextHasAllEntries(): boolean {
+    return (this.#readyEntries[0] ?? this.#entries) >= frameEntriesMax;
+  }
+
   /** Bytes of the oldest frame. */
   get nextBytes(): number {
     return this.#ready[0]?.length ?? this.openBytes;
@@ -67,6 +86,7 @@ export class FrameQueue {
       beginFrame(writer);
       this.#writing = true;
     }
+    this.#entries += 1;
     writer.reserve(itemHeadBytes);
     this.#itemOpened = writer.open(itemsTag);
     const tag = (field << 3) | 2;
@@ -79,11 +99,16 @@ export class FrameQueue {
     return writer;
   }
 
+  /** One more entry of the item that is being written: the item itself counts as its first. */
+  countEntry(): void {
+    this.#entries += 1;
+  }
+
   close(frameBytesMax: number): void {
     const { writer } = this;
     writer.close(this.#fieldOpened);
     writer.close(this.#itemOpened);
-    if (writer.length >= frameBytesMax) this.endFrame();
+    if (writer.length >= frameBytesMax || this.hasAllEntries) this.endFrame();
   }
 
   /** Ends the frame that is being written; the next item begins another one. */
@@ -92,6 +117,8 @@ export class FrameQueue {
     const frame = this.writer.take();
     this.#writing = false;
     this.#ready.push(frame);
+    this.#readyEntries.push(this.#entries);
+    this.#entries = 0;
     this.#readyBytes += frame.length;
   }
 
@@ -104,6 +131,7 @@ export class FrameQueue {
   /** The oldest frame leaves whole, or its rest does. */
   take(): void {
     const frame = this.#ready.shift()!;
+    this.#readyEntries.shift();
     this.#readyBytes -= frame.length;
     this.#cutAt = 0;
     this.#takenCount += 1;
@@ -126,6 +154,8 @@ export class FrameQueue {
     if (this.#writing) this.writer.drop();
     this.#writing = false;
     this.#ready = [];
+    this.#readyEntries = [];
+    this.#entries = 0;
     this.#readyBytes = 0;
     this.#cutAt = 0;
   }

@@ -43,7 +43,7 @@ export function writePublishes(exchange: Exchange, first: number, batch: readonl
     if (writer === undefined || exchange.fullFor(message.payloadBytes)) {
       if (writer !== undefined) exchange.close();
       writer = openPublishes(exchange, number, message.payloadBytes);
-    }
+    } else exchange.countEntry();
     if (message.qos > 0) number += 1;
     writer.reserve(fixedBytesMax);
     const opened = writer.open(0x12);

@@ -3,6 +3,9 @@ import type { PeerConnection } from './rpc-listener.ts';
 
 export type ExchangeCall = ServerDuplexStream<Buffer, Buffer>;
 
+/** Time that the frames of a stream may take before others have their turn. */
+const restAfterMs = 5;
+
 /** Owner of a stream. */
 interface StreamOwner {
   frame(frame: Buffer): void;
@@ -10,13 +13,18 @@ interface StreamOwner {
   closed(): void;
 }
 
-/** One call of Exchange as a pipe of frames. Once ended on either side, it is silent. */
+/**
+ * One call of Exchange as a pipe of frames. Once ended on either side, it is silent. Where frames
+ * take long to be handled, the next ones wait in the call for the next turn of the event loop.
+ */
 export class RpcStream {
   readonly address: string;
   readonly #call: ExchangeCall;
   readonly #peer: PeerConnection | undefined;
   #owner: StreamOwner | undefined = undefined;
   #open = true;
+  /** Time that frames have taken since the last rest. */
+  #workedMs = 0;
 
   constructor(call: ExchangeCall, peer: PeerConnection | undefined) {
     this.#call = call;
@@ -34,13 +42,24 @@ export class RpcStream {
       this.#peer?.streamEnded();
       owner.closed();
     };
-    this.#call.on('data', (frame: Buffer) => this.#owner?.frame(frame));
+    this.#call.on('data', (frame: Buffer) => this.#take(frame));
     this.#call.once('end', () => {
       closed();
       this.#call.end();
     });
     this.#call.once('cancelled', closed);
     this.#call.once('close', closed);
+  }
+
+  #take(frame: Buffer): void {
+    if (this.#owner === undefined) return;
+    const fromMs = performance.now();
+    this.#owner.frame(frame);
+    this.#workedMs += performance.now() - fromMs;
+    if (this.#workedMs < restAfterMs || !this.#open) return;
+    this.#workedMs = 0;
+    this.#call.pause();
+    setImmediate(() => this.#call.resume());
   }
 
   send(frame: Buffer): void {
