@@ -94,9 +94,17 @@ export interface Link {
   credit(session: SessionHandle, messagesTotal: number): void;
 }
 
+/**
+ * `broken`: there is no stream to the node now, so that its words may still be on their way.
+ * `closed`: nothing reaches it any more, and it has given up what it asked.
+ */
+export type Reach = 'open' | 'broken' | 'closed';
+
 /** Calls of ds on a cs node. */
 export interface Downstream {
   readonly node: NodeId;
+  /** Absent: in this process. */
+  readonly reach?: Reach;
   /** Publishes at QoS 1 and 2 with their `reasonCode` set. */
   published(batch: Publish[]): void;
   /** A publish of the session at QoS 0 was refused; nothing tells which. */

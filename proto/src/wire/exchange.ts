@@ -126,6 +126,11 @@ export class Exchange {
     this.#delayMs = delayMsFor(leaseMs);
   }
 
+  /** A stream carries it. */
+  get bound(): boolean {
+    return this.#send !== undefined;
+  }
+
   /** The last sequence that arrived in order. */
   get received(): number {
     return this.#lastReceived;

@@ -6,6 +6,7 @@ import type {
   GroupFence,
   Publish,
   QueueEnd,
+  Reach,
   ReadAnswer,
   Refusal,
 } from '@lmqtt/proto/link';
@@ -60,6 +61,11 @@ export class DownstreamItems implements Downstream {
     this.#exchange = exchange;
     this.#waitingBytesMax = waitingBytesMax;
     this.#events = events;
+  }
+
+  get reach(): Reach {
+    if (this.#closed) return 'closed';
+    return this.#exchange.bound ? 'open' : 'broken';
   }
 
   /** Set by the reader of this cs's publishes. */

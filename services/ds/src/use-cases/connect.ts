@@ -23,7 +23,7 @@ import { cutBacklog, type QueueLimitsPorts } from './queue-limits.ts';
 import type { Claim, ClaimRefused, Held } from '../session-store/session-store.ts';
 import { isSameName, type StoredWill } from '../session-store/stored-session.ts';
 import { attach } from './subscribe.ts';
-import { claimFreed, displaced, type TakeoverPorts } from './takeover.ts';
+import { claimFreed, displaced, heardAgain, type TakeoverPorts } from './takeover.ts';
 
 export interface ConnectPorts extends DisconnectPorts, TakeoverPorts, P2pPorts {
   readonly authenticator: Authenticator;
@@ -63,7 +63,7 @@ export async function connect(
   node: CsNode,
   request: ConnectRequest,
 ): Promise<ConnectAnswer> {
-  const connecting = new Connecting(request);
+  const connecting = new Connecting(request, node.downstream);
   node.connecting.set(request.session, connecting);
   const method = request.authenticationMethod;
   if (method !== undefined) {
@@ -140,6 +140,7 @@ async function admit(
   }
   const turn = ports.pace.turn();
   if (turn !== undefined) await turn;
+  if (!connecting.heard) await heardAgain(ports, connecting);
   try {
     const endMs = ports.clock.monotonicMs() + endComesMs;
     for (;;) {
@@ -181,14 +182,15 @@ async function admitAlone(
   const { clientId } = connecting.request;
   const kept = keptBy(ports, clientId, principal);
   if (kept !== undefined) return { kind: 'kept', whileConnected: !kept.stored.persistent };
+  // A CONNECT that was given up while it waited displaces no later one.
+  if (!connecting.wanted) return refuseGone(ports, node, connecting);
   if (!(await displaced(ports, clientId))) {
     return refuse(ports, node, connecting, ReasonCode.serverBusy, 'the session is in use');
   }
-  if (connecting.gone !== undefined) {
-    return refuse(ports, node, connecting, ReasonCode.unspecifiedError, 'gone');
-  }
+  if (!connecting.wanted) return refuseGone(ports, node, connecting);
   const claimed = await claim(ports, node, connecting, principal, authenticationData);
   if (claimed.kind !== 'held') return claimed;
+  if (!connecting.wanted) return refuseGone(ports, node, connecting);
   return refuse(ports, node, connecting, ReasonCode.serverBusy, 'the session is in use');
 }
 
@@ -225,7 +227,7 @@ async function claim(
   const sessionExpiryS = isLast ? 0 : Math.min(request.sessionExpiryS, ports.sessionExpirySMax);
   if (!isLast && sessionExpiryS < request.sessionExpiryS && request.protocolVersion === 5)
     ports.events.limitReached('SESSION_EXPIRY_S_MAX');
-  const claimed = await claimFreed(ports, {
+  const asked: Claim = {
     clientId: request.clientId,
     node: node.id,
     handle: request.session,
@@ -234,7 +236,8 @@ async function claim(
     cleanStart: request.cleanStart,
     sessionExpiryS,
     will: willOf(ports, request, principal),
-  });
+  };
+  const claimed = await claimFreed(ports, asked, connecting);
   if (claimed.kind === 'held') return claimed;
   if (claimed.kind === 'refused') {
     const { reason, whileConnected = false } = claimed;
@@ -334,6 +337,10 @@ function refuseClaim(
     return refuse(ports, node, connecting, ReasonCode.quotaExceeded, 'too many stored sessions');
   const reasonCode = ReasonCode.notAuthorized;
   return refuse(ports, node, connecting, reasonCode, 'the session is that of another user');
+}
+
+function refuseGone(ports: ConnectPorts, node: CsNode, connecting: Connecting): ConnectAnswer {
+  return refuse(ports, node, connecting, ReasonCode.unspecifiedError, 'gone');
 }
 
 function refuse(
