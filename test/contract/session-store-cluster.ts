@@ -196,6 +196,25 @@ export function clusterSessionsContract(name: string, at: SessionRedis): void {
     assert.equal(seen.connected, true);
   });
 
+  check('a session of many subscriptions is read whole, presented and claimed', async (both) => {
+    const filters = Array.from({ length: 1000 }, (_, index) => `m/${index}`);
+    const filtersOf = (session: StoredSession): string[] =>
+      session.subscriptions.map(({ filter }) => filter).toSorted();
+    const first = await claimed(both.one, 'a');
+    await both.one.subscribe(first.session, first.epoch, filters.map(subscription));
+    const answer = await both.two.present(presentationOf(first));
+    assert.ok(answer.kind === 'taken up');
+    assert.deepEqual(filtersOf(answer.session), filters.toSorted());
+    assert.equal((await both.one.look(clientId('a')))?.subscriptions.length, filters.length);
+
+    assert.equal(answer.session.connected, true);
+    const second = await claimed(both.two, 'a');
+    assert.equal(second.present, true);
+    assert.deepEqual(filtersOf(second.session), filters.toSorted());
+    assert.equal(answer.session.connected, false);
+    assert.equal(await both.two.subscribe(second.session, second.epoch, []), true);
+  });
+
   check('what is fenced does not hold up others of its batch', async (both) => {
     const lost = await claimed(both.one, 'lost');
     const stays = await claimed(both.one, 'stays');

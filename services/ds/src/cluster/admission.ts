@@ -14,7 +14,7 @@ import type { LiveSession } from '../sessions/live-session.ts';
 import { FirstLanes } from './first-lanes.ts';
 import { NodeIdInUse } from '../registry/node-id-in-use.ts';
 import type { Outlet } from '../routing/outlet.ts';
-import { presentationOf, type PresentPorts, takeUp } from '../use-cases/present.ts';
+import { presentationOf, type PresentPorts, takeUp, TakeUpTurns } from '../use-cases/present.ts';
 import type { Inbox } from '../registry/inbox.ts';
 import type { EndedNode, NodeRecord, Nodes } from '../registry/nodes.ts';
 import type { Routes } from '../routing/routes.ts';
@@ -189,15 +189,25 @@ export class ClusterAdmission {
         sessionStore.present(presentationOf(this.#ports, node, presented)),
       ),
     );
+    const turns = new TakeUpTurns();
     for (const [index, presented] of sessions.entries()) {
       const before = live.get(presented.clientId);
-      const answer = answers[index]!;
+      const said = answers[index]!;
+      // In the turns between, the client may have claimed it here.
+      const isReplaced = said.kind === 'taken up' && !said.session.connected;
+      const answer = isReplaced ? ({ kind: 'claimed' } as const) : said;
+      if (answer.kind === 'taken up' && node.over) {
+        sessionStore.drop(answer.session);
+        continue;
+      }
       if (answer.kind === 'taken up' && before !== undefined) this.#forget(before);
       const taken = takeUp(this.#ports, node, presented, answer);
       if (taken.kind === 'refused')
         refusals.push({ session: presented.session, reasonCode: taken.reasonCode });
       else if (presented.end !== undefined)
         ended.push({ session: taken.session, end: presented.end });
+      const turn = turns.after(taken);
+      if (turn !== undefined) await turn;
     }
     await this.#ports.holdings.settled();
   }

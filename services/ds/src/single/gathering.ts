@@ -11,7 +11,13 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import { CsNode } from '../sessions/cs-node.ts';
 import { disconnect } from '../use-cases/disconnect.ts';
 import type { LiveSession } from '../sessions/live-session.ts';
-import { presentationOf, type PresentPorts, takeUp } from '../use-cases/present.ts';
+import {
+  presentationOf,
+  type PresentPorts,
+  type TakenUp,
+  takeUp,
+  TakeUpTurns,
+} from '../use-cases/present.ts';
 import type { QueueStore } from '../queue-store/queue-store.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { LastRunStore, SessionStore } from '../session-store/session-store.ts';
@@ -53,6 +59,8 @@ export class Gathering {
   #timer: NodeJS.Timeout | undefined = undefined;
   #sessions = 0;
   #ending = false;
+  /** Nodes whose sessions are being taken up. */
+  #taking = 0;
   /** Open for business, and what was taken up is durable. */
   readonly done: Promise<void>;
 
@@ -96,7 +104,16 @@ export class Gathering {
     };
     this.#gathered.set(id, gathered);
     this.#ports.nodes.set(id, gathered.node);
-    for (const presented of sessions) this.#takeUp(gathered, presented);
+    this.#taking += 1;
+    try {
+      const turns = new TakeUpTurns();
+      for (const presented of sessions) {
+        const turn = turns.after(this.#takeUp(gathered, presented));
+        if (turn !== undefined) await turn;
+      }
+    } finally {
+      this.#taking -= 1;
+    }
     this.check();
     await this.done;
     return gathered;
@@ -114,7 +131,7 @@ export class Gathering {
     }
     const leaseOver = this.#clock.monotonicMs() >= this.#startedMs + registry.leaseMs;
     const waits = [...this.#awaited.keys()].some((id) => !(leaseOver && this.#replaced.has(id)));
-    if (!waits) this.#end();
+    if (!waits && this.#taking === 0) this.#end();
   }
 
   /** Callers that wait for the recovery wait on, if it is not over. */
@@ -173,24 +190,25 @@ export class Gathering {
     }
   }
 
-  #takeUp(gathered: Gathered, presented: PresentedSession): void {
+  #takeUp(gathered: Gathered, presented: PresentedSession): TakenUp {
     const { node } = gathered;
     const presentation = presentationOf(this.#ports, node, presented);
     const answer = this.#ports.sessionStore.present(presentation);
     const taken = takeUp(this.#ports, node, presented, answer);
     if (taken.kind === 'refused') {
       gathered.refusals.push({ session: presented.session, reasonCode: taken.reasonCode });
-      return;
+      return taken;
     }
     this.#sessions += 1;
     const { end } = presented;
     if (end !== undefined) gathered.ended.push({ session: taken.session, end });
     const { displaced } = taken;
-    if (displaced === undefined) return;
+    if (displaced === undefined) return taken;
     this.#sessions -= 1;
     this.#gathered.get(displaced.node.id)?.refusals.push({
       session: displaced.handle,
       reasonCode: ReasonCode.sessionTakenOver,
     });
+    return taken;
   }
 }

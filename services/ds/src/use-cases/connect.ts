@@ -14,7 +14,7 @@ import type { ConnectPace } from './connect-pace.ts';
 import { Connecting } from '../sessions/connecting.ts';
 import type { CsNode } from '../sessions/cs-node.ts';
 import { disconnect, endSession, type DisconnectPorts } from './disconnect.ts';
-import { inPortions } from '../sessions/in-portions.ts';
+import { inPortions } from '@lmqtt/common/in-portions';
 import { openOwnQueue, type P2pPorts } from './p2p.ts';
 import { LiveSession } from '../sessions/live-session.ts';
 import { principalText, userOf } from '../auth/principal-text.ts';

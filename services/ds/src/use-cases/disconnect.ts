@@ -5,7 +5,7 @@ import type { DeadLetters } from './dead-letters.ts';
 import type { DsEvents } from '../events.ts';
 import type { Groups } from './groups.ts';
 import type { Holdings } from './holdings.ts';
-import { inPortions } from '../sessions/in-portions.ts';
+import { inPortions } from '@lmqtt/common/in-portions';
 import type { LiveSession } from '../sessions/live-session.ts';
 import type { OwedQueues } from './owed-queues.ts';
 import type { RetainedStore } from '../retained-store/retained-store.ts';

@@ -1,11 +1,13 @@
 import { Cursor, isTime } from '@lmqtt/common/cursor';
 import { type QueueId, queueName, type SessionHandle } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
+import { nextTurn } from '@lmqtt/common/pause';
 import { parseSharedFilter } from '@lmqtt/common/topic';
 import type { PresentedSession, SessionWrite, SubscriptionState } from '@lmqtt/proto/link';
 import type { DelayedStore } from '../delayed-store/delayed-store.ts';
 import type { CsNode } from '../sessions/cs-node.ts';
 import { type DisconnectPorts, endSession, takeOffNode } from './disconnect.ts';
+import { inPortions, portionMax } from '@lmqtt/common/in-portions';
 import { LiveSession } from '../sessions/live-session.ts';
 import { principalOf, userOf } from '../auth/principal-text.ts';
 import { type SessionWritePorts, writeSession } from './session-write.ts';
@@ -24,12 +26,14 @@ export interface PresentPorts extends DisconnectPorts, SessionWritePorts {
   hold(subscription: StoredSubscription): void;
 }
 
-type TakenUp =
-  /** `displaced`: a session of this client that another node had presented. */
+export type TakenUp =
   | {
       readonly kind: 'taken up';
       readonly session: LiveSession;
+      /** A session of this client that another node had presented. */
       readonly displaced: LiveSession | undefined;
+      /** The end of its take-up, which goes over some turns; undefined: it is done. */
+      readonly rest: Promise<unknown> | undefined;
     }
   | { readonly kind: 'refused'; readonly reasonCode: number };
 
@@ -38,7 +42,8 @@ const noPacketId = 0;
 
 /**
  * One session that its cs has kept while ds was away, taken up where it is. What cs says is never
- * older than what is stored, so the store is brought to it.
+ * older than what is stored, so the store is brought to it. Many subscriptions are taken up over
+ * some turns, in which its cs says nothing: it waits for the answer to all of its sessions.
  */
 export function takeUp(
   ports: PresentPorts,
@@ -60,18 +65,42 @@ export function takeUp(
   const session = new LiveSession(node, presented.session, epoch, stored, presented, principal);
   node.sessions.set(session.handle, session);
   ports.live.set(clientId, session);
-  for (const subscription of stored.subscriptions) {
-    if (!stored.persistent && parseSharedFilter(subscription.filter) === undefined)
-      ports.hold(subscription);
-    attach(ports, session, subscription);
-  }
+  // What a group has given to a member is restored below, before the group can give it to others.
+  for (const subscription of stored.subscriptions)
+    if (subscription.group !== undefined) attach(ports, session, subscription);
   ports.delayed.identified?.(clientId, stored.madeEpoch, stored.inbound);
-  bringUpToDate(ports, session, presented);
+  bringInFlightUpToDate(ports, session, presented);
   ports.rights.due(session);
   ports.groups.restoreOut(session);
   ports.owed.restore(stored);
   ports.events.takenUp(session);
-  return { kind: 'taken up', session, displaced };
+  const attached = inPortions(stored.subscriptions, (subscription) => {
+    if (session.closing || subscription.group !== undefined) return;
+    if (!stored.persistent && parseSharedFilter(subscription.filter) === undefined)
+      ports.hold(subscription);
+    attach(ports, session, subscription);
+  });
+  const moved = bringPositionsUpToDate(ports, session, presented);
+  const rest = attached && moved ? Promise.all([attached, moved]) : (attached ?? moved);
+  return { kind: 'taken up', session, displaced, rest };
+}
+
+/**
+ * Waits for the rest of the take-up of a session, and after many sessions of few subscriptions for
+ * the next turn.
+ */
+export class TakeUpTurns {
+  #subscriptions = 0;
+
+  /** Undefined: the next session can be taken up at once. */
+  after(taken: TakenUp): Promise<unknown> | undefined {
+    if (taken.kind === 'refused') return undefined;
+    if (taken.rest !== undefined) return taken.rest;
+    this.#subscriptions += 1 + taken.session.stored.subscriptions.length;
+    if (this.#subscriptions < portionMax) return undefined;
+    this.#subscriptions = 0;
+    return nextTurn();
+  }
 }
 
 /** The question to the store about a presented session. */
@@ -118,7 +147,7 @@ function subscriptionsOf(ports: PresentPorts, states: SubscriptionState[]): Stor
   }));
 }
 
-function bringUpToDate(
+function bringInFlightUpToDate(
   ports: PresentPorts,
   session: LiveSession,
   { state, storing }: PresentedSession,
@@ -141,15 +170,26 @@ function bringUpToDate(
   const open = new Set([...state.inbound, ...storing]);
   for (const packetId of [...stored.inbound])
     if (!open.has(packetId)) write({ kind: 'inbound-done', session: handle, packetId });
-  if (!stored.persistent) return;
-  for (const subscription of state.subscriptions) {
+}
+
+/** How far each subscription has come; of many, over some turns. */
+function bringPositionsUpToDate(
+  ports: PresentPorts,
+  session: LiveSession,
+  { state }: PresentedSession,
+): Promise<void> | undefined {
+  const { stored, handle } = session;
+  if (!stored.persistent) return undefined;
+  const write = (one: SessionWrite): void => writeSession(ports, session, one);
+  return inPortions(state.subscriptions, (subscription) => {
+    if (session.closing) return;
     const { filter, retainedAfter: after } = subscription;
     const known = stored.subscription(filter);
-    if (known === undefined || known.queue !== subscription.queue) continue;
+    if (known === undefined || known.queue !== subscription.queue) return;
     if (known.group === undefined) movePositions(handle, subscription, known, write);
     if (known.retainedAfter !== after)
       write({ kind: 'retained-cursor', session: handle, filter, after });
-  }
+  });
 }
 
 function movePositions(

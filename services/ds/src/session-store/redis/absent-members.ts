@@ -4,7 +4,7 @@ import type { RedisConnection, Reply } from '../../redis/connection.ts';
 import type { RedisKeys } from '../../redis/keys.ts';
 import { loadScript } from '../../redis/script.ts';
 import { unavailable } from './attempts.ts';
-import { list, sessionOfRecord, text } from './fields.ts';
+import { list, sessionOverTurns, text } from './fields.ts';
 import { SessionKeys } from './keys.ts';
 
 const takeOut = loadScript(import.meta.dirname, 'take-out');
@@ -32,7 +32,7 @@ export class RedisAbsentMembers implements AbsentMembers {
       throw unavailable('a member of a group cannot be read', error);
     });
     const record = list(reply);
-    const session = sessionOfRecord(member, record);
+    const session = await sessionOverTurns(member, record);
     if (session === undefined) return undefined;
     const outs: MemberOut[] = [];
     for (const { packetId, qos, place } of session.outbound) {

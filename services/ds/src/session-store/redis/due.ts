@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type ClientId, clientId as clientIdOf } from '@lmqtt/common/ids';
 import type { RedisConnection, Reply } from '../../redis/connection.ts';
 import { type Attempts, unavailable } from './attempts.ts';
-import { list, sessionOfRecord, text } from './fields.ts';
+import { list, sessionOverTurns, text } from './fields.ts';
 import type { SessionKeys } from './keys.ts';
 import { noteHoldsMs, type SessionNotes } from './notes.ts';
 import { scripts } from './scripts.ts';
@@ -197,7 +197,7 @@ export class DueSessions {
 
   /** In two steps, so that a lost answer does not lose what the session held. */
   async #expire(clientId: ClientId, record: Reply[], nowMs: number, due: Due[]): Promise<string> {
-    const expired = sessionOfRecord(clientId, record);
+    const expired = await sessionOverTurns(clientId, record);
     if (expired === undefined) return '';
     const keys = [this.#keys.session(clientId), this.#keys.wills(clientId)];
     let waiting = '';

@@ -32,6 +32,12 @@ export class SessionEntries {
     return entry.closing || entry.fenced || session.removed ? undefined : entry;
   }
 
+  /** Whether a later claim than that epoch has taken the place of the entry that there was. */
+  isReplaced(clientId: ClientId, before: SessionEntry | undefined, epoch: Epoch): boolean {
+    const now = this.#entries.get(clientId);
+    return now !== undefined && now !== before && now.session.epoch > epoch;
+  }
+
   add(entry: SessionEntry): void {
     this.#entries.set(entry.session.clientId, entry);
     this.#released.delete(entry.session.clientId);

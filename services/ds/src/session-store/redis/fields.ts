@@ -18,6 +18,7 @@ import { type ClientId, epoch, groupId, queueId } from '@lmqtt/common/ids';
 import type { OutboundState, Place } from '@lmqtt/proto/link';
 import type { Intent } from '../../queue-store/intents.ts';
 import type { Reply } from '../../redis/connection.ts';
+import { inPortions, portionMax } from '@lmqtt/common/in-portions';
 import { type SessionUser, StoredSession, type StoredSubscription } from '../stored-session.ts';
 
 const none = '-';
@@ -141,10 +142,46 @@ export function list(reply: Reply | undefined): Reply[] {
   return Array.isArray(reply) ? reply : [];
 }
 
-/** Session from the answer of HGETALL; undefined: there is no such session. */
-export function sessionOfRecord(clientId: ClientId, record: Reply[]): StoredSession | undefined {
+/** Fields of a session by their names, from the answer of HGETALL. */
+type Fields = ReadonlyMap<string, string>;
+
+function fieldsOf(record: Reply[]): Fields {
   const fields = new Map<string, string>();
   for (let at = 0; at < record.length; at += 2) fields.set(text(record[at]), text(record[at + 1]));
+  return fields;
+}
+
+/** Session from the answer of HGETALL; undefined: there is no such session. */
+export function sessionOfRecord(clientId: ClientId, record: Reply[]): StoredSession | undefined {
+  const fields = fieldsOf(record);
+  const session = sessionOfHead(clientId, fields);
+  if (session !== undefined)
+    for (const [field, value] of fields) takeField(session, fields, field, value);
+  return session;
+}
+
+/** The same, which goes over some turns of the event loop where the session has many fields. */
+export function sessionOverTurns(
+  clientId: ClientId,
+  record: Reply[],
+): StoredSession | undefined | Promise<StoredSession | undefined> {
+  return record.length <= 2 * portionMax
+    ? sessionOfRecord(clientId, record)
+    : readOverTurns(clientId, fieldsOf(record));
+}
+
+async function readOverTurns(
+  clientId: ClientId,
+  fields: Fields,
+): Promise<StoredSession | undefined> {
+  const session = sessionOfHead(clientId, fields);
+  if (session !== undefined)
+    await inPortions([...fields], ([field, value]) => takeField(session, fields, field, value));
+  return session;
+}
+
+/** A session without what it has in flight and subscribes to. */
+function sessionOfHead(clientId: ClientId, fields: Fields): StoredSession | undefined {
   if (!fields.has('E')) return undefined;
   const madeEpoch = epoch(Number(fields.get('M')));
   // The number of a session is of use to stores that name sessions by it.
@@ -155,29 +192,28 @@ export function sessionOfRecord(clientId: ClientId, record: Reply[]): StoredSess
   session.expiresAtMs = Number(fields.get('T') ?? 0);
   session.will = Number(fields.get('W') ?? 0);
   session.stored = true;
-  let intents: Intent[] | undefined;
-  for (const [field, value] of fields) {
-    const name = field.slice(1);
-    switch (field[0]) {
-      case 's': {
-        const subscription = subscriptionOf(name, value);
-        subscription.cursors.push(...cursorsOf(fields.get(`c${name}`) ?? ''));
-        session.putSubscription(subscription);
-        break;
-      }
-      case 'o':
-        session.putOutbound(outboundOf(Number(name), value));
-        break;
-      case 'i':
-        session.addInbound(Number(name));
-        break;
-      case 'j':
-        (intents ??= []).push(intentOf(session, Number(name), value));
-        break;
-      default:
-        break;
-    }
-  }
-  if (intents !== undefined) session.intents = intents;
   return session;
+}
+
+function takeField(session: StoredSession, fields: Fields, field: string, value: string): void {
+  const name = field.slice(1);
+  switch (field[0]) {
+    case 's': {
+      const subscription = subscriptionOf(name, value);
+      subscription.cursors.push(...cursorsOf(fields.get(`c${name}`) ?? ''));
+      session.putSubscription(subscription);
+      break;
+    }
+    case 'o':
+      session.putOutbound(outboundOf(Number(name), value));
+      break;
+    case 'i':
+      session.addInbound(Number(name));
+      break;
+    case 'j':
+      session.intents = [...session.intents, intentOf(session, Number(name), value)];
+      break;
+    default:
+      break;
+  }
 }

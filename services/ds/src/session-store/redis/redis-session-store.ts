@@ -11,14 +11,14 @@ import type { RedisConnection, Reply } from '../../redis/connection.ts';
 import { RedisUnavailable } from '../../redis/failure.ts';
 import type { RedisKeys } from '../../redis/keys.ts';
 import type { Inbox } from '../../registry/inbox.ts';
-import { Attempts, failureOf, within } from './attempts.ts';
+import { Attempts, failureOf, unavailable, within } from './attempts.ts';
 import { RedisClaims } from './claims.ts';
 import { DueSessions } from './due.ts';
 import { RedisSessionCounts } from './counts.ts';
 import { SessionEntries } from './entries.ts';
 import { EntryEnds } from './entry-ends.ts';
 import { SessionEntry } from './entry.ts';
-import { list, sessionOfRecord, text, userText } from './fields.ts';
+import { list, sessionOverTurns, text, userText } from './fields.ts';
 import { HeldSessions } from './held.ts';
 import { RedisIntents } from './intents.ts';
 import { SessionKeys } from './keys.ts';
@@ -151,7 +151,12 @@ export class RedisSessionStore implements ClusterSessionStore {
     const answer = await this.#claims.claim(claim);
     if ('kind' in answer) return answer;
     const { note, reply, room } = answer;
-    const claimed = this.#claimed(claim, note, reply);
+    const before = this.#entries.of(clientId);
+    const reading = reply[3] === 1 ? sessionOverTurns(clientId, list(reply[4])) : undefined;
+    const read = reading instanceof Promise ? await reading : reading;
+    if (this.#entries.isReplaced(clientId, before, epochOf(Number(reply[1]))))
+      throw unavailable('the session was claimed again');
+    const claimed = this.#claimed(claim, note, reply, read);
     if (room === undefined) {
       if (claimed.present || claimed.ended?.persistent === true)
         this.#counts.set(clientId, undefined);
@@ -272,11 +277,14 @@ export class RedisSessionStore implements ClusterSessionStore {
     const [kind, version, record, endedRecord] = reply;
     if (kind === 'claimed') return { kind };
     if (kind === 'ended') return { kind };
+    const known = this.#entries.of(clientId);
+    const reading = sessionOverTurns(clientId, list(record));
+    const session = (reading instanceof Promise ? await reading : reading)!;
+    if (this.#entries.isReplaced(clientId, known, session.epoch)) return { kind: 'claimed' };
     const ended = this.#ends.endedOf(clientId, list(endedRecord));
     if (ended?.persistent === true) this.#counts.set(clientId, undefined);
     const before = this.#entries.of(clientId);
     if (before !== undefined) this.#ends.forget(before);
-    const session = sessionOfRecord(clientId, list(record))!;
     if (sessionExpiryS === 0) {
       for (const subscription of presentation.subscriptions) session.putSubscription(subscription);
     }
@@ -300,7 +308,7 @@ export class RedisSessionStore implements ClusterSessionStore {
   async look(clientId: ClientId): Promise<StoredSession | undefined> {
     try {
       const record = await this.#redis.command('HGETALL', this.#keys.session(clientId));
-      return sessionOfRecord(clientId, list(record));
+      return await sessionOverTurns(clientId, list(record));
     } catch (error) {
       throw failureOf(error);
     }
@@ -357,10 +365,11 @@ export class RedisSessionStore implements ClusterSessionStore {
     this.#notes.close();
   }
 
-  #claimed(claim: Claim, note: Note, reply: Reply[]): Claimed {
+  /** `read`: the session that goes on. */
+  #claimed(claim: Claim, note: Note, reply: Reply[], read: StoredSession | undefined): Claimed {
     const { clientId } = claim;
     const cs = csOfLane(claim.node);
-    const [, epochText, version, goesOn, record, endedRecord, waiting, willsDue] = reply;
+    const [, epochText, version, , , endedRecord, waiting, willsDue] = reply;
     const epoch = epochOf(Number(epochText));
     const ended = this.#ends.endedOf(clientId, list(endedRecord));
     const before = this.#entries.of(clientId);
@@ -368,8 +377,8 @@ export class RedisSessionStore implements ClusterSessionStore {
       before.session.connected = false;
       this.#ends.forget(before);
     }
-    const present = goesOn === 1;
-    let session = present ? sessionOfRecord(clientId, list(record)) : undefined;
+    const present = reply[3] === 1;
+    let session = read;
     if (session === undefined) {
       session = new StoredSession(0, clientId, epoch, claim.sessionExpiryS);
       session.user = claim.user;

@@ -1,6 +1,7 @@
-import { nextTurn } from '@lmqtt/common/pause';
+import { nextTurn } from './pause.ts';
 
-const portionMax = 200;
+/** Subscriptions, or the like, that are worked on in one turn of the event loop. */
+export const portionMax = 200;
 
 /**
  * The work on each of them as they are now, so many in one turn of the event loop. undefined: it is
