@@ -235,7 +235,10 @@ void describe('delayed messages', () => {
     await delay(2000);
     await suite.broker.restart();
     const back = await suite.client({ ...lasting, sessionPresent: true });
-    await back.receive({ topic, payload: 'QoS 1', qos: 1 });
+    // At QoS 0 it comes where the client is back before it is due.
+    let next = await back.receive({ topic });
+    if (next.qos === 0) next = await back.receive({ topic });
+    assert.deepEqual([next.qos, String(next.payload)], [1, 'QoS 1']);
     await back.receive({ topic, payload: 'QoS 2', qos: 2 });
     await back.expectNothing();
     assert.equal((await linesOf(topic)).length, 1);

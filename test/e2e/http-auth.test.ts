@@ -146,17 +146,31 @@ void describe('an HTTP service', async () => {
       }
     }
     // It is left alone for some seconds by now: nobody waits for it.
-    const before = service.questions.length;
-    assert.equal(await code(suite, fields()), 0x88);
-    assert.equal(service.questions.length, before);
+    service.answer = () => [500];
+    let asked = -1;
+    for (let tries = 0; asked !== service.questions.length; tries += 1) {
+      assert.ok(tries < 40, 'it is asked each time');
+      asked = service.questions.length;
+      assert.equal(await code(suite, fields()), 0x88);
+    }
     service.answer = () => [204];
-    const endMs = performance.now() + 30_000;
-    while ((await code(suite, fields())) !== 0) {
+    const endMs = performance.now() + 60_000;
+    // Each ds finds out for itself; clients come to all of them.
+    for (let inARow = 0; inARow < 20;) {
       assert.ok(performance.now() < endMs, 'it was never asked again');
+      if ((await code(suite, fields())) === 0) {
+        inARow += 1;
+        continue;
+      }
+      inARow = 0;
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
-    assert.match(suite.broker.logs(), /AUTH_HTTP_URL does not answer/);
-    assert.match(suite.broker.logs(), /AUTH_HTTP_URL answers again/);
+    for (const line of [/AUTH_HTTP_URL does not answer/, /AUTH_HTTP_URL answers again/]) {
+      while (!line.test(suite.broker.logs())) {
+        assert.ok(performance.now() < endMs, `the log has no ${String(line)}`);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
   });
 
   void test('300 clients who come at once all get in, some questions at a time', async () => {
