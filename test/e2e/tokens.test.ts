@@ -187,13 +187,15 @@ void describe('tokens with public keys', async () => {
     suite.client({ version: 5, clientId: unique(), username: 'x', password });
 
   void test('a key set is read when it is needed, and again for a key that is new', async () => {
-    await login(token(first, claims));
+    // Clients come to all ds, and each asks for itself.
+    for (let client = 0; client < 20; client += 1) await login(token(first, claims));
     const once = asked;
-    await login(token(first, { ...claims, jti: '2' }));
+    assert.ok(once <= 2, `asked ${once} times`);
+    for (let client = 0; client < 20; client += 1) await login(token(first, claims));
     assert.equal(asked, once, 'a set that is known is not asked for again');
     published = [second.jwk, third.jwk];
     const endMs = performance.now() + 60_000;
-    for (;;) {
+    for (let inARow = 0; inARow < 20;) {
       // It is not asked for again at once, however many tokens name unknown keys.
       const client = await suite.open();
       const fields = { version: 5, clientId: unique(), username: 'x' } as const;
@@ -201,7 +203,11 @@ void describe('tokens with public keys', async () => {
       client.version = 5;
       client.send(connect({ ...fields, password }));
       const { reason } = await client.expect('connack');
-      if (reason === 0) break;
+      if (reason === 0) {
+        inARow += 1;
+        continue;
+      }
+      inARow = 0;
       assert.equal(reason, 0x86);
       assert.ok(performance.now() < endMs, 'the new key was never read');
       await new Promise((resolve) => setTimeout(resolve, 200));
