@@ -1,3 +1,4 @@
+import { systemClock } from '@lmqtt/common/clock';
 import type { Logs } from '@lmqtt/common/log';
 import type { Metrics, PlainCounter, PlainCounters } from '@lmqtt/common/metrics';
 import { type DeadReason, deadReasons, type RetryEntry } from './retry-queue/retry-queue.ts';
@@ -94,7 +95,7 @@ export class DeadLetterEvents {
 
   /** Whatever happens to many messages at once, there is a line now and then. */
   #mayTell(): boolean {
-    const nowMs = performance.now();
+    const nowMs = systemClock.monotonicMs();
     if (nowMs - this.#toldAtMs < toldMs) return false;
     this.#toldAtMs = nowMs;
     return true;

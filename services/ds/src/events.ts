@@ -67,7 +67,7 @@ export class DsEvents {
   readonly #journalBytes: PlainCounter;
   readonly #journalRecords: PlainCounter;
   readonly #cameBack: PlainCounter;
-  readonly #denials = new DenialLines(performance.now());
+  readonly #denials = new DenialLines(systemClock.monotonicMs());
   readonly #damagedBlocks: PlainCounter;
   readonly #moduleLines = new RepeatedLines(systemClock);
   #damageToldAtMs = Number.NEGATIVE_INFINITY;
@@ -223,7 +223,7 @@ export class DsEvents {
   }
 
   #denied({ clientId, principal, peer }: LiveSession, what: object, message: string): void {
-    const unsaid = this.#denials.take(clientId, performance.now());
+    const unsaid = this.#denials.take(clientId, systemClock.monotonicMs());
     if (unsaid === undefined) return;
     const { user } = principal;
     const more = unsaid === 0 ? {} : { unsaid };
@@ -284,7 +284,7 @@ export class DsEvents {
   }
 
   #tellDamage(where: object, text: string): void {
-    const nowMs = performance.now();
+    const nowMs = systemClock.monotonicMs();
     if (nowMs - this.#damageToldAtMs < damageToldMs) return;
     this.#damageToldAtMs = nowMs;
     const sums = { blocks: this.#damagedBlocks.value, messages: this.#dropped['damaged'] };

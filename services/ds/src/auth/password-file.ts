@@ -6,6 +6,7 @@
 // for the one before. A user that does not exist is checked against a hash of his own, at the cost
 // of other users'.
 
+import { systemClock } from '@lmqtt/common/clock';
 import { createHmac, randomBytes } from 'node:crypto';
 import { addressGroup } from '@lmqtt/common/address-group';
 import { ReasonCode } from '@lmqtt/common/reason-code';
@@ -151,7 +152,7 @@ export class PasswordFile implements Authenticator, Accounts, ScramUsers {
     mac.update(`${name.length} ${hash.salt.length} ${hash.hash.length} `).update(name);
     const memory = mac.update(hash.salt).update(hash.hash).update(password).digest('base64');
     const until = this.#remembered.get(memory);
-    if (until !== undefined && performance.now() < until) return true;
+    if (until !== undefined && systemClock.monotonicMs() < until) return true;
     const address = addressGroup(request.peer.address);
     const isWanted = request.isWanted ?? always;
     const key = `${memory} ${address}`;
@@ -175,9 +176,9 @@ export class PasswordFile implements Authenticator, Accounts, ScramUsers {
   #remember(memory: string): void {
     // Anew at the end, so that the first is always the oldest.
     this.#remembered.delete(memory);
-    this.#remembered.set(memory, performance.now() + this.#rememberedMs);
+    this.#remembered.set(memory, systemClock.monotonicMs() + this.#rememberedMs);
     for (const [oldest, until] of this.#remembered) {
-      if (this.#remembered.size <= this.#rememberedMax && until > performance.now()) break;
+      if (this.#remembered.size <= this.#rememberedMax && until > systemClock.monotonicMs()) break;
       this.#remembered.delete(oldest);
     }
   }

@@ -65,7 +65,7 @@ export function forgetBroker(settings: Settings, name: string): Promise<ForgetAn
       return refused(`no name server says whether ${name} is there: ${unasked}`);
     if (broker.state === 'there')
       return refused(`${name} is there (${broker.address}): stop it first`);
-    const text = forgottenText({ name, atMs: Date.now() });
+    const text = forgottenText({ name, atMs: systemClock.nowMs() });
     const key = keys.registry(`r:${forgottenRecordKind}`);
     await redis.command('HSETNX', key, `${broker.number}`, text);
     return { kind: 'forgotten', broker, storedSessions };

@@ -180,7 +180,7 @@ function nameServerFinding(
 
 async function clockFinding(redis: RedisConnection): Promise<Finding> {
   await redis.measureTime();
-  const offsetMs = Math.round(Date.now() - redis.timeMs());
+  const offsetMs = Math.round(systemClock.nowMs() - redis.timeMs());
   const ok = Math.abs(offsetMs) <= offsetMsMax;
   return {
     name: 'clock',

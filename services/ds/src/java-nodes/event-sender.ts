@@ -1,5 +1,6 @@
 // Events for Java nodes: which topics have new messages, and at which broker (code 201). Java nodes
 // find new messages by a consumer of their own as well, so that what is dropped here costs time only.
+import { systemClock } from '@lmqtt/common/clock';
 import { createConnection, type Socket } from 'node:net';
 import { frameHeadBytes, FrameReader, writeFrame } from '../rocketmq/remoting/frame.ts';
 import { notifyCode, successCode } from './event-server.ts';
@@ -76,7 +77,7 @@ class NodeLine {
   }
 
   add(pubTopic: string, brokerName: string): void {
-    if (this.#waiting.size >= waitingMax || performance.now() < this.#awayUntilMs) {
+    if (this.#waiting.size >= waitingMax || systemClock.monotonicMs() < this.#awayUntilMs) {
       this.#events.told.dropped += 1;
       return;
     }
@@ -102,7 +103,7 @@ class NodeLine {
       this.#events.told.failed += batch.length;
       this.#events.told.dropped += this.#waiting.size;
       this.#waiting.clear();
-      this.#awayUntilMs = performance.now() + awayMs;
+      this.#awayUntilMs = systemClock.monotonicMs() + awayMs;
       this.#events.nodeAway(this.#address, reason);
     }
     if (this.#waiting.size > 0 && !this.#isClosed)

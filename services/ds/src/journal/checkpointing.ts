@@ -1,3 +1,4 @@
+import { systemClock } from '@lmqtt/common/clock';
 import { join } from 'node:path';
 import { nextTurn } from '@lmqtt/common/pause';
 import { takeCheckpoint, takeWholeCheckpoint } from './checkpoint.ts';
@@ -129,7 +130,7 @@ export class Checkpointing {
     const mark = this.#log.mark();
     if (this.#commits.failure !== undefined) throw this.#commits.failure;
     if (state === undefined || mark === undefined) return;
-    const began = performance.now();
+    const began = systemClock.monotonicMs();
     const { onEvent } = this.#options;
     try {
       const durable = (): Promise<void> => this.#commits.durable();
@@ -138,7 +139,7 @@ export class Checkpointing {
       this.#mark = mark;
       this.#bytesSince = 0;
       this.#onCovered();
-      onEvent({ kind: 'checkpoint', entries, ms: Math.round(performance.now() - began) });
+      onEvent({ kind: 'checkpoint', entries, ms: Math.round(systemClock.monotonicMs() - began) });
     } catch (error) {
       const failure = failureOf(error);
       onEvent({ kind: 'checkpoint failed', failure });

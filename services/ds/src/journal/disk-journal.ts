@@ -1,3 +1,4 @@
+import { systemClock } from '@lmqtt/common/clock';
 import { join } from 'node:path';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { Checkpointing } from './checkpointing.ts';
@@ -109,7 +110,8 @@ export class DiskJournal implements Journal, JournalSegments {
       await this.#log.begin(recovery);
       this.#sealed.begin(segments);
       const { wallTimeMs } = recovery;
-      const sinceLastBlockS = wallTimeMs === 0 ? 0 : Math.round((Date.now() - wallTimeMs) / 1000);
+      const sinceLastBlockS =
+        wallTimeMs === 0 ? 0 : Math.round((systemClock.nowMs() - wallTimeMs) / 1000);
       this.#onEvent({ kind: 'opened', segments: segments.length, replayed, sinceLastBlockS });
     } catch (error) {
       await this.#letGo();

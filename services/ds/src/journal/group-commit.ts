@@ -1,3 +1,4 @@
+import { systemClock } from '@lmqtt/common/clock';
 import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { failureOf, type JournalFailure } from './failure.ts';
@@ -160,13 +161,13 @@ export class GroupCommit {
   #stillGathers(): boolean {
     const { records } = this.#pending;
     const before = this.#gathered;
-    if (before === 0) this.#gatheringSince = performance.now();
+    if (before === 0) this.#gatheringSince = systemClock.monotonicMs();
     this.#gathered = records;
     return (
       records > before &&
       records < enoughRecords &&
       this.#closed.length === 0 &&
-      performance.now() - this.#gatheringSince < this.#limits.lingerMs
+      systemClock.monotonicMs() - this.#gatheringSince < this.#limits.lingerMs
     );
   }
 

@@ -1,3 +1,4 @@
+import { systemClock } from '@lmqtt/common/clock';
 import { createHash, randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
@@ -151,7 +152,7 @@ export async function hasOthers(folder: string, own: string | undefined): Promis
 
 async function removePassed(path: string): Promise<void> {
   const stat = await fs.promises.stat(path).catch(() => undefined);
-  if (stat === undefined || Date.now() - stat.mtimeMs < passingMsMax) return;
+  if (stat === undefined || systemClock.nowMs() - stat.mtimeMs < passingMsMax) return;
   await fs.promises.rm(path, { force: true });
 }
 

@@ -1,3 +1,4 @@
+import { systemClock } from '@lmqtt/common/clock';
 import { sealBlock } from './block.ts';
 import type { Files } from './files.ts';
 import type { JournalEvent, Written } from './journal.ts';
@@ -52,7 +53,7 @@ export class LogEnd {
   }
 
   brokerTimeMs(): number {
-    return Math.floor(this.#brokerTimeBase + performance.now() - this.#brokerTimeSince);
+    return Math.floor(this.#brokerTimeBase + systemClock.monotonicMs() - this.#brokerTimeSince);
   }
 
   async begin(recovery: Recovery): Promise<void> {
@@ -61,7 +62,7 @@ export class LogEnd {
     this.#durableSequence = this.#sequence;
     this.#order = recovery.order;
     this.#brokerTimeBase = recovery.brokerTimeMs;
-    this.#brokerTimeSince = performance.now();
+    this.#brokerTimeSince = systemClock.monotonicMs();
     this.#segment = await this.#create(recovery.segments.at(-1));
   }
 
@@ -78,14 +79,14 @@ export class LogEnd {
       bytes,
       records,
       sequence: this.#sequence++,
-      wallTimeMs: Date.now(),
+      wallTimeMs: systemClock.nowMs(),
       brokerTimeMs: this.brokerTimeMs(),
       order: this.#order,
     });
-    const began = performance.now();
+    const began = systemClock.monotonicMs();
     segment.write(buffer, start, bytes, (error) => {
       if (error === null) this.#durableSequence = this.#sequence;
-      done(error, performance.now() - began);
+      done(error, systemClock.monotonicMs() - began);
     });
   }
 

@@ -1,3 +1,4 @@
+import { systemClock } from '@lmqtt/common/clock';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { encodeSegmentHeader, formatVersion, segmentHeaderBytes } from './block.ts';
@@ -66,7 +67,7 @@ export class OpenSegment {
         firstSequence,
         previous: previous?.number ?? -1,
         previousEnd: previous?.end ?? 0,
-        wallTimeMs: Date.now(),
+        wallTimeMs: systemClock.nowMs(),
       };
       const bytes = encodeSegmentHeader(header);
       await new Promise<void>((resolve, reject) => {

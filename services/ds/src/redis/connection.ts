@@ -1,3 +1,4 @@
+import { systemClock } from '@lmqtt/common/clock';
 import { Command, Redis } from 'ioredis';
 import { addressText, type RedisAddress } from '@lmqtt/redis/address';
 import {
@@ -179,16 +180,20 @@ export class RedisConnection {
     return this.#time.nowMs();
   }
 
-  /** A script said what TIME is, asked and answered at these moments of `performance.now()`. */
+  /** A script said what TIME is, asked and answered at these moments of the monotonic clock. */
   noteTime(serverMs: number, askedMs: number, answeredMs: number): void {
     this.#time.note(serverMs, askedMs, answeredMs);
   }
 
   async measureTime(): Promise<void> {
-    const askedMs = performance.now();
+    const askedMs = systemClock.monotonicMs();
     const reply = await this.command('TIME');
     if (!Array.isArray(reply)) return;
-    this.noteTime(Number(reply[0]) * 1000 + Number(reply[1]) / 1000, askedMs, performance.now());
+    this.noteTime(
+      Number(reply[0]) * 1000 + Number(reply[1]) / 1000,
+      askedMs,
+      systemClock.monotonicMs(),
+    );
   }
 
   /** A connection for commands that block the server's end for up to `blockMs`, one at a time. */
@@ -237,7 +242,7 @@ export class RedisConnection {
 
   #send(name: string, args: readonly Argument[], binary: boolean): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      const deadlineMs = performance.now() + this.#timeoutMs;
+      const deadlineMs = systemClock.monotonicMs() + this.#timeoutMs;
       const waiting = { name, args: [...args], binary, deadlineMs, resolve, reject };
       if (this.#closed) this.#fail([waiting], 'not done');
       else if (this.#up && this.#takes()) this.#write(waiting);

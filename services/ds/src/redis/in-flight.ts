@@ -1,3 +1,5 @@
+import { systemClock } from '@lmqtt/common/clock';
+
 export type Reply = null | number | string | Buffer | Reply[];
 export type Argument = string | number | Buffer;
 
@@ -56,7 +58,7 @@ export class InFlight {
       this.stop();
       return;
     }
-    const nowMs = performance.now();
+    const nowMs = systemClock.monotonicMs();
     const over: Waiting[] = [];
     for (const waiting of this.#all) {
       if (waiting.deadlineMs > nowMs) break;

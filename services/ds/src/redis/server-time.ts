@@ -1,3 +1,5 @@
+import { systemClock } from '@lmqtt/common/clock';
+
 interface Sample {
   readonly offsetMs: number;
   readonly errorMs: number;
@@ -18,7 +20,7 @@ export class ServerTime {
 
   /**
    * Takes the time that Redis said (TIME, in ms), and when that was asked and answered by
-   * `performance.now()`.
+   * the monotonic clock.
    */
   note(serverMs: number, askedMs: number, answeredMs: number): void {
     const middleMs = (askedMs + answeredMs) / 2;
@@ -34,7 +36,7 @@ export class ServerTime {
 
   /** Milliseconds since 1970; before the first measurement those of the local clock. */
   nowMs(): number {
-    const nowMs = performance.now();
+    const nowMs = systemClock.monotonicMs();
     let best: Sample | undefined;
     let bestErrorMs = Infinity;
     for (const sample of this.#samples) {
@@ -43,6 +45,6 @@ export class ServerTime {
       best = sample;
       bestErrorMs = errorMs;
     }
-    return best === undefined ? Date.now() : nowMs + best.offsetMs;
+    return best === undefined ? systemClock.nowMs() : nowMs + best.offsetMs;
   }
 }

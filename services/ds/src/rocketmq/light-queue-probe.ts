@@ -1,4 +1,5 @@
 // A message through a light queue of this cluster, as no setting of a broker can promise it.
+import { systemClock } from '@lmqtt/common/clock';
 import { pause } from '@lmqtt/common/pause';
 import { rocket } from './message/property-names.ts';
 import type { BrokerConnection } from './remoting/broker-connection.ts';
@@ -29,16 +30,16 @@ export async function probeLightQueue(
   probeMs: number,
 ): Promise<ProbeResult> {
   const lmq = `%LMQ%##${clusterId}#probe`;
-  const endMs = performance.now() + probeMs;
+  const endMs = systemClock.monotonicMs() + probeMs;
   const before = await broker.maxOffset({ topic: lmq, queueId: 0 });
   for (;;) {
     const answer = await send(broker, lmq, topic);
     if (answer.kind === 'stored') break;
     const { why, mayPass } = notStored(answer);
-    if (!mayPass || performance.now() > endMs) return { ok: false, why, mayPass };
+    if (!mayPass || systemClock.monotonicMs() > endMs) return { ok: false, why, mayPass };
     await pause(busyAgainMs);
   }
-  while (performance.now() < endMs) {
+  while (systemClock.monotonicMs() < endMs) {
     if (await canBeRead(broker, lmq, before)) return { ok: true };
     await pause(lookAgainMs);
   }
@@ -62,7 +63,7 @@ function send(broker: BrokerConnection, lmq: string, topic: string): Promise<Sen
   ]);
   const body = Buffer.from('probe');
   return new Promise((resolve) => {
-    broker.send({ topic, queueId: 0, properties, body, bornMs: Date.now() }, resolve);
+    broker.send({ topic, queueId: 0, properties, body, bornMs: systemClock.nowMs() }, resolve);
   });
 }
 

@@ -1,6 +1,7 @@
 // Check of the rights of the user of ROCKETMQ_ACCESS_KEY: every request that ds makes of a broker
 // is tried, topic by topic. None of them changes anything: a message goes to a queue that no topic
 // has, offsets are those of a light queue of the checks alone.
+import { systemClock } from '@lmqtt/common/clock';
 import type { Finding } from '@lmqtt/common/finding';
 import type { BrokerConnection } from './remoting/broker-connection.ts';
 import { answerCodes } from './remoting/codes.ts';
@@ -178,7 +179,7 @@ function send(broker: BrokerConnection, topic: string): Promise<void> {
     broker.send(
       {
         ...{ topic, queueId: noQueue, properties: '', body: Buffer.from('rights') },
-        bornMs: Date.now(),
+        bornMs: systemClock.nowMs(),
       },
       (answer) => {
         if (answer.kind !== 'refused') resolve();

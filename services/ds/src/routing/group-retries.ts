@@ -1,3 +1,4 @@
+import { systemClock } from '@lmqtt/common/clock';
 import { retryDelay } from '@lmqtt/common/retry-delay';
 
 /** Redeliveries that do not wait: members come and go. */
@@ -48,7 +49,7 @@ export class GroupRetries {
   waits(key: string, place: GroupPlace, tries: number): boolean {
     const delayMs = tries <= freeTries ? 0 : retryDelay(tries - freeTries, this.#intervalMs);
     if (delayMs === 0) return false;
-    const dueMs = performance.now() + delayMs;
+    const dueMs = systemClock.monotonicMs() + delayMs;
     this.#later.set(key, { ...place, dueMs });
     this.#wake();
     return true;
@@ -70,13 +71,13 @@ export class GroupRetries {
     let dueMs = Infinity;
     for (const later of this.#later.values()) dueMs = Math.min(dueMs, later.dueMs);
     if (dueMs === Infinity) return;
-    this.#timer = setTimeout(() => this.#takeDue(), Math.max(1, dueMs - performance.now()));
+    this.#timer = setTimeout(() => this.#takeDue(), Math.max(1, dueMs - systemClock.monotonicMs()));
     this.#timer.unref();
   }
 
   #takeDue(): void {
     this.#timer = undefined;
-    const nowMs = performance.now();
+    const nowMs = systemClock.monotonicMs();
     const due: Later[] = [];
     for (const [key, later] of this.#later) {
       if (later.dueMs > nowMs) continue;

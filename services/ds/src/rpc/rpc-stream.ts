@@ -1,3 +1,4 @@
+import { systemClock } from '@lmqtt/common/clock';
 import { type ServerDuplexStream, status } from '@grpc/grpc-js';
 import type { PeerConnection } from './rpc-listener.ts';
 
@@ -53,9 +54,9 @@ export class RpcStream {
 
   #take(frame: Buffer): void {
     if (this.#owner === undefined) return;
-    const fromMs = performance.now();
+    const fromMs = systemClock.monotonicMs();
     this.#owner.frame(frame);
-    this.#workedMs += performance.now() - fromMs;
+    this.#workedMs += systemClock.monotonicMs() - fromMs;
     if (this.#workedMs < restAfterMs || !this.#open) return;
     this.#workedMs = 0;
     this.#call.pause();

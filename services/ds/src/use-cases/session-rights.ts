@@ -109,11 +109,11 @@ export class SessionRights {
   }
 
   #tell(): void {
-    const endMs = performance.now() + turnMs;
+    const endMs = systemClock.monotonicMs() + turnMs;
     for (const session of this.#due) {
       this.#due.delete(session);
       if (this.#live.get(session.clientId) === session) this.#check(session);
-      if (performance.now() >= endMs) break;
+      if (systemClock.monotonicMs() >= endMs) break;
     }
     if (this.#due.size > 0) this.#telling.soon();
   }

@@ -3,6 +3,7 @@
 // old, and when a token names a key that it lacks; while its server cannot be reached, the set
 // before stays.
 
+import { systemClock } from '@lmqtt/common/clock';
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { boundedText } from '../http/bounded-text.ts';
@@ -95,7 +96,7 @@ export class KeySetUrl implements JwtKeys {
   }
 
   #nowMs(): number {
-    return this.#options.nowMs?.() ?? performance.now();
+    return this.#options.nowMs?.() ?? systemClock.monotonicMs();
   }
 
   /** One question at a time, and no two soon after each other. */

@@ -1,3 +1,4 @@
+import { systemClock } from '@lmqtt/common/clock';
 import { nextTurn } from '@lmqtt/common/pause';
 import { queueId, type ClientId, type Epoch, type QueueId } from '@lmqtt/common/ids';
 import { noEntries, type Message, type QueueEntry } from '@lmqtt/common/message';
@@ -98,7 +99,7 @@ export class EmbeddedQueueStore implements QueueStore {
     const { refusal } = journal;
     const offsets: number[] = [];
     const lengths: number[] = [];
-    const nowMs = Date.now();
+    const nowMs = systemClock.nowMs();
     this.#entering = undefined;
     for (const append of batch) {
       const { message, queues, inbound } = append;

@@ -1,3 +1,4 @@
+import { systemClock } from '@lmqtt/common/clock';
 import type { Logs } from '@lmqtt/common/log';
 import type { Metrics, PlainCounter } from '@lmqtt/common/metrics';
 
@@ -76,7 +77,7 @@ export class RegistryEvents {
 
   failed(what: string, error: unknown): void {
     this.#failures.value += 1;
-    const nowMs = performance.now();
+    const nowMs = systemClock.monotonicMs();
     if (nowMs - (this.#failedMs.get(what) ?? -Infinity) < lineEachMs) return;
     this.#failedMs.set(what, nowMs);
     this.#logs.store.warn({ what, err: error }, 'the registry does not answer');

@@ -1,3 +1,4 @@
+import { systemClock } from '@lmqtt/common/clock';
 import type { OrderKey } from '@lmqtt/common/message';
 import type { RedisConnection } from '../../redis/connection.ts';
 import { loadScript } from '../../redis/script.ts';
@@ -44,7 +45,7 @@ export class RetainedPins {
       return;
     }
     const field = versionField(topic, orderKey);
-    const pin = { field, count: 1, sinceMs: performance.now(), isTold: false };
+    const pin = { field, count: 1, sinceMs: systemClock.monotonicMs(), isTold: false };
     this.#pins.set(name, pin);
     this.#fresh.push([name, pin]);
   }
@@ -64,7 +65,7 @@ export class RetainedPins {
     if (this.#telling) return;
     this.#telling = true;
     try {
-      const overMs = performance.now() - toldAfterMs;
+      const overMs = systemClock.monotonicMs() - toldAfterMs;
       const due: Pin[] = [];
       let looked = 0;
       for (const [name, pin] of this.#fresh) {

@@ -1,3 +1,4 @@
+import { systemClock } from '@lmqtt/common/clock';
 import { JournalTable } from '../../journal/journal-table.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { RecordType } from '../../journal/records.ts';
@@ -150,7 +151,13 @@ export class EmbeddedRetryQueue implements RetryQueue {
 
   #add(entry: RetryEntry, dueMs: number): void {
     this.#lastNumber += 1;
-    const kept = { number: this.#lastNumber, dueMs, putMs: Date.now(), entry, isTaken: false };
+    const kept = {
+      number: this.#lastNumber,
+      dueMs,
+      putMs: systemClock.nowMs(),
+      entry,
+      isTaken: false,
+    };
     const encoded = encodeKept(kept);
     this.#journal.add(RecordType.retryPut, encoded);
     // Of the message nothing of the chunk is kept that it came in.

@@ -1,3 +1,4 @@
+import { systemClock } from '@lmqtt/common/clock';
 import type { ClientId, NodeId } from '@lmqtt/common/ids';
 import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import type { RedisConnection } from '../../redis/connection.ts';
@@ -103,12 +104,12 @@ export class SessionNotes {
       if (dueMs !== undefined) dues.push(clientId, Math.round(dueMs));
     }
     try {
-      const askedMs = performance.now();
+      const askedMs = systemClock.monotonicMs();
       const reply = list(
         await this.#redis.callDurable(scripts.note, keys, [count, ...claims, ...dues]),
       );
       const atMs = Number(reply[0]);
-      this.#redis.noteTime(atMs, askedMs, performance.now());
+      this.#redis.noteTime(atMs, askedMs, systemClock.monotonicMs());
       let next = 1;
       for (const { cs, resolve } of waiting) {
         if (cs === undefined) resolve({ atMs, score: '' });
