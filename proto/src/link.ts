@@ -374,7 +374,7 @@ export type UndeliveredReason = (typeof undeliveredReasons)[number];
 /** A stored message that was not delivered, by its place in one of the session's queues. */
 export interface UndeliveredMessage {
   readonly reason: UndeliveredReason;
-  /** Of the client's PUBACK or PUBREC; 0: it did not send one. */
+  /** Code in the client's PUBACK or PUBREC; 0: it did not send one. */
   readonly reasonCode: number;
   /** Filter of the subscription. */
   readonly filter: string;

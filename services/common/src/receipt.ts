@@ -4,7 +4,7 @@ import { eachUserProperty, mayHaveOwn } from './user-properties.ts';
 
 /** Where a cs publishes receipts, for ds to send on; no client may. */
 export const receiptsTopic = '$lmqtt/receipt';
-/** What clients may not publish to. */
+/** Prefix of topics that clients may not publish to. */
 export const internalTopics = '$lmqtt/';
 
 const topicName = Buffer.from('lmqtt-receipt');
@@ -13,7 +13,7 @@ const idName = Buffer.from('lmqtt-receipt-id');
 export interface ReceiptRequest {
   /** Where the receipt is to be published. */
   readonly topic: string;
-  /** Of the publisher's choice, to be told with it. */
+  /** Identifier that the publisher chose, to be told with the receipt. */
   readonly id: string | undefined;
 }
 
@@ -27,7 +27,7 @@ export interface AskedReceipt extends ReceiptRequest {
 export type Receipts = Map<number, AskedReceipt>;
 
 export interface Receipt {
-  /** Of the message. */
+  /** Topic of the message. */
   readonly topic: string;
   readonly clientId: string;
   readonly outcome: 'acknowledged' | 'refused' | 'expired' | 'dead-lettered';

@@ -52,7 +52,7 @@ export interface Page {
 export interface DeadLetterStatus {
   readonly id: string;
   readonly reason: string;
-  /** Of the client's PUBACK or PUBREC; 0: none. */
+  /** Code in the client's PUBACK or PUBREC; 0: none. */
   readonly reasonCode: number;
   readonly clientId: string;
   /** Of the subscription. */

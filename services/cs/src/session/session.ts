@@ -194,7 +194,7 @@ export class Session implements CursorOwner, OutboundSession {
     this.node.schedule(this);
   }
 
-  /** Of what its client has asked for: the client's own queue stays. */
+  /** Ends a subscription of the client's choice; that to its own queue stays. */
   unsubscribe(filter: string): void {
     if (isP2pFilter(filter)) return;
     const subscription = this.subscriptions.get(filter);

@@ -20,7 +20,7 @@ export interface RetryEntry {
   /** Filter of the subscription that it matched. */
   readonly filter: string;
   readonly reason: DeadReason;
-  /** Of the client's PUBACK or PUBREC; 0: it did not send one. */
+  /** Code in the client's PUBACK or PUBREC; 0: it did not send one. */
   readonly reasonCode: number;
   /** How often it was sent, or stored again. */
   readonly attempts: number;

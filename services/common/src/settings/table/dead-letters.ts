@@ -1,4 +1,4 @@
-// What becomes of messages that cannot be delivered: other tries, then dead letters.
+// Messages that cannot be delivered: other tries, then dead letters.
 
 export const deadLetters = {
   DEAD_LETTERS: {
