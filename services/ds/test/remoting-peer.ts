@@ -47,7 +47,7 @@ export class RemotingPeer {
   #port = 0;
 
   constructor() {
-    this.#server = createServer((socket) => {
+    this.#server = createServer({ noDelay: true }, (socket) => {
       this.sockets.push(socket);
       let read: Buffer = Buffer.alloc(0);
       socket.on('error', () => {});

@@ -1,5 +1,7 @@
 // A broker and its name server, with what they have stored in memory. The test says what
 // becomes of each send, and when the broker dies and comes back.
+import { Loopback } from './loopback.ts';
+import { turns } from './moved-clock.ts';
 import { answerTo, type Asked, RemotingPeer } from './remoting-peer.ts';
 import { storedBytes } from './rocketmq-stored.ts';
 
@@ -68,10 +70,12 @@ export class ScriptedBroker {
   readonly #topics = new Set<string>(['broker-a']);
   readonly #waiting = new Map<string, WaitingPull[]>();
   #isAway = true;
+  #loopback: Loopback | undefined;
 
   async start(): Promise<void> {
     this.#peer.onAsked = (asked) => this.#take(asked);
     this.#nameServer.onAsked = (asked) => this.#take(asked);
+    this.#loopback = await Loopback.open();
     await this.#nameServer.listen();
     await this.comeBack();
     this.#port = Number(this.#peer.address.split(':')[1]);
@@ -81,7 +85,15 @@ export class ScriptedBroker {
     return this.#nameServer.address;
   }
 
+  /** What is on its way to it and back has arrived. */
+  async settled(): Promise<void> {
+    await turns();
+    await this.#loopback?.roundTrip();
+    await turns();
+  }
+
   async close(): Promise<void> {
+    this.#loopback?.close();
     await this.#nameServer.close();
     if (!this.#isAway) await this.#peer.close();
   }

@@ -18,6 +18,7 @@ import {
 } from '../src/queue-store/rocketmq/options.ts';
 import type { Records } from '../src/registry/records.ts';
 import { RocketmqClient } from '../src/rocketmq/remoting/client.ts';
+import { MovedClock } from './moved-clock.ts';
 import { EventLines } from './remoting-peer.ts';
 import { ScriptedBroker } from './scripted-broker.ts';
 
@@ -102,6 +103,7 @@ export class ScriptedStore {
     this.#settings = settings;
     this.#clock = clock;
     this.broker = beside?.broker ?? new ScriptedBroker();
+    if (clock instanceof MovedClock) clock.settled = () => this.broker.settled();
     this.records = beside?.records ?? new RecordsInMemory();
   }
 
