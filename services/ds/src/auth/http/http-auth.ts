@@ -53,6 +53,12 @@ const denied: AuthDecision = {
   reason: 'the HTTP service says no',
 };
 
+/** A question that is under way or waits for its turn, and who asks it. */
+interface Running {
+  readonly answer: Promise<AuthDecision>;
+  readonly askers: (() => boolean)[];
+}
+
 interface Kept {
   readonly decision: AuthDecision;
   readonly untilMs: number;
@@ -64,7 +70,7 @@ export class HttpAuth implements Authenticator {
   readonly #circuit: Circuit;
   readonly #key = randomBytes(32);
   readonly #kept = new Map<string, Kept>();
-  readonly #running = new Map<string, Promise<AuthDecision>>();
+  readonly #running = new Map<string, Running>();
   #isAway = false;
 
   constructor(options: HttpAuthOptions) {
@@ -90,18 +96,30 @@ export class HttpAuth implements Authenticator {
       this.#options.asked?.('kept');
       return kept.decision;
     }
+    const isWanted = request.isWanted ?? always;
     const running = this.#running.get(key);
-    if (running !== undefined) return running;
-    const answer = this.#askInTurn(request, key, body).finally(() => this.#running.delete(key));
-    this.#running.set(key, answer);
+    if (running !== undefined) {
+      running.askers.push(isWanted);
+      return running.answer;
+    }
+    const askers = [isWanted];
+    const answer = this.#askInTurn(request, askers, key, body).finally(() =>
+      this.#running.delete(key),
+    );
+    this.#running.set(key, { answer, askers });
     return answer;
   }
 
-  async #askInTurn(request: AuthRequest, key: string, body: string): Promise<AuthDecision> {
+  async #askInTurn(
+    request: AuthRequest,
+    askers: readonly (() => boolean)[],
+    key: string,
+    body: string,
+  ): Promise<AuthDecision> {
     const asker = {
       address: addressGroup(request.peer.address),
       user: request.userName ?? '',
-      isWanted: request.isWanted ?? always,
+      isWanted: () => askers.some((wants) => wants()),
     };
     const decision = await this.#turns.take(asker, async () => this.#ask(request, key, body));
     return decision === 'busy' ? busy : decision;
