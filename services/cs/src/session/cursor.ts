@@ -3,8 +3,11 @@ import type { QueueEntry, Message } from '@lmqtt/common/message';
 import type { GroupId, QueueId } from '@lmqtt/common/ids';
 import type { ReadRights } from '@lmqtt/common/read-rights';
 import type { Place, Position, ReadAnswer, SubscriptionOptions } from '@lmqtt/proto/link';
-import { Fifo } from '../fifo.ts';
 import type { QueueFeed, Reader } from '../queue/feed.ts';
+import { FailedReads } from './failed-reads.ts';
+import { OpenOffsets } from './open-offsets.ts';
+import { isBefore } from './stored-order.ts';
+import { FormerTerms, type Terms } from './terms.ts';
 import type { Origin, Outstanding } from './window.ts';
 
 /** Calls of a cursor on its session. */
@@ -26,28 +29,6 @@ export interface CursorOwner {
 /** Messages that are taken within this time count as taken at once. */
 const soonMs = 50;
 const pagesMax = 8;
-/** After reads that failed the next waits, longer each time: the partition may be away for long. */
-const retryMsMin = 50;
-const retryMsMax = 1000;
-/**
- * Longest wait while the partition is away for long, and between tries to turn a start by time into
- * an offset: every session of the node tries.
- */
-const awayRetryMsMax = 10_000;
-/** So many reads that failed one after the other, about half a minute: it is away for long. */
-const awayFailures = 30;
-/** So many, about half a second: it is away, and holds up no other partition. */
-const failuresOfOneAway = 4;
-/** Interval after which the store is asked again if something arrived meanwhile. */
-const hurriedMs = 250;
-
-/** How messages of a subscription go out. */
-export interface Terms {
-  readonly options: SubscriptionOptions;
-  /** The options' subscription identifier as the list that PUBLISH takes. */
-  readonly identifiers: readonly number[] | undefined;
-}
-
 /** A subscription as the session keeps it. */
 export interface Subscription extends Terms {
   readonly filter: string;
@@ -81,10 +62,9 @@ export class Cursor implements Reader, Origin {
   /** The topic that was last found to match the filter: names share queues in some stores. */
   matchedTopic = '';
   readonly #owner: CursorOwner;
-  #outstanding: Fifo<Outstanding> | undefined = undefined;
-  #done: Set<number> | undefined = undefined;
-  /** Terms that were replaced, and up to where they count; ascending. */
-  #former: { readonly terms: Terms; readonly end: number }[] | undefined = undefined;
+  /** Undefined until something is in flight, or was done with out of turn. */
+  #open: OpenOffsets | undefined = undefined;
+  #former: FormerTerms | undefined = undefined;
   #page: Message[] | undefined = undefined;
   #pageIndex = 0;
   #pageOpen = false;
@@ -103,10 +83,8 @@ export class Cursor implements Reader, Origin {
   /** The other partitions were asked where they end, for all messages below. */
   #comparedTo = 0;
   closed = false;
-  /** Set while the next read waits, since one has failed. */
-  #retryTimer: NodeJS.Timeout | undefined = undefined;
-  #retryMs = 0;
-  #failures = 0;
+  /** Undefined while the last read was answered. */
+  #failed: FailedReads | undefined = undefined;
   #writtenPosition: number;
 
   constructor(subscription: Subscription, feed: QueueFeed, state: Position, owner: CursorOwner) {
@@ -116,13 +94,13 @@ export class Cursor implements Reader, Origin {
     this.start = state.start;
     this.next = state.position;
     this.#writtenPosition = state.position;
-    if (state.done.length > 0) this.#done = new Set(state.done);
+    if (state.done.length > 0) this.#open = new OpenOffsets(state.done);
     feed.readers.push(this);
   }
 
   /** The first offset that is not done with. */
   get position(): number {
-    return this.#outstanding?.at(0)?.offset ?? this.next;
+    return this.#open?.first ?? this.next;
   }
 
   /** The position, to be written; undefined where it is the one that was written last. */
@@ -137,43 +115,33 @@ export class Cursor implements Reader, Origin {
   /** Position of the cursor, for another ds; later writes come after that. */
   state(): Position {
     const { position, start } = this;
-    const outstanding = this.#outstanding;
-    const done: number[] = [];
-    for (let index = 0; index < (outstanding?.length ?? 0); index++) {
-      const each = outstanding?.at(index);
-      if (each?.done === true) done.push(each.offset);
-    }
-    for (const offset of this.#done ?? []) {
-      if (offset >= position) done.push(offset);
-    }
-    done.sort((a, b) => a - b);
     this.#writtenPosition = position;
+    const done = this.#open?.doneFrom(position) ?? [];
     return { partition: this.feed.partition, start, position, done };
   }
 
   /** Messages stored below `end` go out by the terms that counted then [MQTT-3.8.4-3]. */
   replaced(terms: Terms, end: number): void {
-    if (end > this.next) (this.#former ??= []).push({ terms, end });
+    if (end > this.next) (this.#former ??= new FormerTerms()).push(terms, end);
   }
 
   /** Terms for the message at the offset; asked for in the order of offsets. */
   termsAt(offset: number): Terms {
-    const former = this.#former;
-    if (former === undefined) return this.subscription;
-    while (former[0] !== undefined && former[0].end <= offset) former.shift();
-    if (former.length === 0) this.#former = undefined;
-    return former[0]?.terms ?? this.subscription;
+    if (this.#former === undefined) return this.subscription;
+    const former = this.#former.at(offset);
+    if (former === undefined) this.#former = undefined;
+    return former ?? this.subscription;
   }
 
   /** Stored as done by an earlier connection. */
   wasDone(offset: number): boolean {
-    return this.#done?.has(offset) === true;
+    return this.#open?.isDone(offset) === true;
   }
 
   /** Delivered by way of another queue: to be passed over when its turn comes. */
   markDone(offset: number): void {
-    this.#done ??= new Set();
-    this.#done.add(offset);
+    this.#open ??= new OpenOffsets();
+    this.#open.markDone(offset);
   }
 
   /** The next message; undefined: nothing now, and `arrived` or `loaded` comes when there is. */
@@ -217,7 +185,7 @@ export class Cursor implements Reader, Origin {
 
   /** Reads fail one after the other: one that fails alone may be late only. */
   get #isAway(): boolean {
-    return !this.#isAsked && (isTime(this.start) || this.#failures >= failuresOfOneAway);
+    return !this.#isAsked && (isTime(this.start) || this.#failed?.areMany === true);
   }
 
   /**
@@ -236,8 +204,7 @@ export class Cursor implements Reader, Origin {
     if (this.closed) return;
     if (this.#isAway) {
       this.#isAsked = true;
-      clearTimeout(this.#retryTimer);
-      this.#retryTimer = undefined;
+      this.#failed?.stopWaiting();
     }
     this.#isStale = this.#loading;
     this.#knownEnd = Number.POSITIVE_INFINITY;
@@ -255,11 +222,11 @@ export class Cursor implements Reader, Origin {
 
   /** A read that was asked for has not been answered, or failed and is tried again soon. */
   get waitsForRead(): boolean {
-    return this.#loading || (this.#retryTimer !== undefined && !this.#isAway);
+    return this.#loading || (this.#failed?.waits === true && !this.#isAway);
   }
 
   #load(): void {
-    if (this.#retryTimer !== undefined) return;
+    if (this.#failed?.waits === true) return;
     this.#loading = true;
     // A reader that takes all at once gets more at once, so that a backlog needs fewer reads.
     const isFast = this.feed.nowMs() - this.#loadedAtMs < soonMs;
@@ -282,18 +249,13 @@ export class Cursor implements Reader, Origin {
   loaded(answer: ReadAnswer | undefined): void {
     this.#loading = false;
     if (this.closed) return;
-    if (answer === undefined) {
+    if (answer === undefined || this.#isUnread(answer)) {
       this.#endPage();
       this.#readFailed();
       return;
     }
-    if (this.#isUnread(answer)) {
-      this.#endPage();
-      this.#readFailed();
-      return;
-    }
-    this.#retryMs = 0;
-    this.#failures = 0;
+    this.#failed?.stopWaiting();
+    this.#failed = undefined;
     this.#take(answer);
     if (this.#page === undefined) this.#endPage();
     this.#owner.ready(this);
@@ -335,35 +297,18 @@ export class Cursor implements Reader, Origin {
   #readFailed(): void {
     const othersWait = this.#isAsked;
     this.#isAsked = false;
-    this.#failures += 1;
-    const isAway = isTime(this.start) || this.#failures > awayFailures;
-    const msMax = isAway ? awayRetryMsMax : retryMsMax;
-    const isFirst = this.#retryMs === 0;
-    this.#retryMs = isFirst ? retryMsMin : Math.min(msMax, 2 * this.#retryMs);
-    // Once it is tried at once: where ds is another one, that one answers.
-    if (isFirst) {
-      this.#owner.ready(this);
-      return;
-    }
-    this.#retryAfter(this.#retryMs);
+    this.#failed ??= new FailedReads(() => this.#ready());
+    const outcome = this.#failed.another(isTime(this.start));
     // Messages that waited for it go on without it.
-    if (othersWait || this.#failures === failuresOfOneAway) this.#owner.ready(this);
+    if (othersWait || outcome !== 'waits') this.#owner.ready(this);
   }
 
-  #retryAfter(ms: number): void {
-    clearTimeout(this.#retryTimer);
-    this.#retryTimer = setTimeout(() => {
-      this.#retryTimer = undefined;
-      if (!this.closed) this.#owner.ready(this);
-    }, ms);
-    this.#retryTimer.unref();
+  #ready(): void {
+    if (!this.closed) this.#owner.ready(this);
   }
 
   arrived(): void {
-    if (this.#retryTimer !== undefined && this.#retryMs > hurriedMs) {
-      this.#retryMs = hurriedMs;
-      this.#retryAfter(hurriedMs);
-    }
+    this.#failed?.hurry();
     this.#owner.ready(this);
   }
 
@@ -379,9 +324,7 @@ export class Cursor implements Reader, Origin {
   readAnew(): void {
     if (this.closed) return;
     this.#knownEnd = Number.POSITIVE_INFINITY;
-    clearTimeout(this.#retryTimer);
-    this.#retryTimer = undefined;
-    this.#retryMs = 0;
+    this.#failed?.startAnew();
     this.#owner.ready(this);
   }
 
@@ -419,14 +362,9 @@ export class Cursor implements Reader, Origin {
     if (isTime(this.start)) this.start = offset;
     this.next = offset + 1;
     if (this.#page !== undefined) this.#passPage(offset);
-    // Above the position it stays known as done, for whoever the session is presented to.
-    if (this.#done !== undefined && this.position > offset) this.#done.delete(offset);
-    if (outstanding === undefined) {
-      this.#owner.moved(this);
-      return;
-    }
-    this.#outstanding ??= new Fifo();
-    this.#outstanding.push(outstanding);
+    this.#open?.passed(offset, this.next);
+    if (outstanding === undefined) this.#owner.moved(this);
+    else (this.#open ??= new OpenOffsets()).push(outstanding);
   }
 
   #passPage(offset: number): void {
@@ -445,24 +383,12 @@ export class Cursor implements Reader, Origin {
 
   completed(outstanding: Outstanding): void {
     outstanding.done = true;
-    const list = this.#outstanding;
-    if (list?.at(0)?.done !== true) return;
-    do list.shift();
-    while (list.at(0)?.done === true);
-    if (this.#done !== undefined) this.#forgetDone(this.#done);
-    this.#owner.moved(this);
-  }
-
-  #forgetDone(done: Set<number>): void {
-    const { position } = this;
-    for (const offset of done) {
-      if (offset < position) done.delete(offset);
-    }
+    if (this.#open?.shiftDone(this.next) === true) this.#owner.moved(this);
   }
 
   close(): void {
     this.closed = true;
-    clearTimeout(this.#retryTimer);
+    this.#failed?.stopWaiting();
     const { readers } = this.feed;
     const index = readers.indexOf(this);
     const last = readers.pop();
@@ -470,12 +396,4 @@ export class Cursor implements Reader, Origin {
     this.#loading = false;
     this.#endPage();
   }
-}
-
-/** Order of two messages of one topic: the placement decides, whatever the clocks of two brokers say. */
-function isBefore(one: Message, other: Message): boolean {
-  const placements = (one.orderKey?.placement ?? 0) - (other.orderKey?.placement ?? 0);
-  if (placements !== 0 && (one.topic === other.topic || one.storedMs === other.storedMs))
-    return placements < 0;
-  return one.storedMs < other.storedMs;
 }

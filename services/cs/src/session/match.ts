@@ -1,6 +1,7 @@
 import type { Message } from '@lmqtt/common/message';
 import { isOwed } from '@lmqtt/common/p2p';
-import type { Cursor, Terms } from './cursor.ts';
+import type { Cursor } from './cursor.ts';
+import type { Terms } from './terms.ts';
 
 /**
  * Whether the subscription is owed the message: its queue may be shared by other topics, some of

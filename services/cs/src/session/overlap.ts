@@ -1,10 +1,11 @@
 import type { Message } from '@lmqtt/common/message';
 import { lowerQos } from '@lmqtt/common/qos';
 import type { Qos } from '@lmqtt/common/qos';
-import type { Cursor, Terms } from './cursor.ts';
+import type { Cursor } from './cursor.ts';
 import { match } from './match.ts';
 import type { OutboundSession } from './outbound-session.ts';
 import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
+import type { Terms } from './terms.ts';
 import { tellExpired } from './undelivered.ts';
 
 /** A cursor that a message is for, and the terms that count for it. */

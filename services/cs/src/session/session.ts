@@ -1,6 +1,5 @@
 import type { ClientId, Epoch, QueueId, SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
-import { isP2pFilter } from '@lmqtt/common/p2p';
 import { lowerQos } from '@lmqtt/common/qos';
 import type { Receipts } from '@lmqtt/common/receipt';
 import type { ReadRights } from '@lmqtt/common/read-rights';
@@ -9,15 +8,11 @@ import type {
   GroupFence,
   OutboundState,
   PartitionOffset,
-  Position,
   SubscriptionState,
 } from '@lmqtt/proto/link';
-import type { QueueFeed } from '../queue/feed.ts';
 import { Assigned } from './assigned.ts';
-import { Cursor } from './cursor.ts';
+import type { Cursor, CursorOwner, Subscription } from './cursor.ts';
 import { CursorQueue } from './cursor-queue.ts';
-import type { CursorOwner, Subscription } from './cursor.ts';
-import { JudgedFilters } from './judged-filters.ts';
 import { match } from './match.ts';
 import { advanceOverlapping, join } from './overlap.ts';
 import type { OutboundSession, SessionNode } from './outbound-session.ts';
@@ -25,13 +20,15 @@ import type { Outlet } from './outlet.ts';
 import { Redelivery } from './redelivery.ts';
 import { RetainedRuns } from './retained-runs.ts';
 import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
+import { SessionSubscriptions } from './session-subscriptions.ts';
 import { tellExpired } from './undelivered.ts';
 import { Window } from './window.ts';
 
-/** Cursors of one session that come to their end in one turn of the event loop: each may ask for a read. */
+/**
+ * Cursors of one session that come to their end in one turn of the event loop, since each may ask
+ * for a read.
+ */
 const cursorsPerTurn = 256;
-/** Subscriptions that are let go in one turn. */
-const endedPerTurn = 500;
 
 interface SessionOptions {
   readonly handle: SessionHandle;
@@ -60,8 +57,7 @@ export class Session implements CursorOwner, OutboundSession {
   readonly window: Window;
   readonly node: SessionNode;
   readonly outlet: Outlet;
-  readonly subscriptions: Map<string, Subscription> = new Map();
-  rights: ReadRights | undefined = undefined;
+  readonly subscriptions: ReadonlyMap<string, Subscription>;
   receipts: Receipts | undefined = undefined;
   /** In the list of those that the turn pumps. */
   scheduled = false;
@@ -70,14 +66,14 @@ export class Session implements CursorOwner, OutboundSession {
   pagesOpen = 0;
   closed = false;
   /** How often a cursor waited for an earlier message of another one; −1: none does. */
-  private early = 0;
+  #early = 0;
   /** Set while its subscriptions are taken over: nothing is sent, and nothing taken of groups. */
-  private preparing = false;
-  private readonly byQueue: Map<QueueId, Subscription> = new Map();
-  private readonly queued: CursorQueue = new CursorQueue();
-  private assigned: Assigned | undefined = undefined;
-  private retained: RetainedRuns | undefined = undefined;
-  private redelivery: Redelivery | undefined = undefined;
+  #preparing = false;
+  readonly #own: SessionSubscriptions;
+  readonly #queued: CursorQueue = new CursorQueue();
+  #assigned: Assigned | undefined = undefined;
+  #retained: RetainedRuns | undefined = undefined;
+  #redelivery: Redelivery | undefined = undefined;
 
   constructor(options: SessionOptions, node: SessionNode, outlet: Outlet) {
     this.handle = options.handle;
@@ -87,18 +83,20 @@ export class Session implements CursorOwner, OutboundSession {
     this.window = new Window(options.windowSize);
     this.node = node;
     this.outlet = outlet;
+    this.#own = new SessionSubscriptions(this);
+    this.subscriptions = this.#own.all;
   }
 
   /** Nothing leaves before `begin`. */
   prepare(): void {
-    this.preparing = true;
+    this.#preparing = true;
     this.scheduled = true;
   }
 
   begin(): void {
-    this.preparing = false;
+    this.#preparing = false;
     this.scheduled = false;
-    if (this.assigned !== undefined) this.node.credit(this);
+    if (this.#assigned !== undefined) this.node.credit(this);
     this.wake();
   }
 
@@ -106,56 +104,21 @@ export class Session implements CursorOwner, OutboundSession {
 
   /** Adds a granted subscription, or changes the options of the one with its filter. */
   subscribe(state: SubscriptionState, replacedAt: readonly PartitionOffset[] = []): Subscription {
-    const identifier = state.options.subscriptionIdentifier;
-    const identifiers = identifier === undefined ? undefined : [identifier];
-    const present = this.subscriptions.get(state.filter);
-    if (present !== undefined && present.queue === state.queue) {
-      // [MQTT-3.8.4-3]: replaced, and its messages go on where they were.
-      const former = { options: present.options, identifiers: present.identifiers };
-      for (const { partition, offset } of replacedAt)
-        this.cursorOf(present.queue, partition)?.replaced(former, offset);
-      present.options = state.options;
-      present.identifiers = identifiers;
-      return present;
-    }
-    if (present !== undefined) this.close(present);
-    const subscription: Subscription = {
-      filter: state.filter,
-      options: state.options,
-      queue: state.queue,
-      group: state.group,
-      cursors: [],
-      identifiers,
-      rights: this.rightsFor(state.filter),
-    };
-    this.subscriptions.set(state.filter, subscription);
-    if (subscription.group === undefined) this.byQueue.set(state.queue, subscription);
-    // All feeds first: the partitions of a queue that is read here appear to all who read it.
-    const feeds = state.positions.map(({ partition }) => this.node.feed(state.queue, partition));
-    for (const [index, position] of state.positions.entries())
-      this.addCursor(subscription, feeds[index]!, position);
-    if (subscription.group === undefined)
-      for (const each of this.node.partitionsOf(state.queue)) this.appeared(subscription, each);
-    if (subscription.group !== undefined) {
-      this.assigned ??= new Assigned(this);
-      if (!this.preparing) this.node.credit(this);
+    const former = this.subscriptions.get(state.filter);
+    const subscription = this.#own.add(state, replacedAt);
+    if (subscription !== former && subscription.group !== undefined) {
+      this.#assigned ??= new Assigned(this);
+      if (!this.#preparing) this.node.credit(this);
     }
     return subscription;
   }
 
-  /** It is read from its beginning: those that were there before have a position, or a time. */
   appeared(subscription: Subscription, partition: number): void {
-    if (this.closed) return;
-    // The feed first: where it is new, it appears to this subscription, too.
-    const feed = this.node.feed(subscription.queue, partition);
-    if (subscription.cursors.some((cursor) => cursor.feed === feed)) return;
-    this.addCursor(subscription, feed, { partition, start: 0, position: 0, done: [] });
+    this.#own.appeared(subscription, partition);
   }
 
-  private addCursor(subscription: Subscription, feed: QueueFeed, position: Position): void {
-    const cursor = new Cursor(subscription, feed, position, this);
-    subscription.cursors.push(cursor);
-    this.ready(cursor);
+  get rights(): ReadRights | undefined {
+    return this.#own.rights;
   }
 
   /**
@@ -163,58 +126,24 @@ export class Session implements CursorOwner, OutboundSession {
    * a later turn where nothing is left that may be read.
    */
   allow(rights: ReadRights | undefined, onNothing?: () => void): void {
-    const former = this.rights;
-    this.rights = rights;
-    if (rights === undefined && former === undefined) return;
-    // Each message is judged, until it is known which subscriptions may be read whole.
-    for (const subscription of this.subscriptions.values())
-      if (!isP2pFilter(subscription.filter)) subscription.rights = rights;
-    if (rights === undefined) return;
-    const judged = new JudgedFilters(this.subscriptions.values(), rights, former);
-    this.judge(judged, onNothing);
-  }
-
-  /** The filters of many subscriptions are judged over some turns. */
-  private judge(judged: JudgedFilters, onNothing: (() => void) | undefined): void {
-    if (this.closed || this.rights !== judged.rights) return;
-    if (!judged.next()) setImmediate(() => this.judge(judged, onNothing));
-    else if (judged.lostAll) onNothing?.();
-  }
-
-  /** Messages to the client itself need no right to read. */
-  private rightsFor(filter: string): ReadRights | undefined {
-    if (isP2pFilter(filter)) return undefined;
-    return this.rights?.of(filter) === 'all' ? undefined : this.rights;
+    this.#own.allow(rights, onNothing);
   }
 
   /** Begins to send the retained messages of a subscription, from after a topic on. */
   sendRetained(subscription: Subscription, after: string): void {
-    this.retained ??= new RetainedRuns(this);
-    this.retained.add(subscription, after);
+    this.#retained ??= new RetainedRuns(this);
+    this.#retained.add(subscription, after);
     this.node.schedule(this);
   }
 
   /** Ends a subscription of the client's choice; that to its own queue stays. */
   unsubscribe(filter: string): void {
-    if (isP2pFilter(filter)) return;
-    const subscription = this.subscriptions.get(filter);
-    if (subscription === undefined) return;
-    this.subscriptions.delete(filter);
-    this.close(subscription);
-    this.retained?.drop(subscription);
-  }
-
-  private close(subscription: Subscription): void {
-    if (subscription.group === undefined) this.byQueue.delete(subscription.queue);
-    for (const cursor of subscription.cursors) {
-      cursor.close();
-      this.node.releaseFeed(cursor.feed);
-    }
+    const subscription = this.#own.remove(filter);
+    if (subscription !== undefined) this.#retained?.drop(subscription);
   }
 
   cursorOf(queue: QueueId, partition: number): Cursor | undefined {
-    const subscription = this.byQueue.get(queue);
-    return subscription?.cursors.find((cursor) => cursor.feed.partition === partition);
+    return this.#own.cursorOf(queue, partition);
   }
 
   // Calls of cursors
@@ -222,7 +151,7 @@ export class Session implements CursorOwner, OutboundSession {
   ready(cursor: Cursor): void {
     if (!cursor.queued) {
       cursor.queued = true;
-      this.queued.push(cursor);
+      this.#queued.push(cursor);
     }
     if (!this.scheduled) this.node.schedule(this);
   }
@@ -244,7 +173,7 @@ export class Session implements CursorOwner, OutboundSession {
   /** After a reconnect: what was in flight goes out again first, in its order [MQTT-4.6.0-1]. */
   redeliver(outbound: readonly OutboundState[]): void {
     if (outbound.length === 0) return;
-    this.redelivery = new Redelivery(this, outbound);
+    this.#redelivery = new Redelivery(this, outbound);
     this.node.schedule(this);
   }
 
@@ -252,15 +181,15 @@ export class Session implements CursorOwner, OutboundSession {
   pump(): void {
     this.scheduled = false;
     if (this.closed) return;
-    if (this.redelivery !== undefined) {
-      if (!this.redelivery.pump()) return;
-      if (this.redelivery.isOver) this.redelivery = undefined;
+    if (this.#redelivery !== undefined) {
+      if (!this.#redelivery.pump()) return;
+      if (this.#redelivery.isOver) this.#redelivery = undefined;
     }
-    this.assigned?.pump();
+    this.#assigned?.pump();
     for (;;) {
-      if (this.retained?.pump() === true) this.retained = undefined;
-      this.pumpCursors();
-      if (this.retained?.released !== true) return;
+      if (this.#retained?.pump() === true) this.#retained = undefined;
+      this.#pumpCursors();
+      if (this.#retained?.released !== true) return;
     }
   }
 
@@ -269,43 +198,43 @@ export class Session implements CursorOwner, OutboundSession {
    * may have moved from one to another. Where all wait for each other, since a clock was set back,
    * they do not.
    */
-  private pumpCursors(): void {
-    this.early = 0;
-    const isWhole = this.advanceCursors();
-    if (!isWhole || this.early === 0 || !hasRoom(this) || this.waitsForRead) return;
-    this.early = -1;
-    this.advanceCursors();
+  #pumpCursors(): void {
+    this.#early = 0;
+    const isWhole = this.#advanceCursors();
+    if (!isWhole || this.#early === 0 || !hasRoom(this) || this.#waitsForRead) return;
+    this.#early = -1;
+    this.#advanceCursors();
   }
 
-  private get waitsForRead(): boolean {
+  get #waitsForRead(): boolean {
     for (const { cursors } of this.subscriptions.values())
       if (cursors.some((cursor) => cursor.waitsForRead)) return true;
     return false;
   }
 
   /** Another partition of its queue may have something that was stored earlier. */
-  private isEarly(cursor: Cursor, message: Message): boolean {
+  #isEarly(cursor: Cursor, message: Message): boolean {
     const { storedMs } = message;
-    if (storedMs === 0 || this.early < 0) return false;
+    if (storedMs === 0 || this.#early < 0) return false;
     cursor.compare(message);
     for (const other of cursor.subscription.cursors) {
-      if (!other.isBehind(message) || this.redelivery?.holds(other.feed.partition)) continue;
-      this.early += 1;
+      if (!other.isBehind(message) || this.#redelivery?.holds(other.feed.partition)) continue;
+      this.#early += 1;
       return true;
     }
     return false;
   }
 
   /** False: not all were looked at, since the rest has its turn later. */
-  private advanceCursors(): boolean {
-    const { queued } = this;
+  #advanceCursors(): boolean {
+    const queued = this.#queued;
     let stuck = 0;
     let empty = 0;
     while (queued.length > stuck) {
       const cursor = queued.first;
       if (cursor === undefined || !this.outlet.writable) return true;
       const before = cursor.next;
-      const why = cursor.closed ? 'empty' : this.advance(cursor);
+      const why = cursor.closed ? 'empty' : this.#advance(cursor);
       if (why === 'unwritable') return true;
       queued.shift();
       if (why === 'empty') {
@@ -326,14 +255,14 @@ export class Session implements CursorOwner, OutboundSession {
   }
 
   /** Sends of one cursor what can be sent. */
-  private advance(cursor: Cursor): 'empty' | 'unwritable' | 'waits' {
+  #advance(cursor: Cursor): 'empty' | 'unwritable' | 'waits' {
     const { subscription } = cursor;
     for (;;) {
       const message = cursor.peek();
       if (message === undefined) return 'empty';
       if (!this.outlet.writable) return 'unwritable';
-      if (this.redelivery?.holds(cursor.feed.partition) === true) return 'waits';
-      if (subscription.cursors.length > 1 && this.isEarly(cursor, message)) return 'waits';
+      if (this.#redelivery?.holds(cursor.feed.partition) === true) return 'waits';
+      if (subscription.cursors.length > 1 && this.#isEarly(cursor, message)) return 'waits';
       if (message.entries.length > 1 && this.subscriptions.size > 1) {
         if (advanceOverlapping(this, cursor, message) === 'waits') return 'waits';
         continue;
@@ -367,14 +296,14 @@ export class Session implements CursorOwner, OutboundSession {
 
   /** A live message that is not stored: now or never. */
   deliverQos0(cursor: Cursor, message: Message): void {
-    if (this.preparing || this.closed) return;
+    if (this.#preparing || this.closed) return;
     const { subscription } = cursor;
     const { entries } = message;
     if (entries.length === 1 || this.subscriptions.size === 1) {
       if (!match(cursor, subscription, message, this.clientId)) return;
       const retain = subscription.options.retainAsPublished && message.retain;
-      if (this.retained === undefined) sendQos0(this, message, retain, subscription.identifiers);
-      else this.passOn(message, retain, subscription.identifiers);
+      if (this.#retained === undefined) sendQos0(this, message, retain, subscription.identifiers);
+      else this.#passOn(message, retain, subscription.identifiers);
       return;
     }
     if (this.lastMark === message.mark) return;
@@ -384,59 +313,55 @@ export class Session implements CursorOwner, OutboundSession {
       return own === undefined ? [] : { cursor: own, terms: own.subscription };
     });
     const { wanted, retain, identifiers } = join(wanting, message, this.clientId);
-    if (wanted) this.passOn(message, retain, identifiers);
+    if (wanted) this.#passOn(message, retain, identifiers);
   }
 
-  private passOn(
-    message: Message,
-    retain: boolean,
-    identifiers: readonly number[] | undefined,
-  ): void {
+  #passOn(message: Message, retain: boolean, identifiers: readonly number[] | undefined): void {
     const sent = sendQos0(this, message, retain, identifiers);
-    if (this.retained === undefined) return;
-    if (sent) this.retained.wentOut(message);
-    else this.retained.dropped();
+    if (this.#retained === undefined) return;
+    if (sent) this.#retained.wentOut(message);
+    else this.#retained.dropped();
   }
 
   /** What was in flight on the connection before goes out again just now. */
   get redelivers(): boolean {
-    return this.redelivery !== undefined;
+    return this.#redelivery !== undefined;
   }
 
   wentOut(message: Message): void {
-    this.retained?.wentOut(message);
+    this.#retained?.wentOut(message);
   }
 
   isOutrun(retained: Message): boolean {
-    return this.retained?.isOutrun(retained) === true;
+    return this.#retained?.isOutrun(retained) === true;
   }
 
   assign(assignment: Assignment): void {
-    this.assigned ??= new Assigned(this);
-    this.assigned.push(assignment);
+    this.#assigned ??= new Assigned(this);
+    this.#assigned.push(assignment);
     if (!this.scheduled) this.node.schedule(this);
   }
 
   fence(fence: GroupFence): void {
-    this.assigned ??= new Assigned(this);
-    this.assigned.fence(fence);
+    this.#assigned ??= new Assigned(this);
+    this.#assigned.fence(fence);
   }
 
   takeCredit(): number | undefined {
-    return this.assigned?.takeCredit();
+    return this.#assigned?.takeCredit();
   }
 
   completed(): void {
-    if (this.assigned !== undefined) this.node.credit(this);
+    if (this.#assigned !== undefined) this.node.credit(this);
     this.wake();
   }
 
-  private get waits(): boolean {
+  get #waits(): boolean {
     return (
-      this.queued.length > 0 ||
-      this.redelivery !== undefined ||
-      this.retained !== undefined ||
-      (this.assigned !== undefined && this.assigned.count > 0)
+      this.#queued.length > 0 ||
+      this.#redelivery !== undefined ||
+      this.#retained !== undefined ||
+      (this.#assigned !== undefined && this.#assigned.count > 0)
     );
   }
 
@@ -444,12 +369,12 @@ export class Session implements CursorOwner, OutboundSession {
 
   /** After which topic retained messages are owed; undefined: none are. */
   retainedAfter(subscription: Subscription): string | undefined {
-    return this.retained?.sentAfter(subscription);
+    return this.#retained?.sentAfter(subscription);
   }
 
   /** It was presented: what groups gave and what did not go out is given again. */
   presented(): void {
-    this.assigned?.startAnew();
+    this.#assigned?.startAnew();
   }
 
   /** The ds that it was presented to has it. */
@@ -457,31 +382,18 @@ export class Session implements CursorOwner, OutboundSession {
     for (const subscription of this.subscriptions.values()) {
       for (const cursor of subscription.cursors) cursor.readAnew();
     }
-    this.assigned?.announceAnew();
+    this.#assigned?.announceAnew();
     this.wake();
   }
 
   /** The outlet takes again. */
   wake(): void {
-    if (!this.scheduled && this.waits) this.node.schedule(this);
+    if (!this.scheduled && this.#waits) this.node.schedule(this);
   }
 
   /** The connection ended. What is stored goes on with the next one. */
   end(): void {
     this.closed = true;
-    this.endSome(this.subscriptions.values());
-  }
-
-  /** Cursors of many subscriptions are let go over some turns. */
-  private endSome(subscriptions: Iterator<Subscription>): void {
-    for (let count = 0; count < endedPerTurn; count += 1) {
-      const { done, value } = subscriptions.next();
-      if (done === true) return;
-      for (const cursor of value.cursors) {
-        cursor.close();
-        this.node.releaseFeed(cursor.feed);
-      }
-    }
-    setImmediate(() => this.endSome(subscriptions));
+    this.#own.end();
   }
 }
