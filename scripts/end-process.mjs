@@ -2,10 +2,19 @@
 // for a request of a handle that it closes (Environment::CleanupHandles). When nothing is left to
 // be done, and all has been told, it ends without that. What is still open keeps it from its end as
 // before: half a minute after its last test such a process says what it is, and fails.
+// Each process notes its seconds in the file of LMQTT_TEST_TIMES, where there is one.
+import { appendFileSync } from 'node:fs';
 import { after } from 'node:test';
 
 const openMs = 30_000;
+const timesFile = process.env.LMQTT_TEST_TIMES;
 
+function noteTime() {
+  appendFileSync(timesFile, `${Math.round(process.uptime())} ${process.argv[1]}\n`);
+}
+
+const isTest = process.env.NODE_TEST_CONTEXT !== undefined;
+if (isTest && timesFile !== undefined) process.on('exit', noteTime);
 process.on('exit', (code) => process.exit(code));
 
 function sayWhatIsOpen() {
@@ -18,5 +27,4 @@ function sayWhatIsOpen() {
 }
 
 // In the process of the runner there are no tests.
-if (process.env.NODE_TEST_CONTEXT !== undefined)
-  after(() => setTimeout(sayWhatIsOpen, openMs).unref());
+if (isTest) after(() => setTimeout(sayWhatIsOpen, openMs).unref());

@@ -5,7 +5,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 
 const root = join(import.meta.dirname, '..');
@@ -128,6 +128,7 @@ async function run(shape, files) {
 async function runFiles(shape, files, servers) {
   const folder = mkdtempSync(join(tmpdir(), 'lmqtt-tests-'));
   const tallyFile = join(folder, 'tally');
+  const timesFile = join(folder, 'times');
   const child = spawn(
     process.execPath,
     [
@@ -148,18 +149,47 @@ async function runFiles(shape, files, servers) {
     {
       cwd: root,
       stdio: 'inherit',
-      env: { ...process.env, ...servers, LMQTT_TEST_SHAPE: servers ? 'cluster' : shape },
+      env: {
+        ...process.env,
+        ...servers,
+        LMQTT_TEST_SHAPE: servers ? 'cluster' : shape,
+        LMQTT_TEST_TIMES: timesFile,
+      },
     },
   );
   // Not in the way of servers that run in this process's care.
   const status = await new Promise((resolve) => child.once('close', resolve));
   try {
-    return { shape, status, ...JSON.parse(readFileSync(tallyFile, 'utf8')) };
+    const slowest = slowestOf(readFileSync(timesFile, 'utf8'));
+    return { shape, status, slowest, ...JSON.parse(readFileSync(tallyFile, 'utf8')) };
   } catch {
-    return { shape, status, failed: [] };
+    return { shape, status, slowest: [], failed: [] };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+const slowestShown = 15;
+
+/** From lines with the seconds and the path of a file each. */
+function slowestOf(text) {
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => /^(\d+) (.*)$/.exec(line))
+    .filter((found) => found !== null)
+    .map(([, seconds, path]) => ({ seconds: Number(seconds), path: relative(root, path) }))
+    .sort((one, other) => other.seconds - one.seconds)
+    .slice(0, slowestShown);
+}
+
+/** Reasons stand once where several tests in a row give the same one. */
+function failuresOf({ shape, failed }) {
+  return failed.flatMap(({ name, reason }, index) => {
+    const isSame = reason === '' || reason === failed[index - 1]?.reason;
+    const lines = isSame ? [] : reason.split('\n');
+    return [`  ${shape}: ${name}`, ...lines.map((line) => `    | ${line}`)];
+  });
 }
 
 function summary(results) {
@@ -169,10 +199,10 @@ function summary(results) {
       return `${shape.padEnd(10)} ${counts} (${Math.round(duration_ms / 1000)} s)`;
     },
   );
-  const failures = results.flatMap(({ shape, failed }) =>
-    failed.map((name) => `  ${shape}: ${name}`),
+  const times = results.flatMap(({ shape, slowest }) =>
+    slowest.map(({ seconds, path }) => `  ${shape}: ${String(seconds).padStart(4)} s ${path}`),
   );
-  return [...lines, ...failures].join('\n');
+  return [...lines, 'The slowest files:', ...times, ...results.flatMap(failuresOf)].join('\n');
 }
 
 const passes = flags.fault

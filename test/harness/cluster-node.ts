@@ -7,7 +7,8 @@ import { fetchMetrics } from './metrics.ts';
 import { type Addresses, flagsOf, ServerProcess, type Surroundings } from './process.ts';
 
 const readyMs = 5000;
-const lookMs = 10;
+const lookMs = 20;
+const shownCharacters = 2000;
 
 export type Settings = Readonly<Record<string, string>>;
 
@@ -82,7 +83,10 @@ export class ClusterNode {
       const answer = await this.fetch('/readyz').catch(() => undefined);
       const said = (await answer?.text())?.trimEnd() ?? 'no answer';
       if (answer?.status === 200) return;
-      if (performance.now() > endMs) throw new Error(`${this.name}: ${said} (${timeoutMs} ms)`);
+      if (performance.now() > endMs) {
+        const log = this.process.logs().slice(-shownCharacters);
+        throw new Error(`${this.name}: ${said} (${timeoutMs} ms); the end of its log:\n${log}`);
+      }
       await delay(lookMs);
     }
   }

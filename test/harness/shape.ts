@@ -50,7 +50,8 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
   try {
     if (external === undefined) await broker.start();
   } catch (error) {
-    await broker.stop();
+    // What went wrong is told, not what the stop makes of it.
+    await broker.stop().catch(() => undefined);
     throw error;
   }
   return broker;
