@@ -172,6 +172,7 @@ void describe('brokers that are away', () => {
     const lmq = around.queues.placeOf(queue);
     for (const broker of rocketmq.brokers) broker.ends.set(lmq, 9);
     const names = Array.from({ length: 20 }, (_, n) => `forgotten/${n}`);
+    assert.ok((await publish(...names)).every((code) => code === 0));
     assert.deepEqual(store.partitions(), [0, 1]);
     const since = positionSince(Date.now());
     await rocketmq.kill('broker-b');
@@ -209,6 +210,31 @@ void describe('brokers that are away', () => {
       assert.ok((await publish(...names)).every((code) => code === 0));
       return sent.length > 0;
     }, 2 * waitMs);
+  });
+
+  void test('a topic that was never published goes to a broker that is there, and stays there', async () => {
+    await open({ appendWaitMs: 1000, brokerGoneMs: 600_000 });
+    const old = Array.from({ length: 20 }, (_, n) => `old/${n}`);
+    const fresh = Array.from({ length: 20 }, (_, n) => `old/fresh-${n}`);
+    assert.ok((await publish(...old)).every((code) => code === 0));
+    await rocketmq.kill('broker-b');
+    await until(() => store.notice?.includes('broker-b') === true, waitMs);
+    const codes = await publish(...old, ...fresh);
+    assert.deepEqual(new Set(codes.slice(0, old.length)), new Set([0, 0x83]));
+    assert.deepEqual(new Set(codes.slice(old.length)), new Set([0]));
+    const detours = await metricOf('lmqtt_rocketmq_detoured_topics');
+    assert.ok(detours !== undefined && detours > 0 && detours < fresh.length, `${detours}`);
+
+    await rocketmq.restart('broker-b');
+    await until(async () => (await publish(...old)).every((code) => code === 0), 2 * waitMs);
+    const { sent } = rocketmq.broker('broker-b');
+    sent.splice(0);
+    assert.ok((await publish(...fresh)).every((code) => code === 0));
+    const there = sent.filter((each) => each === topic).length;
+    assert.equal(there, 0, 'order would not be kept');
+    const more = Array.from({ length: 20 }, (_, n) => `old/more-${n}`);
+    assert.ok((await publish(...more)).every((code) => code === 0));
+    assert.ok(sent.includes(topic), 'new ones go there again');
   });
 
   void test('a topic goes on at a broker that joins when what it has left elsewhere is indexed', async () => {

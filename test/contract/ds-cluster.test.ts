@@ -83,6 +83,7 @@ void describe('two ds and two cs', requireRedis(), () => {
           clock,
           leaseMs,
           events,
+          detoursMax: 100,
         });
         const sessionStore = new RedisSessionStore({
           redis: connection,

@@ -105,6 +105,7 @@ export class MemoryCluster {
           clock,
           leaseMs,
           events: registryEvents,
+          detoursMax: 100,
         });
         const { nodes, inbox, ownership, routeLog } = registry;
         const self = nodeId(id);

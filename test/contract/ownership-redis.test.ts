@@ -3,6 +3,7 @@ import { startRedis } from '../harness/redis/redis-server.ts';
 import { requireRedis } from '../harness/require.ts';
 import { inboxContract } from './inbox.ts';
 import { ownershipContract } from './ownership.ts';
+import { detoursContract } from './detours.ts';
 import { recordsContract } from './records.ts';
 import { registryUnderTest } from './redis-registry.ts';
 
@@ -12,4 +13,5 @@ if (requireRedis().skip === false) {
   ownershipContract('redis', (t) => registryUnderTest(t, redis));
   inboxContract('redis', (t) => registryUnderTest(t, redis));
   recordsContract('redis', (t) => registryUnderTest(t, redis));
+  detoursContract('redis', (t) => registryUnderTest(t, redis));
 }

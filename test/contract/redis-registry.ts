@@ -55,6 +55,7 @@ export function registryUnderTest(
         clock: systemClock,
         leaseMs,
         events,
+        detoursMax: 3,
       });
       const ds = new TestDs(id, registry, instance);
       proxies.set(ds, proxy);

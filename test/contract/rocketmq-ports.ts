@@ -3,6 +3,7 @@ import type { ClientId, NodeId, QueueId } from '@lmqtt/common/ids';
 import type { Intent, Intents } from '@lmqtt/ds/queue-store/intents';
 import type { InboundId } from '@lmqtt/ds/queue-store/queue-store';
 import type { LiveNodes, QueuePlaces } from '@lmqtt/ds/queue-store/rocketmq/options';
+import type { Claim, Detours } from '@lmqtt/ds/registry/detours';
 import type { Owned, Ownership } from '@lmqtt/ds/registry/ownership';
 import type { Records } from '@lmqtt/ds/registry/records';
 
@@ -31,6 +32,35 @@ export class RecordsInMemory implements Records {
     let known = this.#kinds.get(kind);
     if (known === undefined) this.#kinds.set(kind, (known = new Map()));
     return known;
+  }
+}
+
+export class DetoursInMemory implements Detours {
+  readonly #claimed = new Set<string>();
+  readonly #detours = new Map<string, string>();
+
+  get count(): number {
+    return this.#detours.size;
+  }
+
+  isClaimed(topic: string): boolean {
+    return this.#claimed.has(topic);
+  }
+
+  of(topic: string): string | undefined {
+    return this.#detours.get(topic);
+  }
+
+  claim(claims: readonly Claim[]): Promise<void> {
+    for (const { topic, detour } of claims) {
+      if (!this.#claimed.has(topic) && detour !== '') this.#detours.set(topic, detour);
+      this.#claimed.add(topic);
+    }
+    return Promise.resolve();
+  }
+
+  read(): Promise<boolean> {
+    return Promise.resolve(false);
   }
 }
 

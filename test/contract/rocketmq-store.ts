@@ -14,6 +14,7 @@ import type { Records } from '@lmqtt/ds/registry/records';
 import type { RocketmqClient } from '@lmqtt/ds/rocketmq/remoting/client';
 import { clientOf, type NameServed } from './rocketmq-client.ts';
 import {
+  DetoursInMemory,
   IntentsInMemory,
   NodesInMemory,
   NumberedQueues,
@@ -24,6 +25,7 @@ import {
 /** The surroundings that several stores of one test share, as ds nodes share a registry. */
 export class StoreSurroundings {
   readonly records: RecordsInMemory = new RecordsInMemory();
+  readonly detours: DetoursInMemory = new DetoursInMemory();
   readonly ownership: OwnershipInMemory = new OwnershipInMemory();
   readonly intents: IntentsInMemory = new IntentsInMemory();
   readonly queues: NumberedQueues;
@@ -80,6 +82,7 @@ export async function openStore(
     nodes: registry?.nodes ?? nodes,
     ownership: registry?.ownership ?? around.ownership.of(self),
     records: registry?.records ?? around.records,
+    detours: around.detours,
     intents: around.intents,
     isStored: (id) => around.intents.isStored(id),
     queues: around.queues,

@@ -125,6 +125,18 @@ void describe('one of two brokers is away', { skip }, () => {
     }
   });
 
+  void test('topics that were never published are placed on the broker that is there', async () => {
+    const fresh = Array.from({ length: topicCount }, (_, n) => `away/fresh-${n}`);
+    const first = await Promise.all(fresh.map((topic) => publish(topic, 'first')));
+    for (const { code, reason } of first) assert.equal(code, 0, reason);
+    topics.push(...fresh);
+    await until(
+      async () => fresh.every((topic) => live.came.includes(`${topic} first`)),
+      waitMs,
+      'they are delivered',
+    );
+  });
+
   void test('it is back: what it takes reaches who subscribed meanwhile, too', async () => {
     await rocketmq.broker('broker-b').start();
     await until(

@@ -97,6 +97,7 @@ export async function openClusterStores(
       clock,
       leaseMs: settings.leaseMs,
       events: new RegistryEvents(logs, metrics),
+      detoursMax: settings.detouredTopicsMax,
     });
     closing.push(() => registry.close());
     const { nodes, inbox } = registry;
@@ -148,6 +149,7 @@ export async function openClusterStores(
       nodes,
       ownership: registry.ownership,
       records: registry.records,
+      detours: registry.detours,
       intents: sessionStore.intents,
       inbox,
       templates,

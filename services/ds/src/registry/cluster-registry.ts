@@ -1,3 +1,4 @@
+import type { Detours } from './detours.ts';
 import type { Inbox } from './inbox.ts';
 import type { Nodes } from './nodes.ts';
 import type { Ownership } from './ownership.ts';
@@ -14,6 +15,7 @@ export interface ClusterRegistry {
   readonly ownership: Ownership;
   readonly inbox: Inbox;
   readonly records: Records;
+  readonly detours: Detours;
   /** Closes the registry's own connections; calls under way are rejected. */
   close(): void;
 }

@@ -171,6 +171,16 @@ export const rocketmq = {
     about:
       'Time after which a RocketMQ broker that no name server names is not waited for any more: its topics are placed on the brokers that are there, until it is back',
   },
+  DETOURED_TOPICS_MAX: {
+    kind: 'integer',
+    default: 20_000,
+    min: 0,
+    max: 1_000_000,
+    only: 'servers',
+    roles: ['ds'],
+    about:
+      'Number of MQTT topics that may be placed on another RocketMQ broker for good because they were first published while theirs was away; past it such topics wait for their broker as those that were published before',
+  },
   TAIL_LAG_MAX: {
     kind: 'integer',
     default: 10_000,

@@ -131,6 +131,7 @@ export class RocketmqStoreEvents {
     pendingBytes(): number;
     lags(): Iterable<readonly [string, number]>;
     openIntents(): number;
+    detours(): number;
     brokers(): Iterable<readonly [string, number]>;
     nameServers(): Iterable<readonly [string, number]>;
   }): void {
@@ -148,6 +149,11 @@ export class RocketmqStoreEvents {
       'lmqtt_rocketmq_open_intents',
       'QoS 2 messages of which it is being found out whether RocketMQ has stored them',
       () => state.openIntents(),
+    );
+    metrics.gauge(
+      'lmqtt_rocketmq_detoured_topics',
+      'MQTT topics that were first published while the RocketMQ broker of their place was away, and are stored at another (DETOURED_TOPICS_MAX)',
+      () => state.detours(),
     );
     metrics.gauges(
       'lmqtt_rocketmq_broker_up',

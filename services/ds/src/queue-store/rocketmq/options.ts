@@ -1,6 +1,7 @@
 import type { Clock } from '@lmqtt/common/clock';
 import type { ClientId, NodeId, QueueId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
+import type { Detours } from '../../registry/detours.ts';
 import type { Inbox } from '../../registry/inbox.ts';
 import type { Ownership } from '../../registry/ownership.ts';
 import type { Records } from '../../registry/records.ts';
@@ -103,6 +104,8 @@ export interface RocketmqStoreOptions {
   readonly nodes: LiveNodes;
   readonly ownership: Ownership;
   readonly records: Records;
+  /** Absent: an MQTT topic waits for the broker of its place, though it was never published. */
+  readonly detours?: Detours;
   readonly intents: Intents;
   readonly queues: QueuePlaces;
   /** Inbox by which several ds tell each other how far their tails have come. */

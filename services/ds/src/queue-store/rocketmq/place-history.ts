@@ -37,9 +37,15 @@ export interface Nearest extends Placed {
 
 export class PlaceHistory {
   readonly #placements: Pick<Placements, 'of' | 'movesOf'>;
+  readonly #detourOf: (mqttTopic: string) => Place | undefined;
 
-  constructor(placements: Pick<Placements, 'of' | 'movesOf'>) {
+  /** `detourOf`: where an MQTT topic is as long as there is that place. */
+  constructor(
+    placements: Pick<Placements, 'of' | 'movesOf'>,
+    detourOf: (mqttTopic: string) => Place | undefined = () => undefined,
+  ) {
     this.#placements = placements;
+    this.#detourOf = detourOf;
   }
 
   /** Place of the topic at that time, wall clock. */
@@ -47,16 +53,37 @@ export class PlaceHistory {
     const { topic, number: movedAt, move } = this.stays(mqttTopic, home, atMs).at(-1)!;
     const inForce = this.#placements.of(topic).filter(({ fromMs }) => fromMs <= atMs);
     const latest = inForce.at(-1);
-    const place = latest === undefined ? undefined : picked(mqttTopic, latest.queues, move);
+    const detour = this.#detourOf(mqttTopic);
+    const pick = (queues: Readonly<Record<string, number>>): Place | undefined => {
+      const places = placesIn(queues, move);
+      return places.find((each) => isSame(each, detour)) ?? pickPlace(mqttTopic, places);
+    };
+    const place = latest === undefined ? undefined : pick(latest.queues);
     if (latest === undefined || place === undefined) return undefined;
     let { number, fromMs } = latest;
     for (const earlier of inForce.toReversed()) {
-      const then = picked(mqttTopic, earlier.queues, move);
-      if (then?.broker !== place.broker || then.queueId !== place.queueId) break;
+      if (!isSame(place, pick(earlier.queues))) break;
       ({ number, fromMs } = earlier);
     }
     const sinceMs = Math.max(fromMs, move?.fromMs ?? 0);
     return { ...place, topic, number: Math.max(number, movedAt), sinceMs };
+  }
+
+  /** Place that the topic would have if only those brokers were there. */
+  instead(
+    mqttTopic: string,
+    home: Home,
+    atMs: number,
+    isThere: (broker: string) => boolean,
+  ): PlaceInTopic | undefined {
+    const { topic, move } = this.stays(mqttTopic, home, atMs).at(-1)!;
+    const latest = this.#placements
+      .of(topic)
+      .filter(({ fromMs }) => fromMs <= atMs)
+      .at(-1);
+    const places = placesIn(latest?.queues ?? {}, move).filter(({ broker }) => isThere(broker));
+    const place = pickPlace(mqttTopic, places);
+    return place === undefined ? undefined : { ...place, topic };
   }
 
   /** Stays in the order of time; those that are to begin after `nowMs` are left out. */
@@ -101,20 +128,17 @@ export function isAt(one: PlaceInTopic, other: PlaceInTopic): boolean {
   return one.queueId === other.queueId && one.broker === other.broker && one.topic === other.topic;
 }
 
-/**
- * Place of a topic under a placement. `move`: since which it is there, and over how many queues it
- * may be spread.
- */
-function picked(
-  mqttTopic: string,
-  queues: Readonly<Record<string, number>>,
-  move: Move | undefined,
-): Place | undefined {
+function isSame(one: Place, other: Place | undefined): boolean {
+  return one.broker === other?.broker && one.queueId === other.queueId;
+}
+
+/** `move`: since which a topic is there, and over how many queues it may be spread. */
+function placesIn(queues: Readonly<Record<string, number>>, move: Move | undefined): Place[] {
   const places: Place[] = [];
   for (const [broker, count] of Object.entries(queues)) {
     const countMax = move?.queues[broker] ?? Infinity;
     for (let queueId = 0; queueId < count && queueId < countMax; queueId += 1)
       places.push({ broker, queueId });
   }
-  return pickPlace(mqttTopic, places);
+  return places;
 }

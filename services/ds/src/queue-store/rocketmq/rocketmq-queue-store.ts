@@ -106,6 +106,7 @@ export class RocketmqQueueStore implements QueueStore {
       pendingBytes: () => this.#sender.pendingBytes,
       lags: () => this.#tails.lags(),
       openIntents: () => this.#outcomes.seeking,
+      detours: () => this.#options.detours?.count ?? 0,
       brokers: () => [...this.#brokers.all].map(({ name, answers }) => [name, answers ? 1 : 0]),
       nameServers: () =>
         [...this.#options.client.nameServersAnswer].map(([name, is]) => [name, is ? 1 : 0]),
@@ -127,6 +128,7 @@ export class RocketmqQueueStore implements QueueStore {
     this.#readTailTopics();
     this.#every(readEachMs, async () => {
       await this.#topics.read();
+      if ((await this.#options.detours?.read()) === true) this.#targets.changed();
       // A broker is known before anything is placed there: the placement takes effect later.
       if (this.#topics.placements.brokers.some((name) => this.#brokers.named(name) === undefined))
         await this.#brokers.refresh();

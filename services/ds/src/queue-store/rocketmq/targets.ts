@@ -2,6 +2,7 @@
 // that rendezvous hashing gives it under the placement in force.
 import { firstLevel, TopicMapping } from '../../rocketmq/mapping/topic-mapping.ts';
 import type { Brokers } from './brokers.ts';
+import { Detouring } from './detouring.ts';
 import { messageOfError } from './error-text.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import { LeftQueue, type OrdinaryQueue, type Target } from './ordinary-queue.ts';
@@ -42,6 +43,7 @@ export class Targets {
   readonly #options: RocketmqStoreOptions;
   readonly #brokers: Brokers;
   readonly #topics: UsedTopics;
+  readonly #detouring: Detouring;
   readonly #history: PlaceHistory;
   readonly #mapping: TopicMapping;
   /** Only its rules. */
@@ -66,7 +68,8 @@ export class Targets {
     this.#options = options;
     this.#brokers = brokers;
     this.#topics = topics;
-    this.#history = new PlaceHistory(topics.placements);
+    this.#detouring = new Detouring(options.detours);
+    this.#history = new PlaceHistory(topics.placements, (topic) => this.#detouring.of(topic));
     const reserved = new Set(options.settings.reservedTopics);
     const isTaken = (topic: string) => brokers.isName(topic) || reserved.has(topic);
     this.#mapping = new TopicMapping(options.settings, (topic) => this.#isThere(topic), isTaken);
@@ -197,7 +200,7 @@ export class Targets {
 
   #place(mqttTopic: string): Target | undefined {
     const home = this.#homes.get(this.#decisive(mqttTopic));
-    if (home === undefined) return undefined;
+    if (home === undefined || !this.#detouring.isClaimed(mqttTopic)) return undefined;
     const nowMs = this.#options.clock.nowMs();
     const placed = this.#history.at(mqttTopic, home, nowMs);
     const queue = placed === undefined ? undefined : this.#queueAt(placed);
@@ -220,7 +223,24 @@ export class Targets {
     return queue === undefined ? undefined : new LeftQueue(queue, untilMs);
   }
 
-  #queueAt({ topic, broker, queueId }: Placed): OrdinaryQueue | undefined {
+  #queueOf(mqttTopic: string, home: Home): OrdinaryQueue | undefined {
+    const placed = this.#history.at(mqttTopic, home, this.#options.clock.nowMs());
+    return placed === undefined ? undefined : this.#queueAt(placed);
+  }
+
+  /** A topic whose broker is away, and that was never published, goes to another one. */
+  async #claim(asked: readonly Asked[], home: Home): Promise<void> {
+    const nowMs = this.#options.clock.nowMs();
+    const answers = (broker: string): boolean => this.#brokers.named(broker)?.answers === true;
+    const topics = asked.map(({ mqttTopic }) => mqttTopic);
+    await this.#detouring.claim(topics, (mqttTopic) => {
+      if (this.#queueOf(mqttTopic, home)?.broker.answers !== false) return undefined;
+      const place = this.#history.instead(mqttTopic, home, nowMs, answers);
+      return place === undefined || this.#queueAt(place) === undefined ? undefined : place;
+    });
+  }
+
+  #queueAt({ topic, broker, queueId }: PlaceInTopic): OrdinaryQueue | undefined {
     return this.#topics.named(topic)?.queues.get(`${topic}/${broker}/${queueId}`);
   }
 
@@ -246,20 +266,29 @@ export class Targets {
   }
 
   async #seek(key: string): Promise<void> {
-    const { mqttTopic } = this.#seeking.get(key)![0]!;
+    const waiting = this.#seeking.get(key)!;
+    const { length } = waiting;
+    const { mqttTopic } = waiting[0]!;
     try {
       if (!this.#homes.has(key)) {
         const home = await this.#homeOf(mqttTopic);
         if (this.#homes.size >= targetsMax) this.#homes.clear();
         this.#homes.set(key, home);
       }
+      const home = this.#homes.get(key)!;
       // A known place needs no question: the name servers may be away.
-      if (this.of(mqttTopic) === undefined) await this.#useHome(mqttTopic, this.#homes.get(key)!);
+      if (this.#queueOf(mqttTopic, home) === undefined) await this.#useHome(mqttTopic, home);
+      await this.#claim(waiting.slice(0, length), home);
     } catch (error) {
       this.#options.events.registryFailed('topic', messageOfError(error));
     }
-    const waiting = this.#seeking.get(key)!;
-    this.#seeking.delete(key);
+    // Topics that came meanwhile are not claimed yet.
+    const later = waiting.splice(length);
+    if (later.length === 0) this.#seeking.delete(key);
+    else {
+      this.#seeking.set(key, later);
+      this.#unsought.add(key);
+    }
     this.#seeks -= 1;
     this.#tell(waiting, 0);
     this.#seekNext();

@@ -30,7 +30,9 @@ type Name =
   | 'giveUp'
   | 'save'
   | 'send'
-  | 'remember';
+  | 'remember'
+  | 'claim'
+  | 'restoreClaims';
 
 export const scripts: Readonly<Record<Name, Script>> = {
   begin: made('begin', log),
@@ -54,4 +56,6 @@ export const scripts: Readonly<Record<Name, Script>> = {
   save: made('save'),
   send: made('send'),
   remember: made('remember'),
+  claim: made('claim'),
+  restoreClaims: made('restore-claims'),
 };

@@ -2,6 +2,7 @@ import type { Clock } from '@lmqtt/common/clock';
 import type { RedisConnection } from '../../redis/connection.ts';
 import type { RedisKeys } from '../../redis/keys.ts';
 import type { ClusterRegistry } from '../cluster-registry.ts';
+import { RedisDetours } from './detours.ts';
 import { Membership } from './membership.ts';
 import { RedisInbox } from './inbox.ts';
 import { RedisNodes } from './nodes.ts';
@@ -17,6 +18,8 @@ interface RedisRegistryOptions {
   readonly clock: Clock;
   readonly leaseMs: number;
   readonly events: RegistryEvents;
+  /** DETOURED_TOPICS_MAX. */
+  readonly detoursMax: number;
 }
 
 interface RedisRegistry extends ClusterRegistry {
@@ -27,7 +30,7 @@ interface RedisRegistry extends ClusterRegistry {
  * The registry of one ds, with a connection of its own for pub/sub. Rejects where Redis is away.
  */
 export async function openRedisRegistry(options: RedisRegistryOptions): Promise<RedisRegistry> {
-  const { redis, keys, clock, leaseMs, events } = options;
+  const { redis, keys, clock, leaseMs, events, detoursMax } = options;
   const subscriber = await redis.openSubscriber();
   const member = new Membership(redis, keys.registry(''), clock, leaseMs, events);
   const inbox = new RedisInbox(member, subscriber);
@@ -35,7 +38,9 @@ export async function openRedisRegistry(options: RedisRegistryOptions): Promise<
   const others = () => nodes.ds.map(({ id }) => id).filter((id) => id !== member.id);
   const routeLog = new RedisRouteLog(member, subscriber, others);
   const records = new RedisRecords(member);
+  const detours = new RedisDetours(member, detoursMax);
   nodes.addRestorer(records);
+  nodes.addRestorer(detours);
   nodes.addRestorer(routeLog);
   return {
     nodes,
@@ -43,6 +48,7 @@ export async function openRedisRegistry(options: RedisRegistryOptions): Promise<
     ownership: new RedisOwnership(member),
     inbox,
     records,
+    detours,
     close: () => {
       nodes.close();
       routeLog.close();

@@ -25,6 +25,7 @@
 --   restored     hash: ds -> the life for which it has told what it holds
 --   owners, texts   hashes by thing
 --   r:<kind>     hash of records
+--   claimed      bits of MQTT topics that were published; detours: hash by MQTT topic
 local base = KEYS[1]
 local time = redis.call('TIME')
 local nowUs = time[1] * 1000000 + time[2]
