@@ -25,7 +25,6 @@ import type {
 import type { ReaderLimits } from './packet/reader-limits.ts';
 import { type CsConfig, packetLimits } from './config.ts';
 import type { Client, ClientNode } from './connection/client.ts';
-import { onPublished, onRefused } from './connection/packets/publish.ts';
 import { Connections } from './connections.ts';
 import type { Counters } from './counters.ts';
 import type { CsEvents } from './events.ts';
@@ -33,27 +32,22 @@ import { DueReports } from './due-reports.ts';
 import { Entrance } from './entrance.ts';
 import { Feeds } from './queue/feeds.ts';
 import type { QueueFeed } from './queue/feed.ts';
+import { IncomingPublishes } from './incoming-publishes.ts';
 import { LeaseGate } from './lease-gate.ts';
-import { Presentation } from './presentation.ts';
+import { LeaseLoss } from './lease-loss.ts';
+import { type OfSessions, Presentation } from './presentation.ts';
 import type { Cursor } from './session/cursor.ts';
 import type { SessionJournal } from './session/journal.ts';
 import type { OutboundSession } from './session/outbound-session.ts';
 import { Retransmission } from './retransmission.ts';
-import { StoreBacklog } from './store-backlog.ts';
 import { mark, Turn } from './turn.ts';
 import { TurnTime } from './turn-time.ts';
 import { UndeliveredCalls } from './undelivered-calls.ts';
 import { Wheel } from './wheel.ts';
-
-type OfSessions = (session: SessionHandle) => boolean;
-const ofAll: OfSessions = () => true;
+import { WheelTicks } from './wheel-ticks.ts';
 
 const tickMs = 250;
-/** A tick that comes so late comes after a pause of this process. */
-const pauseMs = 4 * tickMs;
 const slowTickMs = 1000;
-/** Time between letting go some publishers and the next ones. */
-const letGoMs = 10;
 /** Cursors that ask the store each second whether they missed something. */
 const rechecksPerTick = 64;
 
@@ -78,22 +72,19 @@ export class CsNode implements LinkedNode, ClientNode {
   readonly entrance: Entrance;
   readonly journal: SessionJournal;
   readonly wheel: Wheel;
-  /** Monotonic: the last tick of the wheel. */
-  private tickedMs: number;
-  private excused = false;
   readonly link: Link;
   readonly undelivered: UndeliveredCalls | undefined;
   readonly leaseGate: LeaseGate;
   readonly rightsTable: ReadRightsTable;
-  private readonly server: LinkServer;
+  readonly #server: LinkServer;
   readonly feeds: Feeds;
-  private readonly presentation: Presentation = new Presentation();
-  private readonly reports: DueReports;
-  private readonly backlog: StoreBacklog;
-  private readonly timers: NodeJS.Timeout[] = [];
-  private letGoTimer: NodeJS.Timeout | undefined = undefined;
-  private recheckFrom = 0;
-  private stopping = false;
+  readonly #leaseLoss: LeaseLoss = new LeaseLoss(this);
+  readonly #presentation: Presentation;
+  readonly #reports: DueReports;
+  readonly #publishes: IncomingPublishes;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #recheckFrom = 0;
+  #stopping = false;
 
   constructor(
     node: NodeId,
@@ -108,13 +99,12 @@ export class CsNode implements LinkedNode, ClientNode {
     this.config = config;
     this.packetLimits = packetLimits(config);
     this.clientIdRule = clientIdRuleOf(config.clientIdRule);
-    this.backlog = new StoreBacklog(storeBytesMax);
+    this.#publishes = new IncomingPublishes(this, storeBytesMax);
     this.events = events;
     this.counters = counters;
     this.rightsTable = new ReadRightsTable(config.aclCache);
     this.time = new TurnTime(clock);
     this.wheel = new Wheel(tickMs, this.time.monotonicMs);
-    this.tickedMs = this.time.monotonicMs;
     this.connections = new Connections(this);
     const { connectsAtOnce: atOnceMax, maxConnections: connectionsMax } = config;
     this.entrance = new Entrance(
@@ -128,13 +118,13 @@ export class CsNode implements LinkedNode, ClientNode {
         onWait: () => events.limit('CONNECTS_AT_ONCE'),
       },
     );
-    this.server = server;
+    this.#server = server;
     this.link = server.attach(this);
     const { link } = this;
     this.undelivered = config.deadLetters
       ? new UndeliveredCalls(link, config.deadLetterExpired, () => events.notTold())
       : undefined;
-    this.leaseGate = new LeaseGate(link, clock, (frozen) => this.leaseChanged(frozen));
+    this.leaseGate = new LeaseGate(link, clock, (frozen) => this.#leaseLoss.changed(frozen));
     const { leaseGate } = this;
     this.feeds = new Feeds(
       {
@@ -149,28 +139,30 @@ export class CsNode implements LinkedNode, ClientNode {
     this.turn = new Turn({
       publish: (batch) => {
         link.publish(batch);
-        this.backlog.handedOver(link.roomBytes);
+        this.#publishes.handedOver();
       },
       write: (batch, durable) => link.write(batch, durable),
       split: (batch) => link.split?.(batch) ?? [batch],
-      beforeWrites: () => this.reports.beforeWrites(),
+      beforeWrites: () => this.#reports.beforeWrites(),
       beforeOutput: () => leaseGate.look(),
       ended: () => this.feeds.release(),
     });
     const { turn } = this;
-    this.reports = new DueReports(turn, link);
+    this.#reports = new DueReports(turn, link);
+    this.#presentation = new Presentation(this, this.#reports);
     this.journal = {
       write: (write) => turn.write(write),
       writeDurably: (write, then) => turn.writeDurably(write, then),
     };
-    this.timers.push(setInterval(() => this.advanceWheel(), tickMs));
-    this.timers.push(setInterval(() => this.slowTick(), slowTickMs));
+    const ticks = new WheelTicks(this.wheel, this.time, tickMs);
+    this.#timers.push(setInterval(() => ticks.tick(), tickMs));
+    this.#timers.push(setInterval(() => this.#slowTick(), slowTickMs));
     if (config.retryUnacknowledged) {
       const retransmission = new Retransmission(config, () => {
         counters.retransmitted += 1;
       });
       const look = (): void => retransmission.look(this.connections.all(), this.time.monotonicMs);
-      this.timers.push(setInterval(look, retransmission.everyMs));
+      this.#timers.push(setInterval(look, retransmission.everyMs));
     }
   }
 
@@ -179,17 +171,7 @@ export class CsNode implements LinkedNode, ClientNode {
     return this.link.up && this.time.monotonicMs < this.link.leaseEndsMs;
   }
 
-  /** After a pause of this process, what waits in the sockets is heard before anybody is timed out. */
-  private advanceWheel(): void {
-    const nowMs = this.time.monotonicMs;
-    const isLate = nowMs - this.tickedMs > pauseMs;
-    this.tickedMs = nowMs;
-    this.excused = isLate && !this.excused;
-    if (!this.excused) this.wheel.advance(nowMs);
-  }
-
-  /** In one process there is no lease, and ds is never another one. */
-  private get remote(): boolean {
+  get remote(): boolean {
     return this.link.leaseEndsMs !== Infinity;
   }
 
@@ -198,7 +180,7 @@ export class CsNode implements LinkedNode, ClientNode {
   closed(connection: Client, end: ConnectionEnd): Promise<void> {
     this.connections.ended(connection);
     this.entrance.left(connection);
-    this.backlog.forget(connection);
+    this.#publishes.forget(connection);
     this.leaseGate.forget(connection.outbox);
     const { session, handle } = connection;
     if (session === undefined) {
@@ -208,76 +190,46 @@ export class CsNode implements LinkedNode, ClientNode {
     for (const publish of connection.inbound.takeHeld()) this.turn.publish(publish);
     this.undelivered?.ended(session);
     session.end();
-    this.reports.forget(session);
+    this.#reports.forget(session);
     this.events.ended(connection, end);
     this.turn.flush();
-    if (this.stopping) return Promise.resolve();
+    if (this.#stopping) return Promise.resolve();
     const told = this.link
       .disconnect(handle, end, connection.clientId)
-      .catch((error: unknown) => this.linkFailed(connection, error));
+      .catch((error: unknown) => this.#linkFailed(connection, error));
     if (!this.remote) return told;
-    this.presentation.ended(connection, end);
-    return told.then(() => this.presentation.settled(handle));
+    this.#presentation.ended(connection, end);
+    return told.then(() => this.#presentation.confirmed(handle));
   }
 
   /** A call that was on its way when the node leaves has told ds all it needs. */
-  private linkFailed(connection: Client, error: unknown): void {
-    if (!this.stopping) this.events.linkFailed(connection, error);
+  #linkFailed(connection: Client, error: unknown): void {
+    if (!this.#stopping) this.events.linkFailed(connection, error);
   }
 
   /** A session was claimed for a connection that ended meanwhile. */
   disown(connection: Client, end: ConnectionEnd): void {
     this.link
       .disconnect(connection.handle, end, connection.clientId)
-      .catch((error: unknown) => this.linkFailed(connection, error));
+      .catch((error: unknown) => this.#linkFailed(connection, error));
   }
 
   // Publishes
 
   publish(connection: Client, publish: Publish): void {
-    if (!this.backlog.add(connection, publish)) this.events.limit('PENDING_APPEND_BYTES_MAX');
-    const { inbound } = connection;
-    if (!inbound.holdsPublishes) this.turn.publish(publish);
-    else if (!inbound.hold(publish)) connection.pauseReading();
+    this.#publishes.send(connection, publish);
   }
 
-  /** So much waits for the store that publishers are not read. */
   get storeBehind(): boolean {
-    return this.backlog.behind;
+    return this.#publishes.storeBehind;
   }
 
   published(batch: Publish[]): void {
-    let connection: Client | undefined;
-    for (const publish of batch) {
-      this.backlog.answered(publish);
-      if (connection === undefined || connection.handle !== publish.session)
-        connection = this.connections.get(publish.session);
-      if (connection !== undefined) onPublished(connection, publish);
-      if (publish.reasonCode === ReasonCode.notAuthorized) this.events.notAuthorized();
-    }
-    this.letGo();
+    this.#publishes.answered(batch);
   }
 
   refused(session: SessionHandle, reasonCode: number): void {
-    const connection = this.connections.get(session);
-    if (connection !== undefined) onRefused(connection, reasonCode);
-    if (reasonCode === ReasonCode.notAuthorized) this.events.notAuthorized();
-  }
-
-  private letGo(): void {
-    const { backlog } = this;
-    if (!backlog.holds || this.letGoTimer !== undefined) return;
-    if (this.remote) {
-      this.turn.flush();
-      backlog.handedOver(this.link.roomBytes);
-    }
-    backlog.letGo();
-    // Clients that were let go may send nothing, so that no answer lets go the next ones.
-    if (!backlog.holds || backlog.behind) return;
-    this.letGoTimer = setTimeout(() => {
-      this.letGoTimer = undefined;
-      this.letGo();
-    }, letGoMs);
+    this.#publishes.refused(session, reasonCode);
   }
 
   // Messages
@@ -332,56 +284,19 @@ export class CsNode implements LinkedNode, ClientNode {
 
   // Another ds, or none
 
-  present(of: OfSessions = ofAll): PresentedSession[] {
-    // Gathered reports are in the presented state, or wait for the new ds.
-    this.reports.dropCredits(of);
-    this.turn.flush();
-    for (const session of this.connections.sessions()) {
-      if (of(session.handle)) session.presented();
-    }
-    return this.presentation.present(this.connections.all(), of);
+  present(of?: OfSessions): PresentedSession[] {
+    return this.#presentation.present(of);
   }
 
-  presented(refusals: Refusal[], of: OfSessions = ofAll): void {
-    let presented = 0;
-    for (const { handle } of this.connections.sessions()) if (of(handle)) presented += 1;
-    for (const { session, reasonCode } of refusals) {
-      this.presentation.settled(session);
-      this.connections.get(session)?.fence(reasonCode);
-    }
-    for (const session of this.connections.sessions()) if (of(session.handle)) session.goOn();
-    this.leaseGate.look();
-    if (presented > 0) this.events.presented(presented, refusals.length);
+  presented(refusals: Refusal[], of?: OfSessions): void {
+    this.#presentation.presented(refusals, of);
   }
 
   linkChanged(): void {
-    this.backlog.handedOver(this.link.roomBytes);
+    this.#publishes.handedOver();
     this.leaseGate.look();
     this.entrance.linkChanged();
     this.turn.begin();
-  }
-
-  private leaseChanged(frozen: boolean): void {
-    const { sessionCount } = this.connections;
-    if (sessionCount === 0) return;
-    if (frozen) {
-      this.events.frozen(sessionCount);
-      return;
-    }
-    this.events.thawed(sessionCount);
-    for (const session of this.connections.sessions()) session.wake();
-  }
-
-  /** Clients are not kept for ever by a node that can do nothing for them. */
-  private closeWithoutLease(): void {
-    const { sessionCount } = this.connections;
-    if (sessionCount === 0 || this.leaseGate.overMs < this.config.dsLostMs) return;
-    this.events.dsLost(sessionCount);
-    for (const connection of this.connections.all()) {
-      if (connection.session !== undefined) {
-        connection.close(ReasonCode.serverBusy, 'dispatch node lost');
-      }
-    }
   }
 
   // Functions for sessions
@@ -418,37 +333,37 @@ export class CsNode implements LinkedNode, ClientNode {
   }
 
   positionMoved(session: OutboundSession, cursor: Cursor): void {
-    this.reports.positionMoved(session, cursor);
+    this.#reports.positionMoved(session, cursor);
   }
 
   credit(session: OutboundSession): void {
-    this.reports.credit(session);
+    this.#reports.credit(session);
   }
 
-  private slowTick(): void {
-    this.letGo();
-    this.reports.slowRound();
+  #slowTick(): void {
+    this.#publishes.letGo();
+    this.#reports.slowRound();
     // Pushed messages that are still under way would be read a second time.
     if (this.link.pushesWait !== true)
-      this.recheckFrom = this.feeds.recheck(this.recheckFrom, rechecksPerTick);
+      this.#recheckFrom = this.feeds.recheck(this.#recheckFrom, rechecksPerTick);
     this.leaseGate.look();
-    if (this.leaseGate.frozen) this.closeWithoutLease();
+    if (this.leaseGate.frozen) this.#leaseLoss.closeLost();
   }
 
   // The end
 
   /** Tells every client, and waits until ds has all that its session wrote. */
   async stop(waitMs: number): Promise<void> {
-    this.stopping = true;
-    for (const timer of this.timers) clearInterval(timer);
-    clearTimeout(this.letGoTimer);
+    this.#stopping = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#publishes.stop();
     for (const connection of this.connections.all()) connection.shutDown();
     await new Promise<void>((resolve) => {
       this.turn.begin();
       setImmediate(resolve);
     });
     if (this.remote) {
-      await this.handBack(waitMs);
+      await this.#handBack(waitMs);
       return;
     }
     await new Promise<void>((resolve) => {
@@ -458,13 +373,13 @@ export class CsNode implements LinkedNode, ClientNode {
   }
 
   /** Says to ds that the sessions may go on elsewhere at once; otherwise the lease says it later. */
-  private async handBack(waitMs: number): Promise<void> {
+  async #handBack(waitMs: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const tooLate = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error('no answer of the dispatch node')), waitMs);
     });
     try {
-      await Promise.race([this.server.detach(this.node), tooLate]);
+      await Promise.race([this.#server.detach(this.node), tooLate]);
     } catch (error) {
       this.events.notHandedBack(error);
     } finally {

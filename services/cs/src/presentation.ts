@@ -1,7 +1,29 @@
 import type { SessionHandle } from '@lmqtt/common/ids';
-import type { ConnectionEnd, PresentedSession } from '@lmqtt/proto/link';
+import type { ConnectionEnd, PresentedSession, Refusal } from '@lmqtt/proto/link';
+import type { Connection } from './connection/connection.ts';
 import type { Client } from './connection/client.ts';
+import type { CsEvents } from './events.ts';
+import type { DueReports } from './due-reports.ts';
+import type { LeaseGate } from './lease-gate.ts';
 import { presentedState } from './session/presented-state.ts';
+import type { Session } from './session/session.ts';
+import type { Turn } from './turn.ts';
+
+/** Chooses the sessions whose ds is another one now. */
+export type OfSessions = (session: SessionHandle) => boolean;
+const ofAll: OfSessions = () => true;
+
+/** The node whose sessions are presented. */
+interface PresentingNode {
+  readonly connections: {
+    all(): Iterable<Connection>;
+    sessions(): Iterable<Session>;
+    get(handle: SessionHandle): Connection | undefined;
+  };
+  readonly turn: Turn;
+  readonly leaseGate: LeaseGate;
+  readonly events: CsEvents;
+}
 
 /**
  * The sessions of this node, whole, for a ds that does not know them: those of live
@@ -9,7 +31,14 @@ import { presentedState } from './session/presented-state.ts';
  * asked for: a session keeps its state after its end.
  */
 export class Presentation {
+  readonly #node: PresentingNode;
+  readonly #reports: DueReports;
   readonly #ending: Map<SessionHandle, Ending> = new Map();
+
+  constructor(node: PresentingNode, reports: DueReports) {
+    this.#node = node;
+    this.#reports = reports;
+  }
 
   /** The connection has ended, and ds was told. */
   ended(client: Client, end: ConnectionEnd): void {
@@ -17,16 +46,36 @@ export class Presentation {
   }
 
   /** ds knows of the end. */
-  settled(session: SessionHandle): void {
+  confirmed(session: SessionHandle): void {
     this.#ending.delete(session);
   }
 
-  present(clients: Iterable<Client>, of: (session: SessionHandle) => boolean): PresentedSession[] {
+  /** State of the sessions, from which another ds goes on. */
+  present(of: OfSessions = ofAll): PresentedSession[] {
+    const { connections, turn } = this.#node;
+    // Gathered reports are in the presented state, or wait for the new ds.
+    this.#reports.dropCredits(of);
+    turn.flush();
+    for (const session of connections.sessions()) if (of(session.handle)) session.presented();
     const sessions: PresentedSession[] = [];
     for (const { client, end } of this.#ending.values())
       if (of(client.handle)) add(sessions, client, end);
-    for (const client of clients) if (of(client.handle)) add(sessions, client, undefined);
+    for (const client of connections.all()) if (of(client.handle)) add(sessions, client, undefined);
     return sessions;
+  }
+
+  /** The new ds has taken the sessions, but for those that it refused. */
+  presented(refusals: Refusal[], of: OfSessions = ofAll): void {
+    const { connections, leaseGate, events } = this.#node;
+    let presented = 0;
+    for (const { handle } of connections.sessions()) if (of(handle)) presented += 1;
+    for (const { session, reasonCode } of refusals) {
+      this.confirmed(session);
+      connections.get(session)?.fence(reasonCode);
+    }
+    for (const session of connections.sessions()) if (of(session.handle)) session.goOn();
+    leaseGate.look();
+    if (presented > 0) events.presented(presented, refusals.length);
   }
 }
 
