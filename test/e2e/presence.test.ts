@@ -113,10 +113,15 @@ void describe('presence', () => {
     const clientId = unique('killed');
     await suite.client({ ...lasting, clientId });
     await next(watcher, clientId, 'connected');
+    // Its session ends with its connection.
+    const passing = unique('passing');
+    await suite.client({ version: 5, clientId: passing });
+    await next(watcher, passing, 'connected');
     await watcher.disconnect();
     await suite.broker.kill();
     await suite.broker.restart();
     const back = await suite.client({ ...lasting, sessionPresent: true });
     assert.equal((await next(back, clientId, 'disconnected')).endedBy, 'server');
+    assert.equal((await next(back, passing, 'disconnected')).endedBy, 'server');
   });
 });

@@ -57,6 +57,8 @@ export class IncomingPublishes {
     const { connections, events } = this.#node;
     let client: Client | undefined;
     for (const publish of batch) {
+      // A receipt: no client waits for it.
+      if (publish.packetId === 0) continue;
       this.#backlog.answered(publish);
       if (client === undefined || client.handle !== publish.session)
         client = connections.get(publish.session);

@@ -319,7 +319,8 @@ export class CsNode implements LinkedNode, ClientNode {
 
   sendReceipt({ handle: session, clientId }: OutboundSession, receipt: SentReceipt): void {
     const payload = Buffer.from(JSON.stringify(receipt));
-    const parts = { topic: receiptsTopic, qos: 0, retain: false, payload } as const;
+    // Kept until ds has stored it, whichever ds that is.
+    const parts = { topic: receiptsTopic, qos: 1, retain: false, payload } as const;
     const message = messageOf({ ...parts, publisher: clientId });
     this.turn.publish({ session, packetId: 0, message, reasonCode: 0 });
   }

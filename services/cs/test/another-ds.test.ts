@@ -1,10 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { queueId, sessionHandle } from '@lmqtt/common/ids';
+import { messageOf } from '@lmqtt/common/message';
 import { startNode, turns } from './node-fixture.ts';
 import { messagesOf, assign, shared, only, publishIds, texts } from './presented-fixture.ts';
 import { stored } from './queue-fixture.ts';
 import { subscriptionState } from './scripted-ds.ts';
+
+/** Properties of a message with one user property. */
+function userProperty(name: string, value: string): Buffer {
+  const text = (from: string): Buffer => {
+    const length = Buffer.alloc(2);
+    length.writeUInt16BE(from.length);
+    return Buffer.concat([length, Buffer.from(from)]);
+  };
+  return Buffer.concat([Buffer.from([0x26]), text(name), text(value)]);
+}
 
 test('refused sessions are closed with their reason, without what waited for them', async (t) => {
   const { ds, clock, connect } = startNode(t);
@@ -41,6 +52,30 @@ test('refused sessions are closed with their reason, without what waited for the
   assert.deepEqual([refused.closed, old.closed, kept.closed], [true, true, false]);
   assert.deepEqual(kept.took(), ['puback']);
   assert.equal(only(ds.takeOver()).clientId, 'k');
+});
+
+test('a receipt waits for the answer of ds, of which its client hears nothing', async (t) => {
+  const { ds, connect } = startNode(t);
+  const properties = userProperty('lmqtt-receipt', 'receipts');
+  const asking = messageOf({ topic: 't', qos: 1, retain: false, payload: properties, properties });
+  asking.entries = [{ queue: queueId(1), partition: 0, offset: 0, previous: -1 }];
+  ds.messages = [asking];
+  ds.states.set('c', {
+    subscriptions: [subscriptionState('t', 1, 1)],
+    outbound: [],
+    inbound: [],
+  });
+  const client = await connect('c');
+  const [packetId] = publishIds(client);
+  client.took();
+  client.send({ cmd: 'puback', messageId: packetId! });
+  await turns();
+  assert.equal(ds.publishes.length, 1);
+  const { message } = ds.publishes[0]!;
+  assert.deepEqual([message.topic, message.qos], ['$lmqtt/receipt', 1]);
+  ds.answerPublishes();
+  await turns();
+  assert.deepEqual([client.took(), client.closed], [[], false]);
 });
 
 test('what was stored while there was no ds is read from the new one', async (t) => {

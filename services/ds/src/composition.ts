@@ -20,7 +20,7 @@ import type { Holdings } from './use-cases/holdings.ts';
 import type { LiveSession } from './sessions/live-session.ts';
 import type { OpenAuth } from './auth/open-auth.ts';
 import type { OwedQueues } from './use-cases/owed-queues.ts';
-import { Presence } from './use-cases/presence.ts';
+import { Presence, type SeenClients } from './use-cases/presence.ts';
 import { Publisher } from './use-cases/publish.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
 import { workRetries } from './use-cases/retries.ts';
@@ -68,6 +68,8 @@ interface Parts<Store extends SessionStore & DueStore> {
   figures(): { connected: number; sessions: number; subscriptions: number };
   /** Figures of cs for `$SYS`, by the rest of the topic: `messages/received`. */
   readonly counters: (() => Record<string, number>) | undefined;
+  /** Where only this ds can know who was connected. */
+  readonly seen?: SeenClients;
 }
 
 interface UseCases<Store extends SessionStore & DueStore> extends UseCasePorts {
@@ -132,6 +134,7 @@ export function useCasesOf<Store extends SessionStore & DueStore, More extends o
   if (settings.presence === 'on')
     events.presence = new Presence({
       ...{ store: delayed, clock, self: nodeId(settings.nodeId), topic: settings.presenceTopic },
+      ...(parts.seen === undefined ? {} : { seen: parts.seen }),
       lost: () => events.presenceLost(),
     });
   const common: UseCases<Store> = {

@@ -175,7 +175,6 @@ export class DsEvents {
   }
 
   disconnected(session: LiveSession, reason: string): void {
-    this.presence?.disconnected(session, reason);
     this.#logs.session.debug({ clientId: session.clientId, reason }, 'disconnected');
   }
 

@@ -12,4 +12,6 @@ export interface PresenceListener {
   expired(clientId: ClientId): void;
   /** Resolves when all that was told before is stored. */
   stored(): Promise<void>;
+  /** The same, or when that takes long. */
+  storedSoon(): Promise<void>;
 }

@@ -16,6 +16,7 @@ import { countDamage } from './damage.ts';
 import type { CsNode } from './sessions/cs-node.ts';
 import type { DelayedLine, DelayedPlace } from './delayed-store/delayed-store.ts';
 import { EmbeddedDelayedStore } from './delayed-store/embedded/embedded-delayed-store.ts';
+import { EmbeddedSeenClients } from './delayed-store/embedded/seen-clients.ts';
 import { DsLinkServer } from './ds-link.ts';
 import { Gathering } from './single/gathering.ts';
 import { publishDelayed } from './use-cases/delayed-publishes.ts';
@@ -152,6 +153,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     messagesMax: settings.maxDelayedMessages,
     bytesMax: settings.maxDelayedBytes,
   });
+  const seen = new EmbeddedSeenClients(journal);
   const retention = {
     retentionBytes: settings.retentionBytes,
     retentionAgeS: settings.retentionAgeS,
@@ -212,6 +214,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
         retained,
         retryQueue,
         delayed,
+        seen,
         holdings,
         owed,
         groups,
@@ -262,13 +265,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   const timers = new Timers((where, error) => events.unexpected(where, error));
   /** Everybody who holds something is known. */
   const open = (): void => {
-    const wereConnected = [...sessionStore.sessions].filter(
-      ({ connected, clientId }) => connected && !live.has(clientId),
-    );
-    events.presence?.lost(
-      wereConnected.map(({ clientId }) => clientId),
-      'the broker ended',
-    );
+    tellLost(events, sessionStore, seen, live);
     sessionStore.start();
     groups.settle();
     holdings.settle(embedded.queues());
@@ -331,6 +328,20 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       auth.close();
     },
   };
+}
+
+/** Clients of the last run, stored or not, that nobody has presented. */
+function tellLost(
+  events: DsEvents,
+  { sessions }: Pick<EmbeddedSessionStore, 'sessions'>,
+  seen: EmbeddedSeenClients,
+  live: ReadonlyMap<ClientId, LiveSession>,
+): void {
+  const lost = new Set([...seen.all].filter((clientId) => !live.has(clientId)));
+  for (const { connected, clientId } of sessions)
+    if (connected && !live.has(clientId)) lost.add(clientId);
+  if (events.presence !== undefined) events.presence.lost(lost, 'the broker ended');
+  else for (const clientId of lost) seen.gone(clientId);
 }
 
 /** Waits for the work, but not for longer. */

@@ -16,7 +16,12 @@ import { Metrics } from '@lmqtt/common/metrics';
 import type { Qos } from '@lmqtt/common/qos';
 import type { Publish } from '@lmqtt/proto/link';
 import type { AccessControl } from '../src/auth/auth-provider.ts';
-import type { DelayedStore } from '../src/delayed-store/delayed-store.ts';
+import type {
+  DelayedLine,
+  DelayedPut,
+  DelayedStore,
+  DueMessage,
+} from '../src/delayed-store/delayed-store.ts';
 import { DsEvents } from '../src/events.ts';
 import type { Append, InboundId, Outcome, QueueStore } from '../src/queue-store/queue-store.ts';
 import type { RetainedStore } from '../src/retained-store/retained-store.ts';
@@ -135,17 +140,42 @@ const access: AccessControl = {
   onChange: () => undefined,
 };
 
-const noDelays: DelayedStore = {
-  count: 0,
-  bytes: 0,
-  put: () => undefined,
-  takeDue: () => [],
-  sending: () => undefined,
-  sent: () => Promise.resolve(),
-  failed: () => undefined,
-  cancel: () => Promise.resolve(false),
-  page: () => Promise.resolve([]),
-};
+/** Takes what is put, and answers when the test says so. */
+class ScriptedDelays implements DelayedStore {
+  readonly count = 0;
+  readonly bytes = 0;
+  readonly puts: DelayedPut[] = [];
+  readonly #waiting: (() => void)[] = [];
+
+  put(batch: readonly DelayedPut[], done: () => void): void {
+    this.puts.push(...batch);
+    this.#waiting.push(done);
+  }
+
+  answer(): void {
+    for (const done of this.#waiting.splice(0)) done();
+  }
+
+  takeDue(): DueMessage[] {
+    return [];
+  }
+
+  sending(): void {}
+
+  sent(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  failed(): void {}
+
+  cancel(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
+  page(): Promise<DelayedLine[]> {
+    return Promise.resolve([]);
+  }
+}
 
 export interface PublisherSettings {
   readonly queueQos0?: boolean;
@@ -154,6 +184,7 @@ export interface PublisherSettings {
 
 export class PublisherFixture {
   readonly store: ScriptedAppends = new ScriptedAppends();
+  readonly delays: ScriptedDelays = new ScriptedDelays();
   readonly retained: ScriptedRetained = new ScriptedRetained();
   readonly cs: FakeCs = new FakeCs();
   readonly node: CsNode = new CsNode(this.cs);
@@ -175,7 +206,7 @@ export class PublisherFixture {
       queueStore: this.store,
       retained: this.retained,
       delayed: new DelayedPublishes({
-        ...{ store: noDelays, access, clock: systemClock, events, delayMsMax: 0 },
+        ...{ store: this.delays, access, clock: systemClock, events, delayMsMax: 0 },
       }),
       events,
     });

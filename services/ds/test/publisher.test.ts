@@ -1,6 +1,7 @@
 // PUBLISH: who may, what is stored, when it is answered.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { messageOf } from '@lmqtt/common/message';
 import type { Intent } from '../src/queue-store/intents.ts';
 import type { LiveSession } from '../src/sessions/live-session.ts';
 import { MovedClock, turns } from './moved-clock.ts';
@@ -45,6 +46,23 @@ void test('what is refused at once is answered behind what is stored first', () 
     [notAuthorized],
   );
   assert.equal(at.store.came.length, 1);
+});
+
+void test('a receipt is stored though its session has ended, and answered when it is', () => {
+  const at = new PublisherFixture();
+  const session = at.session('a', 5);
+  const told = { topic: 'x', clientId: 'a', outcome: 'acknowledged', at: 1, qos: 1 };
+  const payload = Buffer.from(JSON.stringify({ to: 'receipts', receipt: told }));
+  const message = messageOf({ topic: '$lmqtt/receipt', qos: 1, retain: false, payload });
+  at.node.sessions.delete(session.handle);
+  at.publish({ session: session.handle, packetId: 0, message, reasonCode: 0 });
+  assert.deepEqual(at.answers, []);
+  const [put] = at.delays.puts;
+  assert.equal(put!.message.topic, 'receipts');
+  assert.deepEqual(JSON.parse(put!.message.payload.toString()), told);
+  at.delays.answer();
+  assert.deepEqual(at.answers, ['0 0']);
+  assert.equal(at.store.came.length, 0);
 });
 
 void test('a retained message is answered when it is stored and put, whichever is last', () => {

@@ -25,6 +25,8 @@ export const RecordType = {
 
   delayedPut: 44,
   delayedRemoved: 45,
+  clientSeen: 46,
+  clientGone: 47,
 
   queueIdsReserved: 48,
   nodeAttached: 49,

@@ -55,7 +55,7 @@ export class LiveSession {
   accessVersion = -1;
   route: Route | undefined = undefined;
   /** The delay that the last topic asks for. */
-  delayedTopic: DelayedTopic | 'malformed' | 'receipt' | undefined = undefined;
+  delayedTopic: DelayedTopic | 'malformed' | undefined = undefined;
   lane = '';
   /**
    * Rights of the session to read, the version of the rules that gave them, and the rights that its

@@ -43,7 +43,6 @@ export class DelayedPublishes {
   /** undefined: the message is to be published now; a number: the reason code of its refusal. */
   of(session: LiveSession, message: Message): Later | number | undefined {
     const { delayedTopic } = session;
-    if (delayedTopic === 'receipt') return this.#receipt(message);
     if (message.properties !== undefined) {
       const reasonCode = this.#judgeReceipt(session, message.properties);
       if (reasonCode !== 0) return reasonCode;
@@ -80,7 +79,7 @@ export class DelayedPublishes {
   }
 
   /** What a cs tells, as a message that is due now: it is stored, and published once. */
-  #receipt({ payload, publisher }: Message): Later {
+  receiptOf({ payload, publisher }: Message): Later {
     const { to: topic, receipt } = JSON.parse(payload.toString()) as SentReceipt;
     const parts = { topic, qos: 1, retain: false, publisher } as const;
     const message = messageOf({ ...parts, payload: Buffer.from(JSON.stringify(receipt)) });

@@ -50,6 +50,10 @@ export async function disconnect(
   const sessionExpiryS =
     expiryS === undefined ? undefined : Math.min(expiryS, ports.sessionExpirySMax);
   const mayFire = end.publishWill && graceMs === 0 && stored.will !== 0;
+  const { presence } = ports.events;
+  // Stored first: a ds that dies before the session's end is stored tells it once more.
+  presence?.disconnected(session, end.reason);
+  if (presence !== undefined) await presence.storedSoon();
   try {
     const release = { publishWill: end.publishWill, sessionExpiryS, graceMs };
     const released = ports.sessionStore.release(stored, session.epoch, release);

@@ -1,6 +1,7 @@
 import type { Clock } from '@lmqtt/common/clock';
 import type { ClientId, NodeId } from '@lmqtt/common/ids';
 import { type Message, messageOf } from '@lmqtt/common/message';
+import { idlePause } from '@lmqtt/common/pause';
 import type { DelayedPut, DelayedStore } from '../delayed-store/delayed-store.ts';
 import type { PresenceListener } from '../presence-listener.ts';
 import type { LiveSession } from '../sessions/live-session.ts';
@@ -20,18 +21,35 @@ const eventTypes: Readonly<Record<PresenceEvent, string>> = {
   expired: 'CLIENT_SESSION_EXPIRED',
 };
 
+/** Clients that were told as connected and not yet as gone; kept over the death of this ds. */
+export interface SeenClients {
+  readonly all: Iterable<ClientId>;
+  came(id: ClientId): void;
+  gone(id: ClientId): void;
+}
+
 export interface PresenceOptions {
   readonly store: DelayedStore;
   readonly clock: Clock;
   readonly self: NodeId;
   /** Topic of a copy of each event; null: none. */
   readonly topic: string | null;
+  /** Absent: others know who was connected. */
+  readonly seen?: SeenClients;
   /** An event was given up, since too many wait. */
   lost(): void;
 }
 
+/** Somebody who waits until everything is stored that was told before. */
+interface Asked {
+  readonly told: number;
+  readonly resolve: () => void;
+}
+
 const waitingMax = 100_000;
 const retryMs = 200;
+/** The end of a connection waits no longer for its event to be stored. */
+const soonMs = 1000;
 const atOnce = 256;
 
 /**
@@ -42,7 +60,10 @@ export class Presence implements PresenceListener {
   readonly #options: PresenceOptions;
   #waiting: DelayedPut[] = [];
   #isPutting = false;
-  #asked: (() => void)[] = [];
+  #asked: Asked[] = [];
+  #told = 0;
+  /** Connections by client: an end of an earlier one says nothing of a later one. */
+  readonly #connections = new Map<ClientId, number>();
 
   constructor(options: PresenceOptions) {
     this.#options = options;
@@ -50,6 +71,7 @@ export class Presence implements PresenceListener {
 
   connected(session: LiveSession, eventInfo: string, more: object = {}): void {
     const { stored, protocolVersion, keepAliveS, principal } = session;
+    this.#came(session.clientId);
     this.#tell(session.clientId, 'connected', eventInfo, {
       ...connectionOf(session),
       ...{ protocolVersion, keepAliveS, user: principal.user ?? null },
@@ -63,11 +85,14 @@ export class Presence implements PresenceListener {
     if (reason === 'taken over') this.#tell(session.clientId, 'takeover', reason, connection);
     const more = { ...connection, endedBy: endedBy(reason) };
     this.#tell(session.clientId, 'disconnected', reason, more);
+    this.#gone(session.clientId);
   }
 
   lost(clientIds: Iterable<ClientId>, reason: string): void {
-    for (const clientId of clientIds)
+    for (const clientId of clientIds) {
       this.#tell(clientId, 'disconnected', reason, { endedBy: 'server' });
+      this.#gone(clientId);
+    }
   }
 
   subscribed(session: LiveSession, filters: readonly object[]): void {
@@ -84,7 +109,30 @@ export class Presence implements PresenceListener {
 
   stored(): Promise<void> {
     if (this.#waiting.length === 0 && !this.#isPutting) return Promise.resolve();
-    return new Promise((resolve) => this.#asked.push(resolve));
+    return new Promise((resolve) => this.#asked.push({ told: this.#told, resolve }));
+  }
+
+  async storedSoon(): Promise<void> {
+    await Promise.race([this.stored(), idlePause(soonMs)]);
+  }
+
+  #came(clientId: ClientId): void {
+    const { seen } = this.#options;
+    if (seen === undefined) return;
+    seen.came(clientId);
+    this.#connections.set(clientId, (this.#connections.get(clientId) ?? 0) + 1);
+  }
+
+  /** When that is stored; a client that has come back meanwhile stays. */
+  #gone(clientId: ClientId): void {
+    const { seen } = this.#options;
+    if (seen === undefined) return;
+    const connection = this.#connections.get(clientId);
+    void this.stored().then(() => {
+      if (this.#connections.get(clientId) !== connection) return;
+      this.#connections.delete(clientId);
+      seen.gone(clientId);
+    });
   }
 
   #tell(clientId: ClientId, event: PresenceEvent, eventInfo: string, more: object): void {
@@ -106,6 +154,7 @@ export class Presence implements PresenceListener {
       const message: Message = messageOf({ topic: each, qos: 1, retain: false, payload });
       const due = { dueAtMs: eventTime, afterMs: 0 };
       this.#waiting.push({ message, ...due, inbound: undefined, reasonCode: 0 });
+      this.#told += 1;
     }
     if (!this.#isPutting) {
       this.#isPutting = true;
@@ -124,12 +173,11 @@ export class Presence implements PresenceListener {
         setTimeout(() => this.#put(), retryMs).unref();
         return;
       }
-      if (this.#waiting.length > 0) {
-        this.#put();
-        return;
-      }
-      this.#isPutting = false;
-      for (const resolve of this.#asked.splice(0)) resolve();
+      const stored = this.#told - this.#waiting.length;
+      while (this.#asked.length > 0 && this.#asked[0]!.told <= stored)
+        this.#asked.shift()!.resolve();
+      if (this.#waiting.length > 0) this.#put();
+      else this.#isPutting = false;
     });
   }
 }

@@ -86,6 +86,10 @@ export class Publisher {
     let refused: Publish[] | undefined;
     let session: LiveSession | undefined;
     for (const publish of batch) {
+      if (publish.packetId === 0 && publish.message.topic === receiptsTopic) {
+        this.#receipt(node, publish);
+        continue;
+      }
       // Most come many at a time from one session.
       if (session === undefined || session.handle !== publish.session)
         session = node.sessions.get(publish.session);
@@ -148,6 +152,18 @@ export class Publisher {
     if (refused !== undefined)
       for (const { session, reasonCode } of refused) node.downstream.refused(session, reasonCode);
     if (appends.length > 0) this.#append(appends);
+  }
+
+  /** A receipt counts though its session has ended meanwhile, or is another's by now. */
+  #receipt(node: CsNode, publish: Publish): void {
+    const { message } = publish;
+    const receipt = new DelayedAppend(this.#delayed.receiptOf(message), '', undefined, undefined);
+    this.#delayed.put([receipt], () => {
+      if (message.qos === 0) return;
+      publish.reasonCode = receipt.reasonCode;
+      this.#answers.send(node, publish);
+      this.#answers.sendAll();
+    });
   }
 
   /** Whether a QoS 2 publish was stored before, or is on its way, so that it is only answered. */
@@ -286,22 +302,19 @@ export class Publisher {
   #routeOf(session: LiveSession, topic: string): Route {
     if (session.topic !== topic || session.accessVersion !== this.#access.version) {
       session.topic = topic;
-      const delayed = topic === receiptsTopic ? 'receipt' : delayedTopicOf(topic);
+      const delayed = delayedTopicOf(topic);
       session.delayedTopic = delayed;
       // Rules, order and routes are of the topic that the message will have.
       const real = typeof delayed === 'object' ? delayed.topic : topic;
       session.accessVersion = this.#access.version;
       session.lane = `${session.clientId}\0${real}`;
-      // A cs of this cluster speaks, not its client.
-      session.topicAllowed =
-        delayed === 'receipt' ||
-        this.#access.authorise(
-          session.principal,
-          session.clientId,
-          session.peer.address,
-          'publish',
-          real,
-        );
+      session.topicAllowed = this.#access.authorise(
+        session.principal,
+        session.clientId,
+        session.peer.address,
+        'publish',
+        real,
+      );
       session.route = undefined;
     }
     let route = session.route;
