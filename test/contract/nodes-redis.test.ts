@@ -13,6 +13,18 @@ if (requireRedis().skip === false) {
   after(() => redis.close());
   nodesContract('redis', (t) => registryUnderTest(t, redis));
 
+  test('a ds that starts waits for a Redis that has stopped answering', async (t) => {
+    const under = registryUnderTest(t, redis);
+    const ds = await under.ds('a');
+    under.partition(ds);
+    const started = ds.start();
+    const said = (): boolean => under.lines.some((line) => line.includes('does not answer'));
+    await Promise.race([started, eventually(said, 'said')]);
+    under.heal(ds);
+    await started;
+    await eventually(() => ds.leases.at(-1) === true, 'lease');
+  });
+
   test('an emptied Redis: said loudly, and all are members again, nobody is judged', async (t) => {
     const under = registryUnderTest(t, redis);
     const [a, b] = [await (await under.ds('a')).start(), await (await under.ds('b')).start()];

@@ -91,14 +91,13 @@ export async function openClusterStores(
     for (let one = closing.pop(); one !== undefined; one = closing.pop()) await one();
   };
   try {
-    const registry = await openRedisRegistry({
-      redis,
-      keys,
-      clock,
+    const registryOptions = {
+      ...{ redis, keys, clock },
       leaseMs: settings.leaseMs,
       events: new RegistryEvents(logs, metrics),
       detoursMax: settings.detouredTopicsMax,
-    });
+    };
+    const registry = await waitFor(options, 'Redis', () => openRedisRegistry(registryOptions));
     closing.push(() => registry.close());
     const { nodes, inbox } = registry;
     const sessionsMax = { total: settings.maxSessions, perUser: settings.maxSessionsPerUser };
@@ -107,10 +106,13 @@ export async function openClusterStores(
       takenMs: 2 * settings.leaseMs,
     });
     closing.push(() => sessionStore.close());
-    const retained = await RedisRetainedStore.open(redis, keys, {
+    const retainedMax = {
       messagesMax: settings.maxRetainedMessages,
       bytesMax: settings.maxRetainedBytes,
-    });
+    };
+    const retained = await waitFor(options, 'Redis', () =>
+      RedisRetainedStore.open(redis, keys, retainedMax),
+    );
     const delayed = new RedisDelayedStore({
       ...{ redis, keys, intents: sessionStore.intents, takenMs: 2 * settings.leaseMs },
       limits: { messagesMax: settings.maxDelayedMessages, bytesMax: settings.maxDelayedBytes },
@@ -338,10 +340,10 @@ function missedPlaces(
   return missed === undefined ? noNames : [...missed];
 }
 
-async function openCheckedRedis(options: ClusterStoresOptions): Promise<RedisConnection> {
+function openCheckedRedis(options: ClusterStoresOptions): Promise<RedisConnection> {
   const { settings, logs } = options;
-  const redis = await waitFor(options, 'Redis', () =>
-    openRedis({
+  return waitFor(options, 'Redis', async () => {
+    const redis = await openRedis({
       url: settings.redisUrl ?? '',
       tlsCa: settings.redisTlsCa,
       tlsCert: settings.redisTlsCert,
@@ -349,21 +351,21 @@ async function openCheckedRedis(options: ClusterStoresOptions): Promise<RedisCon
       commandTimeoutMs: settings.redisCommandTimeoutMs,
       name: settings.nodeId,
       openTimeoutMs: sayMs,
-    }),
-  );
-  try {
-    const strict = settings.redisDurability === 'strict';
-    const findings = await checkRedis(redis, { strict });
-    const refusal = refusalOf(redis.where, findings);
-    if (refusal !== undefined) throw new SettingsError(refusal);
-    for (const { name, state, found, fix } of findings)
-      if (state === 'warn')
-        logs.broker.warn({ name, found, fix }, 'Redis keeps less than it should');
-    return redis;
-  } catch (error) {
-    redis.close();
-    throw error;
-  }
+    });
+    try {
+      const strict = settings.redisDurability === 'strict';
+      const findings = await checkRedis(redis, { strict });
+      const refusal = refusalOf(redis.where, findings);
+      if (refusal !== undefined) throw new SettingsError(refusal);
+      for (const { name, state, found, fix } of findings)
+        if (state === 'warn')
+          logs.broker.warn({ name, found, fix }, 'Redis keeps less than it should');
+      return redis;
+    } catch (error) {
+      redis.close();
+      throw error;
+    }
+  });
 }
 
 /** Tries until it is there or the process is to stop; says so now and then. */

@@ -16,7 +16,8 @@ const busyAgainMs = 200;
 const probeTag = 'LMQTT_PROBE';
 const probeGroup = '%LMQ%lmqtt';
 
-const passing: ReadonlySet<number> = new Set([
+/** Codes of a broker that may take the same request in another moment. */
+export const passingCodes: ReadonlySet<number> = new Set([
   answerCodes.systemBusy,
   // The broker's disk is full.
   answerCodes.serviceNotAvailable,
@@ -53,7 +54,7 @@ function notStored(answer: Exclude<SendAnswer, { readonly kind: 'stored' }>): {
 } {
   if (answer.kind !== 'refused') return { why: `not stored: ${answer.reason}`, mayPass: true };
   const { code, remark } = answer;
-  return { why: `refused with code ${code}: ${remark}`, mayPass: passing.has(code) };
+  return { why: `refused with code ${code}: ${remark}`, mayPass: passingCodes.has(code) };
 }
 
 function send(broker: BrokerConnection, lmq: string, topic: string): Promise<SendAnswer> {

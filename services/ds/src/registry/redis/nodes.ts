@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { pause } from '@lmqtt/common/pause';
 import { type NodeId, nodeId } from '@lmqtt/common/ids';
 import { NodeIdInUse } from '../node-id-in-use.ts';
+import { RedisUnavailable } from '../../redis/failure.ts';
 import type { RedisSubscriber } from '../../redis/subscriber.ts';
 import { CsRenewals } from './cs-renewals.ts';
 import { EndedNodes } from './ended-nodes.ts';
@@ -13,6 +14,8 @@ import { scripts } from './registry-scripts.ts';
 
 const renewalsPerLease = 3;
 const againMs = 20;
+/** Between tries of a start while Redis is away. */
+const awayMs = 200;
 
 /**
  * Nodes by leases in Redis. Each renewal is one script call, which also judges, and brings the ends
@@ -88,9 +91,11 @@ export class RedisNodes implements Nodes {
     this.#self = self;
     member.id = self.id;
     member.instance = self.instance;
-    await this.#subscriber.subscribe(`${member.base}ended`, () => this.#renewals.soon());
-    await this.#named();
-    await this.#begin();
+    const endedChannel = `${member.base}ended`;
+    const heard = (): void => this.#renewals.soon();
+    await this.#whenAnswered(() => this.#subscriber.subscribe(endedChannel, heard));
+    await this.#whenAnswered(() => this.#named());
+    await this.#whenAnswered(() => this.#begin());
     this.#ended.since = await this.#joinPatiently(self);
     await this.#renew();
     const intervalMs = this.leaseMs / renewalsPerLease;
@@ -178,13 +183,26 @@ export class RedisNodes implements Nodes {
     return textOf(reply[2]) === '1' ? 'emptied' : 'begun';
   }
 
+  /** A step of the start, tried again while Redis is away. */
+  async #whenAnswered<T>(step: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await step();
+      } catch (error) {
+        if (this.#stopped || !(error instanceof RedisUnavailable)) throw error;
+        this.#member.events.failed('start', error);
+      }
+      await pause(awayMs);
+    }
+  }
+
   /** A process that died leaves a lease: its next one waits for the end. */
   async #joinPatiently(self: NodeRecord): Promise<number> {
     const { clock } = this.#member;
     const untilMs = clock.monotonicMs() + 2 * this.leaseMs;
     for (;;) {
       try {
-        return await this.#joinAs('ds', self);
+        return await this.#whenAnswered(() => this.#joinAs('ds', self));
       } catch (error) {
         if (!(error instanceof NodeIdInUse) || clock.monotonicMs() > untilMs) throw error;
       }

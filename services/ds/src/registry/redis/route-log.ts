@@ -65,14 +65,16 @@ export class RedisRouteLog implements RouteLog, Restorer {
   async start(listener: (change: ClusterRouteChange) => void): Promise<void> {
     const { base, leaseMs } = this.#member;
     this.#applied.tellTo(listener);
-    await this.#subscriber.subscribe(`${base}log`, (text) => this.#applied.receive(entryOf(text)));
-    await this.#subscriber.subscribe(`${base}applied`, (text) => {
+    const logged = (text: string): void => this.#applied.receive(entryOf(text));
+    const applied = (text: string): void => {
       const [ds, number] = text.split('\0');
       if (ds !== this.#member.id) this.#barrier.reported(ds!, Number(number));
-    });
+    };
     this.#subscriber.onGap(() => void this.#applied.catchUp().catch(() => undefined));
     for (const endMs = this.#member.clock.monotonicMs() + 2 * leaseMs + patienceMs; ;) {
       try {
+        await this.#subscriber.subscribe(`${base}log`, logged);
+        await this.#subscriber.subscribe(`${base}applied`, applied);
         await this.#applied.load();
         await this.#applied.register();
         break;
