@@ -73,9 +73,9 @@ export class Cursor {
     }
     const done = this.done;
     let at = done.length;
-    // Acknowledgements come nearly in order, so the place is at or near the end.
-    while (at > 0 && done[at - 1]! > offset) at -= 1;
-    if (at > 0 && done[at - 1] === offset) return;
+    // Acknowledgements come nearly in order, so the place is mostly at the end.
+    if (at > 0 && done[at - 1]! > offset) at = placeOf(done, offset);
+    if (done[at] === offset) return;
     if (at === done.length) done.push(offset);
     else done.splice(at, 0, offset);
   }
@@ -83,14 +83,7 @@ export class Cursor {
   isDone(offset: number): boolean {
     if (offset < this.position) return true;
     const done = this.done;
-    let low = 0;
-    let high = done.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (done[middle]! < offset) low = middle + 1;
-      else high = middle;
-    }
-    return done[low] === offset;
+    return done[placeOf(done, offset)] === offset;
   }
 
   /** Done entries that the position has passed or reached are part of it. */
@@ -103,6 +96,18 @@ export class Cursor {
     }
     if (count > 0) done.splice(0, count);
   }
+}
+
+/** Index of the first entry that is not below the offset. */
+function placeOf(done: readonly number[], offset: number): number {
+  let low = 0;
+  let high = done.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (done[middle]! < offset) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** The offset that a position by time stands for: that of the first message read, or the next. */

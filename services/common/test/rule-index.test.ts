@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ReadAnswers, ReadRights } from '../src/read-rights.ts';
 import { RuleIndex } from '../src/rule-index.ts';
+import { matches, overlaps } from '../src/topic.ts';
 
 const many = 10_000;
 
@@ -56,5 +57,40 @@ void describe('index of access rules', () => {
     assert.equal(rights.of('dev7/state'), 'nothing');
     assert.equal(rights.allows('dev7/pub/1'), true);
     assert.equal(rights.allows('dev7/state'), false);
+  });
+});
+
+void describe('index of access rules, whatever is asked first', () => {
+  const levels = ['a', 'b', '+', '', '$c'];
+  const filters = list(400, (each) => {
+    const parts = list(1 + (each % 4), (at) => levels[(each * 7 + at * (each % 11)) % 5]!);
+    return each % 3 === 0 ? [...parts, '#'].join('/') : parts.join('/');
+  });
+  const topics = list(400, (each) =>
+    list(
+      1 + (each % 5),
+      (at) => ['a', 'b', 'x', '', '$c'][(each * 3 + at * (each % 13)) % 5]!,
+    ).join('/'),
+  ).filter((topic) => topic !== '');
+
+  void it('finds the first rule that matches a topic', () => {
+    const index = indexOf(filters);
+    for (const topic of topics) {
+      const found = filters.findIndex((filter) => matches(filter, topic));
+      assert.equal(index.first(topic), found < 0 ? Number.POSITIVE_INFINITY : found, topic);
+    }
+  });
+
+  void it('finds all rules that may match a topic of a filter', () => {
+    const index = indexOf(filters);
+    for (const asked of filters) {
+      const near = new Set<number>();
+      index.near(asked, Number.POSITIVE_INFINITY, (one) => {
+        near.add(one);
+        return false;
+      });
+      for (const [one, filter] of filters.entries())
+        if (overlaps(filter, asked)) assert.ok(near.has(one), `${filter} is near ${asked}`);
+    }
   });
 });

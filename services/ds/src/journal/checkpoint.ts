@@ -1,7 +1,14 @@
+import { nextTurn } from '@lmqtt/common/pause';
 import type { EntryKey, Participant } from './participant.ts';
 import type { Change, CheckpointMark, CheckpointState } from './state.ts';
 
-const portion = 2000;
+/** Entries, and bytes of them, that one transaction writes; the last entry may be larger. */
+const entriesMax = 2000;
+const bytesMax = 512 << 10;
+/** Bytes of entries that are made in one turn of the event loop. */
+const turnBytes = 128 << 10;
+/** What making an entry costs at least. */
+const leastBytes = 256;
 
 interface Taken {
   readonly participant: Participant;
@@ -22,8 +29,7 @@ export async function takeCheckpoint(
   let count = 0;
   try {
     for (const { participant, keys } of taken) {
-      for (let from = 0; from < keys.length; from += portion) {
-        const changes = capture(participant, keys, from, from + portion);
+      for await (const changes of portionsOf(participant, keys)) {
         await durable();
         await state.write(changes, undefined);
         count += changes.length;
@@ -49,7 +55,12 @@ export async function takeWholeCheckpoint(
 ): Promise<number> {
   const taken = take(participants);
   const changes = taken.flatMap(({ participant, keys }) =>
-    capture(participant, keys, 0, keys.length),
+    keys.map((key): Change => {
+      const entry = participant.entry(key);
+      const isWhole = entry === undefined || Buffer.isBuffer(entry);
+      const value = isWhole ? entry : Buffer.concat([...entry.pieces]);
+      return { table: participant.name, key, value };
+    }),
   );
   try {
     await state.write(changes, mark);
@@ -67,9 +78,45 @@ function take(participants: readonly Participant[]): Taken[] {
   }));
 }
 
-function capture(participant: Participant, keys: EntryKey[], from: number, to: number): Change[] {
+/** The entries as they are when each is reached; what makes many bytes goes over some turns. */
+async function* portionsOf(participant: Participant, keys: EntryKey[]): AsyncIterable<Change[]> {
   const table = participant.name;
-  return keys.slice(from, to).map((key) => ({ table, key, value: participant.entry(key) }));
+  let changes: Change[] = [];
+  let bytes = 0;
+  let ofTurn = 0;
+  for (const key of keys) {
+    const entry = participant.entry(key);
+    let value: Buffer | undefined;
+    if (entry === undefined || Buffer.isBuffer(entry)) {
+      value = entry;
+      ofTurn += leastBytes + (entry?.length ?? 0);
+    } else value = await inTurns(entry.pieces);
+    changes.push({ table, key, value });
+    bytes += value?.length ?? 0;
+    if (changes.length >= entriesMax || bytes >= bytesMax) {
+      yield changes;
+      changes = [];
+      bytes = 0;
+      ofTurn = 0;
+    } else if (ofTurn >= turnBytes) {
+      await nextTurn();
+      ofTurn = 0;
+    }
+  }
+  if (changes.length > 0) yield changes;
+}
+
+async function inTurns(pieces: Iterable<Buffer>): Promise<Buffer> {
+  const all: Buffer[] = [];
+  let ofTurn = 0;
+  for (const piece of pieces) {
+    all.push(piece);
+    ofTurn += piece.length;
+    if (ofTurn < turnBytes) continue;
+    await nextTurn();
+    ofTurn = 0;
+  }
+  return Buffer.concat(all);
 }
 
 function putBack(taken: Taken[]): void {

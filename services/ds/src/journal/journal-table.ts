@@ -1,4 +1,4 @@
-import type { EntryKey, Participant } from './participant.ts';
+import type { EntryBytes, EntryKey, Participant } from './participant.ts';
 
 /**
  * A table of entries in the journal's checkpoints: remembers which of them changed since the last
@@ -7,12 +7,12 @@ import type { EntryKey, Participant } from './participant.ts';
 export class JournalTable<Key extends EntryKey> implements Participant {
   readonly name: string;
   #changed = new Set<Key>();
-  readonly #encode: (key: Key) => Buffer | undefined;
+  readonly #encode: (key: Key) => EntryBytes | undefined;
   readonly #load: (value: Buffer) => void;
 
   constructor(
     name: string,
-    encode: (key: Key) => Buffer | undefined,
+    encode: (key: Key) => EntryBytes | undefined,
     load: (value: Buffer) => void,
   ) {
     this.name = name;
@@ -34,7 +34,7 @@ export class JournalTable<Key extends EntryKey> implements Participant {
     return changed;
   }
 
-  entry(key: EntryKey): Buffer | undefined {
+  entry(key: EntryKey): EntryBytes | undefined {
     return this.#encode(key as Key);
   }
 
@@ -46,6 +46,17 @@ export class JournalTable<Key extends EntryKey> implements Participant {
 /** Rare records and entries are JSON: small, and legible when something has to be looked into. */
 export function encodeJson(value: unknown): Buffer {
   return Buffer.from(JSON.stringify(value));
+}
+
+/** Elements that one piece of a long list has. */
+const pieceElements = 500;
+
+/** The elements of a list as JSON with commas between them, in pieces. */
+export function* jsonPieces(list: readonly unknown[]): Iterable<Buffer> {
+  for (let at = 0; at < list.length; at += pieceElements) {
+    const text = JSON.stringify(list.slice(at, at + pieceElements)).slice(1, -1);
+    yield Buffer.from(at === 0 ? text : `,${text}`);
+  }
 }
 
 /** The table holds only text that this broker has written. */

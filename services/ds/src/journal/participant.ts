@@ -47,6 +47,12 @@ export interface RecordHandler {
 /** Name of an entry: a number, or at most 1,900 bytes of UTF-8 without U+0000. */
 export type EntryKey = string | number;
 
+/**
+ * The bytes of an entry, or pieces of them that are made one after another over some turns; together
+ * they say how the entry was when it was asked for.
+ */
+export type EntryBytes = Buffer | { readonly pieces: Iterable<Buffer> };
+
 /** A store whose state is part of the checkpoints. */
 export interface Participant {
   /** Names its table in `state/`; never changes. */
@@ -56,7 +62,7 @@ export interface Participant {
   /** The entries that changed since the last call (or the start); they count as clean now. */
   takeChanged(): Iterable<EntryKey>;
   /** The entry as it is now; undefined: removed. Called soon after takeChanged, in later turns. */
-  entry(key: EntryKey): Buffer | undefined;
+  entry(key: EntryKey): EntryBytes | undefined;
   /** The checkpoint failed: these count as changed again. */
   putBack(keys: Iterable<EntryKey>): void;
 }

@@ -1,5 +1,7 @@
 import { type Cursor, cursorOf, isTime, offsetFound } from '@lmqtt/common/cursor';
 import { type QueueId, sessionHandle } from '@lmqtt/common/ids';
+import { portionMax } from '@lmqtt/common/in-portions';
+import { nextTurn } from '@lmqtt/common/pause';
 import type { LimitName } from '@lmqtt/common/settings/row';
 import type { DsEvents } from '../events.ts';
 import type { QueueStore } from '../queue-store/queue-store.ts';
@@ -7,9 +9,9 @@ import type { SessionStore } from '../session-store/session-store.ts';
 import type { StoredSession, StoredSubscription } from '../session-store/stored-session.ts';
 
 export interface QueueLimitsPorts {
-  readonly queueStore: QueueStore;
-  readonly sessionStore: SessionStore;
-  readonly events: DsEvents;
+  readonly queueStore: Pick<QueueStore, 'ends' | 'read'>;
+  readonly sessionStore: Pick<SessionStore, 'write' | 'commit'>;
+  readonly events: Pick<DsEvents, 'messagesLost' | 'queueCut'>;
   readonly messagesMax: number;
   readonly bytesMax: number;
   /** Somebody's position in the queue has moved. */
@@ -38,7 +40,10 @@ const sampleBytes = 1024 * 1024;
  * How many messages wait for a session: not counting those in flight, nor what shared groups would
  * give it, nor what is where it cannot be reached now.
  */
-export async function queuedOf(queueStore: QueueStore, session: StoredSession): Promise<number> {
+export async function queuedOf(
+  queueStore: QueueLimitsPorts['queueStore'],
+  session: StoredSession,
+): Promise<number> {
   let messages = 0;
   for (const backlog of await backlogs(queueStore, session)) messages += backlog.messages;
   for (const { place } of session.outbound) if (place.kind === 'queue') messages -= 1;
@@ -47,10 +52,16 @@ export async function queuedOf(queueStore: QueueStore, session: StoredSession): 
 
 /**
  * MAX_QUEUED_MESSAGES and MAX_QUEUED_BYTES of an absent session: the oldest are dropped by moving
- * the position over them; so is what retention has taken. Bytes are judged by a sample.
+ * the position over them; so is what retention has taken. Bytes are judged by a sample. Nothing
+ * is dropped where the session is no longer to be judged when its queues have been asked.
  */
-export async function cutBacklog(ports: QueueLimitsPorts, session: StoredSession): Promise<void> {
+export async function cutBacklog(
+  ports: QueueLimitsPorts,
+  session: StoredSession,
+  isJudged: () => boolean = () => true,
+): Promise<void> {
   const all = await backlogs(ports.queueStore, session);
+  if (!isJudged()) return;
   const waiting = all.filter(({ subscription }) => !ports.isOfAllTopics(subscription.queue));
   for (const backlog of waiting) {
     const { cursor, position, subscription } = backlog;
@@ -70,6 +81,7 @@ export async function cutBacklog(ports: QueueLimitsPorts, session: StoredSession
   }
   if (messages * ports.messageBytesMax > ports.bytesMax) {
     const bytesEach = await meanBytes(ports, waiting);
+    if (!isJudged()) return;
     const excess = Math.ceil((messages * bytesEach - ports.bytesMax) / Math.max(bytesEach, 1));
     if (excess > 0) cut(ports, session, waiting, excess, 'MAX_QUEUED_BYTES');
   }
@@ -91,13 +103,20 @@ export class AbsentLimits {
 
   async run(): Promise<void> {
     this.#turn ??= this.#sessions()[Symbol.iterator]();
+    let subscriptions = 0;
     for (let looks = 0; looks < sessionsAtOnce; looks += 1) {
       const next = this.#turn.next();
       if (next.done === true) {
         this.#turn = undefined;
         return;
       }
-      if (!next.value.connected) await cutBacklog(this.#ports, next.value);
+      const session = next.value;
+      if (session.connected) continue;
+      await cutBacklog(this.#ports, session, () => !session.connected && !session.removed);
+      subscriptions += session.subscriptions.length;
+      if (subscriptions < portionMax) continue;
+      subscriptions = 0;
+      await nextTurn();
     }
   }
 }
@@ -159,16 +178,34 @@ async function meanBytes(ports: QueueLimitsPorts, waiting: Backlog[]): Promise<n
 }
 
 /** Queues in which messages wait, or waited until they were removed: the position is past them. */
-async function backlogs(queueStore: QueueStore, session: StoredSession): Promise<Backlog[]> {
+async function backlogs(
+  queueStore: QueueLimitsPorts['queueStore'],
+  session: StoredSession,
+): Promise<Backlog[]> {
   const found: Backlog[] = [];
   const subscriptions = session.subscriptions.filter((one) => one.group === undefined);
+  for (let at = 0; at < subscriptions.length; at += portionMax) {
+    if (at > 0) await nextTurn();
+    await addBacklogs(queueStore, subscriptions.slice(at, at + portionMax), found);
+  }
+  return found;
+}
+
+async function addBacklogs(
+  queueStore: QueueLimitsPorts['queueStore'],
+  subscriptions: readonly StoredSubscription[],
+  found: Backlog[],
+): Promise<void> {
   // Together, since the store may wait for the disk before it says where a queue ends.
   const ends = await Promise.all(subscriptions.map((one) => queueStore.ends(one.queue)));
   for (const [index, subscription] of subscriptions.entries()) {
     for (const { partition, first, end, owedFrom = 0 } of ends[index]!) {
       const cursor = cursorOf(subscription.cursors, partition, owedFrom);
       if (isTime(end)) continue;
-      const from = await startOf(queueStore, subscription.queue, cursor);
+      // Most positions are known: only the others wait for the store.
+      const from = isTime(cursor.position)
+        ? await startOf(queueStore, subscription.queue, cursor)
+        : cursor.position;
       if (from === undefined) continue;
       const position = Math.max(first, from);
       const messages = Math.max(0, end - position - cursor.done.length);
@@ -176,16 +213,14 @@ async function backlogs(queueStore: QueueStore, session: StoredSession): Promise
         found.push({ subscription, cursor, position, end, messages });
     }
   }
-  return found;
 }
 
-/** The cursor's position as an offset; undefined: it is a time, and the store does not say. */
+/** The cursor's position, which is a time, as an offset; undefined: the store does not say. */
 async function startOf(
-  queueStore: QueueStore,
+  queueStore: QueueLimitsPorts['queueStore'],
   queue: QueueId,
   { partition, position }: Cursor,
 ): Promise<number | undefined> {
-  if (!isTime(position)) return position;
   const request = { queue, partition, from: position, messagesMax: 1, bytesMax: sampleBytes };
   try {
     return offsetFound(await queueStore.read(request), queue, partition);

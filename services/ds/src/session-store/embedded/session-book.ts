@@ -4,11 +4,11 @@ import type { SessionWrite } from '@lmqtt/proto/link';
 import { decodeJson, encodeJson, JournalTable } from '../../journal/journal-table.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { RecordType } from '../../journal/records.ts';
+import type { EntryBytes } from '../../journal/participant.ts';
 import type { SessionCommits } from './session-commits.ts';
 import { SessionCounts } from '../session-counts.ts';
 import {
   applyHead,
-  entryOf,
   headOf,
   type SessionEntry,
   type SessionHead,
@@ -18,6 +18,7 @@ import {
   type SubscriptionRecord,
   subscriptionRecord,
 } from '../session-record.ts';
+import { entryBytes } from './session-entry.ts';
 import { StoredSession, type StoredSubscription } from '../stored-session.ts';
 import type { WillBook } from './will-book.ts';
 import { recordWrite, replayWrite } from './write-record.ts';
@@ -159,11 +160,11 @@ export class SessionBook {
     if (this.#byClient.get(session.clientId) === session) this.#byClient.delete(session.clientId);
   }
 
-  #encode(number: number): Buffer | undefined {
+  #encode(number: number): EntryBytes | undefined {
     const session = this.#sessions.get(number);
     if (session === undefined) return undefined;
     session.changed = false;
-    return encodeJson(entryOf(session));
+    return entryBytes(session);
   }
 
   #register(): void {
