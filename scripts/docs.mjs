@@ -8,6 +8,7 @@ import { format, resolveConfig } from 'prettier';
 import { settingsMarkdown } from '../services/common/dist/src/settings/describe.js';
 import { refusalsMarkdown } from '../services/ds/dist/src/queue-store/rocketmq/refusal.js';
 import { nameOfCode } from '../services/ds/dist/src/rocketmq/remoting/codes.js';
+import { routesMarkdown } from '../services/ops/dist/src/routes-page.js';
 import { metricsMarkdown } from './metrics-page.mjs';
 
 const root = join(import.meta.dirname, '..');
@@ -48,6 +49,39 @@ ${metricsMarkdown()}
 `,
   },
   {
+    path: 'docs/rest.md',
+    text: async () => `# REST
+
+The table of routes on this page is made from the sources by \`npm run docs\`.
+
+Every node answers for the whole cluster at \`/api/v1\` of its ops port (OPS_PORT, 9090); a cs passes requests on to a ds. The
+whole description is at \`/api/v1/openapi.json\` (OpenAPI 3.1), and to be read at \`/api/v1/docs\`.
+
+- **Lists** come in pages: \`limit\` (100, at most 1000) and \`cursor\`, the \`next\` of the page before; \`next\` is null on the
+  last page. A page of a filtered list may have fewer than \`limit\` and still not be the last.
+- **Errors** are problem details (RFC 9457, \`application/problem+json\`); \`detail\` is a sentence. An unknown parameter or field
+  is refused with 400, so that a mistyped filter does not list everything.
+- **Actions** leave a line \`audit\` in the log: who, from where, what, on what, and the status of the answer.
+
+## Tokens
+
+    curl -H "authorization: Bearer $TOKEN" localhost:9090/api/v1/clients
+
+Without tokens the interface is served on loopback only, to everybody there. OPS_TOKEN is one token that may do everything.
+OPS_TOKENS_FILE has a line for each further one, \`name:role:SHA-256 of the token in hex\`, and is read again when it changes:
+
+    TOKEN=$(openssl rand -hex 32)
+    echo "ann:operator:$(printf %s "$TOKEN" | sha256sum | cut -d' ' -f1)" >> tokens
+
+A viewer reads, an operator also acts, an admin also changes settings. A token stands for the MQTT user of its name: the access
+rules of that user count for what it publishes. Each node needs the tokens of those who ask it.
+
+## Routes
+
+${await routesMarkdown()}
+`,
+  },
+  {
     path: 'docs/refusals.md',
     text: () => `# What RocketMQ refuses, and what clients are told
 
@@ -84,7 +118,7 @@ let isOld = false;
 for (const { path, text } of pages) {
   const file = join(root, path);
   const current = existsSync(file) ? readFileSync(file, 'utf8') : '';
-  const made = await format(text(), { ...(await resolveConfig(file)), parser: 'markdown' });
+  const made = await format(await text(), { ...(await resolveConfig(file)), parser: 'markdown' });
   if (made === current) continue;
   if (process.argv.includes('--check')) {
     console.error(`${path} is old; run \`npm run docs\``);

@@ -1,27 +1,65 @@
-// Access to the REST interface. With a token: whoever shows it. Without: this machine only, and
-// only under a name that a page in a browser cannot point at it.
-import { createHash, timingSafeEqual } from 'node:crypto';
+// Access to the REST interface. With tokens: whoever shows one, as far as its role goes. Without:
+// this machine only, and only under a name that a page in a browser cannot point at it.
+import { timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
 
 import { isLoopback } from '@lmqtt/common/loopback';
 
-export type Access = (authorization: string | undefined, host: string | undefined) => boolean;
+import { hashOf, type Role, roles, type TokenFile } from './tokens.ts';
 
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+/** Whoever asks. */
+export interface Caller {
+  /** Name of the token; for the log. */
+  readonly name: string;
+  readonly role: Role;
+  /** The user whose access rules count for what the caller publishes; `null`: none count. */
+  readonly user: string | null;
+  /** Address, and the node that has passed the request on. */
+  readonly address: string;
+}
+
+interface Shown {
+  readonly authorization: string | undefined;
+  readonly host: string | undefined;
+  readonly address: string;
+}
+
+/** `null`: nobody who may come in. */
+export type Access = (shown: Shown) => Caller | null;
+
+interface AccessOptions {
+  readonly bind: string;
+  /** A token that may everything. */
+  readonly token: string | null;
+  readonly file: TokenFile | undefined;
+}
 
 /** The host without port and brackets. */
 function hostName(host: string): string {
   return host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
 }
 
-export function restAccess(bind: string, token: string | null): Access {
-  if (token !== null) {
-    const wanted = digest(`Bearer ${token}`);
-    return (authorization) => timingSafeEqual(digest(authorization ?? ''), wanted);
+export function restAccess({ bind, token, file }: AccessOptions): Access {
+  if (token !== null || file !== undefined) {
+    const wanted = token === null ? undefined : hashOf(token);
+    return ({ authorization, address }) => {
+      const shown = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1] ?? '';
+      if (wanted !== undefined && timingSafeEqual(hashOf(shown), wanted))
+        return { name: 'OPS_TOKEN', role: 'admin', user: null, address };
+      const found = file?.find(shown);
+      return found === undefined
+        ? null
+        : { name: found.name, role: found.role, user: found.name, address };
+    };
   }
-  if (!isLoopback(bind)) return () => false;
-  return (_authorization, host) => {
+  if (!isLoopback(bind)) return () => null;
+  return ({ host, address }) => {
     const name = hostName(host ?? '');
-    return name === 'localhost' || isIP(name) !== 0;
+    if (name !== 'localhost' && isIP(name) === 0) return null;
+    return { name: 'loopback', role: 'admin', user: null, address };
   };
+}
+
+export function mayDo(role: Role, needed: Role): boolean {
+  return roles.indexOf(role) >= roles.indexOf(needed);
 }

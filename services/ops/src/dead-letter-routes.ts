@@ -2,32 +2,31 @@
 import type { FastifyInstance } from 'fastify';
 
 import type { OpsEvents } from './events.ts';
-import type { DeadLettersSource } from './ops-source.ts';
+import { localOf, type OpsSource, type RemoteSource } from './ops-source.ts';
+import { Problem } from './problem.ts';
+import {
+  count,
+  cursorOf,
+  done,
+  given,
+  one,
+  pageOf,
+  type PageQuery,
+  pageQuery,
+  qos,
+  record,
+  text,
+} from './schemas.ts';
 
-const pageSchema = {
-  querystring: {
-    type: 'object',
-    additionalProperties: false,
-    properties: {
-      limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100 },
-      after: { type: 'string' },
-    },
-  },
-} as const;
+const letterFields = {
+  ...{ id: text, reason: text, reasonCode: count, clientId: text, filter: text, topic: text, qos },
+  ...{ publisher: text, attempts: count, payloadBytes: count },
+  firstAttemptAtMs: { type: 'number' },
+  lastAttemptAtMs: { type: 'number' },
+  deadAtMs: { type: 'number' },
+};
 
-const replaySchema = {
-  querystring: {
-    type: 'object',
-    additionalProperties: false,
-    properties: { delayMs: { type: 'integer', minimum: 0, maximum: 604_800_000, default: 0 } },
-  },
-} as const;
-
-const oneSchema = { querystring: { type: 'object', additionalProperties: false } } as const;
-
-interface PageQuery {
-  Querystring: { limit: number; after?: string };
-}
+const base64 = { type: 'string', contentEncoding: 'base64' };
 
 interface One {
   Params: { id: string };
@@ -37,45 +36,86 @@ interface Replay extends One {
   Querystring: { delayMs: number };
 }
 
-const noLetter = { error: 'there is no such dead letter' };
+const params = one('id of the dead letter');
+
+function letterThere(isThere: boolean): void {
+  if (!isThere) throw new Problem(404, 'there is no such dead letter');
+}
 
 export function addDeadLetters(
-  server: FastifyInstance,
-  source: DeadLettersSource,
+  rest: FastifyInstance,
+  from: OpsSource | RemoteSource,
   events: OpsEvents,
 ): void {
-  server.get<PageQuery>('/dead-letters', { schema: pageSchema }, async (request) => {
-    const { limit, after } = request.query;
-    const deadLetters = await source.list(after ?? null, limit);
-    const last = deadLetters.length < limit ? undefined : deadLetters.at(-1);
-    return { deadLetters, next: last?.id ?? null };
+  const letters = (): OpsSource['deadLetters'] => localOf(from)().deadLetters;
+  const listSchema = {
+    operationId: 'listDeadLetters',
+    summary: 'Messages that could not be delivered, the oldest first',
+    querystring: pageQuery(),
+    response: { 200: pageOf('deadLetters', record(letterFields)) },
+  };
+  rest.get<{ Querystring: PageQuery }>(
+    '/dead-letters',
+    { schema: listSchema },
+    async ({ query }) => {
+      const { limit } = query;
+      const deadLetters = await letters().list(cursorOf(query) ?? null, limit);
+      const last = deadLetters.length < limit ? undefined : deadLetters.at(-1);
+      return { deadLetters, next: last?.id ?? null };
+    },
+  );
+
+  const oneSchema = {
+    operationId: 'getDeadLetter',
+    summary: 'One dead letter with its payload',
+    params,
+    response: { 200: record({ ...letterFields, payload: base64, properties: base64 }) },
+  };
+  rest.get<One>('/dead-letters/:id', { schema: oneSchema }, async (request) => {
+    const letter = await letters().one(request.params.id);
+    letterThere(letter !== null);
+    return letter;
   });
 
-  server.get<One>('/dead-letters/:id', { schema: oneSchema }, async (request, reply) => {
-    const letter = await source.one(request.params.id);
-    return letter ?? reply.code(404).send(noLetter);
-  });
-
-  server.post<Replay>(
+  const replaySchema = {
+    operationId: 'replayDeadLetter',
+    summary: 'Sends a dead letter to its client again',
+    params,
+    querystring: given({
+      delayMs: { type: 'integer', minimum: 0, maximum: 604_800_000, default: 0 },
+    }),
+    response: { 204: done },
+  };
+  rest.post<Replay>(
     '/dead-letters/:id/replay',
     { schema: replaySchema },
     async (request, reply) => {
-      const isThere = await source.replay(request.params.id, request.query.delayMs);
-      if (!isThere) return reply.code(404).send(noLetter);
+      letterThere(await letters().replay(request.params.id, request.query.delayMs));
       events.deadLettersChanged('replay', 1);
       return reply.code(204).send();
     },
   );
 
-  server.delete<One>('/dead-letters/:id', { schema: oneSchema }, async (request, reply) => {
-    const purged = await source.purge(request.params.id);
-    if (purged === 0) return reply.code(404).send(noLetter);
+  const purgeSchema = {
+    operationId: 'purgeDeadLetter',
+    summary: 'Removes a dead letter',
+    params,
+    response: { 204: done },
+  };
+  rest.delete<One>('/dead-letters/:id', { schema: purgeSchema }, async (request, reply) => {
+    const purged = await letters().purge(request.params.id);
+    letterThere(purged > 0);
     events.deadLettersChanged('purge', purged);
     return reply.code(204).send();
   });
 
-  server.delete('/dead-letters', { schema: oneSchema }, async () => {
-    const purged = await source.purge(null);
+  const purgeAllSchema = {
+    operationId: 'purgeDeadLetters',
+    summary: 'Removes all dead letters',
+    response: { 200: record({ purged: count }) },
+  };
+  rest.delete('/dead-letters', { schema: purgeAllSchema }, async () => {
+    const purged = await letters().purge(null);
     events.deadLettersChanged('purge', purged);
     return { purged };
   });

@@ -4,9 +4,24 @@ import type { ClientId } from '@lmqtt/common/ids';
 import type { Logger } from '@lmqtt/common/log';
 import type { Metrics } from '@lmqtt/common/metrics';
 
+/** A line of the audit. */
+export interface Action {
+  /** Name of the token. */
+  readonly who: string;
+  readonly role: string;
+  readonly address: string;
+  readonly action: string;
+  readonly on: object;
+  /** Of the answer. */
+  readonly status: number;
+}
+
 export interface OpsEvents {
   listening(address: string, port: number): void;
   restRefused(address: string): void;
+  acted(action: Action): void;
+  tokensRead(path: string, tokens: number): void;
+  tokensRefused(path: string, reason: string): void;
   disconnectAsked(clientId: ClientId, found: boolean): void;
   deadLettersChanged(what: 'replay' | 'purge', letters: number): void;
   delayedCancelAsked(id: number, found: boolean): void;
@@ -21,6 +36,7 @@ export function opsEvents(log: Logger, metrics: Metrics): OpsEvents {
     'Events of the ops port, by event',
     'event',
     [
+      'acted',
       'dead_letters_changed',
       'delayed_cancel_asked',
       'disconnect_asked',
@@ -36,6 +52,16 @@ export function opsEvents(log: Logger, metrics: Metrics): OpsEvents {
     restRefused(address) {
       requests.rest_refused += 1;
       log.warn({ address }, 'REST request refused: it has no valid token');
+    },
+    acted(action) {
+      requests.acted += 1;
+      log.info(action, 'audit');
+    },
+    tokensRead(path, tokens) {
+      log.info({ path, tokens }, 'tokens of the REST interface read');
+    },
+    tokensRefused(path, reason) {
+      log.error({ path, reason }, 'tokens not read; those read before stay in force');
     },
     disconnectAsked(clientId, found) {
       requests.disconnect_asked += 1;

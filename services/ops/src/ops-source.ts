@@ -1,5 +1,7 @@
-// Questions of the ops role about nodes and clients, and the one thing that it can do to them.
+// Questions of the ops role about nodes, clients and messages, and what it can do to them.
 import type { ClientId, NodeId } from '@lmqtt/common/ids';
+
+import type { Forward } from './inner-requests.ts';
 
 /** `null`: the node that is asked does not know it. */
 export interface NodeStatus {
@@ -99,11 +101,6 @@ export interface DelayedStatus {
 /** The last message of the page before. */
 export type DelayedPlace = Pick<DelayedStatus, 'dueAtMs' | 'id'>;
 
-/** Facts that every node of a cluster can tell. */
-export interface NodesSource {
-  nodes(): Promise<readonly NodeStatus[]>;
-}
-
 /**
  * - `clients` gives those whose id is greater than `after`, in one fixed order of ids, at most
  *   `limit` of them; fewer only at the end. Sessions without a connection are among them.
@@ -113,11 +110,27 @@ export interface NodesSource {
  * - `delayed` gives messages that wait for their time, in the order of their times and ids.
  * - `cancelDelayed` resolves to false where no message of that id waits.
  */
-export interface OpsSource extends NodesSource {
+export interface OpsSource {
+  nodes(): Promise<readonly NodeStatus[]>;
   clients(page: Page): Promise<readonly ClientStatus[]>;
   client(id: ClientId): Promise<ClientStatus | null>;
   disconnect(id: ClientId): Promise<boolean>;
   readonly deadLetters: DeadLettersSource;
   delayed(after: DelayedPlace | undefined, linesMax: number): Promise<readonly DelayedStatus[]>;
   cancelDelayed(id: number): Promise<boolean>;
+}
+
+/** Source of a cs, which passes requests on to a ds. */
+export interface RemoteSource {
+  /** Undefined: a ds knows them. */
+  readonly nodes: (() => Promise<readonly NodeStatus[]>) | undefined;
+  readonly forward: Forward;
+}
+
+/** Throws where requests are passed on: none of them comes here then. */
+export function localOf(source: OpsSource | RemoteSource): () => OpsSource {
+  return () => {
+    if ('forward' in source) throw new Error('this request is for another node');
+    return source;
+  };
 }

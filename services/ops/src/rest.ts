@@ -1,147 +1,204 @@
-// The REST interface: nodes, clients, dead letters and delayed messages.
-import { clientId } from '@lmqtt/common/ids';
-import type { FastifyInstance } from 'fastify';
+// The frame of the REST interface: who may come in and do what, the one form of errors, the line of
+// the audit, the description for programs and people, and requests that another node answers.
+import { randomBytes, timingSafeEqual } from 'node:crypto';
 
-import type { Access } from './access.ts';
+import swagger from '@fastify/swagger';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+
+import { version } from '@lmqtt/common/version';
+
+import { type Access, type Caller, mayDo } from './access.ts';
+import { callerOf, knownCaller, setCaller } from './callers.ts';
+import { addClients } from './client-routes.ts';
 import { addDeadLetters } from './dead-letter-routes.ts';
+import { addDelayed } from './delayed-routes.ts';
+import { docsHeaders, docsPage } from './docs-page.ts';
 import type { OpsEvents } from './events.ts';
-import type { NodesSource, OpsSource } from './ops-source.ts';
+import type { ForeignRequest, Forward, InnerAnswer } from './inner-requests.ts';
+import { addNodes } from './node-routes.ts';
+import type { OpsSource, RemoteSource } from './ops-source.ts';
+import { Problem, problemSchema } from './problem.ts';
+import { given } from './schemas.ts';
+import { type Role, roles } from './tokens.ts';
 
-const pageMax = 1000;
-
-const pageSchema = {
-  querystring: {
-    type: 'object',
-    additionalProperties: false,
-    properties: {
-      limit: { type: 'integer', minimum: 1, maximum: pageMax, default: 100 },
-      after: { type: 'string' },
-    },
-  },
-} as const;
-
-interface PageQuery {
-  Querystring: { limit: number; after?: string };
-}
-
-interface One {
-  Params: { id: string };
-}
-
-const nodeSchema = {
-  type: 'object',
-  required: ['id', 'role', 'state', 'connections'],
-  properties: {
-    id: { type: 'string' },
-    role: { enum: ['cs', 'ds', 'standalone'] },
-    state: { enum: ['alive', 'draining', 'gone'] },
-    version: { type: ['string', 'null'] },
-    address: { type: ['string', 'null'] },
-    startedAtMs: { type: ['number', 'null'] },
-    leaseAgeMs: { type: ['number', 'null'] },
-    connections: { type: 'integer' },
-  },
-} as const;
-
-const noQuery = { type: 'object', additionalProperties: false } as const;
-
-const nodesSchema = {
-  querystring: noQuery,
-  response: {
-    200: { type: 'object', properties: { nodes: { type: 'array', items: nodeSchema } } },
-  },
-} as const;
-
-const oneNodeSchema = { querystring: noQuery, response: { 200: nodeSchema } } as const;
-const oneClientSchema = { querystring: noQuery } as const;
-
-const delayedPattern = '^[0-9]{1,15}$';
-const afterPattern = '^[0-9]{1,15}\\.[0-9]{1,15}$';
-
-const delayedPageSchema = {
-  querystring: {
-    ...pageSchema.querystring,
-    properties: {
-      ...pageSchema.querystring.properties,
-      after: { type: 'string', pattern: afterPattern },
-    },
-  },
-} as const;
-
-const oneDelayedSchema = {
-  querystring: noQuery,
-  params: { type: 'object', properties: { id: { type: 'string', pattern: delayedPattern } } },
-} as const;
-
-const noDelayed = { error: 'no message of that id waits' };
-const noNode = { error: 'there is no such node' };
-const noClient = { error: 'there is no such client' };
-
-export function addRest(
-  server: FastifyInstance,
-  source: NodesSource | OpsSource,
-  access: Access,
-  events: OpsEvents,
-): void {
-  server.addHook('onRequest', async (request, reply) => {
-    if (access(request.headers.authorization, request.headers.host)) return;
-    events.restRefused(request.ip);
-    await reply.code(401).header('www-authenticate', 'Bearer').send({ error: 'needs OPS_TOKEN' });
-  });
-
-  server.get('/nodes', { schema: nodesSchema }, async () => ({ nodes: await source.nodes() }));
-
-  server.get<One>('/nodes/:id', { schema: oneNodeSchema }, async (request, reply) => {
-    const node = (await source.nodes()).find(({ id }) => id === request.params.id);
-    return node ?? reply.code(404).send(noNode);
-  });
-
-  if ('clients' in source) {
-    addClients(server, source, events);
-    addDeadLetters(server, source.deadLetters, events);
-    addDelayed(server, source, events);
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Least role that may ask; by default viewer for GET, operator for the others. */
+    role?: Role;
+    /** This node answers, whatever else it passes on. */
+    isLocal?: boolean;
   }
 }
 
-function addClients(server: FastifyInstance, source: OpsSource, events: OpsEvents): void {
-  server.get<PageQuery>('/clients', { schema: pageSchema }, async (request) => {
-    const { limit, after } = request.query;
-    const page = { limit, after: after === undefined ? null : clientId(after) };
-    const clients = await source.clients(page);
-    const last = clients.length < limit ? undefined : clients.at(-1);
-    return { clients, next: last?.clientId ?? null };
-  });
+interface RestOptions {
+  readonly source: OpsSource | RemoteSource;
+  readonly access: Access;
+  readonly events: OpsEvents;
+}
 
-  server.get<One>('/clients/:id', { schema: oneClientSchema }, async (request, reply) => {
-    const client = await source.client(clientId(request.params.id));
-    return client ?? reply.code(404).send(noClient);
-  });
+const prefix = '/api/v1';
+const innerHeader = 'x-lmqtt-inner';
 
-  // The client is not connected afterwards. Where only a session is left that was so before, and is
-  // no error.
-  server.delete<One>('/clients/:id', { schema: oneClientSchema }, async (request, reply) => {
-    const id = clientId(request.params.id);
-    const isCut = await source.disconnect(id);
-    const found = isCut || (await source.client(id)) !== null;
-    events.disconnectAsked(id, isCut);
-    return found ? reply.code(204).send() : reply.code(404).send(noClient);
+/** Requests of this process to itself are known by a key that nobody else has. */
+const innerKey = randomBytes(32).toString('hex');
+
+/** The caller of a request that another node has let in. */
+function innerCaller(request: FastifyRequest): Caller | undefined {
+  const header = request.headers[innerHeader];
+  if (typeof header !== 'string' || header.length <= innerKey.length) return undefined;
+  const key = Buffer.from(header.slice(0, innerKey.length));
+  if (key.length !== innerKey.length || !timingSafeEqual(key, Buffer.from(innerKey)))
+    return undefined;
+  const text = Buffer.from(header.slice(innerKey.length), 'base64url').toString();
+  return JSON.parse(text) as Caller;
+}
+
+function neededRole({ routeOptions }: FastifyRequest): Role {
+  const { config, method } = routeOptions;
+  return config.role ?? (method === 'GET' || method === 'HEAD' ? 'viewer' : 'operator');
+}
+
+function isAction({ method }: FastifyRequest): boolean {
+  return method !== 'GET' && method !== 'HEAD' && method !== 'OPTIONS';
+}
+
+async function addFrame(
+  rest: FastifyInstance,
+  { source, access, events }: RestOptions,
+): Promise<void> {
+  await rest.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'lmqtt REST',
+        version,
+        description:
+          'Every node answers for the whole cluster. Errors are problem details (RFC 9457). ' +
+          'Roles: viewer reads, operator acts, admin changes settings.',
+      },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      security: [{ token: [] }],
+    },
+  });
+  rest.addHook('onRoute', (route) => {
+    const schema = route.schema ?? {};
+    route.schema = {
+      ...schema,
+      querystring: schema.querystring ?? given({}),
+      response: {
+        ...(schema.response as object | undefined),
+        default: {
+          description: 'Problem',
+          content: { 'application/problem+json': { schema: problemSchema } },
+        },
+      },
+    };
+  });
+  rest.addHook('onRequest', async (request) => {
+    const inner = innerCaller(request);
+    const { authorization, host } = request.headers;
+    const caller = inner ?? access({ authorization, host, address: request.ip });
+    if (caller === null) {
+      events.restRefused(request.ip);
+      throw new Problem(401, 'a valid token is needed (Authorization: Bearer …)');
+    }
+    setCaller(request, caller);
+    const needed = neededRole(request);
+    if (!mayDo(caller.role, needed))
+      throw new Problem(403, `the role ${needed} is needed, this token has ${caller.role}`);
+  });
+  rest.addHook('preValidation', async ({ body, routeOptions }) => {
+    if (routeOptions.schema?.body !== undefined || body === undefined || body === null) return;
+    throw new Problem(400, 'this request has no body');
+  });
+  const { forward } = 'forward' in source ? source : {};
+  if (forward !== undefined) addForwarding(rest, forward);
+  rest.addHook('onResponse', async (request, { statusCode }) => {
+    const caller = knownCaller(request);
+    if (caller === undefined || !isAction(request) || passedOn.has(request)) return;
+    const { operationId } = request.routeOptions.schema ?? {};
+    if (operationId === undefined) return;
+    events.acted({
+      who: caller.name,
+      role: caller.role,
+      address: caller.address,
+      action: operationId,
+      on: { ...(request.params as object), ...(request.query as object) },
+      status: statusCode,
+    });
   });
 }
 
-function addDelayed(server: FastifyInstance, source: OpsSource, events: OpsEvents): void {
-  server.get<PageQuery>('/delayed', { schema: delayedPageSchema }, async (request) => {
-    const { limit, after } = request.query;
-    const [dueAtMs, id] = after?.split('.').map(Number) ?? [];
-    const place = dueAtMs === undefined || id === undefined ? undefined : { dueAtMs, id };
-    const messages = await source.delayed(place, limit);
-    const last = messages.length < limit ? undefined : messages.at(-1);
-    return { messages, next: last === undefined ? null : `${last.dueAtMs}.${last.id}` };
-  });
+/** Requests that were answered elsewhere, which has the line of the audit. */
+const passedOn = new WeakSet<FastifyRequest>();
 
-  server.delete<One>('/delayed/:id', { schema: oneDelayedSchema }, async (request, reply) => {
-    const id = Number(request.params.id);
-    const isCancelled = await source.cancelDelayed(id);
-    events.delayedCancelAsked(id, isCancelled);
-    return isCancelled ? reply.code(204).send() : reply.code(404).send(noDelayed);
+function addForwarding(rest: FastifyInstance, forward: Forward): void {
+  rest.addHook('preHandler', async (request, reply) => {
+    if (request.routeOptions.config.isLocal === true) return;
+    const { method, url, body } = request;
+    const caller = callerOf(request);
+    const text = body === undefined || body === null ? '' : JSON.stringify(body);
+    const answer = await forward({ caller, method, url, body: text });
+    passedOn.add(request);
+    reply.code(answer.status).serializer(String);
+    if (answer.contentType !== '') reply.type(answer.contentType);
+    await reply.send(answer.body === '' ? undefined : answer.body);
   });
+}
+
+function addDescription(rest: FastifyInstance): void {
+  const config = { isLocal: true };
+  const schema = { hide: true };
+  rest.get('/openapi.json', { schema, config }, async () => rest.swagger());
+  rest.get('/docs', { schema, config }, async (_request, reply) =>
+    reply.headers(docsHeaders).serializer(String).send(docsPage),
+  );
+}
+
+/** The answer gives the description, once the server is ready. */
+export async function addRest(
+  server: FastifyInstance,
+  options: RestOptions,
+): Promise<() => { readonly paths?: object }> {
+  let described: FastifyInstance | undefined;
+  await server.register(
+    async (rest) => {
+      described = rest;
+      await addFrame(rest, options);
+      addDescription(rest);
+      const { source, events } = options;
+      addNodes(rest, source.nodes);
+      addClients(rest, source, events);
+      addDeadLetters(rest, source, events);
+      addDelayed(rest, source, events);
+    },
+    { prefix },
+  );
+  return () => described!.swagger();
+}
+
+/** The answer to a request that another node has let in. */
+export async function answerInner(
+  server: FastifyInstance,
+  { caller: foreign, method, url, body }: ForeignRequest,
+): Promise<InnerAnswer> {
+  const role = roles.find((one) => one === foreign.role) ?? 'viewer';
+  const caller: Caller = { ...foreign, role };
+  const isKnown = method === 'GET' || method === 'POST' || method === 'PUT' || method === 'DELETE';
+  if (!isKnown || !url.startsWith(`${prefix}/`)) return { status: 404, contentType: '', body: '' };
+  const answer = await server.inject({
+    method,
+    url,
+    headers: {
+      [innerHeader]: innerKey + Buffer.from(JSON.stringify(caller)).toString('base64url'),
+      ...(body === '' ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === '' ? {} : { payload: body }),
+  });
+  const contentType = answer.headers['content-type'];
+  return {
+    status: answer.statusCode,
+    contentType: typeof contentType === 'string' ? contentType : '',
+    body: answer.body,
+  };
 }

@@ -1,5 +1,5 @@
-// The HTTP side of a node: `/metrics`, `/healthz` and `/readyz` for every role, REST of all nodes
-// where they are known, of clients where ds is.
+// The HTTP side of a node: `/metrics`, `/healthz`, `/readyz` and REST. A cs passes most requests of
+// REST on to a ds.
 import type { AddressInfo, Socket } from 'node:net';
 
 import { keepDescriptors } from '@lmqtt/common/descriptors';
@@ -13,25 +13,31 @@ import { type ConnectionError, fastify, type FastifyInstance, type FastifyReply 
 import { restAccess } from './access.ts';
 import { type ConnectionLimits, limitConnections, timeoutOptions } from './connection-limits.ts';
 import { opsEvents, type OpsEvents } from './events.ts';
-import type { NodesSource, OpsSource } from './ops-source.ts';
-import { addRest } from './rest.ts';
+import type { ForeignRequest, InnerAnswer } from './inner-requests.ts';
+import type { OpsSource, RemoteSource } from './ops-source.ts';
+import { problemOf, problemType } from './problem.ts';
+import { addRest, answerInner } from './rest.ts';
+import { TokenFile } from './tokens.ts';
 
 interface OpsOptions {
   readonly bind: string;
-  /** 0: any free one. */
-  readonly port: number;
-  /** For the REST interface; `null`: loopback only. */
+  /** 0: any free one; `null`: it does not listen, and answers only what other nodes pass on. */
+  readonly port: number | null;
+  /** For the REST interface; without it and a file of tokens: loopback only. */
   readonly token: string | null;
+  readonly tokensFile: string | null;
   readonly limits: ConnectionLimits;
   readonly readiness: Readiness;
   readonly metrics: Metrics;
-  /** Absent where there is nothing to ask about: then there is no REST interface. */
-  readonly source?: NodesSource | OpsSource | undefined;
+  readonly source: OpsSource | RemoteSource;
   readonly log: Logger;
 }
 
 export interface RunningOps {
+  /** 0: it does not listen. */
   readonly port: number;
+  /** Answers a request that another node has let in. */
+  readonly answer: (request: ForeignRequest) => Promise<InnerAnswer>;
   close(): Promise<void>;
 }
 
@@ -57,23 +63,28 @@ function addMetrics(server: FastifyInstance, metrics: Metrics): void {
   );
 }
 
-/** Every answer that is an error is `{ error }`, a sentence for who asked. */
+function sendProblem(reply: FastifyReply, status: number, detail: string): FastifyReply {
+  if (status === 401) reply.header('www-authenticate', 'Bearer');
+  return reply.code(status).type(problemType).send(problemOf(status, detail));
+}
+
+/** Every answer that is an error is a problem, with a sentence for who asked. */
 function addErrors(server: FastifyInstance, readiness: Readiness, events: OpsEvents): void {
   server.setErrorHandler<Error & { statusCode?: number }>(async (error, request, reply) => {
     const code = error.statusCode ?? 500;
-    if (code < 500) return reply.code(code).send({ error: error.message });
+    if (code < 500) return sendProblem(reply, code, error.message);
     const route = request.routeOptions.url ?? '';
     const missing = error instanceof StoreFailure ? error.message : readiness.missing;
     if (missing !== null) {
       events.notReady(route, missing);
-      return reply.code(503).send({ error: `not ready: ${missing}` });
+      return sendProblem(reply, 503, `not ready: ${missing}`);
     }
     events.requestFailed(route, error);
     // Internal errors are for the log, not for whoever asks.
-    return reply.code(code).send({ error: 'internal error' });
+    return sendProblem(reply, code, 'internal error');
   });
   server.setNotFoundHandler(async (_request, reply) =>
-    reply.code(404).send({ error: 'there is no such address' }),
+    sendProblem(reply, 404, 'there is no such address'),
   );
 }
 
@@ -83,20 +94,21 @@ function refuseMalformed(error: ConnectionError, socket: Socket): void {
     socket.destroy();
     return;
   }
-  const [status, text] = malformed[error.code] ?? ['400 Bad Request', 'this is no HTTP request'];
-  const body = JSON.stringify({ error: text });
+  const [status, text] = malformed[error.code] ?? [400, 'this is no HTTP request'];
+  const problem = problemOf(status, text);
+  const body = JSON.stringify(problem);
   const head = [
-    `HTTP/1.1 ${status}`,
-    'content-type: application/json; charset=utf-8',
+    `HTTP/1.1 ${status} ${problem.title}`,
+    `content-type: ${problemType}`,
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
 }
 
-const malformed: Readonly<Record<string, readonly [status: string, text: string]>> = {
-  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request did not come in time'],
-  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'the head is too large'],
+const malformed: Readonly<Record<string, readonly [status: number, text: string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request did not come in time'],
+  HPE_HEADER_OVERFLOW: [431, 'the head is too large'],
 };
 
 /** Rejects where it cannot listen, with the error of the socket (`EADDRINUSE`). */
@@ -110,7 +122,7 @@ export async function startOps(options: OpsOptions): Promise<RunningOps> {
     keepAliveTimeout: options.limits.timeoutMs,
     clientErrorHandler: refuseMalformed,
     frameworkErrors: (error, _request, reply: FastifyReply) =>
-      void reply.code(error.statusCode ?? 400).send({ error: error.message }),
+      void sendProblem(reply, error.statusCode ?? 400, error.message),
     // Query parameters that a route does not know are an error; by default they would be dropped.
     ajv: { customOptions: { removeAdditional: false } },
     routerOptions: { maxParamLength: addressBytesMax },
@@ -123,13 +135,13 @@ export async function startOps(options: OpsOptions): Promise<RunningOps> {
   addErrors(server, options.readiness, events);
   addHealth(server, options.readiness);
   addMetrics(server, options.metrics);
-  const { source } = options;
-  if (source !== undefined) {
-    const access = restAccess(options.bind, options.token);
-    await server.register(async (rest) => addRest(rest, source, access, events), {
-      prefix: '/api/v1',
-    });
-  }
+  const file = await openTokens(options.tokensFile, events);
+  const { bind, port, token, source } = options;
+  const access = restAccess({ bind, token, file });
+  const close = async (): Promise<void> => {
+    file?.close();
+    await server.close();
+  };
   keepDescriptors(
     server.server,
     (closed, limit) => {
@@ -137,8 +149,23 @@ export async function startOps(options: OpsOptions): Promise<RunningOps> {
     },
     'operators',
   );
-  await server.listen({ host: options.bind, port: options.port });
-  const { port } = server.server.address() as AddressInfo;
-  events.listening(options.bind, port);
-  return { port, close: () => server.close() };
+  try {
+    await addRest(server, { source, access, events });
+    if (port === null) await server.ready();
+    else await server.listen({ host: bind, port });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const address = server.server.address() as AddressInfo | null;
+  if (address !== null) events.listening(bind, address.port);
+  return { port: address?.port ?? 0, answer: (request) => answerInner(server, request), close };
+}
+
+async function openTokens(path: string | null, events: OpsEvents): Promise<TokenFile | undefined> {
+  if (path === null) return undefined;
+  return TokenFile.open(path, {
+    read: (from, tokens) => events.tokensRead(from, tokens),
+    refused: (from, reason) => events.tokensRefused(from, reason),
+  });
 }

@@ -23,6 +23,8 @@ async function start(t: TestContext, limits: ConnectionLimits): Promise<Started>
     bind: '127.0.0.1',
     port: 0,
     token: null,
+    tokensFile: null,
+    source: { nodes: undefined, forward: () => Promise.reject(new Error('not asked')) },
     limits,
     readiness: new Lifecycle(() => {}),
     metrics,

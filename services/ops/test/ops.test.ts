@@ -1,15 +1,21 @@
 // Real HTTP against a running ops server; behind it a source of clients that is held in memory.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { clientId, nodeId } from '@lmqtt/common/ids';
 import { Lifecycle } from '@lmqtt/common/lifecycle';
 import { silentLogs } from '@lmqtt/common/log';
 import { Metrics } from '@lmqtt/common/metrics';
 
+import type { InnerAnswer, InnerRequest } from '../src/inner-requests.ts';
 import type { ClientStatus, OpsSource } from '../src/ops-source.ts';
 import { type RunningOps, startOps } from '../src/service.ts';
 
@@ -82,13 +88,18 @@ interface Started {
   readonly metrics: Metrics;
 }
 
-async function start(ids: readonly string[], token: string | null = null): Promise<Started> {
+async function start(
+  ids: readonly string[],
+  token: string | null = null,
+  tokensFile: string | null = null,
+): Promise<Started> {
   const lifecycle = new Lifecycle(() => {});
   const metrics = new Metrics();
   ops = await startOps({
     bind: '127.0.0.1',
     port: 0,
     token,
+    tokensFile,
     limits,
     readiness: lifecycle,
     metrics,
@@ -138,9 +149,11 @@ test('errors have one form, whoever finds them', async () => {
   lifecycle.started();
   const error = async (path: string, init: RequestInit = {}): Promise<[number, string]> => {
     const answer = await fetch(`${url}${path}`, init);
+    assert.match(answer.headers.get('content-type') ?? '', /^application\/problem\+json/);
     const body = (await answer.json()) as Record<string, unknown>;
-    assert.deepEqual(Object.keys(body), ['error'], path);
-    return [answer.status, String(body['error'])];
+    assert.deepEqual(Object.keys(body), ['type', 'title', 'status', 'detail'], path);
+    assert.equal(body['status'], answer.status);
+    return [answer.status, String(body['detail'])];
   };
   assert.deepEqual(await error('/nowhere'), [404, 'there is no such address']);
   assert.deepEqual(await error('/api/v1/nowhere'), [404, 'there is no such address']);
@@ -166,7 +179,8 @@ test('a request that is none gets an error of the same form', async () => {
   socket.end('no request\r\n\r\n');
   const answer = await text(socket);
   assert.match(answer, /^HTTP\/1\.1 400 /);
-  assert.match(answer, /\r\n\r\n\{"error":"[^"]+"\}$/);
+  assert.match(answer, /^content-type: application\/problem\+json/m);
+  assert.match(answer, /\r\n\r\n\{"type":.*"status":400,"detail":"[^"]+"\}$/);
 });
 
 test('metrics gives what was counted', async () => {
@@ -222,7 +236,7 @@ test('a failure inside is answered without its cause', async () => {
   const { url } = await start([]);
   const answer = await fetch(`${url}/api/v1/clients/broken`);
   assert.equal(answer.status, 500);
-  assert.deepEqual(await answer.json(), { error: 'internal error' });
+  assert.equal(((await answer.json()) as { detail: string }).detail, 'internal error');
 });
 
 test('with a token REST wants it, and health and metrics do not', async () => {
@@ -233,6 +247,106 @@ test('with a token REST wants it, and health and metrics do not', async () => {
   assert.equal(await code('Bearer other'), 401);
   assert.equal((await fetch(`${url}/api/v1/nodes`)).status, 401);
   assert.equal((await fetch(`${url}/metrics`)).status, 200);
+});
+
+const file = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('');
+const line = (name: string, role: string, token: string): string =>
+  `${name}:${role}:${createHash('sha256').update(token).digest('hex')}`;
+
+test('tokens of a file have roles, and are read again', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'lmqtt-tokens-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'tokens');
+  await writeFile(
+    path,
+    file(['# tokens', line('ann', 'viewer', 'a'), line('bob', 'operator', 'b')]),
+  );
+  const { url, metrics } = await start(['x'], 'sesame', path);
+  const code = async (token: string, method = 'GET', route = 'clients/x'): Promise<number> => {
+    const headers = { authorization: `Bearer ${token}` };
+    return (await fetch(`${url}/api/v1/${route}`, { method, headers })).status;
+  };
+  assert.equal(await code('a'), 200);
+  assert.equal(await code('a', 'DELETE'), 403);
+  assert.equal(await code('b', 'DELETE'), 204);
+  assert.equal(await code('sesame'), 404);
+  assert.equal(await code('c'), 401);
+  await writeFile(path, file([line('carl', 'viewer', 'c')]));
+  while ((await code('c', 'GET', 'nodes')) !== 200) await delay(50);
+  assert.equal(await code('a', 'GET', 'nodes'), 401);
+  const counted = await metrics.registry.metrics();
+  assert.match(counted, /lmqtt_ops_events_total\{event="acted"\} 2/);
+});
+
+test('a file of tokens that cannot be used ends the start', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'lmqtt-tokens-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'tokens');
+  await writeFile(path, file([line('ann', 'queen', 'a')]));
+  await assert.rejects(start([], null, path), /line 1: the role must be viewer, operator, admin/);
+});
+
+test('requests that another node has let in are answered, and a header does not let in', async () => {
+  const { url } = await start(['a'], 'sesame');
+  const caller = { name: 'ann', role: 'viewer', user: 'ann', address: '10.0.0.1 at cs-1' } as const;
+  const ask = (method: string, path: string): Promise<InnerAnswer> | undefined =>
+    ops?.answer({ caller, method, url: `/api/v1/${path}`, body: '' });
+  assert.equal((await ask('GET', 'clients/a'))?.status, 200);
+  assert.equal((await ask('DELETE', 'clients/a'))?.status, 403);
+  const headers = { 'x-lmqtt-inner': 'x'.repeat(300) };
+  assert.equal((await fetch(`${url}/api/v1/clients`, { headers })).status, 401);
+});
+
+test('a node passes on what another knows, with the caller, and answers as that one does', async (t) => {
+  const passed: InnerRequest[] = [];
+  const running = await startOps({
+    ...{ bind: '127.0.0.1', port: 0, token: null, tokensFile: null, limits },
+    readiness: new Lifecycle(() => {}),
+    metrics: new Metrics(),
+    source: {
+      nodes: undefined,
+      forward: (inner) => {
+        passed.push(inner);
+        return Promise.resolve({
+          status: 404,
+          contentType: 'application/problem+json',
+          body: '{}',
+        });
+      },
+    },
+    log: silentLogs().ops,
+  });
+  t.after(() => running.close());
+  const url = `http://127.0.0.1:${running.port}/api/v1`;
+  const answer = await fetch(`${url}/clients/a%20b`, { method: 'DELETE' });
+  assert.equal(answer.status, 404);
+  assert.match(answer.headers.get('content-type') ?? '', /^application\/problem\+json/);
+  assert.equal(await answer.text(), '{}');
+  assert.equal((await fetch(`${url}/clients?user2=fred`)).status, 400);
+  assert.equal((await fetch(`${url}/openapi.json`)).status, 200);
+  assert.deepEqual(
+    passed.map(({ method, url: path, caller }) => [method, path, caller.role]),
+    [['DELETE', '/api/v1/clients/a%20b', 'admin']],
+  );
+});
+
+test('the interface describes itself, for programs and for people', async () => {
+  const { url } = await start([]);
+  const api = (await (await fetch(`${url}/api/v1/openapi.json`)).json()) as {
+    openapi: string;
+    paths: Record<string, Record<string, { operationId?: string; responses: object }>>;
+  };
+  assert.equal(api.openapi, '3.1.0');
+  for (const [path, methods] of Object.entries(api.paths)) {
+    for (const [method, route] of Object.entries(methods)) {
+      assert.ok(route.operationId, `${method} ${path}`);
+      assert.ok('default' in route.responses, `${method} ${path}`);
+    }
+  }
+  const page = await fetch(`${url}/api/v1/docs`);
+  assert.match(page.headers.get('content-type') ?? '', /^text\/html/);
+  assert.doesNotMatch(page.headers.get('content-security-policy') ?? 'unsafe', /unsafe/);
+  assert.doesNotMatch(await page.text(), /https?:/);
 });
 
 test('without a token a foreign host name is refused', async () => {
@@ -247,6 +361,7 @@ test('a port in use rejects with the error of the socket', async () => {
     bind: '127.0.0.1',
     port: Number(new URL(url).port),
     token: null,
+    tokensFile: null,
     limits,
     readiness: new Lifecycle(() => {}),
     metrics: new Metrics(),

@@ -8,14 +8,17 @@ import { Counters } from '@lmqtt/cs/counters';
 import { ClusterLinkServer } from '@lmqtt/cs/link/cluster-link';
 import { addressText, type Directory } from '@lmqtt/cs/link/directory';
 import { FixedDirectory } from '@lmqtt/cs/link/fixed-directory';
+import { DsQuestions } from '@lmqtt/cs/link/ds-questions';
 import { RedisDirectory } from '@lmqtt/cs/link/redis-directory';
 import { ClusterEvents } from '@lmqtt/cs/link/lane-events';
 import { LinkCounters, LinkEvents } from '@lmqtt/cs/link/link-events';
 import { RemoteLinkServer } from '@lmqtt/cs/link/remote-link';
 import { clockOfLink } from '@lmqtt/cs/link/wall-offset';
 import { type CsService, startCs } from '@lmqtt/cs/service';
+import type { Forward } from '@lmqtt/ops/inner-requests';
 
-import { nodesSource } from './ops-source.ts';
+import { addressOf } from './own-address.ts';
+import { nodesOf } from './ops-source.ts';
 import {
   type Ports,
   type Program,
@@ -40,10 +43,15 @@ export function startCsProcess(
   return startProgram('cs', settings, options, async (program) => {
     checkLinkFiles(settings);
     const directory = openDirectory(program);
-    const nodes =
-      directory instanceof RedisDirectory ? nodesSource(directory, settings) : undefined;
-    const ops = await serveOps(program, nodes);
-    return { ...(await startLinkedCs(program, directory)), ...ops };
+    const nodes = directory instanceof RedisDirectory ? nodesOf(directory, settings) : undefined;
+    const questions = new DsQuestions(directory, settings);
+    const forward: Forward = async (request) => {
+      const { address } = request.caller;
+      const caller = { ...request.caller, address: `${address} at ${settings.nodeId}` };
+      return questions.ask({ ...request, caller });
+    };
+    const ops = await serveOps(program, { nodes, forward });
+    return { ...(await startLinkedCs(program, directory)), ...ops.ports };
   });
 }
 
@@ -60,7 +68,7 @@ export async function startLinkedCs(program: Program, directory: Directory): Pro
     connections: () => cs?.node.connections.sessionCount ?? 0,
     about: {
       version,
-      address: settings.mqttPort ? `${settings.bind}:${settings.mqttPort}` : '',
+      address: clientAddressOf(settings),
       startedAtMs,
     },
   };
@@ -100,6 +108,13 @@ export async function startLinkedCs(program: Program, directory: Directory): Pro
   server.whenAttached.catch(fail);
   lifecycle.onStop('cs', () => running.stop());
   return running.ports;
+}
+
+/** Address at which clients reach this node, for operators; '': none is known. */
+function clientAddressOf({ advertise, bind, mqttPort, mqttTlsPort }: Settings): string {
+  const port = mqttPort ?? mqttTlsPort;
+  if (advertise !== null) return advertise;
+  return port ? addressOf(bind, port) : '';
 }
 
 /**

@@ -97,8 +97,8 @@ class Rest {
     const text = await answer.text();
     const value: unknown = text === '' ? undefined : JSON.parse(text);
     if (answer.ok) return value;
-    const isError = typeof value === 'object' && value !== null && 'error' in value;
-    throw new Failed(isError ? String(value.error) : `HTTP ${answer.status}`);
+    const isProblem = typeof value === 'object' && value !== null && 'detail' in value;
+    throw new Failed(isProblem ? String(value.detail) : `HTTP ${answer.status}`);
   }
 
   async all(): Promise<Letter[]> {

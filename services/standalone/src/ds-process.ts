@@ -1,6 +1,5 @@
 // The composition root of the ds process: a ds on embedded stores, or one of several on RocketMQ
 // and Redis; gRPC for its cs nodes, and ops.
-import { hostname, networkInterfaces } from 'node:os';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
 import { type ClusterDsService, startClusterDs } from '@lmqtt/ds/cluster-service';
@@ -10,11 +9,13 @@ import { RpcEvents } from '@lmqtt/ds/rpc/rpc-events';
 import { type RpcServer, startRpc } from '@lmqtt/ds/rpc/rpc-server';
 import { startDs } from '@lmqtt/ds/service';
 
+import { addressOf } from './own-address.ts';
 import { clusterOpsSource, splitOpsSource } from './ops-source.ts';
 import {
   type Ports,
   type Program,
   type RunningProgram,
+  type ServedOps,
   serveOps,
   startProgram,
   type StartOptions,
@@ -52,23 +53,29 @@ async function startAlone(program: Program): Promise<Ports> {
   const nodes = (): ReturnType<RpcServer['nodes']> => rpc?.nodes() ?? [];
   const ops = await serveOps(program, splitOpsSource(settings, ds, nodes, startedAtMs));
   const events = new RpcEvents(logs, metrics, clock);
-  const running = await startRpc({ settings, admission: ds.link, events, clock });
+  const running = await startRpc({
+    settings,
+    admission: ds.link,
+    events,
+    clock,
+    answer: ops.answer,
+  });
   rpc = running;
   // Before ds: no cs may be answered by one that stops.
   lifecycle.onStop('rpc', () => running.stop());
-  return { rpc: running.port, ...ops };
+  return { rpc: running.port, ...ops.ports };
 }
 
 async function startInCluster(program: Program): Promise<Ports> {
   const { ds, join } = await openClusterDs(program);
   const ops = await serveOps(program, clusterOpsSource(ds));
-  return { rpc: await join(), ...ops };
+  return { rpc: await join(ops), ...ops.ports };
 }
 
 interface ClusterDs {
   readonly ds: ClusterDsService;
   /** Listens for cs nodes and joins the cluster; the port. */
-  readonly join: () => Promise<number>;
+  readonly join: (ops: ServedOps) => Promise<number>;
 }
 
 /** Waits for Redis and RocketMQ: the processes of a cluster start in any order. */
@@ -90,27 +97,13 @@ export async function openClusterDs(program: Program): Promise<ClusterDs> {
   lifecycle.needs(() => ds.failure);
   lifecycle.needs(() => ds.awaited);
   lifecycle.notes(() => ds.notice);
-  const join = async (): Promise<number> => {
+  const join = async ({ answer }: ServedOps): Promise<number> => {
     const events = new RpcEvents(logs, metrics, clock);
-    const running = await startRpc({ settings, admission: ds.admission, events, clock });
+    const running = await startRpc({ settings, admission: ds.admission, events, clock, answer });
     rpc = running;
     lifecycle.onStop('rpc', () => running.stop());
     await ds.join(settings.rpcAdvertise ?? addressOf(settings.rpcBind, running.port));
     return running.port;
   };
   return { ds, join };
-}
-
-/** Address at which others reach this machine, if it listens on every address. */
-function addressOf(bind: string, port: number): string {
-  const own = bind === '0.0.0.0' || bind === '::' ? ownAddress(bind === '::') : bind;
-  return own.includes(':') ? `[${own}]:${port}` : `${own}:${port}`;
-}
-
-function ownAddress(six: boolean): string {
-  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  const outer = all.filter(({ internal, scopeid }) => !internal && !scopeid);
-  const four = outer.find(({ family }) => family === 'IPv4');
-  const found = four ?? (six ? outer.find(({ family }) => family === 'IPv6') : undefined);
-  return found?.address ?? hostname();
 }

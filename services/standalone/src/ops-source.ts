@@ -7,7 +7,7 @@ import type { CsService } from '@lmqtt/cs/service';
 import type { ClientLine } from '@lmqtt/ds/use-cases/clients';
 import type { ClusterDsService } from '@lmqtt/ds/cluster-service';
 import type { DsService } from '@lmqtt/ds/service';
-import type { ClientStatus, NodesSource, NodeStatus, OpsSource } from '@lmqtt/ops/ops-source';
+import type { ClientStatus, NodeStatus, OpsSource } from '@lmqtt/ops/ops-source';
 
 import { deadLettersSource } from './dead-letters-source.ts';
 
@@ -92,8 +92,14 @@ export function opsSource(
 export interface AttachedNode {
   readonly node: NodeId;
   readonly connections: number;
-  readonly address: string;
+  readonly about: {
+    readonly version: string;
+    readonly address: string;
+    readonly startedAtMs: number;
+  };
 }
+
+const orNull = (text: string): string | null => (text === '' ? null : text);
 
 /** Source of a ds that has its own stores, and of the cs nodes that are attached to it. */
 export function splitOpsSource(
@@ -113,13 +119,13 @@ export function splitOpsSource(
       leaseAgeMs: null,
       connections: 0,
     },
-    ...attached().map(({ node, connections, address }): NodeStatus => ({
+    ...attached().map(({ node, connections, about }): NodeStatus => ({
       id: node,
       role: 'cs',
       state: 'alive',
-      version: null,
-      address,
-      startedAtMs: null,
+      version: orNull(about.version),
+      address: orNull(about.address),
+      startedAtMs: about.startedAtMs === 0 ? null : about.startedAtMs,
       leaseAgeMs: null,
       connections,
     })),
@@ -137,17 +143,18 @@ interface NodeList {
   list(leaseMs: number): Promise<ListedNode[]>;
 }
 
-/** Source of a cs: all nodes, as Redis has them. */
-export function nodesSource(directory: NodeList, { leaseMs }: Settings): NodesSource {
-  return {
-    nodes: async () =>
-      (await directory.list(leaseMs)).map(({ version: named, address, startedAtMs, ...line }) => ({
-        ...line,
-        version: named === '' ? null : named,
-        address: address === '' ? null : address,
-        startedAtMs: startedAtMs === 0 ? null : startedAtMs,
-      })),
-  };
+/** All nodes, as Redis has them. */
+export function nodesOf(
+  directory: NodeList,
+  { leaseMs }: Settings,
+): () => Promise<readonly NodeStatus[]> {
+  return async () =>
+    (await directory.list(leaseMs)).map(({ version: named, address, startedAtMs, ...line }) => ({
+      ...line,
+      version: orNull(named),
+      address: orNull(address),
+      startedAtMs: startedAtMs === 0 ? null : startedAtMs,
+    }));
 }
 
 /**
@@ -160,8 +167,8 @@ export function clusterOpsSource(ds: ClusterDsService): OpsSource {
       id: line.id,
       role: line.role,
       state: line.state,
-      version: line.version === '' ? null : line.version,
-      address: line.address === '' ? null : line.address,
+      version: orNull(line.version),
+      address: orNull(line.address),
       startedAtMs: line.startedAtMs,
       leaseAgeMs: line.leaseAgeMs,
       connections: line.connections,

@@ -10,8 +10,8 @@ import { LiveSettings } from '@lmqtt/common/settings/live-settings';
 import type { Sources } from '@lmqtt/common/settings/read';
 import type { ProgramName, Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
-import type { NodesSource, OpsSource } from '@lmqtt/ops/ops-source';
-import { startOps } from '@lmqtt/ops/service';
+import type { OpsSource, RemoteSource } from '@lmqtt/ops/ops-source';
+import { type RunningOps, startOps } from '@lmqtt/ops/service';
 
 import { reloadSettings } from './settings-reload.ts';
 
@@ -157,17 +157,21 @@ class Awaited {
   }
 }
 
-/** Metrics and health; with a source the REST interface too. */
+/** Metrics, health and the REST interface. */
+export interface ServedOps extends Pick<RunningOps, 'answer'> {
+  readonly ports: { readonly ops?: number };
+}
+
 export async function serveOps(
   program: Program,
-  source?: NodesSource | OpsSource,
-): Promise<{ ops?: number }> {
+  source: OpsSource | RemoteSource,
+): Promise<ServedOps> {
   const { settings, metrics, lifecycle, logs } = program;
-  if (settings.opsPort === null) return {};
   const ops = await startOps({
     bind: settings.opsBind,
     port: settings.opsPort,
     token: settings.opsToken,
+    tokensFile: settings.opsTokensFile,
     limits: { timeoutMs: settings.opsTimeoutMs, connectionsMax: settings.opsConnectionsMax },
     readiness: lifecycle,
     metrics,
@@ -175,5 +179,8 @@ export async function serveOps(
     log: logs.ops,
   });
   lifecycle.onStop('ops', () => ops.close());
-  return { ops: ops.port };
+  return {
+    ports: ops.port === 0 ? {} : { ops: ops.port },
+    answer: ops.answer,
+  };
 }

@@ -60,13 +60,13 @@ export function startStandalone(
       return cs.stop();
     });
     const ops = await serveOps(program, opsSource(settings, cs, ds, startedAtMs));
-    return { ...cs.ports, ...ops };
+    return { ...cs.ports, ...ops.ports };
   });
 }
 
 async function startOnServers(program: Program): Promise<Ports> {
   const { ds, join } = await openClusterDs(program);
   const ops = await serveOps(program, clusterOpsSource(ds));
-  const rpc = await join();
-  return { rpc, ...(await startLinkedCs(program, openDirectory(program))), ...ops };
+  const rpc = await join(ops);
+  return { rpc, ...(await startLinkedCs(program, openDirectory(program))), ...ops.ports };
 }

@@ -118,7 +118,7 @@ export class DsStream {
   }
 }
 
-function targetOf(address: DsAddress): string {
+export function targetOf(address: DsAddress): string {
   const { host } = address;
   const scheme = isIPv4(host) ? 'ipv4' : isIPv6(host) ? 'ipv6' : 'dns';
   return `${scheme}:${addressText(address)}`;

@@ -70,9 +70,9 @@ export class Attachment implements FrameTaker {
     this.#upstream = new Presenting((sessions) => this.#admit(sessions));
   }
 
-  /** Peer address of its last stream. */
-  get address(): string {
-    return this.#address;
+  /** Facts about the node, as it said them of itself. */
+  get about(): AboutNode {
+    return this.#about;
   }
 
   get admitted(): boolean {

@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { csOfLane, type NodeId } from '@lmqtt/common/ids';
 import { Attachment, type AttachmentPorts, nodeIdInUse } from './attachment.ts';
+import type { AboutNode } from './admission.ts';
 import type { Greeting } from './handshake.ts';
 import { NodeFigures } from './node-figures.ts';
 import type { RpcStream } from './rpc-stream.ts';
@@ -11,7 +12,7 @@ type AttachmentsPorts = Omit<AttachmentPorts, 'figures' | 'onClosed'>;
 export interface NodeLine {
   readonly node: NodeId;
   readonly connections: number;
-  readonly address: string;
+  readonly about: AboutNode;
 }
 
 /**
@@ -70,12 +71,12 @@ export class Attachments {
 
   nodes(): NodeLine[] {
     const lines = new Map<NodeId, NodeLine>();
-    for (const { admitted, node: lane, lastRenew, address } of this.#byId.values()) {
+    for (const { admitted, node: lane, lastRenew, about } of this.#byId.values()) {
       if (!admitted) continue;
       const node = csOfLane(lane);
       // Each lane tells those of the whole cs; one that lives elsewhere now tells nothing any more.
       const connections = Math.max(lastRenew?.connections ?? 0, lines.get(node)?.connections ?? 0);
-      lines.set(node, { node, connections, address });
+      lines.set(node, { node, connections, about });
     }
     return [...lines.values()];
   }

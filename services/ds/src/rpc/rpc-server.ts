@@ -1,4 +1,11 @@
-import { Server, ServerCredentials, status } from '@grpc/grpc-js';
+import {
+  type sendUnaryData,
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  status,
+  type StatusObject,
+} from '@grpc/grpc-js';
 import type { Clock } from '@lmqtt/common/clock';
 import type { Settings } from '@lmqtt/common/settings/row';
 import {
@@ -7,6 +14,7 @@ import {
   frameBytesMax,
   pulsesMethod,
 } from '@lmqtt/proto/dispatch';
+import { type AskMethod, askMethod, type Question, type Reply } from '@lmqtt/proto/calls/ask';
 import type { Admission } from './admission.ts';
 import { Attachments, type NodeLine } from './attachments.ts';
 import { type Greeting, greetingOf } from './handshake.ts';
@@ -28,6 +36,8 @@ interface RpcOptions {
   readonly admission: Admission;
   readonly events: RpcEvents;
   readonly clock: Clock;
+  /** Answers a request of the REST interface that a cs has let in. */
+  readonly answer?: (question: Question) => Promise<Reply>;
 }
 
 export interface RpcServer {
@@ -96,6 +106,29 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
     };
     grpc.register(path, opened, responseSerialize, requestDeserialize, 'bidi');
   };
+  const { answer } = options;
+  if (answer !== undefined) {
+    const { path, responseSerialize, requestDeserialize }: AskMethod = askMethod;
+    const asked = (call: ServerUnaryCall<Question, Reply>, reply: sendUnaryData<Reply>): void => {
+      const peer = listener.peer(call.getPeer());
+      peer?.streamOpened();
+      const end = (error: Partial<StatusObject> | null, value?: Reply): void => {
+        reply(error, value);
+        peer?.streamEnded();
+      };
+      const greeting = greetingOf(call.metadata, settings.clusterSecret);
+      if (greeting.kind === 'unwelcome') {
+        events.refused(greeting.reason, call.getPeer(), greeting.detail);
+        end({ code: greeting.code, details: greeting.detail });
+        return;
+      }
+      answer(call.request).then(
+        (value) => end(null, value),
+        (error: unknown) => end({ code: status.INTERNAL, details: String(error) }),
+      );
+    };
+    grpc.register(path, asked, responseSerialize, requestDeserialize, 'unary');
+  }
   serve(exchangeMethod, (greeting, stream) => attachments.open(greeting, stream));
   serve(pulsesMethod, (greeting, stream) => attachments.openPulses(greeting, stream));
   events.watch({

@@ -36,6 +36,13 @@ export const listeners = {
     about:
       'Addresses or networks of load balancers, separated by commas, whose connections begin with a header of the PROXY protocol (version 1 or 2) on every MQTT and WebSocket listener; the client counts as coming from where the header says. A connection from there without a header is closed; from elsewhere none is looked for',
   },
+  ADVERTISE: {
+    kind: 'text',
+    default: null,
+    roles: ['cs'],
+    about:
+      'Address, host:port, at which clients reach this node, as operators see it; unset: BIND, or where that is every address one of this machine, and the port of MQTT',
+  },
   OPS_BIND: {
     kind: 'address',
     default: '127.0.0.1',
@@ -51,9 +58,16 @@ export const listeners = {
   OPS_TOKEN: {
     kind: 'secret',
     default: null,
-    roles: ['ds'],
+    roles: ['cs', 'ds'],
     about:
-      'Bearer token of the REST interface; without a token the interface is served on loopback only',
+      'Bearer token of the REST interface that may do everything; without any token the interface is served on loopback only',
+  },
+  OPS_TOKENS_FILE: {
+    kind: 'file',
+    default: null,
+    roles: ['cs', 'ds'],
+    about:
+      'File of further tokens of the REST interface, a line `name:role:SHA-256 of the token in hex` each, with the role viewer, operator or admin; read again when it changes',
   },
   OPS_TIMEOUT_MS: {
     kind: 'milliseconds',
