@@ -13,9 +13,11 @@ import { replayQueueName } from '@lmqtt/common/replay-filter';
 import type { LiveSettings } from '@lmqtt/common/settings/live-settings';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { Arrivals } from './routing/arrivals.ts';
-import type { ClientLine } from './use-cases/clients.ts';
+import type { ClientDetail } from './use-cases/client-detail.ts';
+import type { ClientPage, PageRequest } from './use-cases/clients.ts';
 import { ClusterAdmission } from './cluster/admission.ts';
 import { ClusterClients } from './cluster/clients.ts';
+import { DsQuestions } from './cluster/ds-questions.ts';
 import { ClusterHoldings, type Place } from './cluster/holdings.ts';
 import { ClusterOwedQueues } from './cluster/owed-queues.ts';
 import { ClusterWork } from './cluster/work.ts';
@@ -133,10 +135,12 @@ export interface ClusterDsService {
   readonly awaited: string | null;
   /** A fault with which ds still works; null: none. */
   readonly notice: string | null;
-  /** Connected clients of the whole cluster. */
-  clients(after: ClientId | null, clientsMax: number): Promise<ClientLine[]>;
+  /** Clients of the whole cluster, connected or not. */
+  clients(request: PageRequest): Promise<ClientPage>;
   /** Connected or not; null: there is no session of that id. */
-  client(id: ClientId): Promise<ClientLine | null>;
+  client(id: ClientId): Promise<ClientDetail | null>;
+  /** Ends the session, connected or not; its will is due. False: there is none. */
+  removeSession(id: ClientId): Promise<boolean>;
   readonly sessionCount: number;
   nodes(): Promise<NodeLine[]>;
   readonly deadLetters: DeadLetters;
@@ -264,9 +268,8 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
   const timers = new Timers((where, error) => events.unexpected(where, error));
   const work = new ClusterWork(ports);
   const { nodes: registeredNodes, inbox } = registry;
-  const clients = new ClusterClients({
-    ...{ live, queueStore, sessionStore, inbox, registeredNodes, self, events },
-  });
+  const questions = new DsQuestions({ inbox, registeredNodes, self, events });
+  const clients = new ClusterClients(ports, questions);
 
   return {
     admission,
@@ -315,8 +318,9 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     get notice() {
       return stores.notice ?? null;
     },
-    clients: (after, clientsMax) => clients.page(after, clientsMax),
+    clients: (request) => clients.page(request),
     client: (id) => clients.one(id),
+    removeSession: (id) => clients.remove(id),
     get sessionCount() {
       return live.size;
     },

@@ -183,6 +183,12 @@ export class DsEvents {
     this.#logs.session.debug({ clientId: session.clientId, reasonCode }, 'connection told to end');
   }
 
+  /** An operator has removed a session that was not connected. */
+  sessionRemoved(clientId: ClientId): void {
+    this.presence?.expired(clientId);
+    this.#logs.session.info({ clientId }, 'session removed');
+  }
+
   expired(clientId: ClientId): void {
     this.presence?.expired(clientId);
     this.#expired.value += 1;

@@ -9,7 +9,9 @@ import type { Settings } from '@lmqtt/common/settings/row';
 import { parseSharedFilter } from '@lmqtt/common/topic';
 import type { Position } from '@lmqtt/proto/link';
 import { Arrivals } from './routing/arrivals.ts';
-import { clientLine, type ClientLine, listClients } from './use-cases/clients.ts';
+import { type ClientDetail, clientDetail } from './use-cases/client-detail.ts';
+import { type ClientPage, listClients, type PageRequest } from './use-cases/clients.ts';
+import { endWithConnection, removeAbsent } from './use-cases/remove-session.ts';
 import { useCasesOf } from './composition.ts';
 import type { DeadLetters } from './use-cases/dead-letters.ts';
 import { countDamage } from './damage.ts';
@@ -43,7 +45,7 @@ import { EmbeddedRetryQueue } from './retry-queue/embedded/embedded-retry-queue.
 import { Routes } from './routing/routes.ts';
 import { RunningTime } from './single/running-time.ts';
 import { EmbeddedSessionStore } from './session-store/embedded/embedded-session-store.ts';
-import type { StoredSubscription } from './session-store/stored-session.ts';
+import type { StoredSession, StoredSubscription } from './session-store/stored-session.ts';
 import { SessionRights } from './use-cases/session-rights.ts';
 import { Timers } from './timers.ts';
 
@@ -78,9 +80,11 @@ export interface DsService {
   readonly gathered: Promise<void>;
   /** Why publishes are refused at present; null: they are not. */
   readonly failure: string | null;
-  clients(after: ClientId | null, clientsMax: number): Promise<ClientLine[]>;
+  clients(request: PageRequest): Promise<ClientPage>;
   /** null: there is no session of that id. */
-  client(id: ClientId): Promise<ClientLine | null>;
+  client(id: ClientId): Promise<ClientDetail | null>;
+  /** Ends the session, connected or not; its will is due. False: there is none. */
+  removeSession(id: ClientId): Promise<boolean>;
   readonly sessionCount: number;
   readonly deadLetters: DeadLetters;
   /** Publishes a message of the process itself. Resolves with its reason code, when it is stored. */
@@ -294,11 +298,17 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     get failure() {
       return journal.refusal === 0 ? null : 'the store refuses to write';
     },
-    clients: (after, clientsMax) =>
-      listClients({ sessionStore, queueStore, live }, after, clientsMax),
+    clients: (request) => listClients({ sessionStore, queueStore, live }, request),
     async client(id) {
       const stored = sessionStore.find(id);
-      return stored === undefined ? null : clientLine({ sessionStore, queueStore, live }, stored);
+      return stored === undefined ? null : clientDetail(ports, stored);
+    },
+    async removeSession(id) {
+      const session = live.get(id);
+      if (session !== undefined) await endWithConnection(ports, session);
+      const found = (): Promise<StoredSession | undefined> =>
+        Promise.resolve(sessionStore.find(id));
+      return (await removeAbsent(ports, id, found)) || session !== undefined;
     },
     get sessionCount() {
       return sessionStore.count;

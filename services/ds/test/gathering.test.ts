@@ -152,7 +152,8 @@ test('a stored session is brought to what its node says of it', () =>
         storing: [72],
       }),
     ]);
-    const [line] = await split.ds.clients(null, 10);
+    const { lines } = await split.ds.clients({ after: null, clientsMax: 10, filter: {} });
+    const [line] = lines;
     assert.equal(line?.connection?.keepAliveS, 30);
     assert.equal(line.connection.connectedAtMs, held.answer.epoch);
     assert.equal(line.inFlight, 3);
@@ -355,7 +356,12 @@ test('a session that was claimed meanwhile, or has ended, is refused', () =>
         [old.session, 0x8e],
       ],
     );
-    assert.equal((await split.ds.clients(null, 10)).filter((one) => one.connection).length, 2);
+    assert.equal(
+      (await split.ds.clients({ after: null, clientsMax: 10, filter: {} })).lines.filter(
+        (one) => one.connection,
+      ).length,
+      2,
+    );
     assert.equal(await publish(b, now.session, 't', 'x'), 0x10);
     return split;
   }));

@@ -36,7 +36,10 @@ test('an absent session keeps its newest messages, up to the limit', () =>
     for (let i = 0; i < 8; i += 1) await publish(broker, p.session, 't', `${i}`);
     const again = await connect(broker, 'a');
     assert.equal(again.answer.state.subscriptions[0]?.positions[0]?.position, 3);
-    assert.equal((await broker.ds.clients(null, 1))[0]?.lost, 3);
+    assert.equal(
+      (await broker.ds.clients({ after: null, clientsMax: 1, filter: {} })).lines[0]?.lost,
+      3,
+    );
   }));
 
 test('bytes that wait for an absent session are limited', () =>
@@ -138,7 +141,11 @@ test('a node that is gone leaves its sessions disconnected', () =>
     await connect(broker, 'a');
     await connect(broker, 'b', { sessionExpiryS: 0 });
     await broker.ds.link.detach(broker.cs.node);
-    const clients = await broker.ds.clients(null, 10);
+    const { lines: clients } = await broker.ds.clients({
+      after: null,
+      clientsMax: 10,
+      filter: {},
+    });
     assert.deepEqual(
       clients.map((client) => [client.id, client.connection]),
       [['a', null]],

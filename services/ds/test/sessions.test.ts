@@ -150,7 +150,10 @@ test('of many connections with one identifier one is left', () =>
     const all = await Promise.all(
       Array.from({ length: 20 }, () => connect(broker, 'same', { sessionExpiryS: 0 })),
     );
-    assert.equal((await broker.ds.clients(null, 10)).length, 1);
+    assert.equal(
+      (await broker.ds.clients({ after: null, clientsMax: 10, filter: {} })).lines.length,
+      1,
+    );
     assert.equal(broker.cs.kicked.length, all.length - 1);
   }));
 
@@ -170,7 +173,10 @@ test('a connection that goes while it is being admitted leaves nothing', () =>
     const pending = connect(broker, 'a', { sessionExpiryS: 0 });
     const handle = await pending.then((one) => one.session);
     await broker.link.disconnect(handle, left);
-    assert.equal((await broker.ds.clients(null, 10)).length, 0);
+    assert.equal(
+      (await broker.ds.clients({ after: null, clientsMax: 10, filter: {} })).lines.length,
+      0,
+    );
   }));
 
 test('a session expires, and what it held is let go', () =>

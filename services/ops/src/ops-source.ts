@@ -24,6 +24,8 @@ export interface ClientStatus {
   readonly clientId: ClientId;
   /** `null`: not connected. */
   readonly connection: ConnectionStatus | null;
+  /** Owner of the session; `null`: anonymous. */
+  readonly user: string | null;
   readonly subscriptions: number;
   /** Messages that wait for it, without those in flight. */
   readonly queued: number;
@@ -32,6 +34,49 @@ export interface ClientStatus {
   readonly lost: number;
   /** 4294967295: never. */
   readonly sessionExpiryS: number;
+}
+
+/** One client: also what it subscribes to, and how far it has come there. */
+export interface ClientDetailStatus extends ClientStatus {
+  readonly createdAtMs: number;
+  readonly will: {
+    readonly topic: string;
+    readonly qos: number;
+    readonly retain: boolean;
+    readonly delayS: number;
+    readonly payloadBytes: number;
+  } | null;
+  readonly subscriptionList: readonly {
+    readonly filter: string;
+    readonly qos: number;
+    readonly noLocal: boolean;
+    readonly retainAsPublished: boolean;
+    readonly retainHandling: number;
+    readonly subscriptionIdentifier: number | null;
+    readonly group: string | null;
+    readonly queue: number;
+    readonly partitions: readonly {
+      readonly partition: number;
+      readonly position: number | null;
+      readonly end: number | null;
+    }[];
+    readonly backlog: number;
+    readonly inFlight: number;
+  }[];
+  readonly inboundQos2: number;
+  readonly outboundQos1: number;
+  readonly outboundQos2: number;
+}
+
+/** All that is given has to fit. */
+export interface ClientFilter {
+  readonly prefix?: string;
+  readonly user?: string;
+  readonly node?: string;
+  readonly address?: string;
+  readonly connected?: boolean;
+  readonly protocol?: number;
+  readonly subscribed?: string;
 }
 
 interface ConnectionStatus {
@@ -44,10 +89,17 @@ interface ConnectionStatus {
   readonly connectedAtMs: number;
 }
 
-export interface Page {
+interface Page {
   /** `null`: from the beginning. */
   readonly after: ClientId | null;
   readonly limit: number;
+  readonly filter: ClientFilter;
+}
+
+interface ClientPage {
+  readonly clients: readonly ClientStatus[];
+  /** The next page is behind it; `null`: this is the last. */
+  readonly next: ClientId | null;
 }
 
 /** A message that could not be delivered. */
@@ -103,8 +155,9 @@ export type DelayedPlace = Pick<DelayedStatus, 'dueAtMs' | 'id'>;
 
 /**
  * - `clients` gives those whose id is greater than `after`, in one fixed order of ids, at most
- *   `limit` of them; fewer only at the end. Sessions without a connection are among them.
+ *   `limit` of them. Sessions without a connection are among them.
  * - `client` is `null` where there is no session of that id.
+ * - `removeSession` ends a session, connected or not; its will is due. False: there is none.
  * - `disconnect` ends the connection (v5: DISCONNECT 0x98); the session stays as its expiry says.
  *   It resolves to false where the client is not connected.
  * - `delayed` gives messages that wait for their time, in the order of their times and ids.
@@ -112,9 +165,10 @@ export type DelayedPlace = Pick<DelayedStatus, 'dueAtMs' | 'id'>;
  */
 export interface OpsSource {
   nodes(): Promise<readonly NodeStatus[]>;
-  clients(page: Page): Promise<readonly ClientStatus[]>;
-  client(id: ClientId): Promise<ClientStatus | null>;
+  clients(page: Page): Promise<ClientPage>;
+  client(id: ClientId): Promise<ClientDetailStatus | null>;
   disconnect(id: ClientId): Promise<boolean>;
+  removeSession(id: ClientId): Promise<boolean>;
   readonly deadLetters: DeadLettersSource;
   delayed(after: DelayedPlace | undefined, linesMax: number): Promise<readonly DelayedStatus[]>;
   cancelDelayed(id: number): Promise<boolean>;

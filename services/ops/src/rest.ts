@@ -27,6 +27,8 @@ declare module 'fastify' {
     role?: Role;
     /** This node answers, whatever else it passes on. */
     isLocal?: boolean;
+    /** The body tells what an action is about, and holds nothing that is secret or large. */
+    subject?: 'body';
   }
 }
 
@@ -60,6 +62,13 @@ function neededRole({ routeOptions }: FastifyRequest): Role {
 
 function isAction({ method }: FastifyRequest): boolean {
   return method !== 'GET' && method !== 'HEAD' && method !== 'OPTIONS';
+}
+
+/** What an action is about. */
+function subjectOf({ params, query, body, routeOptions }: FastifyRequest): object {
+  const isTold = routeOptions.config.subject === 'body';
+  const parts = [params, query, isTold ? body : undefined];
+  return Object.assign({}, ...parts.filter((part) => typeof part === 'object')) as object;
 }
 
 async function addFrame(
@@ -123,7 +132,7 @@ async function addFrame(
       role: caller.role,
       address: caller.address,
       action: operationId,
-      on: { ...(request.params as object), ...(request.query as object) },
+      on: subjectOf(request),
       status: statusCode,
     });
   });

@@ -30,6 +30,7 @@ function status(id: string): ClientStatus {
       keepAliveS: 60,
       connectedAtMs: 1,
     },
+    user: null,
     subscriptions: 1,
     queued: 0,
     inflight: 0,
@@ -37,6 +38,11 @@ function status(id: string): ClientStatus {
     sessionExpiryS: 0,
   };
 }
+
+const detail = {
+  ...{ createdAtMs: 1, will: null, subscriptionList: [] },
+  ...{ inboundQos2: 0, outboundQos1: 0, outboundQos2: 0 },
+};
 
 function sourceOf(ids: readonly string[]): OpsSource {
   const clients = new Map([...ids].toSorted().map((id) => [id, status(id)]));
@@ -54,14 +60,19 @@ function sourceOf(ids: readonly string[]): OpsSource {
           connections: 1,
         },
       ]),
-    clients: ({ after, limit }) =>
-      Promise.resolve(
-        [...clients.values()].filter((c) => after === null || c.clientId > after).slice(0, limit),
-      ),
-    client: (id) =>
-      id === 'broken'
+    clients: ({ after, limit }) => {
+      const behind = [...clients.values()].filter((c) => after === null || c.clientId > after);
+      const page = behind.slice(0, limit);
+      const next = behind.length <= limit ? null : page.at(-1)!.clientId;
+      return Promise.resolve({ clients: page, next });
+    },
+    client: (id) => {
+      const known = clients.get(id);
+      return id === 'broken'
         ? Promise.reject(new Error('disk'))
-        : Promise.resolve(clients.get(id) ?? null),
+        : Promise.resolve(known === undefined ? null : { ...known, ...detail });
+    },
+    removeSession: (id) => Promise.resolve(clients.delete(id)),
     disconnect: (id) => Promise.resolve(clients.delete(id)),
     deadLetters: {
       list: () => Promise.resolve([]),
@@ -163,7 +174,7 @@ test('errors have one form, whoever finds them', async () => {
   assert.equal((await error('/api/v1/clients?limit=x'))[0], 400);
   assert.equal((await error('/api/v1/clients/broken'))[1], 'internal error');
   for (const path of ['nodes', 'nodes/n1', 'clients', 'clients/a'])
-    assert.equal((await error(`/api/v1/${path}?user=fred`))[0], 400, path);
+    assert.equal((await error(`/api/v1/${path}?usr=fred`))[0], 400, path);
   let missing: string | null = 'Redis does not answer';
   lifecycle.needs(() => missing);
   assert.deepEqual(await error('/api/v1/clients/broken'), [

@@ -4,10 +4,16 @@ import { nodeId } from '@lmqtt/common/ids';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
 import type { CsService } from '@lmqtt/cs/service';
+import type { ClientDetail } from '@lmqtt/ds/use-cases/client-detail';
 import type { ClientLine } from '@lmqtt/ds/use-cases/clients';
 import type { ClusterDsService } from '@lmqtt/ds/cluster-service';
 import type { DsService } from '@lmqtt/ds/service';
-import type { ClientStatus, NodeStatus, OpsSource } from '@lmqtt/ops/ops-source';
+import type {
+  ClientDetailStatus,
+  ClientStatus,
+  NodeStatus,
+  OpsSource,
+} from '@lmqtt/ops/ops-source';
 
 import { deadLettersSource } from './dead-letters-source.ts';
 
@@ -25,6 +31,7 @@ function statusOf({ id, connection, ...line }: ClientLine): ClientStatus {
             keepAliveS: connection.keepAliveS,
             connectedAtMs: connection.connectedAtMs,
           },
+    user: line.user,
     subscriptions: line.subscriptions,
     queued: line.queued,
     inflight: line.inFlight,
@@ -33,10 +40,22 @@ function statusOf({ id, connection, ...line }: ClientLine): ClientStatus {
   };
 }
 
+function detailOf(
+  detail: ClientDetail,
+  status: (line: ClientLine) => ClientStatus,
+): ClientDetailStatus {
+  const { createdAtMs, will, subscriptionList } = detail;
+  const { inboundQos2, outboundQos1, outboundQos2 } = detail;
+  return {
+    ...status(detail),
+    ...{ createdAtMs, will, subscriptionList, inboundQos2, outboundQos1, outboundQos2 },
+  };
+}
+
 /** Questions that a ds of any shape answers. */
 interface Clients extends Pick<
   DsService,
-  'clients' | 'client' | 'deadLetters' | 'delayed' | 'cancelDelayed'
+  'clients' | 'client' | 'removeSession' | 'deadLetters' | 'delayed' | 'cancelDelayed'
 > {
   disconnect(id: ClientId): boolean | Promise<boolean>;
 }
@@ -48,11 +67,15 @@ function sourceOf(
 ): OpsSource {
   return {
     nodes: async () => nodes(),
-    clients: async ({ after, limit }) => (await ds.clients(after, limit)).map(status),
-    client: async (id: ClientId) => {
-      const line = await ds.client(id);
-      return line === null ? null : status(line);
+    clients: async ({ after, limit, filter }) => {
+      const { lines, next } = await ds.clients({ after, clientsMax: limit, filter });
+      return { clients: lines.map(status), next };
     },
+    client: async (id) => {
+      const detail = await ds.client(id);
+      return detail === null ? null : detailOf(detail, status);
+    },
+    removeSession: (id) => ds.removeSession(id),
     disconnect: async (id: ClientId) => ds.disconnect(id),
     deadLetters: deadLettersSource(ds.deadLetters),
     delayed: (after, linesMax) => ds.delayed(after, linesMax),
@@ -157,10 +180,7 @@ export function nodesOf(
     }));
 }
 
-/**
- * Source of one of several ds: all nodes and clients, but sessions that are not connected by id
- * only.
- */
+/** Source of one of several ds: all nodes and clients. */
 export function clusterOpsSource(ds: ClusterDsService): OpsSource {
   const nodes = async (): Promise<NodeStatus[]> =>
     (await ds.nodes()).map((line) => ({

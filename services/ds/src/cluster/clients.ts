@@ -1,138 +1,141 @@
 // Clients of the whole cluster, for operators: each ds knows those that are connected at it, and is
-// asked by way of the registry. Rarely used, so nothing is kept for it.
-import type { ClientId, NodeId } from '@lmqtt/common/ids';
+// asked by way of the registry; the session store has those that are away. Rarely used, so nothing
+// is kept for it.
+import type { ClientId } from '@lmqtt/common/ids';
+import { nextTurn } from '@lmqtt/common/pause';
 import { ReasonCode } from '@lmqtt/common/reason-code';
+import { type ClientDetail, clientDetail, type DetailPorts } from '../use-cases/client-detail.ts';
+import { fitsOf, mayBeAway } from '../use-cases/client-filter.ts';
 import {
   type ClientLine,
   clientLine,
-  type ClientsPorts,
+  type ClientPage,
   listClients,
+  type PageRequest,
 } from '../use-cases/clients.ts';
-import type { DsEvents } from '../events.ts';
+import type { DsQuestions } from './ds-questions.ts';
 import { kick } from '../use-cases/kick.ts';
 import type { LiveSession } from '../sessions/live-session.ts';
-import type { Inbox } from '../registry/inbox.ts';
-import type { Nodes } from '../registry/nodes.ts';
+import {
+  endWithConnection,
+  removeAbsent,
+  type RemoveSessionPorts,
+} from '../use-cases/remove-session.ts';
 import type { StoredSession } from '../session-store/stored-session.ts';
 
-interface ClusterClientsPorts extends Pick<ClientsPorts, 'live' | 'queueStore'> {
-  readonly sessionStore: { look(id: ClientId): Promise<StoredSession | undefined> };
-  readonly inbox: Inbox;
-  readonly registeredNodes: Pick<Nodes, 'list'>;
-  readonly self: NodeId;
-  readonly events: DsEvents;
+interface ClusterClientsPorts extends RemoveSessionPorts {
+  readonly live: Map<ClientId, LiveSession>;
+  readonly queueStore: DetailPorts['queueStore'];
+  readonly sessionStore: RemoveSessionPorts['sessionStore'] &
+    DetailPorts['sessionStore'] & {
+      look(id: ClientId): Promise<StoredSession | undefined>;
+      storedIds(after: ClientId | null, idsMax: number, prefix: string): Promise<ClientId[]>;
+    };
 }
 
-type Question =
-  | { readonly about: 'page'; readonly after: ClientId | null; readonly clientsMax: number }
-  | { readonly about: 'one'; readonly id: ClientId }
-  | { readonly about: 'end'; readonly id: ClientId };
+/** Sessions that are read from the store together. */
+const looksAtOnce = 50;
 
-/** To `end`: those that were told to go. */
-type Body =
-  | { readonly number: number; readonly question: Question }
-  | { readonly number: number; readonly lines: readonly ClientLine[] };
-
-interface Asked {
-  readonly left: Set<NodeId>;
-  readonly lines: ClientLine[];
-  readonly done: () => void;
-}
-
-const use = 'clients';
-/** A ds that has not answered by then is passed over. */
-const answerMs = 1000;
+const byId = (a: ClientLine, b: ClientLine): number => (a.id < b.id ? -1 : 1);
 
 export class ClusterClients {
   readonly #ports: ClusterClientsPorts;
-  readonly #asked = new Map<number, Asked>();
-  #lastNumber = 0;
+  readonly #page: (request: PageRequest) => Promise<ClientPage[]>;
+  readonly #one: (id: ClientId) => Promise<(ClientDetail | null)[]>;
+  readonly #end: (id: ClientId) => Promise<boolean[]>;
+  readonly #remove: (id: ClientId) => Promise<boolean[]>;
 
-  constructor(ports: ClusterClientsPorts) {
+  constructor(ports: ClusterClientsPorts, questions: DsQuestions) {
     this.#ports = ports;
-    ports.inbox.onMessage((from, message) => {
-      if (message.kind !== 'to' || message.use !== use) return;
-      const body = message.body as Body;
-      if ('lines' in body) this.#answered(from, body.number, body.lines);
-      else void this.#reply(from, body.number, body.question);
+    const { live, queueStore } = ports;
+    this.#page = questions.about('clients', (request: PageRequest) => {
+      const sessionStore = { sessions: storedOf(live.values()) };
+      return listClients({ live, queueStore, sessionStore }, request);
+    });
+    this.#one = questions.about('client', async (id: ClientId) => {
+      const session = live.get(id);
+      return session === undefined ? null : clientDetail(ports, session.stored);
+    });
+    this.#end = questions.about('end of a client', (id: ClientId) =>
+      Promise.resolve(this.#kick(id)),
+    );
+    this.#remove = questions.about('end of a session', async (id: ClientId) => {
+      const session = live.get(id);
+      if (session !== undefined) await endWithConnection(ports, session);
+      return session !== undefined;
     });
   }
 
-  /** Connected clients, in the order of ids. */
-  async page(after: ClientId | null, clientsMax: number): Promise<ClientLine[]> {
-    const lines = await this.#everywhere({ about: 'page', after, clientsMax });
-    return lines.sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, clientsMax);
+  /** Clients in the order of ids, connected or not. */
+  async page(request: PageRequest): Promise<ClientPage> {
+    const { after, clientsMax, filter } = request;
+    const pages = await this.#page(request);
+    const lines = pages.flatMap((page) => page.lines).sort(byId);
+    let horizon: ClientId | null = null;
+    if (mayBeAway(filter)) {
+      const ids = await this.#ports.sessionStore.storedIds(after, clientsMax, filter.prefix ?? '');
+      const connected = new Set(lines.map(({ id }) => id));
+      lines.push(
+        ...(await this.#away(
+          ids.filter((id) => !connected.has(id)),
+          request,
+        )),
+      );
+      lines.sort(byId);
+      if (ids.length >= clientsMax) horizon = ids.at(-1)!;
+    }
+    const until = horizon;
+    const known = until === null ? lines : lines.filter(({ id }) => id <= until);
+    if (known.length <= clientsMax && until !== null) return { lines: known, next: until };
+    const isLast = known.length < clientsMax;
+    const cut = known.slice(0, clientsMax);
+    return { lines: cut, next: isLast ? null : (cut.at(-1)?.id ?? null) };
   }
 
   /** Connected or not. */
-  async one(id: ClientId): Promise<ClientLine | null> {
-    const [line] = await this.#everywhere({ about: 'one', id }, () => this.#ports.live.has(id));
-    if (line !== undefined) return line;
-    const stored = await this.#ports.sessionStore.look(id);
-    return stored === undefined ? null : clientLine(this.#listed, stored);
+  async one(id: ClientId): Promise<ClientDetail | null> {
+    const { live, sessionStore } = this.#ports;
+    const here = live.get(id);
+    if (here !== undefined) return clientDetail(this.#ports, here.stored);
+    const found = (await this.#one(id)).find((detail) => detail !== null);
+    if (found !== undefined) return found;
+    const stored = await sessionStore.look(id);
+    return stored === undefined ? null : clientDetail(this.#ports, stored);
   }
 
   /** Tells it to go; false: it is not connected. */
   async end(id: ClientId): Promise<boolean> {
-    const ended = await this.#everywhere({ about: 'end', id }, () => this.#ports.live.has(id));
-    return ended.length > 0;
+    return this.#kick(id) || (await this.#end(id)).includes(true);
   }
 
-  /** `isHere`: no other ds can know more. */
-  async #everywhere(question: Question, isHere?: () => boolean): Promise<ClientLine[]> {
-    if (isHere?.() === true) return this.#here(question);
-    const { registeredNodes, self, inbox } = this.#ports;
-    const nodes = await registeredNodes.list();
-    const others = nodes.filter(
-      ({ role, id, state }) => role === 'ds' && id !== self && state !== 'gone',
-    );
-    const own = await this.#here(question);
-    if (others.length === 0) return own;
-    this.#lastNumber += 1;
-    const number = this.#lastNumber;
-    return new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        this.#asked.delete(number);
-        resolve(own);
-      };
-      const timer = setTimeout(done, answerMs);
-      this.#asked.set(number, { left: new Set(others.map(({ id }) => id)), lines: own, done });
-      for (const { id } of others)
-        inbox.send(id, { kind: 'to', use, body: { number, question } satisfies Body });
-    });
+  /** False: there is no session. */
+  async remove(id: ClientId): Promise<boolean> {
+    if ((await this.#remove(id)).includes(true)) return true;
+    return removeAbsent(this.#ports, id, () => this.#ports.sessionStore.look(id));
   }
 
-  #answered(from: NodeId, number: number, lines: readonly ClientLine[]): void {
-    const asked = this.#asked.get(number);
-    if (asked === undefined || !asked.left.delete(from)) return;
-    asked.lines.push(...lines);
-    if (asked.left.size === 0) asked.done();
+  #kick(id: ClientId): boolean {
+    const session = this.#ports.live.get(id);
+    if (session === undefined) return false;
+    kick(this.#ports.events, session, ReasonCode.administrativeAction);
+    return true;
   }
 
-  async #reply(to: NodeId, number: number, question: Question): Promise<void> {
-    try {
-      const body: Body = { number, lines: await this.#here(question) };
-      this.#ports.inbox.send(to, { kind: 'to', use, body });
-    } catch (error) {
-      this.#ports.events.unexpected('clients of the cluster', error);
+  /** Those of the sessions that are away and fit. */
+  async #away(ids: readonly ClientId[], { filter }: PageRequest): Promise<ClientLine[]> {
+    const { sessionStore } = this.#ports;
+    const fits = fitsOf(filter);
+    const lines: ClientLine[] = [];
+    for (let at = 0; at < ids.length; at += looksAtOnce) {
+      const some = ids.slice(at, at + looksAtOnce);
+      const sessions = await Promise.all(some.map((id) => sessionStore.look(id)));
+      await nextTurn();
+      for (const session of sessions) {
+        if (session === undefined || session.connected || !fits(session, undefined)) continue;
+        lines.push(await clientLine(this.#ports, session));
+      }
     }
-  }
-
-  async #here(question: Question): Promise<ClientLine[]> {
-    if (question.about === 'page')
-      return listClients(this.#listed, question.after, question.clientsMax);
-    const session = this.#ports.live.get(question.id);
-    if (session === undefined) return [];
-    const line = await clientLine(this.#listed, session.stored);
-    if (question.about === 'end')
-      kick(this.#ports.events, session, ReasonCode.administrativeAction);
-    return [line];
-  }
-
-  get #listed(): ClientsPorts {
-    const { live, queueStore } = this.#ports;
-    return { live, queueStore, sessionStore: { sessions: storedOf(live.values()) } };
+    return lines;
   }
 }
 

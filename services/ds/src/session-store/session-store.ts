@@ -63,6 +63,8 @@ export interface SessionStore {
   /** Puts subscriptions, replacing those of the same filters; all or none. */
   subscribe(session: StoredSession, epoch: Epoch, put: StoredSubscription[]): Promise<boolean>;
   unsubscribe(session: StoredSession, epoch: Epoch, filters: string[]): Promise<boolean>;
+  /** The will that its connection left or may leave: for operators. */
+  willOf(session: StoredSession): Promise<StoredWill | undefined>;
   /** Adds to the batch that `commit` ends. */
   write(session: StoredSession, epoch: Epoch, write: SessionWrite): void;
   /** `durable` comes after the batch, and all before it; without it the batch is lazy. */
@@ -120,6 +122,11 @@ export interface ClusterSessionStore extends SessionStore, DueStore {
   readCount(repair: boolean): Promise<void>;
   /** A stored session, connected or not, as of now: for operators. Not to be written to. */
   look(clientId: ClientId): Promise<StoredSession | undefined>;
+  /**
+   * Identifiers of stored sessions, connected or not, that begin with the prefix: the first ones
+   * behind the one given, in their order. What changes meanwhile is seen or not: for operators.
+   */
+  storedIds(after: ClientId | null, idsMax: number, prefix: string): Promise<ClientId[]>;
 }
 
 /** When a node was judged, by the registry's clock. */

@@ -24,7 +24,12 @@ import type {
   SessionStore,
   TakenWills,
 } from '../session-store.ts';
-import { isSameName, type StoredSession, type StoredSubscription } from '../stored-session.ts';
+import {
+  isSameName,
+  type StoredSession,
+  type StoredSubscription,
+  type StoredWill,
+} from '../stored-session.ts';
 import { WillBook } from './will-book.ts';
 import { applyWrite } from '../apply-write.ts';
 
@@ -202,6 +207,10 @@ export class EmbeddedSessionStore implements SessionStore, DueStore, LastRunStor
     if (session.persistent) this.#book.removeSubscriptions(session, filters);
     await this.#commits.durable(since);
     return true;
+  }
+
+  willOf({ will }: StoredSession): Promise<StoredWill | undefined> {
+    return Promise.resolve(this.#wills.find(will));
   }
 
   write(session: StoredSession, epoch: Epoch, write: SessionWrite): void {

@@ -98,6 +98,11 @@ export class WillBook {
     return will && { delayS: will.stored.will.delayS, dueAtMs: will.dueAtMs };
   }
 
+  /** Undefined: it was sent or cancelled. */
+  find(number: number): StoredWill | undefined {
+    return this.#wills.get(number)?.stored;
+  }
+
   makeDue(number: number, dueAtMs: number, graced: boolean): void {
     const will = this.#wills.get(number);
     if (will === undefined) return;

@@ -27,6 +27,7 @@ interface Waiting {
 }
 
 const entriesMax = 500;
+const scannedAtOnce = 1000;
 /** The number that stands for no limit, because Redis has no infinity. */
 const noMax = 1e15;
 
@@ -100,6 +101,28 @@ export class RedisSessionCounts {
     if (this.#cursor !== '0') return;
     this.#missing = this.#missingNow;
     this.#missingNow = new Set();
+  }
+
+  /** The first ids behind the one given that begin with the prefix, in their order. */
+  async ids(after: ClientId | null, idsMax: number, prefix: string): Promise<ClientId[]> {
+    const { storedSessions } = this.#keys;
+    // A scan may give a client twice.
+    let found = new Set<string>();
+    const first = (): string[] => [...found].sort().slice(0, idsMax);
+    let cursor = '0';
+    do {
+      const [next, page] = list(
+        await this.#redis.command('HSCAN', storedSessions, cursor, 'COUNT', scannedAtOnce),
+      );
+      for (const [at, name] of list(page).entries()) {
+        if (at % 2 !== 0) continue;
+        const id = text(name);
+        if (id.startsWith(prefix) && (after === null || id > after)) found.add(id);
+      }
+      if (found.size >= idsMax * 2 + scannedAtOnce) found = new Set(first());
+      cursor = text(next);
+    } while (cursor !== '0');
+    return first().map((id) => clientIdOf(id));
   }
 
   async read(): Promise<void> {

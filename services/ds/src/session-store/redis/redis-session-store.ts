@@ -43,7 +43,8 @@ import type {
   Released,
   TakenWills,
 } from '../session-store.ts';
-import { StoredSession, type StoredSubscription } from '../stored-session.ts';
+import { willOf, type WillRecord } from '../session-record.ts';
+import { StoredSession, type StoredSubscription, type StoredWill } from '../stored-session.ts';
 import { applyWrite } from '../apply-write.ts';
 
 interface RedisSessionStoreOptions {
@@ -309,6 +310,24 @@ export class RedisSessionStore implements ClusterSessionStore {
     try {
       const record = await this.#redis.command('HGETALL', this.#keys.session(clientId));
       return await sessionOverTurns(clientId, list(record));
+    } catch (error) {
+      throw failureOf(error);
+    }
+  }
+
+  async willOf({ clientId, will }: StoredSession): Promise<StoredWill | undefined> {
+    if (will === 0) return undefined;
+    try {
+      const record = await this.#redis.command('HGET', this.#keys.wills(clientId), `r${will}`);
+      return record === null ? undefined : willOf(JSON.parse(text(record)) as WillRecord);
+    } catch (error) {
+      throw failureOf(error);
+    }
+  }
+
+  async storedIds(after: ClientId | null, idsMax: number, prefix: string): Promise<ClientId[]> {
+    try {
+      return await this.#counts.ids(after, idsMax, prefix);
     } catch (error) {
       throw failureOf(error);
     }

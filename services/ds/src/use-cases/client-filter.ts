@@ -1,0 +1,55 @@
+// Which clients an operator asks for.
+import { csOfLane } from '@lmqtt/common/ids';
+import { isWithin, networkOf } from '@lmqtt/common/networks';
+import type { LiveSession } from '../sessions/live-session.ts';
+import type { StoredSession } from '../session-store/stored-session.ts';
+
+/** All that is given has to fit. */
+export interface ClientFilter {
+  /** Beginning of the client identifier. */
+  readonly prefix?: string | undefined;
+  /** Verified user name; of a client that is away, the owner of its session. */
+  readonly user?: string | undefined;
+  /** Connection node. */
+  readonly node?: string | undefined;
+  /** Address or network of the connection. */
+  readonly address?: string | undefined;
+  readonly connected?: boolean | undefined;
+  /** Protocol level: 3, 4 or 5. */
+  readonly protocol?: number | undefined;
+  /** A topic filter that it subscribes to, as its client has written it. */
+  readonly subscribed?: string | undefined;
+}
+
+export type Fits = (session: StoredSession, live: LiveSession | undefined) => boolean;
+
+/** False: it asks for properties of connections, so no session without one fits. */
+export function mayBeAway({ node, address, connected, protocol }: ClientFilter): boolean {
+  return (
+    connected !== true && node === undefined && address === undefined && protocol === undefined
+  );
+}
+
+export function nameOfUser({ user }: StoredSession): string | null {
+  return user?.split('\0', 1)[0] ?? null;
+}
+
+export function fitsOf(filter: ClientFilter): Fits {
+  const { prefix, user, node, address, connected, protocol, subscribed } = filter;
+  const networks = address === undefined ? undefined : networkOf(address);
+  const isConnection = (live: LiveSession | undefined): boolean => {
+    if (live === undefined) return mayBeAway(filter);
+    if (connected === false) return false;
+    if (node !== undefined && csOfLane(live.node.id) !== node) return false;
+    if (protocol !== undefined && live.protocolVersion !== protocol) return false;
+    return (
+      address === undefined || (networks !== undefined && isWithin(networks, live.peer.address))
+    );
+  };
+  return (session, live) => {
+    if (prefix !== undefined && !session.clientId.startsWith(prefix)) return false;
+    if (!isConnection(live)) return false;
+    if (user !== undefined && (live?.principal.user ?? nameOfUser(session)) !== user) return false;
+    return subscribed === undefined || session.subscription(subscribed) !== undefined;
+  };
+}
