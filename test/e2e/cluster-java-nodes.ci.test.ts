@@ -29,6 +29,7 @@ const skip = requireRedis().skip || requireRocketmq().skip;
 const deviceMs = 60_000;
 const javaNode = '127.0.0.2';
 const first = 'jt';
+const eventsTopic = '%SYS_MQTT/online_offline_event';
 const getKvCode = 101;
 
 let redis: RedisServer;
@@ -84,6 +85,8 @@ void describe('beside Java nodes', { skip }, () => {
         JAVA_NODES: 'on',
         JAVA_RPC_PORT: String(rpcPort),
         CLIENT_RETRY_TOPIC: 'retry',
+        PRESENCE: 'on',
+        PRESENCE_TOPIC: eventsTopic,
       },
     });
     await cluster.start();
@@ -149,6 +152,24 @@ void describe('beside Java nodes', { skip }, () => {
     await until('told', async () => isTold());
     const event = events.events.find(({ pubTopic }) => pubTopic === topic);
     assert.deepEqual(event, { pubTopic: topic, queueId: 0, brokerName: rocketmq.broker().name });
+  });
+
+  void test('events of clients are where Java nodes put them, with their tag', async () => {
+    const watcher = await device();
+    await watcher.subscribe(eventsTopic, 0);
+    const clientId = unique('seen');
+    const client = await device({ clientId });
+    await client.disconnect();
+    const told = (text: string, type: string): boolean =>
+      text.includes(`{"clientId":"${clientId}"`) && text.includes(`"eventType":"${type}"`);
+    let text = '';
+    await until('told', async () => {
+      text = await javaPull(brokerPort, eventsTopic, 0);
+      return told(text, 'CLIENT_CONNECT') && told(text, 'CLIENT_DISCONNECT');
+    });
+    assert.ok(text.includes('TAGS\u0001CLIENT_EVENT\u0002'));
+    assert.ok(!text.includes('TAGS\u0001MQTT_COMMON\u0002'));
+    assert.equal(await figure('lmqtt_rocketmq_unmapped_total{reason="reserved topic"}'), 0);
   });
 
   void test('messages of Java nodes reach every filter here, with their topic and QoS', async () => {

@@ -50,6 +50,7 @@ import { RocketmqRetryQueue } from './retry-queue/rocketmq/rocketmq-retry-queue.
 import type { Routes } from './routing/routes.ts';
 import { RedisAbsentMembers } from './session-store/redis/absent-members.ts';
 import { RedisSessionStore } from './session-store/redis/redis-session-store.ts';
+import { presenceLane } from './use-cases/presence-topic.ts';
 
 interface ClusterStoresOptions {
   readonly settings: Settings;
@@ -194,6 +195,9 @@ export async function openClusterStores(
         pendingBytesMax: settings.pendingAppendBytesMax,
         tailLagMax: settings.tailLagMax,
       },
+      isOfEvents: (topic) =>
+        settings.presence === 'on' &&
+        (topic === settings.presenceTopic || presenceLane(topic) !== undefined),
       clock,
       events: storeEvents,
       onStored: (messages, brokerName) => javaNodes.stored(messages, brokerName),

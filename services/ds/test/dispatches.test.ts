@@ -11,6 +11,7 @@ import { StoredReader } from '../src/rocketmq/message/stored-reader.ts';
 import type { StoredMessage } from '../src/rocketmq/message/stored-message.ts';
 import type { PullRequest, PullAnswer } from '../src/rocketmq/remoting/requests/pull-message.ts';
 import type { SendAnswer, SendRequest } from '../src/rocketmq/remoting/requests/send-message.ts';
+import { turns } from './moved-clock.ts';
 import { storedBytes, textOfProperties } from './rocketmq-stored.ts';
 
 const bucket = '%LMQ%##lmqtt#1';
@@ -30,10 +31,15 @@ const messageAt = (queueOffset: number, more: Record<string, string> = {}): Stor
 /** Stores what it is sent, unless it is told to answer otherwise. */
 class FakeBroker {
   readonly name = 'broker-a';
-  readonly connection = this;
+  readonly connection: FakeBroker | undefined = this;
   readonly stored: SendRequest[] = [];
   readonly answers: SendAnswer[] = [];
   readonly partition = 0;
+  pipelines = false;
+  /** Answers that are held back; undefined: each comes at once. */
+  held: (() => void)[] | undefined;
+  /** Sends in their order, whatever became of them. */
+  readonly asked: string[] = [];
 
   maxOffset(): Promise<number> {
     return Promise.resolve(this.stored.length);
@@ -44,6 +50,12 @@ class FakeBroker {
   }
 
   send(request: SendRequest, done: (answer: SendAnswer) => void): void {
+    this.asked.push(request.body.toString());
+    if (this.held === undefined) this.#answer(request, done);
+    else this.held.push(() => this.#answer(request, done));
+  }
+
+  #answer(request: SendRequest, done: (answer: SendAnswer) => void): void {
     const answer = this.answers.shift();
     if (answer !== undefined && answer.kind !== 'stored') {
       setImmediate(() => done(answer));
@@ -95,7 +107,7 @@ function setting(found = -1): Setting {
     },
     clock: systemClock,
     events,
-    settings: { dispatchTopic: 'lmqtt-dispatch', topicQueues: 4 },
+    settings: { dispatchTopic: 'lmqtt-dispatch', topicQueues: 4, pipelineMax: 8, tailPullsMax: 2 },
   };
   const used = { name: 'lmqtt-dispatch', ours: true, starts: {} };
   const queues = new Map([['lmqtt-dispatch/broker-a/0', undefined]]);
@@ -185,6 +197,80 @@ void test('what the broker refuses for good holds up nothing, and is counted', a
   await dispatch.send(dispatch.missed([messageAt(1), messageAt(2)]));
   assert.deepEqual(broker.bodies, ['2']);
   assert.ok(await countOf(metrics, 'failed'));
+});
+
+void test('a broker with one send thread gets those of one topic ahead of its answers', async () => {
+  const { broker, tail } = setting();
+  Object.assign(broker, { pipelines: true, held: [] });
+  const dispatch = tail();
+  const messages = Array.from({ length: 12 }, (_, offset) => messageAt(offset));
+  const sent = dispatch.send(dispatch.missed(messages.slice(0, 6)));
+  const behind = dispatch.send(dispatch.missed(messages.slice(6)));
+  await turns();
+  assert.equal(broker.asked.length, 8);
+  while (broker.held!.length > 0) {
+    broker.held!.shift()!();
+    await turns();
+  }
+  await Promise.all([sent, behind]);
+  assert.deepEqual(
+    broker.bodies,
+    messages.map(({ queueOffset }) => `${queueOffset}`),
+  );
+});
+
+void test('a broker with several send threads gets one of each topic at a time', async () => {
+  const { broker, tail } = setting();
+  broker.held = [];
+  const dispatch = tail();
+  const sent = dispatch.send(
+    dispatch.missed([messageAt(1), messageAt(2), topicOnly(3, 'x/y'), topicOnly(4, 'x/y')]),
+  );
+  await turns();
+  assert.deepEqual(broker.asked, ['1', '3']);
+  while (broker.held.length > 0) {
+    broker.held.shift()!();
+    await turns();
+  }
+  await sent;
+  assert.deepEqual(broker.bodies, ['1', '3', '2', '4']);
+});
+
+void test('of sends that were lost with their connection only those that are not stored are sent again', async () => {
+  const { broker, tail, metrics } = setting();
+  Object.assign(broker, { pipelines: true, held: [] });
+  const dispatch = tail();
+  const sent = dispatch.send(dispatch.missed([1, 2, 3, 4].map((offset) => messageAt(offset))));
+  await turns();
+  assert.deepEqual(broker.asked, ['1', '2', '3', '4']);
+  broker.answers.push({ kind: 'stored' } as SendAnswer);
+  for (let n = 0; n < 3; n += 1) broker.answers.push({ kind: 'unknown', reason: 'lost' });
+  const answers = broker.held!.splice(0);
+  broker.held = undefined;
+  for (const answer of answers) answer();
+  await sent;
+  assert.deepEqual(broker.bodies, ['1', '2', '3', '4']);
+  assert.ok(broker.stored[1]!.properties.includes('lmqttAgain'));
+  assert.ok((await metrics.registry.metrics()).includes('dispatches_total{result="stored"} 4'));
+});
+
+void test('behind what cannot be sent now nothing is sent until all is answered', async () => {
+  const { broker, tail } = setting();
+  Object.assign(broker, { pipelines: true, held: [] });
+  const dispatch = tail();
+  const first = dispatch.send(dispatch.missed([messageAt(1)]));
+  await turns();
+  Object.assign(broker, { connection: undefined });
+  const second = dispatch.send(dispatch.missed([messageAt(2)]));
+  const failed = assert.rejects(second);
+  await failed;
+  Object.assign(broker, { connection: broker });
+  await assert.rejects(dispatch.send(dispatch.missed([messageAt(3)])));
+  broker.held!.shift()!();
+  await first;
+  broker.held = undefined;
+  await dispatch.send(dispatch.missed([messageAt(1), messageAt(2), messageAt(3)]));
+  assert.deepEqual(broker.bodies, ['1', '2', '3']);
 });
 
 void test('a tail that was stopped sends nothing on', async () => {

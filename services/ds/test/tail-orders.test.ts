@@ -12,7 +12,8 @@ type Step =
   | { readonly kind: 'answer'; readonly at: number; readonly max: number }
   | { readonly kind: 'fail'; readonly at: number }
   | { readonly kind: 'wait'; readonly ms: number }
-  | { readonly kind: 'cut' | 'up' | 'suspect' | 'refuse sending on' }
+  | { readonly kind: 'cut' | 'up' | 'suspect' | 'refuse sending on' | 'hold sending on' }
+  | { readonly kind: 'let go'; readonly at: number; readonly stored: boolean }
   | { readonly kind: 'lose' | 'remove'; readonly count: number };
 
 const at = fc.nat({ max: 6 });
@@ -36,6 +37,8 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ kind: fc.constant('fail' as const), at }),
   fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(5, 25, 200, 90_000) }),
   fc.record({ kind: fc.constantFrom('cut', 'up', 'suspect', 'refuse sending on') }),
+  fc.record({ kind: fc.constantFrom('suspect', 'hold sending on') }),
+  fc.record({ kind: fc.constant('let go' as const), at, stored: fc.boolean() }),
   fc.record({
     kind: fc.constantFrom('lose', 'remove'),
     count: fc.integer({ min: 1, max: 40 }),
@@ -46,6 +49,8 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
 class Run {
   readonly fixture: TailFixture;
   readonly #queue: ScriptedQueue;
+  /** Answers to what is sent on, which are held back. */
+  readonly #held: ((isStored: boolean) => void)[] = [];
   #count = 0;
   /** The broker has lost something, and takes nothing until the tail has heard of it. */
   #isQuiet = false;
@@ -87,6 +92,15 @@ class Run {
           return Promise.reject(new Error('refused'));
         };
         break;
+      case 'hold sending on':
+        fixture.sendOn = () =>
+          new Promise((resolve, reject) =>
+            this.#held.push((isStored) => (isStored ? resolve() : reject(new Error('refused')))),
+          );
+        break;
+      case 'let go':
+        this.#held.splice(step.at % Math.max(1, this.#held.length), 1)[0]?.(step.stored);
+        break;
       case 'lose':
         this.#lose(step.count);
         break;
@@ -109,6 +123,7 @@ class Run {
     const { fixture } = this;
     this.#queue.up = true;
     fixture.sendOn = () => Promise.resolve();
+    for (const answer of this.#held) answer(true);
     for (let n = 0; n < 4; n += 1) {
       await fixture.clock.move(250);
       await fixture.answerAll();

@@ -154,6 +154,54 @@ void test('what other queues miss is stored there before it is told; second copi
   assert.equal(fixture.tail.position, 3);
 });
 
+void test('ranges are sent on at once, and each is told behind those before it', async (t) => {
+  const fixture = fixtureOf(t, 96);
+  const { queue, tail } = fixture;
+  for (const text of ['1', '40', '70']) fixture.missed.add(text);
+  const stored: (() => void)[] = [];
+  fixture.sendOn = () => new Promise((resolve) => stored.push(resolve));
+  await fixture.answerAll();
+  assert.equal(stored.length, 3);
+  stored[1]!();
+  await turns();
+  assert.equal(tail.position, 0);
+  // One pull waits for more meanwhile.
+  assert.deepEqual(
+    queue.asked.map(({ request }) => request.offset),
+    [96],
+  );
+  stored[0]!();
+  await turns();
+  assert.equal(tail.position, 64);
+  stored[2]!();
+  await turns();
+  assert.deepEqual(fixture.told, texts(0, 96));
+  assert.deepEqual(fixture.sentOn, ['40', '1', '70']);
+});
+
+void test('nothing is read again before all that was to be sent on is answered', async (t) => {
+  const fixture = fixtureOf(t, 64);
+  const { queue, clock } = fixture;
+  for (const text of ['1', '40']) fixture.missed.add(text);
+  const sends: { resolve: () => void; reject: (error: Error) => void }[] = [];
+  fixture.sendOn = () => new Promise((resolve, reject) => sends.push({ resolve, reject }));
+  for (let n = 0; n < 2; n += 1) {
+    queue.answer(0);
+    await turns();
+  }
+  queue.asked.length = 0;
+  sends[0]!.reject(new Error('refused'));
+  await turns();
+  assert.deepEqual(fixture.failures, ['refused']);
+  await clock.move(600);
+  assert.equal(queue.asked.length, 0);
+  sends[1]!.resolve();
+  fixture.sendOn = () => Promise.resolve();
+  await clock.move(400);
+  await fixture.answerAll();
+  assert.deepEqual(fixture.told, texts(0, 64));
+});
+
 void test('under load the next pull waits for messages to gather', async (t) => {
   const fixture = fixtureOf(t, 1);
   const { queue, clock } = fixture;

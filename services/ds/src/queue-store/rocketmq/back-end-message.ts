@@ -1,6 +1,6 @@
 // Messages of an ordinary queue that back ends have sent, and what they can be for devices.
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
-import { backEnd, java } from '../../rocketmq/message/property-names.ts';
+import { backEnd, eventTag, java } from '../../rocketmq/message/property-names.ts';
 import { topicOfLmqName } from '../../rocketmq/names/lmq-name.ts';
 import type { Unmapped } from './events.ts';
 import type { QueuePlaces } from './options.ts';
@@ -15,7 +15,9 @@ const none: readonly string[] = [];
 
 /** Not stored by this cluster; asked of those without a publisher. */
 export function isFromBackEnd(stored: StoredMessage): boolean {
-  return stored.message.publisher === '' && stored.key?.startsWith(homeKeyPrefix) !== true;
+  if (stored.message.publisher !== '' || stored.key?.startsWith(homeKeyPrefix) === true)
+    return false;
+  return stored.tag !== eventTag;
 }
 
 /**

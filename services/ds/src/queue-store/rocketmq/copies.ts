@@ -4,18 +4,34 @@
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
 import type { Broker } from './broker.ts';
 import { messageOfError } from './error-text.ts';
+import type { QueueAt } from './ordinary-queue.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { Outcomes } from './outcomes.ts';
 
 const keysMax = 10_000;
+const passesMax = 64;
+
+/** Keys of a part of an ordinary queue. */
+interface Pass {
+  readonly from: number;
+  until: number;
+  readonly keys: Map<string, number>;
+  /** Since then the broker has answered: one that was away may have lost some of them. */
+  readonly answersSinceMs: number | undefined;
+}
 
 export class Copies {
-  readonly #options: RocketmqStoreOptions;
-  readonly #outcomes: Outcomes;
+  readonly #options: Pick<RocketmqStoreOptions, 'events'>;
+  readonly #outcomes: Pick<Outcomes, 'keysBetween'>;
   /** The offset of the copy that counts, by its key. */
   readonly #counted = new Map<string, number>();
+  /** By ordinary queue, each behind the one before it. */
+  readonly #passes = new Map<string, Promise<Pass>>();
 
-  constructor(options: RocketmqStoreOptions, outcomes: Outcomes) {
+  constructor(
+    options: Pick<RocketmqStoreOptions, 'events'>,
+    outcomes: Pick<Outcomes, 'keysBetween'>,
+  ) {
     this.#options = options;
     this.#outcomes = outcomes;
   }
@@ -58,14 +74,55 @@ export class Copies {
 
   async #findFirst(all: readonly StoredMessage[], end: number, broker: Broker): Promise<void> {
     const { topic, queueId } = all[0]!;
-    const keys = new Map(all.map(({ key, againFrom }) => [key!, againFrom]));
-    let firsts: Map<string, number>;
+    const from = Math.min(...all.map(({ againFrom }) => againFrom));
+    let offsets: ReadonlyMap<string, number>;
     try {
-      firsts = await this.#outcomes.look({ topic, broker, queueId }, keys, end);
+      offsets = await this.#keysOf({ topic, broker, queueId }, from, end);
     } catch (error) {
       throw new Error(`a message sent again: ${messageOfError(error)}`, { cause: error });
     }
-    for (const { key, queueOffset } of all)
-      this.#counted.set(key!, firsts.get(key!) ?? queueOffset);
+    for (const { key, queueOffset, againFrom } of all) {
+      const first = offsets.get(key!);
+      const isFirst = first !== undefined && first >= againFrom;
+      this.#counted.set(key!, isFirst ? first : queueOffset);
+    }
+  }
+
+  /** What was read for those before is not read once more: as a rule they come one after the other. */
+  #keysOf(queue: QueueAt, from: number, end: number): Promise<ReadonlyMap<string, number>> {
+    const { topic, broker, queueId } = queue;
+    const name = `${topic}/${broker.name}/${queueId}`;
+    const before = this.#passes.get(name);
+    const pass = this.#pass(before, queue, from, end);
+    this.#passes.delete(name);
+    this.#passes.set(name, pass);
+    if (this.#passes.size > passesMax) this.#passes.delete(this.#passes.keys().next().value!);
+    return pass.then(({ keys }) => {
+      if (keys.size > keysMax && this.#passes.get(name) === pass) this.#passes.delete(name);
+      return keys;
+    });
+  }
+
+  async #pass(
+    before: Promise<Pass> | undefined,
+    queue: QueueAt,
+    from: number,
+    end: number,
+  ): Promise<Pass> {
+    const known = await before?.catch(() => undefined);
+    const { answersSinceMs } = queue.broker;
+    const goesOn =
+      known !== undefined &&
+      known.answersSinceMs === answersSinceMs &&
+      known.from <= from &&
+      known.until >= from &&
+      known.keys.size + end - known.until <= keysMax;
+    if (goesOn && end <= known.until) return known;
+    const at = goesOn ? known.until : from;
+    const found = await this.#outcomes.keysBetween(queue, at, end);
+    if (!goesOn) return { from, until: end, keys: found, answersSinceMs };
+    for (const [key, offset] of found) if (!known.keys.has(key)) known.keys.set(key, offset);
+    known.until = end;
+    return known;
   }
 }

@@ -10,10 +10,7 @@
 import { pause } from '@lmqtt/common/pause';
 import { StoredReader } from '../../rocketmq/message/stored-reader.ts';
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
-import { own } from '../../rocketmq/message/property-names.ts';
-import { bodyOf, propertiesOf } from '../../rocketmq/message/stored-properties.ts';
 import type { PullAnswer } from '../../rocketmq/remoting/requests/pull-message.ts';
-import type { SendAnswer } from '../../rocketmq/remoting/requests/send-message.ts';
 import type { Append, Once } from '../queue-store.ts';
 import {
   homeKeyPrefix,
@@ -22,36 +19,29 @@ import {
   namesMissed,
   unmappedOf,
 } from './back-end-message.ts';
+import {
+  type Dispatch,
+  dispatchAgainMs,
+  DispatchLanes,
+  dispatchQueueId,
+  type Missed,
+} from './dispatch-lanes.ts';
 import { messageOfError } from './error-text.ts';
 import type { RocketmqStoreOptions, RocketmqStoreSettings } from './options.ts';
 import type { OrdinaryQueue, QueueAt } from './ordinary-queue.ts';
 import type { Outcomes } from './outcomes.ts';
 import { readGroup } from './read-group.ts';
 import { isDenied } from '../../rocketmq/rights.ts';
-import { refusalOf } from './refusal.ts';
 import type { UsedTopics } from './used-topics.ts';
 
-/** Queue of the cluster's own topic that every broker has, whatever the number of its queues. */
-const queueId = 0;
 const pullMessages = 32;
-const againMs = 200;
 const createdWithinMs = 5000;
 /** How far clocks of brokers may be behind that of this ds. */
 const clocksApartMs = 60_000;
-/** How many messages a predecessor can have had under way: those of one range of its tail. */
-const unsureMax = 2 * pullMessages;
 /** A message of a back end is stored before it is sent on, by the same clock. */
 const sameClockMs = 1000;
 /** How long a broker that does not allow the topic is not asked again. */
 const deniedMs = 30_000;
-
-/** A message, and the LMQs that it has to be sent on to. */
-interface Missed {
-  readonly stored: StoredMessage;
-  readonly lmqNames: readonly string[];
-  /** Retained: sent on to the place of its MQTT topic, too, for no queue. */
-  readonly goesHome: boolean;
-}
 
 /** Stores a message where its MQTT topic has its place. */
 type AppendOnce = (append: Append, once: Once, done: () => void) => void;
@@ -65,7 +55,10 @@ interface Before {
 }
 
 interface DispatchOptions extends Pick<RocketmqStoreOptions, 'queues' | 'clock' | 'events'> {
-  readonly settings: Pick<RocketmqStoreSettings, 'dispatchTopic' | 'topicQueues'>;
+  readonly settings: Pick<
+    RocketmqStoreSettings,
+    'dispatchTopic' | 'topicQueues' | 'pipelineMax' | 'tailPullsMax'
+  >;
 }
 
 type Topics = Pick<UsedTopics, 'use' | 'follow'>;
@@ -103,19 +96,20 @@ export class Dispatches {
 export class TailDispatch {
   readonly #options: DispatchOptions;
   readonly #topics: Topics;
-  readonly #outcomes: Seeker;
   readonly #append: AppendOnce;
   readonly #queue: OrdinaryQueue;
   readonly #reader = new StoredReader();
+  readonly #lanes: DispatchLanes;
   #place: QueueAt | undefined;
-  /** Lower bound of the offsets of messages that the broker stores there from now on. */
-  #from = 0;
   /** Wall clock: what was stored before may have been sent on by another ds. */
   #beganMs: number;
   #before: Before | undefined;
-  #unsure = unsureMax;
-  /** Sent on, of the range that the tail has not told yet. */
+  #unsure: number;
+  /** Sent on, of ranges that the tail has not told yet. */
   readonly #done = new Set<string>();
+  /** Calls that are not answered; each waits until it is known what those before it send. */
+  #calls = 0;
+  #turn: Promise<void> = Promise.resolve();
   /** The broker does not allow the topic of the cluster's own. */
   #denied: { readonly reason: string; readonly untilMs: number } | undefined;
   #isStopped = false;
@@ -129,10 +123,16 @@ export class TailDispatch {
   ) {
     this.#options = options;
     this.#topics = topics;
-    this.#outcomes = outcomes;
     this.#append = append;
     this.#queue = queue;
     this.#beganMs = options.clock.nowMs();
+    this.#unsure = this.#underWayMax;
+    this.#lanes = new DispatchLanes(options, {
+      broker: queue.broker,
+      outcomes,
+      home: ({ stored, key }) => this.#sendHome(stored, homeKeyPrefix + key),
+      done: (key) => this.#done.add(key),
+    });
   }
 
   /** Messages that have to be sent on before they are told. */
@@ -154,29 +154,24 @@ export class TailDispatch {
     return missed ?? noMissed;
   }
 
-  /** All of them are stored when this resolves. Rejects where that is not possible now. */
+  /**
+   * All of them are stored when this resolves, those of one MQTT topic in the order of the calls.
+   * Rejects where that is not possible now, and with it all calls that come before it has rejected;
+   * nothing of them is under way then.
+   */
   async send(missed: readonly Missed[]): Promise<void> {
-    const isForQueues = missed.some(({ lmqNames }) => lmqNames.length > 0);
-    const place = isForQueues ? await this.#found() : undefined;
-    // Only those of one MQTT topic have an order.
-    const topics = new Map<string, Missed[]>();
-    for (const each of missed) {
-      const { topic } = each.stored.message;
-      const ofTopic = topics.get(topic);
-      if (ofTopic === undefined) topics.set(topic, [each]);
-      else ofTopic.push(each);
+    this.#calls += 1;
+    try {
+      await this.#sendInTurn(missed);
+    } finally {
+      this.#calls -= 1;
+      if (this.#calls === 0 && !this.#isStopped) this.#lanes.resume();
     }
-    if (place !== undefined) await this.#readBackOnce(missed, place);
-    await Promise.all(
-      [...topics.values()].map(async (ofTopic) => {
-        for (const each of ofTopic) await this.#sendOn(each, place);
-      }),
-    );
   }
 
-  /** The range that was sent on last will not be read again. */
+  /** A range that will not be read again. */
   told(messages: readonly StoredMessage[]): void {
-    if (this.#done.size > 0) this.#done.clear();
+    if (this.#done.size > 0) for (const stored of messages) this.#done.delete(this.#keyOf(stored));
     const { queues, events, settings } = this.#options;
     if (queues.missed === undefined || this.#queue.topic === settings.dispatchTopic) return;
     for (const stored of messages) {
@@ -190,12 +185,67 @@ export class TailDispatch {
   moved(): void {
     this.#beganMs = this.#options.clock.nowMs();
     this.#before = undefined;
-    this.#unsure = unsureMax;
+    this.#unsure = this.#underWayMax;
     this.#done.clear();
+    this.#lanes.forget();
   }
 
   stop(): void {
     this.#isStopped = true;
+    this.#lanes.fail(new Error('the tail was stopped'));
+  }
+
+  /** Messages that a predecessor can have had under way: those of all ranges of its tail. */
+  get #underWayMax(): number {
+    return pullMessages * (this.#options.settings.tailPullsMax + 1);
+  }
+
+  async #sendInTurn(missed: readonly Missed[]): Promise<void> {
+    const before = this.#turn;
+    let goOn: () => void = () => undefined;
+    this.#turn = new Promise((resolve) => (goOn = resolve));
+    let sent: Promise<void>;
+    try {
+      await before;
+      if (missed.some(({ lmqNames }) => lmqNames.length > 0)) {
+        const place = await this.#found();
+        if (place !== undefined) await this.#readBackOnce(missed, place);
+      }
+      sent = this.#lanes.add(this.#dispatchesOf(missed));
+    } catch (error) {
+      this.#lanes.fail(error as Error);
+      throw error;
+    } finally {
+      goOn();
+    }
+    await sent.catch((error: unknown) => {
+      this.#lanes.fail(error as Error);
+      throw error;
+    });
+  }
+
+  /** In the order of their offsets; without those that are known to be stored. */
+  #dispatchesOf(missed: readonly Missed[]): readonly Dispatch[] {
+    const dispatches: Dispatch[] = [];
+    for (const each of missed) {
+      const { stored } = each;
+      const key = this.#keyOf(stored);
+      if (this.#done.has(key)) continue;
+      let again = -1;
+      if (this.#before !== undefined && this.#isOld(stored)) {
+        const isKnown = this.#before.keys.has(key);
+        // Before the first that is not known, the predecessor had nothing under way.
+        if (!isKnown || this.#unsure < this.#underWayMax) this.#unsure -= 1;
+        if (isKnown) {
+          this.#options.events.dispatched('known');
+          this.#done.add(key);
+          continue;
+        }
+        if (this.#unsure >= 0) again = this.#before.end;
+      }
+      dispatches.push({ ...each, key, again });
+    }
+    return dispatches;
   }
 
   /** undefined: the broker does not allow the topic, and no message waits for that. */
@@ -215,7 +265,9 @@ export class TailDispatch {
         .catch((refused: unknown) => refused);
       if (!isDenied(asked)) throw error;
       const untilMs = clock.monotonicMs() + deniedMs;
-      this.#denied = { reason: `${topic}: ${asked.message}`, untilMs };
+      const reason = `${topic}: ${asked.message}`;
+      this.#denied = { reason, untilMs };
+      this.#lanes.denied(reason);
     }
     return this.#place;
   }
@@ -224,7 +276,7 @@ export class TailDispatch {
     const { clock, settings } = this.#options;
     const { dispatchTopic: topic, topicQueues } = settings;
     const { broker } = this.#queue;
-    const name = `${topic}/${broker.name}/${queueId}`;
+    const name = `${topic}/${broker.name}/${dispatchQueueId}`;
     const used = await this.#topics.use(topic, true);
     const untilMs = clock.monotonicMs() + createdWithinMs;
     while (!used.queues.has(name) && !this.#isStopped) {
@@ -233,50 +285,11 @@ export class TailDispatch {
       });
       await this.#topics.follow();
       if (clock.monotonicMs() > untilMs) throw new Error(`${broker.name} has no topic ${topic}`);
-      await pause(againMs);
+      await pause(dispatchAgainMs);
     }
-    const place = { topic, broker, queueId };
-    this.#from = await this.#connection.maxOffset(place);
+    const place = { topic, broker, queueId: dispatchQueueId };
+    this.#lanes.found(place, await this.#connection.maxOffset(place));
     return place;
-  }
-
-  async #sendOn(missed: Missed, place: QueueAt | undefined): Promise<void> {
-    const { stored, lmqNames, goesHome } = missed;
-    const { events } = this.#options;
-    const key = this.#keyOf(stored);
-    if (this.#done.has(key)) return;
-    let again = -1;
-    if (this.#before !== undefined && this.#isOld(stored)) {
-      if (this.#before.keys.has(key)) {
-        events.dispatched('known');
-        this.#done.add(key);
-        return;
-      }
-      if (this.#unsure > 0) {
-        this.#unsure -= 1;
-        again = this.#before.end;
-      }
-    }
-    // Before what tells a ds that takes the tail over that both are done.
-    if (goesHome) await this.#sendHome(stored, homeKeyPrefix + key);
-    if (lmqNames.length > 0) await this.#sendToQueues(missed, place, key, again);
-    this.#done.add(key);
-  }
-
-  async #sendToQueues(
-    { stored, lmqNames }: Missed,
-    place: QueueAt | undefined,
-    key: string,
-    again: number,
-  ): Promise<void> {
-    const { events } = this.#options;
-    if (place === undefined) {
-      events.notDispatched(stored.message.topic, this.#denied?.reason ?? 'denied');
-      return;
-    }
-    const reason = await this.#sendUntilStored(stored, lmqNames, place, key, again);
-    if (reason === '') events.dispatched('stored');
-    else events.notDispatched(stored.message.topic, reason);
   }
 
   /**
@@ -298,44 +311,7 @@ export class TailDispatch {
         this.#options.events.notDispatched(message.topic, `reason code ${append.reasonCode}`);
         return;
       }
-      await pause(againMs);
-    }
-  }
-
-  /** '': it is stored; else why it cannot be. */
-  async #sendUntilStored(
-    { message }: StoredMessage,
-    lmqNames: readonly string[],
-    place: QueueAt,
-    key: string,
-    againFrom: number,
-  ): Promise<string> {
-    let again = againFrom;
-    for (;;) {
-      if (this.#isStopped) throw new Error('the tail was stopped');
-      const nowMs = this.#options.clock.nowMs();
-      const more = again < 0 ? [] : [[own.again, `${again}`] as const];
-      const properties = propertiesOf(message, lmqNames, { key, nowMs, more });
-      if (properties === undefined) return 'more than 32,767 bytes of properties';
-      const from = this.#from;
-      const { topic } = place;
-      const request = { topic, queueId, properties, body: bodyOf(message), bornMs: nowMs };
-      const answer = await new Promise<SendAnswer>((resolve) => {
-        this.#connection.send(request, resolve);
-      });
-      if (answer.kind === 'stored') {
-        this.#from = Math.max(this.#from, answer.queueOffset + 1);
-        return '';
-      }
-      if (answer.kind === 'refused' && refusalOf(answer.code, answer.remark).isFinal)
-        return `code ${answer.code}: ${answer.remark}`;
-      if (answer.kind === 'unknown') {
-        const found = await this.#outcomes.seek({ key, queue: place, from });
-        if (found === undefined) throw new Error('stopping');
-        if (found >= 0) return '';
-        again = from;
-      }
-      await pause(againMs);
+      await pause(dispatchAgainMs);
     }
   }
 
@@ -374,8 +350,11 @@ export class TailDispatch {
   #pull({ topic }: QueueAt, offset: number): Promise<PullAnswer> {
     return new Promise((resolve, reject) => {
       try {
-        const place = { group: readGroup, topic, queueId, offset, messagesMax: pullMessages };
-        this.#connection.pull({ ...place, suspendMs: 0, subscription: '*' }, resolve);
+        const place = { group: readGroup, topic, offset, messagesMax: pullMessages };
+        this.#connection.pull(
+          { ...place, queueId: dispatchQueueId, suspendMs: 0, subscription: '*' },
+          resolve,
+        );
       } catch (error) {
         reject(new Error(messageOfError(error), { cause: error }));
       }

@@ -43,6 +43,28 @@ export async function passOver(
   for (const each of open.values()) each.next = Math.max(each.next, end);
 }
 
+/** All keys from `from` to `end`, each with its first offset there. Rejects like `passOver`. */
+export async function keysBetween(
+  queue: QueueAt,
+  from: number,
+  end: number,
+  reader: StoredReader,
+): Promise<Map<string, number>> {
+  const keys = new Map<string, number>();
+  for (let next = from; next < end;) {
+    const answer = await pull(queue, next);
+    if (answer.kind === 'failed') throw new Error(answer.reason);
+    if (answer.kind === 'found') {
+      for (const { key, queueOffset } of reader.read(answer.body, noSource)) {
+        if (key !== undefined && queueOffset < end && !keys.has(key)) keys.set(key, queueOffset);
+      }
+    }
+    if (answer.next <= next) throw new Error(`nothing at ${next}, though the queue ends at ${end}`);
+    ({ next } = answer);
+  }
+  return keys;
+}
+
 /** For a reader of which only keys and offsets are wanted. */
 const noSource = { partition: 0, queuesOf: () => [], placementOf: () => 0 };
 

@@ -115,6 +115,8 @@ export interface RocketmqStoreOptions {
   readonly templates?: TopicTemplates;
   /** RocketMQ topics of which messages with all tags are read, whatever TAIL_TAGS says. */
   readonly allTags?: ReadonlySet<string>;
+  /** MQTT topics of events of clients, which have a tag of their own unless a rule gives another. */
+  readonly isOfEvents?: (topic: string) => boolean;
   readonly clock: Clock;
   readonly events: RocketmqStoreEvents;
   /** The identifier is durable and not free yet. */

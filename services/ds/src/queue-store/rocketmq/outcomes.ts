@@ -1,7 +1,7 @@
 import type { StoredReader } from '../../rocketmq/message/stored-reader.ts';
 import type { Broker } from './broker.ts';
 import { BrokerSearch, type Found, type Search, type Sought } from './broker-search.ts';
-import { passOver } from './key-pass.ts';
+import { keysBetween } from './key-pass.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { QueueAt } from './ordinary-queue.ts';
 
@@ -37,19 +37,9 @@ export class Outcomes {
     return search.seek(sought);
   }
 
-  /**
-   * The first offset of each key that is below `end`, from the offset that `keys` has for it.
-   * Rejects where the broker does not answer.
-   */
-  async look(
-    queue: QueueAt,
-    keys: ReadonlyMap<string, number>,
-    end: number,
-  ): Promise<Map<string, number>> {
-    const offsets = new Map<string, number>();
-    const sought = [...keys].map(([key, next]) => ({ key, next }));
-    await passOver(queue, sought, end, this.#reader, ({ key }, offset) => offsets.set(key, offset));
-    return offsets;
+  /** All keys of a part of an ordinary queue, each with its first offset there. Rejects where the broker does not answer. */
+  keysBetween(queue: QueueAt, from: number, end: number): Promise<Map<string, number>> {
+    return keysBetween(queue, from, end, this.#reader);
   }
 
   close(): void {

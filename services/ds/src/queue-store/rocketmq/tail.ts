@@ -1,9 +1,10 @@
 // One ordinary queue, read as it grows. Where there is nothing one long poll waits at the broker.
 // Where it lags, ranges of offsets ahead are asked for at once, since an answer brings 32 messages at
-// most; their answers are taken in the order of the offsets. The position is the offset below which
-// everything was told.
+// most; their answers are taken in the order of the offsets. Messages that other queues miss are
+// sent on for all ranges at once; a range is told when that is done, behind those before it. The
+// position is the offset below which everything was told.
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
-import { mqttTag, producerTag } from '../../rocketmq/message/property-names.ts';
+import { eventTag, mqttTag, producerTag } from '../../rocketmq/message/property-names.ts';
 import type { BrokerConnection } from '../../rocketmq/remoting/broker-connection.ts';
 import type { PullAnswer } from '../../rocketmq/remoting/requests/pull-message.ts';
 import type { Copies } from './copies.ts';
@@ -63,6 +64,10 @@ interface Range {
   until: number;
   readonly bodies: Buffer[];
   isDone: boolean;
+  /** Without second copies; undefined: not looked at yet. */
+  messages: readonly StoredMessage[] | undefined;
+  /** Nothing of it has to be found out or stored any more. */
+  isReady: boolean;
   /** Pulls of it that were answered. */
   answers: number;
 }
@@ -77,8 +82,10 @@ export class Tail<Queue extends TailQueue = TailQueue> {
   #max = 0;
   #heardAtMs: number;
   #ranges: Range[] = [];
-  /** Something is found out before the next is told. */
+  /** Something is found out before the next range is looked at. */
   #isBusy = false;
+  /** Ranges of which messages are sent on, those that were given up included. */
+  #sending = 0;
   #isStopped = false;
   /** The next pull has waited for messages to gather. */
   #hasGathered = false;
@@ -106,6 +113,10 @@ export class Tail<Queue extends TailQueue = TailQueue> {
     return Math.max(0, this.#max - this.#position);
   }
 
+  get #waits(): boolean {
+    return this.#isBusy || this.#sending > 0;
+  }
+
   /** At once: nothing that is under way is told. */
   stop(): void {
     this.#isStopped = true;
@@ -125,9 +136,12 @@ export class Tail<Queue extends TailQueue = TailQueue> {
     }
     while (!this.#isStopped && this.#ranges.length < tailPullsMax) {
       const next = this.#ranges.at(-1)?.until ?? this.#position;
-      // Ahead only of what is there for certain: the one that waits is alone.
-      if (this.#ranges.length > 0 && next >= this.#max) return;
-      const range = { next, until: next + pullMessages, bodies: [], isDone: false, answers: 0 };
+      // Ahead only of what is there for certain: no other pull is beside the one that waits.
+      if (next >= this.#max && this.#ranges.some(({ isDone }) => !isDone)) return;
+      const range: Range = {
+        ...{ next, until: next + pullMessages, bodies: [], messages: undefined },
+        ...{ isDone: false, isReady: false, answers: 0 },
+      };
       this.#ranges.push(range);
       this.#pull(range);
     }
@@ -186,7 +200,7 @@ export class Tail<Queue extends TailQueue = TailQueue> {
     const isMoved = answer.max < range.next || answer.min > range.next;
     if (isMoved) {
       // The head decides, with what it is answered then.
-      if (range === this.#ranges[0] && !this.#isBusy) void this.#move(answer.min, answer.max);
+      if (range === this.#ranges[0] && !this.#waits) void this.#move(answer.min, answer.max);
       else this.#again(failedWaitMs);
       return;
     }
@@ -201,22 +215,63 @@ export class Tail<Queue extends TailQueue = TailQueue> {
       this.#failed('nothing where something must be');
       return;
     }
-    if (!this.#isBusy) this.#deliver();
+    this.#deliver();
   }
 
   #deliver(): void {
+    this.#look();
     for (;;) {
-      const range = this.#ranges[0];
-      if (range === undefined || !range.isDone) break;
-      const messages = this.#messagesOf(range);
-      const isSuspect = this.#ports.isSuspect(messages);
-      if (isSuspect || this.#dispatch.missed(messages).length > 0) {
-        void this.#deliverLater(range, messages);
-        return;
-      }
-      this.#tell(range, messages);
+      const [range] = this.#ranges;
+      if (range === undefined || !range.isReady) break;
+      this.#tell(range);
     }
     this.#ask();
+  }
+
+  /** Finished ranges, in their order. */
+  #look(): void {
+    for (const range of this.#ranges) {
+      if (this.#isBusy || !range.isDone) return;
+      if (range.messages !== undefined) continue;
+      const messages = this.#messagesOf(range);
+      if (this.#ports.isSuspect(messages)) void this.#lookLater(range, messages);
+      else this.#looked(range, messages);
+    }
+  }
+
+  #looked(range: Range, messages: readonly StoredMessage[]): void {
+    range.messages = messages;
+    const missed = this.#dispatch.missed(messages);
+    if (missed.length === 0) range.isReady = true;
+    else void this.#sendOn(range, missed);
+  }
+
+  /** Without second copies. */
+  async #lookLater(range: Range, messages: readonly StoredMessage[]): Promise<void> {
+    this.#isBusy = true;
+    try {
+      const kept = await this.#ports.without(messages);
+      this.#isBusy = false;
+      if (this.#isStopped || !this.#ranges.includes(range)) return;
+      this.#looked(range, kept);
+      this.#deliver();
+    } catch (error) {
+      this.#isBusy = false;
+      this.#failed(messageOfError(error));
+    }
+  }
+
+  async #sendOn(range: Range, missed: Parameters<TailDispatch['send']>[0]): Promise<void> {
+    this.#sending += 1;
+    try {
+      await this.#dispatch.send(missed);
+      this.#sending -= 1;
+      range.isReady = true;
+      if (!this.#isStopped && this.#ranges[0] === range) this.#deliver();
+    } catch (error) {
+      this.#sending -= 1;
+      if (this.#ranges.includes(range)) this.#failed(messageOfError(error));
+    }
   }
 
   #messagesOf({ bodies, until }: Range): StoredMessage[] {
@@ -231,30 +286,12 @@ export class Tail<Queue extends TailQueue = TailQueue> {
     return messages.filter(({ queueOffset }) => queueOffset < until);
   }
 
-  #tell(range: Range, messages: readonly StoredMessage[]): void {
+  #tell({ until, messages = [] }: Range): void {
     this.#ranges.shift();
-    this.#position = range.until;
+    this.#position = until;
     this.#dispatch.told(messages);
-    this.queue.tailMoved(range.until, this.#ports.options.clock.monotonicMs());
+    this.queue.tailMoved(until, this.#ports.options.clock.monotonicMs());
     if (messages.length > 0) this.#ports.arrived(messages);
-  }
-
-  /** Without second copies, and when what other queues miss is stored there. */
-  async #deliverLater(range: Range, messages: readonly StoredMessage[]): Promise<void> {
-    const { isSuspect, without } = this.#ports;
-    this.#isBusy = true;
-    try {
-      const kept = isSuspect(messages) ? await without(messages) : messages;
-      const missed = this.#dispatch.missed(kept);
-      if (missed.length > 0) await this.#dispatch.send(missed);
-      this.#isBusy = false;
-      if (this.#isStopped || this.#ranges[0] !== range) return;
-      this.#tell(range, kept);
-      this.#deliver();
-    } catch (error) {
-      this.#isBusy = false;
-      this.#failed(messageOfError(error));
-    }
   }
 
   /**
@@ -294,8 +331,8 @@ export class Tail<Queue extends TailQueue = TailQueue> {
     clearTimeout(this.#timer);
     if (this.#isStopped) return;
     this.#timer = setTimeout(() => {
-      // The search under way ends without a result, since its range was given up.
-      if (this.#isBusy) this.#again(waitMs);
+      // What is under way ends without a result, since its range was given up.
+      if (this.#waits) this.#again(waitMs);
       else if (this.#ranges.length === 0) this.#ask();
     }, waitMs);
   }
@@ -305,5 +342,7 @@ export class Tail<Queue extends TailQueue = TailQueue> {
 function subscriptionOf(tags: string): string {
   const wanted = tags.split('||').map((tag) => tag.trim());
   if (wanted.includes('*')) return '*';
-  return [...new Set([mqttTag, producerTag, ...wanted])].filter((tag) => tag !== '').join(' || ');
+  return [...new Set([mqttTag, producerTag, eventTag, ...wanted])]
+    .filter((tag) => tag !== '')
+    .join(' || ');
 }

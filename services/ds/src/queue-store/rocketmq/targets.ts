@@ -1,6 +1,7 @@
 // Destination of the messages of an MQTT topic: its RocketMQ topic, and in that the ordinary queue
 // that rendezvous hashing gives it under the placement in force.
 import { firstLevel, TopicMapping } from '../../rocketmq/mapping/topic-mapping.ts';
+import { eventTag } from '../../rocketmq/message/property-names.ts';
 import type { Brokers } from './brokers.ts';
 import { Detouring } from './detouring.ts';
 import { messageOfError } from './error-text.ts';
@@ -207,11 +208,15 @@ export class Targets {
     if (placed === undefined || queue === undefined) return undefined;
     const { number, sinceMs } = placed;
     const left = this.#leftBy(mqttTopic, home, placed, nowMs);
-    const { tag, keys } = this.#rules.of(mqttTopic);
+    const { tag = this.#tagOf(mqttTopic), keys } = this.#rules.of(mqttTopic);
     const target = { queue, placement: number, sinceMs, left, tag, keys };
     if (this.#targets.size >= targetsMax) this.#targets.clear();
     this.#targets.set(mqttTopic, target);
     return target;
+  }
+
+  #tagOf(mqttTopic: string): string | undefined {
+    return this.#options.isOfEvents?.(mqttTopic) === true ? eventTag : undefined;
   }
 
   #leftBy(mqttTopic: string, home: Home, now: Placed, nowMs: number): LeftQueue | undefined {

@@ -61,6 +61,8 @@ export const backEnd = {
 
 /** Tag of messages that were published over MQTT. */
 export const mqttTag = 'MQTT_COMMON';
+/** Tag of events of clients. */
+export const eventTag = 'CLIENT_EVENT';
 /** Tag of messages that other producers send to devices. */
 export const producerTag = 'MQ2MQTT';
 
