@@ -13,20 +13,15 @@ import type { Awaited, Client, ClientNode, ColdPacket } from './client.ts';
 import { hasReturnCode, kickReason } from './end-reasons.ts';
 import { Inbound } from './inbound.ts';
 import { isTooLong } from './keep-alive.ts';
-import { PacketDispatch } from './dispatch.ts';
-import { OutputWatch } from './output-watch.ts';
 import { Opening, type OpeningClient } from './opening.ts';
 import { PacketOutbox } from './packet-outbox.ts';
 import { publishWriterFor } from './publish-writer.ts';
 import { PublishRate } from './publish-rate.ts';
+import { Reading } from './reading.ts';
 import { InboundAliases } from './topic-aliases.ts';
 
-/** Bytes that may wait while no packet is handled; what is not read cannot be seen to end. */
-const waitingBytesMax = 64 << 10;
-
 /**
- * The life of one client's connection: what CONNECT agreed, whether its socket is read, its keep
- * alive, its end. Packets go to the handlers in `packets/`, one for each type, and leave through
+ * The life of one client's connection: what CONNECT agreed, its keep alive, its end. Packets go to the handlers in `packets/`, one for each type, and leave through
  * the outbox.
  *
  * Invariants
@@ -39,7 +34,7 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   handle: SessionHandle;
   readonly #reader: PacketReader;
   readonly inbound: Inbound = new Inbound();
-  readonly #packets: PacketDispatch;
+  readonly #reading: Reading;
   readonly outbox: PacketOutbox;
   dueTick = -1;
   slotIndex = 0;
@@ -75,10 +70,6 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   connectedAtMs = 0;
   #aliases: InboundAliases | undefined = undefined;
   explains = true;
-  #lastPacketMs = 0;
-  readingPaused = false;
-  #packetsStopped = false;
-  #outputWatch: OutputWatch | undefined = undefined;
   /** The connection before its CONNACK; undefined once it has a session or has ended. */
   #opening: Opening | undefined;
 
@@ -87,9 +78,8 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
     this.stream = stream;
     this.handle = handle;
     this.outbox = new PacketOutbox(stream, this);
-    this.#packets = new PacketDispatch(this);
     this.#reader = new PacketReader(node.packetLimits);
-    this.#lastPacketMs = node.time.monotonicMs;
+    this.#reading = new Reading(this, this.#reader);
     stream.owner = this;
     this.#opening = new Opening(this);
   }
@@ -98,30 +88,9 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
 
   received(chunk: Buffer): void {
     if (this.ended) return;
-    this.#lastPacketMs = this.node.time.monotonicMs;
     this.node.counters.bytesReceived += chunk.length;
     this.#opening?.grew(chunk.length);
-    this.#packets.came();
-    this.#reader.feed(chunk, this.#packets);
-    this.#holdWaiting();
-    this.#holdCrowded();
-  }
-
-  /** While no packet is handled, only a few bytes more are read. */
-  #holdWaiting(): void {
-    if (this.#reader.stopped && this.#reader.waitingBytes > waitingBytesMax) this.pauseReading();
-  }
-
-  /** A client that does not take what it is owed is not read. */
-  #holdCrowded(): void {
-    if (this.readingPaused || this.ended || !this.outbox.crowded) return;
-    this.pauseReading();
-    this.#watchOutput();
-  }
-
-  #watchOutput(): void {
-    this.#outputWatch ??= new OutputWatch(this);
-    if (this.#outputWatch.begin()) this.node.events.limit('WRITE_BUFFER_MAX');
+    this.#reading.received(chunk);
   }
 
   /** The client, which is not read, has taken none of its answers for too long. */
@@ -156,33 +125,20 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
     this.fail(reasonCode, reason);
   }
 
-  /**
-   * Too much of this client is on its way, or it takes too little: its socket is not read, and of
-   * what was read already no further packet is handled.
-   */
+  get readingPaused(): boolean {
+    return this.#reading.paused;
+  }
+
   pauseReading(): void {
-    if (this.readingPaused || this.ended) return;
-    this.readingPaused = true;
-    this.#reader.stop();
-    this.stream.pause();
+    this.#reading.pause();
   }
 
   resumeReading(): void {
-    if (!this.readingPaused || this.#packetsStopped || this.ended || this.node.storeBehind) return;
-    if (this.#packets.resting || this.inbound.tooManyRequests || this.inbound.tooManyHeld) return;
-    if (this.inbound.unanswered * 2 > this.node.config.receiveMaximum) return;
-    if (!this.outbox.roomy) {
-      this.#watchOutput();
-      return;
-    }
-    this.readingPaused = false;
-    // Bytes that the client sent meanwhile are about to be read.
-    this.#lastPacketMs = this.node.time.monotonicMs;
-    this.#reader.resume(this.#packets);
-    this.#holdWaiting();
-    this.#holdCrowded();
-    // The rest of the chunk may have been too much again.
-    if (!this.#isPaused()) this.stream.resume();
+    this.#reading.resume();
+  }
+
+  holdReading(held: boolean): void {
+    this.#reading.hold(held);
   }
 
   rest(): void {
@@ -190,23 +146,15 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   }
 
   goOn(): void {
-    if (this.ended || this.#packetsStopped) return;
-    if (this.readingPaused) {
-      this.resumeReading();
-      return;
-    }
-    this.#reader.resume(this.#packets);
-    this.#holdCrowded();
+    this.#reading.goOn();
   }
 
-  holdReading(held: boolean): void {
-    if (this.readingPaused || this.ended) return;
-    if (held) this.stream.pause();
-    else this.stream.resume();
+  stopPackets(): void {
+    this.#reading.stopPackets();
   }
 
-  #isPaused(): boolean {
-    return this.readingPaused || this.ended;
+  resumePackets(): void {
+    this.#reading.resumePackets();
   }
 
   sendPacket(type: ColdPacket, bytes: Uint8Array): void {
@@ -288,7 +236,7 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   /** The wheel came round: keep alive [MQTT-3.1.2-22]. */
   due(nowMs: number): number {
     if (this.ended) return 0;
-    const leftMs = this.#lastPacketMs + this.keepAliveS * 1500 - nowMs;
+    const leftMs = this.#reading.lastPacketMs + this.keepAliveS * 1500 - nowMs;
     if (leftMs > 0) return leftMs;
     // Packets that it sent meanwhile were not read.
     if (this.readingPaused) return this.keepAliveS * 1500;
@@ -356,17 +304,6 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
     this.finish({ publishWill: false, sessionExpiryS: undefined, reason });
   }
 
-  stopPackets(): void {
-    this.#packetsStopped = true;
-    this.#reader.stop();
-  }
-
-  resumePackets(): void {
-    this.#packetsStopped = false;
-    if (this.readingPaused) this.resumeReading();
-    else this.#reader.resume(this.#packets);
-  }
-
   /** Ends when what was written has left. */
   finish(end: ConnectionEnd): void {
     if (this.ended) return;
@@ -386,10 +323,9 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   #end(end: ConnectionEnd): Promise<void> {
     if (this.ended) return Promise.resolve();
     this.ended = true;
-    this.#reader.end();
+    this.#reading.end();
     this.outbox.end();
     this.node.wheel.remove(this);
-    if (this.#outputWatch !== undefined) this.node.wheel.remove(this.#outputWatch);
     this.#opening?.end();
     this.#opening = undefined;
     return this.node.closed(this, end);
