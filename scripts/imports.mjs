@@ -180,7 +180,8 @@ function adapterOf(path) {
 }
 
 /** Imports of a port: the vocabulary, the link's frames, and its own records. */
-const portVocabulary = /^(services\/common\/src\/|proto\/src\/link\.ts$)/;
+const portVocabulary =
+  /^(services\/common\/src\/|proto\/src\/(?:assignment|link|session-state|undelivered)\.ts$)/;
 
 /** Composition roots. */
 const isRoot = (path) => areas.some(({ at, may }) => at === path && may === everything);

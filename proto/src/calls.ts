@@ -7,8 +7,8 @@ import type {
   RetainedAnswer,
   RetainedRequest,
   SubscribeAnswer,
-  SubscriptionState,
 } from './link.ts';
+import type { SubscriptionState } from './session-state.ts';
 import { callType, emptyShape } from './calls/codec.ts';
 import type { CallType, Codec } from './calls/codec.ts';
 import {

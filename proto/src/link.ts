@@ -1,6 +1,14 @@
 import type { ClientId, Epoch, GroupId, NodeId, QueueId, SessionHandle } from '@lmqtt/common/ids';
 import type { Message, OrderKey } from '@lmqtt/common/message';
-import type { Qos } from '@lmqtt/common/qos';
+import type { Assignment, GroupFence } from './assignment.ts';
+import type {
+  PartitionOffset,
+  Place,
+  SessionState,
+  SubscriptionOptions,
+  SubscriptionState,
+} from './session-state.ts';
+import type { UndeliveredMessage } from './undelivered.ts';
 
 /**
  * The link between a connection node (cs) and a dispatch node (ds): cs calls {@link Link}, ds
@@ -262,16 +270,6 @@ export interface ConnectionEnd {
   readonly reason: string;
 }
 
-/** As in SUBSCRIBE, 3.8.3.1 of 5.0; 3.1.1 has only the QoS. */
-export interface SubscriptionOptions {
-  readonly qos: Qos;
-  readonly noLocal: boolean;
-  readonly retainAsPublished: boolean;
-  /** 0 at subscribe, 1 only if the subscription is new, 2 never. */
-  readonly retainHandling: 0 | 1 | 2;
-  readonly subscriptionIdentifier: number | undefined;
-}
-
 export interface SubscribeEntry {
   /** As sent by the client, `$share/{group}/{filter}` included. */
   readonly filter: string;
@@ -291,72 +289,6 @@ export type SubscribeAnswer =
       readonly note?: string;
     };
 
-/** A place in a queue. */
-export interface PartitionOffset {
-  readonly partition: number;
-  readonly offset: number;
-}
-
-/** A subscription and how far it has come. */
-export interface SubscriptionState {
-  /** As sent by the client: its name in the session. */
-  readonly filter: string;
-  readonly options: SubscriptionOptions;
-  /** Present where it is shared: its messages come by {@link Downstream.assign}. */
-  readonly group: GroupId | undefined;
-  readonly queue: QueueId;
-  /** One for each partition that the queue has; empty where shared. */
-  readonly positions: Position[];
-  /** Retained messages are still to be sent, from after this topic on; undefined: none. */
-  readonly retainedAfter: string | undefined;
-}
-
-export interface Position {
-  readonly partition: number;
-  /** The first offset that the subscription is owed; below 0: a time (`positionSince`). */
-  readonly start: number;
-  /** All offsets from start to here are done with; a time where the start is one. */
-  readonly position: number;
-  /** Offsets at or past the position that are done with, ascending. */
-  readonly done: number[];
-}
-
-/** The message for which an outbound packet identifier stands. */
-export type Place =
-  | {
-      readonly kind: 'queue';
-      readonly queue: QueueId;
-      readonly partition: number;
-      readonly offset: number;
-    }
-  | {
-      readonly kind: 'group';
-      readonly group: GroupId;
-      readonly queue: QueueId;
-      readonly partition: number;
-      readonly offset: number;
-    }
-  | { readonly kind: 'retained'; readonly topic: string; readonly orderKey: OrderKey };
-
-export interface OutboundState {
-  readonly packetId: number;
-  readonly qos: 1 | 2;
-  /** `released`: PUBREC was received, PUBREL is to be sent (again). */
-  readonly state: 'sent' | 'released';
-  /** Grows in the order of sending; redelivery keeps it. */
-  readonly sequence: number;
-  readonly place: Place;
-  /** Filter of the subscription, for its identifiers and options. */
-  readonly filter: string;
-}
-
-export interface SessionState {
-  readonly subscriptions: SubscriptionState[];
-  readonly outbound: OutboundState[];
-  /** Packet identifiers of QoS 2 publishes that were stored and not yet released. */
-  readonly inbound: number[];
-}
-
 /** One publish on its way to the store, and its answer. */
 export interface Publish {
   readonly session: SessionHandle;
@@ -365,56 +297,6 @@ export interface Publish {
   readonly message: Message;
   /** Set by ds: 0x00, 0x10, or a failure (3.4.2.1). */
   reasonCode: number;
-}
-
-export const undeliveredReasons = ['refused', 'unacknowledged', 'expired', 'too large'] as const;
-
-export type UndeliveredReason = (typeof undeliveredReasons)[number];
-
-/** A stored message that was not delivered, by its place in one of the session's queues. */
-export interface UndeliveredMessage {
-  readonly reason: UndeliveredReason;
-  /** Code in the client's PUBACK or PUBREC; 0: it did not send one. */
-  readonly reasonCode: number;
-  /** Filter of the subscription. */
-  readonly filter: string;
-  readonly queue: QueueId;
-  readonly partition: number;
-  readonly offset: number;
-  /** How often it was sent. */
-  readonly attempts: number;
-  /** Wall clock in ms; 0: not known. */
-  readonly firstMs: number;
-  readonly lastMs: number;
-}
-
-export interface Assignment {
-  readonly session: SessionHandle;
-  readonly group: GroupId;
-  /** Filter of the subscription as the client sent it. */
-  readonly filter: string;
-  readonly queue: QueueId;
-  readonly partition: number;
-  readonly offset: number;
-  readonly message: Message;
-  /** Grows with each owner of the group, where one may follow another. */
-  readonly epoch?: number;
-  /** Number of the last fence before it, of that epoch; at least 1. */
-  readonly fence?: number;
-}
-
-/**
- * The session lets go of what the group gave it and what did not go out, takes nothing more of a
- * lesser epoch or from before the fence, which may have gone another way, and answers with the
- * write `fenced`.
- */
-export interface GroupFence {
-  readonly session: SessionHandle;
-  readonly group: GroupId;
-  /** Epoch of the owner of the group. */
-  readonly epoch: number;
-  /** Grows with each fence of that epoch; at least 1. */
-  readonly number: number;
 }
 
 /** Every write is fenced by the epoch of the session's claim. */

@@ -5,7 +5,8 @@ import { clientId, queueId, sessionHandle } from '@lmqtt/common/ids';
 import fc from 'fast-check';
 import { calls, presentedSession } from '../src/calls.ts';
 import type { Codec } from '../src/calls.ts';
-import type { ConnectRequest, PresentedSession, SubscriptionState } from '../src/link.ts';
+import type { ConnectRequest, PresentedSession } from '../src/link.ts';
+import type { SubscriptionState } from '../src/session-state.ts';
 import * as values from './link-arbitraries.ts';
 
 function assertRoundTrips<T>(codec: Codec<T>, value: fc.Arbitrary<T>): void {

@@ -11,23 +11,25 @@ import type {
   ConnectAnswer,
   ConnectionEnd,
   ConnectRequest,
-  OutboundState,
   Peer,
-  Place,
-  Position,
   PresentedSession,
   ReauthenticateAnswer,
   RetainedAnswer,
   RetainedRequest,
-  SessionState,
   SubscribeAnswer,
   SubscribeEntry,
+  Will,
+} from '../src/link.ts';
+import type {
+  OutboundState,
+  Place,
+  Position,
+  SessionState,
   SubscriptionOptions,
   SubscriptionState,
-  Will,
-  UndeliveredMessage,
-} from '../src/link.ts';
-import { undeliveredReasons } from '../src/link.ts';
+} from '../src/session-state.ts';
+import type { UndeliveredMessage } from '../src/undelivered.ts';
+import { undeliveredReasons } from '../src/undelivered.ts';
 
 export const text: fc.Arbitrary<string> = fc.oneof(
   { weight: 8, arbitrary: fc.string({ unit: 'grapheme', maxLength: 20 }) },

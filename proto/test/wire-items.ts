@@ -7,14 +7,9 @@ import type { Message } from '@lmqtt/common/message';
 import fc from 'fast-check';
 import { plainMessage } from '../src/calls/message.ts';
 import { presented } from '../src/calls/session.ts';
-import type {
-  Assignment,
-  GroupFence,
-  Place,
-  Publish,
-  ReadRequest,
-  SessionWrite,
-} from '../src/link.ts';
+import type { Assignment, GroupFence } from '../src/assignment.ts';
+import type { Publish, ReadRequest, SessionWrite } from '../src/link.ts';
+import type { Place } from '../src/session-state.ts';
 import type { DownstreamHandler } from '../src/wire/downstream-reader.ts';
 import * as downstream from '../src/wire/downstream-writer.ts';
 import type { Exchange } from '../src/wire/exchange.ts';

@@ -9,7 +9,8 @@ import { type Message, messageOf } from '@lmqtt/common/message';
 import { Metrics } from '@lmqtt/common/metrics';
 import { readSettings } from '@lmqtt/common/settings/read';
 import { type DsService, startDs } from '@lmqtt/ds/service';
-import type { Assignment, Downstream, Link, Publish } from '@lmqtt/proto/link';
+import type { Assignment } from '@lmqtt/proto/assignment';
+import type { Downstream, Link, Publish } from '@lmqtt/proto/link';
 import { AwkwardQueueStore } from './awkward-queue-store.ts';
 
 /** A cs that notes what comes and takes whatever a group gives. */

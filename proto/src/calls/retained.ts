@@ -1,6 +1,7 @@
 import { sessionHandle } from '@lmqtt/common/ids';
 import type { OrderKey } from '@lmqtt/common/message';
-import type { PartitionOffset, RetainedAnswer, RetainedRequest } from '../link.ts';
+import type { RetainedAnswer, RetainedRequest } from '../link.ts';
+import type { PartitionOffset } from '../session-state.ts';
 import { required } from './codec.ts';
 import type { Shape } from './codec.ts';
 import { messageOfPlain, orderKeyOf, plainMessage } from './message.ts';

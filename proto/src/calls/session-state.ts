@@ -7,7 +7,7 @@ import type {
   SessionState,
   SubscriptionOptions,
   SubscriptionState,
-} from '../link.ts';
+} from '../session-state.ts';
 import { required } from './codec.ts';
 import { orderKeyOf, qosOf } from './message.ts';
 

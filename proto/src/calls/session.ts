@@ -1,13 +1,7 @@
 import { clientId, epoch, sessionHandle } from '@lmqtt/common/ids';
 import type { SessionHandle } from '@lmqtt/common/ids';
-import type {
-  ConnectionEnd,
-  PartitionOffset,
-  PresentedSession,
-  SubscribeAnswer,
-  SubscribeEntry,
-  SubscriptionState,
-} from '../link.ts';
+import type { ConnectionEnd, PresentedSession, SubscribeAnswer, SubscribeEntry } from '../link.ts';
+import type { PartitionOffset, SubscriptionState } from '../session-state.ts';
 import { required } from './codec.ts';
 import type { Shape } from './codec.ts';
 import { peerOf } from './connect.ts';

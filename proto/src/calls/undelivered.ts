@@ -1,6 +1,6 @@
 import { queueId, sessionHandle } from '@lmqtt/common/ids';
 import type { SessionHandle } from '@lmqtt/common/ids';
-import { type UndeliveredMessage, undeliveredReasons } from '../link.ts';
+import { type UndeliveredMessage, undeliveredReasons } from '../undelivered.ts';
 import type { Shape } from './codec.ts';
 
 export interface UndeliveredRequest {

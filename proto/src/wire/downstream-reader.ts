@@ -1,6 +1,7 @@
 import { groupId, queueId, sessionHandle, type SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
-import type { Assignment, GroupFence, QueueEnd, ReadAnswer, Refusal } from '../link.ts';
+import type { Assignment, GroupFence } from '../assignment.ts';
+import type { QueueEnd, ReadAnswer, Refusal } from '../link.ts';
 import { ItemField } from './item.ts';
 import { type Echo, readEcho, readMessage } from './message-codec.ts';
 import { texts } from './texts.ts';

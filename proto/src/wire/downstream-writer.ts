@@ -1,6 +1,7 @@
 import type { SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
-import type { Assignment, GroupFence, QueueEnd, ReadAnswer, Refusal } from '../link.ts';
+import type { Assignment, GroupFence } from '../assignment.ts';
+import type { QueueEnd, ReadAnswer, Refusal } from '../link.ts';
 import type { Channel, Exchange } from './exchange.ts';
 import { ItemField } from './item.ts';
 import { SentMessage, writeEcho, writeMessage } from './message-codec.ts';

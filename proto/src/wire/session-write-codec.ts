@@ -1,6 +1,7 @@
 import { groupId, queueId, sessionHandle, type SessionHandle } from '@lmqtt/common/ids';
 import type { OrderKey } from '@lmqtt/common/message';
-import type { Place, SessionWrite } from '../link.ts';
+import type { SessionWrite } from '../link.ts';
+import type { Place } from '../session-state.ts';
 import { readOrderKey, writeOrderKey } from './message-codec.ts';
 import { texts } from './texts.ts';
 import { WireError } from './wire-error.ts';

@@ -5,9 +5,8 @@ import { type Message, messageOf } from '@lmqtt/common/message';
 import { receiptsTopic, type SentReceipt } from '@lmqtt/common/receipt';
 import { ReadRightsTable } from '@lmqtt/common/read-rights';
 import { ReasonCode } from '@lmqtt/common/reason-code';
+import type { Assignment, GroupFence } from '@lmqtt/proto/assignment';
 import type {
-  Assignment,
-  GroupFence,
   ConnectionEnd,
   Link,
   LinkedNode,

@@ -1,4 +1,5 @@
-import type { Link, UndeliveredMessage } from '@lmqtt/proto/link';
+import type { Link } from '@lmqtt/proto/link';
+import type { UndeliveredMessage } from '@lmqtt/proto/undelivered';
 import type { Reporting, UndeliveredReports } from './session/undelivered-reports.ts';
 
 /** Messages of all sessions that wait for their call or for its answer; past it they are not told. */

@@ -4,13 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isTime, pastAllOffsets, positionSince } from '@lmqtt/common/cursor';
 import { clientId, epoch, queueId, sessionHandle } from '@lmqtt/common/ids';
 import { type Message, messageOf } from '@lmqtt/common/message';
-import type {
-  OutboundState,
-  Position,
-  ReadAnswer,
-  ReadRequest,
-  SessionWrite,
-} from '@lmqtt/proto/link';
+import type { ReadAnswer, ReadRequest, SessionWrite } from '@lmqtt/proto/link';
+import type { OutboundState, Position } from '@lmqtt/proto/session-state';
 import { Feeds } from '../src/queue/feeds.ts';
 import type { SessionNode } from '../src/session/outbound-session.ts';
 import { Session } from '../src/session/session.ts';

@@ -7,9 +7,8 @@ import { type Message, messageOf } from '@lmqtt/common/message';
 import { Metrics } from '@lmqtt/common/metrics';
 import type { Qos } from '@lmqtt/common/qos';
 import { readSettings } from '@lmqtt/common/settings/read';
+import type { Assignment, GroupFence } from '@lmqtt/proto/assignment';
 import type {
-  Assignment,
-  GroupFence,
   Link,
   LinkedNode,
   PresentedSession,

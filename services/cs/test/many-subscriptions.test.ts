@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LinkLost } from '@lmqtt/proto/link-lost';
-import type { SessionState } from '@lmqtt/proto/link';
+import type { SessionState } from '@lmqtt/proto/session-state';
 import { stored } from './queue-fixture.ts';
 import { startNode, turns, until } from './node-fixture.ts';
 import { subscriptionState } from './scripted-ds.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { groupId, queueId, sessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
-import type { Place, PresentedSession, SubscriptionState } from '@lmqtt/proto/link';
+import type { PresentedSession } from '@lmqtt/proto/link';
+import type { Place, SubscriptionState } from '@lmqtt/proto/session-state';
 import type { FakeClient } from './node-fixture.ts';
 import { stored } from './queue-fixture.ts';
 import { subscriptionState } from './scripted-ds.ts';

@@ -17,11 +17,10 @@ import type {
   Refusal,
   RetainedAnswer,
   RetainedRequest,
-  SessionState,
   SessionWrite,
   SubscribeAnswer,
-  SubscriptionState,
 } from '@lmqtt/proto/link';
+import type { SessionState, SubscriptionState } from '@lmqtt/proto/session-state';
 import { readFrom } from './queue-fixture.ts';
 
 /** A call that waits: the test answers or rejects it. */

@@ -18,9 +18,9 @@ import type {
   SessionWrite,
   SubscribeAnswer,
   SubscribeEntry,
-  SubscriptionState,
-  UndeliveredMessage,
 } from '@lmqtt/proto/link';
+import type { SubscriptionState } from '@lmqtt/proto/session-state';
+import type { UndeliveredMessage } from '@lmqtt/proto/undelivered';
 import {
   connect,
   type ConnectPorts,

@@ -7,7 +7,7 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { LiveSettings } from '@lmqtt/common/settings/live-settings';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { parseSharedFilter } from '@lmqtt/common/topic';
-import type { Position } from '@lmqtt/proto/link';
+import type { Position } from '@lmqtt/proto/session-state';
 import { Arrivals } from './routing/arrivals.ts';
 import { type ClientDetail, clientDetail } from './use-cases/client-detail.ts';
 import { type ClientPage, listClients, type PageRequest } from './use-cases/clients.ts';

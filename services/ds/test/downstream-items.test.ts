@@ -5,7 +5,7 @@ import { groupId, nodeId, queueId, sessionHandle } from '@lmqtt/common/ids';
 import { silentLogs } from '@lmqtt/common/log';
 import { messageOf } from '@lmqtt/common/message';
 import { Metrics } from '@lmqtt/common/metrics';
-import type { Assignment } from '@lmqtt/proto/link';
+import type { Assignment } from '@lmqtt/proto/assignment';
 import { type DownstreamHandler, readDownstream } from '@lmqtt/proto/wire/downstream-reader';
 import { Exchange, type FrameTaker } from '@lmqtt/proto/wire/exchange';
 import { DownstreamItems } from '../src/rpc/downstream-items.ts';

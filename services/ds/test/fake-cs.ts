@@ -15,9 +15,8 @@ import { type Message, messageOf } from '@lmqtt/common/message';
 import { Metrics } from '@lmqtt/common/metrics';
 import type { Qos } from '@lmqtt/common/qos';
 import { readSettings } from '@lmqtt/common/settings/read';
+import type { Assignment, GroupFence } from '@lmqtt/proto/assignment';
 import type {
-  Assignment,
-  GroupFence,
   ConnectAnswer,
   ConnectionEnd,
   ConnectRequest,
@@ -27,8 +26,8 @@ import type {
   QueueEnd,
   SessionWrite,
   SubscribeAnswer,
-  SubscriptionOptions,
 } from '@lmqtt/proto/link';
+import type { SubscriptionOptions } from '@lmqtt/proto/session-state';
 import { type DsOptions, type DsService, startDs } from '../src/service.ts';
 
 /** A connection node reduced to what a test wants to see: what ds called, in order. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { portionMax } from '@lmqtt/common/in-portions';
 import { nextTurn } from '@lmqtt/common/pause';
-import type { SubscriptionState } from '@lmqtt/proto/link';
+import type { SubscriptionState } from '@lmqtt/proto/session-state';
 import { plain, publish, texts, until } from './fake-cs.ts';
 import { Node, SplitDs, subscribed } from './fake-nodes.ts';
 

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { QueueId, SessionHandle } from '@lmqtt/common/ids';
 import { messageOf } from '@lmqtt/common/message';
-import type { OutboundState, SubscriptionState, Will } from '@lmqtt/proto/link';
+import type { Will } from '@lmqtt/proto/link';
+import type { OutboundState, SubscriptionState } from '@lmqtt/proto/session-state';
 import {
   type Attached,
   durable,

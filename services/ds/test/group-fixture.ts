@@ -2,7 +2,8 @@
 // when the test says so, homes whose words come when it says so, and a store that says what is so.
 import { type NodeId, nodeId, type SessionHandle, sessionHandle } from '@lmqtt/common/ids';
 import { type Message, messageOf } from '@lmqtt/common/message';
-import type { Assignment, GroupFence, ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
+import type { Assignment, GroupFence } from '@lmqtt/proto/assignment';
+import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
 import type { GroupItem } from '../src/cluster/groups/messages.ts';
 import { OwnedGroup, type OwnedGroupPorts } from '../src/cluster/groups/owned-group.ts';
 import { Outlet } from '../src/routing/outlet.ts';

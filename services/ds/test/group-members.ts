@@ -10,7 +10,7 @@ import {
   type QueueId,
   queueId,
 } from '@lmqtt/common/ids';
-import type { Assignment, GroupFence } from '@lmqtt/proto/link';
+import type { Assignment, GroupFence } from '@lmqtt/proto/assignment';
 import type { AbsentMembers, MemberOut, MemberState } from '../src/group-store/absent-members.ts';
 import type {
   ClusterGroupStore,

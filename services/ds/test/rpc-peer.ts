@@ -16,15 +16,8 @@ import {
   metadataNames,
   protocolVersion,
 } from '@lmqtt/proto/dispatch';
-import type {
-  Assignment,
-  GroupFence,
-  PresentedSession,
-  Publish,
-  QueueEnd,
-  ReadAnswer,
-  Refusal,
-} from '@lmqtt/proto/link';
+import type { Assignment, GroupFence } from '@lmqtt/proto/assignment';
+import type { PresentedSession, Publish, QueueEnd, ReadAnswer, Refusal } from '@lmqtt/proto/link';
 import { type DownstreamHandler, readDownstream } from '@lmqtt/proto/wire/downstream-reader';
 import { Exchange, type FrameTaker } from '@lmqtt/proto/wire/exchange';
 import type { Pulse, Welcome } from '@lmqtt/proto/wire/pulse';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SessionHandle } from '@lmqtt/common/ids';
-import type { Assignment, SessionWrite } from '@lmqtt/proto/link';
+import type { Assignment } from '@lmqtt/proto/assignment';
+import type { SessionWrite } from '@lmqtt/proto/link';
 import {
   type Broker,
   connect,

@@ -15,9 +15,9 @@ import type {
   SessionWrite,
   SubscribeAnswer,
   SubscribeEntry,
-  SubscriptionState,
-  UndeliveredMessage,
 } from '@lmqtt/proto/link';
+import type { SubscriptionState } from '@lmqtt/proto/session-state';
+import type { UndeliveredMessage } from '@lmqtt/proto/undelivered';
 import { laneOfAll, partsOf, SharedDurable } from './lane-batch.ts';
 import type { Lane } from './lane.ts';
 import type { Lanes } from './lanes.ts';

@@ -1,14 +1,7 @@
 import { laneNode, type NodeId, type SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
-import type {
-  Assignment,
-  GroupFence,
-  LinkedNode,
-  PresentedSession,
-  Publish,
-  QueueEnd,
-  Refusal,
-} from '@lmqtt/proto/link';
+import type { Assignment, GroupFence } from '@lmqtt/proto/assignment';
+import type { LinkedNode, PresentedSession, Publish, QueueEnd, Refusal } from '@lmqtt/proto/link';
 import type { DsNode } from './directory.ts';
 import { LaneDirectory } from './lane-directory.ts';
 import type { LaneFigures } from './lane-events.ts';

@@ -1,14 +1,7 @@
 import type { Message } from '@lmqtt/common/message';
 import type { SessionHandle } from '@lmqtt/common/ids';
-import type {
-  Assignment,
-  Downstream,
-  GroupFence,
-  Publish,
-  QueueEnd,
-  ReadAnswer,
-  Refusal,
-} from '@lmqtt/proto/link';
+import type { Assignment, GroupFence } from '@lmqtt/proto/assignment';
+import type { Downstream, Publish, QueueEnd, ReadAnswer, Refusal } from '@lmqtt/proto/link';
 import type { DownstreamHandler } from '@lmqtt/proto/wire/downstream-reader';
 import type { LinkEvents } from './link-events.ts';
 import type { Pending } from './pending.ts';

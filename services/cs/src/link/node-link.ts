@@ -13,9 +13,9 @@ import type {
   SessionWrite,
   SubscribeAnswer,
   SubscribeEntry,
-  SubscriptionState,
-  UndeliveredMessage,
 } from '@lmqtt/proto/link';
+import type { SubscriptionState } from '@lmqtt/proto/session-state';
+import type { UndeliveredMessage } from '@lmqtt/proto/undelivered';
 import { calls } from '@lmqtt/proto/calls';
 import type { CallType } from '@lmqtt/proto/calls';
 import { LinkLost } from '@lmqtt/proto/link-lost';

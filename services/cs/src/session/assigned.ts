@@ -1,6 +1,7 @@
 import { lowerQos } from '@lmqtt/common/qos';
 import type { GroupId } from '@lmqtt/common/ids';
-import type { Assignment, GroupFence, Place } from '@lmqtt/proto/link';
+import type { Assignment, GroupFence } from '@lmqtt/proto/assignment';
+import type { Place } from '@lmqtt/proto/session-state';
 import type { OutboundSession } from './outbound-session.ts';
 import { tellExpired } from './undelivered.ts';
 import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';

@@ -1,4 +1,4 @@
-import type { OutboundState, SessionState, SubscriptionState } from '@lmqtt/proto/link';
+import type { OutboundState, SessionState, SubscriptionState } from '@lmqtt/proto/session-state';
 import type { Subscription } from './cursor.ts';
 import type { Session } from './session.ts';
 import type { Inflight } from './window.ts';

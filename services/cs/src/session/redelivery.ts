@@ -1,5 +1,5 @@
 import type { Message } from '@lmqtt/common/message';
-import type { OutboundState } from '@lmqtt/proto/link';
+import type { OutboundState } from '@lmqtt/proto/session-state';
 import { complete } from './completion.ts';
 import type { Cursor } from './cursor.ts';
 import type { OutboundSession } from './outbound-session.ts';

@@ -1,6 +1,6 @@
 import type { Message } from '@lmqtt/common/message';
 import { lowerQos } from '@lmqtt/common/qos';
-import type { PartitionOffset, Place } from '@lmqtt/proto/link';
+import type { PartitionOffset, Place } from '@lmqtt/proto/session-state';
 import type { Subscription } from './cursor.ts';
 import type { LiveTopics } from './live-topics.ts';
 import type { OutboundSession } from './outbound-session.ts';

@@ -1,5 +1,5 @@
 import type { Message } from '@lmqtt/common/message';
-import type { Place } from '@lmqtt/proto/link';
+import type { Place } from '@lmqtt/proto/session-state';
 import { complete } from './completion.ts';
 import { giveUp } from './undelivered.ts';
 import type { OutboundSession } from './outbound-session.ts';

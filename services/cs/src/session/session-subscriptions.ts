@@ -1,7 +1,7 @@
 import type { QueueId } from '@lmqtt/common/ids';
 import { isP2pFilter } from '@lmqtt/common/p2p';
 import type { ReadRights } from '@lmqtt/common/read-rights';
-import type { PartitionOffset, Position, SubscriptionState } from '@lmqtt/proto/link';
+import type { PartitionOffset, Position, SubscriptionState } from '@lmqtt/proto/session-state';
 import type { QueueFeed } from '../queue/feed.ts';
 import { Cursor } from './cursor.ts';
 import type { CursorOwner, Subscription } from './cursor.ts';

@@ -3,13 +3,8 @@ import type { Message } from '@lmqtt/common/message';
 import { lowerQos } from '@lmqtt/common/qos';
 import type { Receipts } from '@lmqtt/common/receipt';
 import type { ReadRights } from '@lmqtt/common/read-rights';
-import type {
-  Assignment,
-  GroupFence,
-  OutboundState,
-  PartitionOffset,
-  SubscriptionState,
-} from '@lmqtt/proto/link';
+import type { Assignment, GroupFence } from '@lmqtt/proto/assignment';
+import type { OutboundState, PartitionOffset, SubscriptionState } from '@lmqtt/proto/session-state';
 import { Assigned } from './assigned.ts';
 import type { Cursor, CursorOwner, Subscription } from './cursor.ts';
 import { CursorQueue } from './cursor-queue.ts';

@@ -1,4 +1,4 @@
-import type { SubscriptionOptions } from '@lmqtt/proto/link';
+import type { SubscriptionOptions } from '@lmqtt/proto/session-state';
 
 /** How messages of a subscription go out. */
 export interface Terms {

@@ -1,5 +1,5 @@
 import type { SessionHandle } from '@lmqtt/common/ids';
-import type { UndeliveredMessage } from '@lmqtt/proto/link';
+import type { UndeliveredMessage } from '@lmqtt/proto/undelivered';
 
 /** The session that a report is about. */
 export interface Reporting {

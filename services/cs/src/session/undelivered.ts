@@ -1,4 +1,4 @@
-import type { UndeliveredMessage, UndeliveredReason } from '@lmqtt/proto/link';
+import type { UndeliveredMessage, UndeliveredReason } from '@lmqtt/proto/undelivered';
 import { complete } from './completion.ts';
 import type { OutboundSession } from './outbound-session.ts';
 import { tellReceipt } from './receipts.ts';

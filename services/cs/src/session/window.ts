@@ -1,4 +1,4 @@
-import type { Place } from '@lmqtt/proto/link';
+import type { Place } from '@lmqtt/proto/session-state';
 
 /** A message that a cursor has handed out and that is not done with. */
 export interface Outstanding {

@@ -1,6 +1,7 @@
 import type { NodeId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
-import type { Assignment, Downstream, GroupFence } from '@lmqtt/proto/link';
+import type { Assignment, GroupFence } from '@lmqtt/proto/assignment';
+import type { Downstream } from '@lmqtt/proto/link';
 
 /** Messages and events for one cs node, gathered until the end of the call that makes it. */
 export class Outlet {

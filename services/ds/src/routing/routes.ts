@@ -3,7 +3,7 @@ import type { Message, QueueEntry } from '@lmqtt/common/message';
 import { addresseeOf, clientOfP2p } from '@lmqtt/common/p2p';
 import { isWildcardFilter } from '@lmqtt/common/topic';
 import { TopicTrie } from '@lmqtt/common/topic-trie';
-import type { Position } from '@lmqtt/proto/link';
+import type { Position } from '@lmqtt/proto/session-state';
 import type { Outlet } from './outlet.ts';
 import type { RouteChange } from '../registry/registry.ts';
 import type { ClusterRouteChange } from '../registry/route-log.ts';

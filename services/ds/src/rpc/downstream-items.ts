@@ -1,15 +1,7 @@
 import type { NodeId, SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
-import type {
-  Assignment,
-  Downstream,
-  GroupFence,
-  Publish,
-  QueueEnd,
-  Reach,
-  ReadAnswer,
-  Refusal,
-} from '@lmqtt/proto/link';
+import type { Assignment, GroupFence } from '@lmqtt/proto/assignment';
+import type { Downstream, Publish, QueueEnd, Reach, ReadAnswer, Refusal } from '@lmqtt/proto/link';
 import {
   writeAnswer,
   writeAssignments,

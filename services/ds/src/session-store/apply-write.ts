@@ -1,4 +1,5 @@
-import type { Place, SessionWrite } from '@lmqtt/proto/link';
+import type { SessionWrite } from '@lmqtt/proto/link';
+import type { Place } from '@lmqtt/proto/session-state';
 import type { StoredSession } from './stored-session.ts';
 
 /** Makes the change of one write to the session in memory; to be called after it was recorded. */

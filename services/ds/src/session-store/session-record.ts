@@ -1,5 +1,5 @@
 import { clientId, epoch, groupId, queueId } from '@lmqtt/common/ids';
-import type { OutboundState, SubscriptionOptions } from '@lmqtt/proto/link';
+import type { OutboundState, SubscriptionOptions } from '@lmqtt/proto/session-state';
 import { decodeMessage, encodeMessage } from '../queue-store/single-message.ts';
 import { Cursor } from '@lmqtt/common/cursor';
 import {

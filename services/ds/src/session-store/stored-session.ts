@@ -1,12 +1,12 @@
 import type { ClientId, Epoch, GroupId, QueueId } from '@lmqtt/common/ids';
+import type { Will } from '@lmqtt/proto/link';
 import type {
   OutboundState,
   Place,
   SessionState,
   SubscriptionOptions,
   SubscriptionState,
-  Will,
-} from '@lmqtt/proto/link';
+} from '@lmqtt/proto/session-state';
 import { type Cursor, cursorOf } from '@lmqtt/common/cursor';
 import { isP2pFilter } from '@lmqtt/common/p2p';
 import { CountedKinds } from './filter-kinds.ts';

@@ -1,6 +1,6 @@
 import type { QueueStore } from '../queue-store/queue-store.ts';
 import type { Queue, Routes } from '../routing/routes.ts';
-import type { Position } from '@lmqtt/proto/link';
+import type { Position } from '@lmqtt/proto/session-state';
 
 const queuesMax = 20_000;
 const holdersMax = 100_000;

@@ -1,7 +1,7 @@
 import type { Clock } from '@lmqtt/common/clock';
 import type { Message } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
-import type { UndeliveredMessage } from '@lmqtt/proto/link';
+import type { UndeliveredMessage } from '@lmqtt/proto/undelivered';
 import type { QueueStore } from '../queue-store/queue-store.ts';
 import type { DeadLetter, DeadReason, RetryEntry, RetryQueue } from '../retry-queue/retry-queue.ts';
 import type { StoredSession } from '../session-store/stored-session.ts';

@@ -1,6 +1,6 @@
 import { Cursor } from '@lmqtt/common/cursor';
 import { p2pQueue } from '@lmqtt/common/p2p';
-import type { SubscriptionOptions } from '@lmqtt/proto/link';
+import type { SubscriptionOptions } from '@lmqtt/proto/session-state';
 import type { DsEvents } from '../events.ts';
 import type { Holdings } from './holdings.ts';
 import type { LiveSession } from '../sessions/live-session.ts';

@@ -1,7 +1,8 @@
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isValidTopicFilter, levelCount, parseSharedFilter } from '@lmqtt/common/topic';
 import { nextTurn } from '@lmqtt/common/pause';
-import type { SubscribeAnswer, SubscribeEntry, SubscriptionOptions } from '@lmqtt/proto/link';
+import type { SubscribeAnswer, SubscribeEntry } from '@lmqtt/proto/link';
+import type { SubscriptionOptions } from '@lmqtt/proto/session-state';
 import { parseReplayFilter, replayFilter, withoutReplay } from '@lmqtt/common/replay-filter';
 import { suback } from '../../codec/cold.ts';
 import type { FilterRequest, Subscribe } from '../../packet/subscribe.ts';

@@ -1,5 +1,6 @@
 import { groupId, queueId } from '@lmqtt/common/ids';
-import type { Place, SessionWrite } from '@lmqtt/proto/link';
+import type { SessionWrite } from '@lmqtt/proto/link';
+import type { Place } from '@lmqtt/proto/session-state';
 import type { Journal } from '../../journal/journal.ts';
 import { RecordType } from '../../journal/records.ts';
 import { moveRetainedCursor, release, samePlace } from '../apply-write.ts';

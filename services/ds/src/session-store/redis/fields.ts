@@ -15,7 +15,7 @@
 //     i<id>      inbound, nothing more        j<id>  an intent, as JSON
 import { cursorsOf } from '@lmqtt/common/cursor-text';
 import { type ClientId, epoch, groupId, queueId } from '@lmqtt/common/ids';
-import type { OutboundState, Place } from '@lmqtt/proto/link';
+import type { OutboundState, Place } from '@lmqtt/proto/session-state';
 import type { Intent } from '../../queue-store/intents.ts';
 import type { Reply } from '../../redis/connection.ts';
 import { inPortions, portionMax } from '@lmqtt/common/in-portions';
