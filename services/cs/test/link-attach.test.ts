@@ -187,6 +187,24 @@ test('a planned stop tells ds after all that was handed over', async (t) => {
   await assert.rejects(link.disconnect(session, endOfTest), /closed/);
 });
 
+test('a planned stop waits for the answer of ds, for half of STOP_TIMEOUT_MS', async (t) => {
+  const ds = await FakeDs.start(t);
+  ds.held.add('calls');
+  const { server } = linkTo(t, ds, { stopTimeoutMs: 20_000 });
+  await server.whenAttached;
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  let stopped = false;
+  const detached = server.detach().then(() => {
+    stopped = true;
+  });
+  await ds.until('the call', () => ds.log.at(-1) === 'call leave');
+  t.mock.timers.tick(9_999);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(stopped, false);
+  t.mock.timers.tick(1);
+  await detached;
+});
+
 test('a stop without ds does not wait for it', async (t) => {
   const ds = await FakeDs.start(t);
   ds.held.add('welcome');

@@ -336,7 +336,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       await work.stop();
       await new Promise<void>((resolve) => {
         sessionStore.commit(resolve);
-        setTimeout(resolve, stopWaitMs).unref();
+        setTimeout(resolve, settings.stopTimeoutMs / 2).unref();
       });
       await groups.stop();
       await registry.nodes.stop();
@@ -345,8 +345,6 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     },
   };
 }
-
-const stopWaitMs = 2000;
 
 /** Clients of other nodes read queues: they get QoS 0 only where it is queued. */
 function qos0Of(queueQos0: boolean, others: OtherNodes): { readonly isQueued: boolean } {

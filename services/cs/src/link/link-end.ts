@@ -14,7 +14,7 @@ import { Pending } from './pending.ts';
 import { Presenting } from './presenting.ts';
 import { PublishOrder } from './publish-order.ts';
 
-/** How long a planned stop waits for ds. */
+/** How long a link that ends before its node does waits for ds. */
 const leaveTimeoutMs = 3000;
 
 /** Settings that the link reads. */
@@ -28,6 +28,7 @@ export type LinkSettings = Pick<
   | 'rpcTlsCa'
   | 'rpcTlsCert'
   | 'rpcTlsKey'
+  | 'stopTimeoutMs'
 >;
 
 export interface AboutNode {
@@ -63,6 +64,7 @@ export class LinkEnd implements LinkFigures {
   readonly pending: Pending = new Pending();
   readonly link: NodeLink;
   #onDown: () => void = () => {};
+  readonly #stopWaitMs: number;
 
   constructor(options: LinkEndOptions, node: LinkedNode) {
     const { settings, directory, clock, events, counters, connections } = options;
@@ -120,6 +122,8 @@ export class LinkEnd implements LinkFigures {
     );
     this.attachment = attachment;
     this.link = link;
+    // The other half is for what comes after it.
+    this.#stopWaitMs = settings.stopTimeoutMs / 2;
   }
 
   get up(): boolean {
@@ -163,7 +167,7 @@ export class LinkEnd implements LinkFigures {
   /** A ds that does not hear of it learns it from the end of the lease. */
   #sayGoodbye(goesOn: boolean): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, leaveTimeoutMs);
+      const timer = setTimeout(resolve, goesOn ? leaveTimeoutMs : this.#stopWaitMs);
       this.#onDown = resolve;
       void this.link
         .leave(goesOn)
