@@ -195,6 +195,10 @@ export interface Peer {
   readonly certificateSubject?: string | undefined;
   /** The user name that a verified certificate gives, by the settings of its cs. */
   readonly certificateUser?: string | undefined;
+  /** Name of the listener that the client came by. */
+  readonly listener?: string | undefined;
+  /** Sources of users that count there, with commas between them; undefined: all. */
+  readonly authentication?: string | undefined;
 }
 
 export interface Will {

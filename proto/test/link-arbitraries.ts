@@ -156,6 +156,8 @@ const peer: fc.Arbitrary<Peer> = fc.record({
   tls: fc.boolean(),
   certificateSubject: orAbsent(text),
   certificateUser: orAbsent(text),
+  listener: orAbsent(text),
+  authentication: orAbsent(text),
 });
 
 const will: fc.Arbitrary<Will> = fc.record({

@@ -21,6 +21,8 @@ export interface Broker {
   readonly wsPort: number;
   readonly mqttsPort: number | undefined;
   readonly wssPort: number | undefined;
+  /** Port of a listener of LISTENERS, of the next node; 0: it has none. */
+  portOf(listener: string): number;
   /** Port of the REST interface. */
   readonly opsPort: number;
   readonly dataDir: string;

@@ -43,7 +43,7 @@ export class ClusterNode {
   }
 
   /** Port of a listener by its name in the `ready` line; 0: it has none. */
-  port(listener: 'mqtt' | 'mqtts' | 'ops' | 'rpc' | 'ws' | 'wss'): number {
+  port(listener: string): number {
     return this.#addresses.get(listener)?.port ?? 0;
   }
 

@@ -53,7 +53,11 @@ export class SplitBroker implements Broker {
     return this.#next('wss');
   }
 
-  #next(listener: 'mqtt' | 'mqtts' | 'ws' | 'wss'): number | undefined {
+  portOf(listener: string): number {
+    return this.#next(listener) ?? 0;
+  }
+
+  #next(listener: string): number | undefined {
     const nodes = this.cluster.cs;
     this.#turn += 1;
     const port = nodes[this.#turn % nodes.length]?.port(listener) ?? 0;

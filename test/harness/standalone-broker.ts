@@ -20,6 +20,7 @@ export class StandaloneBroker implements Broker {
   readonly #dirIsOurs: boolean;
   readonly #process: ServerProcess;
   #settings: Readonly<Record<string, string>>;
+  #addresses: Addresses = new Map();
 
   constructor(options: BrokerOptions, external?: string) {
     this.#options = options;
@@ -61,6 +62,11 @@ export class StandaloneBroker implements Broker {
     this.opsPort = addresses.get('ops')?.port ?? this.opsPort;
     this.mqttsPort = addresses.get('mqtts')?.port;
     this.wssPort = addresses.get('wss')?.port;
+    this.#addresses = addresses;
+  }
+
+  portOf(listener: string): number {
+    return this.#addresses.get(listener)?.port ?? 0;
   }
 
   /** Settings of this harness first, so that a test may override each. */

@@ -113,7 +113,11 @@ export class StoreCluster implements Broker {
     return this.#next('wss');
   }
 
-  #next(listener: 'mqtt' | 'mqtts' | 'ws' | 'wss'): number | undefined {
+  portOf(listener: string): number {
+    return this.#next(listener) ?? 0;
+  }
+
+  #next(listener: string): number | undefined {
     this.#turn += 1;
     const port = this.cs[this.#turn % this.cs.length]?.port(listener) ?? 0;
     return port === 0 ? undefined : port;

@@ -22,6 +22,8 @@ export interface PlainPeer {
   readonly tls: boolean;
   readonly certificateSubject?: string | undefined;
   readonly certificateUser?: string | undefined;
+  readonly listener?: string | undefined;
+  readonly authentication?: string | undefined;
 }
 
 interface PlainWill {
@@ -181,7 +183,11 @@ export const reauthenticateAnswer: Shape<ReauthenticateAnswer, PlainReauthentica
 
 export function peerOf(plain: PlainPeer): Peer {
   const { address, port, tls, certificateSubject, certificateUser } = plain;
-  return { address, port, tls, certificateSubject, certificateUser };
+  const { listener, authentication } = plain;
+  return {
+    ...{ address, port, tls, certificateSubject, certificateUser },
+    ...{ listener, authentication },
+  };
 }
 
 function plainWill(will: Will): PlainWill {

@@ -3,6 +3,7 @@ import type { SessionHandle } from '@lmqtt/common/ids';
 import type { Client, ClientNode, ConnectionCount } from './connection/client.ts';
 import { Connection } from './connection/connection.ts';
 import { PendingConnections } from './pending-connections.ts';
+import type { ListenerPlace } from './listener-place.ts';
 import type { Session } from './session/session.ts';
 import type { ByteStream } from './transport/transport.ts';
 
@@ -40,7 +41,7 @@ export class Connections implements ConnectionCount {
     this.#lastHandle = handle;
   }
 
-  accept(stream: ByteStream): void {
+  accept(stream: ByteStream, place?: ListenerPlace): void {
     const { counters, config, time } = this.#node;
     counters.accepted += 1;
     const second = Math.floor(time.monotonicMs / 1000);
@@ -53,6 +54,7 @@ export class Connections implements ConnectionCount {
     const connection = new Connection(this.#node, stream, sessionHandle(this.#lastHandle));
     // There was no room for one more.
     if (connection.ended) return;
+    connection.place = place;
     const { maxConnectionRate } = config;
     connection.tooFast = maxConnectionRate > 0 && this.#acceptedThisSecond > maxConnectionRate;
     this.#byHandle.set(connection.handle, connection);
@@ -76,6 +78,7 @@ export class Connections implements ConnectionCount {
   ended(connection: Client): void {
     this.#byHandle.delete(connection.handle);
     if (connection.session !== undefined) this.#openCount -= 1;
+    if (connection.placed && connection.place !== undefined) connection.place.open -= 1;
   }
 
   get(session: SessionHandle): Connection | undefined {

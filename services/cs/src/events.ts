@@ -4,7 +4,6 @@ import type { Metrics } from '@lmqtt/common/metrics';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { ConnectionEnd } from '@lmqtt/proto/link';
 import type { Counters } from './counters.ts';
-import type { ListenerName } from './listeners.ts';
 import type { SessionEvents } from './session/session-events.ts';
 import type { TransportEvent } from './transport/transport.ts';
 
@@ -15,7 +14,9 @@ export interface Who {
   readonly clientId: string;
   /** Protocol level; 0: not known yet. */
   readonly version: number;
-  readonly stream: { readonly peer: { readonly address: string } };
+  readonly stream: {
+    readonly peer: { readonly address: string; readonly listener?: string | undefined };
+  };
   /** The CONNECT, until it is answered. */
   readonly connectPacket?: { readonly userName: string | undefined } | undefined;
   /** Verified identity, as ds gave it with the answer; '': anonymous. */
@@ -98,9 +99,12 @@ export class CsEvents implements SessionEvents {
 
   connected(connection: Who, sessionPresent: boolean): void {
     const { clientId, version, stream } = connection;
-    const { address } = stream.peer;
+    const { address, listener } = stream.peer;
     const user = verifiedName(connection.principal);
-    this.#log.info({ clientId, user, version, address, sessionPresent }, 'client connected');
+    this.#log.info(
+      { clientId, user, version, address, listener, sessionPresent },
+      'client connected',
+    );
   }
 
   refused(connection: Who, reasonCode: number, reason: string): void {
@@ -108,10 +112,10 @@ export class CsEvents implements SessionEvents {
     this.#refusals[code] = (this.#refusals[code] ?? 0) + 1;
     if (reasonCode === ReasonCode.serverUnavailable && !this.#mayTellUnavailable()) return;
     const { clientId, stream } = connection;
-    const { address } = stream.peer;
+    const { address, listener } = stream.peer;
     // The user name is the one that the client gave; nobody has verified it.
     const user = connection.connectPacket?.userName?.slice(0, nameMax);
-    this.#log.warn({ clientId, user, address, reasonCode, reason }, 'connection refused');
+    this.#log.warn({ clientId, user, address, listener, reasonCode, reason }, 'connection refused');
   }
 
   /** While ds is away every client tries again and again: one line a second says it. */
@@ -154,7 +158,7 @@ export class CsEvents implements SessionEvents {
     this.#log.info({ clientId, reason: end.reason }, 'client disconnected');
   }
 
-  transport(listener: ListenerName, event: TransportEvent): void {
+  transport(listener: string, event: TransportEvent): void {
     this.#transportEvents[event.kind] += 1;
     const level = levels[event.kind] ?? 'info';
     this.#log[level]({ listener, ...event }, 'transport');

@@ -1,6 +1,16 @@
 import type { Metrics } from '@lmqtt/common/metrics';
 import type { Counters } from './counters.ts';
+import type { ListenerPlace } from './listener-place.ts';
 import type { CsNode } from './node.ts';
+
+export function registerListenerMetrics(metrics: Metrics, places: readonly ListenerPlace[]): void {
+  metrics.gauges(
+    'lmqtt_listener_connections',
+    'Connections that have a session or are being served, by listener',
+    'listener',
+    () => places.map(({ name, open }) => [name, open]),
+  );
+}
 
 /** The figures of a connection node, as Prometheus sees them. */
 export function registerMetrics(metrics: Metrics, counters: Counters, node: CsNode): void {

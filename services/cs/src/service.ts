@@ -8,9 +8,9 @@ import type { Settings } from '@lmqtt/common/settings/row';
 import type { LinkServer } from '@lmqtt/proto/link';
 import type { Counters } from './counters.ts';
 import { CsEvents } from './events.ts';
-import { registerMetrics } from './metrics.ts';
-import { openListeners } from './listeners.ts';
-import type { ListenerName, Listeners } from './listeners.ts';
+import { registerListenerMetrics, registerMetrics } from './metrics.ts';
+import { openListeners, plannedListeners } from './listeners.ts';
+import type { Listeners } from './listeners.ts';
 import { CsNode } from './node.ts';
 
 const firstHandleMax = 2 ** 28;
@@ -29,7 +29,7 @@ interface CsOptions {
 export interface CsService {
   readonly node: CsNode;
   readonly counters: Counters;
-  readonly ports: Readonly<Partial<Record<ListenerName, number>>>;
+  readonly ports: Listeners['ports'];
   stop(): Promise<void>;
 }
 
@@ -52,7 +52,12 @@ export async function startCs(options: CsOptions): Promise<CsService> {
   // A kick names a handle. One for a connection of this node's last run must not meet another one
   // now.
   node.connections.numberFrom(randomInt(firstHandleMax));
+  const planned = plannedListeners(settings);
   registerMetrics(metrics, counters, node);
+  registerListenerMetrics(
+    metrics,
+    planned.map(({ place }) => place),
+  );
   const advice = openFilesAdvice(settings.maxConnections);
   if (advice !== undefined) logs.broker.warn(advice);
   // The other half is for what comes after it.
@@ -62,7 +67,8 @@ export async function startCs(options: CsOptions): Promise<CsService> {
     await options.beforeListening?.();
     listeners = await openListeners(
       settings,
-      (stream) => node.connections.accept(stream),
+      planned,
+      (stream, place) => node.connections.accept(stream, place),
       (listener, event) => events.transport(listener, event),
       node.connections,
     );

@@ -206,6 +206,8 @@ export function presentedOf(session: number): PresentedSession {
       tls: false,
       certificateSubject: undefined,
       certificateUser: undefined,
+      listener: undefined,
+      authentication: undefined,
     },
     principal: '',
     authenticationMethod: undefined,

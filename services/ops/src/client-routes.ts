@@ -33,6 +33,7 @@ const connectionSchema = {
     address: text,
     protocolLevel: { type: 'integer', description: '3, 4 (MQTT 3.1.1) or 5' },
     userName: orNull('string'),
+    listener: { type: 'string' },
     keepAliveS: count,
     connectedAtMs: { type: 'number' },
   },

@@ -82,6 +82,8 @@ export interface ClientFilter {
 interface ConnectionStatus {
   readonly nodeId: NodeId;
   readonly address: string;
+  /** Name of the listener that it came by. */
+  readonly listener?: string | undefined;
   /** The protocol level: 3, 4 (MQTT 3.1.1) or 5. */
   readonly protocolLevel: number;
   readonly userName: string | null;

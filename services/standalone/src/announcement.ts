@@ -2,9 +2,9 @@
 // try for people. A program that listens and waits for another one says that first.
 import type { Settings } from '@lmqtt/common/settings/row';
 
-import type { ListenerName, Ports } from './program.ts';
+import type { Ports } from './program.ts';
 
-const order: readonly ListenerName[] = ['rpc', 'mqtt', 'ws', 'mqtts', 'wss', 'ops'];
+const order: readonly string[] = ['rpc', 'mqtt', 'ws', 'mqtts', 'wss', 'ops'];
 
 /** As it stands in an address: IPv6 in brackets. */
 function bracketed(host: string): string {
@@ -17,14 +17,16 @@ function reachable(bind: string): string {
   return bind === '::' ? '::1' : bind;
 }
 
-type Binds = Pick<Settings, 'bind' | 'opsBind' | 'rpcBind'>;
+type Binds = Pick<Settings, 'bind' | 'listeners' | 'opsBind' | 'rpcBind'>;
 
 function listenersOf(settings: Binds, ports: Ports): string {
-  const bindOf = (name: ListenerName): string => {
+  const bindOf = (name: string): string => {
     if (name === 'rpc') return settings.rpcBind;
-    return name === 'ops' ? settings.opsBind : settings.bind;
+    if (name === 'ops') return settings.opsBind;
+    return settings.listeners.find((one) => one.name === name)?.bind ?? settings.bind;
   };
-  const listeners = order.flatMap((name) => {
+  const others = Object.keys(ports).filter((name) => !order.includes(name));
+  const listeners = [...order, ...others].flatMap((name) => {
     const port = ports[name];
     return port === undefined ? [] : [`${name}=${bracketed(bindOf(name))}:${port}`];
   });
@@ -39,7 +41,8 @@ export function listeningLine(settings: Binds, ports: Ports): string {
 export function announcement(settings: Binds, ports: Ports): string {
   const lines = [`ready ${listenersOf(settings, ports)}`];
   if (ports.mqtt !== undefined) {
-    const at = `-h ${reachable(settings.bind)} -p ${ports.mqtt}`;
+    const { bind } = settings.listeners.find((one) => one.name === 'mqtt') ?? settings;
+    const at = `-h ${reachable(bind)} -p ${ports.mqtt}`;
     const subscribe = `sub ${at} -t 'hello/#' -q 1 -v`;
     const publish = `pub ${at} -t hello/world -q 1 -m hi`;
     lines.push(`subscribe: mosquitto_${subscribe}   or: npx mqtt ${subscribe}`);

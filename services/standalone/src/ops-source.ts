@@ -26,6 +26,7 @@ function statusOf({ id, connection, ...line }: ClientLine): ClientStatus {
         : {
             nodeId: nodeId(connection.node),
             address: connection.address,
+            listener: connection.listener,
             protocolLevel: connection.protocolVersion,
             userName: connection.user,
             keepAliveS: connection.keepAliveS,

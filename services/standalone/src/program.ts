@@ -10,15 +10,17 @@ import { LiveSettings } from '@lmqtt/common/settings/live-settings';
 import type { Sources } from '@lmqtt/common/settings/read';
 import type { ProgramName, Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
+import type { ListenerPorts } from '@lmqtt/cs/listeners';
 import type { OpsSource, RemoteSource } from '@lmqtt/ops/ops-source';
 import { type RunningOps, startOps } from '@lmqtt/ops/service';
 
 import { reloadSettings } from './settings-reload.ts';
 
-export type ListenerName = 'rpc' | 'mqtt' | 'mqtts' | 'ws' | 'wss' | 'ops';
-
-/** Only of what listens. */
-export type Ports = Readonly<Partial<Record<ListenerName, number>>>;
+/** Only of what listens: `mqtt`, `mqtts`, `ws`, `wss`, `rpc`, `ops`, and names of LISTENERS. */
+export interface Ports extends ListenerPorts {
+  readonly rpc?: number;
+  readonly ops?: number;
+}
 
 export interface Program {
   readonly settings: Settings;
@@ -66,6 +68,9 @@ export async function startProgram(
   const secrets = {
     PASSWORD_FILE: passwordFile,
     TLS_KEY: tlsKey,
+    ...Object.fromEntries(
+      settings.listeners.map((one) => [`tlsKey of ${one.name} in LISTENERS`, one.tlsKey]),
+    ),
     RPC_TLS_KEY: rpcTlsKey,
     REDIS_TLS_KEY: redisTlsKey,
   };

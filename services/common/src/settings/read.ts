@@ -171,6 +171,9 @@ function build(given: GivenByName, program: ProgramName, notes: readonly string[
   const values = Object.fromEntries(
     rows.map((row) => [camelCase(row.name), valueOf(row, given.get(row.name))]),
   );
+  if (values['listeners'] !== null)
+    for (const name of ['MQTT_PORT', 'WS_PORT'])
+      if (!given.has(name)) values[camelCase(name)] = null;
   // The rows that made `values` are the rows that the type is read off.
   return resolveSettings(values as RawSettings, program, notes);
 }

@@ -4,8 +4,16 @@ import { randomBytes } from 'node:crypto';
 import { ClientIdRule } from '../client-id-rule.ts';
 import { isLoopback } from '../loopback.ts';
 import { networksOf } from '../networks.ts';
+import { readListeners } from './listeners-file.ts';
 import { SettingsError } from './parse.ts';
-import type { AnonymousClients, ProgramName, RawSettings, Settings, WebPages } from './row.ts';
+import type {
+  AnonymousClients,
+  ListenerSettings,
+  ProgramName,
+  RawSettings,
+  Settings,
+  WebPages,
+} from './row.ts';
 
 /** RFC 7518, section 3.2: a key of HS256 has as many bytes as its hash. */
 const jwtSecretBytesMin = 32;
@@ -23,15 +31,25 @@ export function resolveSettings(
   if (program === 'cs') checkLinkOfCs(raw);
   else if (program === 'ds' || raw.redisUrl !== null) checkLinkOfDs(raw);
   if (raw.nodeId?.includes('@') === true) throw new SettingsError('NODE_ID cannot have an @');
-  const allowAnonymous = resolveAnonymous(raw, program);
+  const listeners =
+    program === 'ds' || raw.listeners === null ? [] : readListeners(raw.listeners, raw);
+  const allowAnonymous = resolveAnonymous(raw, program, listeners);
   const isOpen = program === 'cs' || allowAnonymous !== false;
   return {
     ...raw,
     notes,
+    listeners,
     nodeId: raw.nodeId ?? nodeIdOf(raw, program),
     allowAnonymous,
     webPages: resolveWebPages(raw.wsOrigins, isOpen && isLoopback(raw.bind)),
   };
+}
+
+/** Web pages that may open a WebSocket of a listener of the file. */
+export function webPagesOf(listener: ListenerSettings): WebPages {
+  const { authentication, bind, wsOrigins } = listener;
+  const isOpen = authentication === undefined || authentication.includes('anonymous');
+  return resolveWebPages(wsOrigins, isOpen && isLoopback(bind));
 }
 
 function checkListeners(raw: RawSettings): void {
@@ -181,12 +199,22 @@ function checkAddress(name: string, text: string | null): void {
 }
 
 /** Closed unless somebody said otherwise, or nobody but this machine can come. */
-function resolveAnonymous(raw: RawSettings, program: ProgramName): AnonymousClients {
+function resolveAnonymous(
+  raw: RawSettings,
+  program: ProgramName,
+  listeners: readonly ListenerSettings[],
+): AnonymousClients {
   if (raw.allowAnonymous !== null) return raw.allowAnonymous;
   if (checksNames(raw)) return false;
   // ds lets clients in, not cs.
   if (program === 'cs') return false;
-  const [name, bind] = program === 'ds' ? ['RPC_BIND', raw.rpcBind] : ['BIND', raw.bind];
+  const open = listeners.find((one) => one.authentication === undefined && !isLoopback(one.bind));
+  const [name, bind] =
+    program === 'ds'
+      ? ['RPC_BIND', raw.rpcBind]
+      : open === undefined
+        ? ['BIND', raw.bind]
+        : [`bind of ${open.name} in LISTENERS`, open.bind];
   // A ds does not see where its cs nodes listen, but where each client comes from.
   if (isLoopback(bind)) return program === 'ds' || raw.redisUrl !== null ? 'loopback' : true;
   throw new SettingsError(

@@ -1,4 +1,5 @@
 // Rows of the table of settings, and the types that are read off it.
+import type { AuthSource } from '../auth-sources.ts';
 import { table } from './table.ts';
 
 type Role = 'cs' | 'ds';
@@ -75,8 +76,50 @@ export type RawSettings = {
   readonly [N in SettingName as CamelCase<N>]: ValueOf<Table[N]> | Unset<Table[N]>;
 };
 
+export type ListenerKind = 'mqtt' | 'mqtts' | 'ws' | 'wss';
+
+/** A certificate for clients that ask for one of these names (SNI). */
+export interface NamedCertificate {
+  /** Lower case; `*.example` stands for one level. */
+  readonly names: readonly string[];
+  readonly tlsCert: string;
+  readonly tlsKey: string;
+  readonly tlsKeyPassword: string | null;
+}
+
+/** Settings that a listener may have for itself. */
+export type OwnListenerSettings = Pick<
+  RawSettings,
+  | 'bind'
+  | 'certUser'
+  | 'certUserPattern'
+  | 'maxConnections'
+  | 'proxyProtocolFrom'
+  | 'tlsCa'
+  | 'tlsCert'
+  | 'tlsCiphers'
+  | 'tlsClientCert'
+  | 'tlsCrl'
+  | 'tlsKey'
+  | 'tlsKeyPassword'
+  | 'tlsMinVersion'
+  | 'wsOrigins'
+  | 'wsPath'
+>;
+
+export interface ListenerSettings extends OwnListenerSettings {
+  readonly name: string;
+  readonly kind: ListenerKind;
+  readonly port: number;
+  /** Sources of users that count here; undefined: all that ds has. */
+  readonly authentication: readonly AuthSource[] | undefined;
+  readonly certificates: readonly NamedCertificate[];
+}
+
 /** Everything that a broker is told from outside; numbers in the unit that the name ends with. */
-export type Settings = Omit<RawSettings, 'allowAnonymous' | 'nodeId'> & {
+export type Settings = Omit<RawSettings, 'allowAnonymous' | 'listeners' | 'nodeId'> & {
+  /** Those of the file LISTENERS. */
+  readonly listeners: readonly ListenerSettings[];
   readonly allowAnonymous: AnonymousClients;
   readonly webPages: WebPages;
   readonly nodeId: string;

@@ -15,6 +15,7 @@ import type { ByteStream } from '../transport/transport.ts';
 import type { Turn } from '../turn.ts';
 import type { TurnTime } from '../turn-time.ts';
 import type { HeldBack, LeaseGate } from '../lease-gate.ts';
+import type { ListenerPlace } from '../listener-place.ts';
 import type { PendingConnections } from '../pending-connections.ts';
 import type { Wheel } from '../wheel.ts';
 import type { Inbound } from './inbound.ts';
@@ -129,6 +130,9 @@ export interface Client {
   sessionExpiryS: number;
   /** Over the rate of new connections: refused when its CONNECT comes. */
   readonly tooFast: boolean;
+  /** The listener that it came by, and whether it counts there. */
+  readonly place: ListenerPlace | undefined;
+  placed: boolean;
   readonly session: Session | undefined;
   readonly publishRate: PublishRate | undefined;
   /** The last topic that was within the limits. */

@@ -8,6 +8,7 @@ import type { Connect } from '../packet/connect.ts';
 import type { ProtocolVersion } from '../packet/packet-type.ts';
 import type { Session } from '../session/session.ts';
 import type { ByteStream, StreamOwner } from '../transport/transport.ts';
+import type { ListenerPlace } from '../listener-place.ts';
 import type { Timed } from '../wheel.ts';
 import type { Awaited, Client, ClientNode, ColdPacket } from './client.ts';
 import { hasReturnCode, kickReason } from './end-reasons.ts';
@@ -58,6 +59,8 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   sessionExpiryS = 0;
   /** Over the rate of new connections: refused when its CONNECT comes. */
   tooFast = false;
+  place: ListenerPlace | undefined = undefined;
+  placed = false;
   session: Session | undefined = undefined;
   publishRate: PublishRate | undefined = undefined;
   /** The last topic that was within the limits. */

@@ -2,15 +2,30 @@
 // the sockets whose handshake is under way, which nobody else knows.
 
 import type { Socket } from 'node:net';
-import type { SecureContextOptions, Server, TlsOptions, TLSSocket } from 'node:tls';
+import {
+  createSecureContext,
+  type SecureContext,
+  type SecureContextOptions,
+  type Server,
+  type TlsOptions,
+  type TLSSocket,
+} from 'node:tls';
 import type { TlsFiles, TlsTerms } from '@lmqtt/common/tls-files';
 import { certificateUserOf, type CertificateUserRule, subjectOf } from './certificate-user.ts';
 import { Certificates, type ClientCertificates } from './certificates.ts';
 import { sourceOf } from './proxies.ts';
 import type { ListenOptions, StreamPeer } from './transport.ts';
 
+export interface NamedFiles {
+  /** Lower case; `*.example` stands for one level. */
+  readonly names: readonly string[];
+  readonly files: TlsFiles;
+}
+
 export interface SecureListenOptions extends ListenOptions {
   readonly files: TlsFiles;
+  /** Certificates for clients that ask for a name (SNI), besides that of `files`. */
+  readonly named?: readonly NamedFiles[] | undefined;
   readonly terms: TlsTerms;
   readonly clientCertificates: ClientCertificates;
   /** Absent: certificates give no user names. */
@@ -40,8 +55,10 @@ export async function withCertificates<S extends Server>(
     apply,
     report,
   );
+  const byName = await NamedCertificates.open(options, report);
   server = make({
     ...(early ?? first),
+    ...(byName === undefined ? {} : { SNICallback: byName.choose }),
     handshakeTimeout: options.handshakeTimeoutMs,
     requestCert: options.clientCertificates !== 'none',
     // A client may have none with `optional`; one that has a bad one is sent away by `peerOf`.
@@ -58,9 +75,55 @@ export async function withCertificates<S extends Server>(
   });
   const stop = (): void => {
     certificates.close();
+    byName?.close();
     for (const socket of handshakes.values()) socket.destroy();
   };
   return { server, stop };
+}
+
+/** Certificates by the name that a client asks for; each is read again when its files change. */
+class NamedCertificates {
+  readonly #contexts = new Map<string, SecureContext>();
+  readonly #open: Certificates[] = [];
+
+  static async open(
+    { named = [], terms }: SecureListenOptions,
+    report: NonNullable<ListenOptions['report']>,
+  ): Promise<NamedCertificates | undefined> {
+    if (named.length === 0) return undefined;
+    const all = new NamedCertificates();
+    try {
+      for (const { names, files } of named) {
+        const apply = (context: SecureContextOptions): void => all.#set(names, context);
+        const { certificates, first } = await Certificates.open(files, terms, apply, report);
+        all.#open.push(certificates);
+        apply(first);
+      }
+    } catch (error) {
+      all.close();
+      throw error;
+    }
+    return all;
+  }
+
+  /** Who asks for none of the names gets the certificate of the listener. */
+  readonly choose = (
+    asked: string,
+    done: (error: Error | null, context?: SecureContext) => void,
+  ): void => {
+    const name = asked.toLowerCase();
+    const known = this.#contexts.get(name) ?? this.#contexts.get(name.replace(/^[^.]+/, '*'));
+    done(null, known);
+  };
+
+  close(): void {
+    for (const each of this.#open) each.close();
+  }
+
+  #set(names: readonly string[], context: SecureContextOptions): void {
+    const made = createSecureContext(context);
+    for (const name of names) this.#contexts.set(name, made);
+  }
 }
 
 /**
@@ -96,14 +159,17 @@ function nameOf(socket: Socket): string {
 }
 
 /** undefined for a client that is gone, or whose certificate is not to be believed. */
-export function peerOf(socket: TLSSocket, rule?: CertificateUserRule): StreamPeer | undefined {
+export function peerOf(
+  socket: TLSSocket,
+  { certificateUser: rule, facts }: SecureListenOptions,
+): StreamPeer | undefined {
   const { address, port } = sourceOf(socket);
   if (address === undefined || port === undefined) return undefined;
   const certificate = socket.getPeerX509Certificate();
-  if (certificate === undefined) return { address, port, tls: true };
+  if (certificate === undefined) return { address, port, tls: true, ...facts };
   if (!socket.authorized) return undefined;
   return {
-    ...{ address, port, tls: true },
+    ...{ address, port, tls: true, ...facts },
     certificateSubject: subjectOf(certificate),
     certificateUser: rule && certificateUserOf(certificate, rule),
   };

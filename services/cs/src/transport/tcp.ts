@@ -18,7 +18,7 @@ export function listenTcp(
       socket.destroy();
       return;
     }
-    const peer = { address, port, tls: false };
+    const peer = { address, port, tls: false, ...options.facts };
     // A socket whose header was read may hold bytes of the client already.
     if (options.proxies !== undefined) accept(new SocketStream(socket, peer));
     else accept(new SocketStream(socket, peer, readShared));

@@ -17,7 +17,7 @@ export async function listenTls(
   );
   const handshakes = options.room && new Handshakes(server, options.room);
   server.on('secureConnection', (socket: TLSSocket) => {
-    const peer = peerOf(socket, options.certificateUser);
+    const peer = peerOf(socket, options);
     if (peer !== undefined) {
       handshakes?.over(peer);
       accept(new SocketStream(socket, peer));

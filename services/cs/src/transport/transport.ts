@@ -1,7 +1,14 @@
 import type { BlockList } from 'node:net';
 
-/** Address and certificate of a client. */
-export interface StreamPeer {
+/** Facts about the listener that a client came by, for ds and the log. */
+export interface ListenerFacts {
+  readonly listener?: string | undefined;
+  /** Sources of users that count there, with commas between them; undefined: all. */
+  readonly authentication?: string | undefined;
+}
+
+/** Address and certificate of a client, and its listener. */
+export interface StreamPeer extends ListenerFacts {
   readonly address: string;
   readonly port: number;
   /** Names in a certificate that was verified, the most general first (`C=DE,O=Site,CN=pump-1`). */
@@ -58,6 +65,8 @@ export interface ListenOptions {
   readonly port: number;
   readonly backlog: number;
   readonly report?: (event: TransportEvent) => void;
+  /** Facts that the peer of each stream gets. */
+  readonly facts?: ListenerFacts | undefined;
   /** Load balancers whose headers say where clients connect from; absent: none. */
   readonly proxies?: ProxyTerms | undefined;
   /** Told of each socket that is not a stream yet. */

@@ -45,7 +45,7 @@ export function listenWebSocket(
   accept: (stream: ByteStream) => void,
 ): Promise<Listener> {
   const server = createServer(httpOptions(options));
-  serve(server, options, accept, plainPeerOf);
+  serve(server, options, accept, (socket) => plainPeerOf(socket, options));
   return listening(server, options, () => server.closeAllConnections());
 }
 
@@ -58,7 +58,7 @@ export async function listenSecureWebSocket(
     createSecureServer({ ...httpOptions(options), ...tls }),
   );
   serve(server, options, accept, (socket) =>
-    socket instanceof TLSSocket ? peerOf(socket, options.certificateUser) : undefined,
+    socket instanceof TLSSocket ? peerOf(socket, options) : undefined,
   );
   return listening(server, options, () => {
     server.closeAllConnections();
@@ -118,9 +118,10 @@ function serve(
   });
 }
 
-function plainPeerOf(socket: Socket): StreamPeer | undefined {
+function plainPeerOf(socket: Socket, { facts }: ListenOptions): StreamPeer | undefined {
   const { address, port } = sourceOf(socket);
-  return address === undefined || port === undefined ? undefined : { address, port, tls: false };
+  if (address === undefined || port === undefined) return undefined;
+  return { address, port, tls: false, ...facts };
 }
 
 /** The status to refuse with. */

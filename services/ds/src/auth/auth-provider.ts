@@ -81,6 +81,10 @@ export interface AuthPeer {
   readonly certificateSubject?: string | undefined;
   /** The user name that such a certificate gives, where certificates give names. */
   readonly certificateUser?: string | undefined;
+  /** Name of the listener that it came by. */
+  readonly listener?: string | undefined;
+  /** Sources of users that count there, with commas between them; undefined: all. */
+  readonly authentication?: string | undefined;
 }
 
 export interface Principal {

@@ -11,9 +11,17 @@ const otherName: AuthDecision = {
 };
 
 export class CertificateUsers implements Authenticator {
+  readonly #everywhere: boolean;
+
+  /** `everywhere`: not only for listeners that list certificates as a source. */
+  constructor(everywhere = true) {
+    this.#everywhere = everywhere;
+  }
+
   async authenticate({ userName, peer }: AuthRequest): Promise<AuthDecision> {
     const user = peer.certificateUser;
-    if (user === undefined) return { kind: 'pass' };
+    const isAsked = peer.authentication?.split(',').includes('certificate') ?? this.#everywhere;
+    if (user === undefined || !isAsked) return { kind: 'pass' };
     if (userName !== undefined && userName !== user) return otherName;
     return { kind: 'allow', principal: { user } };
   }

@@ -1,3 +1,4 @@
+import type { AuthSource } from '@lmqtt/common/auth-sources';
 import type { ClientId } from '@lmqtt/common/ids';
 import type { ReasonCode } from '@lmqtt/common/reason-code';
 import type { AuthPeer, Principal } from './auth-provider.ts';
@@ -16,6 +17,8 @@ import type { AuthPeer, Principal } from './auth-provider.ts';
 export interface EnhancedAuth {
   /** The Authentication Method's name, such as `SCRAM-SHA-256`. */
   readonly method: string;
+  /** Source of the users that it knows. */
+  readonly source: AuthSource;
   start(request: EnhancedAuthRequest): EnhancedAuthExchange;
 }
 

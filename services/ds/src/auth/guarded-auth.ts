@@ -2,6 +2,7 @@
 // anything is checked, and late failures are answered late (auth-failures.ts). Right or wrong,
 // known user or not, password or SCRAM: all count alike.
 
+import type { AuthSource } from '@lmqtt/common/auth-sources';
 import { pause } from '@lmqtt/common/pause';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { AuthDecision, Authenticator, AuthRequest } from './auth-provider.ts';
@@ -50,11 +51,13 @@ export class GuardedAuth implements Authenticator {
 
 export class GuardedEnhancedAuth implements EnhancedAuth {
   readonly method: string;
+  readonly source: AuthSource;
   readonly #inner: EnhancedAuth;
   readonly #guard: AuthGuard;
 
   constructor(inner: EnhancedAuth, guard: AuthGuard) {
     this.method = inner.method;
+    this.source = inner.source;
     this.#inner = inner;
     this.#guard = guard;
   }

@@ -1,4 +1,5 @@
 import { systemClock } from '@lmqtt/common/clock';
+import type { AuthSource } from '@lmqtt/common/auth-sources';
 import type { Metrics } from '@lmqtt/common/metrics';
 import { LiveSettings } from '@lmqtt/common/settings/live-settings';
 import type { Settings } from '@lmqtt/common/settings/row';
@@ -15,6 +16,7 @@ import { parseClaims } from './jwt/claims.ts';
 import { JsonWebToken } from './jwt/json-web-token.ts';
 import { KeyFile, KeySetUrl, type JwtKeys, SecretKey } from './jwt/jwt-keys.ts';
 import { type AuthFunctions, AuthModule } from './module/auth-module.ts';
+import { FromSources } from './from-sources.ts';
 import { HmacSha1 } from './hmac-sha1.ts';
 import { PasswordFile } from './password-file.ts';
 import type { ReloadOptions } from './reloaded-file.ts';
@@ -50,6 +52,11 @@ const keySetTimeoutMs = 5000;
 export async function openAuth(options: AuthOptions): Promise<OpenAuth> {
   const { settings, metrics, report } = options;
   let authenticators: Authenticator[] = [];
+  const sources: AuthSource[] = [];
+  const add = (source: AuthSource, authenticator: Authenticator): void => {
+    sources.push(source);
+    authenticators.push(new FromSources([source], authenticator));
+  };
   let rules: AccessRules | undefined;
   let accounts: PasswordFile | undefined;
   const enhanced: EnhancedAuth[] = [];
@@ -57,16 +64,16 @@ export async function openAuth(options: AuthOptions): Promise<OpenAuth> {
   const guard = guardOf(settings, metrics);
   // Nobody can try out certificates and signatures, so that their failures lock nobody out.
   const proven: Authenticator[] = [];
-  if (settings.certUser !== 'none') proven.push(new CertificateUsers());
+  proven.push(new CertificateUsers(settings.certUser !== 'none'));
   const token = await openJwt(options, closing);
   if (token !== undefined) {
-    proven.push(token);
+    proven.push(new FromSources(['token'], token));
     enhanced.push(token);
   }
   // A wrong password under this name is passed on, and costs what that of an unknown user costs.
   if (settings.hmacUsername !== null) {
     const live = options.live ?? new LiveSettings(settings);
-    authenticators.push(new HmacSha1(() => live.values));
+    add('hmac', new HmacSha1(() => live.values));
   }
   if (settings.passwordFile !== null) {
     const file = await PasswordFile.open(settings.passwordFile, {
@@ -82,26 +89,30 @@ export async function openAuth(options: AuthOptions): Promise<OpenAuth> {
       'CONNECTs whose passwords wait to be checked',
       () => file.waiting,
     );
-    authenticators.push(file);
+    add('password', file);
     accounts = file;
     enhanced.push(new GuardedEnhancedAuth(new ScramSha256(file), guard));
     closing.push(() => file.close());
   }
   const module = await openModule(options, closing);
   const http = openHttp(options);
-  if (http !== undefined) authenticators.push(http);
-  if (module !== undefined && settings.authModuleAt === 'last') authenticators.push(module);
+  if (http !== undefined) add('http', http);
+  if (module !== undefined && settings.authModuleAt === 'last') add('module', module);
   // One guard stands before all that check passwords, so that failures count once, whichever of
   // them refuses.
   if (authenticators.length > 0)
-    authenticators = [new GuardedAuth(new AuthChain(authenticators), guard)];
-  if (module !== undefined && settings.authModuleAt === 'first') proven.unshift(module);
+    authenticators = [
+      new FromSources(sources, new GuardedAuth(new AuthChain(authenticators), guard)),
+    ];
+  if (module !== undefined && settings.authModuleAt === 'first')
+    proven.unshift(new FromSources(['module'], module));
+  // Certificates give names only where CERT_USER says so.
+  const checksNames =
+    authenticators.length > 0 || proven.length > 1 || settings.certUser !== 'none';
   authenticators.unshift(...proven);
-  const checksNames = authenticators.length > 0;
-  if (settings.allowAnonymous !== false) {
-    const from = settings.allowAnonymous === true ? 'anywhere' : 'loopback';
-    authenticators.push(new Anonymous(!checksNames, from));
-  }
+  const { allowAnonymous } = settings;
+  const from = allowAnonymous === true ? 'anywhere' : allowAnonymous || 'nobody';
+  authenticators.push(new Anonymous(!checksNames, from));
   if (settings.aclFile !== null) {
     const file = await AccessRules.open(settings.aclFile, { report });
     rules = file;

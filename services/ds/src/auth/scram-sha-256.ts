@@ -39,6 +39,7 @@ const failure: EnhancedAuthStep = { kind: 'failure', reasonCode: ReasonCode.notA
 
 export class ScramSha256 implements EnhancedAuth {
   readonly method: string = 'SCRAM-SHA-256';
+  readonly source = 'password';
   readonly #users: ScramUsers;
   readonly #nonce: () => string;
 

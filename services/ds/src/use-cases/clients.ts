@@ -14,6 +14,7 @@ export interface ClientLine {
     readonly session: SessionHandle;
     readonly node: string;
     readonly address: string;
+    readonly listener?: string | undefined;
     readonly protocolVersion: number;
     readonly user: string | null;
     readonly keepAliveS: number;
@@ -95,6 +96,7 @@ export async function clientLine(
             session: live.handle,
             node: csOfLane(live.node.id),
             address: live.peer.address,
+            listener: live.peer.listener,
             protocolVersion: live.protocolVersion,
             user: live.principal.user ?? null,
             keepAliveS: live.keepAliveS,

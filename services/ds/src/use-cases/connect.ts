@@ -1,10 +1,11 @@
+import { asksSource } from '@lmqtt/common/auth-sources';
 import type { Clock } from '@lmqtt/common/clock';
 import { pause } from '@lmqtt/common/pause';
 import type { ClientIdRule } from '@lmqtt/common/client-id-rule';
 import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
-import type { ConnectAnswer, ConnectRequest, ReauthenticateAnswer } from '@lmqtt/proto/link';
+import type { ConnectAnswer, ConnectRequest, Peer, ReauthenticateAnswer } from '@lmqtt/proto/link';
 import type { Authenticator, Principal } from '../auth/auth-provider.ts';
 import type { EnhancedAuth } from '../auth/enhanced-auth.ts';
 import type { ClientLocks } from './client-locks.ts';
@@ -67,7 +68,7 @@ export async function connect(
   node.connecting.set(request.session, connecting);
   const method = request.authenticationMethod;
   if (method !== undefined) {
-    const enhanced = ports.enhancedAuth.find((one) => one.method === method);
+    const enhanced = enhancedFor(ports, method, request.peer);
     if (enhanced === undefined) {
       return refuse(ports, node, connecting, ReasonCode.badAuthenticationMethod, 'method');
     }
@@ -80,6 +81,16 @@ export async function connect(
   const reasonCode = decision.kind === 'deny' ? decision.reasonCode : ReasonCode.notAuthorized;
   const reason = decision.kind === 'deny' ? decision.reason : undefined;
   return refuse(ports, node, connecting, reasonCode, reason ?? 'not authenticated');
+}
+
+function enhancedFor(
+  { enhancedAuth }: ConnectPorts,
+  method: string | undefined,
+  { authentication }: Peer,
+): EnhancedAuth | undefined {
+  return enhancedAuth.find(
+    (one) => one.method === method && asksSource(authentication, one.source),
+  );
 }
 
 /** The client's answer to a challenge, 4.12. */
@@ -364,7 +375,7 @@ export async function reauthenticate(
 ): Promise<ReauthenticateAnswer> {
   const { clientId, peer, authenticationMethod: method } = session;
   if (start) {
-    const enhanced = ports.enhancedAuth.find((one) => one.method === method);
+    const enhanced = enhancedFor(ports, method, peer);
     session.exchange = enhanced?.start({ clientId, peer });
   }
   if (session.exchange === undefined) {

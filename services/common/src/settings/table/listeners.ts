@@ -43,6 +43,13 @@ export const listeners = {
     about:
       'Address, host:port, at which clients reach this node, as operators see it; unset: BIND, or where that is every address one of this machine, and the port of MQTT',
   },
+  LISTENERS: {
+    kind: 'file',
+    default: null,
+    roles: ['cs'],
+    about:
+      'JSON file of further listeners, each with its own TLS, certificates by SNI, sources of users and limit; docs/identities.md says what is in it. With it MQTT_PORT and WS_PORT are off unless they are given',
+  },
   OPS_BIND: {
     kind: 'address',
     default: '127.0.0.1',

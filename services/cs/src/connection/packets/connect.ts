@@ -62,6 +62,16 @@ function claim(connection: Client, packet: Connect, isRandom: boolean): void {
     connection.refuse(ReasonCode.quotaExceeded, 'too many connections');
     return;
   }
+  const { place } = connection;
+  if (place !== undefined && !connection.placed) {
+    if (place.open >= place.connectionsMax) {
+      node.events.limit('MAX_CONNECTIONS');
+      connection.refuse(ReasonCode.quotaExceeded, `too many connections to ${place.name}`);
+      return;
+    }
+    connection.placed = true;
+    place.open += 1;
+  }
   node.turn.flush();
   connection.atDs = true;
   node.link

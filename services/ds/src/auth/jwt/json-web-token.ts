@@ -44,6 +44,7 @@ type Verdict =
 
 export class JsonWebToken implements Authenticator, EnhancedAuth {
   readonly method: string = 'JWT';
+  readonly source = 'token';
   readonly #options: JwtOptions;
 
   constructor(options: JwtOptions) {

@@ -1,0 +1,173 @@
+// Listeners of the file LISTENERS: each with its own TLS, certificates by the name that is asked for,
+// sources of users, PROXY protocol and limit.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import tls from 'node:tls';
+import { createWebSocketStream, WebSocket } from 'ws';
+import type { Broker } from '../harness/broker.ts';
+import { connect, type ConnectFields } from '../harness/packets.ts';
+import { passwordFileOf } from '../harness/password-file.ts';
+import { requirePrograms } from '../harness/require.ts';
+import { startBroker } from '../harness/shape.ts';
+import { closeAllClients, connectRaw, deadlineMs, RawClient, unique } from '../harness/wire.ts';
+import { Authority, type Pair, replaceFile } from './authority.ts';
+
+const openssl = requirePrograms('openssl');
+const folder = mkdtempSync(join(tmpdir(), 'lmqtt-listeners-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+const file = join(folder, 'listeners.json');
+
+async function code(client: RawClient, fields: ConnectFields = {}): Promise<number> {
+  client.version = fields.version ?? 5;
+  client.send(connect({ version: 5, clientId: unique(), ...fields }));
+  return (await client.expect('connack')).reason;
+}
+
+/** Resolves when the log has the pattern. */
+async function logged(broker: Broker, pattern: RegExp): Promise<void> {
+  const endMs = performance.now() + deadlineMs;
+  while (!pattern.test(broker.logs())) {
+    assert.ok(performance.now() < endMs, `the log does not have ${pattern}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+const ann = { username: 'ann', password: 'right' };
+
+void describe('listeners of a file', openssl, () => {
+  let broker: Broker;
+  let authority: Authority;
+  let named: Pair;
+  before(async () => {
+    authority = new Authority();
+    const [plain, wild] = [authority.sign('plain'), authority.sign('wild')];
+    named = authority.sign('named');
+    const own = { tlsCert: plain.cert, tlsKey: plain.key };
+    const certificates = [
+      { names: ['a.example', 'b.example'], tlsCert: named.cert, tlsKey: named.key },
+      { names: ['*.c.example'], tlsCert: wild.cert, tlsKey: wild.key },
+    ];
+    const listeners = [
+      { name: 'names', kind: 'mqtts', port: 0, ...own, certificates },
+      {
+        ...{ name: 'devices', kind: 'wss', port: 0, ...own, certificates, wsPath: '/devices' },
+        ...{ tlsCa: authority.root.cert, tlsClientCert: 'required', certUser: 'cn' },
+        ...{ tlsMinVersion: '1.3', authentication: ['certificate'] },
+      },
+      { name: 'guests', kind: 'mqtt', port: 0, authentication: ['anonymous'] },
+      { name: 'few', kind: 'mqtt', port: 0, maxConnections: 1 },
+      { name: 'proxied', kind: 'mqtt', port: 0, proxyProtocolFrom: '127.0.0.1' },
+    ];
+    writeFileSync(file, JSON.stringify(listeners));
+    broker = await startBroker({
+      settings: {
+        ...{ LISTENERS: file, ALLOW_ANONYMOUS: 'false' },
+        PASSWORD_FILE: passwordFileOf({ ann: 4 }),
+      },
+    });
+  });
+  after(async () => {
+    closeAllClients();
+    await broker?.stop();
+    authority?.remove();
+  });
+
+  const secure = async (port: number, options: tls.ConnectionOptions): Promise<tls.TLSSocket> => {
+    const trust = { ...authority.trust(), checkServerIdentity: () => undefined };
+    const socket = tls.connect({ host: '127.0.0.1', port, ...trust, ...options });
+    await once(socket, 'secureConnect', { signal: AbortSignal.timeout(deadlineMs) });
+    return socket;
+  };
+  const shown = async (servername?: string): Promise<string> => {
+    const socket = await secure(
+      broker.portOf('names'),
+      servername === undefined ? {} : { servername },
+    );
+    const { CN } = socket.getPeerCertificate().subject;
+    socket.destroy();
+    return CN;
+  };
+
+  void test('the certificate is that of the name that the client asks for', async () => {
+    const asked = [
+      'a.example',
+      'B.example',
+      'x.c.example',
+      'x.y.c.example',
+      'c.example',
+      undefined,
+    ];
+    const names = await Promise.all(asked.map((each) => shown(each)));
+    assert.deepEqual(names, ['named', 'named', 'wild', 'plain', 'plain', 'plain']);
+  });
+
+  void test('a certificate of a name is read again', async () => {
+    const next = authority.sign('renewed');
+    replaceFile(named.key, next.key);
+    replaceFile(named.cert, next.cert);
+    const endMs = performance.now() + deadlineMs;
+    while ((await shown('a.example')) !== 'renewed') {
+      assert.ok(performance.now() < endMs, 'the old certificate is still shown');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    assert.equal(await shown(), 'plain');
+  });
+
+  void test('a listener has its own certificates of clients, TLS version and path', async () => {
+    const url = `wss://127.0.0.1:${broker.portOf('devices')}/devices`;
+    const open = async (options: object): Promise<RawClient> => {
+      const webSocket = new WebSocket(url, 'mqtt', options);
+      await once(webSocket, 'open', { signal: AbortSignal.timeout(deadlineMs) });
+      return new RawClient(createWebSocketStream(webSocket));
+    };
+    const trust = authority.trust(authority.sign('pump-1'));
+    assert.equal(await code(await open(trust)), 0);
+    // The password is right, and no source of this listener.
+    assert.equal(await code(await open(trust), ann), 0x86);
+    await assert.rejects(open(authority.trust()));
+    await assert.rejects(open({ ...trust, maxVersion: 'TLSv1.2' }));
+  });
+
+  void test('a listener says which sources of users count', async () => {
+    const at = (name: string): Promise<RawClient> => connectRaw(broker.portOf(name));
+    assert.equal(await code(await at('guests')), 0);
+    assert.equal(await code(await at('guests'), ann), 0, 'a name that nobody checks');
+    assert.equal(await code(await at('few')), 0x87);
+    assert.equal(await code(await connectRaw(broker.mqttPort)), 0x87);
+    assert.equal(await code(await connectRaw(broker.mqttPort), ann), 0);
+  });
+
+  void test('a listener has its own limit of connections', async () => {
+    const port = broker.portOf('few');
+    const first = await connectRaw(port);
+    assert.equal(await code(first, ann), 0);
+    assert.equal(await code(await connectRaw(port), ann), 0x97);
+    assert.equal(await code(await connectRaw(port), { ...ann, version: 4 }), 3);
+    assert.equal((await broker.metrics()).get('lmqtt_listener_connections{listener="few"}'), 1);
+    await logged(broker, /"listener":"few".*too many connections to few/);
+    first.destroy();
+    const endMs = performance.now() + deadlineMs;
+    while ((await code(await connectRaw(port), ann)) !== 0)
+      assert.ok(performance.now() < endMs, 'no room after the end of the only connection');
+  });
+
+  void test('a listener reads the PROXY protocol for itself', async () => {
+    const port = broker.portOf('proxied');
+    const socket = net.connect({ host: '127.0.0.1', port, noDelay: true });
+    await once(socket, 'connect');
+    socket.write('PROXY TCP4 192.0.2.77 198.51.100.1 56324 1883\r\n');
+    const clientId = unique();
+    assert.equal(await code(new RawClient(socket), { ...ann, clientId }), 0);
+    await logged(broker, /"address":"192\.0\.2\.77","listener":"proxied"/);
+    const status = await fetch(`http://127.0.0.1:${broker.opsPort}/api/v1/clients/${clientId}`);
+    const { connection } = (await status.json()) as { connection: Record<string, unknown> };
+    assert.deepEqual([connection['address'], connection['listener']], ['192.0.2.77', 'proxied']);
+    // Without it on the others.
+    assert.equal(await code(await connectRaw(broker.mqttPort), ann), 0);
+  });
+});
