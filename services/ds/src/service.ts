@@ -21,7 +21,7 @@ import { EmbeddedDelayedStore } from './delayed-store/embedded/embedded-delayed-
 import { EmbeddedSeenClients } from './delayed-store/embedded/seen-clients.ts';
 import { DsLinkServer } from './ds-link.ts';
 import { Gathering } from './single/gathering.ts';
-import { publishDelayed } from './use-cases/delayed-publishes.ts';
+import { DuePublishes } from './use-cases/due-publishes.ts';
 import { workDue } from './use-cases/due.ts';
 import { DsEvents } from './events.ts';
 import { EmbeddedGroupStore } from './group-store/embedded/embedded-group-store.ts';
@@ -274,7 +274,8 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     groups.settle();
     holdings.settle(embedded.queues());
     timers.every('due times', dueMs, () => workDue(ports));
-    timers.every('delayed messages', delayedMs, () => publishDelayed(ports));
+    const due = new DuePublishes(ports);
+    timers.every('delayed messages', delayedMs, () => due.run());
     timers.every('replay', replayMs, () => replay.run());
     timers.every('trim', trimMs, () => trim.run());
     timers.every('retained', sweepMs, () => retained.sweep());

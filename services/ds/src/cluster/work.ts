@@ -1,7 +1,7 @@
 import type { Clock } from '@lmqtt/common/clock';
 import type { NodeId } from '@lmqtt/common/ids';
 import { type DuePorts, workDue } from '../use-cases/due.ts';
-import { type DelayedDuePorts, publishDelayed } from '../use-cases/delayed-publishes.ts';
+import { type DelayedDuePorts, DuePublishes } from '../use-cases/due-publishes.ts';
 import { EndedCs } from './ended-cs.ts';
 import type { Nodes } from '../registry/nodes.ts';
 import type { Ownership } from '../registry/ownership.ts';
@@ -67,9 +67,8 @@ export class ClusterWork {
     timers.every('timers of the cluster', acquireMs, () => this.#acquire());
     timers.every('ended nodes', endedMs, () => this.#endedCs.take());
     timers.every('due times', dueMs, () => (this.#hasTimers ? workDue(this.#ports) : undefined));
-    timers.every('delayed messages', delayedMs, () =>
-      this.#hasTimers ? publishDelayed(this.#ports) : undefined,
-    );
+    const due = new DuePublishes(this.#ports);
+    timers.every('delayed messages', delayedMs, () => (this.#hasTimers ? due.run() : undefined));
     timers.every('count of sessions', countMs, () =>
       this.#hasTimers ? this.#ports.sessionStore.readCount(true) : undefined,
     );

@@ -5,9 +5,8 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isValidTopicFilter, isWildcardFilter } from '@lmqtt/common/topic';
 import type { AccessControl } from '../auth/auth-provider.ts';
 import type { DsEvents } from '../events.ts';
-import type { DelayedPut, DelayedStore, DueMessage } from '../delayed-store/delayed-store.ts';
+import type { DelayedPut, DelayedStore } from '../delayed-store/delayed-store.ts';
 import type { LiveSession } from '../sessions/live-session.ts';
-import { presenceLane } from './presence-topic.ts';
 import { type Delay, delayOfProperties, malformedDelay, withoutDelay } from './delay.ts';
 
 export interface DelayedPublishesOptions {
@@ -92,60 +91,4 @@ export class DelayedPublishes {
       done();
     });
   }
-}
-
-/** What publishes a message of the broker's own. */
-interface OwnPublisher {
-  publishOwn(
-    message: Message,
-    lane: string,
-    accepted: () => void,
-    answered: (reasonCode: number, final: boolean) => void,
-    once?: DueMessage['sending'],
-  ): void;
-}
-
-export interface DelayedDuePorts {
-  readonly delayed: DelayedStore;
-  readonly publisher: OwnPublisher;
-  readonly events: DsEvents;
-}
-
-const messagesMax = 500;
-
-/** Publishes the messages whose time has come; from a timer. */
-export async function publishDelayed(ports: DelayedDuePorts): Promise<void> {
-  for (;;) {
-    const due = await ports.delayed.takeDue(messagesMax);
-    const sent = await Promise.all(due.map((one) => send(ports, one)));
-    if (due.length < messagesMax || sent.includes(false)) return;
-  }
-}
-
-/** False: it could not be stored, and is tried again. */
-function send({ delayed, publisher, events }: DelayedDuePorts, due: DueMessage): Promise<boolean> {
-  const { message } = due;
-  // As its publisher would: what it publishes to the topic keeps its order.
-  const own = `${message.publisher}\0${message.topic}`;
-  const lane = presenceLane(message.topic) ?? own;
-  return new Promise((resolve) => {
-    const accepted = (): void => delayed.sending(due);
-    const answered = (reasonCode: number, final: boolean): void => {
-      const failed = reasonCode >= 0x80;
-      if (failed && !final) {
-        delayed.failed(due);
-        resolve(false);
-        return;
-      }
-      events.delayedPublished(message.topic, failed ? reasonCode : 0);
-      delayed.sent(due).then(
-        () => resolve(true),
-        (error: unknown) => {
-          events.unexpected('delayed messages', error);
-          resolve(false);
-        },
-      );
-    };
-    publisher.publishOwn(message, lane, accepted, answered, due.sending);
-  });
 }

@@ -59,7 +59,8 @@ export class RedisDelayedStore implements DelayedStore {
   readonly #takerKey: string;
   #count = 0;
   #bytes = 0;
-  #open = 0;
+  /** Taken, and neither sent nor failed. */
+  readonly #out = new Set<number>();
   #keeping: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -90,7 +91,7 @@ export class RedisDelayedStore implements DelayedStore {
     const reply = await redis.callBuffer(
       scripts.take,
       [this.#due, this.#records, this.#sending, this.#takerKey],
-      [this.#taker, takenMs, messagesMax, `${randomUUID()}-`],
+      [this.#taker, takenMs, messagesMax, `${randomUUID()}-`, ...[...this.#out].map(memberOf)],
     );
     await redis.durableBarrier(this.#takerKey);
     const due: DueMessage[] = [];
@@ -106,8 +107,8 @@ export class RedisDelayedStore implements DelayedStore {
         },
       });
     }
-    this.#open += due.length;
-    if (this.#open > 0) this.#keeping ??= setInterval(() => this.#keep(), takenMs / 3).unref();
+    for (const { id } of due) this.#out.add(id);
+    if (this.#out.size > 0) this.#keeping ??= setInterval(() => this.#keep(), takenMs / 3).unref();
     return due;
   }
 
@@ -125,11 +126,11 @@ export class RedisDelayedStore implements DelayedStore {
         await new Promise((resolve) => setTimeout(resolve, retryMs));
       }
     }
-    this.#ended();
+    this.#ended(due);
   }
 
-  failed(_due: DueMessage): void {
-    this.#ended();
+  failed(due: DueMessage): void {
+    this.#ended(due);
   }
 
   identified(clientId: ClientId, madeEpoch: Epoch, packetIds: Iterable<number>): void {
@@ -224,9 +225,9 @@ export class RedisDelayedStore implements DelayedStore {
     return Number(reply);
   }
 
-  #ended(): void {
-    this.#open -= 1;
-    if (this.#open > 0) return;
+  #ended({ id }: DueMessage): void {
+    this.#out.delete(id);
+    if (this.#out.size > 0) return;
     clearInterval(this.#keeping);
     this.#keeping = undefined;
   }
