@@ -180,7 +180,7 @@ void test('pub/sub: lost again as soon as it is ready', needed, async (t) => {
   const { server, connection } = await onRedis(t);
   let losses = 0;
   // Each connection after the first two ends when Redis has said that it is ready: five times.
-  const front = createServer((near) => {
+  const front = createServer({ noDelay: true }, (near) => {
     const far = connect(server.port, server.host);
     t.after(() => far.destroy());
     for (const socket of [near, far]) socket.on('error', () => undefined);

@@ -53,7 +53,7 @@ class Peer {
 
   /** Starts where it was before. */
   async start(): Promise<void> {
-    const server = createServer((socket) => this.#serve(socket));
+    const server = createServer({ noDelay: true }, (socket) => this.#serve(socket));
     this.#server = server;
     server.listen(this.#port, '127.0.0.1');
     await once(server, 'listening');

@@ -16,7 +16,9 @@ process.stdin.on('data', (bytes) => socket.write(bytes));
 const elsewhere = '127.0.0.2';
 
 void test('one of two processes is cut off, the other goes on', async () => {
-  const server = createServer((socket) => socket.on('error', () => {}).pipe(socket));
+  const server = createServer({ noDelay: true }, (socket) =>
+    socket.on('error', () => {}).pipe(socket),
+  );
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();

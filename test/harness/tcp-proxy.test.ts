@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { TcpProxy } from './tcp-proxy.ts';
 
 const quietMs = 60;
-const echo = createServer({ allowHalfOpen: true }, (socket) => {
+const echo = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
   socket.on('error', () => {});
   socket.pipe(socket);
 });

@@ -19,7 +19,7 @@ export async function stallingProxy(t: TestContext, ds: FakeDs): Promise<Stallin
     nodes: () => [proxy.dsNode],
     onChange: () => () => {},
   };
-  const server = createServer((socket) => {
+  const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.on('error', () => {});
     if (proxy.stall) return;

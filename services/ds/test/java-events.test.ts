@@ -60,7 +60,10 @@ void test(
   limit,
   async () => {
     const sockets: Socket[] = [];
-    const server = createServer((socket) => sockets.push(socket)).listen(0, host);
+    const server = createServer({ noDelay: true }, (socket) => sockets.push(socket)).listen(
+      0,
+      host,
+    );
     await once(server, 'listening');
     const events = newEvents();
     const { port } = server.address() as AddressInfo;

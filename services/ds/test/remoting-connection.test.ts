@@ -170,7 +170,7 @@ test('without a connection a request waits until it times out, and is never writ
   }));
 
 test('a request that is not answered times out; its answer may come later', () =>
-  withBroker({ requestTimeoutMs: 100 }, async ({ peer, events, broker }) => {
+  withBroker({ requestTimeoutMs: 1000 }, async ({ peer, events, broker }) => {
     await up(broker);
     peer.onAsked = (asked) => {
       // The connection is alive: only this one is late.

@@ -129,7 +129,7 @@ test('a stop does not wait for a peer that is stuck', () =>
 test('the preface may come byte by byte', () =>
   withDs({}, async (broker) => {
     // Between the two, so that the bytes come as a slow network brings them.
-    const slow = createServer((near) => {
+    const slow = createServer({ noDelay: true }, (near) => {
       const far = connect({ host: '127.0.0.1', port: broker.port, noDelay: true });
       far.pipe(near);
       let first = true;

@@ -119,9 +119,9 @@ void test('where the topic of its name is refused, the mark goes to the queue it
 });
 
 void test('a lane waits past its time while its broker is back and is asked', async (t) => {
-  const scripted = await ScriptedStore.open(t, { appendWaitMs: 3000 });
+  const scripted = await ScriptedStore.open(t, { appendWaitMs: 5000 });
   const { broker } = scripted;
-  broker.sendQueueWaitMs = 3000;
+  broker.sendQueueWaitMs = 5000;
   await broker.goAway();
   await broker.comeBack();
   const { answered } = await loseAnswers(scripted, 100, 1);

@@ -111,7 +111,7 @@ export class JavaEventPort {
   readonly #sockets = new Set<Socket>();
 
   constructor() {
-    this.#server = createServer((socket) => {
+    this.#server = createServer({ noDelay: true }, (socket) => {
       this.#sockets.add(socket);
       socket.on('error', () => socket.destroy());
       let read: Buffer = Buffer.alloc(0);
