@@ -77,7 +77,8 @@ const areas = [
     may: everything,
   })),
   { name: 'ds/journal', at: 'services/ds/src/journal/', may: ['common'] },
-  { name: 'ds/auth', at: 'services/ds/src/auth/', may: ['common', 'proto', 'ds/port'] },
+  { name: 'ds/auth', at: 'services/ds/src/auth/', may: ['common', 'proto', 'ds/hooks', 'ds/port'] },
+  { name: 'ds/hooks', at: 'services/ds/src/hooks/', may: ['common', 'ds/auth'] },
   { name: 'ds/redis', at: 'services/ds/src/redis/', may: ['common', 'redis'] },
   { name: 'ds/rpc', at: 'services/ds/src/rpc/', may: ['common', 'proto', 'proto/stream'] },
   { name: 'ds/remoting', at: 'services/ds/src/rocketmq/remoting/', may: ['common'] },
@@ -111,7 +112,10 @@ const areas = [
   {
     name: 'ds/use-cases',
     at: 'services/ds/src/use-cases/',
-    may: ['common', 'proto', 'ds/auth', 'ds/port', 'ds/routing', 'ds/sessions', 'ds/top'],
+    may: [
+      ...['common', 'proto', 'ds/auth', 'ds/hooks', 'ds/port', 'ds/routing', 'ds/sessions'],
+      'ds/top',
+    ],
   },
   // Differences between the only ds and one of several.
   ...['single', 'cluster'].map((folder) => ({
@@ -133,7 +137,7 @@ const areas = [
   {
     name: 'ds/top',
     at: 'services/ds/src/',
-    may: ['common', 'proto', 'ds/auth', 'ds/journal', 'ds/port', 'ds/sessions'],
+    may: ['common', 'proto', 'ds/auth', 'ds/hooks', 'ds/journal', 'ds/port', 'ds/sessions'],
   },
 
   { name: 'ops', at: 'services/ops/src/', may: ['common'] },

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 const root = join(import.meta.dirname, '..');
 const text = `'((?:[^'\\\\]|\\\\.)*)'`;
 const registration = new RegExp(
-  `\\b(counter|counterOf|counters|countersOf|gauge|gauges|histogram)\\(\\s*${text}|` +
+  `\\b(counter|counterOf|counters|countersOf|countersBy|gauge|gauges|histogram)\\(\\s*${text}|` +
     `\\b(countersOf)\\(limitMetricName`,
   'g',
 );
@@ -56,11 +56,12 @@ function metricsOf(files, { service, path, source }) {
   for (const match of source.matchAll(registration)) {
     const name = match[2] ?? constant(files, 'limitMetricName');
     if (!name.startsWith('lmqtt_')) continue;
-    const [help, label] = argumentsAt(files, source, match.index + match[0].length);
+    const [help, label, further] = argumentsAt(files, source, match.index + match[0].length);
     if (help === undefined) throw new Error(`metrics: ${name} in ${path} has no text`);
-    const hasLabel = /^(counters|countersOf|gauges)$/.test(match[1] ?? match[3]);
+    const hasLabel = /^(counters|countersOf|countersBy|gauges)$/.test(match[1] ?? match[3]);
     const kind = kinds[(match[1] ?? match[3])[0]];
-    const by = hasLabel ? (label ?? wrappedLabel(source)) : undefined;
+    const labels = match[1] === 'countersBy' ? `${label}, ${further}` : label;
+    const by = hasLabel ? (labels ?? wrappedLabel(source)) : undefined;
     if (hasLabel && by === undefined) throw new Error(`metrics: ${name} has no label`);
     found.push({ name, kind, help, label: by, program: programs[service] });
   }

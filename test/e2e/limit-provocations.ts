@@ -4,6 +4,7 @@ import type { LimitName } from '@lmqtt/common/settings/row';
 import type { Broker } from '../harness/broker.ts';
 import type { Cluster } from '../harness/cluster.ts';
 import * as packets from '../harness/packets.ts';
+import { moduleFileOf } from '../harness/module-file.ts';
 import { passwordFileOf } from '../harness/password-file.ts';
 import { isCluster } from '../harness/shape.ts';
 import type { RawClient } from '../harness/wire.ts';
@@ -332,6 +333,39 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
       assert.equal(await connackOf(await attempt(mqttPort, 4, 'right', ben)), 0);
       const elsewhere = await connectRaw(mqttPort, { localAddress: '127.0.0.2' });
       await elsewhere.connect({ ...rightOf('ann'), ...ofOneDs });
+    },
+  },
+  HOOKS_AT_ONCE: {
+    settings: {
+      AUTH_MODULE: moduleFileOf('export default { onSubscribe: () => new Promise(() => {}) };'),
+      ...{ ALLOW_ANONYMOUS: 'true', HOOKS_AT_ONCE: '1', HOOK_TIMEOUT_MS: '200' },
+    },
+    provoke: async (broker) => {
+      const five = await client5(broker);
+      await five.subscribe(['a', 'b'], 1, { reasons: [0x83, 0x97] });
+      await (await client4(broker)).subscribe(['a', 'b'], 1, { reasons: [0x80, 0x80] });
+    },
+  },
+  HOOK_WAITING_BYTES: {
+    settings: {
+      AUTH_MODULE: moduleFileOf('export default { onPublish: () => new Promise(() => {}) };'),
+      ...{ ALLOW_ANONYMOUS: 'true', HOOK_WAITING_BYTES: '64k', HOOK_TIMEOUT_MS: '200' },
+    },
+    provoke: async (broker) => {
+      const five = await client5(broker);
+      const payload = Buffer.alloc(9000);
+      for (const [qos, type] of [
+        [1, 'puback'],
+        [2, 'pubrec'],
+      ] as const) {
+        five.sendPublish({ topic: 'a', qos, packetId: qos, payload });
+        await five.expect(type, { packetId: qos, reason: 0x97 });
+      }
+      five.sendPublish({ topic: 'a', payload });
+      await five.ping();
+      const four = await client4(broker);
+      four.sendPublish({ topic: 'a', qos: 1, packetId: 1, payload });
+      await four.expectClose();
     },
   },
   CONNECT_WAIT_MS: {

@@ -80,6 +80,29 @@ export class Metrics {
     return plain;
   }
 
+  /** Numbers that somebody keeps already, by the values of two labels. */
+  countersBy(
+    name: string,
+    help: string,
+    label: string,
+    further: string,
+    read: () => Iterable<{
+      readonly labels: Readonly<Record<string, string>>;
+      readonly value: number;
+    }>,
+  ): void {
+    const counter = new Counter({
+      name,
+      help,
+      labelNames: [label, further],
+      registers: [this.registry],
+      collect() {
+        counter.reset();
+        for (const { labels, value } of read()) counter.inc(labels, value);
+      },
+    });
+  }
+
   /** `read` is called at each scrape. */
   gauge(name: string, help: string, read: () => number): void {
     const gauge = new Gauge({

@@ -28,6 +28,7 @@ import type { DelayedLine, DelayedPlace, DelayedStore } from './delayed-store/de
 import type { DsEvents } from './events.ts';
 import type { Groups } from './use-cases/groups.ts';
 import type { LiveSession } from './sessions/live-session.ts';
+import type { ModuleFunctions } from './auth/module/auth-module.ts';
 import { openAuth } from './auth/open-auth.ts';
 import type { Outlet } from './routing/outlet.ts';
 import { QueueEnds } from './cluster/queue-ends.ts';
@@ -118,6 +119,8 @@ interface ClusterDsOptions {
   readonly version: string;
   readonly clock?: Clock;
   readonly events: DsEvents;
+  /** Functions in place of a module of AUTH_MODULE. */
+  readonly auth?: ModuleFunctions | undefined;
   /** Stores on the routes of this ds. */
   openStores(routes: Routes): Promise<ClusterStores>;
   /** Figures of cs for `$SYS`, by the rest of the topic: `messages/received`. */
@@ -166,6 +169,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     settings,
     live: options.live,
     metrics,
+    functions: options.auth,
     report: (outcome) => events.authFile(outcome),
     events,
   });
@@ -296,6 +300,10 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       await stores.others?.start((id) => clients.end(id as ClientId));
       work.start(timers);
       timers.every('retries', retriesMs, () => (work.hasTimers ? ports.workRetries() : undefined));
+      timers.every('deliveries', sweepMs, () => {
+        // Each cs tells its figures to all ds.
+        if (work.hasTimers) ports.countDeliveries();
+      });
       timers.every('stored sessions', sweepMs, () => sessionStore.readCount(false));
       timers.every('figures of delayed messages', sweepMs, () => delayed.refresh());
       timers.every('retained', sweepMs, () => {

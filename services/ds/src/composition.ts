@@ -29,6 +29,10 @@ import type { RetainedStore } from './retained-store/retained-store.ts';
 import type { Routes } from './routing/routes.ts';
 import type { DueStore, SessionStore } from './session-store/session-store.ts';
 import { aclCachedHelp, type SessionRights } from './use-cases/session-rights.ts';
+import { PublishHook } from './use-cases/publish-hook.ts';
+import { SubscribeHook } from './use-cases/subscribe-hook.ts';
+import { ClientHooks } from './hooks/client-hooks.ts';
+import { DeliveryHook } from './hooks/delivery-hook.ts';
 import { sysFigures } from './use-cases/sys-figures.ts';
 import { SysTopics } from './use-cases/sys-topics.ts';
 import { Wills } from './use-cases/wills.ts';
@@ -76,6 +80,8 @@ interface UseCases<Store extends SessionStore & DueStore> extends UseCasePorts {
   readonly sessionStore: Store;
   /** A planned stop begins: from now on wills wait for their clients. */
   prepareStop(): void;
+  /** Tells onDeliver what was delivered; from a timer of one ds at a time, each second. */
+  countDeliveries(): void;
   /** Counts the connected clients for their maximum; called now and then. */
   countConnected(): void;
   /** Publishes what waits for another try and is due; from a timer of one ds at a time. */
@@ -137,7 +143,15 @@ export function useCasesOf<Store extends SessionStore & DueStore, More extends o
       ...(parts.seen === undefined ? {} : { seen: parts.seen }),
       lost: () => events.presenceLost(),
     });
+  const { hooks } = auth;
+  if (hooks !== undefined) events.hooks = new ClientHooks(hooks);
+  const deliveries =
+    hooks && new DeliveryHook(hooks, () => parts.counters?.()['publish/messages/sent'] ?? 0);
   const common: UseCases<Store> = {
+    publishHook: publishHookOf(parts, publisher),
+    subscribeHook:
+      hooks?.hooks.onSubscribe && new SubscribeHook(hooks, hooks.hooks.onSubscribe, rights),
+    countDeliveries: () => deliveries?.run(),
     sessionStore,
     wills: new Wills({ sessionStore, access: auth.provider, publisher, events, clock }),
     deadLetters: new DeadLetters({
@@ -199,6 +213,32 @@ export function useCasesOf<Store extends SessionStore & DueStore, More extends o
     },
   };
   return Object.assign(common, more);
+}
+
+function publishHookOf(
+  { auth, settings, metrics }: Parts<SessionStore & DueStore>,
+  publisher: Publisher,
+): PublishHook | undefined {
+  const calls = auth.hooks;
+  const onPublish = calls?.hooks.onPublish;
+  if (calls === undefined || onPublish === undefined) return undefined;
+  const options = {
+    ...{ calls, onPublish, access: auth.provider },
+    passesFailures: settings.hookPublishWhenFailing === 'pass',
+    waitingBytesMax: settings.hookWaitingBytes,
+    topicLevelsMax: settings.maxTopicLevels,
+    payloadBytesMax: settings.maxPacketSize,
+    onWaitingFull: () => {
+      metrics.limits.HOOK_WAITING_BYTES += 1;
+    },
+  };
+  const hook: PublishHook = new PublishHook(options, publisher);
+  metrics.gauge(
+    'lmqtt_hook_waiting_bytes',
+    'Bytes of publishes that wait for onPublish',
+    () => hook.waitingBytes,
+  );
+  return hook;
 }
 
 function watch(parts: Parts<SessionStore & DueStore>): void {

@@ -36,6 +36,8 @@ import type { DelayedStore } from './delayed-store/delayed-store.ts';
 import { NodeIdInUse } from './registry/node-id-in-use.ts';
 import type { Publisher } from './use-cases/publish.ts';
 import type { Registry } from './registry/registry.ts';
+import type { PublishHook } from './use-cases/publish-hook.ts';
+import type { SubscribeHook } from './use-cases/subscribe-hook.ts';
 import { endEmptyRuns, readRetained } from './use-cases/retained.ts';
 import type { SessionWritePorts } from './use-cases/session-write.ts';
 import { writeSessions } from './use-cases/session-write.ts';
@@ -45,6 +47,8 @@ import type { SysTopics } from './use-cases/sys-topics.ts';
 
 export interface UseCasePorts extends ConnectPorts, SubscribePorts, SessionWritePorts {
   readonly publisher: Publisher;
+  readonly publishHook?: PublishHook | undefined;
+  readonly subscribeHook?: SubscribeHook | undefined;
   readonly delayed: DelayedStore;
   readonly sys: SysTopics;
   readonly deadLetters: DeadLetters;
@@ -108,17 +112,23 @@ export class DsLink implements Link {
       return;
     }
     const live = this.#node.sessions.get(session);
-    if (live !== undefined) await disconnect(this.#ports, live, end);
+    if (live === undefined) return;
+    // What the client published before it left goes on first.
+    const waiting = live.hooked?.settled();
+    if (waiting !== undefined) await waiting;
+    await disconnect(this.#ports, live, end);
   }
 
   subscribe(session: SessionHandle, subscriptions: SubscribeEntry[]): Promise<SubscribeAnswer[]> {
     const live = this.#node.sessions.get(session);
     if (live !== undefined) {
-      return subscribeFrom(this.#ports, live, subscriptions).then((answers) =>
-        endEmptyRuns(this.#ports, live, answers).then((settled) =>
-          withdrawDenied(this.#ports, live, settled),
-        ),
-      );
+      const go = (entries: SubscribeEntry[]): Promise<SubscribeAnswer[]> =>
+        subscribeFrom(this.#ports, live, entries).then((answers) =>
+          endEmptyRuns(this.#ports, live, answers).then((settled) =>
+            withdrawDenied(this.#ports, live, settled),
+          ),
+        );
+      return this.#ports.subscribeHook?.subscribe(live, subscriptions, go) ?? go(subscriptions);
     }
     const refused = { kind: 'refused', reasonCode: ReasonCode.unspecifiedError } as const;
     return Promise.resolve(subscriptions.map(() => refused));
@@ -126,12 +136,18 @@ export class DsLink implements Link {
 
   unsubscribe(session: SessionHandle, filters: string[]): Promise<number[]> {
     const live = this.#node.sessions.get(session);
-    if (live !== undefined) return unsubscribe(this.#ports, live, filters);
+    if (live !== undefined) {
+      const go = (): Promise<number[]> => unsubscribe(this.#ports, live, filters);
+      return this.#ports.subscribeHook?.inOrder(live, go) ?? go();
+    }
     return Promise.resolve(filters.map(() => ReasonCode.unspecifiedError));
   }
 
   settle(session: SessionHandle): Promise<void> {
-    return this.#node.sessions.get(session)?.settling.settled() ?? Promise.resolve();
+    const live = this.#node.sessions.get(session);
+    if (live === undefined) return Promise.resolve();
+    const waiting = live.hooked?.settled();
+    return waiting?.then(() => live.settling.settled()) ?? live.settling.settled();
   }
 
   undelivered(session: SessionHandle, messages: readonly UndeliveredMessage[]): Promise<void> {
@@ -151,7 +167,9 @@ export class DsLink implements Link {
 
   publish(batch: Publish[]): void {
     if (this.#node.over) return;
-    this.#ports.publisher.publish(this.#node, batch);
+    const { publishHook, publisher } = this.#ports;
+    if (publishHook === undefined) publisher.publish(this.#node, batch);
+    else publishHook.publish(this.#node, batch);
   }
 
   write(batch: SessionWrite[], durable?: () => void): boolean {

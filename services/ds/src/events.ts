@@ -15,6 +15,7 @@ import { DeadLetterEvents } from './dead-letter-events.ts';
 import { DenialLines } from './denial-lines.ts';
 import type { JournalEvent } from './journal/journal.ts';
 import type { LiveSession } from './sessions/live-session.ts';
+import type { ClientHooks } from './hooks/client-hooks.ts';
 import type { PresenceListener } from './presence-listener.ts';
 import type { StoredSubscription } from './session-store/stored-session.ts';
 import type { StoredGroup } from './group-store/group-store.ts';
@@ -34,6 +35,7 @@ const dropReasons = [
   'group member lost',
   'will not sent',
   'presence',
+  'hook',
 ] as const;
 
 interface GatheredFigures {
@@ -52,6 +54,8 @@ export class DsEvents {
   readonly deadLetters: DeadLetterEvents;
   /** Where events of clients are published, too. */
   presence: PresenceListener | undefined = undefined;
+  /** Hooks of the operator's that hear of clients. */
+  hooks: ClientHooks | undefined = undefined;
   readonly #logs: Logs;
   readonly #metrics: Metrics;
   readonly #dropped: PlainCounters<DropReason>;
@@ -145,6 +149,7 @@ export class DsEvents {
       'connected',
     );
     this.presence?.connected(session, '', { cleanStart, sessionPresent: present });
+    this.hooks?.connected(session, cleanStart, present);
   }
 
   /** A cs has presented the session to this ds, which may not have told that it is connected. */
@@ -175,6 +180,7 @@ export class DsEvents {
   }
 
   disconnected(session: LiveSession, reason: string): void {
+    this.hooks?.disconnected(session, reason);
     this.#logs.session.debug({ clientId: session.clientId, reason }, 'disconnected');
   }
 
@@ -369,6 +375,17 @@ export class DsEvents {
     const unsaid = this.#moduleLines.due(name);
     if (unsaid === undefined) return;
     this.#logs.auth.error({ function: name, problem, unsaid }, 'AUTH_MODULE fails');
+  }
+
+  hook(name: string, problem: string): void {
+    const unsaid = this.#moduleLines.due(name);
+    if (unsaid === undefined) return;
+    this.#logs.broker.error({ hook: name, problem, unsaid }, 'a hook fails');
+  }
+
+  /** A message was refused by onPublish, or could not wait for it. */
+  hookRefused(): void {
+    this.#dropped['hook'] += 1;
   }
 
   httpAuth(url: string, problem: string | undefined): void {

@@ -32,7 +32,7 @@ import type { LiveSession } from './sessions/live-session.ts';
 import { LocalGroups } from './single/groups.ts';
 import { LocalHoldings } from './single/holdings.ts';
 import { LocalOwedQueues } from './single/owed-queues.ts';
-import type { AuthFunctions } from './auth/module/auth-module.ts';
+import type { ModuleFunctions } from './auth/module/auth-module.ts';
 import { openAuth } from './auth/open-auth.ts';
 import { AbsentLimits } from './use-cases/queue-limits.ts';
 import { EmbeddedQueueStore } from './queue-store/embedded/embedded-queue-store.ts';
@@ -69,10 +69,31 @@ export interface DsOptions {
   /** Figures of cs for `$SYS`, by the rest of the topic: `messages/received`. */
   readonly counters?: () => Record<string, number>;
   /** Functions in place of a module of AUTH_MODULE. */
-  readonly auth?: AuthFunctions | undefined;
+  readonly auth?: ModuleFunctions | undefined;
 }
 
-export type { AuthFunctions } from './auth/module/auth-module.ts';
+export {
+  type AuthAnswer,
+  type AuthClient,
+  type AuthFunctions,
+  type AuthQuestion,
+  boundFunctions,
+  type ModuleFunctions,
+} from './auth/module/auth-module.ts';
+export type {
+  ChangedMessage,
+  HookClient,
+  HookConnect,
+  HookDeliveries,
+  HookDisconnect,
+  HookName,
+  HookProperties,
+  HookPublish,
+  Hooks,
+  HookSubscribe,
+  PublishVerdict,
+  SubscribeVerdict,
+} from './hooks/hooks.ts';
 
 export interface DsService {
   readonly link: DsLinkServer;
@@ -110,6 +131,7 @@ const trimMs = 500;
 const sweepMs = 1000;
 const judgeMs = 1000;
 const limitsMs = 500;
+const deliveriesMs = 1000;
 
 /** The composition root: the only file that knows which adapter stands behind which port. */
 export async function startDs(options: DsOptions): Promise<DsService> {
@@ -283,6 +305,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       ports.countConnected();
       return server.judgeLeases();
     });
+    timers.every('deliveries', deliveriesMs, () => ports.countDeliveries());
     timers.every('limits', limitsMs, () => absent.run());
     timers.every('retries', dueMs, () => ports.workRetries());
     if (settings.sysIntervalS > 0)

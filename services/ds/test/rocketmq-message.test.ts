@@ -7,10 +7,7 @@ import { messageOf } from '@lmqtt/common/message';
 import type { Message, MessageParts } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { judge } from '../src/rocketmq/message/judge.ts';
-import {
-  encodePublishProperties,
-  noPublishProperties,
-} from '../src/rocketmq/message/publish-properties.ts';
+import { encodePublishProperties, noPublishProperties } from '@lmqtt/common/publish-properties';
 import { bodyOf, namesBytesMax, propertiesOf } from '../src/rocketmq/message/stored-properties.ts';
 import { StoredReader } from '../src/rocketmq/message/stored-reader.ts';
 import type { StoredSource } from '../src/rocketmq/message/stored-reader.ts';

@@ -7,7 +7,7 @@ import { openClusterStores } from '@lmqtt/ds/cluster-stores';
 import { DsEvents } from '@lmqtt/ds/events';
 import { RpcEvents } from '@lmqtt/ds/rpc/rpc-events';
 import { type RpcServer, startRpc } from '@lmqtt/ds/rpc/rpc-server';
-import { startDs } from '@lmqtt/ds/service';
+import { type ModuleFunctions, startDs } from '@lmqtt/ds/service';
 
 import { addressOf } from './own-address.ts';
 import { clusterOpsSource, splitOpsSource } from './ops-source.ts';
@@ -79,13 +79,14 @@ interface ClusterDs {
 }
 
 /** Waits for Redis and RocketMQ: the processes of a cluster start in any order. */
-export async function openClusterDs(program: Program): Promise<ClusterDs> {
+export async function openClusterDs(program: Program, auth?: ModuleFunctions): Promise<ClusterDs> {
   const { settings, live, clock, logs, metrics, lifecycle, stopping } = program;
   let rpc: RpcServer | undefined;
   const ds = await startClusterDs({
     settings,
     live,
     events: new DsEvents(logs, metrics),
+    auth,
     metrics,
     version,
     clock,

@@ -17,13 +17,35 @@ import { SettingsError } from '@lmqtt/common/settings/parse';
 import { readSettings } from '@lmqtt/common/settings/read';
 import { camelCase, type CamelCase, rows, type SettingName } from '@lmqtt/common/settings/row';
 import { isValidTopicName } from '@lmqtt/common/topic';
-import type { AuthFunctions, DsService } from '@lmqtt/ds/service';
+import {
+  type AuthFunctions,
+  boundFunctions,
+  type DsService,
+  type Hooks,
+  type ModuleFunctions,
+} from '@lmqtt/ds/service';
 
 import type { Ports } from './program.ts';
 import { startStandalone } from './service.ts';
 
 export { SettingsError } from '@lmqtt/common/settings/parse';
-export type { AuthFunctions } from '@lmqtt/ds/service';
+export type {
+  AuthAnswer,
+  AuthClient,
+  AuthFunctions,
+  AuthQuestion,
+  ChangedMessage,
+  HookClient,
+  HookConnect,
+  HookDeliveries,
+  HookDisconnect,
+  HookProperties,
+  HookPublish,
+  Hooks,
+  HookSubscribe,
+  PublishVerdict,
+  SubscribeVerdict,
+} from '@lmqtt/ds/service';
 
 /**
  * The settings of docs/settings.md by their names in camel case: `mqttPort` is MQTT_PORT. Sizes and
@@ -41,6 +63,8 @@ export interface BrokerOptions {
   readonly settings?: BrokerSettings;
   /** Functions that say who clients are and what they may do, as a module of AUTH_MODULE has them. */
   readonly auth?: AuthFunctions;
+  /** Functions that hear of clients and messages, and may change what becomes of them. */
+  readonly hooks?: Hooks;
 }
 
 export interface Publication {
@@ -87,7 +111,7 @@ const quiet = { mqttPort: 0, wsPort: 'off', opsPort: 'off', logLevel: 'silent' }
 
 /** Rejects with `SettingsError`, or where a port is in use or the store cannot be opened. */
 export async function startBroker(options: BrokerOptions = {}): Promise<EmbeddedBroker> {
-  const { settings: given = {}, auth } = options;
+  const { settings: given = {}, auth, hooks } = options;
   const isTemporary = given.dataDir === undefined;
   const dataDir = isTemporary ? await mkdtemp(join(tmpdir(), 'lmqtt-')) : given.dataDir;
   const removed = async (): Promise<void> => {
@@ -99,7 +123,7 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Embedded
     const settings = readSettings({ args: [], environment }, 'standalone');
     let ds: DsService | undefined;
     const program = await startStandalone(settings, {
-      auth,
+      auth: functionsOf(auth, hooks),
       opened: (service) => {
         ds = service;
       },
@@ -122,6 +146,15 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Embedded
     await removed();
     throw error;
   }
+}
+
+/** Functions of both, each of which may speak of its own object by `this`. */
+function functionsOf(
+  auth: AuthFunctions | undefined,
+  hooks: Hooks | undefined,
+): ModuleFunctions | undefined {
+  if (auth === undefined && hooks === undefined) return undefined;
+  return { ...boundFunctions(auth ?? {}), ...boundFunctions(hooks ?? {}) };
 }
 
 function environmentOf(settings: BrokerSettings): Record<string, string> {

@@ -6,7 +6,7 @@ import { version } from '@lmqtt/common/version';
 import { Counters } from '@lmqtt/cs/counters';
 import { startCs } from '@lmqtt/cs/service';
 import type { Files } from '@lmqtt/ds/journal/files';
-import { type AuthFunctions, type DsService, startDs } from '@lmqtt/ds/service';
+import { type DsService, type ModuleFunctions, startDs } from '@lmqtt/ds/service';
 
 import { openDirectory, startLinkedCs } from './cs-process.ts';
 import { openClusterDs } from './ds-process.ts';
@@ -25,7 +25,7 @@ interface StandaloneOptions extends StartOptions {
   /** For tests of durability. */
   readonly files?: Files | undefined;
   /** Functions in place of a module of AUTH_MODULE. */
-  readonly auth?: AuthFunctions | undefined;
+  readonly auth?: ModuleFunctions | undefined;
   /** Called with the ds on embedded stores, before anybody is let in. */
   readonly opened?: ((ds: DsService) => void) | undefined;
 }
@@ -36,7 +36,9 @@ export function startStandalone(
   { files, auth, opened, ...options }: StandaloneOptions = {},
 ): Promise<RunningProgram> {
   if (settings.redisUrl !== null)
-    return startProgram('standalone', settings, options, startOnServers);
+    return startProgram('standalone', settings, options, (program) =>
+      startOnServers(program, auth),
+    );
   return startProgram('standalone', settings, options, async (program) => {
     const { live, clock, logs, metrics, lifecycle, startedAtMs } = program;
     const counters = new Counters();
@@ -64,8 +66,8 @@ export function startStandalone(
   });
 }
 
-async function startOnServers(program: Program): Promise<Ports> {
-  const { ds, join } = await openClusterDs(program);
+async function startOnServers(program: Program, auth: ModuleFunctions | undefined): Promise<Ports> {
+  const { ds, join } = await openClusterDs(program, auth);
   const ops = await serveOps(program, clusterOpsSource(ds));
   const rpc = await join(ops);
   return { rpc, ...(await startLinkedCs(program, openDirectory(program))), ...ops.ports };

@@ -9,6 +9,7 @@ import { access } from './table/access.ts';
 import { connectionLimits } from './table/connection-limits.ts';
 import { deadLetters } from './table/dead-letters.ts';
 import { delayed } from './table/delayed.ts';
+import { hooks } from './table/hooks.ts';
 import { identities } from './table/identities.ts';
 import { link } from './table/link.ts';
 import { listeners } from './table/listeners.ts';
@@ -24,6 +25,7 @@ import { storage } from './table/storage.ts';
 type Table = typeof listeners &
   typeof access &
   typeof identities &
+  typeof hooks &
   typeof protocol &
   typeof connectionLimits &
   typeof sessionLimits &
@@ -41,6 +43,7 @@ export const table: Table = {
   ...listeners,
   ...access,
   ...identities,
+  ...hooks,
   ...protocol,
   ...connectionLimits,
   ...sessionLimits,

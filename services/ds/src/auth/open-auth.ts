@@ -15,8 +15,10 @@ import { HttpAuth, httpOutcomes } from './http/http-auth.ts';
 import { parseClaims } from './jwt/claims.ts';
 import { JsonWebToken } from './jwt/json-web-token.ts';
 import { KeyFile, KeySetUrl, type JwtKeys, SecretKey } from './jwt/jwt-keys.ts';
-import { type AuthFunctions, AuthModule } from './module/auth-module.ts';
 import { FromSources } from './from-sources.ts';
+import { HookCalls, hookOutcomes } from '../hooks/hook-calls.ts';
+import { hookNames } from '../hooks/hooks.ts';
+import { AuthModule, type ModuleFunctions } from './module/auth-module.ts';
 import { HmacSha1 } from './hmac-sha1.ts';
 import { PasswordFile } from './password-file.ts';
 import type { ReloadOptions } from './reloaded-file.ts';
@@ -25,6 +27,8 @@ import { ScramSha256 } from './scram-sha-256.ts';
 export interface OpenAuth {
   readonly provider: AuthProvider;
   readonly enhanced: EnhancedAuth[];
+  /** Hooks of AUTH_MODULE or of who embeds the broker; undefined: there are none. */
+  readonly hooks: HookCalls | undefined;
   close(): void;
 }
 
@@ -36,7 +40,7 @@ interface AuthOptions {
   readonly report: ReloadOptions['report'];
   readonly events: AuthEvents;
   /** Functions in place of a module of AUTH_MODULE. */
-  readonly functions?: AuthFunctions | undefined;
+  readonly functions?: ModuleFunctions | undefined;
 }
 
 /** Servers that users come from: each is told when it is away, and when it is back. */
@@ -44,6 +48,7 @@ interface AuthEvents {
   keySet(url: string, problem: string | undefined): void;
   httpAuth(url: string, problem: string | undefined): void;
   authModule(name: string, problem: string): void;
+  hook(name: string, problem: string): void;
 }
 
 const keySetTimeoutMs = 5000;
@@ -97,15 +102,16 @@ export async function openAuth(options: AuthOptions): Promise<OpenAuth> {
   const module = await openModule(options, closing);
   const http = openHttp(options);
   if (http !== undefined) add('http', http);
-  if (module !== undefined && settings.authModuleAt === 'last') add('module', module);
+  const asked = module?.functions.authenticate === undefined ? undefined : module;
+  if (asked !== undefined && settings.authModuleAt === 'last') add('module', asked);
   // One guard stands before all that check passwords, so that failures count once, whichever of
   // them refuses.
   if (authenticators.length > 0)
     authenticators = [
       new FromSources(sources, new GuardedAuth(new AuthChain(authenticators), guard)),
     ];
-  if (module !== undefined && settings.authModuleAt === 'first')
-    proven.unshift(new FromSources(['module'], module));
+  if (asked !== undefined && settings.authModuleAt === 'first')
+    proven.unshift(new FromSources(['module'], asked));
   // Certificates give names only where CERT_USER says so.
   const checksNames =
     authenticators.length > 0 || proven.length > 1 || settings.certUser !== 'none';
@@ -122,10 +128,11 @@ export async function openAuth(options: AuthOptions): Promise<OpenAuth> {
     provider: new AuthChain(authenticators, {
       rules,
       accounts,
-      module,
+      module: module?.functions.authorise === undefined ? undefined : module,
       bridgeState: settings.bridgeState,
     }),
     enhanced,
+    hooks: module && hooksOf(options, module.functions),
     close: () => {
       for (const close of closing) close();
     },
@@ -156,6 +163,38 @@ async function openModule(
       : new AuthModule(functions, moduleOptions);
   closing.push(() => module.close());
   return module;
+}
+
+/** Hooks with their budget; undefined: the functions have none. */
+function hooksOf(
+  { settings, metrics, events }: AuthOptions,
+  functions: ModuleFunctions,
+): HookCalls | undefined {
+  if (hookNames.every((name) => functions[name] === undefined)) return undefined;
+  const counts = hookNames.flatMap((hook) =>
+    hookOutcomes.map((outcome) => ({ labels: { hook, outcome }, value: 0 })),
+  );
+  metrics.countersBy(
+    'lmqtt_hooks_total',
+    'Calls of hooks, by what came of them',
+    'hook',
+    'outcome',
+    () => counts,
+  );
+  const calls = new HookCalls(functions, {
+    timeoutMs: settings.hookTimeoutMs,
+    atOnce: settings.hooksAtOnce,
+    counted: (hook, outcome) => {
+      const at = hookNames.indexOf(hook) * hookOutcomes.length + hookOutcomes.indexOf(outcome);
+      counts[at]!.value += 1;
+    },
+    failed: (hook, problem) => events.hook(hook, problem),
+    onFull: () => {
+      metrics.limits.HOOKS_AT_ONCE += 1;
+    },
+  });
+  metrics.gauge('lmqtt_hooks_under_way', 'Hooks whose answers are awaited', () => calls.underWay);
+  return calls;
 }
 
 async function openJwt(

@@ -1,3 +1,4 @@
+import type { Message } from '@lmqtt/common/message';
 import type { ConnectionEnd, ConnectRequest, Downstream } from '@lmqtt/proto/link';
 import type { EnhancedAuthExchange } from '../auth/enhanced-auth.ts';
 
@@ -5,6 +6,8 @@ import type { EnhancedAuthExchange } from '../auth/enhanced-auth.ts';
 export class Connecting {
   readonly request: ConnectRequest;
   exchange: EnhancedAuthExchange | undefined = undefined;
+  /** Its will, where a hook has changed it. */
+  willMessage: Message | undefined = undefined;
   /** The connection ended meanwhile. */
   gone: ConnectionEnd | undefined = undefined;
 

@@ -22,6 +22,7 @@ import type { ReadRights } from '@lmqtt/common/read-rights';
 import type { Answer } from './answer.ts';
 import type { Principal } from '../auth/auth-provider.ts';
 import type { EnhancedAuthExchange } from '../auth/enhanced-auth.ts';
+import type { HookedLine } from './hooked-line.ts';
 import type { Outlet } from '../routing/outlet.ts';
 import type { Route } from '../routing/routes.ts';
 import type { DelayedTopic } from './delayed-topic.ts';
@@ -66,6 +67,8 @@ export class LiveSession {
   toldRights: string | undefined | null = null;
   /** Publishes of the session that are to be answered, in their order. */
   readonly unanswered: Answer[] = [];
+  /** Where there are hooks: what waits for them. */
+  hooked: HookedLine | undefined = undefined;
   #settling: Settling | undefined = undefined;
 
   /**

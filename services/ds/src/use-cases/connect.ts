@@ -19,6 +19,7 @@ import { inPortions } from '@lmqtt/common/in-portions';
 import { openOwnQueue, type P2pPorts } from './p2p.ts';
 import { LiveSession } from '../sessions/live-session.ts';
 import { principalText, userOf } from '../auth/principal-text.ts';
+import type { PublishHook } from './publish-hook.ts';
 import type { SessionRights } from './session-rights.ts';
 import { cutBacklog, type QueueLimitsPorts } from './queue-limits.ts';
 import type { Claim, ClaimRefused, Held } from '../session-store/session-store.ts';
@@ -43,6 +44,7 @@ export interface ConnectPorts extends DisconnectPorts, TakeoverPorts, P2pPorts {
   readonly limits: QueueLimitsPorts;
   readonly delayed: DelayedStore;
   readonly rights: SessionRights;
+  readonly publishHook?: PublishHook | undefined;
 }
 
 /**
@@ -149,6 +151,16 @@ async function admit(
     const reason = 'its will may not be published';
     return refuse(ports, node, connecting, ReasonCode.notAuthorized, reason);
   }
+  if (will !== undefined && ports.publishHook !== undefined) {
+    const { protocolVersion } = connecting.request;
+    const client = { clientId, principal, peer, protocolVersion };
+    const said = await ports.publishHook.will(client, will.message);
+    // CONNACK has no such code as PUBACK has for an identifier in use.
+    const code = said === ReasonCode.packetIdentifierInUse ? ReasonCode.unspecifiedError : said;
+    if (typeof code === 'number')
+      return refuse(ports, node, connecting, code, 'its will is refused by onPublish');
+    connecting.willMessage = code;
+  }
   const turn = ports.pace.turn();
   if (turn !== undefined) await turn;
   if (!connecting.heard) await heardAgain(ports, connecting);
@@ -246,7 +258,7 @@ async function claim(
     userChange: ports.sessionUserChange,
     cleanStart: request.cleanStart,
     sessionExpiryS,
-    will: willOf(ports, request, principal),
+    will: willOf(ports, connecting, principal),
   };
   const claimed = await claimFreed(ports, asked, connecting);
   if (claimed.kind === 'held') return claimed;
@@ -324,7 +336,7 @@ async function obstacleOf(
 
 function willOf(
   ports: ConnectPorts,
-  request: ConnectRequest,
+  { request, willMessage }: Connecting,
   principal: Principal,
 ): StoredWill | undefined {
   if (request.will === undefined) return undefined;
@@ -332,7 +344,7 @@ function willOf(
   if (delayS < request.will.delayS) ports.events.limitReached('WILL_DELAY_S_MAX');
   return {
     clientId: request.clientId,
-    will: { ...request.will, delayS },
+    will: { ...request.will, message: willMessage ?? request.will.message, delayS },
     principal: { principal, address: request.peer.address },
   };
 }

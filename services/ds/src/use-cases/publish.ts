@@ -19,6 +19,7 @@ import type { LiveSession } from '../sessions/live-session.ts';
 import type { InboundId, Once, Outcome, QueueStore } from '../queue-store/queue-store.ts';
 import { passedOn, PendingAppend } from './pending-append.ts';
 import { PublishAnswers } from './publish-answers.ts';
+import { isChanged } from './publish-hook.ts';
 import type { RetainedStore } from '../retained-store/retained-store.ts';
 import type { Route, Routes } from '../routing/routes.ts';
 
@@ -166,6 +167,21 @@ export class Publisher {
     });
   }
 
+  /** A publish that onPublish refuses, with the reason code that it has. */
+  refuse(node: CsNode, session: LiveSession, publish: Publish): void {
+    const { message, reasonCode } = publish;
+    this.#events.hookRefused();
+    if (message.qos === 0) {
+      node.downstream.refused(session.handle, reasonCode);
+      return;
+    }
+    // Before 5.0 the connection is closed, and the client sends it again with all after it.
+    if (session.protocolVersion !== 5 && reasonCode !== ReasonCode.notAuthorized)
+      session.turnedAway = true;
+    this.#answers.now(node, session, publish);
+    this.#answers.sendAll();
+  }
+
   /** Whether a QoS 2 publish was stored before, or is on its way, so that it is only answered. */
   #isKnown(node: CsNode, session: LiveSession, publish: Publish, inbound: InboundId): boolean {
     // Known and not released: stored before [MQTT-4.3.3-10].
@@ -285,7 +301,7 @@ export class Publisher {
   }
 
   #judge(session: LiveSession, publish: Publish): number {
-    if (!session.topicAllowed) {
+    if (!session.topicAllowed && !isChanged(publish)) {
       this.#events.publishDenied(session, publish.message.topic);
       return ReasonCode.notAuthorized;
     }

@@ -125,8 +125,8 @@ function take(
   answers: readonly SubscribeAnswer[],
   reasonCodes: Uint8Array,
 ): void {
-  for (const [index, entry] of entries.entries())
-    reasonCodes[places[index]!] = reasonOf(entry, answers[index]);
+  for (const index of entries.keys())
+    reasonCodes[places[index]!] = reasonOf(entries, index, answers[index]);
 }
 
 /** A bridge gets neither its own messages back nor other retain flags than were published. */
@@ -178,8 +178,20 @@ function check(
   return undefined;
 }
 
-function reasonOf(entry: SubscribeEntry, answer: SubscribeAnswer | undefined): number {
-  if (answer?.kind === 'granted') return entry.options.qos;
+/** ds may have granted less than was asked for. */
+function reasonOf(
+  entries: readonly SubscribeEntry[],
+  index: number,
+  answer: SubscribeAnswer | undefined,
+): number {
+  if (answer?.kind === 'granted') {
+    const { filter, options } = entries[index]!;
+    const { qos } = answer.subscription.options;
+    // The answer has the options of the last entry with its filter.
+    if (qos >= options.qos) return options.qos;
+    const isLast = !entries.some((other, at) => at > index && other.filter === filter);
+    return isLast ? qos : options.qos;
+  }
   return codeIn('suback', answer?.reasonCode ?? ReasonCode.unspecifiedError);
 }
 

@@ -9,6 +9,7 @@
 //   authorise({ clientid, username, peerhost, action, topic })  for a topic that is published to,
 //     and for a filter that is subscribed to: false says no, true and undefined leave it to the
 //     rules of the identity and of ACL_FILE; at once, no promise
+//   onConnect, onDisconnect, onSubscribe, onPublish, onDeliver  see hooks/hooks.ts
 //   close()  at the end of the process
 //
 // A function that throws, or takes longer than AUTH_MODULE_TIMEOUT_MS, refuses the client with 0x88
@@ -25,6 +26,7 @@ import type {
   AuthRequest,
   Principal,
 } from '../auth-provider.ts';
+import { hookNames, type Hooks } from '../../hooks/hooks.ts';
 import { decisionIn } from '../said-decision.ts';
 
 export interface AuthModuleOptions {
@@ -69,7 +71,10 @@ export interface AuthFunctions {
   readonly close?: () => unknown;
 }
 
-const names = ['authenticate', 'authorise', 'close'] as const;
+/** Functions of a module of AUTH_MODULE. */
+export type ModuleFunctions = AuthFunctions & Hooks;
+
+const names = ['authenticate', 'authorise', 'close', ...hookNames] as const;
 const unavailable: AuthDecision = {
   kind: 'deny',
   reasonCode: ReasonCode.serverUnavailable,
@@ -77,7 +82,7 @@ const unavailable: AuthDecision = {
 };
 
 export class AuthModule implements Authenticator {
-  readonly #functions: AuthFunctions;
+  readonly functions: ModuleFunctions;
   readonly #options: AuthModuleOptions;
 
   /** Rejects where the module cannot be loaded or has none of the functions. */
@@ -90,13 +95,13 @@ export class AuthModule implements Authenticator {
     }
   }
 
-  constructor(functions: AuthFunctions, options: AuthModuleOptions) {
-    this.#functions = functions;
+  constructor(functions: ModuleFunctions, options: AuthModuleOptions) {
+    this.functions = boundFunctions(functions);
     this.#options = options;
   }
 
   async authenticate(request: AuthRequest): Promise<AuthDecision> {
-    const { authenticate } = this.#functions;
+    const { authenticate } = this.functions;
     if (authenticate === undefined) return { kind: 'pass' };
     const { clientId, userName, password, peer, protocolVersion } = request;
     const client = {
@@ -121,7 +126,7 @@ export class AuthModule implements Authenticator {
     action: AccessAction,
     topic: string,
   ): boolean {
-    const { authorise } = this.#functions;
+    const { authorise } = this.functions;
     if (authorise === undefined) return true;
     try {
       const question = { clientid: clientId, username: user, peerhost: address, action, topic };
@@ -136,7 +141,7 @@ export class AuthModule implements Authenticator {
 
   close(): void {
     try {
-      void this.#functions.close?.();
+      void this.functions.close?.();
     } catch {
       // The process ends, with or without it.
     }
@@ -156,7 +161,7 @@ export class AuthModule implements Authenticator {
   }
 }
 
-async function load(path: string): Promise<AuthFunctions> {
+async function load(path: string): Promise<ModuleFunctions> {
   const loaded = (await import(pathToFileURL(resolve(path)).href)) as { default?: unknown };
   const made: unknown =
     typeof loaded.default === 'function'
@@ -168,12 +173,17 @@ async function load(path: string): Promise<AuthFunctions> {
   for (const name of names)
     if (functions[name] !== undefined && typeof functions[name] !== 'function')
       throw new Error(`${name} is no function`);
-  if (functions['authenticate'] === undefined && functions['authorise'] === undefined)
-    throw new Error('it has neither authenticate nor authorise');
+  if (names.every((name) => name === 'close' || functions[name] === undefined))
+    throw new Error('it has neither authenticate nor authorise, and no hook');
+  return made;
+}
+
+/** The functions, each of which may speak of the others by `this`. */
+export function boundFunctions(functions: ModuleFunctions): ModuleFunctions {
   return Object.fromEntries(
     names.flatMap((name) => {
-      const one = functions[name];
-      return typeof one === 'function' ? [[name, one.bind(made) as () => unknown]] : [];
+      const one: unknown = functions[name];
+      return typeof one === 'function' ? [[name, one.bind(functions) as () => unknown]] : [];
     }),
   );
 }

@@ -2,8 +2,8 @@
 // other producers'), or in the JSON of `extData` (Java nodes'). Texts of others are taken only
 // where MQTT could carry them.
 import { java } from './property-names.ts';
-import { isMqttText, noPublishProperties } from './publish-properties.ts';
-import type { PublishProperties, UserProperty } from './publish-properties.ts';
+import { isMqttText, noPublishProperties } from '@lmqtt/common/publish-properties';
+import type { PublishProperties, UserProperty } from '@lmqtt/common/publish-properties';
 
 /** By name; undefined: not there. */
 type Lookup = (name: string) => string | undefined;

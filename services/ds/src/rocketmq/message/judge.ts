@@ -1,6 +1,6 @@
 import type { Message } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
-import { judgeProperties } from './publish-properties.ts';
+import { judgeProperties } from '@lmqtt/common/publish-properties';
 import { topicBytesMax } from './stored-properties.ts';
 import { hasSeparator } from './separators.ts';
 

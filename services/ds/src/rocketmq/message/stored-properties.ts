@@ -1,8 +1,8 @@
 // The form in which a message is sent to RocketMQ: the text of its properties, and its body.
 import type { Message } from '@lmqtt/common/message';
 import { emptyBody, java, mqttTag, own, rocket } from './property-names.ts';
-import { isPlainText, readPublishProperties } from './publish-properties.ts';
-import type { PublishProperties } from './publish-properties.ts';
+import { isPlainText, readPublishProperties } from '@lmqtt/common/publish-properties';
+import type { PublishProperties } from '@lmqtt/common/publish-properties';
 import { escaped, nameEnd, valueEnd } from './separators.ts';
 
 interface StoredWith {

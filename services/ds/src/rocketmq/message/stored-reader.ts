@@ -10,7 +10,7 @@ import { decompressed } from './compression.ts';
 import { publishPropertiesOf, readMore, textOf } from './foreign-properties.ts';
 import { backEnd, emptyBody, java, own, rocket } from './property-names.ts';
 import { decimal, fieldOf, findProperty, PropertyScan } from './property-scan.ts';
-import { encodePublishProperties } from './publish-properties.ts';
+import { encodePublishProperties } from '@lmqtt/common/publish-properties';
 import { unescaped } from './separators.ts';
 import { StoredLayout, storedBytesMin, sysFlag, u32 } from './stored-layout.ts';
 import { StoredTopic } from './stored-topic.ts';
