@@ -6,9 +6,11 @@ import { test } from 'node:test';
 import { systemClock } from '@lmqtt/common/clock';
 import { silentLogs } from '@lmqtt/common/log';
 import { Metrics } from '@lmqtt/common/metrics';
+import { EventRetries, type JavaEvent } from '../src/java-nodes/event-retries.ts';
 import { EventSender } from '../src/java-nodes/event-sender.ts';
 import { EventServer } from '../src/java-nodes/event-server.ts';
 import { JavaNodeEvents } from '../src/java-nodes/java-events.ts';
+import type { SendAnswer, SendRequest } from '../src/rocketmq/remoting/requests/send-message.ts';
 
 const host = '127.0.0.1';
 const newEvents = (): JavaNodeEvents =>
@@ -79,6 +81,48 @@ void test(
     sender.close();
     for (const socket of sockets) socket.destroy();
     server.close();
+  },
+);
+
+void test(
+  'what a node does not take goes to the retry topic of the Java nodes',
+  limit,
+  async () => {
+    const port = await freePort();
+    const events = newEvents();
+    const sent: SendRequest[] = [];
+    const broker = { name: 'broker-a', cluster: 'c', readQueues: 1, writeQueues: 1 };
+    const away = { ...broker, master: undefined, readable: true, writable: true };
+    const there = { ...away, master: 'there' };
+    const client = {
+      route: async (topic: string) =>
+        topic === 'retries' ? { brokers: [away, there] } : undefined,
+      broker: () => ({
+        send: (request: SendRequest, done: (answer: SendAnswer) => void) => {
+          sent.push(request);
+          const place = { queueId: 0, queueOffset: 0, msgId: '', transactionId: undefined };
+          done({ kind: 'stored', code: 0, ...place });
+        },
+      }),
+    };
+    const retries = new EventRetries(client, 'retries', events);
+    const isOwn = (): boolean => false;
+    const retry = (node: string, told: readonly JavaEvent[]): void => void retries.put(node, told);
+    const sender = new EventSender({ port, events, isOwn, retry });
+    sender.nodes([host]);
+    for (let topic = 0; topic < 700; topic += 1) sender.tell(`t/${topic}`, 'broker-a');
+    await until(() => events.told.retried === 700);
+    assert.equal(sent.length, 2);
+    assert.equal(sent[0]!.topic, 'retries');
+    for (const [name, value] of Object.entries({ DELAY: '1', retryNode: host, retryTime: '1' }))
+      assert.ok(sent[0]!.properties.includes(`${name}\u0001${value}\u0002`), name);
+    const [first] = JSON.parse(sent[0]!.body.toString()) as JavaEvent[];
+    assert.deepEqual(first, { pubTopic: 't/0', queueId: 0, brokerName: 'broker-a' });
+    sender.tell('t/later', 'broker-a');
+    assert.equal(events.told.dropped, 0, 'it waits until the node is asked again');
+    sender.close();
+    await new EventRetries(client, 'none', events).put(host, [first]);
+    assert.equal(events.told.dropped, 1);
   },
 );
 

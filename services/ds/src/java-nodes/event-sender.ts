@@ -4,6 +4,7 @@ import { systemClock } from '@lmqtt/common/clock';
 import { createConnection, type Socket } from 'node:net';
 import { frameHeadBytes, FrameReader, writeFrame } from '../rocketmq/remoting/frame.ts';
 import { notifyCode, successCode } from './event-server.ts';
+import type { JavaEvent } from './event-retries.ts';
 import type { JavaNodeEvents } from './java-events.ts';
 
 /** What comes within this time is one request. */
@@ -21,6 +22,8 @@ export interface EventSenderOptions {
   readonly events: JavaNodeEvents;
   /** Whether the address is that of this process. */
   readonly isOwn: (node: string) => boolean;
+  /** Absent: what a node does not take is dropped. */
+  readonly retry?: (node: string, events: readonly JavaEvent[]) => void;
 }
 
 export class EventSender {
@@ -33,7 +36,7 @@ export class EventSender {
 
   /** Those of LMQ_CONNECT_NODES, by address. */
   nodes(addresses: readonly string[]): void {
-    const { port, events } = this.#options;
+    const { port, events, retry } = this.#options;
     for (const [address, line] of this.#nodes) {
       if (addresses.includes(address)) continue;
       line.close();
@@ -41,7 +44,8 @@ export class EventSender {
     }
     if (port === null) return;
     for (const address of addresses)
-      if (!this.#nodes.has(address)) this.#nodes.set(address, new NodeLine(address, port, events));
+      if (!this.#nodes.has(address))
+        this.#nodes.set(address, new NodeLine(address, port, events, retry));
   }
 
   tell(pubTopic: string, brokerName: string): void {
@@ -60,8 +64,9 @@ class NodeLine {
   readonly #address: string;
   readonly #port: number;
   readonly #events: JavaNodeEvents;
+  readonly #retry: EventSenderOptions['retry'];
   /** By broker and topic: several messages of a topic are one event. */
-  readonly #waiting = new Map<string, { pubTopic: string; queueId: 0; brokerName: string }>();
+  readonly #waiting = new Map<string, JavaEvent>();
   #socket: Socket | undefined;
   #opaque = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -70,19 +75,28 @@ class NodeLine {
   #awayUntilMs = 0;
   #isClosed = false;
 
-  constructor(address: string, port: number, events: JavaNodeEvents) {
+  constructor(
+    address: string,
+    port: number,
+    events: JavaNodeEvents,
+    retry: EventSenderOptions['retry'],
+  ) {
     this.#address = address;
     this.#port = port;
     this.#events = events;
+    this.#retry = retry;
   }
 
   add(pubTopic: string, brokerName: string): void {
-    if (this.#waiting.size >= waitingMax || systemClock.monotonicMs() < this.#awayUntilMs) {
+    const awayForMs = Math.max(0, this.#awayUntilMs - systemClock.monotonicMs());
+    const isLeftOut = awayForMs > 0 && this.#retry === undefined;
+    if (this.#waiting.size >= waitingMax || isLeftOut) {
       this.#events.told.dropped += 1;
       return;
     }
     this.#waiting.set(`${brokerName} ${pubTopic}`, { pubTopic, queueId: 0, brokerName });
-    if (!this.#isBusy) this.#timer ??= setTimeout(() => void this.#send(), gatherMs);
+    const waitMs = Math.max(gatherMs, awayForMs);
+    if (!this.#isBusy) this.#timer ??= setTimeout(() => void this.#send(), waitMs);
   }
 
   close(): void {
@@ -101,7 +115,9 @@ class NodeLine {
     if (reason === undefined) this.#events.told.told += batch.length;
     else if (!this.#isClosed) {
       this.#events.told.failed += batch.length;
-      this.#events.told.dropped += this.#waiting.size;
+      if (this.#retry === undefined) this.#events.told.dropped += this.#waiting.size;
+      else
+        this.#retry(this.#address, [...batch.map(([, event]) => event), ...this.#waiting.values()]);
       this.#waiting.clear();
       this.#awayUntilMs = systemClock.monotonicMs() + awayMs;
       this.#events.nodeAway(this.#address, reason);

@@ -4,7 +4,7 @@ import type { Metrics, PlainCounter, PlainCounters } from '@lmqtt/common/metrics
 import { RepeatedLines } from '@lmqtt/common/repeated-lines';
 import type { JavaConfig } from './kv-config.ts';
 
-const toldResults = ['told', 'failed', 'dropped'] as const;
+const toldResults = ['told', 'failed', 'dropped', 'retried'] as const;
 const askedKinds = ['messages', 'close', 'unknown', 'garbage', 'stranger'] as const;
 
 export interface JavaFigures {
@@ -105,6 +105,15 @@ export class JavaNodeEvents {
     const unsaid = this.#lines.due(`node ${node}`);
     if (unsaid === undefined) return;
     this.#logs.broker.warn({ node, reason, unsaid }, 'a Java node does not take events');
+  }
+
+  notRetried(topic: string, error: unknown): void {
+    const unsaid = this.#lines.due('retries');
+    if (unsaid === undefined) return;
+    this.#logs.broker.warn(
+      { topic, err: error, unsaid },
+      'events that a Java node does not take cannot be stored in EVENT_NOTIFY_RETRY_TOPIC',
+    );
   }
 
   notListening(port: number, reason: string): void {

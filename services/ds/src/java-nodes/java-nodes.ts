@@ -5,6 +5,7 @@ import { firstLevel } from '../rocketmq/mapping/topic-mapping.ts';
 import type { StoredMessage } from '../rocketmq/message/stored-message.ts';
 import type { RocketmqClient } from '../rocketmq/remoting/client.ts';
 import { type AskedOfUs, EventServer } from './event-server.ts';
+import { EventRetries } from './event-retries.ts';
 import { EventSender } from './event-sender.ts';
 import { FurtherNames } from './further-names.ts';
 import type { JavaNodeEvents } from './java-events.ts';
@@ -70,7 +71,12 @@ export class JavaNodes {
       port === null
         ? undefined
         : new EventServer({ host: settings.rpcBind, port, events, asked: this.#asked() });
-    this.#sender = new EventSender({ port, events, isOwn: (node) => this.#isOwn(node) });
+    const retryTopic = settings.eventNotifyRetryTopic;
+    const retries = retryTopic === null ? undefined : new EventRetries(client, retryTopic, events);
+    this.#sender = new EventSender({
+      ...{ port, events, isOwn: (node) => this.#isOwn(node) },
+      ...(retries && { retry: (node, told) => void retries.put(node, told) }),
+    });
     events.watch({
       nodes: () => this.#config?.nodes.length ?? 0,
       firstTopics: () => this.#seeds?.firstTopics.length ?? 0,

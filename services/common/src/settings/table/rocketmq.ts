@@ -98,7 +98,7 @@ export const rocketmq = {
     only: 'servers',
     roles: ['ds'],
     about:
-      'RocketMQ topic where Java nodes put events that could not be delivered; devices cannot use it',
+      'RocketMQ topic of events that a Java node did not take: ds and Java nodes put them there, and a Java node tells that one again; devices cannot use it',
   },
   CLIENT_RETRY_TOPIC: {
     kind: 'text',
