@@ -117,25 +117,34 @@ void describe('transactions and compressed messages of back ends', { skip }, () 
     assert.deepEqual(await payloadsOf(back, name), ['delayed']);
   });
 
-  for (const compression of ['LZ4', 'ZSTD', 'ZLIB'] as const) {
-    void test(`a body that the Java client compresses with ${compression}`, async () => {
-      const name = unique(compression);
-      const clientId = unique('absent');
-      const absent = await device({ clientId, ...lasting });
-      await absent.subscribe(name, 1);
-      await absent.disconnect();
-      // The producer's start may outlast a keep alive.
-      const live = await device({ keepAliveS: 0 });
-      await live.subscribe(name, 1);
-      const body = Array.from({ length: 2000 }, (_, number) => `line ${number}`).join('\n');
-      const namesrv = rocketmq.namesrv.address;
-      const rest = { namesrv, topic, lmqNames: [lmq(name)], mqttTopic: name, compression };
-      await produceByJava(compressingVersion(), { ...rest, body });
+  void test('bodies that the Java client compresses with LZ4, ZSTD and ZLIB', async () => {
+    const lines = Array.from({ length: 2000 }, (_, number) => `line ${number}`);
+    const body = lines.join('\n');
+    const receivers = await Promise.all(
+      (['LZ4', 'ZSTD', 'ZLIB'] as const).map(async (compression) => {
+        const name = unique(compression);
+        const clientId = unique('absent');
+        const absent = await device({ clientId, ...lasting });
+        await absent.subscribe(name, 1);
+        await absent.disconnect();
+        // The producer's start may outlast a keep alive.
+        const live = await device({ keepAliveS: 0 });
+        await live.subscribe(name, 1);
+        return { compression, name, clientId, live };
+      }),
+    );
+    await produceByJava({
+      ...{ version: compressingVersion(), namesrv: rocketmq.namesrv.address, topic, body },
+      messages: receivers.map(({ compression, name }) => ({
+        ...{ compression, lmqNames: [lmq(name)], mqttTopic: name },
+      })),
+    });
+    for (const { name, clientId, live } of receivers) {
       await live.receive({ topic: name, payload: body }, deviceMs);
       const back = await device({ clientId, ...lasting, sessionPresent: true });
       await back.receive({ topic: name, payload: body }, deviceMs);
-    });
-  }
+    }
+  });
 
   void test('a dead letter of a consumer reaches no device', async () => {
     const name = unique();

@@ -1,7 +1,8 @@
-// The producer of RocketMQ's own Java client: sends one message, of the words in the file that the
-// last argument names. It runs from its source.
+// The producer of RocketMQ's own Java client: sends a message, of the words in the file that an
+// argument names, once for each compression and with its light queues and MQTT topic. It runs from
+// its source.
 //
-//     java -cp 'lib/*' -Drocketmq.message.compressType=LZ4 JavaProducer.java NAMESRV TOPIC LMQS MQTT_TOPIC FILE
+//     java -cp 'lib/*' JavaProducer.java NAMESRV TOPIC FILE (COMPRESSION LMQS MQTT_TOPIC)...
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -25,16 +26,22 @@ public class JavaProducer {
   }
 
   private static void send(String[] args) throws Exception {
-    DefaultMQProducer producer = new DefaultMQProducer("java-producer");
-    producer.setNamesrvAddr(args[0]);
-    producer.setVipChannelEnabled(false);
-    producer.setMqClientApiTimeout(TIMEOUT_MS);
-    producer.setSendMsgTimeout(TIMEOUT_MS);
-    producer.start();
-    Message message = new Message(args[1], "MQ2MQTT", Files.readAllBytes(Path.of(args[4])));
-    message.putUserProperty("INNER_MULTI_DISPATCH", args[2]);
-    message.putUserProperty("originMqttTopic", args[3]);
-    SendResult sent = producer.send(message);
-    if (sent.getSendStatus() != SendStatus.SEND_OK) throw new IllegalStateException(sent.toString());
+    byte[] body = Files.readAllBytes(Path.of(args[2]));
+    for (int at = 3; at < args.length; at += 3) {
+      // Each producer reads it when it is made.
+      System.setProperty("rocketmq.message.compressType", args[at]);
+      DefaultMQProducer producer = new DefaultMQProducer("java-producer-" + args[at]);
+      producer.setNamesrvAddr(args[0]);
+      producer.setVipChannelEnabled(false);
+      producer.setMqClientApiTimeout(TIMEOUT_MS);
+      producer.setSendMsgTimeout(TIMEOUT_MS);
+      producer.start();
+      Message message = new Message(args[1], "MQ2MQTT", body);
+      message.putUserProperty("INNER_MULTI_DISPATCH", args[at + 1]);
+      message.putUserProperty("originMqttTopic", args[at + 2]);
+      SendResult sent = producer.send(message);
+      if (sent.getSendStatus() != SendStatus.SEND_OK)
+        throw new IllegalStateException(sent.toString());
+    }
   }
 }

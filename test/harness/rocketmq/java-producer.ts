@@ -11,33 +11,41 @@ const source = join(import.meta.dirname, '../../../harness/rocketmq/JavaProducer
 const timeoutMs = 120_000;
 
 export interface JavaMessage {
-  /** `host:port`. */
-  readonly namesrv: string;
-  readonly topic: string;
   readonly lmqNames: readonly string[];
   readonly mqttTopic: string;
-  /** The client compresses what is over 4 KiB. */
-  readonly body: string;
   readonly compression: 'LZ4' | 'ZSTD' | 'ZLIB';
 }
 
-/** Resolves when RocketMQ has stored it. `version`: of the client. */
-export async function produceByJava(version: string, message: JavaMessage): Promise<void> {
+export interface JavaSend {
+  /** Of the client. */
+  readonly version: string;
+  /** `host:port`. */
+  readonly namesrv: string;
+  readonly topic: string;
+  /** The client compresses what is over 4 KiB. */
+  readonly body: string;
+  /** Sent one after the other, each with that body. */
+  readonly messages: readonly JavaMessage[];
+}
+
+/** Resolves when RocketMQ has stored them. */
+export async function produceByJava(send: JavaSend): Promise<void> {
+  const { version, namesrv, topic, body, messages } = send;
   const lib = await ensureJars(version);
   const folder = mkdtempSync(join(tmpdir(), 'lmqtt-java-'));
   try {
     const file = join(folder, 'body');
-    writeFileSync(file, message.body);
-    const { namesrv, topic, lmqNames, mqttTopic, compression } = message;
+    writeFileSync(file, body);
+    // The program is short: it is over before optimised code were worth its making.
     const options = [
-      `-Drocketmq.message.compressType=${compression}`,
-      `-Duser.home=${folder}`,
+      ...['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', `-Duser.home=${folder}`],
       ...['-cp', `${lib}/*`],
     ];
-    const args = [namesrv, topic, lmqNames.join(','), mqttTopic, file];
-    await promisify(execFile)(mustFindProgram('java'), [...options, source, ...args], {
-      timeout: timeoutMs,
-    });
+    const args = messages.flatMap(({ compression, lmqNames, mqttTopic }) => [
+      ...[compression, lmqNames.join(','), mqttTopic],
+    ]);
+    const command = [...options, source, namesrv, topic, file, ...args];
+    await promisify(execFile)(mustFindProgram('java'), command, { timeout: timeoutMs });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
