@@ -13,8 +13,6 @@ const letGoMs = 10;
 /** The node as the publishes of its clients need it. */
 interface PublishingNode {
   readonly link: Link;
-  readonly turn: Turn;
-  readonly events: CsEvents;
   readonly connections: { get(handle: SessionHandle): Client | undefined };
   /** Whether ds is another process: in one process there is no lease, and ds is never another one. */
   readonly remote: boolean;
@@ -26,12 +24,16 @@ interface PublishingNode {
  */
 export class IncomingPublishes {
   readonly #node: PublishingNode;
+  readonly #turn: Turn;
+  readonly #events: CsEvents;
   readonly #backlog: StoreBacklog;
   /** Set while publishers that were let go may have sent nothing. */
   #letGoTimer: NodeJS.Timeout | undefined = undefined;
 
-  constructor(node: PublishingNode, storeBytesMax: number) {
+  constructor(node: PublishingNode, turn: Turn, events: CsEvents, storeBytesMax: number) {
     this.#node = node;
+    this.#turn = turn;
+    this.#events = events;
     this.#backlog = new StoreBacklog(storeBytesMax);
   }
 
@@ -41,10 +43,9 @@ export class IncomingPublishes {
   }
 
   send(client: Client, publish: Publish): void {
-    const { turn, events } = this.#node;
-    if (!this.#backlog.add(client, publish)) events.limit('PENDING_APPEND_BYTES_MAX');
+    if (!this.#backlog.add(client, publish)) this.#events.limit('PENDING_APPEND_BYTES_MAX');
     const { inbound } = client;
-    if (!inbound.holdsPublishes) turn.publish(publish);
+    if (!inbound.holdsPublishes) this.#turn.publish(publish);
     else if (!inbound.hold(publish)) client.pauseReading();
   }
 
@@ -54,7 +55,7 @@ export class IncomingPublishes {
   }
 
   answered(batch: Publish[]): void {
-    const { connections, events } = this.#node;
+    const { connections } = this.#node;
     let client: Client | undefined;
     for (const publish of batch) {
       // A receipt: no client waits for it.
@@ -63,17 +64,17 @@ export class IncomingPublishes {
       if (client === undefined || client.handle !== publish.session)
         client = connections.get(publish.session);
       if (client !== undefined) onPublished(client, publish);
-      if (publish.reasonCode === ReasonCode.notAuthorized) events.notAuthorized();
+      if (publish.reasonCode === ReasonCode.notAuthorized) this.#events.notAuthorized();
     }
     this.letGo();
   }
 
   /** A QoS 0 publish was refused. */
   refused(session: SessionHandle, reasonCode: number): void {
-    const { connections, events } = this.#node;
+    const { connections } = this.#node;
     const client = connections.get(session);
     if (client !== undefined) onRefused(client, reasonCode);
-    if (reasonCode === ReasonCode.notAuthorized) events.notAuthorized();
+    if (reasonCode === ReasonCode.notAuthorized) this.#events.notAuthorized();
   }
 
   /** Publishers that were held back are read again as far as there is room. */
@@ -81,7 +82,7 @@ export class IncomingPublishes {
     const backlog = this.#backlog;
     if (!backlog.holds || this.#letGoTimer !== undefined) return;
     if (this.#node.remote) {
-      this.#node.turn.flush();
+      this.#turn.flush();
       this.handedOver();
     }
     backlog.letGo();

@@ -80,7 +80,7 @@ export class CsNode implements LinkedNode, ClientNode {
   readonly #leaseLoss: LeaseLoss = new LeaseLoss(this);
   readonly #presentation: Presentation;
   readonly #reports: DueReports;
-  readonly #publishes: IncomingPublishes;
+  readonly publishes: IncomingPublishes;
   readonly #timers: NodeJS.Timeout[] = [];
   #recheckFrom = 0;
   #stopping = false;
@@ -98,7 +98,6 @@ export class CsNode implements LinkedNode, ClientNode {
     this.config = config;
     this.packetLimits = packetLimits(config);
     this.clientIdRule = clientIdRuleOf(config.clientIdRule);
-    this.#publishes = new IncomingPublishes(this, storeBytesMax);
     this.events = events;
     this.counters = counters;
     this.rightsTable = new ReadRightsTable(config.aclCache);
@@ -138,7 +137,7 @@ export class CsNode implements LinkedNode, ClientNode {
     this.turn = new Turn({
       publish: (batch) => {
         link.publish(batch);
-        this.#publishes.handedOver();
+        this.publishes.handedOver();
       },
       write: (batch, durable) => link.write(batch, durable),
       split: (batch) => link.split?.(batch) ?? [batch],
@@ -147,6 +146,7 @@ export class CsNode implements LinkedNode, ClientNode {
       ended: () => this.feeds.release(),
     });
     const { turn } = this;
+    this.publishes = new IncomingPublishes(this, turn, events, storeBytesMax);
     this.#reports = new DueReports(turn, link);
     this.#presentation = new Presentation(this, this.#reports);
     this.journal = {
@@ -179,7 +179,7 @@ export class CsNode implements LinkedNode, ClientNode {
   closed(connection: Client, end: ConnectionEnd): Promise<void> {
     this.connections.ended(connection);
     this.entrance.left(connection);
-    this.#publishes.forget(connection);
+    this.publishes.forget(connection);
     this.leaseGate.forget(connection.outbox);
     const { session, handle } = connection;
     if (session === undefined) {
@@ -215,20 +215,12 @@ export class CsNode implements LinkedNode, ClientNode {
 
   // Publishes
 
-  publish(connection: Client, publish: Publish): void {
-    this.#publishes.send(connection, publish);
-  }
-
-  get storeBehind(): boolean {
-    return this.#publishes.storeBehind;
-  }
-
   published(batch: Publish[]): void {
-    this.#publishes.answered(batch);
+    this.publishes.answered(batch);
   }
 
   refused(session: SessionHandle, reasonCode: number): void {
-    this.#publishes.refused(session, reasonCode);
+    this.publishes.refused(session, reasonCode);
   }
 
   // Messages
@@ -292,7 +284,7 @@ export class CsNode implements LinkedNode, ClientNode {
   }
 
   linkChanged(): void {
-    this.#publishes.handedOver();
+    this.publishes.handedOver();
     this.leaseGate.look();
     this.entrance.linkChanged();
     this.turn.begin();
@@ -341,7 +333,7 @@ export class CsNode implements LinkedNode, ClientNode {
   }
 
   #slowTick(): void {
-    this.#publishes.letGo();
+    this.publishes.letGo();
     this.#reports.slowRound();
     // Pushed messages that are still under way would be read a second time.
     if (this.link.pushesWait !== true)
@@ -356,7 +348,7 @@ export class CsNode implements LinkedNode, ClientNode {
   async stop(waitMs: number): Promise<void> {
     this.#stopping = true;
     for (const timer of this.#timers) clearInterval(timer);
-    this.#publishes.stop();
+    this.publishes.stop();
     for (const connection of this.connections.all()) connection.shutDown();
     await new Promise<void>((resolve) => {
       this.turn.begin();

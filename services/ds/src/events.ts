@@ -2,18 +2,13 @@ import { systemClock } from '@lmqtt/common/clock';
 import type { ClientId, QueueId } from '@lmqtt/common/ids';
 import { RepeatedLines } from '@lmqtt/common/repeated-lines';
 import type { Logs } from '@lmqtt/common/log';
-import {
-  latencyBoundsS,
-  type Metrics,
-  type PlainCounter,
-  type PlainCounters,
-} from '@lmqtt/common/metrics';
+import type { Metrics, PlainCounter, PlainCounters } from '@lmqtt/common/metrics';
 import type { LimitName } from '@lmqtt/common/settings/row';
 import type { ConnectRequest } from '@lmqtt/proto/link';
 import type { FileOutcome } from './auth/reloaded-file.ts';
 import { DeadLetterEvents } from './dead-letter-events.ts';
 import { DenialLines } from './denial-lines.ts';
-import type { JournalEvent } from './journal/journal.ts';
+import { JournalEvents } from './journal-events.ts';
 import type { LiveSession } from './sessions/live-session.ts';
 import type { ClientHooks } from './hooks/client-hooks.ts';
 import type { PresenceListener } from './presence-listener.ts';
@@ -21,8 +16,6 @@ import type { StoredSubscription } from './session-store/stored-session.ts';
 import type { StoredGroup } from './group-store/group-store.ts';
 import type { ClaimRefused } from './session-store/session-store.ts';
 
-/** Differences of clocks that are not worth a line. */
-const clockNoiseS = 5;
 const damageToldMs = 10_000;
 
 const dropReasons = [
@@ -52,6 +45,7 @@ type DropReason = (typeof dropReasons)[number];
 /** Business events of ds: a counter and a log line each, so that the two cannot drift apart. */
 export class DsEvents {
   readonly deadLetters: DeadLetterEvents;
+  readonly log: JournalEvents;
   /** Where events of clients are published, too. */
   presence: PresenceListener | undefined = undefined;
   /** Hooks of the operator's that hear of clients. */
@@ -67,9 +61,6 @@ export class DsEvents {
   readonly #wills: PlainCounter;
   readonly #delayed: PlainCounter;
   readonly #expired: PlainCounter;
-  readonly #written: ReturnType<Metrics['histogram']>;
-  readonly #journalBytes: PlainCounter;
-  readonly #journalRecords: PlainCounter;
   readonly #cameBack: PlainCounter;
   readonly #denials = new DenialLines(systemClock.monotonicMs());
   readonly #damagedBlocks: PlainCounter;
@@ -80,6 +71,7 @@ export class DsEvents {
     this.#logs = logs;
     this.#metrics = metrics;
     this.deadLetters = new DeadLetterEvents(logs, metrics);
+    this.log = new JournalEvents(logs, metrics);
     this.#dropped = metrics.counters(
       'lmqtt_ds_dropped_total',
       'Messages that the dispatch node dropped, by reason',
@@ -116,19 +108,6 @@ export class DsEvents {
     this.#wills = metrics.counter('lmqtt_ds_wills_total', 'Wills sent');
     this.#delayed = metrics.counter('lmqtt_ds_delayed_total', 'Delayed messages published');
     this.#expired = metrics.counter('lmqtt_ds_sessions_expired_total', 'Sessions that expired');
-    this.#written = metrics.histogram(
-      'lmqtt_store_commit_seconds',
-      'Time of a durable write to the log, in seconds',
-      latencyBoundsS,
-    );
-    this.#journalBytes = metrics.counter(
-      'lmqtt_store_written_bytes_total',
-      'Bytes written to the log',
-    );
-    this.#journalRecords = metrics.counter(
-      'lmqtt_store_records_total',
-      'Records written to the log',
-    );
     this.#damagedBlocks = metrics.counter(
       'lmqtt_store_damaged_blocks_total',
       'Damaged blocks found in the log',
@@ -396,39 +375,7 @@ export class DsEvents {
   unexpected(where: string, error: unknown): void {
     this.#logs.broker.error({ where, err: error }, 'unexpected failure');
   }
-
-  journal(event: JournalEvent): void {
-    if (event.kind === 'written') {
-      this.#written.record(event.us / 1e6);
-      this.#journalBytes.value += event.bytes;
-      this.#journalRecords.value += event.records;
-      return;
-    }
-    const { kind, ...rest } = event;
-    if (event.kind === 'opened' && event.sinceLastBlockS < -clockNoiseS) {
-      const behindS = -event.sinceLastBlockS;
-      this.#logs.store.warn({ behindS }, 'the wall clock is behind the last block of the log');
-    }
-    const level = kind === 'failed' || kind === 'checkpoint failed' ? 'error' : levels[kind];
-    const fields = 'failure' in rest ? { err: rest.failure } : rest;
-    this.#logs.store[level](fields, texts[kind] ?? `log ${kind}`);
-  }
 }
-
-/** Texts of events whose kind alone does not tell what happened. */
-const texts: Partial<Record<JournalEvent['kind'], string>> = {
-  'opened again':
-    'the last run died while it was opening state/data.mdb; the file has been checked and is whole',
-};
-
-const levels = {
-  opened: 'info',
-  'opened again': 'warn',
-  repaired: 'warn',
-  recovered: 'warn',
-  sealed: 'debug',
-  checkpoint: 'debug',
-} as const;
 
 const textMax = 256;
 

@@ -155,7 +155,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       commitLingerUs: settings.commitLingerUs,
       commitBytesMax: settings.commitBytesMax,
       pendingAppendBytesMax: settings.pendingAppendBytesMax,
-      onEvent: (event) => events.journal(event),
+      onEvent: (event) => events.log.take(event),
     },
     options.files,
   );

@@ -59,6 +59,13 @@ export interface ConnectionCount {
   renumber(handle: SessionHandle): SessionHandle;
 }
 
+/** Publishes of clients on their way to ds. */
+interface PublishTaker {
+  /** So much waits for the store that publishers are not read. */
+  readonly storeBehind: boolean;
+  send(client: Client, publish: Publish): void;
+}
+
 /** The node as connections and their handlers need it. */
 export interface ClientNode extends SessionNode {
   readonly config: CsConfig;
@@ -75,12 +82,10 @@ export interface ClientNode extends SessionNode {
   readonly time: TurnTime;
   readonly connections: ConnectionCount;
   readonly entrance: EntranceTurns;
-  /** So much waits for the store that publishers are not read. */
-  readonly storeBehind: boolean;
+  readonly publishes: PublishTaker;
   /** Whether ds can be asked for a session now. */
   readonly asksDs: boolean;
   schedule(session: OutboundSession): void;
-  publish(client: Client, publish: Publish): void;
   /** Resolves when the end is stored; never rejects. */
   closed(client: Client, end: ConnectionEnd): Promise<void>;
   disown(client: Client, end: ConnectionEnd): void;

@@ -81,7 +81,7 @@ export class Reading {
   /** Reads on, where nothing else holds the client up. */
   resume(): void {
     const { node, inbound, outbox, stream, ended } = this.#client;
-    if (!this.paused || this.#packetsStopped || ended || node.storeBehind) return;
+    if (!this.paused || this.#packetsStopped || ended || node.publishes.storeBehind) return;
     if (this.#packets.resting || inbound.tooManyRequests || inbound.tooManyHeld) return;
     if (inbound.unanswered * 2 > node.config.receiveMaximum) return;
     if (!outbox.roomy) {

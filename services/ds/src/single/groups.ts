@@ -13,7 +13,8 @@ import type { ReadRights } from '@lmqtt/common/read-rights';
 import type { SessionRights } from '../use-cases/session-rights.ts';
 import type { SessionStore } from '../session-store/session-store.ts';
 import type { StoredSession, StoredSubscription } from '../session-store/stored-session.ts';
-import { type GroupMember, type GroupPorts, SharedGroup } from '../routing/shared-group.ts';
+import type { GroupMember, GroupPorts } from '../routing/group-member.ts';
+import { SharedGroup } from '../routing/shared-group.ts';
 
 /** A write that no connection makes. */
 const noHandle = sessionHandle(0);

@@ -68,7 +68,7 @@ export function onPublish(connection: Client, packet: IncomingPublish): void {
   if (qos === 1) inbound.begin1();
   else if (qos === 2) inbound.set2(packetId, 'storing');
   else if (packet.retain) inbound.retained0();
-  node.publish(connection, { session: connection.handle, packetId, message, reasonCode: 0 });
+  node.publishes.send(connection, { session: connection.handle, packetId, message, reasonCode: 0 });
   // A 5.0 client knows the maximum. A socket is never left unread for publishes whose PUBREL would
   // come through it.
   if (connection.version !== 5 && inbound.unanswered >= node.config.receiveMaximum) {

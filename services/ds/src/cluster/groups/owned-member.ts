@@ -25,7 +25,7 @@ import type { ReadRights } from '@lmqtt/common/read-rights';
 import type { ClientId, NodeId, SessionHandle } from '@lmqtt/common/ids';
 import type { MemberOut } from '../../group-store/absent-members.ts';
 import type { Outlet } from '../../routing/outlet.ts';
-import type { GroupMember, Seat } from '../../routing/shared-group.ts';
+import type { GroupMember, Seat } from '../../routing/group-member.ts';
 import type { Join } from './messages.ts';
 
 class MemberSeat implements Seat {

@@ -14,7 +14,6 @@ import {
   encodeRecord,
   recordBytes,
   recordQueuesMax,
-  storedMsOf,
 } from './message-record.ts';
 import { before, collect, emptyRecords } from './collect.ts';
 import { QueueEntries } from './queue-entries.ts';
@@ -29,9 +28,11 @@ import type {
   QueueStore,
   StoredSince,
 } from '../queue-store.ts';
+import { OpenInbound } from './open-inbound.ts';
 import { type DamagedBlock, RecordReader } from './record-reader.ts';
 import { SegmentUnreadable } from './segment-blocks.ts';
 import { Retention, type RetentionLimits } from './retention.ts';
+import { storedSince } from './stored-since.ts';
 
 /** So many messages are decoded in one turn. */
 const decodeMax = 2000;
@@ -47,9 +48,7 @@ export class EmbeddedQueueStore implements QueueStore {
   readonly #entries: QueueEntries;
   readonly #reader: RecordReader;
   readonly #retention: Retention;
-  /** Inbound ids whose append is not answered, or failed while the log has not recovered. */
-  readonly #open = new Map<string, number>();
-  #failed: string[] = [];
+  readonly #open = new OpenInbound();
   /** The queue that a message of this batch was entered into last. */
   #entering: QueuePlaces | undefined = undefined;
   #arrived: (messages: Message[]) => void = () => undefined;
@@ -89,7 +88,7 @@ export class EmbeddedQueueStore implements QueueStore {
     journal.participate(this.#entries);
     journal.index(this.#index);
     journal.onCovered(() => {
-      if (journal.refusal === 0) this.#settleFailed();
+      if (journal.refusal === 0) this.#open.recovered();
       this.#retention.wake();
     });
   }
@@ -129,7 +128,7 @@ export class EmbeddedQueueStore implements QueueStore {
       message.entries = entries;
       offsets.push(at - journal.blockStart);
       lengths.push(bytes);
-      if (inbound !== undefined) this.#opened(inboundKey(inbound), 1);
+      if (inbound !== undefined) this.#open.begin(inbound);
     }
     journal.commit((failure, block) => {
       this.#answer(batch, offsets, lengths, failure, block);
@@ -146,9 +145,7 @@ export class EmbeddedQueueStore implements QueueStore {
   }
 
   outcome(clientId: ClientId, epoch: Epoch, packetId: number): Promise<Outcome> {
-    if (this.#open.has(inboundKey({ clientId, epoch, packetId }))) {
-      return Promise.resolve('unknown');
-    }
+    if (this.#open.has({ clientId, epoch, packetId })) return Promise.resolve('unknown');
     const stored = this.#inbound.has(clientId, epoch, packetId);
     return Promise.resolve(stored ? 'stored' : 'not stored');
   }
@@ -182,39 +179,10 @@ export class EmbeddedQueueStore implements QueueStore {
     return [{ partition: 0, first: places.first, end: places.next }];
   }
 
-  /** By halves: a read of one record each. */
   async since(queue: QueueId, _partition: number, timeMs: number): Promise<StoredSince> {
     const places = this.#index.queues.get(queue);
     if (places === undefined) return { offset: 0, isOlder: true };
-    let low = places.first;
-    let high = places.stored;
-    let isOlder = low === 0 && high === 0;
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2);
-      const found = await this.#storedMs(places, middle);
-      // A hole, or damaged: what is next of it says the same.
-      if (found === undefined || found.storedMs >= timeMs) high = middle;
-      else {
-        isOlder = true;
-        low = found.offset + 1;
-      }
-    }
-    return { offset: low, isOlder };
-  }
-
-  /** When the first message at or past the offset was stored; undefined: that cannot be read. */
-  async #storedMs(
-    places: QueuePlaces,
-    from: number,
-  ): Promise<{ readonly offset: number; readonly storedMs: number } | undefined> {
-    const wanted = emptyRecords();
-    const offsets: number[] = [];
-    collect(places, Math.max(from, places.trimmed), 1, 1, wanted, offsets);
-    const offset = offsets[0];
-    if (offset === undefined) return undefined;
-    await this.#reader.load(wanted);
-    const [buffer] = wanted.buffers;
-    return buffer && { offset, storedMs: storedMsOf(buffer, wanted.starts[0] ?? 0) };
+    return storedSince(places, this.#reader, timeMs);
   }
 
   onArrivals(listener: (messages: Message[]) => void): void {
@@ -384,7 +352,7 @@ export class EmbeddedQueueStore implements QueueStore {
       }
       message.orderKey = append.orderKey;
       if (inbound !== undefined) {
-        this.#opened(inboundKey(inbound), -1);
+        this.#open.end(inbound);
         this.#inbound.stored(inbound.clientId, inbound.epoch, inbound.packetId);
       }
     }
@@ -400,22 +368,7 @@ export class EmbeddedQueueStore implements QueueStore {
       if (places !== undefined) places.stored = Math.max(places.stored, offset + 1);
     }
     append.message.entries = noEntries;
-    if (append.inbound !== undefined) this.#failed.push(inboundKey(append.inbound));
-  }
-
-  /**
-   * Messages that failed are void for good from now on: after an earlier crash they might have been
-   * found.
-   */
-  #settleFailed(): void {
-    for (const key of this.#failed) this.#opened(key, -1);
-    this.#failed = [];
-  }
-
-  #opened(key: string, change: 1 | -1): void {
-    const count = (this.#open.get(key) ?? 0) + change;
-    if (count > 0) this.#open.set(key, count);
-    else this.#open.delete(key);
+    if (append.inbound !== undefined) this.#open.fail(append.inbound);
   }
 
   #replay(body: Buffer, place: Place): void {
@@ -435,8 +388,4 @@ export class EmbeddedQueueStore implements QueueStore {
       if (!place.covered) this.#entries.changed(queueId(queue));
     }
   }
-}
-
-function inboundKey(id: { clientId: ClientId; epoch: Epoch; packetId: number }): string {
-  return `${id.packetId} ${id.epoch} ${id.clientId}`;
 }

@@ -11,6 +11,7 @@ import { type Batch, Batches } from './batches.ts';
 import { Intending } from './intending.ts';
 import { LaneRecovery } from './lane-recovery.ts';
 import { isPassing, Lane, PendingSend } from './lane.ts';
+import { lmqNamesOf } from './lmq-names.ts';
 import { LeftQueues } from './left-queues.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { OrdinaryQueue, Target } from './ordinary-queue.ts';
@@ -250,14 +251,18 @@ export class Sender {
     const { queue } = target;
     const nowMs = clock.nowMs();
     if (send.key === '') send.key = this.#keys.next(nowMs);
-    const properties = propertiesOf(append.message, this.#namesOf(append, queue.topic), {
-      key: send.key,
-      nowMs,
-      tag: target.tag,
-      keys: target.keys,
-      user: append.user,
-      ...(send.again ? { more: [[own.again, `${send.from}`] as const] } : {}),
-    });
+    const properties = propertiesOf(
+      append.message,
+      lmqNamesOf(append, this.#options.queues, queue.topic),
+      {
+        key: send.key,
+        nowMs,
+        tag: target.tag,
+        keys: target.keys,
+        user: append.user,
+        ...(send.again ? { more: [[own.again, `${send.from}`] as const] } : {}),
+      },
+    );
     if (properties === undefined) {
       const detail = 'its properties have no room in RocketMQ';
       this.#failures.fail(send, ReasonCode.quotaExceeded, 'not storable', detail);
@@ -289,17 +294,6 @@ export class Sender {
       (answer) => this.#answered(send, target, answer),
     );
     return true;
-  }
-
-  #namesOf({ queues, message }: Append, rocketTopic: string): string[] {
-    const places = this.#options.queues;
-    const names: string[] = [];
-    for (const queue of queues) {
-      const name = places.placeOf(queue);
-      if (name !== undefined) names.push(name);
-    }
-    if (places.further !== undefined) names.push(...places.further(message.topic, rocketTopic));
-    return names;
   }
 
   #answered(send: PendingSend, target: Target, answer: SendAnswer): void {

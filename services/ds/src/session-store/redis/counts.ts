@@ -1,6 +1,7 @@
 import { type ClientId, clientId as clientIdOf } from '@lmqtt/common/ids';
 import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import type { Argument, RedisConnection } from '../../redis/connection.ts';
+import { RedisUnavailable } from '../../redis/failure.ts';
 import { list, text, userText } from './fields.ts';
 import type { SessionKeys } from './keys.ts';
 import { scripts } from './scripts.ts';
@@ -123,6 +124,17 @@ export class RedisSessionCounts {
       cursor = text(next);
     } while (cursor !== '0');
     return first().map((id) => clientIdOf(id));
+  }
+
+  /** Reads the total again, or all counts with a repair; not where Redis is away. */
+  async refresh(repair: boolean): Promise<void> {
+    try {
+      if (repair) await this.check();
+      else await this.read();
+    } catch (error) {
+      // Callers that wait for Redis say so.
+      if (!(error instanceof RedisUnavailable)) throw error;
+    }
   }
 
   async read(): Promise<void> {

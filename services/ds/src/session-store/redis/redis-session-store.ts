@@ -8,7 +8,6 @@ import {
 import type { SessionWrite } from '@lmqtt/proto/link';
 import type { Intents } from '../../queue-store/intents.ts';
 import type { RedisConnection, Reply } from '../../redis/connection.ts';
-import { RedisUnavailable } from '../../redis/failure.ts';
 import type { RedisKeys } from '../../redis/keys.ts';
 import type { Inbox } from '../../registry/inbox.ts';
 import { Attempts, failureOf, unavailable, within } from './attempts.ts';
@@ -337,14 +336,8 @@ export class RedisSessionStore implements ClusterSessionStore {
     return this.#counts.total;
   }
 
-  async readCount(repair: boolean): Promise<void> {
-    try {
-      if (repair) await this.#counts.check();
-      else await this.#counts.read();
-    } catch (error) {
-      // Redis is away: what waits for it tells so.
-      if (!(error instanceof RedisUnavailable)) throw error;
-    }
+  readCount(repair: boolean): Promise<void> {
+    return this.#counts.refresh(repair);
   }
 
   takeDue(itemsMax: number): Promise<Due[]> {
@@ -397,14 +390,7 @@ export class RedisSessionStore implements ClusterSessionStore {
       this.#ends.forget(before);
     }
     const present = reply[3] === 1;
-    let session = read;
-    if (session === undefined) {
-      session = new StoredSession(0, clientId, epoch, claim.sessionExpiryS);
-      session.user = claim.user;
-      session.connected = true;
-      session.stored = true;
-      if (claim.will !== undefined) session.will = epoch;
-    }
+    const session = read ?? newSession(claim, epoch);
     this.#entries.add(new SessionEntry(session, cs, note.score, Number(version)));
     this.#held.tell(clientId, text(waiting));
     return { kind: 'claimed', session, epoch, present, ended, willsDue: willsDue === 1 };
@@ -425,4 +411,13 @@ export class RedisSessionStore implements ClusterSessionStore {
     this.#ends.forget(entry);
     for (const listener of this.#listeners) listener(session);
   }
+}
+
+function newSession(claim: Claim, epoch: Epoch): StoredSession {
+  const session = new StoredSession(0, claim.clientId, epoch, claim.sessionExpiryS);
+  session.user = claim.user;
+  session.connected = true;
+  session.stored = true;
+  if (claim.will !== undefined) session.will = epoch;
+  return session;
 }
