@@ -63,6 +63,7 @@ const areas = [
 
   ...[
     'service',
+    'embedded-stores',
     'cluster-service',
     'cluster-stores',
     'composition',

@@ -6,26 +6,27 @@ import type { Metrics } from '@lmqtt/common/metrics';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { LiveSettings } from '@lmqtt/common/settings/live-settings';
 import type { Settings } from '@lmqtt/common/settings/row';
-import { parseSharedFilter } from '@lmqtt/common/topic';
-import type { Position } from '@lmqtt/proto/session-state';
 import { Arrivals } from './routing/arrivals.ts';
 import { type ClientDetail, clientDetail } from './use-cases/client-detail.ts';
 import { type ClientPage, listClients, type PageRequest } from './use-cases/clients.ts';
 import { endWithConnection, removeAbsent } from './use-cases/remove-session.ts';
 import { useCasesOf } from './composition.ts';
 import type { DeadLetters } from './use-cases/dead-letters.ts';
-import { countDamage } from './damage.ts';
 import type { CsNode } from './sessions/cs-node.ts';
 import type { DelayedLine, DelayedPlace } from './delayed-store/delayed-store.ts';
-import { EmbeddedDelayedStore } from './delayed-store/embedded/embedded-delayed-store.ts';
 import { EmbeddedSeenClients } from './delayed-store/embedded/seen-clients.ts';
 import { DsLinkServer } from './ds-link.ts';
 import { Gathering } from './single/gathering.ts';
 import { DuePublishes } from './use-cases/due-publishes.ts';
 import { workDue } from './use-cases/due.ts';
+import {
+  gaugesOf,
+  noteReached,
+  openEmbeddedStores,
+  restore,
+  subscriptionsOf,
+} from './embedded-stores.ts';
 import { DsEvents } from './events.ts';
-import { EmbeddedGroupStore } from './group-store/embedded/embedded-group-store.ts';
-import { DiskJournal } from './journal/disk-journal.ts';
 import type { Files } from './journal/files.ts';
 import { kick } from './use-cases/kick.ts';
 import type { LiveSession } from './sessions/live-session.ts';
@@ -35,15 +36,10 @@ import { LocalOwedQueues } from './single/owed-queues.ts';
 import type { ModuleFunctions } from './auth/module/auth-module.ts';
 import { openAuth } from './auth/open-auth.ts';
 import { AbsentLimits } from './use-cases/queue-limits.ts';
-import { EmbeddedQueueStore } from './queue-store/embedded/embedded-queue-store.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
 import { ReplayQueue } from './single/replay-queue.ts';
 import { QueueTrim } from './single/queue-trim.ts';
-import { EmbeddedRegistry } from './registry/embedded/embedded-registry.ts';
-import { EmbeddedRetainedStore } from './retained-store/embedded/embedded-retained-store.ts';
-import { EmbeddedRetryQueue } from './retry-queue/embedded/embedded-retry-queue.ts';
 import { Routes } from './routing/routes.ts';
-import { RunningTime } from './single/running-time.ts';
 import { EmbeddedSessionStore } from './session-store/embedded/embedded-session-store.ts';
 import type { StoredSession, StoredSubscription } from './session-store/stored-session.ts';
 import { SessionRights } from './use-cases/session-rights.ts';
@@ -147,51 +143,12 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     events,
   });
 
-  const journal = new DiskJournal(
-    {
-      directory: settings.dataDir,
-      segmentBytes: settings.segmentBytes,
-      checkpointIntervalS: settings.checkpointIntervalS,
-      commitLingerUs: settings.commitLingerUs,
-      commitBytesMax: settings.commitBytesMax,
-      pendingAppendBytesMax: settings.pendingAppendBytesMax,
-      onEvent: (event) => events.log.take(event),
-    },
-    options.files,
-  );
+  const stores = openEmbeddedStores(options, clock, events);
+  const { journal, leaseClock, registry, sessionStore, groupStore } = stores;
+  const { retained, retryQueue, delayed, seen, embedded } = stores;
+  const queueStore = options.queueStore ?? embedded;
   const { leaseMs } = settings;
   const csOutlives = options.csOutlives === true;
-  const leaseClock = new RunningTime(clock, leaseMs / 2);
-  const registry = new EmbeddedRegistry(journal, leaseClock, { leaseMs, csOutlives });
-  const sessionsMax = { total: settings.maxSessions, perUser: settings.maxSessionsPerUser };
-  const sessionStore = new EmbeddedSessionStore(journal, clock, { csOutlives, sessionsMax });
-  const groupStore = new EmbeddedGroupStore(journal, () => sessionStore.noteRecord());
-  const retained = new EmbeddedRetainedStore(journal, clock, {
-    messagesMax: settings.maxRetainedMessages,
-    bytesMax: settings.maxRetainedBytes,
-  });
-  const retryQueue = new EmbeddedRetryQueue(journal, {
-    lettersMax: settings.deadLettersMax,
-    bytesMax: settings.deadLettersMaxBytes,
-  });
-  retryQueue.onDropped((letters) => events.deadLetters.drivenOut(letters));
-  const delayed = new EmbeddedDelayedStore(journal, clock, sessionStore, {
-    messagesMax: settings.maxDelayedMessages,
-    bytesMax: settings.maxDelayedBytes,
-  });
-  const seen = new EmbeddedSeenClients(journal);
-  const retention = {
-    retentionBytes: settings.retentionBytes,
-    retentionAgeS: settings.retentionAgeS,
-  };
-  const embedded = new EmbeddedQueueStore(
-    journal,
-    sessionStore,
-    retention,
-    ({ segment, position }) => events.blockDamaged(segment, position),
-  );
-  embedded.onDamaged((damage) => countDamage(sessionStore.sessions, events, damage));
-  const queueStore = options.queueStore ?? embedded;
   try {
     await journal.open();
   } catch (error) {
@@ -277,14 +234,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   });
   restore(sessionStore, groupStore, retained, holdings, groups, owed);
   registry.start();
-  metrics.gauge('lmqtt_sessions', 'Sessions, connected or not', () => sessionStore.count);
-  metrics.gauge(
-    'lmqtt_queue_depth',
-    'Messages that wait in queues; one that waits in several counts in each',
-    () => embedded.depth,
-  );
-  metrics.gauge('lmqtt_dead_letters', 'Dead letters', () => retryQueue.count);
-  metrics.gauge('lmqtt_dead_letters_bytes', 'Bytes of dead letters', () => retryQueue.bytes);
+  gaugesOf(stores, metrics);
 
   const trim = new QueueTrim(routes, queueStore);
   const absent = new AbsentLimits(ports.limits, () => sessionStore.sessions);
@@ -392,64 +342,4 @@ function within(ms: number, work: Promise<void> | undefined): Promise<void> {
 
 function ignore(): void {
   // The answer says the same.
-}
-
-/**
- * Damage may have taken entries out of the log; offsets and numbers of queues that somebody knows
- * must not be given again.
- */
-function noteReached(
-  { sessions }: EmbeddedSessionStore,
-  { groups }: EmbeddedGroupStore,
-  queueStore: EmbeddedQueueStore,
-  registry: EmbeddedRegistry,
-): void {
-  let highest = queueStore.highestQueue;
-  const note = (queue: QueueId, cursors: readonly Position[]): void => {
-    highest = Math.max(highest, queue);
-    for (const { position, done } of cursors) {
-      queueStore.reached(queue, Math.max(position, ...done.map((offset) => offset + 1)));
-    }
-  };
-  for (const { queue, cursors } of groups) note(queue, cursors);
-  for (const { subscriptions } of sessions) {
-    for (const { queue, cursors, group } of subscriptions) {
-      if (group === undefined) note(queue, cursors);
-    }
-  }
-  registry.noteQueue(highest);
-}
-
-function* subscriptionsOf(store: EmbeddedSessionStore): Iterable<StoredSubscription> {
-  for (const session of store.sessions) if (session.persistent) yield* session.subscriptions;
-}
-
-/** Routes, groups and pins are built from what is stored of sessions. */
-function restore(
-  sessionStore: EmbeddedSessionStore,
-  groupStore: EmbeddedGroupStore,
-  retained: EmbeddedRetainedStore,
-  holdings: LocalHoldings,
-  groups: LocalGroups,
-  owed: LocalOwedQueues,
-): void {
-  for (const group of groupStore.groups) {
-    const filter = group.name.slice(group.name.indexOf('/') + 1);
-    groups.restore(group, holdings.restore(group.queue, queueName(filter)));
-  }
-  for (const session of sessionStore.sessions) {
-    // Sessions that ended with their connection go when the store starts.
-    if (!session.persistent) continue;
-    for (const subscription of session.subscriptions) {
-      if (parseSharedFilter(subscription.filter) !== undefined) {
-        groups.restoreMember(session, subscription);
-        continue;
-      }
-      holdings.restore(subscription.queue, queueName(subscription.filter));
-      holdings.add(subscription);
-    }
-    for (const { place } of session.outbound)
-      if (place.kind === 'retained') retained.pin(place.topic, place.orderKey);
-  }
-  for (const session of sessionStore.sessions) if (session.persistent) owed.restore(session);
 }

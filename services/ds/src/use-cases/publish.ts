@@ -12,14 +12,14 @@ import type { Outlet } from '../routing/outlet.ts';
 import type { DsEvents } from '../events.ts';
 import type { DelayedInbound } from '../delayed-store/delayed-store.ts';
 import { DelayedAppend } from './delayed-append.ts';
-import { delayedTopicOf } from './delay.ts';
 import type { DelayedPublishes, Later } from './delayed-publishes.ts';
 import { HeldLanes } from './held-lanes.ts';
 import type { LiveSession } from '../sessions/live-session.ts';
 import type { InboundId, Once, Outcome, QueueStore } from '../queue-store/queue-store.ts';
+import { OwnPublishes } from './own-publishes.ts';
 import { passedOn, PendingAppend } from './pending-append.ts';
 import { PublishAnswers } from './publish-answers.ts';
-import { isChanged } from './publish-hook.ts';
+import { PublishChecks } from './publish-checks.ts';
 import type { RetainedStore } from '../retained-store/retained-store.ts';
 import type { Route, Routes } from '../routing/routes.ts';
 
@@ -51,8 +51,7 @@ export interface PublisherOptions {
  */
 export class Publisher {
   readonly #nodes: ReadonlyMap<NodeId, Outlet>;
-  readonly #access: AccessControl;
-  readonly #routes: Routes;
+  readonly #checks: PublishChecks;
   readonly #queueStore: QueueStore;
   readonly #retained: RetainedStore;
   readonly #delayed: DelayedPublishes;
@@ -60,25 +59,30 @@ export class Publisher {
   readonly #qos0: { readonly isQueued: boolean };
   readonly #storesAll: boolean;
   readonly #absent: AbsentClients | undefined;
-  readonly #retainedMax: number;
   readonly #answers = new PublishAnswers();
   readonly #openInbound = new Map<string, PendingAppend>();
   readonly #held: HeldLanes<PendingAppend>;
+  readonly #own: OwnPublishes;
 
   constructor(options: PublisherOptions) {
     this.#nodes = options.nodes;
-    this.#access = options.access;
-    this.#routes = options.routes;
+    this.#checks = new PublishChecks(options);
     this.#queueStore = options.queueStore;
     this.#retained = options.retained;
     this.#delayed = options.delayed;
     this.#events = options.events;
     this.#qos0 = options.qos0;
-    this.#retainedMax = options.retainedMax;
     this.#storesAll = options.storesAll;
     if (options.hasSession !== undefined)
       this.#absent = new AbsentClients(options.hasSession, this.#answers, options.events);
     this.#held = new HeldLanes((appends) => this.#unhold(appends));
+    this.#own = new OwnPublishes(options, {
+      passOn: (message, route) => {
+        this.#passOn(message, route);
+        this.#flush();
+      },
+      retainedRefused: (topic) => this.#checks.retainedRefused(topic),
+    });
   }
 
   publish(node: CsNode, batch: Publish[]): void {
@@ -102,8 +106,8 @@ export class Publisher {
         this.#answers.send(node, publish);
         continue;
       }
-      const route = this.#routeOf(session, message.topic);
-      publish.reasonCode = this.#judge(session, publish);
+      const route = this.#checks.routeOf(session, message.topic);
+      publish.reasonCode = this.#checks.reasonCodeOf(session, publish);
       if (publish.reasonCode !== 0) {
         // The answer does not name the topic. A bridge whose state is not wanted goes on.
         if (message.qos > 0) this.#answers.now(node, session, publish);
@@ -236,11 +240,7 @@ export class Publisher {
       if (append.message.retain && append.orderKey !== undefined) this.#retain(append);
   }
 
-  /**
-   * A will. `accepted` is called at once where it goes to the store: what is added to the journal
-   * then is durable with it. `answered` has the reason code, in the commit's own turn, and whether
-   * a failure will be the same each time.
-   */
+  /** A message of this ds itself: {@link OwnPublishes.publish}. */
   publishOwn(
     message: Message,
     lane: string,
@@ -248,97 +248,7 @@ export class Publisher {
     answered: (reasonCode: number, final: boolean) => void,
     once?: Once,
   ): void {
-    const route = this.#routes.of(message.topic);
-    if (message.qos === 0 && !this.#qos0.isQueued) {
-      // QoS 0 is passed on at most once: another ds that tried before may have passed it on.
-      if (once?.again !== true) {
-        this.#passOn(message, route);
-        this.#flush();
-      }
-      if (!this.#storesAll) {
-        answered(0, false);
-        return;
-      }
-      const append = passedOn(message, lane);
-      append.once = once;
-      this.#appendOwn(append, answered);
-      return;
-    }
-    const append = new PendingAppend(message, route.queueIds, lane, undefined, undefined);
-    append.once = once;
-    this.#appendOwn(append, answered);
-    if (append.orderKey === undefined) return;
-    accepted();
-    if (!message.retain) return;
-    append.retained = true;
-    if (this.#admitsOwn(message)) this.#retained.put(message, append.orderKey);
-  }
-
-  #appendOwn(append: PendingAppend, answered: (reasonCode: number, final: boolean) => void): void {
-    this.#queueStore.append([append], () => {
-      const { reasonCode, message, retained, orderKey, final } = append;
-      if (reasonCode !== 0 || !message.retain || retained || !this.#admitsOwn(message)) {
-        answered(reasonCode, final);
-        return;
-      }
-      this.#retained.put(message, orderKey, (putCode) => {
-        // The will is stored and delivered, and nobody waits to hear that it is not retained.
-        answered(putCode === ReasonCode.quotaExceeded ? 0 : putCode, false);
-      });
-    });
-  }
-
-  #admitsOwn(message: Message): boolean {
-    if (this.#retained.admits(message)) return true;
-    this.#retainedRefused(message.topic);
-    return false;
-  }
-
-  #retainedRefused(topic: string): void {
-    const full = this.#retained.count >= this.#retainedMax;
-    const limit = full ? 'MAX_RETAINED_MESSAGES' : 'MAX_RETAINED_BYTES';
-    this.#events.retainedRefused(topic, limit);
-  }
-
-  #judge(session: LiveSession, publish: Publish): number {
-    if (!session.topicAllowed && !isChanged(publish)) {
-      this.#events.publishDenied(session, publish.message.topic);
-      return ReasonCode.notAuthorized;
-    }
-    const { message } = publish;
-    if (message.retain && !this.#retained.admits(message)) {
-      this.#retainedRefused(message.topic);
-      // 3.1.1 and QoS 0 have no answer for it: delivered, not retained.
-      if (session.protocolVersion === 5 && message.qos !== 0) return ReasonCode.quotaExceeded;
-    }
-    return 0;
-  }
-
-  /** The answers are cached for as long as the session stays on a topic. */
-  #routeOf(session: LiveSession, topic: string): Route {
-    if (session.topic !== topic || session.accessVersion !== this.#access.version) {
-      session.topic = topic;
-      const delayed = delayedTopicOf(topic);
-      session.delayedTopic = delayed;
-      // Rules, order and routes are of the topic that the message will have.
-      const real = typeof delayed === 'object' ? delayed.topic : topic;
-      session.accessVersion = this.#access.version;
-      session.lane = `${session.clientId}\0${real}`;
-      session.topicAllowed = this.#access.authorise(
-        session.principal,
-        session.clientId,
-        session.peer.address,
-        'publish',
-        real,
-      );
-      session.route = undefined;
-    }
-    let route = session.route;
-    if (route === undefined || !this.#routes.isCurrent(route)) {
-      route = this.#routes.of(topic);
-      session.route = route;
-    }
-    return route;
+    this.#own.publish(message, lane, accepted, answered, once);
   }
 
   /** QoS 0: to whoever is there, at once. */
@@ -471,8 +381,9 @@ export class Publisher {
 }
 
 /**
- * Reason code for the client of a publish that is not stored. The store's own "not authorized" is no rule for this client:
- * before 5.0 the publish would be dropped for it where ACL_DENY_PUBLISH says so.
+ * Reason code for the client of a publish that is not stored. The store's own "not authorized" is no
+ * rule for this client: before 5.0 the publish would be dropped for it where ACL_DENY_PUBLISH says
+ * so.
  */
 function toldOf({ session }: Answer, reasonCode: number): number {
   const isOld = session.protocolVersion !== 5;
