@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
 const root = join(import.meta.dirname, '../../..');
-const services = ['common', 'cs', 'ds', 'ops', 'standalone'];
+const services = ['common', 'cs', 'ds', 'ops', 'redis', 'standalone'];
 
 /** The file that gets the import, what it imports, and the words of the refusal. */
 const forbidden = [
@@ -17,8 +17,51 @@ const forbidden = [
   [
     'a session that imports the codec',
     'cs/src/session/session.ts',
-    '../codec/text.ts',
+    '../codec/cold.ts',
     /cs\/codec/,
+  ],
+  [
+    'a session that imports the socket',
+    'cs/src/session/session.ts',
+    '../transport/transport.ts',
+    /cs\/session may not import cs\/transport/,
+  ],
+  [
+    'a codec that imports the connection',
+    'cs/src/codec/utf8.ts',
+    '../connection/client.ts',
+    /cs\/codec may not import cs\/connection/,
+  ],
+  [
+    'a session that knows the format on the stream',
+    'cs/src/session/session.ts',
+    '@lmqtt/proto/wire/frame',
+    /cs\/session may not import proto\/stream/,
+  ],
+  [
+    'sessions of ds that import a use case',
+    'ds/src/sessions/live-session.ts',
+    '../use-cases/connect.ts',
+    /ds\/sessions may not import ds\/use-cases/,
+  ],
+  [
+    'a use case that imports what differs with several ds',
+    'ds/src/use-cases/publish.ts',
+    '../cluster/work.ts',
+    /ds\/use-cases may not import ds\/cluster/,
+  ],
+  [
+    'a remoting client that knows stored messages',
+    'ds/src/rocketmq/remoting/connection.ts',
+    '../message/judge.ts',
+    /ds\/remoting may not import ds\/rocketmq/,
+  ],
+  ['an ops that imports ds', 'ops/src/events.ts', '@lmqtt/ds/events', /ops may not import ds\/top/],
+  [
+    'names of Redis that import a service',
+    'redis/src/address.ts',
+    '@lmqtt/cs/node',
+    /redis may not/,
   ],
   [
     'a use case that imports a file of an adapter',

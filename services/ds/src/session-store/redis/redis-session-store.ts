@@ -8,8 +8,6 @@ import {
 import type { SessionWrite } from '@lmqtt/proto/link';
 import type { Intents } from '../../queue-store/intents.ts';
 import type { RedisConnection, Reply } from '../../redis/connection.ts';
-import type { RedisKeys } from '../../redis/keys.ts';
-import type { Inbox } from '../../registry/inbox.ts';
 import { Attempts, failureOf, unavailable, within } from './attempts.ts';
 import { RedisClaims } from './claims.ts';
 import { DueSessions } from './due.ts';
@@ -23,10 +21,12 @@ import { RedisIntents } from './intents.ts';
 import { SessionKeys } from './keys.ts';
 import { NodeEnds } from './node-ends.ts';
 import { type Note, noteHoldsMs, SessionNotes } from './notes.ts';
+import type { RedisSessionStoreOptions } from './options.ts';
 import { releaseSession } from './release.ts';
 import { scripts } from './scripts.ts';
+import { SessionRecords } from './session-records.ts';
 import { SessionWrites } from './writes.ts';
-import { noSessionsMax, type SessionsMax } from '../session-counts.ts';
+import { noSessionsMax } from '../session-counts.ts';
 import type {
   Claim,
   Claimed,
@@ -42,25 +42,8 @@ import type {
   Released,
   TakenWills,
 } from '../session-store.ts';
-import { willOf, type WillRecord } from '../session-record.ts';
 import { StoredSession, type StoredSubscription, type StoredWill } from '../stored-session.ts';
 import { applyWrite } from '../apply-write.ts';
-
-interface RedisSessionStoreOptions {
-  readonly redis: RedisConnection;
-  readonly keys: RedisKeys;
-  readonly ds: NodeId;
-  readonly inbox: Inbox;
-  /** How long `subscribe`, `unsubscribe` and `remove` wait for Redis; a claim about twice that. */
-  readonly waitMs?: number;
-  /** Limits of stored sessions; default: no limit. */
-  readonly sessionsMax?: SessionsMax;
-  /**
-   * Time for which a will belongs to the ds that took it, if that ds is not heard: longer than its
-   * lease.
-   */
-  readonly takenMs?: number;
-}
 
 const waitMsDefault = 5000;
 const takenMsDefault = 6000;
@@ -79,6 +62,7 @@ export class RedisSessionStore implements ClusterSessionStore {
   readonly #keys: SessionKeys;
   readonly #ds: NodeId;
   readonly #waitMs: number;
+  readonly #records: SessionRecords;
   readonly #entries = new SessionEntries();
   readonly #attempts = new Attempts();
   readonly #writes: SessionWrites;
@@ -95,6 +79,7 @@ export class RedisSessionStore implements ClusterSessionStore {
     const { redis, ds, inbox } = options;
     this.#redis = redis;
     this.#keys = new SessionKeys(options.keys);
+    this.#records = new SessionRecords(redis, this.#keys);
     this.#ds = ds;
     this.#waitMs = options.waitMs ?? waitMsDefault;
     this.#writes = new SessionWrites(redis, this.#keys, ds, (entry) => this.#fenced(entry));
@@ -305,31 +290,18 @@ export class RedisSessionStore implements ClusterSessionStore {
     return this.#nodeEnds.end(node, graceMs, judgement, ended);
   }
 
-  async look(clientId: ClientId): Promise<StoredSession | undefined> {
-    try {
-      const record = await this.#redis.command('HGETALL', this.#keys.session(clientId));
-      return await sessionOverTurns(clientId, list(record));
-    } catch (error) {
-      throw failureOf(error);
-    }
+  look(clientId: ClientId): Promise<StoredSession | undefined> {
+    return this.#records.session(clientId);
   }
 
-  async willOf({ clientId, will }: StoredSession): Promise<StoredWill | undefined> {
-    if (will === 0) return undefined;
-    try {
-      const record = await this.#redis.command('HGET', this.#keys.wills(clientId), `r${will}`);
-      return record === null ? undefined : willOf(JSON.parse(text(record)) as WillRecord);
-    } catch (error) {
-      throw failureOf(error);
-    }
+  willOf({ clientId, will }: StoredSession): Promise<StoredWill | undefined> {
+    return this.#records.will(clientId, will);
   }
 
-  async storedIds(after: ClientId | null, idsMax: number, prefix: string): Promise<ClientId[]> {
-    try {
-      return await this.#counts.ids(after, idsMax, prefix);
-    } catch (error) {
+  storedIds(after: ClientId | null, idsMax: number, prefix: string): Promise<ClientId[]> {
+    return this.#counts.ids(after, idsMax, prefix).catch((error: unknown) => {
       throw failureOf(error);
-    }
+    });
   }
 
   get storedCount(): number {
