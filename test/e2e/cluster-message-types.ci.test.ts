@@ -65,7 +65,7 @@ void describe('types of messages, and both kinds of consumers', { skip }, () => 
       dsSettings: {
         PASSWORD_FILE: passwordFileOf({ ann: 4 }),
         TAIL_TOPICS: Object.keys(types).join(','),
-        TOPIC_RULES: 'fleet/+/+ = fleet:{3}:{2}',
+        TOPIC_RULES: 'fleet/+/+ = fleet:{3}:{2}, by/+/+ = {2}:{3}',
         TAIL_TAGS: 'MQ2MQTT',
       },
     });
@@ -210,6 +210,21 @@ void describe('types of messages, and both kinds of consumers', { skip }, () => 
     await assert.rejects(push.receive((each) => each.body.startsWith(car), 1));
     for (const what of ['speed', 'noise', 'fuel'])
       await watcher.receive({ topic: `fleet/${car}/${what}` }, deviceMs);
+    await watcher.expectNothing();
+  });
+
+  void test('a RocketMQ topic that a rule makes of the MQTT topic, where there is one', async () => {
+    const live = await device();
+    const watcher = await device();
+    await watcher.subscribe('by/#', 1);
+    const body = unique('made');
+    for (const level of ['absent', 'fleet', 'no legal name'])
+      await live.publish(`by/${level}/fuel`, body, { qos: 1 });
+    const { tag, properties } = await push.receive((each) => each.body === body, arriveMs);
+    assert.equal(tag, 'fuel');
+    assert.equal(properties['originMqttTopic'], 'by/fleet/fuel');
+    await assert.rejects(push.receive((each) => each.body === body, 1));
+    for (let count = 0; count < 3; count += 1) await watcher.receive({ payload: body }, deviceMs);
     await watcher.expectNothing();
   });
 });

@@ -42,7 +42,7 @@ import {
   isBucketName,
   wildcardBucketName,
 } from './rocketmq/names/lmq-name.ts';
-import { topicsWithTags } from './rocketmq/mapping/topic-mapping.ts';
+import { hasTagsByRule } from './rocketmq/mapping/topic-mapping.ts';
 import { TopicTemplates } from './rocketmq/mapping/topic-templates.ts';
 import { RocketmqClient } from './rocketmq/remoting/client.ts';
 import { RecordedRemotingEvents } from './rocketmq/remoting/recorded-events.ts';
@@ -138,6 +138,7 @@ export async function openClusterStores(
     });
     closing.push(() => client.close());
     const storeEvents = new RocketmqStoreEvents(logs, metrics, clock);
+    const hasTags = hasTagsByRule(settings.topicRules);
     const javaNodes = javaNodesOf(options, routes, client, {
       writes: async () => {
         const [owned] = await registry.ownership.acquire([javaFiltersThing]);
@@ -156,7 +157,7 @@ export async function openClusterStores(
       intents: sessionStore.intents,
       inbox,
       templates,
-      allTags: new Set([...templates.topics, ...topicsWithTags(settings.topicRules)]),
+      allTags: { has: (topic) => templates.has(topic) || hasTags(topic) },
       queues: {
         placeOf: (queue) => routes.queue(queue)?.place,
         atPlace: (lmqName, topic) =>

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { pickPlace } from '../src/rocketmq/mapping/place.ts';
 import { isTopicForMessages } from '../src/rocketmq/mapping/rocketmq-topic.ts';
-import { TopicMapping } from '../src/rocketmq/mapping/topic-mapping.ts';
+import { hasTagsByRule, TopicMapping } from '../src/rocketmq/mapping/topic-mapping.ts';
 
 const none = { defaultTopic: 'lmqtt', topicRules: '', topicCreate: '' };
 
@@ -65,6 +65,31 @@ test('tags and keys of levels of the MQTT topic', () => {
   assert.equal(map.of('c').tag, 'fixed');
   for (const topicRules of ['a = b:{0}', 'a = b:{x}', 'a = b:c:d:e', 'a = b:c|d'])
     assert.throws(() => mapping({ topicRules }), topicRules);
+});
+
+test('a RocketMQ topic of levels of the MQTT topic, where there is one or it may be created', () => {
+  const topicRules = 'fleet/+/# = iot_{2}:{3},x/# = {2}-{1}, fleet/# = others';
+  const there = ['iot_car', 'lmqtt', 'others'];
+  const map = mapping({ topicRules, topicCreate: 'iot_t*' }, there, ['iot_taken']);
+  assert.deepEqual(map.of('fleet/car/speed'), {
+    ...{ topic: 'iot_car', create: false, tag: 'speed', keys: undefined },
+  });
+  assert.deepEqual(map.of('fleet/train'), { topic: 'iot_train', create: true });
+  assert.deepEqual(map.of('fleet/ship'), { topic: 'lmqtt', create: false });
+  assert.deepEqual(map.ruled('fleet/ship'), {
+    ...{ topic: 'iot_ship', isMade: true, tag: undefined, keys: undefined },
+  });
+  for (const topic of ['fleet/ü/x', `fleet/${'x'.repeat(127)}`, 'fleet/taken', 'fleet'])
+    assert.deepEqual(map.of(topic), { topic: 'others', create: false }, topic);
+  assert.equal(map.of('x/%LMQ%').topic, 'lmqtt');
+  for (const wrong of ['a/# = {topic}', 'a/# = x{0}', 'a/# = {2}/x', 'a/# = %RETRY%{2}'])
+    assert.throws(() => mapping({ topicRules: wrong }), /TOPIC_RULES must name/, wrong);
+});
+
+test('RocketMQ topics in which messages have tags of their own', () => {
+  const has = hasTagsByRule('a/# = plain, b/# = tagged:{2}, c/# = iot_{2}_x:{3}');
+  for (const topic of ['tagged', 'iot_car_x']) assert.ok(has(topic), topic);
+  for (const topic of ['plain', 'tagged1', 'iot_car']) assert.ok(!has(topic), topic);
 });
 
 test('a mistake in the settings says what was wanted', () => {

@@ -58,7 +58,7 @@ export const rocketmq = {
     only: 'servers',
     roles: ['ds'],
     about:
-      'RocketMQ topics by filter, `sensors/# = iot_sensors, fleet/+/x = fleet`; the first that matches decides. A tag and keys may follow, made of levels of the MQTT topic: `fleet/# = fleet:{3}:{2}`',
+      'RocketMQ topics by filter, `sensors/# = iot_sensors, fleet/+/x = fleet`; the first that matches decides. A tag and keys may follow, made of levels of the MQTT topic: `fleet/# = fleet:{3}:{2}`. The RocketMQ topic may have levels in it, too, `fleet/+/# = fleet_{2}`: where there is one of that name, or TOPIC_CREATE has it',
   },
   TOPIC_CREATE: {
     kind: 'text',

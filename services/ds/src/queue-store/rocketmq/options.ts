@@ -114,7 +114,7 @@ export interface RocketmqStoreOptions {
   /** MQTT topics of messages that say none; absent: they have none. */
   readonly templates?: TopicTemplates;
   /** RocketMQ topics of which messages with all tags are read, whatever TAIL_TAGS says. */
-  readonly allTags?: ReadonlySet<string>;
+  readonly allTags?: { has(rocketTopic: string): boolean };
   /** MQTT topics of events of clients, which have a tag of their own unless a rule gives another. */
   readonly isOfEvents?: (topic: string) => boolean;
   readonly clock: Clock;

@@ -19,6 +19,8 @@ import type { UsedTopics } from './used-topics.ts';
 
 /** RocketMQ topic by first level, as it was at the first publish. */
 export const homeRecordKind = 'rocketmq-topic-of';
+/** The same by the name that a rule makes of a topic. */
+const madeRecordKind = 'rocketmq-topic-made';
 const targetsMax = 200_000;
 /**
  * For so long after a topic has come from another broker, what was stored there may not be indexed
@@ -47,8 +49,8 @@ export class Targets {
   readonly #detouring: Detouring;
   readonly #history: PlaceHistory;
   readonly #mapping: TopicMapping;
-  /** Only its rules. */
-  readonly #rules: TopicMapping;
+  /** RocketMQ topics of rules that make their names: where their messages go, as it was recorded. */
+  readonly #made = new Map<string, string>();
   readonly #targets = new Map<string, Target>();
   /** Places where messages of topics were found. */
   readonly #seen = new Map<string, Placed>();
@@ -74,8 +76,6 @@ export class Targets {
     const reserved = new Set(options.settings.reservedTopics);
     const isTaken = (topic: string) => brokers.isName(topic) || reserved.has(topic);
     this.#mapping = new TopicMapping(options.settings, (topic) => this.#isThere(topic), isTaken);
-    const onlyRules = { ...options.settings, topicCreate: '' };
-    this.#rules = new TopicMapping(onlyRules, () => false);
   }
 
   /** undefined: `seek` it. */
@@ -192,11 +192,12 @@ export class Targets {
     const { defaultTopic } = this.#options.settings;
     const known = this.#homes.get(this.#decisive(mqttTopic));
     if (known !== undefined) return known;
-    const { topic } = this.#rules.of(mqttTopic);
-    if (topic !== defaultTopic) return { topic, byRule: true };
+    const ruled = this.#ruled(mqttTopic);
+    if (ruled !== undefined)
+      return { topic: ruled.isMade && found === defaultTopic ? found : ruled.topic, byRule: true };
     const first = firstLevel(mqttTopic);
     const isFirst = found !== defaultTopic && this.#topics.named(first) !== undefined;
-    return { topic: isFirst ? first : topic, byRule: false };
+    return { topic: isFirst ? first : defaultTopic, byRule: false };
   }
 
   #place(mqttTopic: string): Target | undefined {
@@ -208,7 +209,7 @@ export class Targets {
     if (placed === undefined || queue === undefined) return undefined;
     const { number, sinceMs } = placed;
     const left = this.#leftBy(mqttTopic, home, placed, nowMs);
-    const { tag = this.#tagOf(mqttTopic), keys } = this.#rules.of(mqttTopic);
+    const { tag = this.#tagOf(mqttTopic), keys } = this.#mapping.ruled(mqttTopic) ?? {};
     const target = { queue, placement: number, sinceMs, left, tag, keys };
     if (this.#targets.size >= targetsMax) this.#targets.clear();
     this.#targets.set(mqttTopic, target);
@@ -254,11 +255,13 @@ export class Targets {
    * first level.
    */
   #decisive(mqttTopic: string): string {
-    return this.#isByRule(mqttTopic) ? mqttTopic : `${firstLevel(mqttTopic)}\0`;
+    return this.#ruled(mqttTopic) === undefined ? `${firstLevel(mqttTopic)}\0` : mqttTopic;
   }
 
-  #isByRule(mqttTopic: string): boolean {
-    return this.#rules.of(mqttTopic).topic !== this.#options.settings.defaultTopic;
+  /** By a rule that names another RocketMQ topic than the default one. */
+  #ruled(mqttTopic: string): ReturnType<TopicMapping['ruled']> {
+    const ruled = this.#mapping.ruled(mqttTopic);
+    return ruled?.topic === this.#options.settings.defaultTopic ? undefined : ruled;
   }
 
   #seekNext(): void {
@@ -320,9 +323,21 @@ export class Targets {
       if (known === undefined) throw error;
       return known;
     }
-    if (this.#isByRule(mqttTopic)) return { topic, byRule: true };
+    const ruled = this.#ruled(mqttTopic);
+    if (ruled?.isMade === true) topic = await this.#madeHome(ruled.topic, topic);
+    if (ruled !== undefined) return { topic, byRule: true };
     const home = await records.remember(homeRecordKind, firstLevel(mqttTopic), topic);
     return { topic: home, byRule: false };
+  }
+
+  /** Recorded once, so that all ds agree, whenever RocketMQ gets a topic of that name. */
+  async #madeHome(name: string, topic: string): Promise<string> {
+    const known = this.#made.get(name);
+    if (known !== undefined) return known;
+    const home = await this.#options.records.remember(madeRecordKind, name, topic);
+    if (this.#made.size >= targetsMax) this.#made.clear();
+    this.#made.set(name, home);
+    return home;
   }
 
   /**
@@ -331,16 +346,18 @@ export class Targets {
    */
   async #knownHome(mqttTopic: string): Promise<Home | undefined> {
     const { settings, records } = this.#options;
-    const byRule = this.#rules.of(mqttTopic).topic;
-    const first = firstLevel(mqttTopic);
-    let topic = byRule;
-    if (byRule === settings.defaultTopic) {
-      const recorded = (await records.all(homeRecordKind)).get(first);
-      topic = recorded ?? (this.#topics.named(first) === undefined ? byRule : first);
+    const ruled = this.#ruled(mqttTopic);
+    const name = ruled?.topic ?? firstLevel(mqttTopic);
+    let topic = name;
+    if (ruled === undefined || ruled.isMade) {
+      const kind = ruled === undefined ? homeRecordKind : madeRecordKind;
+      const recorded = (await records.all(kind)).get(name);
+      const { defaultTopic } = settings;
+      topic = recorded ?? (this.#topics.named(name) === undefined ? defaultTopic : name);
     }
     if (this.#topics.placements.of(topic).length === 0) return undefined;
     if (this.#unasserted.size < targetsMax) this.#unasserted.add(this.#decisive(mqttTopic));
-    return { topic, byRule: byRule !== settings.defaultTopic };
+    return { topic, byRule: ruled !== undefined };
   }
 
   async #useHome(mqttTopic: string, home: Home): Promise<void> {

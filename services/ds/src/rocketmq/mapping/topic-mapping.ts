@@ -8,7 +8,8 @@ export interface TopicMappingSettings {
   readonly defaultTopic: string;
   /**
    * `{filter} = {RocketMQ topic}[:{tag}[:{keys}]]`, separated by commas; the first that matches
-   * decides. In tag and keys `{2}` is the second level of the MQTT topic, `{topic}` all of it.
+   * decides. In topic, tag and keys `{2}` is the second level of the MQTT topic, in tag and keys
+   * `{topic}` all of it. A rule that makes no legal name of an MQTT topic does not match it.
    */
   readonly topicRules: string;
   /** First levels for which a topic is created, separated by commas; `*` stands for any text. */
@@ -25,8 +26,18 @@ interface MappedTopic {
   readonly keys?: string | undefined;
 }
 
+/** What a rule says of an MQTT topic, whether or not RocketMQ has that topic. */
+interface Ruled {
+  readonly topic: string;
+  /** The name is made of levels of the MQTT topic, so that clients choose it. */
+  readonly isMade: boolean;
+  readonly tag: string | undefined;
+  readonly keys: string | undefined;
+}
+
 interface Rule {
   readonly filter: string;
+  /** May have levels of the MQTT topic in it. */
   readonly topic: string;
   /** Templates; '': none. */
   readonly tag: string;
@@ -35,6 +46,7 @@ interface Rule {
 
 const slash = '/';
 const placeholder = /\{(topic|[1-9]\d?)\}/g;
+const levelPlaceholder = /\{[1-9]\d?\}/g;
 
 /**
  * By rule; else the first level, where a topic of that name is there or may be created; else the default. The result is
@@ -70,20 +82,37 @@ export class TopicMapping {
 
   /** For an MQTT topic name; to be cached. */
   of(topic: string): MappedTopic {
-    for (const rule of this.#rules) {
-      if (!matches(rule.filter, topic)) continue;
-      const named = this.#named(rule.topic);
-      if (rule.tag === '' && rule.keys === '') return named;
-      return { ...named, tag: filled(rule.tag, topic), keys: filled(rule.keys, topic) };
+    const ruled = this.ruled(topic);
+    if (ruled !== undefined) {
+      const { tag, keys } = ruled;
+      const allowed = ruled.isMade ? this.#allowed(ruled.topic) : this.#named(ruled.topic);
+      const named = allowed ?? this.#named(this.#default);
+      return tag === undefined && keys === undefined ? named : { ...named, tag, keys };
     }
     const first = firstLevel(topic);
-    if (isTopicForMessages(first) && !this.#isTaken(first)) {
-      if (this.#isThere(first)) return { topic: first, create: false };
-      if (this.#creatable.some((pattern) => pattern.test(first))) {
-        return { topic: first, create: true };
-      }
+    const allowed =
+      isTopicForMessages(first) && !this.#isTaken(first) ? this.#allowed(first) : undefined;
+    return allowed ?? this.#named(this.#default);
+  }
+
+  /** By the first rule that matches; undefined: there is none. */
+  ruled(topic: string): Ruled | undefined {
+    for (const rule of this.#rules) {
+      if (!matches(rule.filter, topic)) continue;
+      const isMade = rule.topic.includes('{');
+      const name = filled(rule.topic, topic) ?? '';
+      if (isMade && (!isTopicForMessages(name) || this.#isTaken(name))) continue;
+      const [tag, keys] = [filled(rule.tag, topic), filled(rule.keys, topic)];
+      return { topic: name, isMade, tag, keys };
     }
-    return this.#named(this.#default);
+    return undefined;
+  }
+
+  /** undefined: there is no topic of that name, and it may not be created. */
+  #allowed(name: string): MappedTopic | undefined {
+    if (this.#isThere(name)) return { topic: name, create: false };
+    const mayCreate = this.#creatable.some((pattern) => pattern.test(name));
+    return mayCreate ? { topic: name, create: true } : undefined;
   }
 
   #named(topic: string): MappedTopic {
@@ -99,8 +128,11 @@ export function firstLevel(topic: string): string {
 }
 
 /** RocketMQ topics in which rules give messages tags of their own. Throws SettingsError. */
-export function topicsWithTags(topicRules: string): string[] {
-  return rulesOf(topicRules).flatMap(({ topic, tag }) => (tag === '' ? [] : [topic]));
+export function hasTagsByRule(topicRules: string): (rocketTopic: string) => boolean {
+  const patterns = rulesOf(topicRules).flatMap(({ topic, tag }) =>
+    tag === '' ? [] : [patternOf(topic.replaceAll(levelPlaceholder, '*'))],
+  );
+  return (rocketTopic) => patterns.some((pattern) => pattern.test(rocketTopic));
 }
 
 /** A template with the levels of an MQTT topic; undefined: nothing is left. */
@@ -133,7 +165,7 @@ function ruleOf(text: string): Rule {
   if (!isValidTopicFilter(filter) || parseSharedFilter(filter) !== undefined) {
     throw new SettingsError(`TOPIC_RULES must be like "sensors/# = iot_sensors": ${text}`);
   }
-  if (!isTopicForMessages(topic)) {
+  if (!isTopicForMessages(topic.replaceAll(levelPlaceholder, 'x'))) {
     throw new SettingsError(`TOPIC_RULES must name a RocketMQ topic after "=": ${text}`);
   }
   if (rest.length > 0 || /[{}|]/.test(`${tag}${keys}`.replaceAll(placeholder, '')))
