@@ -367,6 +367,11 @@ export class DsEvents {
     this.#dropped['hook'] += 1;
   }
 
+  redisUsers(problem: string | undefined): void {
+    if (problem === undefined) this.#logs.auth.info('Redis says again who users are');
+    else this.#logs.auth.warn({ problem }, 'Redis does not say who users are');
+  }
+
   httpAuth(url: string, problem: string | undefined): void {
     if (problem === undefined) this.#logs.auth.info({ url }, 'AUTH_HTTP_URL answers again');
     else this.#logs.auth.warn({ url, problem }, 'AUTH_HTTP_URL does not answer');

@@ -165,7 +165,7 @@ function resolveWebPages(origins: string | null, isOpenHere: boolean): WebPages 
 /** Whether there is a source of users. */
 function checksNames(raw: RawSettings): boolean {
   const sources = [
-    ...[raw.passwordFile, raw.hmacUsername, raw.authHttpUrl],
+    ...[raw.passwordFile, raw.hmacUsername, raw.authHttpUrl, raw.authRedisPrefix],
     ...[raw.jwtSecret, raw.jwtKeyFile, raw.jwtKeysUrl, raw.authModule],
   ];
   return raw.certUser !== 'none' || sources.some((one) => one !== null);
@@ -183,6 +183,8 @@ function checkIdentities(raw: RawSettings): void {
   }
   checkAddress('JWT_KEYS_URL', raw.jwtKeysUrl);
   checkAddress('AUTH_HTTP_URL', raw.authHttpUrl);
+  if (raw.authRedisPrefix !== null && raw.authRedisUrl === null && raw.redisUrl === null)
+    throw new SettingsError('AUTH_REDIS_PREFIX needs AUTH_REDIS_URL or REDIS_URL');
   if (raw.authHttpBody === null) return;
   try {
     JSON.parse(raw.authHttpBody);

@@ -20,6 +20,8 @@ import { HookCalls, hookOutcomes } from '../hooks/hook-calls.ts';
 import { hookNames } from '../hooks/hooks.ts';
 import { AuthModule, type ModuleFunctions } from './module/auth-module.ts';
 import { HmacSha1 } from './hmac-sha1.ts';
+import { openUserHashes } from '../redis/user-hashes.ts';
+import { RedisUsers, redisUsersOutcomes } from './redis/redis-users.ts';
 import { PasswordFile } from './password-file.ts';
 import type { ReloadOptions } from './reloaded-file.ts';
 import { ScramSha256 } from './scram-sha-256.ts';
@@ -49,6 +51,7 @@ interface AuthEvents {
   httpAuth(url: string, problem: string | undefined): void;
   authModule(name: string, problem: string): void;
   hook(name: string, problem: string): void;
+  redisUsers(problem: string | undefined): void;
 }
 
 const keySetTimeoutMs = 5000;
@@ -99,6 +102,8 @@ export async function openAuth(options: AuthOptions): Promise<OpenAuth> {
     enhanced.push(new GuardedEnhancedAuth(new ScramSha256(file), guard));
     closing.push(() => file.close());
   }
+  const redis = openRedisUsers(options, closing);
+  if (redis !== undefined) add('redis', redis);
   const module = await openModule(options, closing);
   const http = openHttp(options);
   if (http !== undefined) add('http', http);
@@ -222,6 +227,40 @@ async function openJwt(
     wanted: parseClaims(settings.jwtClaims ?? '') ?? [],
     rulesClaim: settings.jwtAclClaim.split('.'),
     toleranceS: settings.jwtClockToleranceS,
+  });
+}
+
+function openRedisUsers(
+  { settings, metrics, events }: AuthOptions,
+  closing: (() => void)[],
+): RedisUsers | undefined {
+  const { authRedisPrefix: prefix } = settings;
+  const url = settings.authRedisUrl ?? settings.redisUrl;
+  if (prefix === null || url === null) return undefined;
+  const asked = metrics.counters(
+    'lmqtt_auth_redis_total',
+    'CONNECTs whose users were looked for at AUTH_REDIS_PREFIX, by their outcome',
+    'outcome',
+    redisUsersOutcomes,
+  );
+  const hashes = openUserHashes({
+    ...{ url, prefix, timeoutMs: settings.authRedisTimeoutMs },
+    ...{ tlsCa: settings.redisTlsCa, tlsCert: settings.redisTlsCert, tlsKey: settings.redisTlsKey },
+  });
+  closing.push(hashes.close);
+  return new RedisUsers({
+    read: hashes.read,
+    keptMs: settings.authRedisKeptS * 1000,
+    waitingMax: settings.authChecksWaitingMax,
+    whenAway: settings.authRedisWhenAway,
+    clock: systemClock,
+    onFull: () => {
+      metrics.limits.AUTH_CHECKS_WAITING_MAX += 1;
+    },
+    asked: (outcome) => {
+      asked[outcome] += 1;
+    },
+    report: (problem) => events.redisUsers(problem),
   });
 }
 

@@ -133,6 +133,11 @@ function problemOf(rest: string): string | undefined {
   return undefined;
 }
 
+/** Whether it is the rest of a line, and within the limits of one. */
+export function isEntry(rest: string): boolean {
+  return problemOf(rest) === undefined;
+}
+
 /** The rest of a line that has been checked. */
 export function decodeEntry(rest: string): PasswordEntry {
   const match = entryPattern.exec(rest);

@@ -80,6 +80,43 @@ export const identities = {
     roles: ['ds'],
     about: 'Difference of clocks that is tolerated where a token is not valid yet, or no longer',
   },
+  AUTH_REDIS_PREFIX: {
+    kind: 'text',
+    default: null,
+    roles: ['ds'],
+    about:
+      'Users are hashes in Redis, each at this prefix and the user name, such as `mqtt:user:`; docs/identities.md says what they have',
+  },
+  AUTH_REDIS_URL: {
+    kind: 'secret',
+    default: null,
+    roles: ['ds'],
+    about: 'Redis with the hashes of AUTH_REDIS_PREFIX, in a form of REDIS_URL; unset: REDIS_URL',
+  },
+  AUTH_REDIS_KEPT_S: {
+    kind: 'seconds',
+    default: 30,
+    min: 0,
+    max: 86_400,
+    roles: ['ds'],
+    about: 'Time for which a hash that was read counts, also after it was changed or removed',
+  },
+  AUTH_REDIS_TIMEOUT_MS: {
+    kind: 'milliseconds',
+    default: 3000,
+    min: 10,
+    max: 60_000,
+    roles: ['ds'],
+    about: 'Longest time that the reading of one hash takes',
+  },
+  AUTH_REDIS_WHEN_AWAY: {
+    kind: 'choice',
+    choices: ['refuse', 'pass'],
+    default: 'refuse',
+    roles: ['ds'],
+    about:
+      'What happens while Redis does not say who users are: CONNACK 0x88 (3.1.1: return code 3), or the other sources of users decide',
+  },
   AUTH_MODULE: {
     kind: 'file',
     default: null,
