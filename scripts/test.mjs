@@ -1,7 +1,7 @@
 // Runs the tests under node's own runner, then those of the broker as a whole again with cs and ds
 // apart (the conformance suites so with CI=true), and with CI=true once more on a real Redis and
-// RocketMQ; at last the end-to-end suites on a broker that keeps its messages in RocksDB. The list
-// is made from the sources, so that nothing runs whose source is gone.
+// RocketMQ; at last the end-to-end suites of messages on a broker that keeps its queues in RocksDB.
+// The list is made from the sources, so that nothing runs whose source is gone.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -82,7 +82,9 @@ function quickTests(shape) {
   if (shape !== 'standalone') {
     const isShort = shape === 'rocksdb' || !isWhole;
     const names = isShort ? ['e2e'] : ['conformance', 'e2e'];
-    return suites(...names).filter((path) => !isOfOneForm(path));
+    return suites(...names).filter(
+      (path) => !isOfOneForm(path) && !(shape === 'rocksdb' && isOfNoQueues(path)),
+    );
   }
   const services = readdirSync(join(root, 'services')).map((name) => `services/${name}/test`);
   return [
@@ -96,6 +98,33 @@ function quickTests(shape) {
 /** These start what they need by themselves, in whatever shape the others run. */
 function isOfOneForm(path) {
   return /^test\/e2e\/(nodes|rpc-|deployment|cluster-|doctor)/.test(path);
+}
+
+const ofNoQueues = [
+  ...['access', 'auth-module', 'certificate', 'client-id-rule', 'clock-set-back', 'damage'],
+  ...[
+    'denial-logs',
+    'embedded',
+    'figures',
+    'http-auth',
+    'java-files',
+    'limits',
+    'listeners',
+    'logs',
+  ],
+  ...['operation', 'package', 'proxy-protocol', 'reload-fails', 'rest', 'rights'],
+  ...['session-users', 'silent-sockets', 'tokens', 'unread-answers', 'users'],
+  ...['web-pages', 'will-rights', 'worst-packets', 'wrong-passwords'],
+];
+
+/**
+ * Files about who may come and do what, what is bounded, and how a node is run and watched: how
+ * RocketMQ keeps its queues makes no difference to them. All of them run where they are named.
+ */
+function isOfNoQueues(path) {
+  return (
+    wanted.length === 0 && ofNoQueues.some((name) => RegExp(`^test/e2e/${name}[-.s]`).test(path))
+  );
 }
 
 const stores = { rocksdb: { storeType: 'defaultRocksDB' } };
