@@ -1,5 +1,6 @@
 import type { SessionHandle } from '@lmqtt/common/ids';
-import type { LinkedNode, Publish, Refusal } from '@lmqtt/proto/link';
+import { nextTurn } from '@lmqtt/common/pause';
+import type { LinkedNode, PresentedSession, Publish, Refusal } from '@lmqtt/proto/link';
 import { writePresents } from '@lmqtt/proto/wire/upstream';
 import { WireError } from '@lmqtt/proto/wire/wire-error';
 import type { Attachment } from './attachment.ts';
@@ -10,25 +11,34 @@ import type { PublishOrder } from './publish-order.ts';
 
 /** One item takes so many; they differ much in size. */
 const sessionsPerItem = 256;
+/**
+ * Subscriptions and messages in flight after which an item ends; the last session may have more.
+ */
+const statesPerItem = 500;
+
+type Presenter = Pick<LinkedNode, 'present' | 'presented' | 'published'>;
+type PresentingTo = Pick<Attachment, 'exchange' | 'presented' | 'began' | 'notice'>;
 
 /**
  * Another ds, in two steps: it is shown all sessions as they are; when it has answered, the refused
  * ones are closed, and what waited goes out, in the order in which it was handed over.
  */
 export class Presenting {
-  readonly #node: LinkedNode;
-  readonly #attachment: Attachment;
+  readonly #node: Presenter;
+  readonly #attachment: PresentingTo;
   readonly #pending: Pending;
   readonly #order: PublishOrder;
-  readonly #events: LinkEvents;
+  readonly #events: Pick<LinkEvents, 'presenting' | 'attached'>;
   #sessionCount = 0;
+  /** Grows with each that begins: what an earlier one has not written counts no more. */
+  #run = 0;
 
   constructor(
-    node: LinkedNode,
-    attachment: Attachment,
+    node: Presenter,
+    attachment: PresentingTo,
     pending: Pending,
     order: PublishOrder,
-    events: LinkEvents,
+    events: Pick<LinkEvents, 'presenting' | 'attached'>,
   ) {
     this.#node = node;
     this.#attachment = attachment;
@@ -45,12 +55,21 @@ export class Presenting {
     pending.writes.cover();
     this.#sessionCount = sessions.length;
     this.#events.presenting(address, sessions.length);
+    this.#run += 1;
+    void this.#write(sessions, this.#run);
+  }
+
+  /** They are as they were when it began; each item is made in a turn of its own. */
+  async #write(sessions: readonly PresentedSession[], run: number): Promise<void> {
     let at = 0;
-    do {
-      const part = sessions.slice(at, at + sessionsPerItem);
-      at += sessionsPerItem;
-      writePresents(this.#attachment.exchange, part, at >= sessions.length);
-    } while (at < sessions.length);
+    for (;;) {
+      const to = endOfItem(sessions, at);
+      writePresents(this.#attachment.exchange, sessions.slice(at, to), to >= sessions.length);
+      if (to >= sessions.length) return;
+      at = to;
+      await nextTurn();
+      if (run !== this.#run) return;
+    }
   }
 
   answered(refusals: Refusal[]): void {
@@ -77,4 +96,14 @@ export class Presenting {
     this.#pending.publishes.fenced(sessions, Infinity, ended);
     if (ended.length > 0) this.#node.published(ended);
   }
+}
+
+function endOfItem(sessions: readonly PresentedSession[], from: number): number {
+  let states = 0;
+  let at = from;
+  for (; at < sessions.length && at < from + sessionsPerItem && states < statesPerItem; at += 1) {
+    const { state } = sessions[at]!;
+    states += state.subscriptions.length + state.outbound.length;
+  }
+  return at;
 }

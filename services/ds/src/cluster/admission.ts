@@ -185,8 +185,8 @@ export class ClusterAdmission {
   ): Promise<void> {
     const { sessionStore, live } = this.#ports;
     const answers = await Promise.all(
-      sessions.map((presented) =>
-        sessionStore.present(presentationOf(this.#ports, node, presented)),
+      sessions.map(async (presented) =>
+        sessionStore.present(await presentationOf(this.#ports, node, presented)),
       ),
     );
     const turns = new TakeUpTurns();

@@ -20,7 +20,7 @@ import {
 } from '../use-cases/present.ts';
 import type { QueueStore } from '../queue-store/queue-store.ts';
 import type { Registry } from '../registry/registry.ts';
-import type { LastRunStore, SessionStore } from '../session-store/session-store.ts';
+import type { LastRunStore, Presentation, SessionStore } from '../session-store/session-store.ts';
 
 const queuesAtOnce = 1000;
 
@@ -108,7 +108,9 @@ export class Gathering {
     try {
       const turns = new TakeUpTurns();
       for (const presented of sessions) {
-        const turn = turns.after(this.#takeUp(gathered, presented));
+        const asked = presentationOf(this.#ports, gathered.node, presented);
+        const presentation = asked instanceof Promise ? await asked : asked;
+        const turn = turns.after(this.#takeUp(gathered, presented, presentation));
         if (turn !== undefined) await turn;
       }
     } finally {
@@ -190,9 +192,8 @@ export class Gathering {
     }
   }
 
-  #takeUp(gathered: Gathered, presented: PresentedSession): TakenUp {
+  #takeUp(gathered: Gathered, presented: PresentedSession, presentation: Presentation): TakenUp {
     const { node } = gathered;
-    const presentation = presentationOf(this.#ports, node, presented);
     const answer = this.#ports.sessionStore.present(presentation);
     const taken = takeUp(this.#ports, node, presented, answer);
     if (taken.kind === 'refused') {

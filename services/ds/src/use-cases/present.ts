@@ -104,22 +104,29 @@ export class TakeUpTurns {
   }
 }
 
-/** The question to the store about a presented session. */
+/** The question to the store about a presented session; about many subscriptions over turns. */
 export function presentationOf(
   ports: PresentPorts,
   node: CsNode,
   { clientId, epoch, session, principal, sessionExpiryS, state }: PresentedSession,
-): Presentation {
-  return {
+): Presentation | Promise<Presentation> {
+  const subscriptions: StoredSubscription[] = [];
+  // Those of a session that its store has are known there.
+  const states = sessionExpiryS > 0 ? [] : state.subscriptions;
+  const rest = inPortions(states, (one) => {
+    if (isKnown(ports, one)) subscriptions.push(storedOf(one));
+  });
+  const presentation: Presentation = {
     clientId,
     epoch,
     node: node.id,
     handle: session,
     user: userOf(principalOf(principal)),
     sessionExpiryS,
-    subscriptions: sessionExpiryS > 0 ? [] : subscriptionsOf(ports, state.subscriptions),
+    subscriptions,
     inbound: state.inbound,
   };
+  return rest === undefined ? presentation : rest.then(() => presentation);
 }
 
 function refusal(reasonCode: number): TakenUp {
@@ -127,17 +134,20 @@ function refusal(reasonCode: number): TakenUp {
 }
 
 /**
- * Subscriptions of a session that only its cs knows. What was let go is left out: its UNSUBSCRIBE
- * or the end of the connection is on its way again.
+ * Whether a session that only its cs knows still has the subscription. One that was let go is left
+ * out: its UNSUBSCRIBE or the end of the connection is on its way again.
  */
-function subscriptionsOf(ports: PresentPorts, states: SubscriptionState[]): StoredSubscription[] {
-  const known = states.filter(({ filter, group, queue }) => {
-    if (group !== undefined) return ports.groups.has(group);
-    const named = ports.routes.named(queueName(filter));
-    const isKnown = ports.routes.queue(queue) !== undefined;
-    return !ports.isDropped(queue) && (isKnown || named === undefined || named.id === queue);
-  });
-  return known.map(({ filter, options, group, queue, positions, retainedAfter }) => ({
+function isKnown(ports: PresentPorts, { filter, group, queue }: SubscriptionState): boolean {
+  if (group !== undefined) return ports.groups.has(group);
+  if (ports.isDropped(queue)) return false;
+  if (ports.routes.queue(queue) !== undefined) return true;
+  const named = ports.routes.named(queueName(filter));
+  return named === undefined || named.id === queue;
+}
+
+function storedOf(state: SubscriptionState): StoredSubscription {
+  const { filter, options, group, queue, positions, retainedAfter } = state;
+  return {
     filter,
     options,
     group,
@@ -145,7 +155,7 @@ function subscriptionsOf(ports: PresentPorts, states: SubscriptionState[]): Stor
     cursors: positions.map((position) => Cursor.from(position)),
     retainedAfter,
     live: false,
-  }));
+  };
 }
 
 function bringInFlightUpToDate(
