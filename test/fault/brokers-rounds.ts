@@ -47,6 +47,8 @@ export class BrokerRounds {
     this.#live = [
       one('live', { 'rounds/#': 2 }),
       one('both', { 'rounds/#': 2, 'rounds/+': 2 }),
+      // A group of one has the order of a subscriber.
+      one('alone', { '$share/alone/rounds/#': 2 }),
       {
         name: 'group',
         members: ['member-1', 'member-2'].map(

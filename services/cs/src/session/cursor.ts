@@ -7,7 +7,7 @@ import type { Place, Position, SubscriptionOptions } from '@lmqtt/proto/session-
 import type { QueueFeed, Reader } from '../queue/feed.ts';
 import { FailedReads } from './failed-reads.ts';
 import { OpenOffsets } from './open-offsets.ts';
-import { isBefore } from './stored-order.ts';
+import { isBefore } from '@lmqtt/common/stored-order';
 import { FormerTerms, type Terms } from './terms.ts';
 import type { Origin, Outstanding } from './window.ts';
 

@@ -2,6 +2,7 @@ import type { GroupId } from '@lmqtt/common/ids';
 import type { Message, QueueEntry } from '@lmqtt/common/message';
 import type { StoredGroup } from '../group-store/group-store.ts';
 import type { GroupMember, GroupPorts } from './group-member.ts';
+import { GroupReaders, type Reader, type Waiting } from './group-readers.ts';
 import { GroupRetries } from './group-retries.ts';
 import type { ReadAnswer } from '@lmqtt/proto/link';
 import { cursorOf, isTime, offsetFound } from '@lmqtt/common/cursor';
@@ -12,26 +13,6 @@ interface Out<Member> {
   readonly member: Member;
   readonly partition: number;
   readonly offset: number;
-}
-
-interface Waiting {
-  readonly partition: number;
-  readonly offset: number;
-  readonly message: Message;
-}
-
-/** How far one partition was given out. */
-interface Reader {
-  readonly partition: number;
-  /** The lowest offset that was not looked at. */
-  next: number;
-  /** Something is stored at or past `next`. */
-  behind: boolean;
-  /** Something arrived while it was being read. */
-  again: boolean;
-  /** A read has failed: it is not read until then. */
-  rests: NodeJS.Timeout | undefined;
-  restMs: number;
 }
 
 const readBytesMax = 1024 * 1024;
@@ -52,7 +33,7 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
   readonly #ports: GroupPorts;
   readonly #epoch: number | undefined;
   readonly #out = new Map<string, Out<Member>>();
-  readonly #readers: Reader[] = [];
+  readonly #readers: GroupReaders;
   readonly #retries: GroupRetries;
   #waiting: Waiting[] = [];
   /** By partition, the lowest offset that no connected member may read and an absent one may. */
@@ -66,6 +47,7 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
     this.#filter = filter;
     this.#ports = ports;
     this.#epoch = epoch;
+    this.#readers = new GroupReaders((partition) => cursorOf(stored.cursors, partition).position);
     this.#retries = new GroupRetries(ports.retryIntervalMs, (places) => {
       if (this.closed) return;
       for (const { partition, offset } of places) this.#windBack(partition, offset);
@@ -92,14 +74,14 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
 
   /** There may be something past what was looked at; `pump` then. */
   look(partition: number): void {
-    const reader = this.#reader(partition);
+    const reader = this.#readers.of(partition);
     reader.behind = true;
     reader.again = true;
   }
 
   /** The lowest offset that was not looked at, by partition. */
   get nexts(): { readonly partition: number; readonly next: number }[] {
-    return this.#readers.map(({ partition, next }) => ({ partition, next }));
+    return this.#readers.all.map(({ partition, next }) => ({ partition, next }));
   }
 
   /** A message that is not stored (QoS 0): to one member that is connected, if there is one. */
@@ -110,9 +92,10 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
   }
 
   arrived(entry: QueueEntry, message: Message): void {
-    const reader = this.#reader(entry.partition);
+    const reader = this.#readers.of(entry.partition);
     if (entry.offset < reader.next) return;
-    const inOrder = entry.previous < reader.next && !reader.behind && this.#waiting.length === 0;
+    const follows = entry.previous < reader.next && !reader.behind && this.#waiting.length === 0;
+    const inOrder = follows && !this.#isAhead(message);
     const isOurs = matches(this.#filter, message.topic);
     const member = inOrder ? this.#freest(true, isOurs ? message.topic : undefined) : undefined;
     const { partition, offset } = entry;
@@ -130,9 +113,39 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
     else this.#ports.skip(this.stored, partition, offset);
   }
 
+  /** Something that was stored before it may be in another partition. */
+  #isAhead(message: Message): boolean {
+    if (this.#readers.all.length < 2) return false;
+    return this.#readers.hasMoved(message) || this.#readers.holdsSome;
+  }
+
   /** Gives out what there is to members that take more. */
   pump(): void {
     if (this.closed) return;
+    do this.#giveWaiting();
+    while (this.#waiting.length === 0 && !this.#reading && this.#refill());
+    if (this.#waiting.length > 0 || this.#reading) return;
+    const { due } = this.#readers;
+    if (due.length > 0 && this.#freest(true) !== undefined) void this.#read(due);
+  }
+
+  /** True: what was read has something more to go out. */
+  #refill(): boolean {
+    for (let one = this.#readers.take(); one !== undefined; one = this.#readers.take()) {
+      if (!this.#isOwed(one)) continue;
+      if (this.#readers.hasMoved(one.message)) this.#readers.putBack(one);
+      else this.#waiting.push(one);
+    }
+    return this.#waiting.length > 0;
+  }
+
+  #isOwed({ partition, offset }: Waiting): boolean {
+    const key = `${partition} ${offset}`;
+    if (this.#out.has(key) || this.#retries.holds(key)) return false;
+    return !cursorOf(this.stored.cursors, partition).isDone(offset);
+  }
+
+  #giveWaiting(): void {
     const waiting = this.#waiting;
     const kept: Waiting[] = [];
     for (let index = 0; index < waiting.length; index += 1) {
@@ -145,9 +158,6 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
       } else kept.push(one);
     }
     this.#waiting = kept;
-    if (this.#waiting.length > 0 || this.#reading) return;
-    const reader = this.#readers.find((one) => one.behind && one.rests === undefined);
-    if (reader !== undefined && this.#freest(true) !== undefined) void this.#read(reader);
   }
 
   /** An outbound entry that a stored session has of this group. */
@@ -215,10 +225,11 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
   }
 
   #windBack(partition: number, offset: number): void {
-    const reader = this.#reader(partition);
+    const reader = this.#readers.of(partition);
     reader.next = Math.min(reader.next, offset);
     reader.behind = true;
-    for (const waiting of this.#waiting)
+    const held = reader.held.splice(0);
+    for (const waiting of [...held, ...this.#waiting])
       if (waiting.partition === partition) reader.next = Math.min(reader.next, waiting.offset);
     this.#waiting = this.#waiting.filter((waiting) => waiting.partition !== partition);
   }
@@ -294,8 +305,13 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
     return best;
   }
 
-  async #read(reader: Reader): Promise<void> {
+  async #read(readers: readonly Reader[]): Promise<void> {
     this.#reading = true;
+    await Promise.all(readers.map((reader) => this.#readOne(reader)));
+    this.#goOn();
+  }
+
+  async #readOne(reader: Reader): Promise<void> {
     reader.again = false;
     const { partition, next: from } = reader;
     try {
@@ -308,14 +324,11 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
       });
       // Wound back meanwhile: what was read comes again, in order.
       if (reader.next === from) this.#take(reader, answer);
+      reader.restMs = 0;
     } catch (error) {
       this.#ports.failed(this.stored, error);
       this.#rest(reader);
-      this.#goOn();
-      return;
     }
-    reader.restMs = 0;
-    this.#goOn();
   }
 
   /** The reader's partition may be away for long, and the others are read meanwhile. */
@@ -352,26 +365,15 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
       );
       if (entry === undefined || entry.offset < reader.next) continue;
       const { offset } = entry;
-      const key = `${partition} ${offset}`;
-      if (cursor.isDone(offset) || this.#out.has(key) || this.#retries.holds(key)) continue;
+      const waiting = { partition, offset, message };
+      if (!this.#isOwed(waiting)) continue;
       if (!matches(this.#filter, message.topic)) {
         this.#ports.skip(this.stored, partition, offset);
         continue;
       }
-      this.#waiting.push({ partition, offset, message });
+      reader.held.push(waiting);
     }
     reader.next = Math.max(reader.next, answer.next);
     reader.behind = reader.again || answer.next < answer.end || answer.messages.length > 0;
-  }
-
-  #reader(partition: number): Reader {
-    for (const reader of this.#readers) if (reader.partition === partition) return reader;
-    const next = cursorOf(this.stored.cursors, partition).position;
-    const reader = {
-      ...{ partition, next, behind: false, again: false },
-      ...{ rests: undefined, restMs: 0 },
-    };
-    this.#readers.push(reader);
-    return reader;
   }
 }

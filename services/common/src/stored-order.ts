@@ -1,4 +1,4 @@
-import type { Message } from '@lmqtt/common/message';
+import type { Message } from './message.ts';
 
 /**
  * Order of two messages of one topic: the placement decides, whatever the clocks of two brokers
