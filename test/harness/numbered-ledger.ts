@@ -116,6 +116,7 @@ export class NumberedLedger {
       let least = Infinity;
       let endMs = 0;
       for (;;) {
+        await Promise.all(party.members.map((member) => member.comeBack()));
         const missing = missingOf(party, wanted);
         if (missing.length === 0) break;
         // A busy machine takes long: what counts is that something comes.

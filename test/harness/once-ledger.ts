@@ -16,6 +16,7 @@ export class NotingSubscriber {
   /** Kept over connections: what came at QoS 2 and is not released yet. */
   readonly #incoming = new Store({ clean: false });
   #client: MqttClient | undefined;
+  #port = 0;
 
   constructor(id: string, filters: Readonly<Record<string, 0 | 1 | 2>>) {
     this.id = id;
@@ -33,6 +34,7 @@ export class NotingSubscriber {
       properties: { sessionExpiryInterval: 3600, receiveMaximum: 20 },
     });
     const isNew = this.#client === undefined;
+    this.#port = port;
     this.#client = client;
     this.gone = undefined;
     // Messages that are owed may come in one chunk with CONNACK, before anything that awaits it
@@ -51,6 +53,17 @@ export class NotingSubscriber {
     for (const [filter, qos] of isNew ? Object.entries(this.filters) : [])
       await client.subscribeAsync(filter, { qos });
     return this;
+  }
+
+  /**
+   * Connects again where its connection was ended: a node whose dispatch node was away for long does
+   * that, and so does a machine that is too busy. It stays away where nobody answers.
+   */
+  async comeBack(): Promise<void> {
+    if (this.gone === undefined) return;
+    await this.come(this.#port).catch((error: unknown) => {
+      this.gone = `away: ${String(error)}`;
+    });
   }
 
   async go(): Promise<void> {
