@@ -199,6 +199,8 @@ export interface Peer {
   readonly listener?: string | undefined;
   /** Sources of users that count there, with commas between them; undefined: all. */
   readonly authentication?: string | undefined;
+  /** Template of the namespace of its clients; undefined: they have none. */
+  readonly mount?: string | undefined;
 }
 
 export interface Will {

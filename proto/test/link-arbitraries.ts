@@ -158,6 +158,7 @@ const peer: fc.Arbitrary<Peer> = fc.record({
   certificateUser: orAbsent(text),
   listener: orAbsent(text),
   authentication: orAbsent(text),
+  mount: orAbsent(text),
 });
 
 const will: fc.Arbitrary<Will> = fc.record({

@@ -171,3 +171,106 @@ void describe('listeners of a file', openssl, () => {
     assert.equal(await code(await connectRaw(broker.mqttPort), ann), 0);
   });
 });
+
+void describe('namespaces', () => {
+  let broker: Broker;
+  before(async () => {
+    const rules = join(folder, 'rules');
+    writeFileSync(
+      rules,
+      'deny all publish %mclosed/#\nallow user=* all %m#\nallow user=root all #\n',
+    );
+    const mounted = join(folder, 'mounted.json');
+    const one = { name: 'tenants', kind: 'mqtt', port: 0, mount: 'tenants/%u/' };
+    writeFileSync(mounted, JSON.stringify([one]));
+    broker = await startBroker({
+      settings: {
+        ...{ LISTENERS: mounted, ACL_FILE: rules, ALLOW_ANONYMOUS: 'false' },
+        PASSWORD_FILE: passwordFileOf({ ann: 4, bob: 4, root: 4, 'x/y': 4 }),
+      },
+    });
+  });
+  after(async () => {
+    closeAllClients();
+    await broker?.stop();
+  });
+
+  const of = async (username: string, fields: ConnectFields = {}): Promise<RawClient> => {
+    const port = username === 'root' ? broker.mqttPort : broker.portOf('tenants');
+    const client = await connectRaw(port);
+    assert.equal(await code(client, { username, password: 'right', ...fields }), 0);
+    return client;
+  };
+  const publish = async (client: RawClient, topic: string, more = {}): Promise<number> => {
+    const packetId = client.nextPacketId();
+    client.sendPublish({ topic, qos: 1, packetId, payload: topic, ...more });
+    return (await client.find('puback', { packetId })).reason;
+  };
+
+  void test('a client sees the topics of its own namespace alone, by its own names', async () => {
+    const [ann, other, bob, root] = await Promise.all([
+      of('ann'),
+      of('ann'),
+      of('bob'),
+      of('root'),
+    ]);
+    await ann.subscribe(['#', '$share/g/shared/+'], 1, { reasons: [1, 1] });
+    await bob.subscribe(['#'], 1, { reasons: [1] });
+    await root.subscribe(['tenants/#'], 1, { reasons: [1] });
+    assert.equal(await publish(root, 'tenants/ann'), 0);
+    assert.equal(await publish(root, 'tenants/ann/$x'), 0);
+    assert.equal(await publish(root, 'tenants/bob/from/root'), 0);
+    assert.equal(await publish(other, 'a/b'), 0);
+    assert.equal((await ann.expect('publish')).topic, 'a/b');
+    assert.equal((await bob.expect('publish')).topic, 'from/root');
+    for (const topic of [
+      'tenants/ann',
+      'tenants/ann/$x',
+      'tenants/bob/from/root',
+      'tenants/ann/a/b',
+    ])
+      await root.find('publish', { topic });
+    assert.equal(await publish(other, '$delayed/0/late'), 0);
+    assert.equal((await ann.expect('publish')).topic, 'late');
+    assert.equal(await publish(other, '$x/y'), 0x90);
+    assert.equal(await publish(other, 'closed/x'), 0x87);
+    await ann.unsubscribe('#');
+    assert.equal(await publish(other, 'shared/x'), 0);
+    assert.equal((await ann.expect('publish')).topic, 'shared/x');
+  });
+
+  void test('retained messages, wills, aliases and response topics are of the namespace', async () => {
+    const will = { topic: 'will', payload: 'w', qos: 1 };
+    const [ann, gone] = await Promise.all([of('ann'), of('ann', { will })]);
+    const properties = { responseTopic: 'answers', topicAlias: 1 };
+    assert.equal(await publish(gone, 'kept/1', { retain: true, properties }), 0);
+    assert.equal(await publish(gone, '', { properties: { topicAlias: 1 } }), 0);
+    await ann.subscribe(['kept/+', 'will'], 1, { reasons: [1, 1] });
+    const kept = await ann.expect('publish');
+    assert.equal(kept.topic, 'kept/1');
+    assert.equal(kept.properties?.['responseTopic'], 'answers');
+    gone.destroy();
+    assert.equal((await ann.find('publish', { topic: 'will' })).topic, 'will');
+    const root = await of('root');
+    await root.subscribe(['tenants/ann/kept/#'], 1, { reasons: [1] });
+    assert.equal(
+      (await root.expect('publish')).properties?.['responseTopic'],
+      'tenants/ann/answers',
+    );
+  });
+
+  void test('a session goes on in its namespace, and 3.1.1 has one as well', async () => {
+    const clientId = unique();
+    const first = await of('bob', { version: 4, clientId, clean: false });
+    await first.subscribe(['later/#'], 1, { reasons: [1] });
+    first.destroy();
+    assert.equal(await publish(await of('bob'), 'later/1'), 0);
+    const second = await of('bob', { version: 4, clientId, clean: false });
+    assert.equal((await second.find('publish', { topic: 'later/1' })).topic, 'later/1');
+  });
+
+  void test('who has no name for a namespace is refused', async () => {
+    const client = await connectRaw(broker.portOf('tenants'));
+    assert.equal(await code(client, { username: 'x/y', password: 'right' }), 0x87);
+  });
+});

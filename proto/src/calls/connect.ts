@@ -24,6 +24,7 @@ export interface PlainPeer {
   readonly certificateUser?: string | undefined;
   readonly listener?: string | undefined;
   readonly authentication?: string | undefined;
+  readonly mount?: string | undefined;
 }
 
 interface PlainWill {
@@ -183,10 +184,10 @@ export const reauthenticateAnswer: Shape<ReauthenticateAnswer, PlainReauthentica
 
 export function peerOf(plain: PlainPeer): Peer {
   const { address, port, tls, certificateSubject, certificateUser } = plain;
-  const { listener, authentication } = plain;
+  const { listener, authentication, mount } = plain;
   return {
     ...{ address, port, tls, certificateSubject, certificateUser },
-    ...{ listener, authentication },
+    ...{ listener, authentication, mount },
   };
 }
 

@@ -9,7 +9,8 @@
 // which the same rule decides.
 
 import { RuleIndex } from './rule-index.ts';
-import { matches, overlaps, parseSharedFilter } from './topic.ts';
+import { isOfMount } from './mount.ts';
+import { isWildcardFilter, matches, overlaps, parseSharedFilter } from './topic.ts';
 
 export interface ReadRule {
   readonly allow: boolean;
@@ -21,6 +22,8 @@ export interface ReadRules {
   readonly rules: readonly ReadRule[];
   /** The answer where no rule matches. */
   readonly otherwise: boolean;
+  /** Namespace of the client, outside of which nothing may be read but `$SYS/`. */
+  readonly within?: string | undefined;
 }
 
 /** How much of the topics that a subscription matches may be read. */
@@ -31,17 +34,19 @@ const unnamed = '\0';
 const separator = '\0';
 
 /** Rules as one line, for the link: equal rules have equal texts. */
-export function textOfRules({ rules, otherwise }: ReadRules): string {
+export function textOfRules({ rules, otherwise, within }: ReadRules): string {
   let text = otherwise ? '+' : '-';
+  if (within !== undefined) text += within;
   for (const { allow, filter } of rules) text += `${separator}${allow ? '+' : '-'}${filter}`;
   return text;
 }
 
 export function rulesOfText(text: string): ReadRules {
-  const [otherwise, ...rules] = text.split(separator);
+  const [head = '', ...rules] = text.split(separator);
   return {
-    otherwise: otherwise === '+',
+    otherwise: head.startsWith('+'),
     rules: rules.map((rule) => ({ allow: rule.startsWith('+'), filter: rule.slice(1) })),
+    ...(head.length > 1 ? { within: head.slice(1) } : {}),
   };
 }
 
@@ -81,13 +86,15 @@ export class ReadRights implements ReadRules {
   readonly text: string;
   readonly rules: readonly ReadRule[];
   readonly otherwise: boolean;
+  readonly within: string | undefined;
   readonly #answers: ReadAnswers;
   #verdicts: Verdicts | undefined = undefined;
   readonly #topics = new Map<string, boolean>();
   readonly #filters = new Map<string, Readable>();
 
   constructor(text: string, answers: ReadAnswers) {
-    const { rules, otherwise } = rulesOfText(text);
+    const { rules, otherwise, within } = rulesOfText(text);
+    this.within = within;
     this.text = text;
     this.rules = rules;
     this.otherwise = otherwise;
@@ -98,7 +105,8 @@ export class ReadRights implements ReadRules {
   allows(topic: string): boolean {
     const known = this.#topics.get(topic);
     if (known !== undefined) return known;
-    const allowed = this.#judge.allows(topic);
+    const isWithin = this.within === undefined || isOfMount(this.within, topic);
+    const allowed = isWithin && this.#judge.allows(topic);
     this.#answers.keep(this.#topics, topic, allowed);
     return allowed;
   }
@@ -110,10 +118,17 @@ export class ReadRights implements ReadRules {
     const asked = shared?.filter ?? filter;
     const known = this.#filters.get(asked);
     if (known !== undefined) return known;
-    const readable = readableBy(this, asked, this.#judge);
+    const readable = this.#within(asked, readableBy(this, asked, this.#judge));
     if (this.#filters.size >= filtersMax) this.#filters.clear();
     this.#filters.set(asked, readable);
     return readable;
+  }
+
+  /** A filter of the namespace may match a topic beside it: `a/#` has `a`. */
+  #within(asked: string, readable: Readable): Readable {
+    if (this.within === undefined) return readable;
+    if (!asked.startsWith(this.within) && !asked.startsWith('$SYS')) return 'nothing';
+    return readable === 'all' && isWildcardFilter(asked) ? 'some' : readable;
   }
 
   get #judge(): Verdicts {

@@ -51,6 +51,7 @@ void test('what is wrong in the file is told with its place', () => {
     [JSON.stringify([{ ...one, prot: 1 }]), /\[0\]\.prot: is none of /],
     [JSON.stringify([{ ...one, kind: 'mqtts' }]), /\[0\]\.tlsCert: mqtts needs/],
     [JSON.stringify([{ ...one, authentication: ['x'] }]), /\[0\]\.authentication: must be of /],
+    [JSON.stringify([{ ...one, mount: 'a/#/' }]), /\[0\]\.mount: it is no topic name/],
     [JSON.stringify([{ ...one, tlsCert: 'none' }]), /\[0\]\.tlsCert: must be a file/],
     [
       JSON.stringify([{ ...one, kind: 'wss', tlsCert: file, tlsKey: file, certificates: [{}] }]),

@@ -90,7 +90,7 @@ function listen(
   report: (listener: string, event: TransportEvent) => void,
   room: HandshakeRoom,
 ): Promise<Listener> {
-  const { name, kind } = settings;
+  const { name, kind, mount } = settings;
   const from = networksOf(settings.proxyProtocolFrom ?? '');
   const options = {
     host: settings.bind,
@@ -100,6 +100,7 @@ function listen(
     room,
     facts: {
       listener: name,
+      ...(mount === null ? {} : { mount }),
       ...(settings.authentication && { authentication: settings.authentication.join(',') }),
     },
     proxies:

@@ -63,6 +63,7 @@ test('a reader gets every stored message once and in order, whatever is pushed',
         cursors: [],
         identifiers: undefined,
         rights: undefined,
+        mount: '',
       };
       const start = { partition: 0, start: 0, position: 0, done: [] };
       const cursor = new Cursor(subscription, feed, start, owner);

@@ -24,6 +24,7 @@ function subscriptions(count: number, filterOf: (index: number) => string): Subs
     cursors: [],
     identifiers: undefined,
     rights: undefined,
+    mount: '',
   }));
 }
 

@@ -208,6 +208,7 @@ export function presentedOf(session: number): PresentedSession {
       certificateUser: undefined,
       listener: undefined,
       authentication: undefined,
+      mount: undefined,
     },
     principal: '',
     authenticationMethod: undefined,

@@ -9,6 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { authSources, type AuthSource } from '../auth-sources.ts';
+import { mountProblem } from '../mount.ts';
 import { networksOf } from '../networks.ts';
 import { SettingsError, parseValue } from './parse.ts';
 import type {
@@ -32,6 +33,7 @@ const ownRows: Readonly<Record<keyof OwnListenerSettings, Row>> = {
   certUser: table.CERT_USER,
   certUserPattern: table.CERT_USER_PATTERN,
   maxConnections: table.MAX_CONNECTIONS,
+  mount: table.MOUNT,
   proxyProtocolFrom: table.PROXY_PROTOCOL_FROM,
   tlsCa: table.TLS_CA,
   tlsCert: table.TLS_CERT,
@@ -203,5 +205,7 @@ function checkListener(entry: Entry, one: ListenerSettings): void {
     entry.fail('certUser', 'needs tlsClientCert required or optional');
   if (one.proxyProtocolFrom !== null && networksOf(one.proxyProtocolFrom) === undefined)
     entry.fail('proxyProtocolFrom', 'must be addresses or networks such as 10.0.0.0/8');
+  const problem = one.mount === null ? undefined : mountProblem(one.mount);
+  if (problem !== undefined) entry.fail('mount', problem);
   if (!one.wsPath.startsWith('/')) entry.fail('wsPath', 'must begin with /');
 }

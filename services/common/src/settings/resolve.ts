@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 
 import { ClientIdRule } from '../client-id-rule.ts';
 import { isLoopback } from '../loopback.ts';
+import { mountProblem } from '../mount.ts';
 import { networksOf } from '../networks.ts';
 import { readListeners } from './listeners-file.ts';
 import { SettingsError } from './parse.ts';
@@ -71,6 +72,8 @@ function checkListeners(raw: RawSettings): void {
     );
   }
   if (!raw.wsPath.startsWith('/')) throw new SettingsError('WS_PATH must begin with /');
+  const problem = raw.mount === null ? undefined : mountProblem(raw.mount);
+  if (problem !== undefined) throw new SettingsError(`MOUNT "${raw.mount}": ${problem}`);
 }
 
 function checkClientIdRule(text: string | null): void {

@@ -94,6 +94,7 @@ export type OwnListenerSettings = Pick<
   | 'certUser'
   | 'certUserPattern'
   | 'maxConnections'
+  | 'mount'
   | 'proxyProtocolFrom'
   | 'tlsCa'
   | 'tlsCert'

@@ -142,6 +142,10 @@ export interface Client {
   readonly publishRate: PublishRate | undefined;
   /** The last topic that was within the limits. */
   checkedTopic: string;
+  /** Prefix of its topics that it does not see; '': none. */
+  mount: string;
+  /** The full name of the last topic, where there is such a prefix. */
+  mountedTopic: string;
   readonly ended: boolean;
   /** The session was claimed by another connection before this one heard that it had it. */
   readonly kickedEarly: number | undefined;

@@ -65,6 +65,8 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   publishRate: PublishRate | undefined = undefined;
   /** The last topic that was within the limits. */
   checkedTopic = '';
+  mount = '';
+  mountedTopic = '';
   ended = false;
   /** The session was claimed by another connection before this one heard that it had it. */
   kickedEarly: number | undefined = undefined;

@@ -1,4 +1,5 @@
 import type { Message } from '@lmqtt/common/message';
+import { unmountedMessage } from '@lmqtt/common/mounted-message';
 import type { Qos } from '@lmqtt/common/qos';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import {
@@ -73,10 +74,10 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
   ): boolean {
     const { publishWriter: writer } = this;
     if (writer === undefined) throw new Error('a PUBLISH before CONNACK');
-    const { node } = this.#client;
+    const { node, mount } = this.#client;
     const bytes = writer.write(
       this,
-      message,
+      mount === '' ? message : unmountedMessage(mount, message),
       qos,
       dup,
       retain,

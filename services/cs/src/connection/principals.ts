@@ -9,3 +9,9 @@ export function interned(principal: string): string {
   kept.set(principal, principal);
   return principal;
 }
+
+/** The namespace that ds has given the client; '': it has none. */
+export function mountIn(principal: string): string {
+  if (!principal.includes('"mount"')) return '';
+  return (JSON.parse(principal) as { readonly mount?: string }).mount ?? '';
+}

@@ -41,6 +41,8 @@ export interface Subscription extends Terms {
   readonly cursors: Cursor[];
   /** Rights by which matching messages are judged; undefined: all of them may be read. */
   rights: ReadRights | undefined;
+  /** Prefix of the topics of its client; empty: none. */
+  readonly mount: string;
 }
 
 /**

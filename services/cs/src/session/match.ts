@@ -1,6 +1,7 @@
 import type { Message } from '@lmqtt/common/message';
-import { isOwed } from '@lmqtt/common/p2p';
-import type { Cursor } from './cursor.ts';
+import { isOfMount } from '@lmqtt/common/mount';
+import { isOwed, isP2pFilter } from '@lmqtt/common/p2p';
+import type { Cursor, Subscription } from './cursor.ts';
 import type { Terms } from './terms.ts';
 
 /**
@@ -16,9 +17,18 @@ export function match(
   const { subscription } = cursor;
   if (message.topic !== cursor.matchedTopic) {
     if (!isOwed(subscription.filter, message.topic)) return false;
+    if (subscription.mount !== '' && !isForOwner(subscription, message.topic)) return false;
     cursor.matchedTopic = message.topic;
   }
   const { rights } = subscription;
   if (rights !== undefined && !rights.allows(message.topic)) return false;
   return !(options.noLocal && message.publisher === clientId);
+}
+
+/**
+ * Whether a message of a client's own queue is of its namespace, or names the queue alone, as back
+ * ends do. Other queues are judged by the rights of the session.
+ */
+function isForOwner({ filter, mount }: Subscription, topic: string): boolean {
+  return !isP2pFilter(filter) || isOfMount(mount, topic) || topic.startsWith('/p2p/');
 }

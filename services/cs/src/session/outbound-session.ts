@@ -40,6 +40,8 @@ export interface OutboundSession {
   readonly handle: SessionHandle;
   readonly clientId: ClientId;
   readonly persistent: boolean;
+  /** Prefix of the topics of its client; '': none. */
+  readonly mount: string;
   readonly closed: boolean;
   readonly window: Window;
   readonly node: SessionNode;

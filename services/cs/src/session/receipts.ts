@@ -1,5 +1,6 @@
 import type { Message } from '@lmqtt/common/message';
 import { type AskedReceipt, type Receipt, receiptRequest } from '@lmqtt/common/receipt';
+import { unmountedTopic } from '@lmqtt/common/mount';
 import type { OutboundSession } from './outbound-session.ts';
 
 /** The message is out: it may ask for a receipt. */
@@ -39,6 +40,10 @@ function tell(
   { topic: to, id, messageTopic: topic, qos }: AskedReceipt,
   outcome: Receipt['outcome'],
 ): void {
-  const { clientId, node } = session;
-  node.sendReceipt(session, { to, receipt: { topic, clientId, outcome, at: Date.now(), qos, id } });
+  const { clientId, node, mount } = session;
+  const own = mount === '' ? topic : (unmountedTopic(mount, topic) ?? topic);
+  node.sendReceipt(session, {
+    to,
+    receipt: { topic: own, clientId, outcome, at: Date.now(), qos, id },
+  });
 }

@@ -15,6 +15,8 @@ const endedPerTurn = 500;
 interface SubscriptionsOwner extends CursorOwner {
   readonly node: SessionNode;
   readonly closed: boolean;
+  /** Prefix of the topics of its client; '': none. */
+  readonly mount: string;
 }
 
 /**
@@ -58,6 +60,7 @@ export class SessionSubscriptions {
       cursors: [],
       identifiers,
       rights: this.#rightsFor(state.filter),
+      mount: this.#session.mount,
     };
     this.all.set(state.filter, subscription);
     if (subscription.group === undefined) this.#byQueue.set(state.queue, subscription);

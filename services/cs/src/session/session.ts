@@ -32,6 +32,8 @@ interface SessionOptions {
   /** Outlives its connection, so what it sends is stored first (QoS 2) or soon after (QoS 1). */
   readonly persistent: boolean;
   readonly windowSize: number;
+  /** Prefix of the topics of its client; absent: none. */
+  readonly mount?: string;
 }
 
 /**
@@ -49,6 +51,7 @@ export class Session implements CursorOwner, OutboundSession {
   readonly clientId: ClientId;
   readonly epoch: Epoch;
   readonly persistent: boolean;
+  readonly mount: string;
   readonly window: Window;
   readonly node: SessionNode;
   readonly outlet: Outlet;
@@ -75,6 +78,7 @@ export class Session implements CursorOwner, OutboundSession {
     this.clientId = options.clientId;
     this.epoch = options.epoch;
     this.persistent = options.persistent;
+    this.mount = options.mount ?? '';
     this.window = new Window(options.windowSize);
     this.node = node;
     this.outlet = outlet;

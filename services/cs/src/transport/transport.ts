@@ -5,6 +5,8 @@ export interface ListenerFacts {
   readonly listener?: string | undefined;
   /** Sources of users that count there, with commas between them; undefined: all. */
   readonly authentication?: string | undefined;
+  /** Template of the namespace of its clients. */
+  readonly mount?: string | undefined;
 }
 
 /** Address and certificate of a client, and its listener. */

@@ -14,8 +14,9 @@
 // WHO     user=NAME (verified; `*`: any), client=ID (`*`: any), address=IP or CIDR, or `all`. A
 // value with a space or a quote
 //         in it is put into double quotes, where \" and \\ stand for " and \.
-// FILTER  the rest of the line, a topic filter; %c is the client id, %u the verified user name, %%
-// a percent sign.
+// FILTER  the rest of the line, a topic filter; %c is the client id, %u the verified user name, %m
+// the namespace of the client (clients without one have no rule with %m), %% a percent sign. With a
+// namespace the full name of a topic counts.
 //         A user name or client id that is not a plain piece of a level (it has +, #, / or U+0000, or begins with $ at the
 //         filter's beginning) widens nothing: an allow rule does not apply to it, and a deny rule denies from there down.
 //         Without a user name, no rule with %u applies.
@@ -31,7 +32,7 @@ import { isWithin, networkOf } from '@lmqtt/common/networks';
 import { type ReadRule, readableBy, type ReadRules } from '@lmqtt/common/read-rights';
 import { isValidTopicFilter, matches, parseSharedFilter } from '@lmqtt/common/topic';
 import type { AccessAction, AccessControl, Principal } from './auth-provider.ts';
-import { filledFilter, type FilterPiece, filterPieces } from './filled-filter.ts';
+import { filledFilter, type FilterPiece, filterPieces, sampleFilter } from './filled-filter.ts';
 import { LineError, ReloadedFile, type Parsed, type ReloadOptions } from './reloaded-file.ts';
 import { withoutShare } from './rule-verdict.ts';
 
@@ -75,11 +76,12 @@ export class AccessRules implements AccessControl {
   ): boolean {
     const asked = withoutShare(action, topicOrFilter);
     if (asked === undefined) return false;
-    return judge(this.#file.value, { user: principal.user, clientId, address }, action, asked);
+    const { user, mount } = principal;
+    return judge(this.#file.value, { user, mount, clientId, address }, action, asked);
   }
 
-  reading({ user }: Principal, clientId: ClientId, address: string): ReadRules {
-    return readRules(this.#file.value, { user, clientId, address });
+  reading({ user, mount }: Principal, clientId: ClientId, address: string): ReadRules {
+    return readRules(this.#file.value, { user, mount, clientId, address });
   }
 
   onChange(listener: () => void): void {
@@ -94,6 +96,7 @@ export class AccessRules implements AccessControl {
 interface Asker {
   readonly user: string | undefined;
   readonly clientId: string;
+  readonly mount?: string | undefined;
   readonly address: string;
 }
 
@@ -189,8 +192,8 @@ function parseNetwork(text: string, number: number): BlockList {
 
 function parseFilter(text: string, number: number): readonly FilterPiece[] {
   const pieces = filterPieces(text);
-  if (pieces === undefined) throw new LineError(number, 'a % is followed by none of c, u and %');
-  const sample = pieces.map((piece) => (typeof piece === 'string' ? piece : 'x')).join('');
+  if (pieces === undefined) throw new LineError(number, 'a % is followed by none of c, u, m and %');
+  const sample = sampleFilter(pieces);
   if (!isValidTopicFilter(sample)) throw new LineError(number, 'not a valid topic filter');
   if (parseSharedFilter(sample) !== undefined)
     throw new LineError(number, 'a rule is for the filter inside of $share/{group}/');

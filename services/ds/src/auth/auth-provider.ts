@@ -103,6 +103,11 @@ export interface Principal {
   /** True: the common rules are not asked, and what none of `rules` allows is denied. */
   readonly rulesOnly?: boolean;
   /**
+   * Namespace of the client: the prefix of its topics, which its rules and everything else here name
+   * in full.
+   */
+  readonly mount?: string;
+  /**
    * End of the identity, milliseconds since 1970: the connection ends then. Absent: it has none.
    */
   readonly expiresAtMs?: number;

@@ -3,6 +3,7 @@
 // `$SYS/` nobody publishes, but, where that is wanted, bridges their state.
 
 import type { ClientId } from '@lmqtt/common/ids';
+import { isOfMount } from '@lmqtt/common/mount';
 import { type ReadRules, readableBy } from '@lmqtt/common/read-rights';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isBridgeState } from '@lmqtt/common/topic';
@@ -75,6 +76,7 @@ export class AuthChain implements AuthProvider {
       const rules = this.reading(principal, clientId, address);
       return rules === undefined || readableBy(rules, asked) !== 'nothing';
     }
+    if (principal.mount !== undefined && !isOfMount(principal.mount, asked)) return false;
     const own = principal.rules && publishVerdict(principal.rules, asked);
     if (own !== undefined) return own;
     if (principal.rulesOnly === true) return false;
@@ -95,6 +97,12 @@ export class AuthChain implements AuthProvider {
   }
 
   reading(principal: Principal, clientId: ClientId, address: string): ReadRules | undefined {
+    const all = this.#reading(principal, clientId, address);
+    if (principal.mount === undefined) return all;
+    return { rules: [], otherwise: true, ...all, within: principal.mount };
+  }
+
+  #reading(principal: Principal, clientId: ClientId, address: string): ReadRules | undefined {
     const common = this.#rules?.reading(principal, clientId, address);
     if (principal.rules === undefined) return common;
     if (principal.rulesOnly === true)

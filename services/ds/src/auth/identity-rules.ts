@@ -10,7 +10,7 @@
 
 import { isValidTopicFilter, parseSharedFilter } from '@lmqtt/common/topic';
 import type { Principal, PrincipalRule } from './auth-provider.ts';
-import { filledFilter, filterPieces, type Names } from './filled-filter.ts';
+import { filledFilter, filterPieces, type Names, sampleFilter } from './filled-filter.ts';
 
 type IdentityRules = Pick<Principal, 'rules' | 'rulesOnly'>;
 
@@ -64,8 +64,10 @@ function add(
   if (typeof text !== 'string' || rules.length >= rulesMax) return false;
   const written = text.replaceAll('${username}', '%u').replaceAll('${clientid}', '%c');
   const pieces = filterPieces(written);
-  if (pieces === undefined) return false;
-  const sample = pieces.map((piece) => (typeof piece === 'string' ? piece : 'x')).join('');
+  // The namespace of the client is not known yet.
+  if (pieces?.every((piece) => typeof piece === 'string' || piece.of !== 'mount') !== true)
+    return false;
+  const sample = sampleFilter(pieces);
   if (!isValidTopicFilter(sample) || parseSharedFilter(sample) !== undefined) return false;
   const filter = filledFilter(pieces, names, allow);
   if (filter !== undefined) rules.push({ allow, action, filter });

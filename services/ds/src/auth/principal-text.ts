@@ -9,7 +9,8 @@ export function userOf({ user, account = '' }: Principal): SessionUser {
 
 /** As a cs keeps it, to present it to another ds; '' for an anonymous client. */
 export function principalText(principal: Principal): string {
-  const anonymous = principal.user === undefined && principal.rules === undefined;
+  const { user, rules, mount } = principal;
+  const anonymous = user === undefined && rules === undefined && mount === undefined;
   return anonymous ? '' : JSON.stringify(principal);
 }
 

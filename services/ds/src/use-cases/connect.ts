@@ -17,6 +17,7 @@ import type { CsNode } from '../sessions/cs-node.ts';
 import { disconnect, endSession, type DisconnectPorts } from './disconnect.ts';
 import { inPortions } from '@lmqtt/common/in-portions';
 import { openOwnQueue, type P2pPorts } from './p2p.ts';
+import { mountedPrincipal, mountedWill } from './namespace.ts';
 import { LiveSession } from '../sessions/live-session.ts';
 import { principalText, userOf } from '../auth/principal-text.ts';
 import type { PublishHook } from './publish-hook.ts';
@@ -135,7 +136,18 @@ async function admit(
   principal: Principal,
   authenticationData?: Buffer,
 ): Promise<ConnectAnswer> {
-  const { clientId, randomClientId, peer, will } = connecting.request;
+  const { clientId, randomClientId, peer, will: asked } = connecting.request;
+  const mounted = mountedPrincipal(principal, clientId, peer);
+  if (mounted === undefined) {
+    const reason = 'it has no name for its namespace';
+    return refuse(ports, node, connecting, ReasonCode.notAuthorized, reason);
+  }
+  const will = asked && mountedWill(mounted.mount, asked);
+  if (asked !== undefined && will === undefined) {
+    const reason = 'a topic of its will is too long, or not one of a client';
+    return refuse(ports, node, connecting, ReasonCode.topicNameInvalid, reason);
+  }
+  principal = mounted;
   if (!randomClientId && !mayName(ports, principal, clientId)) {
     const reasonCode = ReasonCode.clientIdentifierNotValid;
     return refuse(ports, node, connecting, reasonCode, 'not a client identifier of this user');
@@ -339,12 +351,13 @@ function willOf(
   { request, willMessage }: Connecting,
   principal: Principal,
 ): StoredWill | undefined {
-  if (request.will === undefined) return undefined;
-  const delayS = Math.min(request.will.delayS, ports.willDelaySMax);
-  if (delayS < request.will.delayS) ports.events.limitReached('WILL_DELAY_S_MAX');
+  const will = request.will && mountedWill(principal.mount, request.will);
+  if (will === undefined) return undefined;
+  const delayS = Math.min(will.delayS, ports.willDelaySMax);
+  if (delayS < will.delayS) ports.events.limitReached('WILL_DELAY_S_MAX');
   return {
     clientId: request.clientId,
-    will: { ...request.will, message: willMessage ?? request.will.message, delayS },
+    will: { ...will, message: willMessage ?? will.message, delayS },
     principal: { principal, address: request.peer.address },
   };
 }
@@ -404,7 +417,8 @@ export async function reauthenticate(
   // The session and its messages belong to its user.
   if (!session.stored.isOf(userOf(answer.principal)))
     return { kind: 'refused', reasonCode: ReasonCode.notAuthorized };
-  session.principal = answer.principal;
+  const { mount } = session.principal;
+  session.principal = mount === undefined ? answer.principal : { ...answer.principal, mount };
   session.accessVersion = -1;
   session.rightsVersion = -1;
   ports.rights.due(session);

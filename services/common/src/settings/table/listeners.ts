@@ -48,7 +48,14 @@ export const listeners = {
     default: null,
     roles: ['cs'],
     about:
-      'JSON file of further listeners, each with its own TLS, certificates by SNI, sources of users and limit; docs/identities.md says what is in it. With it MQTT_PORT and WS_PORT are off unless they are given',
+      'JSON file of further listeners, each with its own TLS, certificates by SNI, sources of users, limit and namespace; docs/identities.md says what is in it. With it MQTT_PORT and WS_PORT are off unless they are given',
+  },
+  MOUNT: {
+    kind: 'text',
+    default: null,
+    roles: ['cs'],
+    about:
+      'Namespace of clients, such as `tenants/%u/`: a prefix before their topics that they do not see. `%u` is the verified user name, `%c` the client identifier; a client that has no such name, or one with `+`, `#` or `/` in it, gets CONNACK 0x87 (3.1.1: return code 5)',
   },
   OPS_BIND: {
     kind: 'address',

@@ -12,7 +12,7 @@ import type { Connect, ConnectWill } from '../../packet/connect.ts';
 import { Session } from '../../session/session.ts';
 import type { Client } from '../client.ts';
 import { isTooLong } from '../keep-alive.ts';
-import { interned } from '../principals.ts';
+import { interned, mountIn } from '../principals.ts';
 import { sendAuth } from './send-auth.ts';
 
 const neverExpires = 0xffff_ffff;
@@ -242,10 +242,9 @@ async function acceptInPortions(connection: Client, answer: Accepted): Promise<v
   session.begin();
 }
 
-function sessionOf(
-  { handle, clientId, receiveMaximum, node, outbox }: Client,
-  answer: Accepted,
-): Session {
+function sessionOf(connection: Client, answer: Accepted): Session {
+  const { handle, clientId, receiveMaximum, node, outbox } = connection;
+  connection.mount = mountIn(answer.principal);
   return new Session(
     {
       handle,
@@ -253,6 +252,7 @@ function sessionOf(
       epoch: answer.epoch,
       persistent: answer.sessionExpiryS > 0,
       windowSize: Math.min(receiveMaximum, node.config.maxInflight),
+      mount: connection.mount,
     },
     node,
     outbox,

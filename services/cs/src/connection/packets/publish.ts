@@ -1,5 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { Message } from '@lmqtt/common/message';
+import { mountedTopic } from '@lmqtt/common/mount';
+import { mountedProperties } from '@lmqtt/common/mounted-message';
 import { internalTopics } from '@lmqtt/common/receipt';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isBridgeState, levelCount } from '@lmqtt/common/topic';
@@ -29,6 +31,14 @@ export function onPublish(connection: Client, packet: IncomingPublish): void {
       refuse(connection, packet, ReasonCode.notAuthorized, 'a topic of the broker itself');
       return;
     }
+    if (connection.mount !== '') {
+      const full = mountedTopic(connection.mount, topic);
+      if (full === undefined) {
+        refuse(connection, packet, ReasonCode.topicNameInvalid, 'no topic of the namespace');
+        return;
+      }
+      connection.mountedTopic = full;
+    }
     connection.checkedTopic = topic;
   }
   if (qos === 2) {
@@ -51,16 +61,25 @@ export function onPublish(connection: Client, packet: IncomingPublish): void {
       return;
     }
   }
+  let { properties } = packet;
+  if (connection.mount !== '' && properties !== undefined) {
+    properties = mountedProperties(connection.mount, properties);
+    if (properties === undefined) {
+      refuse(connection, packet, ReasonCode.topicNameInvalid, 'a response topic that is too long');
+      return;
+    }
+  }
   const { messageExpiryS } = packet;
+  const full = connection.mount === '' ? topic : connection.mountedTopic;
   const message = new Message(
-    topic,
+    full,
     qos,
     packet.retain,
     packet.buffer,
-    packet.topic === topic ? packet.topicStart : -1,
+    packet.topic === full ? packet.topicStart : -1,
     packet.payloadStart,
     packet.payloadEnd,
-    packet.properties,
+    properties,
     messageExpiryS === undefined ? 0 : node.time.wallMs + messageExpiryS * 1000,
     connection.clientId,
   );

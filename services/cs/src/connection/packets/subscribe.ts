@@ -1,5 +1,6 @@
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isValidTopicFilter, levelCount, parseSharedFilter } from '@lmqtt/common/topic';
+import { mountedFilter } from '@lmqtt/common/mount';
 import { nextTurn } from '@lmqtt/common/pause';
 import type { SubscribeAnswer, SubscribeEntry } from '@lmqtt/proto/link';
 import type { SubscriptionOptions } from '@lmqtt/proto/session-state';
@@ -108,9 +109,13 @@ function plan(
       reasonCodes[index] = refusal;
       continue;
     }
+    const filter = mounted(connection, request.filter);
+    if (filter === undefined) {
+      reasonCodes[index] = ReasonCode.topicFilterInvalid;
+      continue;
+    }
     places.push(index);
     const options = optionsOf(connection, request, subscriptionIdentifier);
-    const { filter } = request;
     const isReplay = replayFrom !== undefined && parseReplayFilter(filter) === undefined;
     entries.push({
       filter: isReplay ? replayFilter({ from: replayFrom, filter }) : filter,
@@ -118,6 +123,11 @@ function plan(
     });
   }
   return { entries, places };
+}
+
+/** The filter in full, with the namespace of the client; undefined: it is too long. */
+export function mounted({ mount }: Client, filter: string): string | undefined {
+  return mount === '' ? filter : mountedFilter(mount, filter);
 }
 
 function take(

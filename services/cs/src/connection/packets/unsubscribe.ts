@@ -6,7 +6,7 @@ import type { Unsubscribe } from '../../packet/unsubscribe.ts';
 import type { Client } from '../client.ts';
 import { portionsOf, weightOf } from './portions.ts';
 import { codeIn } from './refusal-codes.ts';
-import { closes, isWellFormed } from './subscribe.ts';
+import { closes, isWellFormed, mounted } from './subscribe.ts';
 
 /** UNSUBSCRIBE, 3.10: nothing new is sent for the filters when UNSUBACK has left [MQTT-3.10.4-2]. */
 export function onUnsubscribe(connection: Client, packet: Unsubscribe): void {
@@ -39,8 +39,9 @@ async function unsubscribe(connection: Client, packet: Unsubscribe): Promise<voi
     const filters: string[] = [];
     const places: number[] = [];
     for (let index = from; index < to; index += 1) {
-      const filter = withoutReplay(packet.filters[index]!);
-      if (isWellFormed(filter)) {
+      const asked = withoutReplay(packet.filters[index]!);
+      const filter = isWellFormed(asked) ? mounted(connection, asked) : undefined;
+      if (filter !== undefined) {
         filters.push(filter);
         places.push(index);
       } else reasonCodes[index] = ReasonCode.topicFilterInvalid;
