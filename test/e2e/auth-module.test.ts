@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { moduleFileOf } from '../harness/module-file.ts';
 import { startBroker } from '../harness/shape.ts';
 import { Suite } from '../harness/suite.ts';
@@ -277,5 +279,44 @@ void describe('hooks of a module', () => {
     });
     client.destroy();
     await reader.find('publish', { topic: 'will/other' });
+  });
+});
+
+void describe('the example of a webhook', async () => {
+  const events: Record<string, unknown>[] = [];
+  let came: () => void = () => {};
+  const server = createServer({ noDelay: true }, (request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => {
+      events.push(JSON.parse(body) as Record<string, unknown>);
+      response.writeHead(204).end();
+      came();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const webhook = join(import.meta.dirname, '../../../examples/webhook.mjs');
+  // The module reads its address when it is loaded, which is after this line.
+  const path = moduleFileOf(`
+    process.env.WEBHOOK_URL = 'http://127.0.0.1:${port}/mqtt';
+    export default async () => (await import(${JSON.stringify(webhook)})).default;
+  `);
+  const suite = new Suite({ settings: { AUTH_MODULE: path, ALLOW_ANONYMOUS: 'true' } });
+
+  void test('it is told of clients that come and go', { timeout: 60_000 }, async () => {
+    const clientid = unique();
+    const told = async (event: string): Promise<void> => {
+      while (!events.some((one) => one['event'] === event && one['clientid'] === clientid))
+        await new Promise<void>((resolve) => (came = resolve));
+    };
+    const client = await suite.client({ version: 5, clientId: clientid });
+    await told('connected');
+    await client.disconnect();
+    await told('disconnected');
   });
 });

@@ -12,10 +12,19 @@ import { connected } from '../harness/wire.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const program = `
-import { type EmbeddedBroker, startBroker } from 'lmqtt';
+import { type EmbeddedBroker, type HookPublish, type Hooks, startBroker } from 'lmqtt';
 
+const hooks: Hooks = {
+  onConnect: ({ clientid, session_present }) => console.log(clientid, session_present),
+  onSubscribe: ({ filter }) => (filter === 'no' ? 0x87 : 1),
+  onPublish: async ({ topic, payload, properties }: HookPublish) => {
+    if (properties.contentType === 'x') return false;
+    return { topic: 'to/' + topic, payload: payload.subarray(1), properties: null };
+  },
+};
 const broker: EmbeddedBroker = await startBroker({
   settings: { maxPacketSize: '64k' },
+  hooks,
   auth: { authenticate: ({ username }) => (username === 'ann' ? 'allow' : 'deny') },
 });
 const port: number | undefined = broker.ports.mqtt;
