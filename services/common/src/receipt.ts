@@ -10,7 +10,7 @@ export const internalTopics = '$lmqtt/';
 const topicName = Buffer.from('lmqtt-receipt');
 const idName = Buffer.from('lmqtt-receipt-id');
 
-export interface ReceiptRequest {
+interface ReceiptRequest {
   /** Where the receipt is to be published. */
   readonly topic: string;
   /** Identifier that the publisher chose, to be told with the receipt. */

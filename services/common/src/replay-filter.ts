@@ -7,7 +7,7 @@
 //   1234                      an offset in the queue, for those who know it
 import { type QueueName, queueName } from './ids.ts';
 
-export interface ReplayFilter {
+interface ReplayFilter {
   readonly from: string;
   readonly filter: string;
 }

@@ -14,7 +14,7 @@ import { listenSecureWebSocket, listenWebSocket } from './transport/websocket.ts
 import type { ByteStream, HandshakeRoom, Listener, TransportEvent } from './transport/transport.ts';
 
 /** A listener as it is to be opened, and the connections that it has. */
-export interface PlannedListener {
+interface PlannedListener {
   readonly place: ListenerPlace;
   readonly settings: ListenerSettings;
   readonly pages: WebPages;

@@ -46,7 +46,7 @@ import type { ReturnedStore } from './cluster/sweep-again.ts';
 import { Timers } from './timers.ts';
 
 /** Nodes of another make on the same store. */
-export interface OtherNodes {
+interface OtherNodes {
   /** Their clients read queues of the store, whichever those are. */
   readonly areThere: boolean;
   /** `close`: they ask for the end of a connection. */

@@ -129,7 +129,7 @@ const judgeMs = 1000;
 const limitsMs = 500;
 const deliveriesMs = 1000;
 
-/** The composition root: the only file that knows which adapter stands behind which port. */
+/** The composition root of the only ds. */
 export async function startDs(options: DsOptions): Promise<DsService> {
   const { settings, logs, metrics } = options;
   const clock = options.clock ?? systemClock;

@@ -5,7 +5,7 @@ import type { Logger } from '@lmqtt/common/log';
 import type { Metrics } from '@lmqtt/common/metrics';
 
 /** A line of the audit. */
-export interface Action {
+interface Action {
   /** Name of the token. */
   readonly who: string;
   readonly role: string;

@@ -26,7 +26,7 @@ export const hashOf = (token: string): Buffer => createHash('sha256').update(tok
 const linePattern = /^([^:\s]+):([a-z]+):([0-9a-f]{64})$/i;
 
 /** Throws an error that names a line, and never its content. */
-export function parseTokens(text: string): Token[] {
+function parseTokens(text: string): Token[] {
   const tokens: Token[] = [];
   for (const [index, raw] of text.split(/\r?\n/).entries()) {
     const line = raw.trim();

@@ -2,7 +2,7 @@
 import { SettingsError } from '@lmqtt/common/settings/parse';
 import type { Settings } from '@lmqtt/common/settings/row';
 
-export interface OpsAnswer {
+interface OpsAnswer {
   readonly status: number;
   readonly body: unknown;
 }

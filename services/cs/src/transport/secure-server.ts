@@ -16,7 +16,7 @@ import { Certificates, type ClientCertificates } from './certificates.ts';
 import { sourceOf } from './proxies.ts';
 import type { ListenOptions, StreamPeer } from './transport.ts';
 
-export interface NamedFiles {
+interface NamedFiles {
   /** Lower case; `*.example` stands for one level. */
   readonly names: readonly string[];
   readonly files: TlsFiles;

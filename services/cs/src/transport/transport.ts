@@ -1,7 +1,7 @@
 import type { BlockList } from 'node:net';
 
 /** Facts about the listener that a client came by, for ds and the log. */
-export interface ListenerFacts {
+interface ListenerFacts {
   readonly listener?: string | undefined;
   /** Sources of users that count there, with commas between them; undefined: all. */
   readonly authentication?: string | undefined;

@@ -19,7 +19,7 @@ import type {
 } from './auth-provider.ts';
 import { publishVerdict, readRulesOf, withoutShare } from './rule-verdict.ts';
 
-export interface ChainParts {
+interface ChainParts {
   readonly rules?: AccessControl | undefined;
   readonly accounts?: Accounts | undefined;
   /** Says no beside all rules. */

@@ -5,13 +5,13 @@
 import type { HookName, Hooks } from './hooks.ts';
 
 export const hookOutcomes = ['done', 'changed', 'refused', 'failed', 'late', 'full'] as const;
-export type HookOutcome = (typeof hookOutcomes)[number];
+type HookOutcome = (typeof hookOutcomes)[number];
 
 /** No answer of the hook: it threw, took too long, or said what nobody understands. */
 export const noAnswer: unique symbol = Symbol('no answer');
 export type NoAnswer = typeof noAnswer;
 
-export interface HookCallsOptions {
+interface HookCallsOptions {
   readonly timeoutMs: number;
   readonly atOnce: number;
   readonly counted: (hook: HookName, outcome: HookOutcome) => void;

@@ -3,7 +3,7 @@ import type { Finding } from '@lmqtt/common/finding';
 import type { RocketmqClient } from '../rocketmq/remoting/client.ts';
 import { javaConfigOf, javaNamespace } from './kv-config.ts';
 
-export interface JavaCheckSettings {
+interface JavaCheckSettings {
   readonly javaNodes: 'auto' | 'on' | 'off';
   readonly eventNotifyRetryTopic: string | null;
   readonly clientRetryTopic: string | null;

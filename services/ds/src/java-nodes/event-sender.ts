@@ -16,7 +16,7 @@ const answerMs = 1000;
 const awayMs = 5000;
 const answerBytesMax = 1 << 16;
 
-export interface EventSenderOptions {
+interface EventSenderOptions {
   /** The same at every node; null: nothing is sent. */
   readonly port: number | null;
   readonly events: JavaNodeEvents;

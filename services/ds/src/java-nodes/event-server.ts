@@ -27,7 +27,7 @@ export interface AskedOfUs {
   close(clientId: string): Promise<boolean>;
 }
 
-export interface EventServerOptions {
+interface EventServerOptions {
   readonly host: string;
   readonly port: number;
   readonly events: JavaNodeEvents;

@@ -12,7 +12,7 @@ const namesBytesMax = 1024;
 const offsetBytes = 14;
 const none: readonly string[] = [];
 
-export interface FurtherNamesOptions {
+interface FurtherNamesOptions {
   readonly clusterId: string;
   /** `always`: each topic's own queue; `held`: none of them; `auto`: beside Java nodes. */
   readonly dispatch: 'auto' | 'held' | 'always';

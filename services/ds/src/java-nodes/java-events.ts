@@ -7,7 +7,7 @@ import type { JavaConfig } from './kv-config.ts';
 const toldResults = ['told', 'failed', 'dropped', 'retried'] as const;
 const askedKinds = ['messages', 'close', 'unknown', 'garbage', 'stranger'] as const;
 
-export interface JavaFigures {
+interface JavaFigures {
   readonly nodes: () => number;
   readonly firstTopics: () => number;
   readonly written: () => number;

@@ -12,7 +12,7 @@ import type { JavaNodeEvents } from './java-events.ts';
 import { javaConfigOf, javaNamespace, type JavaConfig } from './kv-config.ts';
 import { WrittenFilters } from './written-filters.ts';
 
-export interface JavaNodesSettings {
+interface JavaNodesSettings {
   /** `auto`: Java nodes are there while LMQ_CONNECT_NODES names some. */
   readonly javaNodes: 'auto' | 'on' | 'off';
   readonly dispatch: 'auto' | 'held' | 'always';

@@ -13,7 +13,7 @@ import {
   writtenNamespace,
 } from './kv-config.ts';
 
-export interface WrittenFiltersOptions {
+interface WrittenFiltersOptions {
   readonly client: Pick<RocketmqClient, 'listKv' | 'putKv'>;
   /** Filters that somebody holds. */
   readonly held: () => Iterable<string>;

@@ -1,7 +1,7 @@
 // Hashes of users in a Redis of any form, for reading alone.
 import { openClient, type RedisOptions } from '@lmqtt/redis/client';
 
-export interface UserHashes {
+interface UserHashes {
   /** Rejects where there is no answer in time. */
   readonly read: (user: string) => Promise<Record<string, string>>;
   readonly close: () => void;

@@ -8,7 +8,7 @@ import type { StoredSubscription } from '../session-store/stored-session.ts';
 import type { LocalHoldings } from './holdings.ts';
 
 /** Where the number of the queue is kept. */
-export interface ReplayQueueRecord {
+interface ReplayQueueRecord {
   readonly replayQueue: QueueId | undefined;
   setReplayQueue(queue: QueueId | undefined): void;
   newQueue(): QueueId;

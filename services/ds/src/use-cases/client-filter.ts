@@ -21,7 +21,7 @@ export interface ClientFilter {
   readonly subscribed?: string | undefined;
 }
 
-export type Fits = (session: StoredSession, live: LiveSession | undefined) => boolean;
+type Fits = (session: StoredSession, live: LiveSession | undefined) => boolean;
 
 /** False: it asks for properties of connections, so no session without one fits. */
 export function mayBeAway({ node, address, connected, protocol }: ClientFilter): boolean {

@@ -21,7 +21,7 @@ const delayName = Buffer.from('lmqtt-delay');
 const atName = Buffer.from('lmqtt-at');
 const datePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)$/;
 
-export function isDelayedTopic(topic: string): boolean {
+function isDelayedTopic(topic: string): boolean {
   return topic.startsWith(prefix);
 }
 

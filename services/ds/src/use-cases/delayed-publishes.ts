@@ -9,7 +9,7 @@ import type { DelayedPut, DelayedStore } from '../delayed-store/delayed-store.ts
 import type { LiveSession } from '../sessions/live-session.ts';
 import { type Delay, delayOfProperties, malformedDelay, withoutDelay } from './delay.ts';
 
-export interface DelayedPublishesOptions {
+interface DelayedPublishesOptions {
   readonly store: DelayedStore;
   readonly access: AccessControl;
   readonly clock: Clock;

@@ -8,7 +8,7 @@ import type { LiveSession } from '../sessions/live-session.ts';
 import { presenceTopic } from './presence-topic.ts';
 
 /** What is told of clients, by the last level of its topic. */
-export type PresenceEvent =
+type PresenceEvent =
   'connected' | 'disconnected' | 'takeover' | 'subscribed' | 'unsubscribed' | 'expired';
 
 /** The names that Java nodes give, and others in their manner. */
@@ -28,7 +28,7 @@ export interface SeenClients {
   gone(id: ClientId): void;
 }
 
-export interface PresenceOptions {
+interface PresenceOptions {
   readonly store: DelayedStore;
   readonly clock: Clock;
   readonly self: NodeId;

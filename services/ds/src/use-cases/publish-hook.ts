@@ -21,7 +21,7 @@ import { HookedLine, type HookedPublish } from '../sessions/hooked-line.ts';
 import type { LiveSession } from '../sessions/live-session.ts';
 import { delayedTopicOf } from './delay.ts';
 
-export interface PublishHookOptions extends ChangeLimits {
+interface PublishHookOptions extends ChangeLimits {
   readonly calls: HookCalls;
   readonly onPublish: NonNullable<Hooks['onPublish']>;
   readonly access: AccessControl;
@@ -33,7 +33,7 @@ export interface PublishHookOptions extends ChangeLimits {
 }
 
 /** Where publishes go on to. */
-export interface HookedPublisher {
+interface HookedPublisher {
   publish(node: CsNode, batch: Publish[]): void;
   refuse(node: CsNode, session: LiveSession, publish: Publish): void;
 }

@@ -4,7 +4,7 @@ import type { Queue, Routes } from '../routing/routes.ts';
 import type { LiveSession } from '../sessions/live-session.ts';
 import { subscribe, type SubscribePorts, unsubscribe, type UnsubscribePorts } from './subscribe.ts';
 
-export interface ReplayPorts extends SubscribePorts, UnsubscribePorts {
+interface ReplayPorts extends SubscribePorts, UnsubscribePorts {
   readonly routes: Routes;
 }
 

@@ -29,7 +29,7 @@ import type {
 import { hookNames, type Hooks } from '../../hooks/hooks.ts';
 import { decisionIn } from '../said-decision.ts';
 
-export interface AuthModuleOptions {
+interface AuthModuleOptions {
   readonly timeoutMs: number;
   /** A function has thrown, or has given no answer that is known, or none in time. */
   readonly failed: (name: 'authenticate' | 'authorise', problem: string) => void;

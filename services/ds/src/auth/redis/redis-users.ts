@@ -25,9 +25,9 @@ import {
 } from '../password-entry.ts';
 
 /** Fields of a user's hash; without any there is no such user. */
-export type UserHash = Readonly<Record<string, string>>;
+type UserHash = Readonly<Record<string, string>>;
 
-export interface RedisUsersOptions {
+interface RedisUsersOptions {
   /** Rejects where Redis does not answer in time. */
   readonly read: (user: string) => Promise<UserHash>;
   readonly keptMs: number;

@@ -35,7 +35,7 @@ const fieldsOfLine = 3;
 const inboundKnownMs = 86_400_000;
 const retryMs = 200;
 
-export interface RedisDelayedStoreOptions {
+interface RedisDelayedStoreOptions {
   readonly redis: RedisConnection;
   readonly keys: RedisKeys;
   readonly intents: Intents;

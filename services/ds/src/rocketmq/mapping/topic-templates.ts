@@ -5,7 +5,7 @@ import { rocket } from '../message/property-names.ts';
 import { isTopicForMessages } from './rocketmq-topic.ts';
 
 /** A property of the message by its name; undefined: it has none. */
-export type PropertyOf = (name: string) => string | undefined;
+type PropertyOf = (name: string) => string | undefined;
 
 interface Template {
   /** undefined: messages with any tag, or without one. */
