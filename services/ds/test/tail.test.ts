@@ -165,11 +165,7 @@ void test('ranges are sent on at once, and each is told behind those before it',
   stored[1]!();
   await turns();
   assert.equal(tail.position, 0);
-  // One pull waits for more meanwhile.
-  assert.deepEqual(
-    queue.asked.map(({ request }) => request.offset),
-    [96],
-  );
+  assert.equal(queue.asked.length, 0, 'more gathers meanwhile');
   stored[0]!();
   await turns();
   assert.equal(tail.position, 64);

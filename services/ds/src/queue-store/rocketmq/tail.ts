@@ -136,8 +136,9 @@ export class Tail<Queue extends TailQueue = TailQueue> {
     }
     while (!this.#isStopped && this.#ranges.length < tailPullsMax) {
       const next = this.#ranges.at(-1)?.until ?? this.#position;
-      // Ahead only of what is there for certain: no other pull is beside the one that waits.
-      if (next >= this.#max && this.#ranges.some(({ isDone }) => !isDone)) return;
+      // Ahead only of what is there for certain: the one that waits is alone. While messages are sent on
+      // others gather, and come with one answer.
+      if (this.#ranges.length > 0 && next >= this.#max) return;
       const range: Range = {
         ...{ next, until: next + pullMessages, bodies: [], messages: undefined },
         ...{ isDone: false, isReady: false, answers: 0 },
