@@ -25,9 +25,9 @@ import {
   connect,
   type ConnectPorts,
   continueConnect,
-  reauthenticate,
   subscriptionsPortion,
 } from './use-cases/connect.ts';
+import { reauthenticate } from './use-cases/reauthenticate.ts';
 import { CsNode } from './sessions/cs-node.ts';
 import { disconnect, stopGraceMs } from './use-cases/disconnect.ts';
 import type { DeadLetters } from './use-cases/dead-letters.ts';

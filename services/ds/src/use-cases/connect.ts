@@ -1,11 +1,10 @@
-import { asksSource } from '@lmqtt/common/auth-sources';
 import type { Clock } from '@lmqtt/common/clock';
 import { pause } from '@lmqtt/common/pause';
 import type { ClientIdRule } from '@lmqtt/common/client-id-rule';
 import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
-import type { ConnectAnswer, ConnectRequest, Peer, ReauthenticateAnswer } from '@lmqtt/proto/link';
+import type { ConnectAnswer, ConnectRequest } from '@lmqtt/proto/link';
 import type { Authenticator, Principal } from '../auth/auth-provider.ts';
 import type { EnhancedAuth } from '../auth/enhanced-auth.ts';
 import type { ClientLocks } from './client-locks.ts';
@@ -21,6 +20,7 @@ import { mountedPrincipal, mountedWill } from './namespace.ts';
 import { LiveSession } from '../sessions/live-session.ts';
 import { principalText, userOf } from '../auth/principal-text.ts';
 import type { PublishHook } from './publish-hook.ts';
+import { enhancedFor } from './reauthenticate.ts';
 import type { SessionRights } from './session-rights.ts';
 import { cutBacklog, type QueueLimitsPorts } from './queue-limits.ts';
 import type { Claim, ClaimRefused, Held } from '../session-store/session-store.ts';
@@ -71,7 +71,7 @@ export async function connect(
   node.connecting.set(request.session, connecting);
   const method = request.authenticationMethod;
   if (method !== undefined) {
-    const enhanced = enhancedFor(ports, method, request.peer);
+    const enhanced = enhancedFor(ports.enhancedAuth, method, request.peer);
     if (enhanced === undefined) {
       return refuse(ports, node, connecting, ReasonCode.badAuthenticationMethod, 'method');
     }
@@ -84,16 +84,6 @@ export async function connect(
   const reasonCode = decision.kind === 'deny' ? decision.reasonCode : ReasonCode.notAuthorized;
   const reason = decision.kind === 'deny' ? decision.reason : undefined;
   return refuse(ports, node, connecting, reasonCode, reason ?? 'not authenticated');
-}
-
-function enhancedFor(
-  { enhancedAuth }: ConnectPorts,
-  method: string | undefined,
-  { authentication }: Peer,
-): EnhancedAuth | undefined {
-  return enhancedAuth.find(
-    (one) => one.method === method && asksSource(authentication, one.source),
-  );
 }
 
 /** The client's answer to a challenge, 4.12. */
@@ -389,38 +379,4 @@ function refuse(
   node.connecting.delete(connecting.request.session);
   ports.events.refused(connecting.request, reasonCode, reason);
   return { kind: 'refused', reasonCode, reason };
-}
-
-/** AUTH with reason 0x19 and what follows, 4.12.1. */
-export async function reauthenticate(
-  ports: ConnectPorts,
-  session: LiveSession,
-  authenticationData: Buffer | undefined,
-  start: boolean,
-): Promise<ReauthenticateAnswer> {
-  const { clientId, peer, authenticationMethod: method } = session;
-  if (start) {
-    const enhanced = enhancedFor(ports, method, peer);
-    session.exchange = enhanced?.start({ clientId, peer });
-  }
-  if (session.exchange === undefined) {
-    return { kind: 'refused', reasonCode: ReasonCode.protocolError };
-  }
-  const answer = await session.exchange.step(authenticationData);
-  if (answer.kind === 'continue') {
-    return { kind: 'continue', authenticationData: answer.authenticationData };
-  }
-  session.exchange = undefined;
-  if (answer.kind === 'failure') {
-    return { kind: 'refused', reasonCode: answer.reasonCode };
-  }
-  // The session and its messages belong to its user.
-  if (!session.stored.isOf(userOf(answer.principal)))
-    return { kind: 'refused', reasonCode: ReasonCode.notAuthorized };
-  const { mount } = session.principal;
-  session.principal = mount === undefined ? answer.principal : { ...answer.principal, mount };
-  session.accessVersion = -1;
-  session.rightsVersion = -1;
-  ports.rights.due(session);
-  return { kind: 'success', authenticationData: answer.authenticationData };
 }
