@@ -134,7 +134,7 @@ void describe('hooks of a module', () => {
       ...hooks,
       onPublish({ topic, payload, properties, will, qos }) {
         const [first, second] = topic.split('/');
-        if (first === 'order') return later(Number(second), true);
+        if (first === 'order') return later(Number(String(payload)), true);
         if (first === 'changed')
           return { topic: 'other/' + second, payload: payload + '!', properties: before(properties, 'seen') };
         if (first === 'later') return later(5, { topic: 'other/' + second });
@@ -194,7 +194,9 @@ void describe('hooks of a module', () => {
     five.sendSubscribe({ packetId: 100, filters: [{ filter: 'gone', qos: 1 }] });
     five.sendUnsubscribe({ packetId: 101, filters: ['gone'] });
     await five.find('unsuback');
-    assert.equal(await acknowledged(five, 'gone'), 0x10);
+    five.discard();
+    assert.ok((await acknowledged(five, 'gone')) < 0x80);
+    await five.ping();
     assert.match(suite.broker.logs(), /"problem":"of onSubscribe"[^\n]*a hook fails/);
   });
 
@@ -245,16 +247,23 @@ void describe('hooks of a module', () => {
   void test('the publishes of a client stay in their order, and none is lost when it leaves', async () => {
     const reader = await suite.client({ version: 5, clientId: unique() });
     const name = unique('name');
-    await reader.subscribe(`order/+/${name}`, 0);
+    await reader.subscribe(`order/${name}`, 0);
     for (const qos of [0, 1, 2] as const) {
       const client = await suite.client({ version: 5, clientId: unique() });
       const delays = [60, 5, 30, 1, 0, 20, 2];
       for (const [index, delay] of delays.entries())
-        client.sendPublish({ topic: `order/${delay}/${name}`, qos, packetId: index + 1 });
+        client.sendPublish({
+          ...{ topic: `order/${name}`, payload: Buffer.from(String(delay)), qos },
+          ...(qos === 0 ? {} : { packetId: index + 1 }),
+        });
+      // At QoS 0 it leaves at once.
+      if (qos > 0)
+        for (const index of delays.keys())
+          await client.find(qos === 1 ? 'puback' : 'pubrec', { packetId: index + 1 });
       await client.disconnect();
       for (const delay of delays) {
-        const { topic } = await reader.expect('publish');
-        assert.equal(topic, `order/${delay}/${name}`);
+        const { payload } = await reader.expect('publish');
+        assert.equal(payload.toString(), String(delay));
       }
     }
   });
