@@ -124,6 +124,7 @@ void describe('two ds and two cs', requireRedis(), () => {
           sweepRetained: () => Promise.resolve(),
           groups: () => ({
             count: 0,
+            owned: () => [],
             open: () => Promise.reject(new Error('none')),
             unpin: () => {},
             has: () => false,

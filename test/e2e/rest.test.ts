@@ -139,6 +139,26 @@ void describe('clients', () => {
     await suite.client({ ...lasting, clientId, clean: false, sessionPresent: false });
   });
 
+  void test('the last events of one are told, its session gone or not', async () => {
+    const clientId = unique('history');
+    const topic = unique('t');
+    const first = await suite.client({ ...lasting, clientId });
+    await first.subscribe([topic, `${topic}/2`], 1);
+    await suite.client({ ...lasting, clientId, clean: false, sessionPresent: true });
+    await first.expectDisconnect(0x8e);
+    interface Events {
+      readonly events: readonly { readonly event: string; readonly detail: string }[];
+    }
+    const path = `${pathOf(clientId)}/events`;
+    const { events } = await rest().get<Events>(path);
+    assert.deepEqual(
+      events.map(({ event }) => event),
+      ['connected', 'subscribed', 'taken over', 'disconnected', 'connected'],
+    );
+    assert.equal(events[1]?.detail, `${topic}, ${topic}/2`);
+    assert.deepEqual(await rest().get(`${pathOf(unique())}/events`), { events: [] });
+  });
+
   void test('many are disconnected at a rate', async () => {
     const stem = unique('bulk');
     const clients = [];
@@ -153,5 +173,196 @@ void describe('clients', () => {
     assert.deepEqual([answer.status, answer.body], [202, { clients: 12 }]);
     for (const client of clients) await client.expectDisconnect(0x98);
     await stays.ping();
+  });
+});
+
+interface Published {
+  readonly reasonCode: number;
+  readonly stored: { readonly offset: number } | null;
+  readonly filters: readonly string[];
+  readonly subscriptions: number;
+}
+
+interface Subscription {
+  readonly clientId: string;
+  readonly connected: boolean;
+  readonly filter: string;
+  readonly group: string | null;
+}
+
+void describe('messages', () => {
+  void test('are published as by a client, and the answer says where and to how many', async () => {
+    const topic = unique('publish');
+    const client = await suite.client({ version: 5 });
+    await client.subscribe([`${topic}/#`], 2);
+    const body = { topic: `${topic}/1`, qos: 1, payload: 'hällo', contentType: 'text/plain' };
+    const user = [{ name: 'a', value: 'b' }];
+    const { status, body: published } = await rest().ask<Published>('POST', '/publish', {
+      ...{ ...body, responseTopic: 'r', correlationData: 'AAE=', userProperties: user },
+      expiryS: 60,
+    });
+    assert.equal(status, 200);
+    assert.equal(published.subscriptions, 1);
+    assert.deepEqual(published.filters, [`${topic}/#`]);
+    assert.ok(published.stored !== null);
+    const { payload, properties } = await client.find('publish', { topic: `${topic}/1` });
+    assert.equal(String(payload), 'hällo');
+    assert.equal(properties.contentType, 'text/plain');
+    assert.equal(properties.responseTopic, 'r');
+    assert.deepEqual([...Buffer.from(properties.correlationData!)], [0, 1]);
+    assert.ok(properties.messageExpiryInterval! <= 60);
+    const nobody = await rest().ask<Published>('POST', '/publish', { topic: unique(), qos: 1 });
+    assert.equal(nobody.body.subscriptions, 0);
+    const { body: batch } = await rest().ask<{ results: Published[] }>('POST', '/publish/batch', [
+      { topic: `${topic}/2`, payloadJson: { a: 1 } },
+      { topic: '$SYS/x', payload: 'x' },
+      { topic: `${topic}/3`, payloadBase64: 'AAEC', qos: 2 },
+    ]);
+    assert.deepEqual(
+      batch.results.map(({ reasonCode }) => reasonCode),
+      [0, 0x87, 0],
+    );
+    assert.equal(
+      String((await client.find('publish', { topic: `${topic}/2` })).payload),
+      '{"a":1}',
+    );
+    const third = await client.find('publish', { topic: `${topic}/3` });
+    assert.deepEqual([...Buffer.from(third.payload)], [0, 1, 2]);
+    for (const wrong of [
+      { payload: 'no topic' },
+      { topic: 'a/#', payload: 'x' },
+      { topic: 'a', payload: 'x', payloadBase64: 'AA==' },
+      { topic: 'a', payloads: 'x' },
+    ])
+      assert.equal((await rest().ask('POST', '/publish', wrong)).status, 400);
+    assert.equal((await rest().ask('POST', '/publish', { topic: '$SYS/x' })).status, 403);
+  });
+
+  void test('who would get a message on a topic, and by which filter', async () => {
+    const topic = unique('who');
+    const [one = '', two = ''] = [unique('one'), unique('two')].toSorted();
+    const away = await suite.client({ ...lasting, clientId: one });
+    await away.subscribe([`${topic}/+`, `${topic}/other`], 1);
+    await away.disconnect();
+    await until(() => isAway(one));
+    const here = await suite.client({ clientId: two });
+    await here.subscribe([`$share/g/${topic}/#`], 1);
+    const { subscriptions } = await rest().get<{ subscriptions: Subscription[] }>(
+      `/subscriptions?limit=1000&topic=${topic}/1`,
+    );
+    const ours = subscriptions.filter(({ clientId }) => clientId === one || clientId === two);
+    assert.deepEqual(
+      ours.map(({ clientId, connected, filter, group }) => [clientId, connected, filter, group]),
+      [
+        [one, false, `${topic}/+`, null],
+        [two, true, `$share/g/${topic}/#`, 'g'],
+      ],
+    );
+    const by = await rest().get<{ subscriptions: Subscription[] }>(
+      `/subscriptions?filter=${encodeURIComponent(`${topic}/+`)}`,
+    );
+    assert.deepEqual(
+      by.subscriptions.map(({ clientId }) => clientId),
+      [one],
+    );
+  });
+
+  void test('retained ones are listed, shown and deleted', async () => {
+    const topic = unique('retained');
+    const client = await suite.client();
+    for (const name of ['a', 'b', 'c'])
+      await client.publish(`${topic}/${name}`, `${name}!`, { qos: 1, retain: true });
+    const topics: string[] = [];
+    for (let cursor: string | null = ''; cursor !== null;) {
+      const from: string = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`;
+      const filter = encodeURIComponent(`${topic}/#`);
+      const page: { messages: { topic: string }[]; next: string | null } = await rest().get(
+        `/retained?limit=2&filter=${filter}${from}`,
+      );
+      topics.push(...page.messages.map((message) => message.topic));
+      cursor = page.next;
+    }
+    assert.deepEqual(topics, [`${topic}/a`, `${topic}/b`, `${topic}/c`]);
+    const path = `/retained/${encodeURIComponent(`${topic}/b`)}`;
+    assert.equal((await rest().get<{ payload: string }>(path)).payload, 'b!');
+    assert.equal((await rest().ask('DELETE', path)).status, 204);
+    await until(async () => (await rest().ask('GET', path)).status === 404);
+    assert.equal((await rest().ask('DELETE', path)).status, 404);
+  });
+
+  void test('queues have ends, readers and messages, and groups what is out and behind', async () => {
+    const topic = unique('queue');
+    const clientId = unique('reader');
+    const reader = await suite.client({ ...lasting, clientId });
+    await reader.subscribe(topic, 1);
+    const member = await suite.client({ ...lasting, clientId: unique('member') });
+    await member.subscribe(`$share/g/${topic}`, 1);
+    const publisher = await suite.client();
+    await publisher.publish(topic, 'first', { qos: 1 });
+    await reader.find('publish', { topic });
+    await member.find('publish', { topic });
+    const { queues } = await rest().get<{ queues: { id: number; groups: number }[] }>(
+      `/queues?filter=${topic}`,
+    );
+    assert.deepEqual([queues.length, queues[0]?.groups], [1, 1]);
+    const id = queues[0]!.id;
+    interface Queue {
+      partitions: { partition: number; first: number; end: number }[];
+      readers: { clientId: string; inFlight: number }[];
+    }
+    const queue = (): Promise<Queue> => rest().get(`/queues/${id}`);
+    await until(async () => (await queue()).readers[0]?.inFlight === 1);
+    const { partitions, readers } = await queue();
+    assert.equal(readers[0]?.clientId, clientId);
+    const full = partitions.find(({ first, end }) => end > first);
+    assert.ok(full);
+    const { messages } = await rest().get<{ messages: { topic: string; payload: string }[] }>(
+      `/queues/${id}/messages?partition=${full.partition}&from=${full.first}`,
+    );
+    assert.deepEqual(
+      messages.map((message) => [message.topic, message.payload]),
+      [[topic, 'first']],
+    );
+    interface Groups {
+      groups: { filter: string; out: number; lag: number; members: object[] }[];
+    }
+    const group = async (): Promise<Groups['groups'][number] | undefined> =>
+      (await rest().get<Groups>('/groups')).groups.find(({ filter }) => filter === topic);
+    await until(async () => (await group())?.out === 1);
+    const found = await group();
+    assert.deepEqual([found?.lag, found?.members.length], [1, 1]);
+    assert.equal((await rest().ask('GET', '/queues/999999999')).status, 404);
+  });
+});
+
+void describe('the node that is asked', () => {
+  void test('tells its settings without secrets, takes another log level, and has figures', async () => {
+    interface Config {
+      readonly settings: { name: string; value: unknown; from: string }[];
+    }
+    const { settings } = await rest().get<Config>('/config');
+    const names = settings.map(({ name }) => name);
+    assert.ok(names.includes('LOG_LEVEL') && names.includes('OPS_PORT'));
+    assert.ok(settings.some(({ from }) => from !== 'default'));
+    const secrets = settings.filter(({ name }) => /SECRET|TOKEN$|REDIS_URL/.test(name));
+    assert.ok(secrets.every(({ value }) => value === null || value === '[hidden]'));
+    const before = (await rest().get<{ level: string }>('/log-level')).level;
+    const set = (level: string): ReturnType<Rest['ask']> =>
+      rest().ask('PUT', '/log-level', { level });
+    assert.equal((await set('loud')).status, 400);
+    assert.equal((await set('warn')).status, 200);
+    assert.equal((await rest().get<{ level: string }>('/log-level')).level, 'warn');
+    assert.equal((await set(before)).status, 200);
+    interface Stats {
+      readonly connections: number;
+      readonly counters: Record<string, { total: number; rate1m: number }>;
+    }
+    const client = await suite.client();
+    await client.publish(unique(), 'x', { qos: 1 });
+    const received = async (): Promise<number> =>
+      (await rest().get<Stats>('/stats')).counters['publish/messages/received']?.total ?? 0;
+    await until(async () => (await received()) > 0);
+    const { nodes } = await rest().get<{ nodes: { address: string | null }[] }>('/nodes');
+    assert.ok(nodes.length >= 1);
   });
 });

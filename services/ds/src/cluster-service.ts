@@ -13,6 +13,7 @@ import { replayQueueName } from '@lmqtt/common/replay-filter';
 import type { LiveSettings } from '@lmqtt/common/settings/live-settings';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { Arrivals } from './routing/arrivals.ts';
+import { type ClientEvent, mergedEvents } from './client-history.ts';
 import type { ClientDetail } from './use-cases/client-detail.ts';
 import type { ClientPage, PageRequest } from './use-cases/clients.ts';
 import { ClusterAdmission } from './cluster/admission.ts';
@@ -30,6 +31,9 @@ import type { Groups } from './use-cases/groups.ts';
 import type { LiveSession } from './sessions/live-session.ts';
 import type { ModuleFunctions } from './auth/module/auth-module.ts';
 import { openAuth } from './auth/open-auth.ts';
+import { groupLines } from './use-cases/group-lines.ts';
+import { type Operators, operatorsOf } from './use-cases/operators.ts';
+import { clusterAnswers } from './cluster/operator-answers.ts';
 import type { Outlet } from './routing/outlet.ts';
 import { QueueEnds } from './cluster/queue-ends.ts';
 import type { PositionMirror } from './queue-store/position-mirror.ts';
@@ -142,12 +146,15 @@ export interface ClusterDsService {
   clients(request: PageRequest): Promise<ClientPage>;
   /** Connected or not; null: there is no session of that id. */
   client(id: ClientId): Promise<ClientDetail | null>;
+  /** The last events of a client, the oldest first. */
+  history(id: ClientId): Promise<readonly ClientEvent[]>;
   /** Ends the session, connected or not; its will is due. False: there is none. */
   removeSession(id: ClientId): Promise<boolean>;
   readonly sessionCount: number;
   nodes(): Promise<NodeLine[]>;
   readonly deadLetters: DeadLetters;
   disconnect(id: ClientId): Promise<boolean>;
+  readonly operators: Operators;
   /** Messages that wait for their time, in the order of their times. */
   delayed(after: DelayedPlace | undefined, linesMax: number): Promise<DelayedLine[]>;
   /** False: no message of that id waits. */
@@ -274,6 +281,14 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
   const { nodes: registeredNodes, inbox } = registry;
   const questions = new DsQuestions({ inbox, registeredNodes, self, events });
   const clients = new ClusterClients(ports, questions);
+  const histories = questions.about('history of a client', (id: ClientId) =>
+    Promise.resolve(events.history.of(id)),
+  );
+  const operators = operatorsOf({
+    ...{ settings, access: auth.provider, routes, retained, queueStore, groups, clock },
+    publisher: ports.publisher,
+    ...clusterAnswers(questions, routes, holdings, () => groupLines(queueStore, groups.owned())),
+  });
 
   return {
     admission,
@@ -328,6 +343,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     },
     clients: (request) => clients.page(request),
     client: (id) => clients.one(id),
+    history: async (id) => mergedEvents(await histories(id)),
     removeSession: (id) => clients.remove(id),
     get sessionCount() {
       return live.size;
@@ -335,6 +351,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     nodes: () => registry.nodes.list(),
     deadLetters: ports.deadLetters,
     disconnect: (id) => clients.end(id),
+    operators,
     delayed: (after, linesMax) => delayed.page(after, linesMax),
     cancelDelayed: (id) => delayed.cancel(id),
     prepareStop: () => ports.prepareStop(),

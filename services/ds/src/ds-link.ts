@@ -153,6 +153,7 @@ export class DsLink implements Link {
   undelivered(session: SessionHandle, messages: readonly UndeliveredMessage[]): Promise<void> {
     const live = this.#node.sessions.get(session);
     if (live === undefined) return Promise.resolve();
+    this.#ports.events.notDelivered(live.clientId, messages);
     return this.#ports.deadLetters.undelivered(live.clientId, messages);
   }
 

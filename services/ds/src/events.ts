@@ -1,3 +1,6 @@
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import type { UndeliveredMessage } from '@lmqtt/proto/undelivered';
+import { ClientHistory } from './client-history.ts';
 import { systemClock } from '@lmqtt/common/clock';
 import type { ClientId, QueueId } from '@lmqtt/common/ids';
 import { RepeatedLines } from '@lmqtt/common/repeated-lines';
@@ -44,6 +47,8 @@ type DropReason = (typeof dropReasons)[number];
 
 /** Business events of ds: a counter and a log line each, so that the two cannot drift apart. */
 export class DsEvents {
+  /** The last events of each client. */
+  readonly history: ClientHistory;
   readonly deadLetters: DeadLetterEvents;
   readonly log: JournalEvents;
   /** Where events of clients are published, too. */
@@ -67,7 +72,8 @@ export class DsEvents {
   readonly #moduleLines = new RepeatedLines(systemClock);
   #damageToldAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(logs: Logs, metrics: Metrics) {
+  constructor(logs: Logs, metrics: Metrics, historiesMax: number = historiesMaxDefault) {
+    this.history = new ClientHistory(historiesMax);
     this.#logs = logs;
     this.#metrics = metrics;
     this.deadLetters = new DeadLetterEvents(logs, metrics);
@@ -129,6 +135,8 @@ export class DsEvents {
     );
     this.presence?.connected(session, '', { cleanStart, sessionPresent: present });
     this.hooks?.connected(session, cleanStart, present);
+    const how = present ? 'its session goes on' : 'a new session';
+    this.history.note(clientId, 'connected', `from ${peer.address}, ${how}`);
   }
 
   /** A cs has presented the session to this ds, which may not have told that it is connected. */
@@ -156,28 +164,39 @@ export class DsEvents {
     const { clientId, userName: user, peer } = request;
     const { address } = peer;
     this.#logs.session.debug({ clientId, user, address, reasonCode, reason }, 'CONNECT refused');
+    this.history.note(
+      clientId,
+      'refused',
+      `0x${reasonCode.toString(16)} from ${address}: ${reason}`,
+    );
   }
 
   disconnected(session: LiveSession, reason: string): void {
     this.hooks?.disconnected(session, reason);
     this.#logs.session.debug({ clientId: session.clientId, reason }, 'disconnected');
+    this.history.note(session.clientId, 'disconnected', reason);
   }
 
   kicked(session: LiveSession, reasonCode: number): void {
     this.#kicked.value += 1;
     this.#logs.session.debug({ clientId: session.clientId, reasonCode }, 'connection told to end');
+    const isTaken = reasonCode === ReasonCode.sessionTakenOver;
+    const event = isTaken ? 'taken over' : 'told to go';
+    this.history.note(session.clientId, event, `0x${reasonCode.toString(16)}`);
   }
 
   /** An operator has removed a session that was not connected. */
   sessionRemoved(clientId: ClientId): void {
     this.presence?.expired(clientId);
     this.#logs.session.info({ clientId }, 'session removed');
+    this.history.note(clientId, 'session removed', 'by an operator');
   }
 
   expired(clientId: ClientId): void {
     this.presence?.expired(clientId);
     this.#expired.value += 1;
     this.#logs.session.info({ clientId }, 'session expired');
+    this.history.note(clientId, 'session expired');
   }
 
   subscribed(session: LiveSession, subscriptions: Iterable<StoredSubscription>): void {
@@ -186,6 +205,11 @@ export class DsEvents {
     this.presence?.subscribed(session, told);
     this.#subscribes.value += filters;
     this.#logs.session.debug({ clientId: session.clientId, filters }, 'subscribed');
+    this.history.note(
+      session.clientId,
+      'subscribed',
+      filtersText(told.map(({ filter }) => filter)),
+    );
   }
 
   unsubscribed(session: LiveSession, names: readonly string[]): void {
@@ -193,10 +217,12 @@ export class DsEvents {
     this.presence?.unsubscribed(session, names);
     this.#unsubscribes.value += filters;
     this.#logs.session.debug({ clientId: session.clientId, filters }, 'unsubscribed');
+    this.history.note(session.clientId, 'unsubscribed', filtersText(names));
   }
 
   subscribeDenied(session: LiveSession, filter: string): void {
     this.#denied(session, { filter: clipped(filter) }, 'subscribe denied');
+    this.history.note(session.clientId, 'subscribe denied', filter);
   }
 
   subscribeFailed(session: LiveSession, error: unknown): void {
@@ -210,6 +236,7 @@ export class DsEvents {
   publishDenied(session: LiveSession, topic: string): void {
     this.#dropped['not authorized'] += 1;
     this.#denied(session, { topic: clipped(topic) }, 'publish denied');
+    this.history.note(session.clientId, 'publish denied', topic);
   }
 
   #denied({ clientId, principal, peer }: LiveSession, what: object, message: string): void {
@@ -223,6 +250,12 @@ export class DsEvents {
   publishNotStored(reasonCode: number): void {
     this.#dropped['not stored'] += 1;
     this.#logs.store.debug({ reasonCode }, 'publish not stored');
+  }
+
+  /** A cs could not deliver messages. */
+  notDelivered(clientId: ClientId, messages: readonly UndeliveredMessage[]): void {
+    for (const { reason, filter } of messages.slice(0, toldAtOnce))
+      this.history.note(clientId, 'dropped', `a message of ${filter}: ${reason}`);
   }
 
   deliveryRefused(session: LiveSession): void {
@@ -252,11 +285,13 @@ export class DsEvents {
     this.#metrics.limits[limit] += 1;
     this.#dropped['queue limit'] += messages;
     this.#logs.session.info({ clientId, filter, messages, limit }, 'oldest messages dropped');
+    this.history.note(clientId, 'dropped', `${messages} of ${filter}: ${limit}`);
   }
 
   messagesLost(clientId: ClientId, filter: string, messages: number): void {
     this.#dropped['retention'] += messages;
     this.#logs.session.warn({ clientId, filter, messages }, 'messages lost to retention');
+    this.history.note(clientId, 'dropped', `${messages} of ${filter}: the log removed them`);
   }
 
   /**
@@ -380,6 +415,16 @@ export class DsEvents {
   unexpected(where: string, error: unknown): void {
     this.#logs.broker.error({ where, err: error }, 'unexpected failure');
   }
+}
+
+const historiesMaxDefault = 10_000;
+/** A client's history has no more of messages that were dropped at once. */
+const toldAtOnce = 4;
+const filtersShown = 4;
+
+function filtersText(filters: readonly string[]): string {
+  const more = filters.length > filtersShown ? ` and ${filters.length - filtersShown} more` : '';
+  return filters.slice(0, filtersShown).join(', ') + more;
 }
 
 const textMax = 256;

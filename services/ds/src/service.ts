@@ -7,6 +7,7 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { LiveSettings } from '@lmqtt/common/settings/live-settings';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { Arrivals } from './routing/arrivals.ts';
+import type { ClientEvent } from './client-history.ts';
 import { type ClientDetail, clientDetail } from './use-cases/client-detail.ts';
 import { type ClientPage, listClients, type PageRequest } from './use-cases/clients.ts';
 import { endWithConnection, removeAbsent } from './use-cases/remove-session.ts';
@@ -35,6 +36,7 @@ import { LocalHoldings } from './single/holdings.ts';
 import { LocalOwedQueues } from './single/owed-queues.ts';
 import type { ModuleFunctions } from './auth/module/auth-module.ts';
 import { openAuth } from './auth/open-auth.ts';
+import { type Operators, operatorsOf } from './use-cases/operators.ts';
 import { AbsentLimits } from './use-cases/queue-limits.ts';
 import type { QueueStore } from './queue-store/queue-store.ts';
 import { ReplayQueue } from './single/replay-queue.ts';
@@ -100,6 +102,8 @@ export interface DsService {
   clients(request: PageRequest): Promise<ClientPage>;
   /** null: there is no session of that id. */
   client(id: ClientId): Promise<ClientDetail | null>;
+  /** The last events of a client, the oldest first. */
+  history(id: ClientId): Promise<readonly ClientEvent[]>;
   /** Ends the session, connected or not; its will is due. False: there is none. */
   removeSession(id: ClientId): Promise<boolean>;
   readonly sessionCount: number;
@@ -108,6 +112,7 @@ export interface DsService {
   publish(message: Message): Promise<number>;
   /** Closes its connection with 0x98; its session stays. False: it is not connected. */
   disconnect(id: ClientId): boolean;
+  readonly operators: Operators;
   /** Messages that wait for their time, in the order of their times. */
   delayed(after: DelayedPlace | undefined, linesMax: number): Promise<DelayedLine[]>;
   /** False: no message of that id waits. */
@@ -133,7 +138,7 @@ const deliveriesMs = 1000;
 export async function startDs(options: DsOptions): Promise<DsService> {
   const { settings, logs, metrics } = options;
   const clock = options.clock ?? systemClock;
-  const events = new DsEvents(logs, metrics);
+  const events = new DsEvents(logs, metrics, settings.clientHistoriesMax);
   const auth = await openAuth({
     settings,
     live: options.live,
@@ -277,6 +282,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       const stored = sessionStore.find(id);
       return stored === undefined ? null : clientDetail(ports, stored);
     },
+    history: (id) => Promise.resolve(events.history.of(id)),
     async removeSession(id) {
       const session = live.get(id);
       if (session !== undefined) await endWithConnection(ports, session);
@@ -298,6 +304,13 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       kick(events, session, ReasonCode.administrativeAction);
       return true;
     },
+    operators: operatorsOf({
+      ...{ settings, access: auth.provider, routes, retained, queueStore, groups, clock },
+      publisher: ports.publisher,
+      countSubscriptions: (queues) =>
+        Promise.resolve(new Map(queues.map(({ id, holders }) => [id, holders.size]))),
+      allGroups: (own) => own(),
+    }),
     delayed: (after, linesMax) => delayed.page(after, linesMax),
     cancelDelayed: (id) => delayed.cancel(id),
     prepareStop: () => ports.prepareStop(),

@@ -23,6 +23,7 @@ import {
   record,
   text,
 } from './schemas.ts';
+import { subscriptionFields } from './subscription-routes.ts';
 
 const connectionSchema = {
   type: ['object', 'null'],
@@ -63,10 +64,7 @@ const partitionSchema = record({
 });
 
 const subscriptionSchema = record({
-  ...{ filter: text, qos, noLocal: flag, retainAsPublished: flag, retainHandling: count },
-  subscriptionIdentifier: orNull('integer'),
-  group: { ...orNull('string'), description: 'null: not shared' },
-  queue: count,
+  ...subscriptionFields,
   partitions: listOf(partitionSchema),
   backlog: { ...count, description: 'Messages up to the end, without those in flight' },
   inFlight: count,
@@ -142,6 +140,20 @@ export function addClients(
     if (client === null) throw new Problem(404, noClient);
     return client;
   });
+
+  const historySchema = {
+    operationId: 'getClientEvents',
+    summary: 'The last 32 events of a client, whether or not it has a session, the oldest first',
+    params,
+    response: {
+      200: record({
+        events: listOf(record({ atMs: { type: 'number' }, event: text, detail: text })),
+      }),
+    },
+  };
+  rest.get<One>('/clients/:id/events', { schema: historySchema }, async (request) => ({
+    events: await source().history(clientId(request.params.id)),
+  }));
 
   // The client is not connected afterwards. Where only a session is left that was so before, and is
   // no error.

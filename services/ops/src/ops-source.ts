@@ -1,6 +1,7 @@
 // Questions of the ops role about nodes, clients and messages, and what it can do to them.
 import type { ClientId, NodeId } from '@lmqtt/common/ids';
 
+import type { Caller } from './access.ts';
 import type { Forward } from './inner-requests.ts';
 
 /** `null`: the node that is asked does not know it. */
@@ -46,15 +47,7 @@ export interface ClientDetailStatus extends ClientStatus {
     readonly delayS: number;
     readonly payloadBytes: number;
   } | null;
-  readonly subscriptionList: readonly {
-    readonly filter: string;
-    readonly qos: number;
-    readonly noLocal: boolean;
-    readonly retainAsPublished: boolean;
-    readonly retainHandling: number;
-    readonly subscriptionIdentifier: number | null;
-    readonly group: string | null;
-    readonly queue: number;
+  readonly subscriptionList: readonly (SubscriptionLine & {
     readonly partitions: readonly {
       readonly partition: number;
       readonly position: number | null;
@@ -62,10 +55,17 @@ export interface ClientDetailStatus extends ClientStatus {
     }[];
     readonly backlog: number;
     readonly inFlight: number;
-  }[];
+  })[];
   readonly inboundQos2: number;
   readonly outboundQos1: number;
   readonly outboundQos2: number;
+}
+
+/** One of the last events of a client. */
+interface ClientEvent {
+  readonly atMs: number;
+  readonly event: string;
+  readonly detail: string;
 }
 
 /** All that is given has to fit. */
@@ -77,6 +77,7 @@ export interface ClientFilter {
   readonly connected?: boolean;
   readonly protocol?: number;
   readonly subscribed?: string;
+  readonly topic?: string;
 }
 
 interface ConnectionStatus {
@@ -155,6 +156,73 @@ export interface DelayedStatus {
 /** The last message of the page before. */
 export type DelayedPlace = Pick<DelayedStatus, 'dueAtMs' | 'id'>;
 
+interface SubscriptionLine {
+  readonly filter: string;
+  readonly qos: number;
+  readonly noLocal: boolean;
+  readonly retainAsPublished: boolean;
+  readonly retainHandling: number;
+  readonly subscriptionIdentifier: number | null;
+  readonly group: string | null;
+  readonly queue: number;
+}
+
+interface SubscriptionPage {
+  readonly clients: readonly {
+    readonly id: ClientId;
+    readonly connected: boolean;
+    readonly lines: readonly SubscriptionLine[];
+  }[];
+  readonly next: ClientId | null;
+}
+
+/** A message that an operator publishes. */
+export interface PublishRequest {
+  readonly topic: string;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+  readonly payload: Buffer;
+  /** 1: the payload is UTF-8. */
+  readonly payloadFormatIndicator: 0 | 1 | undefined;
+  /** 0: it does not expire. */
+  readonly expiryS: number;
+  readonly contentType: string | undefined;
+  readonly responseTopic: string | undefined;
+  readonly correlationData: Buffer | undefined;
+  readonly userProperties: readonly { readonly name: string; readonly value: string }[];
+}
+
+interface PublishResult {
+  /** As in PUBACK. */
+  readonly reasonCode: number;
+  readonly stored: { readonly placement: number; readonly offset: number } | null;
+  readonly filters: readonly string[];
+  readonly subscriptions: number;
+}
+
+/** A message as it is stored. */
+export interface StoredMessage {
+  readonly topic: string;
+  readonly qos: number;
+  readonly payload: Buffer;
+  readonly publisher: string;
+  /** 0: never. */
+  readonly expiresAtMs: number;
+  /** 0: not known. */
+  readonly storedMs: number;
+}
+
+interface QueueStatus {
+  readonly id: number;
+  readonly filter: string;
+  readonly place: string;
+  readonly groups: number;
+}
+
+interface QueueDetailStatus extends QueueStatus {
+  readonly partitions: readonly object[];
+}
+
 /**
  * - `clients` gives those whose id is greater than `after`, in one fixed order of ids, at most
  *   `limit` of them. Sessions without a connection are among them.
@@ -166,14 +234,56 @@ export type DelayedPlace = Pick<DelayedStatus, 'dueAtMs' | 'id'>;
  * - `cancelDelayed` resolves to false where no message of that id waits.
  */
 export interface OpsSource {
+  subscriptions(page: Page): Promise<SubscriptionPage>;
+  publish(caller: Caller, messages: readonly PublishRequest[]): Promise<readonly PublishResult[]>;
+  retained(
+    filter: string,
+    after: string,
+    limit: number,
+  ): Promise<{ readonly messages: readonly StoredMessage[]; readonly next: string | null }>;
+  retainedOf(topic: string): Promise<StoredMessage | null>;
+  groups(): Promise<readonly object[]>;
+  queues(after: string, limit: number, filter: string | undefined): Promise<readonly QueueStatus[]>;
+  queue(id: number): Promise<QueueDetailStatus | null>;
+  peek(peek: {
+    readonly queue: number;
+    readonly partition: number;
+    readonly from: number;
+    readonly messagesMax: number;
+  }): Promise<{
+    readonly messages: readonly { readonly offset: number; readonly message: StoredMessage }[];
+    readonly next: number;
+  } | null>;
   nodes(): Promise<readonly NodeStatus[]>;
+  /** Counters of all cs with their rates, by name. */
+  counters(): object;
   clients(page: Page): Promise<ClientPage>;
   client(id: ClientId): Promise<ClientDetailStatus | null>;
   disconnect(id: ClientId): Promise<boolean>;
+  /** The oldest first. */
+  history(id: ClientId): Promise<readonly ClientEvent[]>;
   removeSession(id: ClientId): Promise<boolean>;
   readonly deadLetters: DeadLettersSource;
   delayed(after: DelayedPlace | undefined, linesMax: number): Promise<readonly DelayedStatus[]>;
   cancelDelayed(id: number): Promise<boolean>;
+}
+
+/** A setting of a process. */
+export interface ConfigLine {
+  readonly name: string;
+  /** As it is in force; secrets are hidden. */
+  readonly value: string | number | boolean | null;
+  readonly from: 'default' | 'file' | 'environment' | 'flag';
+  /** Flag, variable, or file and line; '': it is the default. */
+  readonly source: string;
+}
+
+/** This process. */
+export interface LocalSource {
+  readonly nodeId: string;
+  config(): readonly ConfigLine[];
+  logLevel(): string;
+  setLogLevel(level: string): void;
 }
 
 /** Source of a cs, which passes requests on to a ds. */

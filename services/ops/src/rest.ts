@@ -15,10 +15,15 @@ import { addDelayed } from './delayed-routes.ts';
 import { docsHeaders, docsPage } from './docs-page.ts';
 import type { OpsEvents } from './events.ts';
 import type { ForeignRequest, Forward, InnerAnswer } from './inner-requests.ts';
+import { addLocal } from './local-routes.ts';
+import { addMessages } from './message-routes.ts';
 import { addNodes } from './node-routes.ts';
-import type { OpsSource, RemoteSource } from './ops-source.ts';
+import type { LocalSource, OpsSource, RemoteSource } from './ops-source.ts';
 import { Problem, problemSchema } from './problem.ts';
+import { addQueues } from './queue-routes.ts';
+import { addRetained } from './retained-routes.ts';
 import { given } from './schemas.ts';
+import { addSubscriptions } from './subscription-routes.ts';
 import { type Role, roles } from './tokens.ts';
 
 declare module 'fastify' {
@@ -34,6 +39,7 @@ declare module 'fastify' {
 
 interface RestOptions {
   readonly source: OpsSource | RemoteSource;
+  readonly local: LocalSource;
   readonly access: Access;
   readonly events: OpsEvents;
 }
@@ -175,11 +181,16 @@ export async function addRest(
       described = rest;
       await addFrame(rest, options);
       addDescription(rest);
-      const { source, events } = options;
+      const { source, local, events } = options;
+      addLocal(rest, local, source);
       addNodes(rest, source.nodes);
       addClients(rest, source, events);
       addDeadLetters(rest, source, events);
       addDelayed(rest, source, events);
+      addMessages(rest, source);
+      addSubscriptions(rest, source);
+      addRetained(rest, source);
+      addQueues(rest, source);
     },
     { prefix },
   );

@@ -17,6 +17,7 @@ export async function routesMarkdown(): Promise<string> {
   const forward = (): Promise<never> => Promise.reject(new Error('nobody asks'));
   const described = await addRest(server, {
     source: { nodes: undefined, forward },
+    local: { nodeId: '', config: () => [], logLevel: () => '', setLogLevel: () => {} },
     access: () => null,
     events: opsEvents(silentLogs().ops, new Metrics()),
   });

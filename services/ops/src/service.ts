@@ -14,7 +14,7 @@ import { restAccess } from './access.ts';
 import { type ConnectionLimits, limitConnections, timeoutOptions } from './connection-limits.ts';
 import { opsEvents, type OpsEvents } from './events.ts';
 import type { ForeignRequest, InnerAnswer } from './inner-requests.ts';
-import type { OpsSource, RemoteSource } from './ops-source.ts';
+import type { LocalSource, OpsSource, RemoteSource } from './ops-source.ts';
 import { problemOf, problemType } from './problem.ts';
 import { addRest, answerInner } from './rest.ts';
 import { TokenFile } from './tokens.ts';
@@ -30,6 +30,7 @@ interface OpsOptions {
   readonly readiness: Readiness;
   readonly metrics: Metrics;
   readonly source: OpsSource | RemoteSource;
+  readonly local: LocalSource;
   readonly log: Logger;
 }
 
@@ -150,7 +151,7 @@ export async function startOps(options: OpsOptions): Promise<RunningOps> {
     'operators',
   );
   try {
-    await addRest(server, { source, access, events });
+    await addRest(server, { source, local: options.local, access, events });
     if (port === null) await server.ready();
     else await server.listen({ host: bind, port });
   } catch (error) {

@@ -24,6 +24,7 @@ async function start(t: TestContext, limits: ConnectionLimits): Promise<Started>
     port: 0,
     token: null,
     tokensFile: null,
+    local: { nodeId: 'n1', config: () => [], logLevel: () => 'info', setLogLevel: () => {} },
     source: { nodes: undefined, forward: () => Promise.reject(new Error('not asked')) },
     limits,
     readiness: new Lifecycle(() => {}),

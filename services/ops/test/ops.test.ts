@@ -72,8 +72,21 @@ function sourceOf(ids: readonly string[]): OpsSource {
         ? Promise.reject(new Error('disk'))
         : Promise.resolve(known === undefined ? null : { ...known, ...detail });
     },
+    history: () => Promise.resolve([]),
     removeSession: (id) => Promise.resolve(clients.delete(id)),
     disconnect: (id) => Promise.resolve(clients.delete(id)),
+    counters: () => ({}),
+    subscriptions: () => Promise.resolve({ clients: [], next: null }),
+    publish: (_caller, messages) =>
+      Promise.resolve(
+        messages.map(() => ({ reasonCode: 0, stored: null, filters: [], subscriptions: 0 })),
+      ),
+    retained: () => Promise.resolve({ messages: [], next: null }),
+    retainedOf: () => Promise.resolve(null),
+    groups: () => Promise.resolve([]),
+    queues: () => Promise.resolve([]),
+    queue: () => Promise.resolve(null),
+    peek: () => Promise.resolve(null),
     deadLetters: {
       list: () => Promise.resolve([]),
       one: () => Promise.resolve(null),
@@ -114,6 +127,7 @@ async function start(
     limits,
     readiness: lifecycle,
     metrics,
+    local: { nodeId: 'n1', config: () => [], logLevel: () => 'info', setLogLevel: () => {} },
     source: sourceOf(ids),
     log: silentLogs().ops,
   });
@@ -314,6 +328,7 @@ test('a node passes on what another knows, with the caller, and answers as that 
     ...{ bind: '127.0.0.1', port: 0, token: null, tokensFile: null, limits },
     readiness: new Lifecycle(() => {}),
     metrics: new Metrics(),
+    local: { nodeId: 'n1', config: () => [], logLevel: () => 'info', setLogLevel: () => {} },
     source: {
       nodes: undefined,
       forward: (inner) => {
@@ -376,6 +391,7 @@ test('a port in use rejects with the error of the socket', async () => {
     limits,
     readiness: new Lifecycle(() => {}),
     metrics: new Metrics(),
+    local: { nodeId: 'n1', config: () => [], logLevel: () => 'info', setLogLevel: () => {} },
     source: sourceOf([]),
     log: silentLogs().ops,
   });

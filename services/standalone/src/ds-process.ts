@@ -14,6 +14,7 @@ import { clusterOpsSource, splitOpsSource } from './ops-source.ts';
 import {
   type Ports,
   type Program,
+  ratesOf,
   type RunningProgram,
   type ServedOps,
   serveOps,
@@ -51,7 +52,8 @@ async function startAlone(program: Program): Promise<Ports> {
   });
   lifecycle.needs(() => (isGathered ? null : 'gathering'));
   const nodes = (): ReturnType<RpcServer['nodes']> => rpc?.nodes() ?? [];
-  const ops = await serveOps(program, splitOpsSource(settings, ds, nodes, startedAtMs));
+  const rates = ratesOf(program, () => rpc?.counters() ?? {});
+  const ops = await serveOps(program, splitOpsSource(settings, ds, nodes, rates, startedAtMs));
   const events = new RpcEvents(logs, metrics, clock);
   const running = await startRpc({
     settings,
@@ -67,14 +69,16 @@ async function startAlone(program: Program): Promise<Ports> {
 }
 
 async function startInCluster(program: Program): Promise<Ports> {
-  const { ds, join } = await openClusterDs(program);
-  const ops = await serveOps(program, clusterOpsSource(ds));
+  const { ds, join, figures } = await openClusterDs(program);
+  const ops = await serveOps(program, clusterOpsSource(ds, ratesOf(program, figures)));
   return { rpc: await join(ops), ...ops.ports };
 }
 
 interface ClusterDs {
   readonly ds: ClusterDsService;
   /** Listens for cs nodes and joins the cluster; the port. */
+  /** Counters of all cs. */
+  readonly figures: () => Record<string, number>;
   readonly join: (ops: ServedOps) => Promise<number>;
 }
 
@@ -85,7 +89,7 @@ export async function openClusterDs(program: Program, auth?: ModuleFunctions): P
   const ds = await startClusterDs({
     settings,
     live,
-    events: new DsEvents(logs, metrics),
+    events: new DsEvents(logs, metrics, settings.clientHistoriesMax),
     auth,
     metrics,
     version,
@@ -106,5 +110,5 @@ export async function openClusterDs(program: Program, auth?: ModuleFunctions): P
     await ds.join(settings.rpcAdvertise ?? addressOf(settings.rpcBind, running.port));
     return running.port;
   };
-  return { ds, join };
+  return { ds, join, figures: () => rpc?.counters() ?? {} };
 }

@@ -16,6 +16,8 @@ import type {
 } from '@lmqtt/ops/ops-source';
 
 import { deadLettersSource } from './dead-letters-source.ts';
+import { messagesSource } from './messages-source.ts';
+import type { Rates } from './rates.ts';
 
 function statusOf({ id, connection, ...line }: ClientLine): ClientStatus {
   return {
@@ -56,18 +58,27 @@ function detailOf(
 /** Questions that a ds of any shape answers. */
 interface Clients extends Pick<
   DsService,
-  'clients' | 'client' | 'removeSession' | 'deadLetters' | 'delayed' | 'cancelDelayed'
+  | 'clients'
+  | 'client'
+  | 'history'
+  | 'removeSession'
+  | 'operators'
+  | 'deadLetters'
+  | 'delayed'
+  | 'cancelDelayed'
 > {
   disconnect(id: ClientId): boolean | Promise<boolean>;
 }
 
 function sourceOf(
   ds: Clients,
+  rates: Rates,
   nodes: () => NodeStatus[] | Promise<NodeStatus[]>,
   status: (line: ClientLine) => ClientStatus,
 ): OpsSource {
   return {
     nodes: async () => nodes(),
+    counters: () => rates.all(),
     clients: async ({ after, limit, filter }) => {
       const { lines, next } = await ds.clients({ after, clientsMax: limit, filter });
       return { clients: lines.map(status), next };
@@ -76,7 +87,9 @@ function sourceOf(
       const detail = await ds.client(id);
       return detail === null ? null : detailOf(detail, status);
     },
+    history: (id) => ds.history(id),
     removeSession: (id) => ds.removeSession(id),
+    ...messagesSource(ds),
     disconnect: async (id: ClientId) => ds.disconnect(id),
     deadLetters: deadLettersSource(ds.deadLetters),
     delayed: (after, linesMax) => ds.delayed(after, linesMax),
@@ -89,6 +102,7 @@ export function opsSource(
   settings: Settings,
   cs: CsService,
   ds: DsService,
+  rates: Rates,
   startedAtMs: number,
 ): OpsSource {
   const nodes = (): NodeStatus[] => [
@@ -103,7 +117,7 @@ export function opsSource(
       connections: cs.node.connections.sessionCount,
     },
   ];
-  return sourceOf(ds, nodes, (line) => {
+  return sourceOf(ds, rates, nodes, (line) => {
     const status = statusOf(line);
     const { connection } = line;
     const here = connection === null ? undefined : cs.node.connections.get(connection.session);
@@ -130,6 +144,7 @@ export function splitOpsSource(
   settings: Settings,
   ds: DsService,
   attached: () => readonly AttachedNode[],
+  rates: Rates,
   startedAtMs: number,
 ): OpsSource {
   const nodes = (): NodeStatus[] => [
@@ -154,7 +169,7 @@ export function splitOpsSource(
       connections,
     })),
   ];
-  return sourceOf(ds, nodes, statusOf);
+  return sourceOf(ds, rates, nodes, statusOf);
 }
 
 interface ListedNode extends NodeStatus {
@@ -182,7 +197,7 @@ export function nodesOf(
 }
 
 /** Source of one of several ds: all nodes and clients. */
-export function clusterOpsSource(ds: ClusterDsService): OpsSource {
+export function clusterOpsSource(ds: ClusterDsService, rates: Rates): OpsSource {
   const nodes = async (): Promise<NodeStatus[]> =>
     (await ds.nodes()).map((line) => ({
       id: line.id,
@@ -194,5 +209,5 @@ export function clusterOpsSource(ds: ClusterDsService): OpsSource {
       leaseAgeMs: line.leaseAgeMs,
       connections: line.connections,
     }));
-  return sourceOf(ds, nodes, statusOf);
+  return sourceOf(ds, rates, nodes, statusOf);
 }

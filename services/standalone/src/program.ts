@@ -11,9 +11,11 @@ import type { Sources } from '@lmqtt/common/settings/read';
 import type { ProgramName, Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
 import type { ListenerPorts } from '@lmqtt/cs/listeners';
-import type { OpsSource, RemoteSource } from '@lmqtt/ops/ops-source';
+import type { LocalSource, OpsSource, RemoteSource } from '@lmqtt/ops/ops-source';
 import { type RunningOps, startOps } from '@lmqtt/ops/service';
 
+import { localSource } from './local-source.ts';
+import { Rates } from './rates.ts';
 import { reloadSettings } from './settings-reload.ts';
 
 /** Only of what listens: `mqtt`, `mqtts`, `ws`, `wss`, `rpc`, `ops`, and names of LISTENERS. */
@@ -31,6 +33,7 @@ export interface Program {
   readonly metrics: Metrics;
   readonly lifecycle: Lifecycle;
   readonly startedAtMs: number;
+  readonly local: LocalSource;
   /** Aborted when it is to stop before it has started. */
   readonly stopping: AbortSignal;
   /** Called when the program cannot go on, and is to end with this error. */
@@ -111,6 +114,7 @@ export async function startProgram(
       metrics,
       lifecycle,
       startedAtMs,
+      local: localSource(name, settings, logs, sources),
       stopping: stopping ?? new AbortController().signal,
       fail,
     });
@@ -162,6 +166,16 @@ class Awaited {
   }
 }
 
+/** Rates of counters, for as long as the program runs. */
+export function ratesOf(
+  { clock, lifecycle }: Program,
+  read: () => Readonly<Record<string, number>>,
+): Rates {
+  const rates = new Rates(clock, read);
+  lifecycle.onStop('rates', () => rates.stop());
+  return rates;
+}
+
 /** Metrics, health and the REST interface. */
 export interface ServedOps extends Pick<RunningOps, 'answer'> {
   readonly ports: { readonly ops?: number };
@@ -181,6 +195,7 @@ export async function serveOps(
     readiness: lifecycle,
     metrics,
     source,
+    local: program.local,
     log: logs.ops,
   });
   lifecycle.onStop('ops', () => ops.close());

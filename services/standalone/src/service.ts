@@ -14,6 +14,7 @@ import { clusterOpsSource, opsSource } from './ops-source.ts';
 import {
   type Ports,
   type Program,
+  ratesOf,
   type RunningProgram,
   serveOps,
   startProgram,
@@ -61,14 +62,23 @@ export function startStandalone(
       ds.prepareStop();
       return cs.stop();
     });
-    const ops = await serveOps(program, opsSource(settings, cs, ds, startedAtMs));
+    const ops = await serveOps(
+      program,
+      opsSource(
+        settings,
+        cs,
+        ds,
+        ratesOf(program, () => sysCounters(counters)),
+        startedAtMs,
+      ),
+    );
     return { ...cs.ports, ...ops.ports };
   });
 }
 
 async function startOnServers(program: Program, auth: ModuleFunctions | undefined): Promise<Ports> {
-  const { ds, join } = await openClusterDs(program, auth);
-  const ops = await serveOps(program, clusterOpsSource(ds));
+  const { ds, join, figures } = await openClusterDs(program, auth);
+  const ops = await serveOps(program, clusterOpsSource(ds, ratesOf(program, figures)));
   const rpc = await join(ops);
   return { rpc, ...(await startLinkedCs(program, openDirectory(program))), ...ops.ports };
 }

@@ -224,6 +224,26 @@ export function settingsFiles({ args, environment }: Sources): string[] {
   return [...new Set([...flags.files, ...secrets.map(([, { text }]) => text)])];
 }
 
+/** Where the settings that are given come from. Throws `SettingsError`. */
+export function settingOrigins({
+  args,
+  environment,
+}: Sources): ReadonlyMap<string, Pick<Given, 'from' | 'source'>> {
+  const flags = readFlags(args);
+  const given: GivenByName = new Map();
+  const reader: FileReader = { check: () => {}, javaTls: new Map(), notes: [] };
+  for (const file of flags.files) {
+    const found: GivenByName = new Map();
+    readSettingsFile(file, found, reader);
+    setSecrets(found, given);
+  }
+  const found: GivenByName = new Map();
+  readEnvironment(environment, found);
+  setSecrets(found, given);
+  setSecrets(flags.given, given);
+  return given;
+}
+
 /** Throws `SettingsError`: its message is one line for the person who started the program. */
 export function readSettings(
   { args, environment }: Sources,

@@ -8,8 +8,8 @@ import { type ClientDetail, clientDetail, type DetailPorts } from '../use-cases/
 import { fitsOf, mayBeAway } from '../use-cases/client-filter.ts';
 import {
   type ClientLine,
-  clientLine,
   type ClientPage,
+  lineFor,
   listClients,
   type PageRequest,
 } from '../use-cases/clients.ts';
@@ -122,9 +122,9 @@ export class ClusterClients {
   }
 
   /** Those of the sessions that are away and fit. */
-  async #away(ids: readonly ClientId[], { filter }: PageRequest): Promise<ClientLine[]> {
+  async #away(ids: readonly ClientId[], request: PageRequest): Promise<ClientLine[]> {
     const { sessionStore } = this.#ports;
-    const fits = fitsOf(filter);
+    const fits = fitsOf(request.filter);
     const lines: ClientLine[] = [];
     for (let at = 0; at < ids.length; at += looksAtOnce) {
       const some = ids.slice(at, at + looksAtOnce);
@@ -132,7 +132,7 @@ export class ClusterClients {
       await nextTurn();
       for (const session of sessions) {
         if (session === undefined || session.connected || !fits(session, undefined)) continue;
-        lines.push(await clientLine(this.#ports, session));
+        lines.push(await lineFor(this.#ports, session, request));
       }
     }
     return lines;

@@ -108,6 +108,13 @@ export class ClusterHoldings implements Holdings {
         this.#log.uninterested(queue.id, node);
   }
 
+  /** How many sessions that are connected at this ds subscribe to the queue. */
+  subscriptionsOf({ id }: Queue): number {
+    let count = 0;
+    for (const { sessions } of this.#interests.get(id) ?? []) count += sessions;
+    return count;
+  }
+
   #interestOf(queue: QueueId, node: NodeId): Interest | undefined {
     return this.#interests.get(queue)?.find((one) => one.node === node);
   }

@@ -1,4 +1,4 @@
-import type { GroupId } from '@lmqtt/common/ids';
+import type { ClientId, GroupId } from '@lmqtt/common/ids';
 import type { Message, QueueEntry } from '@lmqtt/common/message';
 import type { StoredGroup } from '../group-store/group-store.ts';
 import type { GroupMember, GroupPorts } from './group-member.ts';
@@ -58,6 +58,13 @@ export class SharedGroup<Key, Member extends GroupMember<Key>> {
 
   get id(): GroupId {
     return this.stored.id;
+  }
+
+  /** For operators. */
+  get memberLines(): { clientId: ClientId; connected: boolean; inFlight: number }[] {
+    return [...this.members.values()].map(({ clientId, seat, inFlight }) => {
+      return { clientId, connected: seat !== undefined, inFlight };
+    });
   }
 
   /** The cursors are known: read from there. */

@@ -2,6 +2,7 @@ import { type ClientId, type GroupId, sessionHandle } from '@lmqtt/common/ids';
 import type { SessionWrite } from '@lmqtt/proto/link';
 import type { DsEvents } from '../events.ts';
 import type { GroupStore, StoredGroup } from '../group-store/group-store.ts';
+import type { OwnedGroupLine } from '../use-cases/group-lines.ts';
 import type { Groups } from '../use-cases/groups.ts';
 import type { Holdings } from '../use-cases/holdings.ts';
 import type { LiveSession } from '../sessions/live-session.ts';
@@ -108,6 +109,11 @@ export class LocalGroups implements Groups {
 
   get count(): number {
     return this.#byId.size;
+  }
+
+  *owned(): Iterable<OwnedGroupLine> {
+    for (const { group } of this.#byId.values())
+      yield { stored: group.stored, members: group.memberLines };
   }
 
   async open(groupName: string, queue: Queue): Promise<LocalGroup> {

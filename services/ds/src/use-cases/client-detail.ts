@@ -1,8 +1,13 @@
 // All that is known of one client: for the question why a device did not get a message.
 import { cursorOf, isTime } from '@lmqtt/common/cursor';
 import { isP2pFilter } from '@lmqtt/common/p2p';
-import { parseSharedFilter } from '@lmqtt/common/topic';
-import { type ClientLine, clientLine, type ClientsPorts } from './clients.ts';
+import {
+  type ClientLine,
+  clientLine,
+  type ClientsPorts,
+  type SubscriptionLine,
+  subscriptionLine,
+} from './clients.ts';
 import type {
   StoredSession,
   StoredSubscription,
@@ -17,16 +22,7 @@ interface PartitionProgress {
   readonly end: number | null;
 }
 
-interface SubscriptionDetail {
-  readonly filter: string;
-  readonly qos: number;
-  readonly noLocal: boolean;
-  readonly retainAsPublished: boolean;
-  readonly retainHandling: number;
-  readonly subscriptionIdentifier: number | null;
-  /** Name of the shared group; null: not shared. */
-  readonly group: string | null;
-  readonly queue: number;
+interface SubscriptionDetail extends SubscriptionLine {
   /** Positions of a shared group are its own: empty there. */
   readonly partitions: readonly PartitionProgress[];
   /** Messages between position and end, without those in flight. */
@@ -96,10 +92,10 @@ function willDetail(stored: StoredWill | undefined): ClientDetail['will'] {
 
 async function detailOf(
   { queueStore }: DetailPorts,
-  { filter, options, group, queue, cursors }: StoredSubscription,
+  subscription: StoredSubscription,
   inFlight: number,
 ): Promise<SubscriptionDetail> {
-  const shared = parseSharedFilter(filter);
+  const { group, queue, cursors } = subscription;
   const partitions: PartitionProgress[] = [];
   let backlog = 0;
   if (group === undefined) {
@@ -114,12 +110,8 @@ async function detailOf(
       });
     }
   }
-  const { qos, noLocal, retainAsPublished, retainHandling, subscriptionIdentifier } = options;
   return {
-    ...{ filter, qos, noLocal, retainAsPublished, retainHandling },
-    subscriptionIdentifier: subscriptionIdentifier ?? null,
-    group: typeof shared === 'object' ? shared.group : null,
-    queue,
+    ...subscriptionLine(subscription),
     partitions,
     backlog: Math.max(0, backlog - inFlight),
     inFlight,

@@ -1,8 +1,10 @@
 // Which clients an operator asks for.
 import { csOfLane } from '@lmqtt/common/ids';
 import { isWithin, networkOf } from '@lmqtt/common/networks';
+import { addresseeOf, clientOfP2p, isP2pFilter } from '@lmqtt/common/p2p';
+import { matches, parseSharedFilter } from '@lmqtt/common/topic';
 import type { LiveSession } from '../sessions/live-session.ts';
-import type { StoredSession } from '../session-store/stored-session.ts';
+import type { StoredSession, StoredSubscription } from '../session-store/stored-session.ts';
 
 /** All that is given has to fit. */
 export interface ClientFilter {
@@ -19,6 +21,18 @@ export interface ClientFilter {
   readonly protocol?: number | undefined;
   /** A topic filter that it subscribes to, as its client has written it. */
   readonly subscribed?: string | undefined;
+  /** A topic name that one of its subscriptions matches. */
+  readonly topic?: string | undefined;
+}
+
+/** Whether a message on this topic is for the subscription. */
+export function wouldGet({ filter }: Pick<StoredSubscription, 'filter'>, topic: string): boolean {
+  if (isP2pFilter(filter)) {
+    const addressee = addresseeOf(topic);
+    return addressee !== undefined && clientOfP2p(filter) === addressee;
+  }
+  const shared = parseSharedFilter(filter);
+  return shared !== 'malformed' && matches(shared?.filter ?? filter, topic);
 }
 
 type Fits = (session: StoredSession, live: LiveSession | undefined) => boolean;
@@ -35,7 +49,7 @@ export function nameOfUser({ user }: StoredSession): string | null {
 }
 
 export function fitsOf(filter: ClientFilter): Fits {
-  const { prefix, user, node, address, connected, protocol, subscribed } = filter;
+  const { prefix, user, node, address, connected, protocol, subscribed, topic } = filter;
   const networks = address === undefined ? undefined : networkOf(address);
   const isConnection = (live: LiveSession | undefined): boolean => {
     if (live === undefined) return mayBeAway(filter);
@@ -50,6 +64,7 @@ export function fitsOf(filter: ClientFilter): Fits {
     if (prefix !== undefined && !session.clientId.startsWith(prefix)) return false;
     if (!isConnection(live)) return false;
     if (user !== undefined && (live?.principal.user ?? nameOfUser(session)) !== user) return false;
-    return subscribed === undefined || session.subscription(subscribed) !== undefined;
+    if (subscribed !== undefined && session.subscription(subscribed) === undefined) return false;
+    return topic === undefined || session.subscriptions.some((one) => wouldGet(one, topic));
   };
 }

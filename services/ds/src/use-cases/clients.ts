@@ -1,10 +1,12 @@
 import { type ClientId, csOfLane, type SessionHandle } from '@lmqtt/common/ids';
+import { isP2pFilter } from '@lmqtt/common/p2p';
 import { nextTurn } from '@lmqtt/common/pause';
-import { type ClientFilter, fitsOf, nameOfUser } from './client-filter.ts';
+import { parseSharedFilter } from '@lmqtt/common/topic';
+import { type ClientFilter, fitsOf, nameOfUser, wouldGet } from './client-filter.ts';
 import type { LiveSession } from '../sessions/live-session.ts';
 import { queuedOf } from './queue-limits.ts';
 import type { QueueStore } from '../queue-store/queue-store.ts';
-import type { StoredSession } from '../session-store/stored-session.ts';
+import type { StoredSession, StoredSubscription } from '../session-store/stored-session.ts';
 
 /** A session as operators see it. */
 export interface ClientLine {
@@ -29,6 +31,20 @@ export interface ClientLine {
   readonly sessionExpiryS: number;
   /** Messages that it was owed and lost to a limit, since the start. */
   readonly lost: number;
+  /** Where they were asked for: subscriptions that fit. */
+  readonly subscriptionLines?: readonly SubscriptionLine[];
+}
+
+export interface SubscriptionLine {
+  readonly filter: string;
+  readonly qos: number;
+  readonly noLocal: boolean;
+  readonly retainAsPublished: boolean;
+  readonly retainHandling: number;
+  readonly subscriptionIdentifier: number | null;
+  /** Name of the shared group; null: not shared. */
+  readonly group: string | null;
+  readonly queue: number;
 }
 
 export interface ClientPage {
@@ -41,6 +57,8 @@ export interface PageRequest {
   readonly after: ClientId | null;
   readonly clientsMax: number;
   readonly filter: ClientFilter;
+  /** Lines have the subscriptions that fit, and not what waits. */
+  readonly subscriptions?: boolean;
 }
 
 export interface ClientsPorts {
@@ -49,6 +67,8 @@ export interface ClientsPorts {
   readonly live: ReadonlyMap<ClientId, LiveSession>;
 }
 
+type LinePorts = Pick<ClientsPorts, 'live' | 'queueStore'>;
+
 /** Sessions that are passed by, and lines that are made, in one turn of the event loop. */
 const passedAtOnce = 1000;
 const madeAtOnce = 50;
@@ -56,10 +76,8 @@ const madeAtOnce = 50;
 const byId = (a: StoredSession, b: StoredSession): number => (a.clientId < b.clientId ? -1 : 1);
 
 /** At most `clientsMax` sessions whose ids come after the one given, in the order of ids. */
-export async function listClients(
-  ports: ClientsPorts,
-  { after, clientsMax, filter }: PageRequest,
-): Promise<ClientPage> {
+export async function listClients(ports: ClientsPorts, request: PageRequest): Promise<ClientPage> {
+  const { after, clientsMax, filter } = request;
   const fits = fitsOf(filter);
   let page: StoredSession[] = [];
   let passed = 0;
@@ -77,16 +95,46 @@ export async function listClients(
   for (let at = 0; at < page.length; at += madeAtOnce) {
     if (at > 0) await nextTurn();
     const some = page.slice(at, at + madeAtOnce);
-    lines.push(...(await Promise.all(some.map((session) => clientLine(ports, session)))));
+    lines.push(...(await Promise.all(some.map((session) => lineFor(ports, session, request)))));
   }
   return { lines, next: lines.length < clientsMax ? null : (lines.at(-1)?.id ?? null) };
 }
 
-export async function clientLine(
-  ports: Pick<ClientsPorts, 'live' | 'queueStore'>,
+/** The line that a request asks for. */
+export async function lineFor(
+  ports: LinePorts,
   session: StoredSession,
+  { subscriptions, filter: { subscribed, topic } }: PageRequest,
 ): Promise<ClientLine> {
-  const live = ports.live.get(session.clientId);
+  if (subscriptions !== true) return clientLine(ports, session);
+  const fitting = session.subscriptions.filter(
+    (one) =>
+      (subscribed === undefined
+        ? topic !== undefined || !isP2pFilter(one.filter)
+        : one.filter === subscribed) &&
+      (topic === undefined || wouldGet(one, topic)),
+  );
+  return { ...lineOf(ports, session, 0), subscriptionLines: fitting.map(subscriptionLine) };
+}
+
+export function subscriptionLine(subscription: StoredSubscription): SubscriptionLine {
+  const { filter, queue, options } = subscription;
+  const { qos, noLocal, retainAsPublished, retainHandling, subscriptionIdentifier } = options;
+  const shared = parseSharedFilter(filter);
+  return {
+    ...{ filter, qos, noLocal, retainAsPublished, retainHandling },
+    subscriptionIdentifier: subscriptionIdentifier ?? null,
+    group: typeof shared === 'object' ? shared.group : null,
+    queue,
+  };
+}
+
+export async function clientLine(ports: LinePorts, session: StoredSession): Promise<ClientLine> {
+  return lineOf(ports, session, await queuedOf(ports.queueStore, session));
+}
+
+function lineOf({ live: all }: LinePorts, session: StoredSession, queued: number): ClientLine {
+  const live = all.get(session.clientId);
   return {
     id: session.clientId,
     connection:
@@ -104,7 +152,7 @@ export async function clientLine(
           },
     user: nameOfUser(session),
     subscriptions: session.askedCount,
-    queued: await queuedOf(ports.queueStore, session),
+    queued,
     inFlight: session.outboundCount,
     sessionExpiryS: session.sessionExpiryS,
     lost: session.lost,

@@ -1,6 +1,7 @@
 import type { GroupId } from '@lmqtt/common/ids';
 import type { SessionWrite } from '@lmqtt/proto/link';
 import type { LiveSession } from '../sessions/live-session.ts';
+import type { OwnedGroupLine } from './group-lines.ts';
 import type { Queue } from '../routing/routes.ts';
 import type { StoredSession, StoredSubscription } from '../session-store/stored-session.ts';
 
@@ -10,6 +11,8 @@ import type { StoredSession, StoredSubscription } from '../session-store/stored-
  */
 export interface Groups {
   readonly count: number;
+  /** Groups that this ds owns: for operators. */
+  owned(): Iterable<OwnedGroupLine>;
   /** The group of a subscription that is being made; `unpin` it afterwards. */
   open(groupName: string, queue: Queue, member: StoredSession): Promise<{ readonly id: GroupId }>;
   unpin(group: { readonly id: GroupId }): void;

@@ -20,7 +20,7 @@ interface PublisherCalls {
   retainedRefused(topic: string): void;
 }
 
-/** Messages that ds publishes itself: wills, delayed and repeated ones, those of the process. */
+/** Messages that ds publishes itself: wills, delayed and repeated ones, those of operators and of the process. */
 export class OwnPublishes {
   readonly #routes: Routes;
   readonly #queueStore: QueueStore;
@@ -49,6 +49,7 @@ export class OwnPublishes {
     accepted: () => void,
     answered: (reasonCode: number, final: boolean) => void,
     once?: Once,
+    user?: string | null,
   ): void {
     const route = this.#routes.of(message.topic);
     if (message.qos === 0 && !this.#qos0.isQueued) {
@@ -62,11 +63,13 @@ export class OwnPublishes {
       }
       const append = passedOn(message, lane);
       append.once = once;
+      append.user = user ?? undefined;
       this.#append(append, answered);
       return;
     }
     const append = new PendingAppend(message, route.queueIds, lane, undefined, undefined);
     append.once = once;
+    append.user = user ?? undefined;
     this.#append(append, answered);
     if (append.orderKey === undefined) return;
     accepted();
@@ -78,6 +81,7 @@ export class OwnPublishes {
   #append(append: PendingAppend, answered: (reasonCode: number, final: boolean) => void): void {
     this.#queueStore.append([append], () => {
       const { reasonCode, message, retained, orderKey, final } = append;
+      message.orderKey ??= orderKey;
       if (reasonCode !== 0 || !message.retain || retained || !this.#admits(message)) {
         answered(reasonCode, final);
         return;

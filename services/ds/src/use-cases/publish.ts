@@ -247,8 +247,9 @@ export class Publisher {
     accepted: () => void,
     answered: (reasonCode: number, final: boolean) => void,
     once?: Once,
+    user?: string | null,
   ): void {
-    this.#own.publish(message, lane, accepted, answered, once);
+    this.#own.publish(message, lane, accepted, answered, once, user);
   }
 
   /** QoS 0: to whoever is there, at once. */

@@ -23,6 +23,15 @@ export const operation = {
     about:
       'Name of this node, unique in the cluster; unset: standalone, ds, or cs- followed by a random number',
   },
+  CLIENT_HISTORIES_MAX: {
+    kind: 'integer',
+    default: 10_000,
+    min: 0,
+    max: 10_000_000,
+    roles: ['ds'],
+    about:
+      'Clients whose last 32 events are kept for operators; past it those are forgotten of whom nothing was heard for longest',
+  },
   LOG_LEVEL: {
     kind: 'choice',
     choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],

@@ -8,6 +8,7 @@ import type { SessionWrite } from '@lmqtt/proto/link';
 import type { OutboundState } from '@lmqtt/proto/session-state';
 import type { GroupPlace } from '../../group-store/cluster-group-store.ts';
 import { refused } from '../../use-cases/dead-letters.ts';
+import type { OwnedGroupLine } from '../../use-cases/group-lines.ts';
 import type { Groups } from '../../use-cases/groups.ts';
 import type { Holdings } from '../../use-cases/holdings.ts';
 import type { LiveSession } from '../../sessions/live-session.ts';
@@ -106,6 +107,13 @@ export class ClusterGroups implements Groups {
   /** Number of groups that this ds owns. */
   get count(): number {
     return this.#owners.count;
+  }
+
+  *owned(): Iterable<OwnedGroupLine> {
+    for (const owned of this.#owners.owned) {
+      const { line } = owned;
+      if (line !== undefined) yield line;
+    }
   }
 
   /** Before the nodes of the registry stop. */

@@ -8,6 +8,7 @@ import {
   type LoadedGroup,
 } from '../../group-store/cluster-group-store.ts';
 import type { StoredGroup } from '../../group-store/group-store.ts';
+import type { OwnedGroupLine } from '../../use-cases/group-lines.ts';
 import type { Outlet } from '../../routing/outlet.ts';
 import type { QueueStore } from '../../queue-store/queue-store.ts';
 import { type Undelivered, unacknowledged } from '../../use-cases/dead-letters.ts';
@@ -200,6 +201,12 @@ export class OwnedGroup {
     if (this.#shared !== undefined) this.#shared.closed = true;
     this.#isAnnounced();
     this.#ports.over(this, isGone);
+  }
+
+  /** For operators; undefined: it is not open yet. */
+  get line(): OwnedGroupLine | undefined {
+    const shared = this.#shared;
+    return shared && { stored: shared.stored, members: shared.memberLines };
   }
 
   get #shared(): SharedGroup<ClientId, OwnedMember> | undefined {
