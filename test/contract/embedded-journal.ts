@@ -20,7 +20,8 @@ export async function onJournal<Store>(
   directory?: string,
 ): Promise<OnJournal<Store>> {
   const folder = directory ?? (await mkdtemp(join(tmpdir(), 'lmqtt-contract-')));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  // A journal that is not closed yet may write a file meanwhile.
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }));
   const journal = new DiskJournal({ directory: folder });
   const store = make(journal);
   await journal.open();

@@ -200,8 +200,8 @@ void test(
   async () => {
     const data = ['--data-dir', join(folder, 'limit'), '--segment-bytes', '65536'];
     const start = [...program, ...data, '--checkpoint-interval-s', '1'];
-    const broker = await new Program(start, [], 200).ready();
-    await broker.says(/the limit of open files \(200\) has room for 100 connections/);
+    const broker = await new Program(start, [], 400).ready();
+    await broker.says(/the limit of open files \(400\) has room for 240 connections/);
     const port = broker.port('mqtt');
     const session = { clientId: 'absent', clean: false };
     const subscriber = await connected(port, session);
@@ -210,13 +210,13 @@ void test(
     const publisher = await connected(port);
     const sockets: net.Socket[] = [];
     let closed = 0;
-    for (let i = 0; i < 300; i++) {
+    for (let i = 0; i < 500; i++) {
       const socket = net.connect({ port, host: '127.0.0.1' }).on('error', () => undefined);
       socket.on('close', () => (closed += 1));
       socket.resume();
       sockets.push(socket);
     }
-    await broker.says(/the limit of open files \(200\) is near/);
+    await broker.says(/the limit of open files \(400\) is near/);
     // Segments are made and checkpoints taken meanwhile.
     for (let i = 0; i < 400; i++) {
       await publisher.publish('t/1', `${i} `.padEnd(1000, 'x'), { qos: 1 });

@@ -1,4 +1,5 @@
 // The files that the settings of a running program come from are read again when they change.
+import { isDeepStrictEqual } from 'node:util';
 import { type LiveSettings, liveNames } from '@lmqtt/common/settings/live-settings';
 import { readSettings, settingsFiles, type Sources } from '@lmqtt/common/settings/read';
 import {
@@ -29,7 +30,10 @@ function changedNames(from: Settings, to: Settings): SettingName[] {
   const [before, now] = [values(from), values(to)];
   return rows
     .map(({ name }) => name)
-    .filter((name) => name !== 'NODE_ID' && before[camelCase(name)] !== now[camelCase(name)]);
+    .filter(
+      (name) =>
+        name !== 'NODE_ID' && !isDeepStrictEqual(before[camelCase(name)], now[camelCase(name)]),
+    );
 }
 
 /** Undefined where the settings come from no file. */
