@@ -233,6 +233,25 @@ test('no more than the window is in flight, and an acknowledgement lets the next
   assert.equal(session.cursorOf(queueId(1), 0)?.position, 2);
 });
 
+test('positions of a subscription that is to begin anew are told no more', async () => {
+  const messages = [stored('m0', 1, [[1, 0, -1]]), stored('m1', 1, [[1, 1, 0]])];
+  const { session, sent, run } = setUp({ messages });
+  session.subscribe(subscription('t', 1, 1));
+  await run();
+  const former = session.cursorOf(queueId(1), 0)!;
+  session.tellPositions('t', false);
+  puback(session, sent[0]!.packetId, false);
+  assert.equal(former.takePosition(), undefined);
+  // Refused: it goes on.
+  session.tellPositions('t', true);
+  assert.equal(former.takePosition(), 1);
+  // Granted: the other one reads the same queue.
+  session.unsubscribe('t');
+  session.subscribe(subscription('t', 1, 1));
+  puback(session, sent[1]!.packetId, false);
+  assert.equal(former.takePosition(), undefined);
+});
+
 test('QoS 2 of a stored session: nothing is sent before its identifier is durable', async () => {
   const messages = [stored('m', 2, [[1, 0, -1]])];
   const { session, sent, released, writes, durable, run } = setUp({ messages, persistent: true });

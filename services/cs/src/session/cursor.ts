@@ -86,6 +86,8 @@ export class Cursor implements Reader, Origin {
   /** The other partitions were asked where they end, for all messages below. */
   #comparedTo = 0;
   closed = false;
+  /** The position is told no more: at ds the subscription is over, or about to be. */
+  isOver = false;
   /** Undefined while the last read was answered. */
   #failed: FailedReads | undefined = undefined;
   #writtenPosition: number;
@@ -110,7 +112,7 @@ export class Cursor implements Reader, Origin {
   takePosition(): number | undefined {
     const { position } = this;
     this.dirty = false;
-    if (position === this.#writtenPosition) return undefined;
+    if (this.isOver || position === this.#writtenPosition) return undefined;
     this.#writtenPosition = position;
     return position;
   }

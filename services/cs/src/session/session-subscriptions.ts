@@ -97,8 +97,21 @@ export class SessionSubscriptions {
     const subscription = this.all.get(filter);
     if (subscription === undefined) return undefined;
     this.all.delete(filter);
+    this.tell(filter, false, subscription);
     this.#close(subscription);
     return subscription;
+  }
+
+  /**
+   * Whether positions of the subscription are told. They are kept by queue, so those of before
+   * would be taken for the ones of a subscription that begins anew in the same queue.
+   */
+  tell(
+    filter: string,
+    isTold: boolean,
+    subscription: Subscription | undefined = this.all.get(filter),
+  ): void {
+    for (const cursor of subscription?.cursors ?? []) cursor.isOver = !isTold;
   }
 
   #close(subscription: Subscription): void {

@@ -141,6 +141,11 @@ export class Session implements CursorOwner, OutboundSession {
     if (subscription !== undefined) this.#retained?.drop(subscription);
   }
 
+  /** Whether positions of the filter's subscription are told: not while it is to begin anew. */
+  tellPositions(filter: string, isTold: boolean): void {
+    this.#own.tell(filter, isTold);
+  }
+
   cursorOf(queue: QueueId, partition: number): Cursor | undefined {
     return this.#own.cursorOf(queue, partition);
   }

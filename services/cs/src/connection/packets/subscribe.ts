@@ -117,10 +117,13 @@ function plan(
     places.push(index);
     const options = optionsOf(connection, request, subscriptionIdentifier);
     const isReplay = replayFrom !== undefined && parseReplayFilter(filter) === undefined;
-    entries.push({
+    const entry = {
       filter: isReplay ? replayFilter({ from: replayFrom, filter }) : filter,
       options,
-    });
+    };
+    const replay = parseReplayFilter(entry.filter);
+    if (replay !== undefined) connection.session?.tellPositions(replay.filter, false);
+    entries.push(entry);
   }
   return { entries, places };
 }
@@ -211,10 +214,13 @@ function subscribed(
   answers: readonly SubscribeAnswer[],
 ): void {
   for (const [index, each] of answers.entries()) {
-    if (each.kind === 'refused') continue;
+    const replay = parseReplayFilter(entries[index]!.filter);
+    if (each.kind === 'refused') {
+      if (replay !== undefined) session.tellPositions(replay.filter, true);
+      continue;
+    }
     // A replay is another subscription than the one of that name before it.
-    if (parseReplayFilter(entries[index]!.filter) !== undefined)
-      session.unsubscribe(each.subscription.filter);
+    if (replay !== undefined) session.unsubscribe(each.subscription.filter);
     const subscription = session.subscribe(each.subscription, each.replacedAt);
     if (each.retained) session.sendRetained(subscription, '');
   }
