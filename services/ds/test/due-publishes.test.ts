@@ -129,6 +129,31 @@ void test('what fails is sent again before those of its lane that came later', a
   assert.deepEqual(at.texts(), ['a1', 'a2']);
 });
 
+void test('events of one client go one after the other, those of others beside them', async () => {
+  const at = new Fixture();
+  at.due('$SYS/clients/a/connected', 'a1');
+  at.due('$SYS/clients/a/disconnected', 'a2');
+  at.due('$SYS/clients/a/connected', 'a3');
+  at.due('$SYS/clients/b/connected', 'b1');
+  at.due('$SYS/clients/a/connected', 'a4');
+  await at.publishes.run();
+  assert.deepEqual(at.texts(), ['a1', 'b1']);
+  await at.answer('a1');
+  assert.deepEqual(at.texts(), ['b1', 'a2']);
+  at.due('$SYS/clients/a/disconnected', 'a5');
+  await at.publishes.run();
+  await at.answer('a2');
+  assert.deepEqual(at.texts(), ['b1', 'a3', 'a4']);
+  await at.answer('a3');
+  assert.deepEqual(at.texts(), ['b1', 'a4']);
+  await at.answer('a4', away);
+  assert.deepEqual(at.texts(), ['b1']);
+  await at.publishes.run();
+  assert.deepEqual(at.texts(), ['b1', 'a4']);
+  await at.answer('a4');
+  assert.deepEqual(at.texts(), ['b1', 'a5']);
+});
+
 void test('no more than so many are under way', async () => {
   const at = new Fixture();
   for (let n = 0; n < 6000; n += 1) at.due(`t/${n}`, `${n}`);

@@ -26,8 +26,9 @@ const messagesMax = 500;
 /** Messages that are taken and not done with; more are taken when some of them are. */
 const takenMax = 5000;
 
-/** Messages of one topic and publisher. */
+/** Messages of one topic and publisher, or of the events of one client. */
 interface DueLane {
+  /** All of one topic: the store promises no order of topics. */
   underWay: number;
   hasFailed: boolean;
   /** Behind those under way: they go when these are stored, or are given back with them. */
@@ -67,12 +68,16 @@ export class DuePublishes {
 
   #pump(name: string, lane: DueLane): void {
     if (lane.underWay > 0) return;
-    const batch = lane.held;
-    lane.held = [];
+    const { held } = lane;
     if (lane.hasFailed) {
       lane.hasFailed = false;
-      for (const due of batch) this.#failed(due);
+      lane.held = [];
+      for (const due of held) this.#failed(due);
     } else {
+      const topic = held[0]?.message.topic;
+      const end = held.findIndex(({ message }) => message.topic !== topic);
+      const batch = end < 0 ? held : held.slice(0, end);
+      lane.held = end < 0 ? [] : held.slice(end);
       lane.underWay = batch.length;
       for (const due of batch) this.#send(due, name, lane);
     }

@@ -38,24 +38,44 @@ interface OnceAppendsPorts {
 export class OnceAppends {
   readonly #options: RocketmqStoreOptions;
   readonly #ports: OnceAppendsPorts;
+  /** By lane: the last append that is not passed on yet. */
+  readonly #passing = new Map<string, Promise<void>>();
 
   constructor(options: RocketmqStoreOptions, ports: OnceAppendsPorts) {
     this.#options = options;
     this.#ports = ports;
   }
 
-  async append(append: Append, once: Once, done: Done): Promise<void> {
-    try {
-      if (!(await this.#prepare(append, once))) {
-        this.#ports.append(append, (answered) => {
-          void this.#answer(append, () => done(answered));
-        });
-        return;
-      }
-    } catch (error) {
+  /**
+   * Those of a lane are passed on in the order of the calls, though what is asked of brokers before
+   * that is answered in any order.
+   */
+  append(append: Append, once: Once, done: Done): void {
+    const { lane } = append;
+    const passed = this.#pass(append, this.#prepare(append, once), this.#passing.get(lane), done);
+    this.#passing.set(lane, passed);
+    void passed.finally(() => {
+      if (this.#passing.get(lane) === passed) this.#passing.delete(lane);
+    });
+  }
+
+  async #pass(
+    append: Append,
+    preparing: Promise<boolean>,
+    before: Promise<void> | undefined,
+    done: Done,
+  ): Promise<void> {
+    const [prepared] = await Promise.allSettled([preparing, before]);
+    if (prepared.status === 'fulfilled' && !prepared.value) {
+      this.#ports.append(append, (answered) => {
+        void this.#answer(append, () => done(answered));
+      });
+      return;
+    }
+    if (prepared.status === 'rejected') {
       append.reasonCode = ReasonCode.serverUnavailable;
       const { topic } = append.message;
-      this.#options.events.appendFailed('broker away', topic, messageOfError(error));
+      this.#options.events.appendFailed('broker away', topic, messageOfError(prepared.reason));
     }
     done([append]);
   }

@@ -80,11 +80,8 @@ export class RocketmqQueueStore implements QueueStore {
     const copies = new Copies(options, this.#outcomes);
     const arrived = (messages: readonly StoredMessage[]): void => this.#arrive(messages);
     const gatherMs = (): number => this.#sender.gatherMs;
-    this.#dispatches = new Dispatches(
-      options,
-      this.#topics,
-      this.#outcomes,
-      (append, once, done) => void this.#once.append(append, once, done),
+    this.#dispatches = new Dispatches(options, this.#topics, this.#outcomes, (append, once, done) =>
+      this.#once.append(append, once, done),
     );
     this.#tails = new Tails(options, this.#topics, {
       ...{ options, reader, copies, dispatches: this.#dispatches, arrived, gatherMs },
@@ -139,8 +136,7 @@ export class RocketmqQueueStore implements QueueStore {
 
   append(batch: Append[], done: (answered: Append[]) => void): void {
     const [only] = batch;
-    if (batch.length === 1 && only?.once !== undefined)
-      void this.#once.append(only, only.once, done);
+    if (batch.length === 1 && only?.once !== undefined) this.#once.append(only, only.once, done);
     else this.#sender.append(batch, done);
   }
 
