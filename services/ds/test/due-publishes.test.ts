@@ -31,6 +31,8 @@ class Fixture implements DelayedStore {
   readonly done: string[] = [];
   readonly publishes: DuePublishes;
   #last = 0;
+  /** What happens while the answer of a take is on its way. */
+  onTake: (() => Promise<void>) | undefined;
 
   constructor() {
     this.publishes = new DuePublishes({
@@ -53,9 +55,10 @@ class Fixture implements DelayedStore {
     done();
   }
 
-  takeDue(most: number): DueMessage[] {
+  async takeDue(most: number): Promise<DueMessage[]> {
     const due = this.waiting.filter(({ id }) => !this.#out.has(id)).slice(0, most);
     for (const { id } of due) this.#out.add(id);
+    await this.onTake?.();
     return due;
   }
 
@@ -152,6 +155,20 @@ void test('events of one client go one after the other, those of others beside t
   assert.deepEqual(at.texts(), ['b1', 'a4']);
   await at.answer('a4');
   assert.deepEqual(at.texts(), ['b1', 'a5']);
+});
+
+void test('what fails while others are taken is sent before those of its lane among them', async () => {
+  const at = new Fixture();
+  at.due('a', 'a1');
+  await at.publishes.run();
+  at.due('a', 'a2');
+  at.due('b', 'b1');
+  at.onTake = () => at.answer('a1', away);
+  await at.publishes.run();
+  assert.deepEqual(at.texts(), ['b1']);
+  at.onTake = undefined;
+  await at.publishes.run();
+  assert.deepEqual(at.texts(), ['b1', 'a1', 'a2']);
 });
 
 void test('no more than so many are under way', async () => {

@@ -29,12 +29,14 @@ const codes = {
   createTopic: 17,
   brokerConfig: 26,
   runtimeInfo: 28,
+  searchOffset: 29,
   maxOffset: 30,
   route: 105,
   clusterInfo: 106,
   send: 310,
 };
 const invalidParameter = 29;
+const systemBusy = 2;
 const topicNotExist = 17;
 const pullNotFound = 19;
 const pullMessages = 32;
@@ -58,6 +60,8 @@ export class ScriptedBroker {
   readonly sent: SentMessage[] = [];
   /** Offsets of pulls that do not wait, by queue. */
   readonly pulled: { readonly queue: string; readonly offset: number }[] = [];
+  /** What it says where those of a time begin: all of them; false: it refuses to say. */
+  searches = true;
   /** How long each place of a message takes to be indexed; undefined: no time. */
   indexLagMs: (() => number) | undefined;
   readonly #queues = new Map<string, Buffer[]>();
@@ -207,6 +211,9 @@ export class ScriptedBroker {
       }
       case codes.maxOffset:
         this.#answer(asked, 0, { offset: `${this.#endOf(nameIn(fields))}` });
+        return;
+      case codes.searchOffset:
+        this.#answer(asked, this.searches ? 0 : systemBusy, { offset: '0' });
         return;
       case codes.pull:
         this.#pull(asked);

@@ -38,6 +38,8 @@ interface DueLane {
 export class DuePublishes {
   readonly #ports: DelayedDuePorts;
   readonly #lanes = new Map<string, DueLane>();
+  /** Lanes of those that failed during a take, which may have left them out. */
+  readonly #failedSince = new Set<string>();
   #taken = 0;
 
   constructor(ports: DelayedDuePorts) {
@@ -50,6 +52,7 @@ export class DuePublishes {
     for (;;) {
       const wanted = Math.min(messagesMax, takenMax - this.#taken);
       if (wanted <= 0) return;
+      this.#failedSince.clear();
       const due = await delayed.takeDue(wanted);
       const lanes = new Set<string>();
       for (const one of due) {
@@ -57,6 +60,7 @@ export class DuePublishes {
         let lane = this.#lanes.get(name);
         if (lane === undefined)
           this.#lanes.set(name, (lane = { underWay: 0, hasFailed: false, held: [] }));
+        if (this.#failedSince.has(name)) lane.hasFailed = true;
         lane.held.push(one);
         lanes.add(name);
       }
@@ -93,6 +97,7 @@ export class DuePublishes {
       lane.underWay -= 1;
       if (failed && !final) {
         lane.hasFailed = true;
+        this.#failedSince.add(name);
         this.#failed(due);
       } else {
         events.delayedPublished(message.topic, failed ? reasonCode : 0);

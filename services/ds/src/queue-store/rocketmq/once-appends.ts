@@ -1,6 +1,9 @@
 // Messages of the broker's own (wills) that several ds may try to send, one after another: each has
 // a key for all who try, which is looked for where it would be before it is sent again.
 //
+// What is looked for takes its time, and each its own: those of one lane pass nevertheless in the
+// order in which they came, and one that fails takes those with it that came while it was under way.
+//
 // A stored message is read back and told before its append is answered: the tail would tell it
 // later, while later QoS 0 messages of the same client are told at once.
 import { pause } from '@lmqtt/common/pause';
@@ -27,6 +30,35 @@ const readAgainMs = 3;
 
 type Done = (answered: Append[]) => void;
 
+interface Turn {
+  readonly before: Promise<void>;
+  end(): void;
+}
+
+/** One after the other, in the order in which they came. */
+class Turns {
+  #last: Promise<void> = Promise.resolve();
+
+  take(): Turn {
+    const before = this.#last;
+    let end = (): void => undefined;
+    this.#last = new Promise((resolve) => {
+      end = resolve;
+    });
+    return { before, end };
+  }
+}
+
+/** Appends of one lane that are under way. */
+class OnceLane {
+  open = 0;
+  /** Of those that may be tried again: what came behind one of them must not be stored before it. */
+  failures = 0;
+  /** To the sender. */
+  readonly sending = new Turns();
+  readonly telling = new Turns();
+}
+
 interface OnceAppendsPorts {
   readonly targets: Targets;
   readonly outcomes: Outcomes;
@@ -38,46 +70,54 @@ interface OnceAppendsPorts {
 export class OnceAppends {
   readonly #options: RocketmqStoreOptions;
   readonly #ports: OnceAppendsPorts;
-  /** By lane: the last append that is not passed on yet. */
-  readonly #passing = new Map<string, Promise<void>>();
+  readonly #lanes = new Map<string, OnceLane>();
 
   constructor(options: RocketmqStoreOptions, ports: OnceAppendsPorts) {
     this.#options = options;
     this.#ports = ports;
   }
 
-  /**
-   * Those of a lane are passed on in the order of the calls, though what is asked of brokers before
-   * that is answered in any order.
-   */
   append(append: Append, once: Once, done: Done): void {
-    const { lane } = append;
-    const passed = this.#pass(append, this.#prepare(append, once), this.#passing.get(lane), done);
-    this.#passing.set(lane, passed);
-    void passed.finally(() => {
-      if (this.#passing.get(lane) === passed) this.#passing.delete(lane);
-    });
+    void this.#pass(append, once, done);
   }
 
-  async #pass(
-    append: Append,
-    preparing: Promise<boolean>,
-    before: Promise<void> | undefined,
-    done: Done,
-  ): Promise<void> {
-    const [prepared] = await Promise.allSettled([preparing, before]);
-    if (prepared.status === 'fulfilled' && !prepared.value) {
-      this.#ports.append(append, (answered) => {
-        void this.#answer(append, () => done(answered));
-      });
-      return;
+  async #pass(append: Append, once: Once, done: Done): Promise<void> {
+    const lane = this.#enter(append.lane);
+    const { failures } = lane;
+    const sending = lane.sending.take();
+    const telling = lane.telling.take();
+    const answered = (): void => {
+      if (append.reasonCode !== 0 && append.final !== true) lane.failures += 1;
+      void this.#answer(append, lane, telling, done);
+    };
+    let isStored = false;
+    let problem: string | undefined;
+    try {
+      isStored = await this.#prepare(append, once);
+    } catch (error) {
+      problem = messageOfError(error);
     }
-    if (prepared.status === 'rejected') {
+    await sending.before;
+    if (!isStored && lane.failures !== failures) problem ??= 'one before it has failed';
+    if (problem !== undefined) {
       append.reasonCode = ReasonCode.serverUnavailable;
-      const { topic } = append.message;
-      this.#options.events.appendFailed('broker away', topic, messageOfError(prepared.reason));
+      this.#options.events.appendFailed('broker away', append.message.topic, problem);
     }
-    done([append]);
+    if (isStored || problem !== undefined) answered();
+    else this.#ports.append(append, answered);
+    sending.end();
+  }
+
+  #enter(name: string): OnceLane {
+    let lane = this.#lanes.get(name);
+    if (lane === undefined) this.#lanes.set(name, (lane = new OnceLane()));
+    lane.open += 1;
+    return lane;
+  }
+
+  #leave(name: string, lane: OnceLane): void {
+    lane.open -= 1;
+    if (lane.open === 0) this.#lanes.delete(name);
   }
 
   /** True: it is stored already, and the append is answered. */
@@ -104,32 +144,38 @@ export class OnceAppends {
     return false;
   }
 
-  async #answer(append: Append, done: () => void): Promise<void> {
+  async #answer(append: Append, lane: OnceLane, turn: Turn, done: Done): Promise<void> {
+    let stored: StoredMessage[] = [];
     try {
-      await this.#tell(append);
+      stored = await this.#readBack(append);
     } catch (error) {
       // The tail of the queue tells the message.
       this.#options.events.tailFailed(append.message.topic, messageOfError(error));
     }
-    done();
+    await turn.before;
+    for (const message of stored) this.#ports.arrived(message);
+    turn.end();
+    this.#leave(append.lane, lane);
+    done([append]);
   }
 
-  async #tell({ message, queues, reasonCode, orderKey }: Append): Promise<void> {
-    if (reasonCode !== 0 || orderKey === undefined || queues.length === 0) return;
+  /** Nothing: it is told by the tail of its queue. */
+  async #readBack({ message, queues, reasonCode, orderKey }: Append): Promise<StoredMessage[]> {
+    if (reasonCode !== 0 || orderKey === undefined || queues.length === 0) return [];
     const target = this.#ports.targets.of(message.topic);
-    if (target === undefined || target.placement !== orderKey.placement) return;
+    if (target === undefined || target.placement !== orderKey.placement) return [];
     const { clock } = this.#options;
     const untilMs = clock.monotonicMs() + readBackMs;
     while (clock.monotonicMs() < untilMs) {
       const answer = await pull(target.queue, orderKey.offset);
-      if (answer.kind === 'failed') return;
+      if (answer.kind === 'failed') return [];
       if (answer.kind === 'found') {
-        for (const stored of this.#ports.reader.read(answer.body, target.queue.broker))
-          if (stored.queueOffset === orderKey.offset) this.#ports.arrived(stored);
-        return;
+        const stored = [...this.#ports.reader.read(answer.body, target.queue.broker)];
+        return stored.filter(({ queueOffset }) => queueOffset === orderKey.offset);
       }
       await pause(readAgainMs);
     }
+    return [];
   }
 
   #targetOf(topic: string): Promise<Target> {
