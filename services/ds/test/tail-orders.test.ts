@@ -83,6 +83,7 @@ class Run {
         queue.up = true;
         break;
       case 'suspect':
+        if (this.#isQuiet) break;
         this.#store(1, false);
         fixture.missed.add(`${this.#count - 1}`);
         break;
@@ -123,7 +124,7 @@ class Run {
     const { fixture } = this;
     this.#queue.up = true;
     fixture.sendOn = () => Promise.resolve();
-    for (const answer of this.#held) answer(true);
+    for (const answer of this.#held.splice(0)) answer(true);
     for (let n = 0; n < 4; n += 1) {
       await fixture.clock.move(250);
       await fixture.answerAll();
@@ -147,14 +148,15 @@ class Run {
     const queue = this.#queue;
     queue.cut();
     queue.kept.length = Math.max(queue.min, queue.kept.length - count);
-    this.#isQuiet = this.fixture.tail.position > queue.kept.length;
+    // What is lost may be on its way to where it is sent on: the tail hears of it when that is done.
+    this.#isQuiet = this.fixture.tail.position > queue.kept.length || this.#held.length > 0;
   }
 
   /** Messages stored below the position were told, each once except those that were read again. */
   #check(): void {
     const { tail, told, missed } = this.fixture;
     const { kept, min } = this.#queue;
-    if (tail.position > kept.length) return;
+    if (tail.position > kept.length || (this.#isQuiet && this.#held.length > 0)) return;
     this.#isQuiet = false;
     const toldOnes = new Set(told);
     for (let offset = min; offset < tail.position; offset += 1) {
