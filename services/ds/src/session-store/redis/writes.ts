@@ -109,7 +109,9 @@ export class SessionWrites {
     this.#tell(waiting);
   }
 
+  /** What was to be stored soon is sent; nothing is waited for. */
   close(): void {
+    this.#sendAll();
     this.#closed = true;
     clearTimeout(this.#lazy);
     clearTimeout(this.#retry);
