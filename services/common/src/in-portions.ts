@@ -26,7 +26,7 @@ interface Work {
   next(): boolean;
 }
 
-/** What is worked on in portions, by all who do so in this process. */
+/** The turns of the loop that all work in portions of this process shares. */
 class Turns {
   #left = turnMax;
   #waiting: Work[] = [];

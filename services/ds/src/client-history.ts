@@ -6,7 +6,7 @@ export interface ClientEvent {
   /** Wall clock. */
   readonly atMs: number;
   readonly event: string;
-  /** What else is known of it; '': nothing. */
+  /** Details of the event; '': none. */
   readonly detail: string;
 }
 

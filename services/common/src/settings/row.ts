@@ -119,7 +119,7 @@ export interface ListenerSettings extends OwnListenerSettings {
 
 /** Everything that a broker is told from outside; numbers in the unit that the name ends with. */
 export type Settings = Omit<RawSettings, 'allowAnonymous' | 'listeners' | 'nodeId'> & {
-  /** Those of the file LISTENERS. */
+  /** Listeners of the file LISTENERS. */
   readonly listeners: readonly ListenerSettings[];
   readonly allowAnonymous: AnonymousClients;
   readonly webPages: WebPages;

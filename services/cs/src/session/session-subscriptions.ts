@@ -29,7 +29,7 @@ export class SessionSubscriptions {
   /** Rights of the client; undefined: everything may be read. */
   rights: ReadRights | undefined = undefined;
   readonly #session: SubscriptionsOwner;
-  /** Those that are not shared. */
+  /** Subscriptions that are not shared, by their queue. */
   readonly #byQueue: Map<QueueId, Subscription> = new Map();
 
   constructor(session: SubscriptionsOwner) {

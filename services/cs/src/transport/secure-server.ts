@@ -106,7 +106,7 @@ class NamedCertificates {
     return all;
   }
 
-  /** Who asks for none of the names gets the certificate of the listener. */
+  /** The certificate of the listener goes to clients that ask for none of the names. */
   readonly choose = (
     asked: string,
     done: (error: Error | null, context?: SecureContext) => void,

@@ -121,7 +121,7 @@ export class ClusterClients {
     return true;
   }
 
-  /** Those of the sessions that are away and fit. */
+  /** Lines of the sessions that are away and fit the request. */
   async #away(ids: readonly ClientId[], request: PageRequest): Promise<ClientLine[]> {
     const { sessionStore } = this.#ports;
     const fits = fitsOf(request.filter);
