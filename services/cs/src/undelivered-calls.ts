@@ -16,7 +16,7 @@ export class UndeliveredCalls implements UndeliveredReports {
   readonly #link: Link;
   readonly #passedOver: () => void;
   #told: Map<Reporting, Told> = new Map();
-  /** What is to be done when an answer comes, of sessions that wait for one. */
+  /** Callbacks to run when an answer comes, for each session that waits for one. */
   readonly #open: Map<Reporting, Set<() => void>> = new Map();
   #waiting = 0;
 

@@ -261,7 +261,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       // The interest of its cs holds it.
       hold: () => {},
       tellEnds: (cs: Outlet) => ends.tell(cs),
-      // What nobody holds here may be read by clients of other nodes.
+      // A queue that nobody holds here may be read by clients of other nodes.
       drop: async (place: string) => {
         if (stores.others?.areThere !== true) await stores.dropPlace(place);
       },

@@ -69,7 +69,7 @@ const retryMs = 500;
 const sayMs = 5000;
 const requestTimeoutMs = 5000;
 const noNames: readonly string[] = [];
-/** Who writes to the KV configuration of the name servers. */
+/** Name of the lease whose holder writes to the KV configuration of the name servers. */
 const javaFiltersThing = 'java-filters';
 /** How often this ds tells what it left alone. */
 const leftAloneMs = 5000;
@@ -210,7 +210,7 @@ export async function openClusterStores(
     });
     closing.push(() => queueStore.close());
     const telling = setInterval(() => {
-      // What is not told now is counted in the metrics all the same.
+      // Lines that are not stored now are counted in the metrics all the same.
       storeLeftAlone(redis, keys, storeEvents.leftAlone.take()).catch(() => {});
     }, leftAloneMs);
     closing.push(() => clearInterval(telling));

@@ -113,7 +113,7 @@ export class DsLink implements Link {
     }
     const live = this.#node.sessions.get(session);
     if (live === undefined) return;
-    // What the client published before it left goes on first.
+    // Messages that the client published before it left go on first.
     const waiting = live.hooked?.settled();
     if (waiting !== undefined) await waiting;
     await disconnect(this.#ports, live, end);

@@ -1,7 +1,7 @@
 import type { ClientId } from '@lmqtt/common/ids';
 import type { LiveSession } from './sessions/live-session.ts';
 
-/** Who hears of clients that come, go and subscribe. */
+/** The listener that is told of clients that come, go and subscribe. */
 export interface PresenceListener {
   connected(session: LiveSession, eventInfo: string, more?: object): void;
   disconnected(session: LiveSession, reason: string): void;

@@ -12,7 +12,7 @@ interface Action {
   readonly address: string;
   readonly action: string;
   readonly on: object;
-  /** Of the answer. */
+  /** HTTP status of the answer. */
   readonly status: number;
 }
 

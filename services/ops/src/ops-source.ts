@@ -112,7 +112,7 @@ export interface DeadLetterStatus {
   /** Code in the client's PUBACK or PUBREC; 0: none. */
   readonly reasonCode: number;
   readonly clientId: string;
-  /** Of the subscription. */
+  /** Filter of the subscription. */
   readonly filter: string;
   readonly topic: string;
   readonly qos: number;

@@ -70,7 +70,7 @@ function isAction({ method }: FastifyRequest): boolean {
   return method !== 'GET' && method !== 'HEAD' && method !== 'OPTIONS';
 }
 
-/** What an action is about. */
+/** The subject of an action. */
 function subjectOf({ params, query, body, routeOptions }: FastifyRequest): object {
   const isTold = routeOptions.config.subject === 'body';
   const parts = [params, query, isTold ? body : undefined];

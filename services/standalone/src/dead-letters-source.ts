@@ -1,4 +1,4 @@
-// What operators see of dead letters.
+// Dead letters for operators.
 import type { DsService } from '@lmqtt/ds/service';
 import type { DeadLettersSource, DeadLetterStatus } from '@lmqtt/ops/ops-source';
 

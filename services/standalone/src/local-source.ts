@@ -1,4 +1,4 @@
-// What operators see of this process, and its log level.
+// The view of this process for operators, and its log level.
 import { type Logs, setLogLevel } from '@lmqtt/common/log';
 import { settingOrigins, type Sources } from '@lmqtt/common/settings/read';
 import { camelCase, type ProgramName, rows, type Settings } from '@lmqtt/common/settings/row';

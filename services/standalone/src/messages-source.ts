@@ -1,4 +1,4 @@
-// What operators see of messages, subscriptions and queues, and what they publish.
+// Messages, subscriptions and queues for operators, and their own publishes.
 import type { DsService } from '@lmqtt/ds/service';
 import type { OpsSource, PublishRequest } from '@lmqtt/ops/ops-source';
 

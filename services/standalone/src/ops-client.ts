@@ -1,4 +1,4 @@
-// What a command asks of a broker that runs: its REST interface, as the settings say where it is.
+// Requests of a command to a running broker: its REST interface, found by the settings.
 import { SettingsError } from '@lmqtt/common/settings/parse';
 import type { Settings } from '@lmqtt/common/settings/row';
 

@@ -327,7 +327,7 @@ export class Session implements CursorOwner, OutboundSession {
     else this.#retained.dropped();
   }
 
-  /** What was in flight on the connection before goes out again just now. */
+  /** True while messages that were in flight on the previous connection go out again. */
   get redelivers(): boolean {
     return this.#redelivery !== undefined;
   }

@@ -16,7 +16,7 @@ interface Try {
 
 /** A session that may be sent a second copy on the same connection: of MQTT 3.1 or 3.1.1. */
 interface Resendable extends OutboundSession {
-  /** What was in flight on the connection before goes out again just now. */
+  /** True while messages that were in flight on the previous connection go out again. */
   readonly redelivers: boolean;
 }
 

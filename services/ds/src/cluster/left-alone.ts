@@ -1,5 +1,5 @@
-// What the ds nodes of a cluster have left alone of messages of back ends, kept in Redis for `lmqtt unmapped`: for each reason
-// and RocketMQ topic a number and the last message.
+// Messages of back ends that the ds nodes of a cluster have left alone, kept in Redis for
+// `lmqtt unmapped`: for each reason and RocketMQ topic a number and the last message.
 import { SettingsError } from '@lmqtt/common/settings/parse';
 import type { Settings } from '@lmqtt/common/settings/row';
 import type { LeftAlone, LeftAloneLine } from '../queue-store/rocketmq/left-alone.ts';

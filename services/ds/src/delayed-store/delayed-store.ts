@@ -9,7 +9,7 @@ export interface DelayedPut {
   readonly dueAtMs: number;
   /** The same from now on; undefined: the publisher named a time of day. */
   readonly afterMs: number | undefined;
-  /** Of a QoS 2 publish: stored with the message, so that it is put once. */
+  /** State of a QoS 2 publish, stored with the message so that it is put once. */
   readonly inbound: DelayedInbound | undefined;
   /** Set by the store: 0, or the failure for the publisher. */
   reasonCode: number;
@@ -36,7 +36,7 @@ export interface DelayedLimits {
 export interface DueMessage {
   readonly id: number;
   readonly message: Message;
-  /** Of a store that several ds share: it is appended once, whoever tries. */
+  /** Set by a store that several ds share: the message is appended once, whoever tries. */
   readonly sending:
     { readonly key: string; readonly sinceMs: number; readonly again: boolean } | undefined;
 }

@@ -46,7 +46,7 @@ export class HookCalls {
     this.#freed.push(listener);
   }
 
-  /** What the hook says, or a promise of it that never rejects. */
+  /** Calls the hook; its answer, or a promise of it that never rejects. */
   ask<Said>(
     hook: HookName,
     call: () => Said | Promise<Said>,

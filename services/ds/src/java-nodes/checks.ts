@@ -1,4 +1,4 @@
-// What `doctor` says of the KV configuration of an installation of the Java nodes.
+// Rows of `doctor` about the KV configuration of an installation of the Java nodes.
 import type { Finding } from '@lmqtt/common/finding';
 import type { RocketmqClient } from '../rocketmq/remoting/client.ts';
 import { javaConfigOf, javaNamespace } from './kv-config.ts';

@@ -17,7 +17,7 @@ interface Client extends Pick<RocketmqClient, 'route'> {
   broker(address: string): Pick<BrokerConnection, 'send'>;
 }
 
-/** Of RocketMQ: a second. */
+/** RocketMQ's delay level of one second. */
 const delayLevel = '1';
 const firstTry = '1';
 const batchMax = 500;
@@ -33,7 +33,7 @@ export class EventRetries {
     this.#events = events;
   }
 
-  /** What cannot be stored is dropped: Java nodes find new messages by themselves as well. */
+  /** An event that cannot be stored is dropped: Java nodes find new messages by themselves too. */
   async put(node: string, events: readonly JavaEvent[]): Promise<void> {
     const { told } = this.#events;
     for (let from = 0; from < events.length; from += batchMax) {

@@ -7,7 +7,7 @@ import { notifyCode, successCode } from './event-server.ts';
 import type { JavaEvent } from './event-retries.ts';
 import type { JavaNodeEvents } from './java-events.ts';
 
-/** What comes within this time is one request. */
+/** Events that come within this time make one request. */
 const gatherMs = 20;
 const batchMax = 500;
 /** Events that wait for one node. */
@@ -34,7 +34,7 @@ export class EventSender {
     this.#options = options;
   }
 
-  /** Those of LMQ_CONNECT_NODES, by address. */
+  /** Sets the nodes of LMQ_CONNECT_NODES, by address. */
   nodes(addresses: readonly string[]): void {
     const { port, events, retry } = this.#options;
     for (const [address, line] of this.#nodes) {

@@ -1,4 +1,4 @@
-// What Java nodes ask of a node in LMQ_CONNECT_NODES, by RocketMQ's remoting protocol: 201 tells of
+// Requests of Java nodes to a node in LMQ_CONNECT_NODES, by RocketMQ's remoting: 201 tells of
 // messages that were stored, 203 closes a connection. The protocol has no authentication: only
 // addresses that the KV configuration names, and this machine, are listened to.
 import { createServer, type Server, type Socket } from 'node:net';

@@ -7,7 +7,7 @@ import { clusterLmqName } from '../rocketmq/names/cluster-names.ts';
 import { isJavaFilter, type JavaConfig, withoutLastSlash } from './kv-config.ts';
 
 const cachedMax = 100_000;
-/** Of the room for names that each publish has (`namesBytesMax`), with offsets. */
+/** The share of each publish's room for names (`namesBytesMax`), with offsets. */
 const namesBytesMax = 1024;
 const offsetBytes = 14;
 const none: readonly string[] = [];

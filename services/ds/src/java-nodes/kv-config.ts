@@ -1,4 +1,4 @@
-// What an installation of the Java nodes keeps in the KV configuration of the name servers:
+// The KV configuration of the name servers, as an installation of the Java nodes keeps it:
 //
 //     LMQ / ALL_FIRST_TOPICS    t1,t2            RocketMQ topics that are first levels
 //     LMQ / {first level}       t1/+,t1/r/#      filters with wildcards that messages are indexed for
@@ -9,12 +9,12 @@ import { isValidTopicFilter, isWildcardFilter } from '@lmqtt/common/topic';
 import { firstLevel } from '../rocketmq/mapping/topic-mapping.ts';
 
 export const javaNamespace = 'LMQ';
-/** Of the filters that lmqtt has written, by first level. */
+/** Namespace of the filters that lmqtt has written, by first level. */
 export const writtenNamespace = 'lmqtt-filters';
 
 const firstTopicsKey = 'ALL_FIRST_TOPICS';
 const nodesKey = 'LMQ_CONNECT_NODES';
-/** What is read of lists that somebody has written by hand. */
+/** Limits on lists that somebody has written by hand. */
 const firstTopicsMax = 10_000;
 const filtersMax = 10_000;
 const nodesMax = 256;

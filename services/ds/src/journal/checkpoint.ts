@@ -7,7 +7,7 @@ const entriesMax = 2000;
 const bytesMax = 512 << 10;
 /** Bytes of entries that are made in one turn of the event loop. */
 const turnBytes = 128 << 10;
-/** What making an entry costs at least. */
+/** The least that making an entry counts for. */
 const leastBytes = 256;
 
 interface Taken {

@@ -16,7 +16,7 @@
  *   where no record after P speaks of it, the entry was taken after its last change.
  * - A stop between two portions leaves new entries with the old P: the same argument holds.
  *
- * What a store must keep: records are absolute (position = 7, never position += 1). A record
+ * Rules for a store: records are absolute (position = 7, never position += 1). A record
  * about something that is not there is ignored, unless it is the one that makes it: its removal
  * may already be in the entries. The change in memory is made, and its entry marked changed, when
  * the record is added or at the latest in its commit callback.

@@ -62,7 +62,7 @@ export interface RetryQueue {
   take(entriesMax: number): Promise<TakenEntry[]>;
   acknowledge(ids: readonly string[]): Promise<void>;
   deadLetter(entries: readonly RetryEntry[]): Promise<void>;
-  /** Those behind the one named; `after` undefined: from the oldest. */
+  /** Dead letters behind the one named; `after` undefined: from the oldest. */
   list(after: string | undefined, lettersMax: number): Promise<DeadLetter[]>;
   find(id: string): Promise<DeadLetter | undefined>;
   /** Puts dead letters among those that wait; resolves to how many there were of these. */

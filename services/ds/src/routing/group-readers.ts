@@ -59,7 +59,7 @@ export class GroupReaders {
     return reader;
   }
 
-  /** Those that are to be read before anything more can go out. */
+  /** The readers that must be read before anything more can go out. */
   get due(): Reader[] {
     return this.#all.filter((one) => isUnknown(one));
   }

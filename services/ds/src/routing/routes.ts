@@ -84,7 +84,7 @@ export class Routes {
   readonly #byName = new Map<QueueName, Queue>();
   /** Queues may share a place. */
   readonly #byPlace = new Map<string, QueueId[]>();
-  /** Those of single clients, which no filter leads to. */
+  /** Queues of single clients, which no filter leads to. */
   readonly #byClient = new Map<ClientId, Queue>();
   #clientPlaces = 0;
   readonly #cached = new Map<string, Route>();

@@ -36,7 +36,7 @@ export class HookedLine {
     this.bytes += entry.bytes;
   }
 
-  /** Those that have their answers, up to the first that has not. */
+  /** Publishes that have their answers, up to the first that has not. */
   take(): HookedPublish[] {
     let count = 0;
     for (const { said } of this.#entries) {
@@ -49,7 +49,7 @@ export class HookedLine {
     return taken;
   }
 
-  /** What was taken has gone on. */
+  /** Called when the publishes that were taken have gone on. */
   drained(): void {
     this.#draining = false;
     if (this.#entries.length > 0) return;

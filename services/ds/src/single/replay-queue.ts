@@ -34,7 +34,7 @@ export class ReplayQueue {
       readonly clock: Clock;
       /** 0: not held. */
       readonly keptMs: number;
-      /** Of stored sessions: those that subscribe to all topics hold the same queue. */
+      /** Subscriptions of stored sessions: those to all topics hold the same queue. */
       readonly subscriptions: Iterable<StoredSubscription>;
     },
   ) {

@@ -84,7 +84,7 @@ export class DeadLetters {
     if (!this.#ports.keeps || !this.#ports.keepsOfEnded || stored.outboundCount === 0) return;
     const messages: Undelivered[] = [];
     for (const { place, qos, state, filter } of stored.outbound) {
-      // What others of a group can get is not lost, and after PUBREC the client has it.
+      // A message that other members can get is not lost, and after PUBREC the client has it.
       if (place.kind === 'retained' || state === 'released') continue;
       if (place.kind === 'group' && qos === 1) continue;
       const { queue, partition, offset } = place;

@@ -1,5 +1,5 @@
-// What a publisher asks for that wants its message later: the topic `$delayed/{seconds}/{topic}`, or
-// a user property of 5.0, which is not delivered:
+// A publisher that wants its message later asks by the topic `$delayed/{seconds}/{topic}`, or
+// by a user property of 5.0, which is not delivered:
 //
 //   lmqtt-delay   seconds from now, also with a fraction
 //   lmqtt-at      a time as ISO 8601 has it, with its zone: 2030-01-31T08:00:00Z
@@ -42,7 +42,7 @@ export function isDelayed({ topic, properties }: Message): boolean {
   return properties !== undefined && delayOfProperties(properties, 0) !== undefined;
 }
 
-/** What the properties ask for: a delay, a mistake, or nothing. */
+/** The request of the properties: a delay, a mistake, or nothing. */
 export function delayOfProperties(
   properties: Buffer,
   nowMs: number,

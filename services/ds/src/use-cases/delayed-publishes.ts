@@ -67,7 +67,7 @@ export class DelayedPublishes {
     return { ...delay, message: withoutDelay(message, topic) };
   }
 
-  /** Who asks for a receipt must be allowed to publish where it goes. */
+  /** A client that asks for a receipt must be allowed to publish to its topic. */
   #judgeReceipt({ principal, clientId, peer }: LiveSession, properties: Buffer): number {
     const topic = receiptRequest(properties)?.topic;
     if (topic === undefined) return 0;
@@ -77,7 +77,7 @@ export class DelayedPublishes {
     return mayPublish ? 0 : ReasonCode.notAuthorized;
   }
 
-  /** What a cs tells, as a message that is due now: it is stored, and published once. */
+  /** A receipt that a cs tells, as a message that is due now: stored, and published once. */
   receiptOf({ payload, publisher }: Message): Later {
     const { to: topic, receipt } = JSON.parse(payload.toString()) as SentReceipt;
     const parts = { topic, qos: 1, retain: false, publisher } as const;

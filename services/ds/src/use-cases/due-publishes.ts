@@ -5,7 +5,7 @@ import type { DelayedStore, DueMessage } from '../delayed-store/delayed-store.ts
 import type { DsEvents } from '../events.ts';
 import { presenceLane } from './presence-topic.ts';
 
-/** What publishes a message of the broker's own. */
+/** The publisher of the broker's own messages. */
 interface OwnPublisher {
   publishOwn(
     message: Message,

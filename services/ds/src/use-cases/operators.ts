@@ -1,4 +1,4 @@
-// What a ds of any shape does for operators: messages, queues, shared groups.
+// The service to operators by a ds of any shape: messages, queues, shared groups.
 import type { Clock } from '@lmqtt/common/clock';
 import type { Message, OrderKey } from '@lmqtt/common/message';
 import type { Settings } from '@lmqtt/common/settings/row';

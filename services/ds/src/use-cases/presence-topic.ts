@@ -9,7 +9,7 @@ export function presenceTopic(clientId: string, event: string): string {
   return `${prefix}${id}/${event}`;
 }
 
-/** What has the order of one client's events; undefined: the topic is of no event. */
+/** The ordering key of one client's events; undefined: the topic is of no event. */
 export function presenceLane(topic: string): string | undefined {
   return topic.startsWith(prefix) ? topic.slice(0, topic.lastIndexOf('/')) : undefined;
 }

@@ -7,7 +7,7 @@ import type { PresenceListener } from '../presence-listener.ts';
 import type { LiveSession } from '../sessions/live-session.ts';
 import { presenceTopic } from './presence-topic.ts';
 
-/** What is told of clients, by the last level of its topic. */
+/** The kinds of presence event, by the last level of the topic. */
 type PresenceEvent =
   'connected' | 'disconnected' | 'takeover' | 'subscribed' | 'unsubscribed' | 'expired';
 
@@ -187,7 +187,7 @@ function connectionOf({ node, handle, peer }: LiveSession): object {
   return { channelId: `${node.id}:${handle}`, ip, port };
 }
 
-/** Who ended a connection. */
+/** The side that ended a connection. */
 function endedBy(reason: string): 'client' | 'network' | 'server' {
   if (reason === 'client') return 'client';
   return reason === 'connection lost' ? 'network' : 'server';

@@ -66,7 +66,7 @@ export function takeUp(
   const session = new LiveSession(node, presented.session, epoch, stored, presented, principal);
   node.sessions.set(session.handle, session);
   ports.live.set(clientId, session);
-  // What a group has given to a member is restored below, before the group can give it to others.
+  // Messages given to a member are restored below, before the group can give them to others.
   for (const subscription of stored.subscriptions)
     if (subscription.group !== undefined) attach(ports, session, subscription);
   ports.delayed.identified?.(clientId, stored.madeEpoch, stored.inbound);
@@ -111,7 +111,7 @@ export function presentationOf(
   { clientId, epoch, session, principal, sessionExpiryS, state }: PresentedSession,
 ): Presentation | Promise<Presentation> {
   const subscriptions: StoredSubscription[] = [];
-  // Those of a session that its store has are known there.
+  // The store knows the subscriptions of a session that it has.
   const states = sessionExpiryS > 0 ? [] : state.subscriptions;
   const rest = inPortions(states, (one) => {
     if (isKnown(ports, one)) subscriptions.push(storedOf(one));

@@ -224,7 +224,7 @@ export class Publisher {
     this.#delayed.put([append], () => this.#appended([append]));
   }
 
-  /** What was held goes to its store. */
+  /** Appends that were held go to their store. */
   #unhold(appends: PendingAppend[]): void {
     const now: PendingAppend[] = [];
     for (const append of appends) {

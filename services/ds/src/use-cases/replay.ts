@@ -9,7 +9,7 @@ import {
 import type { PartitionEnd, QueueStore } from '../queue-store/queue-store.ts';
 import type { LiveSession } from '../sessions/live-session.ts';
 
-/** What a filter asks for; undefined: no replay. `malformed`: it names no place. */
+/** The replay that a filter asks for; undefined: none. `malformed`: it names no place. */
 export function replayOf(
   filter: string,
   nowMs: number,

@@ -26,7 +26,7 @@ export async function subscribeFrom(
     known.push(subscription.filter);
     const queue = ports.routes.queue(subscription.queue);
     if (queue === undefined) continue;
-    // What it keeps is to be replayed.
+    // Its messages are to be replayed, so it must stay.
     queue.pins += 1;
     pinned.push(queue);
   }

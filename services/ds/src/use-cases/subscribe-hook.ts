@@ -67,7 +67,7 @@ export class SubscribeHook {
     const calls = this.#calls;
     const filter = withoutReplay(entry.filter);
     const shared = parseSharedFilter(filter);
-    // What is refused anyway, the hook is not asked about.
+    // The hook is not asked about a filter that is refused anyway.
     if (!isValidTopicFilter(filter) || shared === 'malformed') return entry;
     if (!this.#rights.admits(session, shared?.filter ?? filter)) return entry;
     if (calls.isFull) {

@@ -165,7 +165,7 @@ function judge(ports: SubscribePorts, session: LiveSession, asked: SubscribeEntr
   if (!isValidTopicFilter(entry.filter)) return ReasonCode.topicFilterInvalid;
   const shared = parseSharedFilter(entry.filter);
   if (shared === 'malformed') return ReasonCode.topicFilterInvalid;
-  // What a group has not taken is its members' in any case.
+  // A group keeps its own offsets: its members get all that it has not taken, so no replay.
   if (shared !== undefined && replay !== undefined) return ReasonCode.topicFilterInvalid;
   const filter = shared?.filter ?? entry.filter;
   // Each client has its own queue without asking, and may not have another's.

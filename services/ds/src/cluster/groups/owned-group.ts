@@ -72,7 +72,7 @@ export class OwnedGroup {
   /** undefined: the group is not loaded. */
   #members: OwnedMembers | undefined;
   readonly #ports: OwnedGroupPorts;
-  /** Those that have not told of their members. */
+  /** Nodes that have not told of their members. */
   #awaited = new Set<NodeId>();
   #announcedMs = 0;
   readonly #sinceMs: number;

@@ -6,7 +6,7 @@
 //   fenced    its cs is asked what it has
 //   seated    it gets messages, by the stream by which it joined or its cs was asked
 //
-// What may follow what, and why:
+// Transitions, and their reasons:
 //
 //            in doubt           absent             joined             fenced         seated
 //   in doubt –                  the store says so  it joins           –              –

@@ -238,7 +238,7 @@ export class EmbeddedDelayedStore implements DelayedStore {
     this.#bytes -= held.bytes.length + overheadBytes;
     const order = this.#order;
     if (order === undefined) return;
-    // What is sent is at the beginning, and what was refused is near its end.
+    // A sent message is at the beginning, and a refused one is near the end.
     const at = order.indexOf(held);
     if (at === 0) order.shift();
     else order.splice(at, 1);

@@ -88,7 +88,7 @@ export class Copies {
     }
   }
 
-  /** What was read for those before is not read once more: as a rule they come one after the other. */
+  /** Keys read for earlier copies are not read again: as a rule copies come one after the other. */
   #keysOf(queue: QueueAt, from: number, end: number): Promise<ReadonlyMap<string, number>> {
     const { topic, broker, queueId } = queue;
     const name = `${topic}/${broker.name}/${queueId}`;

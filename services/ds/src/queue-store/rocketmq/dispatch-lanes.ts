@@ -161,7 +161,7 @@ export class DispatchLanes {
     this.#error = undefined;
   }
 
-  /** What a tail that goes back meets again is another message. */
+  /** A message that a tail meets again after it went back counts as another one. */
   forget(): void {
     this.#firsts.clear();
   }
@@ -261,7 +261,7 @@ export class DispatchLanes {
     lane.undone.push(entry);
   }
 
-  /** Those that are not stored are sent again, in their order and one at a time. */
+  /** Messages that are not stored are sent again, in their order and one at a time. */
   async #recover(lane: Lane, queue: QueueAt): Promise<void> {
     lane.isHeld = true;
     const undone = lane.undone.toSorted((a, b) => a.sequence - b.sequence);

@@ -14,7 +14,7 @@ const firstWaitMs = 10;
 const longestWaitMs = 500;
 
 /**
- * What becomes of an append, with what has to be durable around a QoS 2 publish:
+ * The states of an append, with what has to be durable around a QoS 2 publish:
  *
  * - to intend: its intent is not stored yet; only at QoS 2
  * - intending: its intent is being stored, or the place for it asked for
@@ -27,7 +27,7 @@ const longestWaitMs = 500;
  * - failed: its publisher is told so, in its turn
  * - failed, intending: the same, and its intent is dropped when it is known to be stored
  *
- * What may follow what:
+ * Transitions:
  *
  * - to intend → intending, failed
  * - intending → waiting; to intend (the broker does not say where its queue ends); or

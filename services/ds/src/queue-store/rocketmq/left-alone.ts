@@ -1,5 +1,5 @@
-// What was lately left alone of messages of back ends, one line for each reason and RocketMQ topic: how often, and the last
-// of them. A bounded number of lines.
+// Messages of back ends that were lately left alone: a bounded number of lines, one for each reason
+// and RocketMQ topic, with how often and the last of them.
 
 /** A message that reaches no device, or not all: where it is, and what it said. */
 export interface LeftAlone {
@@ -41,7 +41,7 @@ export class LeftAloneLines {
     line.last = last ?? line.last;
   }
 
-  /** Those that are new since this was called last. */
+  /** Lines that are new since this was called last. */
   take(): LeftAloneLine[] {
     const lines = [...this.#lines.values()];
     this.#lines = new Map();

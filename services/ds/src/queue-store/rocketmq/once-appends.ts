@@ -1,7 +1,7 @@
 // Messages of the broker's own (wills) that several ds may try to send, one after another: each has
 // a key for all who try, which is looked for where it would be before it is sent again.
 //
-// What is looked for takes its time, and each its own: those of one lane pass nevertheless in the
+// Look-ups take their time, and each its own: the appends of one lane pass nevertheless in the
 // order in which they came, and one that fails takes those with it that came while it was under way.
 //
 // A stored message is read back and told before its append is answered: the tail would tell it
@@ -52,7 +52,7 @@ class Turns {
 /** Appends of one lane that are under way. */
 class OnceLane {
   open = 0;
-  /** Of those that may be tried again: what came behind one of them must not be stored before it. */
+  /** Failures that may be tried again: nothing behind one may be stored before it. */
   failures = 0;
   /** To the sender. */
   readonly sending = new Turns();

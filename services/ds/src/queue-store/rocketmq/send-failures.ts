@@ -22,7 +22,7 @@ export class SendFailures {
     const isIntended =
       append.inbound !== undefined &&
       (state === 'waiting' || state === 'sent' || state === 'refused');
-    // Who asks for the outcome finds the intent of one that may be stored.
+    // The intent of a message that may be stored stays, for whoever asks for the outcome.
     if (isIntended && why !== 'outcome unknown' && why !== 'taken over') this.#intending.drop(send);
     if (append.message.qos === 0) this.#events.qos0Dropped();
     else this.#events.appendFailed(why, append.message.topic, detail);

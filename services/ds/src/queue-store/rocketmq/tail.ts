@@ -332,7 +332,7 @@ export class Tail<Queue extends TailQueue = TailQueue> {
     clearTimeout(this.#timer);
     if (this.#isStopped) return;
     this.#timer = setTimeout(() => {
-      // What is under way ends without a result, since its range was given up.
+      // Requests under way end without a result, since their range was given up.
       if (this.#waits) this.#again(waitMs);
       else if (this.#ranges.length === 0) this.#ask();
     }, waitMs);

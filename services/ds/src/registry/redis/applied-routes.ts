@@ -60,7 +60,7 @@ export class AppliedRoutes {
     return this.#catching !== undefined;
   }
 
-  /** What was read is void, until all is loaded. */
+  /** Makes all that was read void, until everything is loaded again. */
   stop(): void {
     this.#following = false;
     this.#isVoid = true;

@@ -6,7 +6,7 @@ import { failureOf, type Membership, type Restorer } from './membership.ts';
 import { listOf, textOf } from './registry-reply.ts';
 import { scripts } from './registry-scripts.ts';
 
-/** Of each 1,000,000 topics some 5 % of new ones count as claimed. */
+/** At 1,000,000 topics some 5 % of new ones count as claimed. */
 const bitsMax = 1 << 23;
 /** Arguments of one call. */
 const claimsAtOnce = 500;

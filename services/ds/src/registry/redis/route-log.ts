@@ -84,7 +84,7 @@ export class RedisRouteLog implements RouteLog, Restorer {
       await pause(againMs);
     }
     this.#requests.go();
-    // What earlier processes and nodes left, of which nobody was there to be told.
+    // Entries that earlier processes and nodes left, unheard of by anybody, are forgotten.
     void this.#forget('', '').catch(() => undefined);
   }
 
@@ -201,7 +201,7 @@ export class RedisRouteLog implements RouteLog, Restorer {
     const lostMs = this.#member.clock.monotonicMs();
     const before = this.#others();
     this.#requests.hold();
-    // What was read of the log is not of this life.
+    // Entries read of the log so far belong to an earlier life of the registry.
     if (why === 'lost') this.#applied.stop();
     await this.#tellHeld();
     if (why === 'lost') {

@@ -147,7 +147,7 @@ export class RouteRequests {
     }
   }
 
-  /** Those whose queue is being deleted are asked for again. */
+  /** Requests whose queue is being deleted are made again. */
   #resolve(sent: readonly Request[], queues: readonly string[]): boolean {
     const again: Request[] = [];
     let at = 0;

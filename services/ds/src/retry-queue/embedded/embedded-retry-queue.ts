@@ -13,7 +13,7 @@ interface RetryLimits {
 /** `dueMs` of a dead letter. */
 const never = -1;
 const headBytes = 22;
-/** Of what an entry holds besides its message. */
+/** Bytes that an entry is counted for besides its message. */
 const entryBytes = 256;
 
 interface Kept {
@@ -160,7 +160,7 @@ export class EmbeddedRetryQueue implements RetryQueue {
     };
     const encoded = encodeKept(kept);
     this.#journal.add(RecordType.retryPut, encoded);
-    // Of the message nothing of the chunk is kept that it came in.
+    // The message is decoded into a copy, so that the chunk it came in is not kept.
     this.#keep(decodeKept(encoded));
   }
 

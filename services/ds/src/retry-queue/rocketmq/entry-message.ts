@@ -16,7 +16,7 @@ export const entryProperty = {
   lastMs: 'lmqttLastAttempt',
   /** Wall clock in ms; of entries that wait longer than RocketMQ can delay them. */
   dueMs: 'lmqttDue',
-  /** Of a message that is no letter: names those that are gone. */
+  /** Carried by a message that is no letter: the letters that are gone. */
   removed: 'lmqttRemoved',
 } as const;
 

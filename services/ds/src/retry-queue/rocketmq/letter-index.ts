@@ -15,7 +15,7 @@ interface Letter extends LetterPlace {
   readonly id: string;
 }
 
-/** What a message says that takes letters away: of its own queue. */
+/** The letters of its own queue that a message takes away. */
 export type Removal =
   | { readonly offsets: readonly number[] }
   /** All below. */

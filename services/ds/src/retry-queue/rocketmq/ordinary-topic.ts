@@ -49,7 +49,7 @@ export class OrdinaryTopic {
     this.#clock = clock;
   }
 
-  /** Those of brokers that a name server names; none where there is no such topic. */
+  /** Queues at the brokers that a name server names; none where there is no such topic. */
   async queues(): Promise<readonly TopicQueue[]> {
     const nowMs = this.#clock.monotonicMs();
     if (nowMs - this.#routedMs < routeMs) return this.#queues;

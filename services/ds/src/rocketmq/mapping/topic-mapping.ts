@@ -20,13 +20,13 @@ interface MappedTopic {
   readonly topic: string;
   /** True for a topic that is not there, and may be created. */
   readonly create: boolean;
-  /** Of the messages, by a rule; undefined: the one of all that is published over MQTT. */
+  /** Tag of the messages, by a rule; undefined: the one of all that is published over MQTT. */
   readonly tag?: string | undefined;
   /** By which back ends find the messages; undefined: none. */
   readonly keys?: string | undefined;
 }
 
-/** What a rule says of an MQTT topic, whether or not RocketMQ has that topic. */
+/** The answer of a rule for an MQTT topic, whether or not RocketMQ has that topic. */
 interface Ruled {
   readonly topic: string;
   /** The name is made of levels of the MQTT topic, so that clients choose it. */

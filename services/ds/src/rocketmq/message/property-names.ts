@@ -3,7 +3,7 @@
 /** RocketMQ's own. */
 export const rocket = {
   tags: 'TAGS',
-  /** What the producer has given the message to be found by. */
+  /** Keys that the producer gave the message to be found by. */
   keys: 'KEYS',
   key: 'UNIQ_KEY',
   lmqNames: 'INNER_MULTI_DISPATCH',

@@ -194,7 +194,7 @@ export class StoredReader {
     }
     const publisherStart = scan.starts[at.publisher]!;
     const { properties } = this.counts;
-    // Of a message to one client nothing is retained for others.
+    // A message to one client is retained for nobody else.
     const client = publisherStart < 0 ? topics.client(body) : undefined;
     const isRetained = client === undefined && isTrue(scan, body, at.backEndRetain);
     const expiryS = this.#expiryS(body, more);

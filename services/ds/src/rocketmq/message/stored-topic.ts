@@ -16,7 +16,7 @@ const at = {
   backEndClient: fieldOf(backEnd.client),
 } as const;
 
-/** Of the message that layout and scan have read last. In every answer '' is a topic that MQTT does not allow. */
+/** Topic of the message that layout and scan read last; '' is one that MQTT does not allow. */
 export class StoredTopic {
   readonly #layout: StoredLayout;
   readonly #scan: PropertyScan;
@@ -65,7 +65,7 @@ export class StoredTopic {
     return topic === undefined || isTopicName(topic) ? topic : '';
   }
 
-  /** Of a message that says none. */
+  /** The topic of a message that names none. */
   byRocketTopic(body: Buffer, rocketTopic: string): string {
     const client = this.client(body);
     const toClient = `${rocketTopic}/p2p/${client}`;

@@ -11,7 +11,7 @@ export function entryBytes(session: StoredSession): EntryBytes {
   const entry = entryOf(session);
   const { subscriptions, outbound } = entry;
   if (subscriptions.length + outbound.length < piecesMin) return encodeJson(entry);
-  // Those that were done out of order are changed where they are.
+  // Offsets done out of order are changed where they are, so they are copied.
   for (const { cursors } of subscriptions)
     for (const cursor of cursors) if (cursor[3].length > 0) cursor[3] = [...cursor[3]];
   return { pieces: entryPieces(headOf(session), entry) };

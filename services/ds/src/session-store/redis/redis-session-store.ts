@@ -53,7 +53,7 @@ const takenMsDefault = 6000;
  * truth, and lists in the registry's slot, which are written before it. In memory are only the
  * sessions that this ds writes for.
  *
- * What is not known to be stored is sent again for as long as it takes; only claims are given up,
+ * Writes not known to be stored are sent again for as long as it takes; only claims are given up,
  * and undone in the background. Every script fences by epoch and ds.
  */
 export class RedisSessionStore implements ClusterSessionStore {

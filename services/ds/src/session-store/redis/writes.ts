@@ -13,7 +13,7 @@ const answers = { refused: 0, written: 1 } as const;
  * Writes of all sessions of this ds: changed fields only, the latest value of each, one script for
  * a session and turn.
  *
- * What is not confirmed stays dirty and is sent again, for as long as it takes; batches are told in
+ * A change not confirmed stays dirty and is sent again, as long as it takes; batches are told in
  * their order, so one whose write does not get through holds up those behind it. A session that
  * was fenced counts as written: whoever is told of it first (`onFenced`) sees to its connection.
  */
@@ -109,7 +109,7 @@ export class SessionWrites {
     this.#tell(waiting);
   }
 
-  /** What was to be stored soon is sent; nothing is waited for. */
+  /** Sends the changes that were to be stored soon; nothing is waited for. */
   close(): void {
     this.#sendAll();
     this.#closed = true;
