@@ -25,8 +25,9 @@ import type { UndeliveredMessage } from './undelivered.ts';
  *   order of its publishes.
  * - A `durable` callback comes after every write of its batch, and every write handed over
  *   before it, is durable. It does not come where all sessions of the batch were fenced.
- * - Nothing is pushed for a queue before the `subscribe` or `connect` that names it was answered,
- *   but what was stored in between can be read.
+ * - A push for a queue may come before the answer to the `subscribe` or `connect` that names it, and
+ *   what was stored in between can be read. After a CONNECT with clean start, positions of a session
+ *   that is new are ends that were read after pushes for its queues had begun.
  * - Batches are handed over whole: the receiver owns the array and its objects.
  * - Past the lease calls of `connect`, `continueConnect`, `subscriptionsOf` and `reauthenticate` that wait
  *   are rejected with LinkLost; all else waits for the next ds. Reads are rejected when ds is another one.

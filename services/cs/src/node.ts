@@ -334,6 +334,7 @@ export class CsNode implements LinkedNode, ClientNode {
 
   #slowTick(): void {
     this.publishes.letGo();
+    this.feeds.unread.next();
     this.#reports.slowRound();
     // Pushed messages that are still under way would be read a second time.
     if (this.link.pushesWait !== true)

@@ -23,7 +23,13 @@ import type {
   DueMessage,
 } from '../src/delayed-store/delayed-store.ts';
 import { DsEvents } from '../src/events.ts';
-import type { Append, InboundId, Outcome, QueueStore } from '../src/queue-store/queue-store.ts';
+import type {
+  Append,
+  InboundId,
+  Outcome,
+  PartitionEnd,
+  QueueStore,
+} from '../src/queue-store/queue-store.ts';
 import type { RetainedStore } from '../src/retained-store/retained-store.ts';
 import type { Outlet } from '../src/routing/outlet.ts';
 import { Routes } from '../src/routing/routes.ts';
@@ -86,7 +92,7 @@ export class ScriptedAppends implements QueueStore {
     return Promise.reject(new Error('not read here'));
   }
 
-  ends(): Promise<never[]> {
+  ends(): Promise<PartitionEnd[]> {
     return Promise.resolve([]);
   }
 

@@ -8,6 +8,7 @@ import type { Counters } from '../counters.ts';
 import type { CsEvents } from '../events.ts';
 import type { Connect } from '../packet/connect.ts';
 import type { ProtocolVersion } from '../packet/packet-type.ts';
+import type { UnreadQueues } from '../queue/unread-queues.ts';
 import type { OutboundSession, SessionNode } from '../session/outbound-session.ts';
 import type { Outlet } from '../session/outlet.ts';
 import type { Session } from '../session/session.ts';
@@ -85,6 +86,7 @@ export interface ClientNode extends SessionNode {
   readonly publishes: PublishTaker;
   /** Whether ds can be asked for a session now. */
   readonly asksDs: boolean;
+  readonly feeds: { readonly unread: UnreadQueues };
   schedule(session: OutboundSession): void;
   /** Resolves when the end is stored; never rejects. */
   closed(client: Client, end: ConnectionEnd): Promise<void>;
@@ -126,6 +128,8 @@ export interface Client {
   readonly authenticationMethod: string | undefined;
   /** ds is at work for its CONNECT, or waits for its AUTH. */
   atDs: boolean;
+  /** When ds was asked for its session, by the node's `UnreadQueues`. */
+  watchedFrom: number;
   reauthenticating: boolean;
   /** ds has a step of the re-authentication: the client has its turn when that is answered. */
   stepAsked: boolean;

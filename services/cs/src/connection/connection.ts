@@ -53,6 +53,7 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   maximumPacketSize: number | undefined = undefined;
   authenticationMethod: string | undefined = undefined;
   atDs = false;
+  watchedFrom = 0;
   reauthenticating = false;
   stepAsked = false;
   principal = '';

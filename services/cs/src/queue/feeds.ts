@@ -3,6 +3,7 @@ import type { Message, QueueEntry } from '@lmqtt/common/message';
 import { QueueFeed } from './feed.ts';
 import type { FeedLimits, Now, ReadQueue } from './feed.ts';
 import { TopicMoves } from './topic-moves.ts';
+import { UnreadQueues } from './unread-queues.ts';
 
 const partitionsMax = 1024;
 
@@ -23,6 +24,7 @@ export class Feeds {
   #touched: QueueFeed[] = [];
   #releasable: QueueFeed[] = [];
   readonly #lagging: Set<QueueFeed> = new Set();
+  readonly unread: UnreadQueues = new UnreadQueues();
   /** The feed that was found last: most messages come many at a time for one queue. */
   #last: QueueFeed | undefined = undefined;
 
@@ -58,6 +60,8 @@ export class Feeds {
     if (this.#last === feed) this.#last = undefined;
     const key = feed.queue * partitionsMax + feed.partition;
     if (this.#feeds.get(key) === feed) this.#feeds.delete(key);
+    // Another session that takes the queue over may be owed what its reader did not take.
+    if (feed.end > 0) this.unread.add(feed.queue);
   }
 
   #find(queue: QueueId, partition: number): QueueFeed | undefined {
@@ -71,7 +75,10 @@ export class Feeds {
   push(message: Message, entry: QueueEntry): void {
     const { queue, partition } = entry;
     const feed = this.#find(queue, partition) ?? this.#appeared(queue, partition);
-    if (feed === undefined) return;
+    if (feed === undefined) {
+      this.unread.add(queue);
+      return;
+    }
     feed.push(message, entry);
     if (!feed.touched) this.#touch(feed);
   }
@@ -79,7 +86,10 @@ export class Feeds {
   /** Pushes were dropped. */
   behind(queue: QueueId, partition: number, end: number): void {
     const feed = this.#find(queue, partition) ?? this.#appeared(queue, partition);
-    if (feed === undefined) return;
+    if (feed === undefined) {
+      this.unread.add(queue);
+      return;
+    }
     feed.behind(end);
     this.#touch(feed);
   }

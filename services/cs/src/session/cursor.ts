@@ -103,6 +103,17 @@ export class Cursor implements Reader, Origin {
     feed.readers.push(this);
   }
 
+  /**
+   * Nothing is asked for until something is pushed: whatever is stored from the position on is.
+   * False: something is known to be there, or the position is no offset yet.
+   */
+  beginsAtEnd(): boolean {
+    if (isTime(this.start) || this.next < this.feed.end) return false;
+    this.#knownEnd = this.next;
+    this.#storeEnd = this.next;
+    return true;
+  }
+
   /** The first offset that is not done with. */
   get position(): number {
     return this.#open?.first ?? this.next;

@@ -36,8 +36,15 @@ export class SessionSubscriptions {
     this.#session = session;
   }
 
-  /** Adds a granted subscription, or changes the options of the one with its filter. */
-  add(state: SubscriptionState, replacedAt: readonly PartitionOffset[]): Subscription {
+  /**
+   * Adds a granted subscription, or changes the options of the one with its filter. `isAtEnd`: its
+   * positions are the ends of its queue, and what was stored since then is pushed.
+   */
+  add(
+    state: SubscriptionState,
+    replacedAt: readonly PartitionOffset[],
+    isAtEnd: boolean,
+  ): Subscription {
     const { node } = this.#session;
     const identifier = state.options.subscriptionIdentifier;
     const identifiers = identifier === undefined ? undefined : [identifier];
@@ -67,7 +74,7 @@ export class SessionSubscriptions {
     // All feeds first: the partitions of a queue that is read here appear to all who read it.
     const feeds = state.positions.map(({ partition }) => node.feed(state.queue, partition));
     for (const [index, position] of state.positions.entries())
-      this.#addCursor(subscription, feeds[index]!, position);
+      this.#addCursor(subscription, feeds[index]!, position, isAtEnd);
     if (subscription.group === undefined)
       for (const each of node.partitionsOf(state.queue)) this.appeared(subscription, each);
     return subscription;
@@ -82,13 +89,18 @@ export class SessionSubscriptions {
     // The feed first: where it is new, it appears to this subscription, too.
     const feed = this.#session.node.feed(subscription.queue, partition);
     if (subscription.cursors.some((cursor) => cursor.feed === feed)) return;
-    this.#addCursor(subscription, feed, { partition, start: 0, position: 0, done: [] });
+    this.#addCursor(subscription, feed, { partition, start: 0, position: 0, done: [] }, false);
   }
 
-  #addCursor(subscription: Subscription, feed: QueueFeed, position: Position): void {
+  #addCursor(
+    subscription: Subscription,
+    feed: QueueFeed,
+    position: Position,
+    isAtEnd: boolean,
+  ): void {
     const cursor = new Cursor(subscription, feed, position, this.#session);
     subscription.cursors.push(cursor);
-    this.#session.ready(cursor);
+    if (!isAtEnd || !cursor.beginsAtEnd()) this.#session.ready(cursor);
   }
 
   /** The subscription that was removed; undefined: there was none that a client may end. */

@@ -101,10 +101,14 @@ export class Session implements CursorOwner, OutboundSession {
 
   // Subscriptions
 
-  /** Adds a granted subscription, or changes the options of the one with its filter. */
-  subscribe(state: SubscriptionState, replacedAt: readonly PartitionOffset[] = []): Subscription {
+  /** {@link SessionSubscriptions.add}. */
+  subscribe(
+    state: SubscriptionState,
+    replacedAt: readonly PartitionOffset[] = [],
+    isAtEnd = false,
+  ): Subscription {
     const former = this.subscriptions.get(state.filter);
-    const subscription = this.#own.add(state, replacedAt);
+    const subscription = this.#own.add(state, replacedAt, isAtEnd);
     if (subscription !== former && subscription.group !== undefined) {
       this.#assigned ??= new Assigned(this);
       if (!this.#preparing) this.node.credit(this);

@@ -56,6 +56,8 @@ export class ClusterHoldings implements Holdings {
   /** Queues in which a cs lost interest while they were pinned: somebody may be about to have it. */
   readonly #doubtful = new Set<Queue>();
   #settling: Promise<unknown>[] = [];
+  /** Subscriptions whose sessions are no holders of their queues. */
+  readonly #unheld = new WeakSet<StoredSubscription>();
   /** Queues that the cluster itself holds. */
   readonly #kept = new Map<QueueId, QueueName>();
 
@@ -119,11 +121,13 @@ export class ClusterHoldings implements Holdings {
     return this.#interests.get(queue)?.find((one) => one.node === node);
   }
 
-  /** The queue was opened for this session. */
-  add(): void {}
+  /** The queue was opened for this session, which holds it there if it outlives its connection. */
+  add(subscription: StoredSubscription, firstOf?: StoredSession): void {
+    if (firstOf !== undefined && !firstOf.persistent) this.#unheld.add(subscription);
+  }
 
   remove(subscription: StoredSubscription, stored: StoredSession): void {
-    if (subscription.group !== undefined) return;
+    if (subscription.group !== undefined || this.#unheld.delete(subscription)) return;
     if (!stored.removed && isOwed(stored, subscription.queue)) return;
     this.letGo(subscription.queue, stored);
   }

@@ -40,6 +40,7 @@ import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
  *   `end` never goes back. Messages acknowledged before may be at or past `end` (it may lag). A
  *   queue that has never held a message has ends, too: they are the places to start from.
  *   A partition that cannot be reached ends at a time: what is stored there later is not before it.
+ *   `without first`: `first` may be the end, which asks the store for less.
  * - trim: nobody needs offsets below; they may be gone from then on. Never undone.
  * - drop: the queue's generation is over: nothing is appended to it again, its messages are no
  *   longer read. Durable when it resolves. Dropping what is not there is no error.
@@ -55,7 +56,7 @@ export interface QueueStore {
    */
   givenUp?(inbound: InboundId): void;
   read(request: ReadRequest): Promise<ReadAnswer>;
-  ends(queue: QueueId): Promise<PartitionEnd[]>;
+  ends(queue: QueueId, wanted?: EndsWanted): Promise<PartitionEnd[]>;
   /**
    * The first message of the partition that was stored at that time or later. Where the store knows
    * it without a read from a time.
@@ -113,6 +114,8 @@ export interface InboundId {
 }
 
 export type Outcome = 'stored' | 'not stored' | 'unknown';
+
+export type EndsWanted = 'all' | 'without first';
 
 export interface PartitionEnd {
   readonly partition: number;

@@ -24,8 +24,11 @@ export interface Holdings {
   /** The queues of these names, routed on every ds, and pinned: `unpin` each. */
   open(wanted: readonly WantedQueue[], opener: Opener): Promise<Queue[]>;
   unpin(queue: Queue): void;
-  /** A subscription that is stored holds its queue; shared ones do by their group. */
-  add(subscription: StoredSubscription): void;
+  /**
+   * A subscription that is stored holds its queue; shared ones do by their group. `firstOf`: its
+   * session had nothing on the queue before.
+   */
+  add(subscription: StoredSubscription, firstOf?: StoredSession): void;
   remove(subscription: StoredSubscription, stored: StoredSession): void;
   /** A session that had no subscription on it any more needs it no longer. */
   letGo(queue: QueueId, stored: StoredSession): void;

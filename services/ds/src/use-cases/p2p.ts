@@ -1,4 +1,5 @@
 import { Cursor } from '@lmqtt/common/cursor';
+import type { QueueId } from '@lmqtt/common/ids';
 import { p2pQueue } from '@lmqtt/common/p2p';
 import type { SubscriptionOptions } from '@lmqtt/proto/session-state';
 import type { DsEvents } from '../events.ts';
@@ -57,24 +58,39 @@ async function open(ports: P2pPorts, session: LiveSession): Promise<void> {
   if (known !== undefined) return;
   const [queue] = await ports.holdings.open([{ name, group: undefined }], session);
   if (queue === undefined) throw new Error('no queue was opened');
+  const subscription: StoredSubscription = {
+    filter: name,
+    options,
+    group: undefined,
+    queue: queue.id,
+    cursors: [],
+    retainedAfter: undefined,
+    live: false,
+  };
   try {
-    const ends = await ports.queueStore.ends(queue.id);
-    const subscription: StoredSubscription = {
-      filter: name,
-      options,
-      group: undefined,
-      queue: queue.id,
-      cursors:
-        (await ports.positions?.startOf(session, queue.id, ends)) ??
-        ends.map(({ partition, end }) => Cursor.at(partition, end)),
-      retainedAfter: undefined,
-      live: false,
-    };
+    // Before its ends are read: what is stored from there on is pushed.
+    if (!session.closing) ports.holdings.connect(subscription, node);
+    subscription.cursors.push(...(await startsOf(ports, session, queue.id)));
     const kept = await ports.sessionStore.subscribe(stored, epoch, [subscription]);
     if (!kept || stored.removed) throw new Error('the session has ended');
-    ports.holdings.add(subscription);
-    if (!session.closing) ports.holdings.connect(subscription, node);
+    ports.holdings.add(subscription, stored);
+    if (session.closing) ports.holdings.disconnect(subscription, node);
+  } catch (error) {
+    ports.holdings.disconnect(subscription, node);
+    throw error;
   } finally {
     ports.holdings.unpin(queue);
   }
+}
+
+async function startsOf(
+  { queueStore, positions }: P2pPorts,
+  session: LiveSession,
+  queue: QueueId,
+): Promise<Cursor[]> {
+  if (positions === undefined || !session.comesBack) {
+    const ends = await queueStore.ends(queue, 'without first');
+    return ends.map(({ partition, end }) => Cursor.at(partition, end));
+  }
+  return positions.startOf(session, queue, await queueStore.ends(queue));
 }

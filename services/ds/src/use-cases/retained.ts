@@ -44,7 +44,7 @@ export async function readRetained(
   const page = await retained.match(filter, after, messagesMax, bytesMax);
   const queue = session?.stored.subscription(filter)?.queue;
   if (queue === undefined || page.messages.length === 0) return { ...page, ends: [] };
-  const ends = await queueStore.ends(queue);
+  const ends = await queueStore.ends(queue, 'without first');
   // A page does not wait for a partition that cannot be reached.
   const known = ends.filter(({ end }) => !isTime(end));
   return { ...page, ends: known.map(({ partition, end }) => ({ partition, offset: end })) };

@@ -119,7 +119,10 @@ export async function subscribe(
     const wanted = granted.map(({ queue, group }) => ({ name: queue, group }));
     queues = await ports.holdings.open(wanted, session);
     // Together, since the store may wait for the disk before it says where a queue ends.
-    ends = await Promise.all(granted.map((plan, index) => endsFor(ports, plan, queues[index]!)));
+    const { comesBack } = session;
+    ends = await Promise.all(
+      granted.map((plan, index) => endsFor(ports, plan, queues[index]!, comesBack)),
+    );
     for (const [index, plan] of granted.entries()) {
       if (plan.replay === undefined) continue;
       const { id } = queues[index]!;
@@ -279,15 +282,20 @@ async function prepare(
   return made;
 }
 
-/** Ends of the queue, for a subscription that begins there or has other options from there on. */
+/**
+ * Ends of the queue, for a subscription that begins there or has other options from there on. Others
+ * begin at an offset that must still be there.
+ */
 async function endsFor(
   { queueStore }: SubscribePorts,
-  { entry, group, known }: Plan,
+  { entry, group, known, replay }: Plan,
   { id }: Queue,
+  comesBack: boolean,
 ): Promise<PartitionEnd[]> {
   if (group !== undefined) return [];
   if (known?.queue === id && isDeepStrictEqual(known.options, entry.options)) return [];
-  return queueStore.ends(id);
+  const beginsEarlier = replay !== undefined || comesBack;
+  return queueStore.ends(id, beginsEarlier ? 'all' : 'without first');
 }
 
 function offsetsOf(ends: readonly PartitionEnd[]): PartitionOffset[] {

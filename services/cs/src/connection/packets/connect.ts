@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { clientId as asClientId } from '@lmqtt/common/ids';
+import { clientId as asClientId, type QueueId } from '@lmqtt/common/ids';
 import { messageOf, ownBytes } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { levelCount } from '@lmqtt/common/topic';
@@ -74,6 +74,7 @@ function claim(connection: Client, packet: Connect, isRandom: boolean): void {
   }
   node.turn.flush();
   connection.atDs = true;
+  connection.watchedFrom = node.feeds.unread.watch();
   node.link
     .connect(requestOf(connection, packet, isRandom))
     .then((answer) => connectAnswered(connection, answer))
@@ -200,7 +201,8 @@ export function connectAnswered(
     return undefined;
   }
   const session = sessionOf(connection, answer);
-  accept(connection, answer, session, () => take(session, answer.state.subscriptions));
+  const isAtEnd = endsOf(connection, answer);
+  accept(connection, answer, session, () => take(session, answer.state.subscriptions, isAtEnd));
   return undefined;
 }
 
@@ -259,9 +261,25 @@ function sessionOf(connection: Client, answer: Accepted): Session {
   );
 }
 
+/**
+ * Which subscriptions need no first read: those of a session that is new begin at the ends of their
+ * queues, and nothing was pushed for them before they were known here.
+ */
+function endsOf(connection: Client, { sessionPresent }: Accepted): (queue: QueueId) => boolean {
+  const { node, connectPacket, watchedFrom } = connection;
+  if (sessionPresent || connectPacket?.cleanStart !== true) return no;
+  return (queue) => !node.feeds.unread.has(queue, watchedFrom);
+}
+
+const no = (): boolean => false;
+
 /** Takes over subscriptions; the answer begins the retained messages that they are still owed. */
-function take(session: Session, states: readonly SubscriptionState[]): () => void {
-  const subscriptions = states.map((each) => session.subscribe(each));
+function take(
+  session: Session,
+  states: readonly SubscriptionState[],
+  isAtEnd: (queue: QueueId) => boolean = no,
+): () => void {
+  const subscriptions = states.map((each) => session.subscribe(each, [], isAtEnd(each.queue)));
   return () => {
     for (const [index, { retainedAfter }] of states.entries()) {
       if (retainedAfter !== undefined) session.sendRetained(subscriptions[index]!, retainedAfter);

@@ -11,7 +11,7 @@ import { isTopicForMessages } from '../../rocketmq/mapping/rocketmq-topic.ts';
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
 import { RemotingError } from '../../rocketmq/remoting/errors.ts';
 import type { PullAnswer } from '../../rocketmq/remoting/requests/pull-message.ts';
-import type { Loss, PartitionEnd } from '../queue-store.ts';
+import type { EndsWanted, Loss, PartitionEnd } from '../queue-store.ts';
 import type { Broker } from './broker.ts';
 import type { BrokerReader } from './broker-reader.ts';
 import type { Brokers } from './brokers.ts';
@@ -159,7 +159,7 @@ export class LightQueues {
   }
 
   /** Ends at every known broker; one that cannot be asked now is read from the time on, later. */
-  async ends(lmq: string): Promise<PartitionEnd[]> {
+  async ends(lmq: string, wanted: EndsWanted = 'all'): Promise<PartitionEnd[]> {
     const brokers = [...this.#brokers.all];
     if (brokers.length === 0) throw unavailable('no broker of RocketMQ is known');
     const now = positionSince(this.#options.clock.nowMs());
@@ -170,7 +170,8 @@ export class LightQueues {
     const found = Promise.all(
       brokers.map(async (broker) => {
         const { partition } = broker;
-        const end = broker.answers ? Promise.race([this.#endOf(broker, lmq), tooLate]) : undefined;
+        const asked = broker.answers ? this.#endOf(broker, lmq, wanted) : undefined;
+        const end = asked && Promise.race([asked, tooLate]);
         return (await end) ?? { partition, first: now, end: now };
       }),
     );
@@ -178,10 +179,14 @@ export class LightQueues {
   }
 
   /** undefined: the broker does not say. */
-  async #endOf(broker: Broker, lmq: string): Promise<PartitionEnd | undefined> {
+  async #endOf(broker: Broker, lmq: string, wanted: EndsWanted): Promise<PartitionEnd | undefined> {
     const { connection, name, partition, sinceMs } = broker;
     const place = { topic: lmq, queueId: 0 };
     try {
+      if (wanted === 'without first') {
+        const end = await connection?.maxOffset(place);
+        return end === undefined ? undefined : { partition, first: end, end };
+      }
       const [end, min, since] = await Promise.all([
         connection?.maxOffset(place),
         connection?.minOffset(place),

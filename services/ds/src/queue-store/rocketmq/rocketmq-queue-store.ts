@@ -6,7 +6,15 @@ import { StoredReader } from '../../rocketmq/message/stored-reader.ts';
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
 import type { PositionMirror } from '../position-mirror.ts';
-import type { Append, InboundId, Loss, Outcome, PartitionEnd, QueueStore } from '../queue-store.ts';
+import type {
+  Append,
+  EndsWanted,
+  InboundId,
+  Loss,
+  Outcome,
+  PartitionEnd,
+  QueueStore,
+} from '../queue-store.ts';
 import { BrokerReader } from './broker-reader.ts';
 import { Brokers } from './brokers.ts';
 import { ConsumerOffsets } from './consumer-offsets.ts';
@@ -159,10 +167,10 @@ export class RocketmqQueueStore implements QueueStore {
     return this.#lightQueues.read(lmq, request);
   }
 
-  async ends(queue: QueueId): Promise<PartitionEnd[]> {
+  async ends(queue: QueueId, wanted?: EndsWanted): Promise<PartitionEnd[]> {
     const lmq = this.#options.queues.placeOf(queue);
     if (lmq === undefined) return [];
-    return this.#lightQueues.ends(lmq);
+    return this.#lightQueues.ends(lmq, wanted);
   }
 
   partitions(): readonly number[] {
