@@ -190,6 +190,31 @@ export function routeLogContract(name: string, make: (t: TestContext) => Registr
     assert.notEqual(await opening, left, 'another generation');
   });
 
+  check('what is let go of and held anew in one turn counts both', async (under) => {
+    const [a] = (await startAll(under, 'a')) as [TestDs];
+    const { routeLog } = a.registry;
+    const names = ['none', 'anew', 'twice', 'still'];
+    const queues = await Promise.all(
+      names.map((name) => a.open(name, { node: 'cs', holder: 'client' })),
+    );
+    const [, anew, twice, still] = queues;
+    for (const queue of queues) routeLog.uninterested(queue, cs);
+    for (const queue of queues) if (queue !== still) routeLog.release(queue, holder);
+    const opened = a.open('anew', { node: 'cs' });
+    routeLog.uninterested(twice!, cs);
+    assert.equal(await opened, anew);
+    await routeLog.settled();
+    const swept = await routeLog.sweep(0, 10);
+    assert.deepEqual(swept.map(({ place }) => place).toSorted(), [
+      'place of none',
+      'place of twice',
+    ]);
+    routeLog.release(still!, holder);
+    routeLog.uninterested(anew!, cs);
+    await routeLog.settled();
+    assert.equal((await routeLog.sweep(0, 10)).length, 4, 'with those that are not deleted yet');
+  });
+
   check('who opens while a queue is being closed keeps it', async (under) => {
     const [a, b] = (await startAll(under, 'a', 'b')) as [TestDs, TestDs];
     const queue = await a.open('t', { node: 'cs' });

@@ -130,6 +130,39 @@ local function holdKnown(queue, holder, cs)
   end
 end
 
+-- Holders and interest that queues have lost in this call, counted all at once.
+local lost, losers = {}, {}
+
+local function lose(queue)
+  if not lost[queue] then
+    losers[#losers + 1] = queue
+  end
+  lost[queue] = (lost[queue] or 0) + 1
+end
+
+local function countLost()
+  local kept, emptied, since = {}, {}, {}
+  for first = 1, #losers, 4000 do
+    local last = math.min(first + 3999, #losers)
+    local held = redis.call('HMGET', base .. 'held', unpack(losers, first, last))
+    for index, count in ipairs(held) do
+      local queue = losers[first + index - 1]
+      local left = tonumber(count or '0') - lost[queue]
+      if left > 0 then
+        kept[#kept + 1] = queue
+        kept[#kept + 1] = left
+      else
+        emptied[#emptied + 1] = queue
+        since[#since + 1] = nowMs
+        since[#since + 1] = queue
+      end
+    end
+  end
+  writeAll('HSET', 'held', kept)
+  writeAll('HDEL', 'held', emptied)
+  writeAll('ZADD', 'unheld', since)
+end
+
 -- Names are looked up a thousand at a time.
 local function lookUp(first)
   local names = {}
@@ -168,15 +201,16 @@ for at = 4, #ARGV, 6 do
     end
     if op == 'r' then
       if redis.call('SREM', base .. 'holders', queue .. '\0' .. holder) == 1 then
-        hold(queue, -1)
+        lose(queue)
       end
     elseif redis.call('SREM', base .. pairWith(cs), queue) == 1 then
       change('n', queue, cs, ds)
-      hold(queue, -1)
+      lose(queue)
     end
   end
 end
 flush()
+countLost()
 if given then
   redis.call('SET', base .. 'queue', digits(given))
 end
