@@ -78,7 +78,7 @@ if (requireRedis().skip === false) {
       for (;;) {
         const swept = await all[0]!.registry.routeLog.sweep(0, 1000);
         if (swept.length === 0) break;
-        for (const { queue } of swept) await all[0]!.registry.routeLog.swept(queue);
+        await all[0]!.registry.routeLog.swept(swept.map(({ queue }) => queue));
       }
       await open(filters.at(-1)!, all[2]!);
       assert.ok(isOwn(filters.at(-1)!));

@@ -186,7 +186,7 @@ export function routeLogContract(name: string, make: (t: TestContext) => Registr
     const opening = a.open('left', { node: 'cs' });
     const early = await Promise.race([opening, delay(200)]);
     assert.equal(early, undefined, 'an opening waits for the deletion');
-    await b.registry.routeLog.swept(left);
+    await b.registry.routeLog.swept([left]);
     assert.notEqual(await opening, left, 'another generation');
   });
 
@@ -247,7 +247,7 @@ export function routeLogContract(name: string, make: (t: TestContext) => Registr
       for (const name of ['first', 'second']) {
         const queue = await a.open(name);
         await a.registry.routeLog.sweep(0, 10);
-        await a.registry.routeLog.swept(queue);
+        await a.registry.routeLog.swept([queue]);
       }
       const told = await b.registry.routeLog.sweptLately();
       assert.deepEqual(told.map(({ name, place }) => `${name}: ${place}`).toSorted(), [
@@ -260,7 +260,7 @@ export function routeLogContract(name: string, make: (t: TestContext) => Registr
       assert.deepEqual(await a.registry.routeLog.sweep(0, 10), [
         { queue: again, place: told[0]!.place },
       ]);
-      await a.registry.routeLog.swept(again!);
+      await a.registry.routeLog.swept([again!]);
       assert.equal((await b.registry.routeLog.sweptLately()).length, 2);
     },
   );
@@ -273,7 +273,7 @@ export function routeLogContract(name: string, make: (t: TestContext) => Registr
       assert.ok(!seen.has(queue));
       seen.add(queue);
       await a.registry.routeLog.sweep(0, 10);
-      await a.registry.routeLog.swept(queue);
+      await a.registry.routeLog.swept([queue]);
     }
   });
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { queueId, queueName } from '@lmqtt/common/ids';
+import { type QueueId, queueId, queueName } from '@lmqtt/common/ids';
 import type { RouteLog, RouteOpening } from '../src/registry/route-log.ts';
 import { type ReturnedStore, SweepAgain } from '../src/cluster/sweep-again.ts';
+import { deleteQueues } from '../src/cluster/work.ts';
 
 const swept = Array.from({ length: 250 }, (_, n) => ({
   name: queueName(`swept/${n}`),
@@ -55,4 +56,22 @@ test('queues that a broker has again after its return are opened, once, and by n
   await again.run();
   assert.equal(opened.length, 5);
   assert.deepEqual(told, ['broker-a 3', 'broker-a 2']);
+});
+
+void test('names of queues that were deleted are free, also where a later one cannot be deleted', async () => {
+  const told: number[][] = [];
+  const ports = {
+    drop: (place: string) =>
+      place === 'away' ? Promise.reject(new Error('its broker is away')) : Promise.resolve(),
+    routeLog: {
+      swept: (queues: readonly QueueId[]) => {
+        told.push([...queues]);
+        return Promise.resolve();
+      },
+    },
+  };
+  const queues = ['a', 'b', 'away', 'd'].map((place, at) => ({ queue: queueId(at), place }));
+  await assert.rejects(deleteQueues(ports, queues), /away/);
+  await deleteQueues(ports, queues.slice(0, 1));
+  assert.deepEqual(told, [[0, 1], [0]]);
 });

@@ -1,5 +1,5 @@
 import type { Clock } from '@lmqtt/common/clock';
-import type { NodeId } from '@lmqtt/common/ids';
+import type { NodeId, QueueId } from '@lmqtt/common/ids';
 import { type DuePorts, workDue } from '../use-cases/due.ts';
 import { type DelayedDuePorts, DuePublishes } from '../use-cases/due-publishes.ts';
 import { EndedCs } from './ended-cs.ts';
@@ -32,10 +32,12 @@ const endedMs = 250;
 /** Until then the lanes of its cs nodes have presented their sessions elsewhere. */
 const forgetDsMs = 10_000;
 const countMs = 5000;
-const sweepMs = 60_000;
+const sweepMs = 10_000;
 const sweepAgainMs = 10_000;
 const unheldMs = 600_000;
-const sweptAtOnce = 1000;
+/** Clients whose queues are among them wait until all of these are deleted. */
+const sweptAtOnce = 100;
+const sweepRoundsMax = 10;
 
 /**
  * Work that one ds does for all: sessions of a cs that ended, the routes of a ds that ended, wills
@@ -108,9 +110,26 @@ export class ClusterWork {
 
   async #sweep(): Promise<void> {
     const { routeLog } = this.#ports;
-    for (const { queue, place } of await routeLog.sweep(unheldMs, sweptAtOnce)) {
-      await this.#ports.drop(place);
-      await routeLog.swept(queue);
+    for (let round = 0; round < sweepRoundsMax && this.#hasTimers; round += 1) {
+      const queues = await routeLog.sweep(unheldMs, sweptAtOnce);
+      await deleteQueues(this.#ports, queues);
+      if (queues.length < sweptAtOnce) return;
     }
+  }
+}
+
+/** Those that were deleted before one that cannot be may be opened anew all the same. */
+export async function deleteQueues(
+  ports: { drop(place: string): Promise<void>; readonly routeLog: Pick<RouteLog, 'swept'> },
+  queues: readonly { readonly queue: QueueId; readonly place: string }[],
+): Promise<void> {
+  const deleted: QueueId[] = [];
+  try {
+    for (const { queue, place } of queues) {
+      await ports.drop(place);
+      deleted.push(queue);
+    }
+  } finally {
+    await ports.routeLog.swept(deleted);
   }
 }

@@ -68,7 +68,7 @@ export interface RouteLog {
    * they are given again. Openings of their names wait until then, and are refused in the end.
    */
   sweep(unheldMs: number, queuesMax: number): Promise<{ queue: QueueId; place: string }[]>;
-  swept(queue: QueueId): Promise<void>;
+  swept(queues: readonly QueueId[]): Promise<void>;
   /**
    * Queues that were swept in the last days, the latest first, a bounded number: a store may bring
    * them back. One that is opened without holder and node is swept again, like any other.

@@ -159,11 +159,12 @@ export class RedisRouteLog implements RouteLog, Restorer {
     }
   }
 
-  async swept(queue: QueueId): Promise<void> {
-    const name = this.#sweeping.get(queue);
-    if (name === undefined) return;
-    await this.#member.call(scripts.swept, name, String(queue));
-    this.#sweeping.delete(queue);
+  async swept(queues: readonly QueueId[]): Promise<void> {
+    const ours = queues.filter((queue) => this.#sweeping.has(queue));
+    if (ours.length === 0) return;
+    const args = ours.flatMap((queue) => [this.#sweeping.get(queue)!, String(queue)]);
+    await this.#member.call(scripts.swept, ...args);
+    for (const queue of ours) this.#sweeping.delete(queue);
   }
 
   async sweptLately(): Promise<{ name: QueueName; place: string }[]> {
