@@ -369,7 +369,7 @@ export class RedisSessionStore implements ClusterSessionStore {
   }
 
   async #stored(entry: SessionEntry): Promise<boolean> {
-    await this.#within(this.#writes.stored(entry));
+    if (entry.dirty !== undefined) await this.#within(this.#writes.stored(entry));
     return !entry.fenced;
   }
 
