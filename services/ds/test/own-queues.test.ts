@@ -141,4 +141,9 @@ void test('where the subscription is not stored, or its connection ends, nothing
   closing.queueStore.onEnds = () => session.close();
   await closing.open(session);
   assert.equal(closing.calls.at(-1), 'uninterested cs-1');
+  const gone = new Bench();
+  const early = gone.session(0);
+  early.close();
+  await gone.open(early);
+  assert.equal(gone.calls.at(-1), 'uninterested cs-1');
 });

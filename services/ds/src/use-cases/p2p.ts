@@ -69,12 +69,13 @@ async function open(ports: P2pPorts, session: LiveSession): Promise<void> {
   };
   try {
     // Before its ends are read: what is stored from there on is pushed.
-    if (!session.closing) ports.holdings.connect(subscription, node);
+    ports.holdings.connect(subscription, node);
     subscription.cursors.push(...(await startsOf(ports, session, queue.id)));
+    // A connection that ends later finds the subscription in its session, and ends the interest.
+    if (session.closing) ports.holdings.disconnect(subscription, node);
     const kept = await ports.sessionStore.subscribe(stored, epoch, [subscription]);
     if (!kept || stored.removed) throw new Error('the session has ended');
     ports.holdings.add(subscription, stored);
-    if (session.closing) ports.holdings.disconnect(subscription, node);
   } catch (error) {
     ports.holdings.disconnect(subscription, node);
     throw error;
