@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isCluster, startBroker } from '../harness/shape.ts';
 import { closeAllClients, connected, connectRaw, unique } from '../harness/wire.ts';
 
@@ -140,8 +141,25 @@ void test('flags count more than the environment, the environment more than file
   }
 });
 
+void test('SIGHUP reads the files again, says which have changed, and the broker goes on', async (t) => {
+  const args = configFile('LOG_LEVEL=info', 'MAX_INFLIGHT=10');
+  const broker = await startBroker({ args });
+  t.after(() => broker.stop());
+  const client = await connected(broker.mqttPort);
+  const said = async (line: RegExp): Promise<void> => {
+    while (!line.test(broker.logs())) await delay(20, undefined, { signal: t.signal });
+  };
+  process.kill(broker.pid, 'SIGHUP');
+  await said(/"files":[1-9]\d*,"changed":\[\],"msg":"files read again"/);
+  writeFileSync(args[1]!, 'LOG_LEVEL=debug\nMAX_INFLIGHT=11\n');
+  process.kill(broker.pid, 'SIGHUP');
+  await said(/"settings":\["LOG_LEVEL"\],"msg":"settings read again"/);
+  await said(/"settings":\["MAX_INFLIGHT"\],"msg":"settings changed that take effect after/);
+  await client.ping();
+});
+
 void describe('a planned stop', { concurrency: 2 }, () => {
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     void test(`${signal}: clients are told, all is kept, no will of who comes back`, async (t) => {
       // What has not been stored by then is not kept, which a busy machine must not bring about.
       const broker = await startBroker({ settings: { STOP_TIMEOUT_MS: '60000' } });

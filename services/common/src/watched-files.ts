@@ -46,6 +46,22 @@ export function unreadFiles(): number {
   return unread.size;
 }
 
+const open = new Set<WatchedFiles>();
+
+/**
+ * Reads all watched files of this process now, changed or not. Answers all their paths, and those
+ * that were not as they were when they were last read.
+ */
+export async function readFilesAgain(): Promise<{
+  readonly paths: readonly string[];
+  readonly changed: readonly string[];
+}> {
+  const all = [...open];
+  const changed = await Promise.all(all.map((files) => files.readAgain()));
+  const distinct = (paths: readonly string[]): string[] => [...new Set(paths)];
+  return { paths: distinct(all.flatMap(({ paths }) => paths)), changed: distinct(changed.flat()) };
+}
+
 export class WatchedFiles {
   readonly #paths: readonly string[];
   readonly #watched: Watched;
@@ -60,7 +76,7 @@ export class WatchedFiles {
   #known: string | undefined;
   #waitMs: number;
   #failure: string | undefined = undefined;
-  #checking = false;
+  #checking: Promise<void> | undefined = undefined;
   #again = false;
   #closed = false;
 
@@ -88,10 +104,25 @@ export class WatchedFiles {
     this.#known = known;
     for (const folder of new Set(paths.map((path) => dirname(path)))) this.#watch(folder);
     this.#poll = setInterval(() => void this.#check(), this.#pollMs).unref();
+    open.add(this);
+  }
+
+  get paths(): readonly string[] {
+    return this.#paths;
+  }
+
+  /** Reads them now. Answers the paths of those that have changed. */
+  async readAgain(): Promise<string[]> {
+    const before = this.#known?.split(between);
+    const now = (await signature(this.#paths)).split(between);
+    this.#known = undefined;
+    await this.#check();
+    return this.#paths.filter((_, index) => before?.[index] !== now[index]);
   }
 
   close(): void {
     this.#closed = true;
+    open.delete(this);
     unread.delete(this);
     clearInterval(this.#poll);
     clearTimeout(this.#settling);
@@ -118,15 +149,19 @@ export class WatchedFiles {
     }, this.#settleMs).unref();
   }
 
-  async #check(): Promise<void> {
+  #check(): Promise<void> {
     this.#again = true;
-    if (this.#checking) return;
-    this.#checking = true;
+    this.#checking ??= this.#checkAll().finally(() => {
+      this.#checking = undefined;
+    });
+    return this.#checking;
+  }
+
+  async #checkAll(): Promise<void> {
     while (this.#again && !this.#closed) {
       this.#again = false;
       await this.#readIfChanged();
     }
-    this.#checking = false;
   }
 
   async #readIfChanged(): Promise<void> {
@@ -156,6 +191,8 @@ export class WatchedFiles {
   }
 }
 
+const between = ', ';
+
 async function signature(paths: readonly string[]): Promise<string> {
   const parts = await Promise.all(
     paths.map(async (path) => {
@@ -167,5 +204,5 @@ async function signature(paths: readonly string[]): Promise<string> {
       }
     }),
   );
-  return parts.join(', ');
+  return parts.join(between);
 }

@@ -3,7 +3,13 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { type Reading, unreadFiles, type Watched, WatchedFiles } from '@lmqtt/common/watched-files';
+import {
+  type Reading,
+  readFilesAgain,
+  unreadFiles,
+  type Watched,
+  WatchedFiles,
+} from '@lmqtt/common/watched-files';
 
 async function eventually(holds: () => boolean): Promise<void> {
   const deadline = Date.now() + 5000;
@@ -115,5 +121,27 @@ describe('WatchedFiles', () => {
     assert.equal(readings, 6, 'what cannot be used waits for a change');
     await replace('mended');
     await eventually(() => readings === 7 && unreadFiles() === before);
+  });
+
+  it('are read again when that is asked for, and which have changed is said', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'lmqtt-watch-'));
+    t.after(() => rm(folder, { recursive: true }));
+    const [one, two] = [join(folder, 'one'), join(folder, 'two')];
+    await writeFile(one, 'a');
+    let readings = 0;
+    // Long times: nothing is found out otherwise.
+    const watched = await WatchedFiles.open(
+      [one, two],
+      counting(() => (readings += 1)),
+      { settleMs: 60_000, pollMs: 60_000 },
+    );
+    t.after(() => watched.close());
+    const own = (paths: readonly string[]): string[] => paths.filter((p) => p.startsWith(folder));
+    const first = await readFilesAgain();
+    assert.deepEqual([own(first.paths), own(first.changed)], [[one, two], []]);
+    assert.equal(readings, 1);
+    await writeFile(two, 'b');
+    assert.deepEqual(own((await readFilesAgain()).changed), [two]);
+    assert.equal(readings, 2);
   });
 });

@@ -10,6 +10,7 @@ import { LiveSettings } from '@lmqtt/common/settings/live-settings';
 import type { Sources } from '@lmqtt/common/settings/read';
 import type { ProgramName, Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
+import { readFilesAgain } from '@lmqtt/common/watched-files';
 import type { ListenerPorts } from '@lmqtt/cs/listeners';
 import type { LocalSource, OpsSource, RemoteSource } from '@lmqtt/ops/ops-source';
 import { type RunningOps, startOps } from '@lmqtt/ops/service';
@@ -47,6 +48,8 @@ export interface RunningProgram {
   readonly whenReady: Promise<void>;
   /** Resolves where it cannot go on, otherwise never. */
   readonly failure: Promise<Error>;
+  /** Reads its files again, and says which have changed. */
+  readFilesAgain(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -124,7 +127,12 @@ export async function startProgram(
     const isReady = (): boolean => lifecycle.state === 'ready';
     if (!isReady()) logs.broker.info(about, 'broker listens');
     void awaited.ready.then(() => logs.broker.info(about, 'broker ready'));
-    return { ports, failure, isReady, whenReady: awaited.ready, stop: () => lifecycle.stop() };
+    const stop = (): Promise<void> => lifecycle.stop();
+    const again = async (): Promise<void> => {
+      const { paths, changed } = await readFilesAgain();
+      logs.broker.info({ files: paths.length, changed }, 'files read again');
+    };
+    return { ports, failure, isReady, whenReady: awaited.ready, readFilesAgain: again, stop };
   } catch (error) {
     await lifecycle.stop();
     throw error;

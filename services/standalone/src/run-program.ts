@@ -19,7 +19,7 @@ const starts: Readonly<Record<ProgramName, () => Promise<Start>>> = {
   cs: async () => (await import('./cs-process.ts')).startCsProcess,
 };
 
-/** Numbers of the signals that stop the program; a terminal that is closed sends SIGHUP. */
+/** Numbers of the signals that stop the program. */
 const signalNumbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 type StopSignal = keyof typeof signalNumbers;
 
@@ -43,9 +43,19 @@ function stopOnSignal(
       process.exit(128 + signalNumbers[signal]);
     }
   };
-  process.on('SIGHUP', onSignal);
+  // A terminal that is closed sends it, too.
+  if (process.stdout.isTTY) process.on('SIGHUP', onSignal);
+  else process.on('SIGHUP', () => void readAgain(started));
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+}
+
+async function readAgain(started: Promise<RunningProgram>): Promise<void> {
+  try {
+    await (await started).readFilesAgain();
+  } catch {
+    // A program that does not start says so itself.
+  }
 }
 
 async function stopAndExit(
