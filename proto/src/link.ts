@@ -275,6 +275,8 @@ export interface ConnectionEnd {
   readonly sessionExpiryS: number | undefined;
   /** For the log and the metrics, such as `client`, `keep alive`, `taken over`, `protocol error`. */
   readonly reason: string;
+  /** The node sent the client away as planned: its will waits for it, as at a planned stop. */
+  readonly planned?: boolean | undefined;
 }
 
 export interface SubscribeEntry {

@@ -165,7 +165,7 @@ async function take(pair: Pair, step: Step): Promise<void> {
       break;
     case 'pulse':
       pair.ends[step.from].exchange.pulse({
-        renewed: { number: 1, timeMs: 1, unconfirmed: false, pushesWait: false },
+        renewed: { number: 1, timeMs: 1, unconfirmed: false, pushesWait: false, drain: undefined },
       });
       break;
     case 'lose':
@@ -246,10 +246,10 @@ test('before the stream is taken up again only pulses leave', async () => {
   const { ends } = new Pair();
   const [a, b] = ends;
   a.write(10);
-  a.exchange.pulse({ renew: { number: 1, counters: {}, connections: 0 } });
+  a.exchange.pulse({ renew: { number: 1, counters: {}, connections: 0, draining: false } });
   assert.equal(a.way.length, 0);
   a.exchange.bind((frame) => a.way.push(frame));
-  a.exchange.pulse({ renew: { number: 2, counters: {}, connections: 0 } });
+  a.exchange.pulse({ renew: { number: 2, counters: {}, connections: 0, draining: false } });
   await endOfTurn();
   assert.equal(a.way.length, 1);
   assert.equal(b.exchange.receive(a.way[0]!), true);

@@ -235,6 +235,7 @@ const end: fc.Arbitrary<ConnectionEnd> = fc.record({
   publishWill: fc.boolean(),
   sessionExpiryS: orAbsent(u32),
   reason: text,
+  planned: fc.boolean(),
 });
 
 export const connectAnswer: fc.Arbitrary<ConnectAnswer> = fc.oneof(

@@ -49,7 +49,7 @@ function frameOf(samples: readonly ItemSample[]): Buffer {
   for (const { write } of samples) write(writing);
   writing.pulse({
     welcome: { attachment: 'a', resumed: true, received: 1, leaseMs: 3000 },
-    renew: { number: 1, counters: { c: 1 }, connections: 1 },
+    renew: { number: 1, counters: { c: 1 }, connections: 1, draining: true },
   });
   writing.resume(0);
   return frames.at(-1) ?? Buffer.alloc(0);

@@ -161,12 +161,14 @@ const renew = fc.record({
     .array(fc.tuple(text, fc.double({ noNaN: true })), { maxLength: 10 })
     .map((entries): Record<string, number> => Object.fromEntries(entries)),
   connections: u32,
+  draining: fc.boolean(),
 });
 const renewed = fc.record({
   number: u32,
   timeMs: fc.double({ noNaN: true }),
   unconfirmed: fc.boolean(),
   pushesWait: fc.boolean(),
+  drain: fc.option(fc.boolean(), { nil: undefined }),
 });
 const pulses: fc.Arbitrary<Pulse> = fc.record({
   welcome: fc.option(welcome, { nil: undefined }),

@@ -1,6 +1,7 @@
 // Shared groups over several ds: who gives, and who gets.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { nodeId } from '@lmqtt/common/ids';
 import { requireRedis } from '../harness/require.ts';
 import { eventually, pause, range, sorted, total, GroupScene } from './group-scene.ts';
 
@@ -107,5 +108,24 @@ void describe('shared groups of a cluster', requireRedis(), () => {
     const ofMore = both!.came.filter((one) => Number(one) >= 1000);
     assert.equal(both!.came.length - ofMore.length, 100);
     assert.ok(ofMore.length > 10, `${ofMore.length} of the second`);
+  });
+
+  void test('a ds that drains hands its groups over when their members have gone', async () => {
+    const all = await scene.members('handed', 6, 2);
+    const publish = await scene.publisher('handed');
+    await Promise.all(range(50).map((n) => publish(n, 2)));
+    const owner = await scene.ownerOf('handed');
+    const leaves = owner.service.leave(30_000);
+    await Promise.all(range(100).map((n) => publish(n + 50, 2)));
+    await leaves;
+    await eventually(async () => assert.notEqual(await scene.ownerOf('handed'), owner));
+    assert.equal(owner.service.draining, true);
+    assert.equal(owner.service.sessionCount, 0);
+    await Promise.all(range(50).map((n) => publish(n + 150, 2)));
+    await eventually(() => assert.equal(total(all), 200));
+    await pause(200);
+    assert.deepEqual(sorted(all), range(200));
+    assert.equal(await owner.service.drain(nodeId(owner.id), false), 'asked');
+    assert.equal(owner.service.draining, false);
   });
 });

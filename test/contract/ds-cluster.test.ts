@@ -135,6 +135,8 @@ void describe('two ds and two cs', requireRedis(), () => {
             write: () => {},
             credit: () => {},
             stop: () => Promise.resolve(),
+            handOver: () => Promise.resolve(0),
+            keep: () => {},
             rightsChanged: () => {},
             behindWrites: (durable) => durable,
           }),

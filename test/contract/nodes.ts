@@ -180,6 +180,30 @@ export function nodesContract(name: string, make: (t: TestContext) => RegistryUn
     assert.deepEqual(await states(), { a: 'alive', b: 'gone' });
   });
 
+  check('a drain is taken back; a cs tells of its own with each renewal', async (under) => {
+    const a = await (await under.ds('a')).start();
+    const b = await (await under.ds('b')).start();
+    const ids = (): string => a.registry.nodes.ds.map(({ id }) => id).join();
+    await b.registry.nodes.drain();
+    await eventually(() => ids() === 'a', 'b drains');
+    assert.deepEqual([...a.registry.nodes.aliveDs].sort(), ['a', 'b']);
+    await b.registry.nodes.undrain();
+    await eventually(() => ids() === 'a,b', 'b is there again');
+    const state = async (): Promise<string | undefined> =>
+      (await a.registry.nodes.list()).find(({ id }) => id === 'cs')?.state;
+    await a.joinCs('cs');
+    await a.registry.nodes.renew(cs, 'one', 7, true);
+    assert.equal(await state(), 'draining');
+    assert.equal(ids(), 'a,b');
+    await a.registry.nodes.renew(cs, 'one', 7);
+    assert.equal(await state(), 'alive');
+    // The next process of that name takes clients.
+    await a.registry.nodes.renew(cs, 'one', 7, true);
+    await a.registry.nodes.leave(cs, 'one');
+    await a.joinCs('cs', 'two');
+    assert.equal(await state(), 'alive');
+  });
+
   check('the list has what each node says of itself', async (under) => {
     const a = await (await under.ds('a')).start();
     await a.joinCs('cs');

@@ -166,6 +166,10 @@ export class NodesInMemory implements LiveNodes {
     this.ds = ids.map((id) => ({ id }));
   }
 
+  get aliveDs(): ReadonlySet<NodeId> {
+    return new Set(this.ds.map(({ id }) => id));
+  }
+
   set(...ids: NodeId[]): void {
     this.ds = ids.map((id) => ({ id }));
     for (const listener of this.#changed) listener();

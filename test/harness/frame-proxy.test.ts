@@ -100,7 +100,7 @@ void test('the sequences of real frames', async () => {
     exchange.close();
     await delay(1);
   }
-  exchange.pulse({ renew: { number: 1, counters: {}, connections: 0 } });
+  exchange.pulse({ renew: { number: 1, counters: {}, connections: 0, draining: false } });
   assert.deepEqual(sent, [1, 2, 0]);
 });
 

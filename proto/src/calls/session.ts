@@ -39,6 +39,7 @@ interface PlainEnd {
   readonly publishWill: boolean;
   readonly sessionExpiryS?: number | undefined;
   readonly reason: string;
+  readonly planned?: boolean | undefined;
 }
 
 interface PlainDisconnect {
@@ -216,6 +217,6 @@ export const presented: Shape<PresentedSession, PlainPresentedSession> = {
 };
 
 function endOf(plain: PlainEnd): ConnectionEnd {
-  const { publishWill, sessionExpiryS, reason } = plain;
-  return { publishWill, sessionExpiryS, reason };
+  const { publishWill, sessionExpiryS, reason, planned } = plain;
+  return { publishWill, sessionExpiryS, reason, planned: planned ?? false };
 }

@@ -25,6 +25,8 @@ export interface Renew {
   /** Figures since the start, by the rest of their `$SYS` topic. */
   readonly counters: Readonly<Record<string, number>>;
   readonly connections: number;
+  /** The node sends its clients away and takes no others. */
+  readonly draining: boolean;
 }
 
 export interface Renewed {
@@ -36,6 +38,11 @@ export interface Renewed {
   readonly unconfirmed: boolean;
   /** More than what is under way waits for the link: pushes come late. */
   readonly pushesWait: boolean;
+  /**
+   * Wish of an operator, repeated until a Renew says so: the node is to drain, or no more;
+   * undefined: none.
+   */
+  readonly drain: boolean | undefined;
 }
 
 const doubleBytes = 8;
@@ -84,14 +91,16 @@ export function writeRenew(writer: WireWriter, tag: number, renew: Renew): void 
     writer.at += 1 + doubleBytes;
     writer.close(entry);
   }
-  writer.reserve(fieldBytesMax);
+  writer.reserve(fieldBytesMax * 2);
   writer.number(0x18, renew.connections);
+  writer.flag(0x20, renew.draining);
   writer.close(opened);
 }
 
 export function readRenew(reader: WireReader): Renew {
   let number = 0;
   let connections = 0;
+  let draining = false;
   const counters: [string, number][] = [];
   const outer = reader.enter(reader.end());
   while (reader.at < reader.limit) {
@@ -99,11 +108,12 @@ export function readRenew(reader: WireReader): Renew {
     if (tag === 0x08) number = reader.uint32();
     else if (tag === 0x12) counters.push(readCounter(reader));
     else if (tag === 0x18) connections = reader.uint32();
+    else if (tag === 0x20) draining = reader.varint() !== 0;
     else reader.skip(tag);
     if (counters.length > countersMax) throw new WireError('too many counters');
   }
   reader.leave(outer);
-  return { number, connections, counters: Object.fromEntries(counters) };
+  return { number, connections, draining, counters: Object.fromEntries(counters) };
 }
 
 function readCounter(reader: WireReader): [string, number] {
@@ -121,7 +131,7 @@ function readCounter(reader: WireReader): [string, number] {
 }
 
 export function writeRenewed(writer: WireWriter, tag: number, renewed: Renewed): void {
-  writer.reserve(fieldBytesMax * 3);
+  writer.reserve(fieldBytesMax * 4);
   const opened = writer.open(tag);
   writer.number(0x08, renewed.number);
   writer.buffer[writer.at] = 0x11;
@@ -129,6 +139,10 @@ export function writeRenewed(writer: WireWriter, tag: number, renewed: Renewed):
   writer.at += 1 + doubleBytes;
   writer.flag(0x18, renewed.unconfirmed);
   writer.flag(0x20, renewed.pushesWait);
+  if (renewed.drain !== undefined) {
+    writer.buffer[writer.at++] = 0x28;
+    writer.varint(renewed.drain ? 1 : 0);
+  }
   writer.close(opened);
 }
 
@@ -137,6 +151,7 @@ export function readRenewed(reader: WireReader): Renewed {
   let timeMs = 0;
   let unconfirmed = false;
   let pushesWait = false;
+  let drain: boolean | undefined;
   const outer = reader.enter(reader.end());
   while (reader.at < reader.limit) {
     const tag = reader.varint();
@@ -144,8 +159,9 @@ export function readRenewed(reader: WireReader): Renewed {
     else if (tag === 0x11) timeMs = reader.double();
     else if (tag === 0x18) unconfirmed = reader.varint() !== 0;
     else if (tag === 0x20) pushesWait = reader.varint() !== 0;
+    else if (tag === 0x28) drain = reader.varint() !== 0;
     else reader.skip(tag);
   }
   reader.leave(outer);
-  return { number, timeMs, unconfirmed, pushesWait };
+  return { number, timeMs, unconfirmed, pushesWait, drain };
 }

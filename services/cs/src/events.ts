@@ -192,6 +192,15 @@ export class CsEvents implements SessionEvents {
     this.#log.info({ sessions, refused }, 'sessions go on with another ds');
   }
 
+  /** An operator drains the node: its clients are sent away. */
+  drains(connections: number): void {
+    this.#log.info({ connections }, 'this node drains: clients are sent away');
+  }
+
+  drainTakenBack(): void {
+    this.#log.info('this node takes clients again');
+  }
+
   /** A stop that ds did not hear of: it finds out when the lease ends. */
   notHandedBack(error: unknown): void {
     this.#log.warn({ err: error }, 'stopped without an answer of ds');
@@ -246,6 +255,7 @@ const knownEnds = new Set([
   'write timeout',
   'taken over',
   'server shutting down',
+  'this node drains',
   'dispatch node lost',
   'administrative action',
 ]);

@@ -57,6 +57,17 @@ export function plannedListeners(settings: Settings): readonly PlannedListener[]
   return planned;
 }
 
+/** The same listeners at the ports that they had. */
+export function atPorts(
+  planned: readonly PlannedListener[],
+  ports: ListenerPorts,
+): readonly PlannedListener[] {
+  return planned.map((one) => {
+    const { settings } = one;
+    return { ...one, settings: { ...settings, port: ports[settings.name] ?? settings.port } };
+  });
+}
+
 /** Opens what is planned. Rejects with the first error, and then nothing listens. */
 export async function openListeners(
   settings: Settings,

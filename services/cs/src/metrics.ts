@@ -24,6 +24,9 @@ export function registerMetrics(metrics: Metrics, counters: Counters, node: CsNo
     'Connections with a session',
     () => node.connections.sessionCount,
   );
+  metrics.gauge('lmqtt_cs_draining', '1 while this node sends its clients away', () =>
+    node.drain.cause === undefined ? 0 : 1,
+  );
   metrics.counterOf(
     'lmqtt_connections_accepted_total',
     'Connections accepted',

@@ -28,6 +28,7 @@ import { Connections } from './connections.ts';
 import type { Counters } from './counters.ts';
 import type { CsEvents } from './events.ts';
 import { DueReports } from './due-reports.ts';
+import { Drain, type Farewell } from './drain.ts';
 import { Entrance } from './entrance.ts';
 import { Feeds } from './queue/feeds.ts';
 import type { QueueFeed } from './queue/feed.ts';
@@ -81,6 +82,7 @@ export class CsNode implements LinkedNode, ClientNode {
   readonly #presentation: Presentation;
   readonly #reports: DueReports;
   readonly publishes: IncomingPublishes;
+  readonly drain: Drain;
   readonly #timers: NodeJS.Timeout[] = [];
   #recheckFrom = 0;
   #stopping = false;
@@ -93,6 +95,7 @@ export class CsNode implements LinkedNode, ClientNode {
     events: CsEvents,
     counters: Counters,
     server: LinkServer,
+    others: () => Promise<readonly string[]> = () => Promise.resolve([]),
   ) {
     this.node = node;
     this.config = config;
@@ -104,6 +107,11 @@ export class CsNode implements LinkedNode, ClientNode {
     this.time = new TurnTime(clock);
     this.wheel = new Wheel(tickMs, this.time.monotonicMs);
     this.connections = new Connections(this);
+    this.drain = new Drain({
+      clock,
+      connections: () => this.connections.all(),
+      others,
+    });
     const { connectsAtOnce: atOnceMax, maxConnections: connectionsMax } = config;
     this.entrance = new Entrance(
       { atOnceMax, connectionsMax, pendingMax: config.maxPendingConnections / 2 },
@@ -168,6 +176,10 @@ export class CsNode implements LinkedNode, ClientNode {
   /** Not while the link is down, nor past the lease: a claim would come to nothing. */
   get asksDs(): boolean {
     return this.link.up && this.time.monotonicMs < this.link.leaseEndsMs;
+  }
+
+  farewell(): Farewell | undefined {
+    return this.drain.farewell();
   }
 
   get remote(): boolean {
@@ -348,6 +360,7 @@ export class CsNode implements LinkedNode, ClientNode {
   /** Tells every client, and waits until ds has all that its session wrote. */
   async stop(waitMs: number): Promise<void> {
     this.#stopping = true;
+    this.drain.end();
     for (const timer of this.#timers) clearInterval(timer);
     this.publishes.stop();
     for (const connection of this.connections.all()) connection.shutDown();

@@ -9,11 +9,13 @@ import type { LinkServer } from '@lmqtt/proto/link';
 import type { Counters } from './counters.ts';
 import { CsEvents } from './events.ts';
 import { registerListenerMetrics, registerMetrics } from './metrics.ts';
-import { openListeners, plannedListeners } from './listeners.ts';
+import { atPorts, openListeners, plannedListeners } from './listeners.ts';
 import type { Listeners } from './listeners.ts';
 import { CsNode } from './node.ts';
 
 const firstHandleMax = 2 ** 28;
+/** Part of STOP_TIMEOUT_MS in which clients are sent away. */
+const drainPart = 0.4;
 
 interface CsOptions {
   readonly settings: Settings;
@@ -22,6 +24,8 @@ interface CsOptions {
   readonly logs: Logs;
   readonly metrics: Metrics;
   readonly counters: Counters;
+  /** Addresses at which clients reach other nodes; rejects: not known now. Absent: there are none. */
+  readonly others?: (() => Promise<readonly string[]>) | undefined;
   /** Work that must end before the listeners open; if it rejects, they do not. */
   readonly beforeListening?: (() => Promise<void>) | undefined;
 }
@@ -30,6 +34,12 @@ export interface CsService {
   readonly node: CsNode;
   readonly counters: Counters;
   readonly ports: Listeners['ports'];
+  /** Whether it sends its clients away and takes no others. */
+  readonly draining: boolean;
+  /** The listeners are closed when it resolves; clients are sent away from then on. */
+  drain(): Promise<void>;
+  /** Rejects where a listener cannot be opened again; then it still drains. */
+  undrain(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -48,6 +58,7 @@ export async function startCs(options: CsOptions): Promise<CsService> {
     events,
     counters,
     server,
+    options.others,
   );
   // A kick names a handle. One for a connection of this node's last run must not meet another one
   // now.
@@ -62,26 +73,56 @@ export async function startCs(options: CsOptions): Promise<CsService> {
   if (advice !== undefined) logs.broker.warn(advice);
   // The other half is for what comes after it.
   const stopNode = (): Promise<void> => node.stop(settings.stopTimeoutMs / 2);
-  let listeners: Listeners;
-  try {
-    await options.beforeListening?.();
-    listeners = await openListeners(
+  const open = (plan: typeof planned): Promise<Listeners> =>
+    openListeners(
       settings,
-      planned,
+      plan,
       (stream, place) => node.connections.accept(stream, place),
       (listener, event) => events.transport(listener, event),
       node.connections,
     );
+  let listeners: Listeners;
+  try {
+    await options.beforeListening?.();
+    listeners = await open(planned);
   } catch (error) {
     await stopNode();
     throw error;
   }
+  const { ports } = listeners;
+  const { drain } = node;
+  const { drainRate, stopTimeoutMs } = settings;
+  let changing: Promise<void> = Promise.resolve();
+  const inTurn = (change: () => Promise<void>): Promise<void> => {
+    const changed = changing.then(change);
+    changing = changed.catch(() => {});
+    return changed;
+  };
   return {
     node,
     counters,
-    ports: listeners.ports,
+    ports,
+    get draining() {
+      return drain.cause !== undefined;
+    },
+    drain: () =>
+      inTurn(async () => {
+        if (drain.cause !== undefined) return;
+        events.drains(node.connections.sessionCount);
+        void drain.begin('drains', drainRate);
+        await listeners.close();
+      }),
+    undrain: () =>
+      inTurn(async () => {
+        if (drain.cause !== 'drains') return;
+        listeners = await open(atPorts(planned, ports));
+        drain.takeBack();
+        events.drainTakenBack();
+      }),
     async stop() {
+      await changing;
       await listeners.close();
+      await drain.begin('stops', drainRate, stopTimeoutMs * drainPart);
       await stopNode();
     },
   };

@@ -215,6 +215,7 @@ export class FakeDs extends Watched implements Directory {
         timeMs: Date.now(),
         unconfirmed: false,
         pushesWait: false,
+        drain: undefined,
       };
       stream.write(pulseFrame(writer, { renewed }));
     });
@@ -280,7 +281,13 @@ export class FakeDs extends Watched implements Directory {
     if (this.held.has('renewals')) return;
     const timeMs = Date.now() + this.wallAheadMs;
     const { unconfirmed } = this;
-    const renewed = { number: renew.number, timeMs, unconfirmed, pushesWait: false };
+    const renewed = {
+      number: renew.number,
+      timeMs,
+      unconfirmed,
+      pushesWait: false,
+      drain: undefined,
+    };
     lane.exchange.pulse({ renewed });
   }
 

@@ -46,6 +46,7 @@ test('a lease that ended before any timer ran has ended; what comes late renews 
       timeMs: Date.now(),
       unconfirmed: false,
       pushesWait: false,
+      drain: undefined,
     },
   });
   clock.shiftMs += 10_000;

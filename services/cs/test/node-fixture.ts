@@ -87,7 +87,11 @@ export interface Cell {
 }
 
 /** A node over a scripted ds, until the test ends. */
-export function startNode(t: TestContext, config: Partial<CsConfig> = {}): Cell {
+export function startNode(
+  t: TestContext,
+  config: Partial<CsConfig> = {},
+  others?: () => Promise<readonly string[]>,
+): Cell {
   const clock = new StandingClock();
   const ds = new ScriptedDs();
   const metrics = new Metrics();
@@ -95,7 +99,7 @@ export function startNode(t: TestContext, config: Partial<CsConfig> = {}): Cell 
   const logs = silentLogs();
   const events = new CsEvents(logs.connection, metrics, counters);
   const settings = { ...readSettings({ args: [], environment: {} }), ...config };
-  const node = new CsNode(nodeId('n'), settings, 10_000, clock, events, counters, ds);
+  const node = new CsNode(nodeId('n'), settings, 10_000, clock, events, counters, ds, others);
   t.after(() => node.stop(10));
   return {
     ds,

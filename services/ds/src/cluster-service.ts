@@ -18,16 +18,19 @@ import type { ClientDetail } from './use-cases/client-detail.ts';
 import type { ClientPage, PageRequest } from './use-cases/clients.ts';
 import { ClusterAdmission } from './cluster/admission.ts';
 import { ClusterClients } from './cluster/clients.ts';
+import { DsDrain } from './cluster/drain.ts';
+import type { GroupsPorts, StoppedGroups } from './cluster/groups-ports.ts';
+import { nodeDrains } from './cluster/node-drains.ts';
+import type { DrainOutcome } from './use-cases/drain-outcome.ts';
 import { DsQuestions } from './cluster/ds-questions.ts';
 import { ClusterHoldings, type Place } from './cluster/holdings.ts';
 import { ClusterOwedQueues } from './cluster/owed-queues.ts';
 import { ClusterWork } from './cluster/work.ts';
 import { useCasesOf } from './composition.ts';
-import type { DeadLetters, Undelivered } from './use-cases/dead-letters.ts';
+import type { DeadLetters } from './use-cases/dead-letters.ts';
 import type { CsNode } from './sessions/cs-node.ts';
 import type { DelayedLine, DelayedPlace, DelayedStore } from './delayed-store/delayed-store.ts';
 import type { DsEvents } from './events.ts';
-import type { Groups } from './use-cases/groups.ts';
 import type { LiveSession } from './sessions/live-session.ts';
 import type { ModuleFunctions } from './auth/module/auth-module.ts';
 import { openAuth } from './auth/open-auth.ts';
@@ -95,26 +98,6 @@ export interface ClusterStores {
   close(): Promise<void>;
 }
 
-/** Ports that shared groups need. */
-interface GroupsPorts {
-  readonly holdings: ClusterHoldings;
-  readonly routes: Routes;
-  readonly live: ReadonlyMap<ClientId, LiveSession>;
-  /** By cs: where its assignments go. */
-  readonly outlets: ReadonlyMap<NodeId, Outlet>;
-  readonly nodes: ReadonlyMap<NodeId, CsNode>;
-  readonly events: DsEvents;
-  readonly clock: Clock;
-  readonly rights: SessionRights;
-  readonly retryIntervalMs: number;
-  readonly triesMax: number;
-  /** Resolves when the message is a dead letter, or is not to be. */
-  undelivered(clientId: ClientId, message: Undelivered): Promise<void>;
-}
-
-/** `stop`: while this ds still is one of the cluster. */
-type StoppedGroups = Groups & { stop(): Promise<void> };
-
 interface ClusterDsOptions {
   readonly settings: Settings;
   /** Settings that change while it runs; without it none does. */
@@ -131,6 +114,8 @@ interface ClusterDsOptions {
   readonly counters?: () => Record<string, number>;
   /** Connections of all cs, as they have told. */
   readonly connections?: () => number;
+  /** Asks a cs to drain, or to take clients again. False: it is not attached here. */
+  readonly drainCs?: (cs: NodeId, draining: boolean) => boolean;
 }
 
 export interface ClusterDsService {
@@ -159,6 +144,12 @@ export interface ClusterDsService {
   delayed(after: DelayedPlace | undefined, linesMax: number): Promise<DelayedLine[]>;
   /** False: no message of that id waits. */
   cancelDelayed(id: number): Promise<boolean>;
+  /** Whether this ds hands over what it has, and gets no new clients. */
+  readonly draining: boolean;
+  /** A node of the cluster is to drain, or no more. */
+  readonly drain: (id: NodeId, draining: boolean) => Promise<DrainOutcome>;
+  /** Hands over what lives here, as far as that goes within the time; before `stop`. */
+  leave(withinMs: number): Promise<void>;
   prepareStop(): void;
   stop(): Promise<void>;
 }
@@ -284,6 +275,15 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
   const histories = questions.about('history of a client', (id: ClientId) =>
     Promise.resolve(events.history.of(id)),
   );
+  const drain = new DsDrain({
+    ...{ self, registeredNodes, work, groups },
+    sessions: () => live.size,
+    failed: (error) => events.unexpected('drain', error),
+  });
+  const drains = nodeDrains({
+    ...{ self, registeredNodes, questions, drain },
+    drainCs: options.drainCs ?? (() => false),
+  });
   const operators = operatorsOf({
     ...{ settings, access: auth.provider, routes, retained, queueStore, groups, clock },
     publisher: ports.publisher,
@@ -308,7 +308,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
         routes.apply(change);
       });
       const known = await registry.nodes.list().catch(() => []);
-      const cs = known.filter(({ role, state }) => role === 'cs' && state === 'alive');
+      const cs = known.filter(({ role, state }) => role === 'cs' && state !== 'gone');
       admission.open(cs.map(({ id }) => id));
       await stores.start();
       if (settings.replayS > 0) replayQueue = await holdings.keep(replayQueueName);
@@ -351,6 +351,11 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     nodes: () => registry.nodes.list(),
     deadLetters: ports.deadLetters,
     disconnect: (id) => clients.end(id),
+    get draining() {
+      return drain.draining;
+    },
+    drain: drains,
+    leave: (withinMs) => drain.leave(withinMs),
     operators,
     delayed: (after, linesMax) => delayed.page(after, linesMax),
     cancelDelayed: (id) => delayed.cancel(id),

@@ -67,6 +67,8 @@ export class RpcPeer implements DownstreamHandler, FrameTaker {
   readonly durableWrites: number[] = [];
   readonly fencedWrites: number[] = [];
   readonly renewedNumbers: number[] = [];
+  /** Wish of an operator in the last answer to a Renew. */
+  drainWish: boolean | undefined = undefined;
   /** Among them: heard, and not confirmed. */
   readonly unconfirmedNumbers: number[] = [];
   readonly reads: ReadAnswer[] = [];
@@ -149,9 +151,9 @@ export class RpcPeer implements DownstreamHandler, FrameTaker {
     this.#call?.write(frame);
   }
 
-  renew(counters: Record<string, number> = {}, connections = 0): number {
+  renew(counters: Record<string, number> = {}, connections = 0, draining = false): number {
     this.#renews += 1;
-    this.exchange.pulse({ renew: { number: this.#renews, counters, connections } });
+    this.exchange.pulse({ renew: { number: this.#renews, counters, connections, draining } });
     return this.#renews;
   }
 
@@ -187,7 +189,10 @@ export class RpcPeer implements DownstreamHandler, FrameTaker {
 
   pulse(pulse: Pulse): void {
     const { welcome, renewed } = pulse;
-    if (renewed !== undefined) this.renewedNumbers.push(renewed.number);
+    if (renewed !== undefined) {
+      this.renewedNumbers.push(renewed.number);
+      this.drainWish = renewed.drain;
+    }
     if (renewed?.unconfirmed === true) this.unconfirmedNumbers.push(renewed.number);
     if (welcome === undefined) return;
     this.welcome = welcome;

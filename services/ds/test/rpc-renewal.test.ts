@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
+import { nodeId } from '@lmqtt/common/ids';
 import { calls } from '@lmqtt/proto/calls';
 import type { Admission } from '../src/rpc/admission.ts';
 import { until } from './fake-cs.ts';
@@ -134,6 +135,35 @@ test('a lane that went elsewhere is let go; one that is only cut goes on', async
     assert.equal(goes!.welcome?.resumed, false);
     assert.equal(stays!.isOpen, true);
     for (const peer of peers) peer.cut();
+  } finally {
+    await broker.stop();
+  }
+});
+
+test('a cs hears with its renewals that it is to drain, until it says that it does', async () => {
+  const broker = await startRpcDs({ 'lease-ms': 30_000 });
+  try {
+    const peer = await RpcPeer.attached({ port: broker.port, node: 'cs-1' });
+    const wishOf = async (draining: boolean): Promise<boolean | undefined> => {
+      const { length } = peer.renewedNumbers;
+      peer.renew({}, 0, draining);
+      await until(() => peer.renewedNumbers.length > length, 'an answer');
+      return peer.drainWish;
+    };
+    assert.equal(await wishOf(false), undefined);
+    assert.equal(broker.rpc.drain(nodeId('cs-2'), true), false);
+    assert.equal(broker.rpc.drain(nodeId('cs-1'), true), true);
+    assert.equal(await wishOf(false), true);
+    assert.equal(await wishOf(false), true);
+    assert.equal(await wishOf(true), undefined);
+    assert.deepEqual(
+      broker.rpc.nodes().map(({ node, draining }) => [node, draining]),
+      [['cs-1', true]],
+    );
+    broker.rpc.drain(nodeId('cs-1'), false);
+    assert.equal(await wishOf(true), false);
+    assert.equal(await wishOf(false), undefined);
+    assert.equal(await wishOf(false), undefined);
   } finally {
     await broker.stop();
   }

@@ -144,7 +144,12 @@ export class ScriptedStore {
     const clock = this.#clock;
     return {
       ...{ client, self, clock, intents: this.intents, records: this.records },
-      nodes: { ds: [{ id: self }], onChange: () => undefined, onLease: () => undefined },
+      nodes: {
+        ds: [{ id: self }],
+        aliveDs: new Set([self]),
+        onChange: () => undefined,
+        onLease: () => undefined,
+      },
       ownership: {
         acquire: (things) => Promise.resolve(things.map(() => ({ owner: self, epoch: 1 }))),
         release: () => Promise.resolve(),

@@ -28,7 +28,7 @@ function ds(id: string, inbox: Inbox, position?: () => number) {
     {
       settings: { tailLagMax: 100 },
       clock: { monotonicMs: () => nowMs },
-      nodes: { ds: [{ id: nodeId('one') }, { id: nodeId('two') }] },
+      nodes: { aliveDs: new Set([nodeId('one'), nodeId('two')]) },
       self: nodeId(id),
       inbox,
     },

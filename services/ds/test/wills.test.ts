@@ -43,6 +43,23 @@ test('a will goes out when its connection is lost', () =>
     assert.equal(broker.cs.pushed[0]?.qos, 1);
   }));
 
+test('a client that its node sends away as planned: its will waits, and goes when it is back', () =>
+  withWatched(async (broker, wills) => {
+    const planned = { ...lost, reason: 'this node drains', planned: true };
+    const a = await connect(broker, 'a', { will: will(0) });
+    await broker.link.disconnect(a.session, planned);
+    // The session ends with its connection: the will waits all the same.
+    const b = await connect(broker, 'b', { ...short, will: will(0) });
+    await broker.link.disconnect(b.session, planned);
+    await pause(400);
+    assert.deepEqual(wills(), []);
+    const again = await connect(broker, 'a', { will: will(0, 'later') });
+    await connect(broker, 'b', short);
+    await broker.link.disconnect(again.session, lost);
+    await until(() => wills().length > 0, 'the will of the second connection');
+    assert.deepEqual(wills(), ['later']);
+  }));
+
 test('DISCONNECT removes the will', () =>
   withWatched(async (broker, wills) => {
     const { session } = await connect(broker, 'a', { ...short, will: will(0) });

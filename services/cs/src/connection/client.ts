@@ -3,6 +3,7 @@ import type { ClientId, SessionHandle } from '@lmqtt/common/ids';
 import type { ReadRightsTable } from '@lmqtt/common/read-rights';
 import type { ConnectionEnd, Link, Publish } from '@lmqtt/proto/link';
 import type { CsConfig } from '../config.ts';
+import type { Farewell } from '../drain.ts';
 import type { ReaderLimits } from '../packet/reader-limits.ts';
 import type { Counters } from '../counters.ts';
 import type { CsEvents } from '../events.ts';
@@ -84,6 +85,8 @@ export interface ClientNode extends SessionNode {
   readonly connections: ConnectionCount;
   readonly entrance: EntranceTurns;
   readonly publishes: PublishTaker;
+  /** What clients are told while the node drains or stops; undefined: it takes clients. */
+  farewell(): Farewell | undefined;
   /** Whether ds can be asked for a session now. */
   readonly asksDs: boolean;
   readonly feeds: { readonly unread: UnreadQueues };
@@ -187,7 +190,7 @@ export interface Client {
   /** The client broke the protocol or a limit: DISCONNECT with the reason in 5.0, then close. */
   fail(reasonCode: number, reason: string): void;
   /** Ends before CONNACK, or instead of it [MQTT-3.1.4-5]. */
-  refuse(reasonCode: number, reason: string): void;
+  refuse(reasonCode: number, reason: string, serverReference?: string): void;
   /** ds wants the session back; CONNACK leaves first where it is on its way. */
   kick(reasonCode: number): void;
   /** Ends when what was written has left. */

@@ -11,6 +11,7 @@ import type { ByteStream, StreamOwner } from '../transport/transport.ts';
 import type { ListenerPlace } from '../listener-place.ts';
 import type { Timed } from '../wheel.ts';
 import type { Awaited, Client, ClientNode, ColdPacket } from './client.ts';
+import type { Farewell } from '../drain.ts';
 import { hasReturnCode, kickReason } from './end-reasons.ts';
 import { Inbound } from './inbound.ts';
 import { isTooLong } from './keep-alive.ts';
@@ -294,17 +295,48 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
 
   /** The node stops: no will goes out for it, the session goes on when the client is back. */
   shutDown(): void {
-    this.close(ReasonCode.serverShuttingDown, 'server shutting down');
+    const farewell = this.node.farewell();
+    if (farewell !== undefined && this.session === undefined && this.version !== 0)
+      this.refuse(farewell.reasonCode, farewell.reason, farewell.serverReference);
+    else this.close(ReasonCode.serverShuttingDown, 'server shutting down');
+  }
+
+  /**
+   * Sends the client away, because the node drains or stops. Its end is stored before it hears of
+   * it: wherever it comes back, its will has waited for it. Resolves when it was told.
+   */
+  sendElsewhere({ reasonCode, reason, serverReference }: Farewell): Promise<void> {
+    if (this.ended) return Promise.resolve();
+    if (this.session === undefined) {
+      this.refuse(reasonCode, reason, serverReference);
+      return Promise.resolve();
+    }
+    const { outbox } = this;
+    outbox.beginFarewell();
+    outbox.flushLater();
+    const end = { publishWill: true, sessionExpiryS: undefined, reason, planned: true };
+    const stored = this.#end(end);
+    return outbox.leaveAfter(stored, () => {
+      if (this.version !== 5) return undefined;
+      const sizeMax = this.maximumPacketSize ?? Infinity;
+      const said = { reasonCode, reasonString: this.explains ? reason : undefined };
+      const whole = disconnectPacket({ ...said, serverReference }, sizeMax);
+      const packet = whole.length > sizeMax ? disconnectPacket(said, sizeMax) : whole;
+      return packet.length > sizeMax ? undefined : packet;
+    });
   }
 
   /** Ends before CONNACK, or instead of it [MQTT-3.1.4-5]. */
-  refuse(reasonCode: number, reason: string): void {
+  refuse(cause: number, reason: string, serverReference?: string): void {
     if (this.ended) return;
+    // 0x8B is for DISCONNECT alone.
+    const isStop = cause === ReasonCode.serverShuttingDown;
+    const reasonCode = isStop ? ReasonCode.serverUnavailable : cause;
     this.node.events.refused(this, reasonCode, reason);
     const answers = this.version !== 0 || reasonCode === ReasonCode.unsupportedProtocolVersion;
     if (answers && (this.version === 5 || hasReturnCode(reasonCode))) {
       const reasonString = this.explains ? reason : undefined;
-      const packet = { sessionPresent: false, reasonCode, reasonString };
+      const packet = { sessionPresent: false, reasonCode, reasonString, serverReference };
       this.sendPacket('connack', connack(packet, this.protocol, this.maximumPacketSize));
     }
     this.finish({ publishWill: false, sessionExpiryS: undefined, reason });

@@ -230,6 +230,23 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
     this.flushLater();
   }
 
+  /** As `closeStreamAfter`, with a last packet. Resolves when it is on its way. */
+  leaveAfter(stored: Promise<void>, last: () => Uint8Array | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const leave = (): void => {
+        if (this.#closeWhenFlushed) return;
+        clearTimeout(timer);
+        this.beginFarewell();
+        const bytes = last();
+        if (bytes !== undefined) this.sendPacket('disconnect', bytes);
+        this.closeStream();
+        resolve();
+      };
+      const timer = setTimeout(leave, closeWaitMs);
+      stored.then(leave, leave);
+    });
+  }
+
   /**
    * A client may take the close for "my session is stored"; it does not wait long for a slow store.
    */

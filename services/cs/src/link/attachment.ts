@@ -31,6 +31,14 @@ interface AttachmentOptions {
   readonly metadata: Readonly<Record<string, string>>;
   counters(): Readonly<Record<string, number>>;
   connections(): number;
+  readonly drain: DrainedNode | undefined;
+}
+
+/** The node as operators drain it by way of its ds. */
+export interface DrainedNode {
+  readonly draining: boolean;
+  /** An operator wishes that it drains, or no more; said again until it is so. */
+  wished(draining: boolean): void;
 }
 
 interface AttachmentOwner {
@@ -92,6 +100,7 @@ export class Attachment implements FrameTaker {
       stalled: (silentMs) => this.#broken(`nothing was heard for ${silentMs} ms`),
       counters: () => options.counters(),
       connections: () => options.connections(),
+      draining: () => options.drain?.draining ?? false,
     });
     this.#pulseLine = new PulseLine(clock, {
       open: (attachment, taker) => this.#openPulses(attachment, taker),
@@ -292,6 +301,7 @@ export class Attachment implements FrameTaker {
     // A lease that has ended meanwhile without anybody being told has ended for all who checked it.
     this.notice();
     this.#late = renewed.pushesWait;
+    if (renewed.drain !== undefined) this.#options.drain?.wished(renewed.drain);
     this.#renewal.renewed(renewed);
     this.notice();
   }

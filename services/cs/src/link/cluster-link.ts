@@ -63,7 +63,7 @@ export class ClusterLinkServer implements LinkServer {
   attach(node: LinkedNode): Link {
     if (this.#lanes !== undefined) throw new Error('a link is for one node');
     if (csOfLane(node.node) !== node.node) throw new SettingsError('NODE_ID must be without an @');
-    const { settings, directory, clock, events, counters, connections, awayMs, about } =
+    const { settings, directory, clock, events, counters, connections, awayMs, about, drain } =
       this.#options;
     const instance = this.#instance;
     const first = this.#first;
@@ -71,7 +71,7 @@ export class ClusterLinkServer implements LinkServer {
       {
         directory,
         events,
-        end: { settings, clock, counters, connections, instance, about, first },
+        end: { settings, clock, counters, connections, instance, about, drain, first },
         awayMs: awayMs ?? awayMsUnlessTold,
         onChange: () => this.#changed(node),
       },

@@ -4,7 +4,7 @@ import type { Settings } from '@lmqtt/common/settings/row';
 import { frameBytesMax, metadataNames, protocolVersion } from '@lmqtt/proto/dispatch';
 import type { LinkedNode } from '@lmqtt/proto/link';
 import { readDownstream } from '@lmqtt/proto/wire/downstream-reader';
-import { Attachment } from './attachment.ts';
+import { Attachment, type DrainedNode } from './attachment.ts';
 import type { Directory } from './directory.ts';
 import type { FirstAttachment } from './first-attachment.ts';
 import { LinkArrivals } from './link-arrivals.ts';
@@ -52,6 +52,7 @@ export interface LinkEndOptions {
   readonly instance: string;
   /** For operators. */
   readonly about: AboutNode;
+  readonly drain?: DrainedNode | undefined;
   readonly first: FirstAttachment;
 }
 
@@ -98,6 +99,7 @@ export class LinkEnd implements LinkFigures {
         },
         counters,
         connections,
+        drain: options.drain,
       },
       {
         begin: (address) => presenting.begin(address),

@@ -39,7 +39,7 @@ export function listedNodes(replies: NodeReplies, leaseMs: number): ListedNode[]
     nodes.push({
       id: nodeId(id),
       role,
-      state: role === 'ds' && draining.includes(id) ? 'draining' : 'alive',
+      state: draining.includes(role === 'ds' ? id : member) ? 'draining' : 'alive',
       version: textIn(record, 'version'),
       address: textIn(record, 'address'),
       startedAtMs: Number(record['startedAtMs'] ?? 0),

@@ -14,6 +14,7 @@ interface RenewalTargets {
   stalled(silentMs: number): void;
   counters(): Readonly<Record<string, number>>;
   connections(): number;
+  draining(): boolean;
 }
 
 /**
@@ -69,7 +70,12 @@ export class Renewal {
   #renew(): void {
     const number = this.#lease.ask();
     const targets = this.#targets;
-    targets.send({ number, counters: targets.counters(), connections: targets.connections() });
+    targets.send({
+      number,
+      counters: targets.counters(),
+      connections: targets.connections(),
+      draining: targets.draining(),
+    });
     if (this.#stallTimer === undefined) this.#watch(this.#stallMs);
   }
 

@@ -120,10 +120,15 @@ export class ClusterAdmission {
     return { link: new DsLink(this.#ports, node), refusals };
   }
 
-  renew(node: NodeId, connections = 0): Promise<boolean> {
+  renew(node: NodeId, connections = 0, draining = false): Promise<boolean> {
     const instance = this.#instances.get(node);
     if (instance === undefined) return Promise.resolve(false);
-    const renewed = this.#ports.registeredNodes.renew(csOfLane(node), instance, connections);
+    const renewed = this.#ports.registeredNodes.renew(
+      csOfLane(node),
+      instance,
+      connections,
+      draining,
+    );
     return within(this.leaseMs / 3, renewed);
   }
 
@@ -166,7 +171,7 @@ export class ClusterAdmission {
     const body: Kick = { cs, session };
     if (this.#kick(body)) return;
     const { registeredNodes, self, inbox } = this.#ports;
-    for (const { id } of registeredNodes.ds)
+    for (const id of registeredNodes.aliveDs)
       if (id !== self) inbox.send(id, { kind: 'to', use: kickUse, body });
   }
 

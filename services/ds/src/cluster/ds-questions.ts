@@ -9,7 +9,7 @@ interface DsQuestionsPorts {
   readonly inbox: Inbox;
   readonly registeredNodes: Pick<Nodes, 'list'>;
   readonly self: NodeId;
-  readonly events: DsEvents;
+  readonly events: Pick<DsEvents, 'unexpected'>;
 }
 
 type Body =

@@ -48,6 +48,7 @@ export class ClusterWork {
   readonly #endedCs: EndedCs;
   readonly #forgetting = new Set<NodeJS.Timeout>();
   #hasTimers = false;
+  #handsOver = false;
 
   constructor(ports: ClusterWorkPorts) {
     this.#ports = ports;
@@ -87,12 +88,29 @@ export class ClusterWork {
   async stop(): Promise<void> {
     for (const timer of this.#forgetting) clearTimeout(timer);
     this.#endedCs.stop();
+    await this.#release();
+  }
+
+  /** Another ds is to do it, while there is one. */
+  async handOver(): Promise<void> {
+    this.#handsOver = true;
+    await this.#release();
+  }
+
+  /** The hand-over is taken back. */
+  keep(): void {
+    this.#handsOver = false;
+  }
+
+  async #release(): Promise<void> {
     if (!this.#hasTimers) return;
     this.#hasTimers = false;
     await this.#ports.ownership.release([timersThing]).catch(() => {});
   }
 
   async #acquire(): Promise<void> {
+    const { registeredNodes, self } = this.#ports;
+    if (this.#handsOver && registeredNodes.ds.some(({ id }) => id !== self)) return;
     const [owned] = await this.#ports.ownership.acquire([timersThing]);
     this.#hasTimers = owned?.owner === this.#ports.self;
   }
@@ -102,7 +120,7 @@ export class ClusterWork {
     const timer = setTimeout(() => {
       this.#forgetting.delete(timer);
       // Another process of that name is there.
-      if (registeredNodes.ds.some(({ id }) => id === ds)) return;
+      if (registeredNodes.aliveDs.has(ds)) return;
       routeLog.forget(ds, 'ds').catch((error: unknown) => events.unexpected('routes', error));
     }, forgetDsMs);
     this.#forgetting.add(timer);

@@ -60,14 +60,18 @@ export interface Nodes {
   onLease(listener: (held: boolean) => void): void;
   /** From now on no client is sent here. */
   drain(): Promise<void>;
+  /** Clients are sent here again. */
+  undrain(): Promise<void>;
   stop(): Promise<void>;
   /** The ds nodes that are alive and not draining, this one among them; of the last renewal. */
   readonly ds: readonly NodeRecord[];
+  /** All ds that are alive, those that drain and this one among them; of the last renewal. */
+  readonly aliveDs: ReadonlySet<NodeId>;
   /** `ds` has changed. */
   onChange(listener: () => void): void;
   join(cs: NodeRecord): Promise<void>;
   /** Calls of one turn are one request. False: it was judged. */
-  renew(cs: NodeId, instance: string, connections: number): Promise<boolean>;
+  renew(cs: NodeId, instance: string, connections: number, draining?: boolean): Promise<boolean>;
   leave(cs: NodeId, instance: string): Promise<void>;
   onEnded(listener: (ended: EndedNode) => void): void;
   takeEnded(): Promise<EndedNode[]>;

@@ -27,9 +27,9 @@ export interface Admission {
   ): Promise<{ readonly link: Link; readonly refusals: Refusal[] }>;
   /**
    * False: its lease was judged. Rejects where that cannot be learnt now: then nothing is renewed.
-   * `connections`: those of its cs.
+   * `connections`: those of its cs; `draining`: the cs sends its clients away.
    */
-  renew(node: NodeId, connections: number): Promise<boolean> | boolean;
+  renew(node: NodeId, connections: number, draining: boolean): Promise<boolean> | boolean;
   /** A planned stop of the node; `goesOn`: only of this attachment of it. */
   detach(node: NodeId, goesOn: boolean): Promise<void>;
   /**

@@ -57,6 +57,8 @@ export class Attachment implements FrameTaker {
   #phase: 'presenting' | 'admitting' | 'admitted' | 'leaving' | 'closed' = 'presenting';
   #address = '';
   #lastRenew: Renew | undefined = undefined;
+  /** An operator wishes that the cs drains, or no more, and it has not said that it does. */
+  #drainWish: boolean | undefined = undefined;
   #silence: NodeJS.Timeout | undefined = undefined;
 
   constructor(node: NodeId, instance: string, about: AboutNode, ports: AttachmentPorts) {
@@ -85,6 +87,11 @@ export class Attachment implements FrameTaker {
 
   get lastRenew(): Renew | undefined {
     return this.#lastRenew;
+  }
+
+  /** Told with the answers to its renewals, until it says so itself. */
+  drain(draining: boolean): void {
+    this.#drainWish = draining;
   }
 
   get waitingBytes(): number {
@@ -181,8 +188,10 @@ export class Attachment implements FrameTaker {
     const renewed = (unconfirmed: boolean): void => {
       const { number } = renew;
       const pushesWait = this.#exchange.waitingBytes > this.#exchange.windowBytes;
-      answer({ number, timeMs: this.#ports.clock.nowMs(), unconfirmed, pushesWait });
+      const timeMs = this.#ports.clock.nowMs();
+      answer({ number, timeMs, unconfirmed, pushesWait, drain: this.#drainWish });
     };
+    if (this.#drainWish === renew.draining) this.#drainWish = undefined;
     // An older renewal that comes late over the other stream is outdated.
     if (renew.number >= (this.#lastRenew?.number ?? 0)) {
       this.#lastRenew = renew;
@@ -199,7 +208,7 @@ export class Attachment implements FrameTaker {
       else if (this.#phase === 'admitted') this.close(status.ABORTED, leaseEnded);
     };
     const { admission, events } = this.#ports;
-    const held = admission.renew(this.node, renew.connections);
+    const held = admission.renew(this.node, renew.connections, renew.draining);
     if (typeof held === 'boolean') {
       judged(held);
       return;

@@ -12,6 +12,7 @@ type AttachmentsPorts = Omit<AttachmentPorts, 'figures' | 'onClosed'>;
 export interface NodeLine {
   readonly node: NodeId;
   readonly connections: number;
+  readonly draining: boolean;
   readonly about: AboutNode;
 }
 
@@ -75,10 +76,23 @@ export class Attachments {
       if (!admitted) continue;
       const node = csOfLane(lane);
       // Each lane tells those of the whole cs; one that lives elsewhere now tells nothing any more.
-      const connections = Math.max(lastRenew?.connections ?? 0, lines.get(node)?.connections ?? 0);
-      lines.set(node, { node, connections, about });
+      const other = lines.get(node);
+      const connections = Math.max(lastRenew?.connections ?? 0, other?.connections ?? 0);
+      const draining = lastRenew?.draining === true || other?.draining === true;
+      lines.set(node, { node, connections, draining, about });
     }
     return [...lines.values()];
+  }
+
+  /** Asks a cs to drain, or to take clients again. False: it is not attached. */
+  drain(cs: NodeId, draining: boolean): boolean {
+    let isHere = false;
+    for (const attachment of this.#byId.values()) {
+      if (!attachment.admitted || csOfLane(attachment.node) !== cs) continue;
+      attachment.drain(draining);
+      isHere = true;
+    }
+    return isHere;
   }
 
   get count(): number {

@@ -7,6 +7,7 @@ import {
   type StatusObject,
 } from '@grpc/grpc-js';
 import type { Clock } from '@lmqtt/common/clock';
+import type { NodeId } from '@lmqtt/common/ids';
 import type { Settings } from '@lmqtt/common/settings/row';
 import {
   type ExchangeMethod,
@@ -45,6 +46,11 @@ export interface RpcServer {
   /** Figures of all nodes since their starts, summed, as their last Renew told them. */
   counters(): Record<string, number>;
   nodes(): NodeLine[];
+  /**
+   * Asks a cs to drain, or to take clients again; it hears of it with its next renewal. False: it is
+   * not attached.
+   */
+  drain(cs: NodeId, draining: boolean): boolean;
   /** Streams end so that cs comes back at once; sessions stay as they are. */
   stop(): Promise<void>;
 }
@@ -146,6 +152,7 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
     port: listener.port,
     counters: () => attachments.counters(),
     nodes: () => attachments.nodes(),
+    drain: (cs, draining) => attachments.drain(cs, draining),
     async stop() {
       stopping = true;
       const closed = listener.stop();

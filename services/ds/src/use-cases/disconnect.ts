@@ -41,7 +41,7 @@ export async function disconnect(
   ports: DisconnectPorts,
   session: LiveSession,
   end: ConnectionEnd,
-  graceMs: number = ports.graceMs(),
+  graceMs: number = end.planned === true ? stopGraceMs : ports.graceMs(),
 ): Promise<void> {
   if (session.closing) return;
   leaveNode(ports, session);

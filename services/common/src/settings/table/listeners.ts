@@ -41,7 +41,7 @@ export const listeners = {
     default: null,
     roles: ['cs'],
     about:
-      'Address, host:port, at which clients reach this node, as operators see it; unset: BIND, or where that is every address one of this machine, and the port of MQTT',
+      'Address, host:port, at which clients reach this node: operators see it, and clients that another node sends away are told it (server reference). Unset: operators see BIND, or where that is every address one of this machine, and the port of MQTT; clients are told nothing',
   },
   LISTENERS: {
     kind: 'file',

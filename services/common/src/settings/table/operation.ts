@@ -39,6 +39,15 @@ export const operation = {
     roles: ['cs', 'ds'],
     about: 'Minimum level to log',
   },
+  DRAIN_RATE: {
+    kind: 'integer',
+    default: 100,
+    min: 1,
+    max: 100_000,
+    roles: ['cs'],
+    about:
+      'Clients that a node sends away each second while it drains or stops; as many more as it takes where it stops and STOP_TIMEOUT_MS is short',
+  },
   STOP_TIMEOUT_MS: {
     kind: 'milliseconds',
     default: 10_000,

@@ -27,7 +27,7 @@ export function onConnect(connection: Client, packet: Connect): void {
   connection.begin(packet, askedSessionExpiryS(packet));
   const refusal = refusalOf(connection, packet);
   if (refusal !== undefined) {
-    connection.refuse(refusal.reasonCode, refusal.reason);
+    connection.refuse(refusal.reasonCode, refusal.reason, refusal.serverReference);
     return;
   }
   const { node } = connection;
@@ -57,6 +57,11 @@ function nameOf({ clientId }: Client, userName: string | undefined): string {
 /** The turn of the CONNECT has come: ds is asked for the session. */
 function claim(connection: Client, packet: Connect, isRandom: boolean): void {
   const { node } = connection;
+  const farewell = node.farewell();
+  if (farewell !== undefined) {
+    connection.refuse(farewell.reasonCode, farewell.reason, farewell.serverReference);
+    return;
+  }
   if (node.connections.sessionCount >= node.config.maxConnections) {
     node.events.limit('MAX_CONNECTIONS');
     connection.refuse(ReasonCode.quotaExceeded, 'too many connections');
@@ -103,10 +108,13 @@ function claimLost(connection: Client, packet: Connect, isRandom: boolean): void
 interface Refusal {
   readonly reasonCode: ReasonCode;
   readonly reason: string;
+  readonly serverReference?: string | undefined;
 }
 
 function refusalOf(connection: Client, packet: Connect): Refusal | undefined {
   const { node } = connection;
+  const farewell = node.farewell();
+  if (farewell !== undefined) return farewell;
   if (connection.tooFast) {
     node.events.limit('MAX_CONNECTION_RATE');
     return {

@@ -116,6 +116,16 @@ export class ClusterGroups implements Groups {
     }
   }
 
+  /** Groups without a member here go to other ds; answers how many are still owned. */
+  handOver(groupsMax: number): Promise<number> {
+    return this.#owners.handOver(groupsMax);
+  }
+
+  /** The hand-over is taken back. */
+  keep(): void {
+    this.#owners.keep();
+  }
+
   /** Before the nodes of the registry stop. */
   async stop(): Promise<void> {
     this.#stopped = true;

@@ -54,6 +54,8 @@ export class GroupOwners {
   #askAgain = false;
   readonly #asker: OnceATurn = new OnceATurn(() => void this.ask());
   #stopped = false;
+  /** Groups without a member here go to other ds. */
+  #handsOver = false;
 
   constructor(ports: GroupOwnersPorts) {
     this.#ports = ports;
@@ -78,6 +80,28 @@ export class GroupOwners {
     await Promise.all(owned.map((one) => one.save()));
     for (const one of owned) one.close(false);
     await this.#ports.ownership.release(owned.map(({ id }) => groupThing(id))).catch(() => {});
+  }
+
+  /**
+   * Groups without a member here go to another ds, with their positions, at most so many of them
+   * now; no other such group is owned from now on. Answers how many are still owned.
+   */
+  async handOver(groupsMax: number): Promise<number> {
+    this.#handsOver = true;
+    const { known, ownership } = this.#ports;
+    const some = [...this.#owned.values()]
+      .filter(({ id }) => (known.get(id)?.members.size ?? 0) === 0)
+      .slice(0, groupsMax);
+    await Promise.all(some.map((one) => one.save()));
+    for (const one of some) one.close(false);
+    if (some.length > 0) await ownership.release(some.map(({ id }) => groupThing(id)));
+    return this.#owned.size;
+  }
+
+  /** This ds owns groups again as any other. */
+  keep(): void {
+    this.#handsOver = false;
+    this.soon();
   }
 
   /** Resolves when it is known who owns what was wanted when this was called. */
@@ -126,7 +150,7 @@ export class GroupOwners {
   /** To all ds: the groups that this one owns. */
   name(): void {
     const { nodes, self } = this.#ports;
-    for (const { id } of nodes.ds) if (id !== self) this.nameTo(id);
+    for (const id of nodes.aliveDs) if (id !== self) this.nameTo(id);
   }
 
   nameTo(ds: NodeId): void {
@@ -172,7 +196,8 @@ export class GroupOwners {
     const { ownership, self, known } = this.#ports;
     const wanted = known.homes.filter(
       ({ id, members, pins, owner }) =>
-        members.size > 0 || pins > 0 || owner === undefined || this.#owned.has(id),
+        members.size > 0 ||
+        (!this.#handsOver && (pins > 0 || owner === undefined || this.#owned.has(id))),
     );
     if (wanted.length === 0) return;
     const owners = await ownership.acquire(wanted.map(({ id }) => groupThing(id)));
@@ -208,7 +233,7 @@ export class GroupOwners {
           .filter(({ id, role, state }) => role === 'ds' && state !== 'gone' && id !== ports.self)
           .map(({ id }) => id);
       },
-      isAlive: (ds) => ds === ports.self || ports.nodes.ds.some(({ id }) => id === ds),
+      isAlive: (ds) => ds === ports.self || ports.nodes.aliveDs.has(ds),
       announce: (owned, ds) => {
         const item = this.itemOf(owned);
         if (item !== undefined) for (const to of ds) ports.streams.send(to, item);
@@ -236,7 +261,7 @@ export class GroupOwners {
     }
     this.unhold(home);
     known.forget(home.id);
-    for (const { id } of nodes.ds)
+    for (const id of nodes.aliveDs)
       if (id !== self) streams.send(id, { kind: 'gone', group: home.id });
     ownership.release([groupThing(home.id)]).catch(() => {});
   }

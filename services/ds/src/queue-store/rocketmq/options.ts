@@ -38,6 +38,7 @@ export interface QueuePlaces {
 /** Part of the port `Nodes`, for sharing the tails. */
 export interface LiveNodes {
   readonly ds: readonly { readonly id: NodeId }[];
+  readonly aliveDs: ReadonlySet<NodeId>;
   onChange(listener: () => void): void;
   onLease(listener: (held: boolean) => void): void;
 }

@@ -20,7 +20,7 @@ type Report = readonly [string, string, number, number];
 interface TailPaceOptions {
   readonly settings: Pick<RocketmqStoreSettings, 'tailLagMax'>;
   readonly clock: Pick<Clock, 'monotonicMs'>;
-  readonly nodes: { readonly ds: readonly { readonly id: NodeId }[] };
+  readonly nodes: { readonly aliveDs: ReadonlySet<NodeId> };
   readonly self: NodeId;
   readonly inbox?: Inbox;
 }
@@ -81,7 +81,7 @@ export class TailPace {
     }
     this.#told = lagging;
     if (reports.length === 0) return;
-    for (const { id } of nodes.ds)
+    for (const id of nodes.aliveDs)
       if (id !== self) inbox.send(id, { kind: 'to', use, body: reports });
   }
 

@@ -3,10 +3,14 @@ import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import type { NodeId } from '@lmqtt/common/ids';
 import { failureOf } from './membership.ts';
 
-interface AskedRenewal {
+interface CsRenewal {
   readonly cs: NodeId;
   readonly instance: string;
   readonly connections: number;
+  readonly draining: boolean;
+}
+
+interface AskedRenewal extends CsRenewal {
   readonly untilMs: number;
   readonly resolve: (renewed: boolean) => void;
   readonly reject: (error: Error) => void;
@@ -35,10 +39,10 @@ export class CsRenewals {
     if (!this.#stopped) this.#sending.soon();
   }
 
-  renew(cs: NodeId, instance: string, connections: number): Promise<boolean> {
+  renew(renewal: CsRenewal): Promise<boolean> {
     return new Promise((resolve, reject) => {
       const untilMs = this.#clock.monotonicMs() + this.#patienceMs;
-      this.#asked.push({ cs, instance, connections, untilMs, resolve, reject });
+      this.#asked.push({ ...renewal, untilMs, resolve, reject });
       this.soon();
     });
   }

@@ -36,6 +36,7 @@ export class RedisNodes implements Nodes {
   readonly #cs = new Map<NodeId, NodeRecord>();
   #self: NodeRecord | undefined;
   #ds: readonly NodeRecord[] = [];
+  #aliveDs: ReadonlySet<NodeId> = new Set();
   #dsText = '';
   #leaseEndsMs = 0;
   /** Asked when of the last renewal, while the lease has not begun again. */
@@ -67,6 +68,10 @@ export class RedisNodes implements Nodes {
 
   get ds(): readonly NodeRecord[] {
     return this.#ds;
+  }
+
+  get aliveDs(): ReadonlySet<NodeId> {
+    return this.#aliveDs;
   }
 
   /** In the order in which they are to restore. */
@@ -104,7 +109,13 @@ export class RedisNodes implements Nodes {
 
   async drain(): Promise<void> {
     this.#draining = true;
-    await this.#member.plain(scripts.drain, this.#member.id);
+    await this.#member.plain(scripts.drain, this.#member.id, 1);
+    this.#renewals.soon();
+  }
+
+  async undrain(): Promise<void> {
+    this.#draining = false;
+    await this.#member.plain(scripts.drain, this.#member.id, 0);
     this.#renewals.soon();
   }
 
@@ -150,8 +161,13 @@ export class RedisNodes implements Nodes {
     }
   }
 
-  async renew(cs: NodeId, instance: string, connections: number): Promise<boolean> {
-    const renewed = await this.#renewals.renew(cs, instance, connections);
+  async renew(
+    cs: NodeId,
+    instance: string,
+    connections: number,
+    draining: boolean = false,
+  ): Promise<boolean> {
+    const renewed = await this.#renewals.renew({ cs, instance, connections, draining });
     if (!renewed && this.#cs.get(cs)?.instance === instance) this.#cs.delete(cs);
     return renewed;
   }
@@ -230,7 +246,9 @@ export class RedisNodes implements Nodes {
     const member = this.#member;
     const asked = this.#renewals.take();
     const askedMs = member.clock.monotonicMs();
-    const cs = asked.flatMap(({ cs, instance, connections }) => [cs, instance, connections]);
+    const cs = asked.flatMap((one) => [
+      ...[one.cs, one.instance, one.connections, one.draining ? 1 : 0],
+    ]);
     try {
       const args = [this.leaseMs, member.applied, this.#ended.since, ...cs];
       const [, last, results, ends, nodes] = await member.call(scripts.renew, ...args);
@@ -305,6 +323,7 @@ export class RedisNodes implements Nodes {
     if (text === this.#dsText) return;
     this.#dsText = text;
     const records: NodeRecord[] = [];
+    this.#aliveDs = new Set(texts.filter((_, at) => at % 3 === 0).map(nodeId));
     for (let at = 0; at < texts.length; at += 3) {
       if (texts[at + 2] === '0') records.push(JSON.parse(texts[at + 1]!) as NodeRecord);
     }
@@ -334,7 +353,7 @@ export class RedisNodes implements Nodes {
           if (tried === 0 || begun !== 'known') events.lost(begun === 'emptied');
         }
         await this.#joinAs('ds', this.#self!);
-        if (this.#draining) await this.#member.plain(scripts.drain, id);
+        if (this.#draining) await this.#member.plain(scripts.drain, id, 1);
         for (const cs of this.#cs.values()) await this.#joinCsAgain(cs, why);
         for (const restorer of this.#restorers) await restorer.restore(why);
         return;

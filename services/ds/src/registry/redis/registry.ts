@@ -35,7 +35,7 @@ export async function openRedisRegistry(options: RedisRegistryOptions): Promise<
   const member = new Membership(redis, keys.registry(''), clock, leaseMs, events);
   const inbox = new RedisInbox(member, subscriber);
   const nodes = new RedisNodes(member, subscriber, () => inbox.start());
-  const others = () => nodes.ds.map(({ id }) => id).filter((id) => id !== member.id);
+  const others = () => [...nodes.aliveDs].filter((id) => id !== member.id);
   const routeLog = new RedisRouteLog(member, subscriber, others);
   const records = new RedisRecords(member);
   const detours = new RedisDetours(member, detoursMax);

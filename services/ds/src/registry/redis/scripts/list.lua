@@ -9,8 +9,8 @@ for at = 1, #leases, 2 do
   members[#members + 1] = leases[at + 1]
   members[#members + 1] = redis.call('HGET', base .. 'nodes', member) or '{}'
   members[#members + 1] = redis.call('HGET', base .. 'connections', member) or '0'
-  local drains = string.sub(member, 1, 3) == 'ds:'
-    and redis.call('SISMEMBER', base .. 'draining', string.sub(member, 4)) == 1
+  local drained = string.sub(member, 1, 3) == 'ds:' and string.sub(member, 4) or member
+  local drains = redis.call('SISMEMBER', base .. 'draining', drained) == 1
   members[#members + 1] = drains and '1' or '0'
 end
 local hourAgo = digits(nowUs - 3600 * 1000000)

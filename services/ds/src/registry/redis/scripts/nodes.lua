@@ -18,6 +18,7 @@ local function finish(member, left)
       redis.call('HDEL', base .. name, id)
     end
   else
+    redis.call('SREM', base .. 'draining', member)
     local endedAt = digits(math.min(leaseEnd, nowMs))
     local settles = table.concat({ '', '', instance, left, digits(nowMs), endedAt }, '\0')
     redis.call('HSET', base .. 'unsettled', id .. '\0' .. join, settles)

@@ -8,7 +8,7 @@
 --   life         identifier; another one after changes were lost
 --   leases       sorted set: '<role>:<id>' by the end of the lease, ms
 --   instances, joins, nodes, connections   hashes by '<role>:<id>'; joins: a number for each join
---   draining     set of ds
+--   draining     set of ds, and of cs as 'cs:<id>'
 --   steady       hash: ds -> since when it has renewed without a break, ms
 --   ended        sorted set: ends of nodes by number; endedLast: the highest number
 --   unsettled    hash: ended cs -> who settles it

@@ -1,6 +1,7 @@
 -- A ds renews its own lease and those of cs nodes, judges, and hears what has happened.
 -- ARGV: 1-3 as every member, 4 lease in ms, 5 number up to which it has applied the log (0: not
---   yet), 6 number of the last end that it knows; then for each cs: id, instance, connections
+--   yet), 6 number of the last end that it knows; then for each cs: id, instance, connections, 1 where
+--   it drains
 -- Answer: 'ok', last number of the log, a digit for each cs (0: judged), ends (number, line, ...),
 --   ds nodes (id, record, 1 where it drains, ...)
 -- It judges only after two leases of its own without a break, which is a renewal that comes a
@@ -28,12 +29,13 @@ if applied > 0 and redis.call('HEXISTS', base .. 'applied', id) == 1 then
 end
 
 local results = {}
-for at = 7, #ARGV, 3 do
+for at = 7, #ARGV, 4 do
   local cs = 'cs:' .. ARGV[at]
   local renewed = redis.call('HGET', base .. 'instances', cs) == ARGV[at + 1]
   if renewed then
     redis.call('ZADD', base .. 'leases', nowMs + lease, cs)
     redis.call('HSET', base .. 'connections', cs, ARGV[at + 2])
+    redis.call(ARGV[at + 3] == '1' and 'SADD' or 'SREM', base .. 'draining', cs)
   end
   results[#results + 1] = renewed and '1' or '0'
 end
