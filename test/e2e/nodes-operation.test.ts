@@ -7,11 +7,12 @@ import { existsSync, readdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectAsync } from 'mqtt';
-import { startCluster } from '../harness/cluster.ts';
+import { advertised } from '../harness/advertised.ts';
+import { Cluster, direct, startCluster } from '../harness/cluster.ts';
 import { ClusterSuite } from '../harness/cluster-suite.ts';
 import { programPath } from '../harness/process.ts';
 import { requirePrograms } from '../harness/require.ts';
-import { closeAllClients, connected, type RawClient, unique } from '../harness/wire.ts';
+import { closeAllClients, connected, connectRaw, type RawClient, unique } from '../harness/wire.ts';
 
 const suite = new ClusterSuite({ settings: { SYS_INTERVAL_S: '1' } });
 const lasting = { clean: false, properties: { sessionExpiryInterval: 600 } } as const;
@@ -155,6 +156,68 @@ void describe('nodes that come and go', () => {
     const moved = await connected(third.port('mqtt'), { ...fields, sessionPresent: true });
     await again.expectDisconnect(0x8e);
     await moved.ping();
+  });
+
+  void test('a cs drains, asked by way of another: clients are told where to go, until it is taken back', async (t) => {
+    const advertise = await advertised(2);
+    const cluster = new Cluster({ between: direct });
+    t.after(() => cluster.stop());
+    for (const settings of Object.values(advertise)) await cluster.add(settings);
+    await cluster.start();
+    await cluster.untilReady();
+    const [one, other] = [cluster.node(1), cluster.node(2)];
+    const topic = unique();
+    const will = { topic: `${topic}/will`, payload: 'not sent', qos: 1 };
+    const fields = { ...lasting, version: 5, clientId: unique(), will } as const;
+    const watches = await connected(other.port('mqtt'), { version: 5 });
+    await watches.subscribe(`${topic}/#`, 1);
+    const goes = await connected(one.port('mqtt'), fields);
+    const older = { clientId: unique(), clean: true };
+    const old = await connected(one.port('mqtt'), { ...older, will });
+    const ask = async (action: string): Promise<number> =>
+      (await other.fetch(`/api/v1/nodes/cs-1/${action}`, { method: 'POST' })).status;
+    const state = async (): Promise<string> => {
+      const answer = await other.fetch('/api/v1/nodes/cs-1');
+      return ((await answer.json()) as NodeBody).state;
+    };
+
+    assert.equal(await ask('drain'), 202);
+    const { properties } = await goes.expectDisconnect(0x9c);
+    assert.equal(properties.serverReference, `127.0.0.1:${other.port('mqtt')}`);
+    await old.expectClose();
+    const again = await connected(other.port('mqtt'), { ...fields, sessionPresent: true });
+    await connected(other.port('mqtt'), older);
+    const ready = await one.fetch('/readyz');
+    assert.equal(ready.status, 503);
+    assert.match(await ready.text(), /this node drains/);
+    await assert.rejects(connectRaw(one.port('mqtt')).then((raw) => raw.connect()));
+    await eventually('the state', async () => (await state()) === 'draining');
+    assert.equal((await one.metrics()).get('lmqtt_cs_draining'), 1);
+    // The ds is the only one, and there is no other of that name.
+    const post = { method: 'POST' };
+    assert.equal((await other.fetch('/api/v1/nodes/ds-1/drain', post)).status, 409);
+    assert.equal((await other.fetch('/api/v1/nodes/nobody/drain', post)).status, 404);
+
+    assert.equal(await ask('undrain'), 202);
+    await eventually('the state', async () => (await state()) === 'alive');
+    await one.untilReady();
+    const back = await connected(one.port('mqtt'), { ...fields, sessionPresent: true });
+    await again.expectDisconnect(0x8e);
+    await back.publish(`${topic}/marker`, 'marker', { qos: 1 });
+    await watches.receive({ payload: 'marker' });
+  });
+
+  void test('a cs without another sends its clients away for good; a stop goes on with it', async (t) => {
+    const cluster = await startCluster({ cs: 1 });
+    t.after(() => cluster.stop());
+    const cs = cluster.node(1);
+    const client = await connected(cs.port('mqtt'), { version: 5 });
+    assert.equal((await cs.fetch('/api/v1/nodes/cs-1/drain', { method: 'POST' })).status, 202);
+    await client.expectDisconnect(0x9d);
+    assert.equal(await cs.end('SIGTERM'), 0);
+    await cs.start();
+    await cs.untilReady();
+    await connected(cs.port('mqtt'), { version: 5 });
   });
 
   void test('ds stops as planned: nobody comes in, those who are there go on with the next', async (t) => {

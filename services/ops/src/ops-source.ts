@@ -255,6 +255,11 @@ export interface OpsSource {
     readonly next: number;
   } | null>;
   nodes(): Promise<readonly NodeStatus[]>;
+  /**
+   * A node is to send its clients away and take no others, or to take them again. `unknown`: there
+   * is no such node; `alone`: it is the only ds, and nobody could have its work.
+   */
+  drain(id: NodeId, draining: boolean): Promise<'asked' | 'unknown' | 'alone'>;
   /** Counters of all cs with their rates, by name. */
   counters(): object;
   clients(page: Page): Promise<ClientPage>;
@@ -284,6 +289,8 @@ export interface LocalSource {
   config(): readonly ConfigLine[];
   logLevel(): string;
   setLogLevel(level: string): void;
+  /** Clients of this process are sent away, or taken again; absent: another part knows how. */
+  readonly drain?: (draining: boolean) => Promise<void>;
 }
 
 /** Source of a cs, which passes requests on to a ds. */

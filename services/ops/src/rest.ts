@@ -28,6 +28,8 @@ import { type Role, roles } from './tokens.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
+    /** This node answers such a request, whatever else it passes on. */
+    isLocalFor?: (request: FastifyRequest) => boolean;
     /** Least role that may ask; by default viewer for GET, operator for the others. */
     role?: Role;
     /** This node answers, whatever else it passes on. */
@@ -149,7 +151,8 @@ const passedOn = new WeakSet<FastifyRequest>();
 
 function addForwarding(rest: FastifyInstance, forward: Forward): void {
   rest.addHook('preHandler', async (request, reply) => {
-    if (request.routeOptions.config.isLocal === true) return;
+    const { isLocal, isLocalFor } = request.routeOptions.config;
+    if (isLocal === true || isLocalFor?.(request) === true) return;
     const { method, url, body } = request;
     const caller = callerOf(request);
     const text = body === undefined || body === null ? '' : JSON.stringify(body);
@@ -183,7 +186,7 @@ export async function addRest(
       addDescription(rest);
       const { source, local, events } = options;
       addLocal(rest, local, source);
-      addNodes(rest, source.nodes);
+      addNodes(rest, local, source);
       addClients(rest, source, events);
       addDeadLetters(rest, source, events);
       addDelayed(rest, source, events);

@@ -47,6 +47,8 @@ const detail = {
 function sourceOf(ids: readonly string[]): OpsSource {
   const clients = new Map([...ids].toSorted().map((id) => [id, status(id)]));
   return {
+    drain: (id) =>
+      Promise.resolve(id === 'cs-1' ? 'asked' : id === 'only-ds' ? 'alone' : 'unknown'),
     nodes: () =>
       Promise.resolve([
         {
@@ -354,6 +356,59 @@ test('a node passes on what another knows, with the caller, and answers as that 
     passed.map(({ method, url: path, caller }) => [method, path, caller.role]),
     [['DELETE', '/api/v1/clients/a%20b', 'admin']],
   );
+});
+
+test('a node drains, whichever node is asked; its own clients also where no other is reached', async (t) => {
+  const passed: InnerRequest[] = [];
+  const own: boolean[] = [];
+  const running = await startOps({
+    ...{ bind: '127.0.0.1', port: 0, token: null, tokensFile: null, limits },
+    readiness: new Lifecycle(() => {}),
+    metrics: new Metrics(),
+    local: {
+      ...{ nodeId: 'n1', config: () => [], logLevel: () => 'info', setLogLevel: () => {} },
+      drain: (draining) => {
+        own.push(draining);
+        return Promise.resolve();
+      },
+    },
+    source: {
+      nodes: undefined,
+      forward: (inner) => {
+        passed.push(inner);
+        return Promise.resolve({ status: 202, contentType: 'application/json', body: '{}' });
+      },
+    },
+    log: silentLogs().ops,
+  });
+  t.after(() => running.close());
+  const post = async (path: string): Promise<[number, unknown]> => {
+    const url = `http://127.0.0.1:${running.port}/api/v1/nodes/${path}`;
+    const answer = await fetch(url, { method: 'POST' });
+    return [answer.status, await answer.json()];
+  };
+  assert.deepEqual(await post('n1/drain'), [202, { id: 'n1', draining: true }]);
+  assert.deepEqual(await post('n1/undrain'), [202, { id: 'n1', draining: false }]);
+  assert.deepEqual(own, [true, false]);
+  assert.deepEqual(passed, []);
+  assert.deepEqual(await post('n2/drain'), [202, {}]);
+  assert.deepEqual(
+    passed.map(({ method, url }) => [method, url]),
+    [['POST', '/api/v1/nodes/n2/drain']],
+  );
+});
+
+test('to drain is for operators, and not for the only ds', async () => {
+  const { url } = await start([], 'sesame');
+  const headers = { authorization: 'Bearer sesame' };
+  const post = async (id: string): Promise<number> =>
+    (await fetch(`${url}/api/v1/nodes/${id}/drain`, { method: 'POST', headers })).status;
+  assert.equal(await post('cs-1'), 202);
+  assert.equal(await post('only-ds'), 409);
+  assert.equal(await post('nobody'), 404);
+  const caller = { name: 'ann', role: 'viewer', user: 'ann', address: '' } as const;
+  const request = { caller, method: 'POST', url: '/api/v1/nodes/cs-1/drain', body: '' };
+  assert.equal((await ops?.answer(request))?.status, 403);
 });
 
 test('the interface describes itself, for programs and for people', async () => {

@@ -16,7 +16,9 @@ import { RemoteLinkServer } from '@lmqtt/cs/link/remote-link';
 import { clockOfLink } from '@lmqtt/cs/link/wall-offset';
 import { type CsService, startCs } from '@lmqtt/cs/service';
 import type { Forward } from '@lmqtt/ops/inner-requests';
+import type { NodeStatus } from '@lmqtt/ops/ops-source';
 
+import { DrainedCs, othersOf } from './drained-cs.ts';
 import { addressOf } from './own-address.ts';
 import { nodesOf } from './ops-source.ts';
 import {
@@ -50,13 +52,31 @@ export function startCsProcess(
       const caller = { ...request.caller, address: `${address} at ${settings.nodeId}` };
       return questions.ask({ ...request, caller });
     };
-    const ops = await serveOps(program, { nodes, forward });
-    return { ...(await startLinkedCs(program, directory)), ...ops.ports };
+    const asked = async (): Promise<readonly NodeStatus[]> => {
+      const { nodeId: name } = settings;
+      const caller = { name, role: 'viewer', user: null, address: name };
+      const { body } = await questions.ask({
+        caller,
+        method: 'GET',
+        url: '/api/v1/nodes',
+        body: '',
+      });
+      return (JSON.parse(body) as { readonly nodes: readonly NodeStatus[] }).nodes;
+    };
+    const drained = new DrainedCs(program.logs.broker);
+    const ops = await serveOps(program, { nodes, forward }, drained.drain);
+    const others = othersOf(settings, nodes ?? asked);
+    return { ...(await startLinkedCs(program, directory, drained, others)), ...ops.ports };
   });
 }
 
 /** A cs that reaches its ds over gRPC, in this process or elsewhere. */
-export async function startLinkedCs(program: Program, directory: Directory): Promise<Ports> {
+export async function startLinkedCs(
+  program: Program,
+  directory: Directory,
+  drained: DrainedCs,
+  others: () => Promise<readonly string[]>,
+): Promise<Ports> {
   const { settings, clock, logs, metrics, lifecycle, stopping, startedAtMs, fail } = program;
   const counters = new Counters();
   let cs: CsService | undefined;
@@ -71,6 +91,7 @@ export async function startLinkedCs(program: Program, directory: Directory): Pro
       address: clientAddressOf(settings),
       startedAtMs,
     },
+    drain: drained,
   };
   const linkCounters = new LinkCounters(metrics);
   const isCluster = settings.redisUrl !== null || directory.nodes().length > 1;
@@ -84,6 +105,7 @@ export async function startLinkedCs(program: Program, directory: Directory): Pro
     const problem = directory instanceof RedisDirectory ? directory.problem : null;
     return problem ?? 'no ds is known';
   };
+  lifecycle.needs(() => (drained.draining ? 'this node drains' : null));
   lifecycle.needs(() => (isUp() ? null : missing()));
   const firstLink = async (): Promise<void> => {
     const late = new AbortController();
@@ -101,9 +123,11 @@ export async function startLinkedCs(program: Program, directory: Directory): Pro
     logs,
     metrics,
     counters,
+    others,
     beforeListening: firstLink,
   });
   cs = running;
+  drained.runs(running);
   // A ds that comes later may refuse it as well.
   server.whenAttached.catch(fail);
   lifecycle.onStop('cs', () => running.stop());

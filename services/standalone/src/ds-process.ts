@@ -1,5 +1,6 @@
 // The composition root of the ds process: a ds on embedded stores, or one of several on RocketMQ
 // and Redis; gRPC for its cs nodes, and ops.
+import type { NodeId } from '@lmqtt/common/ids';
 import type { Settings } from '@lmqtt/common/settings/row';
 import { version } from '@lmqtt/common/version';
 import { type ClusterDsService, startClusterDs } from '@lmqtt/ds/cluster-service';
@@ -51,9 +52,12 @@ async function startAlone(program: Program): Promise<Ports> {
     isGathered = true;
   });
   lifecycle.needs(() => (isGathered ? null : 'gathering'));
-  const nodes = (): ReturnType<RpcServer['nodes']> => rpc?.nodes() ?? [];
+  const attached = {
+    nodes: (): ReturnType<RpcServer['nodes']> => rpc?.nodes() ?? [],
+    drain: (cs: NodeId, draining: boolean): boolean => rpc?.drain(cs, draining) ?? false,
+  };
   const rates = ratesOf(program, () => rpc?.counters() ?? {});
-  const ops = await serveOps(program, splitOpsSource(settings, ds, nodes, rates, startedAtMs));
+  const ops = await serveOps(program, splitOpsSource(settings, ds, attached, rates, startedAtMs));
   const events = new RpcEvents(logs, metrics, clock);
   const running = await startRpc({
     settings,
@@ -82,6 +86,9 @@ interface ClusterDs {
   readonly join: (ops: ServedOps) => Promise<number>;
 }
 
+/** Part of STOP_TIMEOUT_MS in which a ds hands over what lives there. */
+const handOverPart = 0.4;
+
 /** Waits for Redis and RocketMQ: the processes of a cluster start in any order. */
 export async function openClusterDs(program: Program, auth?: ModuleFunctions): Promise<ClusterDs> {
   const { settings, live, clock, logs, metrics, lifecycle, stopping } = program;
@@ -97,16 +104,20 @@ export async function openClusterDs(program: Program, auth?: ModuleFunctions): P
     openStores: (routes) => openClusterStores({ settings, logs, metrics, clock, stopping }, routes),
     counters: () => rpc?.counters() ?? {},
     connections: () => (rpc?.nodes() ?? []).reduce((sum, each) => sum + each.connections, 0),
+    drainCs: (cs, draining) => rpc?.drain(cs, draining) ?? false,
   });
   lifecycle.onStop('ds', () => ds.stop());
   lifecycle.needs(() => ds.failure);
   lifecycle.needs(() => ds.awaited);
+  lifecycle.needs(() => (ds.draining ? 'this node drains' : null));
   lifecycle.notes(() => ds.notice);
   const join = async ({ answer }: ServedOps): Promise<number> => {
     const events = new RpcEvents(logs, metrics, clock);
     const running = await startRpc({ settings, admission: ds.admission, events, clock, answer });
     rpc = running;
     lifecycle.onStop('rpc', () => running.stop());
+    // Before rpc: cs nodes present their sessions elsewhere while this ds answers them still.
+    lifecycle.onStop('hand-over', () => ds.leave(settings.stopTimeoutMs * handOverPart));
     await ds.join(settings.rpcAdvertise ?? addressOf(settings.rpcBind, running.port));
     return running.port;
   };

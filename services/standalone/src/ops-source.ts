@@ -8,6 +8,7 @@ import type { ClientDetail } from '@lmqtt/ds/use-cases/client-detail';
 import type { ClientLine } from '@lmqtt/ds/use-cases/clients';
 import type { ClusterDsService } from '@lmqtt/ds/cluster-service';
 import type { DsService } from '@lmqtt/ds/service';
+import type { DrainOutcome } from '@lmqtt/ds/use-cases/drain-outcome';
 import type {
   ClientDetailStatus,
   ClientStatus,
@@ -70,14 +71,18 @@ interface Clients extends Pick<
   disconnect(id: ClientId): boolean | Promise<boolean>;
 }
 
+type DrainOther = (id: NodeId, draining: boolean) => DrainOutcome | Promise<DrainOutcome>;
+
 function sourceOf(
   ds: Clients,
   rates: Rates,
   nodes: () => NodeStatus[] | Promise<NodeStatus[]>,
+  drain: DrainOther,
   status: (line: ClientLine) => ClientStatus,
 ): OpsSource {
   return {
     nodes: async () => nodes(),
+    drain: async (id, draining) => drain(id, draining),
     counters: () => rates.all(),
     clients: async ({ after, limit, filter }) => {
       const { lines, next } = await ds.clients({ after, clientsMax: limit, filter });
@@ -109,7 +114,7 @@ export function opsSource(
     {
       id: nodeId(settings.nodeId),
       role: 'standalone',
-      state: 'alive',
+      state: cs.draining ? 'draining' : 'alive',
       version,
       address: null,
       startedAtMs,
@@ -117,7 +122,8 @@ export function opsSource(
       connections: cs.node.connections.sessionCount,
     },
   ];
-  return sourceOf(ds, rates, nodes, (line) => {
+  const drain = (): DrainOutcome => 'unknown';
+  return sourceOf(ds, rates, nodes, drain, (line) => {
     const status = statusOf(line);
     const { connection } = line;
     const here = connection === null ? undefined : cs.node.connections.get(connection.session);
@@ -130,6 +136,7 @@ export function opsSource(
 export interface AttachedNode {
   readonly node: NodeId;
   readonly connections: number;
+  readonly draining: boolean;
   readonly about: {
     readonly version: string;
     readonly address: string;
@@ -139,11 +146,17 @@ export interface AttachedNode {
 
 const orNull = (text: string): string | null => (text === '' ? null : text);
 
+interface AttachedNodes {
+  nodes(): readonly AttachedNode[];
+  /** False: that cs is not attached. */
+  drain(cs: NodeId, draining: boolean): boolean;
+}
+
 /** Source of a ds that has its own stores, and of the cs nodes that are attached to it. */
 export function splitOpsSource(
   settings: Settings,
   ds: DsService,
-  attached: () => readonly AttachedNode[],
+  attached: AttachedNodes,
   rates: Rates,
   startedAtMs: number,
 ): OpsSource {
@@ -158,10 +171,10 @@ export function splitOpsSource(
       leaseAgeMs: null,
       connections: 0,
     },
-    ...attached().map(({ node, connections, about }): NodeStatus => ({
+    ...attached.nodes().map(({ node, connections, draining, about }): NodeStatus => ({
       id: node,
       role: 'cs',
-      state: 'alive',
+      state: draining ? 'draining' : 'alive',
       version: orNull(about.version),
       address: orNull(about.address),
       startedAtMs: about.startedAtMs === 0 ? null : about.startedAtMs,
@@ -169,7 +182,11 @@ export function splitOpsSource(
       connections,
     })),
   ];
-  return sourceOf(ds, rates, nodes, statusOf);
+  const drain = (id: NodeId, draining: boolean): DrainOutcome => {
+    if (id === settings.nodeId) return draining ? 'alone' : 'asked';
+    return attached.drain(id, draining) ? 'asked' : 'unknown';
+  };
+  return sourceOf(ds, rates, nodes, drain, statusOf);
 }
 
 interface ListedNode extends NodeStatus {
@@ -209,5 +226,5 @@ export function clusterOpsSource(ds: ClusterDsService, rates: Rates): OpsSource 
       leaseAgeMs: line.leaseAgeMs,
       connections: line.connections,
     }));
-  return sourceOf(ds, rates, nodes, statusOf);
+  return sourceOf(ds, rates, nodes, (id, draining) => ds.drain(id, draining), statusOf);
 }

@@ -189,9 +189,11 @@ export interface ServedOps extends Pick<RunningOps, 'answer'> {
   readonly ports: { readonly ops?: number };
 }
 
+/** `drain`: sends the clients of this process away, or takes them again. */
 export async function serveOps(
   program: Program,
   source: OpsSource | RemoteSource,
+  drain?: (draining: boolean) => Promise<void>,
 ): Promise<ServedOps> {
   const { settings, metrics, lifecycle, logs } = program;
   const ops = await startOps({
@@ -203,7 +205,7 @@ export async function serveOps(
     readiness: lifecycle,
     metrics,
     source,
-    local: program.local,
+    local: { ...program.local, ...(drain && { drain }) },
     log: logs.ops,
   });
   lifecycle.onStop('ops', () => ops.close());

@@ -9,6 +9,7 @@ import type { Files } from '@lmqtt/ds/journal/files';
 import { type DsService, type ModuleFunctions, startDs } from '@lmqtt/ds/service';
 
 import { openDirectory, startLinkedCs } from './cs-process.ts';
+import { DrainedCs, othersOf } from './drained-cs.ts';
 import { openClusterDs } from './ds-process.ts';
 import { clusterOpsSource, opsSource } from './ops-source.ts';
 import {
@@ -62,16 +63,12 @@ export function startStandalone(
       ds.prepareStop();
       return cs.stop();
     });
-    const ops = await serveOps(
-      program,
-      opsSource(
-        settings,
-        cs,
-        ds,
-        ratesOf(program, () => sysCounters(counters)),
-        startedAtMs,
-      ),
-    );
+    const drained = new DrainedCs(logs.broker);
+    drained.runs(cs);
+    lifecycle.needs(() => (drained.draining ? 'this node drains' : null));
+    const rates = ratesOf(program, () => sysCounters(counters));
+    const source = opsSource(settings, cs, ds, rates, startedAtMs);
+    const ops = await serveOps(program, source, drained.drain);
     return { ...cs.ports, ...ops.ports };
   });
 }
@@ -80,5 +77,8 @@ async function startOnServers(program: Program, auth: ModuleFunctions | undefine
   const { ds, join, figures } = await openClusterDs(program, auth);
   const ops = await serveOps(program, clusterOpsSource(ds, ratesOf(program, figures)));
   const rpc = await join(ops);
-  return { rpc, ...(await startLinkedCs(program, openDirectory(program))), ...ops.ports };
+  const drained = new DrainedCs(program.logs.broker);
+  const others = othersOf(program.settings, () => ds.nodes());
+  const cs = await startLinkedCs(program, openDirectory(program), drained, others);
+  return { rpc, ...cs, ...ops.ports };
 }
