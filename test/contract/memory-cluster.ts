@@ -94,6 +94,7 @@ export class MemoryCluster {
       events,
       metrics,
       version: 'test',
+      isHeard: (lane): boolean => rpc.isHeard(lane),
       openStores: async (routes) => {
         const redis = await openRedis({ url: `redis://127.0.0.1:${proxy.port}` });
         const keys = new RedisKeys(clusterId);

@@ -114,6 +114,8 @@ interface ClusterDsOptions {
   readonly counters?: () => Record<string, number>;
   /** Connections of all cs, as they have told. */
   readonly connections?: () => number;
+  /** Whether a lane is here, over an open stream; where not, its cs may have gone elsewhere. */
+  readonly isHeard?: (lane: NodeId) => boolean;
   /** Asks a cs to drain, or to take clients again. False: it is not attached here. */
   readonly drainCs?: (cs: NodeId, draining: boolean) => boolean;
 }
@@ -277,7 +279,12 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
   );
   const drain = new DsDrain({
     ...{ self, registeredNodes, work, groups },
-    sessions: () => live.size,
+    sessions: () => {
+      const isHeard = options.isHeard ?? (() => true);
+      let count = 0;
+      for (const { id, sessions } of nodes.values()) if (isHeard(id)) count += sessions.size;
+      return count;
+    },
     failed: (error) => events.unexpected('drain', error),
   });
   const drains = nodeDrains({

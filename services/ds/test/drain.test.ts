@@ -40,8 +40,8 @@ class Leaving {
       },
       work: { handOver: say('work'), keep: () => this.said.push('work stays') },
       groups: {
-        handOver: (groupsMax) => {
-          if (this.sessions === 0) this.groups = Math.max(0, this.groups - groupsMax);
+        handOver: (groupsMax, isEmpty) => {
+          if (isEmpty) this.groups = Math.max(0, this.groups - groupsMax);
           return Promise.resolve(this.groups);
         },
         keep: () => this.said.push('groups stay'),

@@ -104,6 +104,7 @@ export async function openClusterDs(program: Program, auth?: ModuleFunctions): P
     openStores: (routes) => openClusterStores({ settings, logs, metrics, clock, stopping }, routes),
     counters: () => rpc?.counters() ?? {},
     connections: () => (rpc?.nodes() ?? []).reduce((sum, each) => sum + each.connections, 0),
+    isHeard: (lane) => rpc?.isHeard(lane) ?? false,
     drainCs: (cs, draining) => rpc?.drain(cs, draining) ?? false,
   });
   lifecycle.onStop('ds', () => ds.stop());

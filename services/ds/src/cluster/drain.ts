@@ -7,8 +7,11 @@ interface DsDrainPorts {
   readonly registeredNodes: Pick<Nodes, 'drain' | 'undrain' | 'ds'>;
   /** Work for all, which one ds does. */
   readonly work: { handOver(): Promise<void>; keep(): void };
-  readonly groups: { handOver(groupsMax: number): Promise<number>; keep(): void };
-  /** Number of sessions that live here. */
+  readonly groups: {
+    handOver(groupsMax: number, isEmpty: boolean): Promise<number>;
+    keep(): void;
+  };
+  /** Number of sessions that live here, by lanes that are heard. */
   readonly sessions: () => number;
   readonly failed: (error: unknown) => void;
 }
@@ -73,15 +76,15 @@ export class DsDrain {
     await Promise.race([this.begin(), idlePause(withinMs)]);
     const { groups, sessions } = this.#ports;
     while (performance.now() < untilMs && this.hasHeir) {
-      if (sessions() === 0 && (await groups.handOver(groupsAtOnce)) === 0) return;
+      if (sessions() === 0 && (await groups.handOver(groupsAtOnce, true)) === 0) return;
       await pause(tickMs);
     }
   }
 
   async #handOver(run: number): Promise<void> {
-    const { groups } = this.#ports;
+    const { groups, sessions } = this.#ports;
     while (this.#run === run) {
-      await groups.handOver(groupsAtOnce);
+      await groups.handOver(groupsAtOnce, sessions() === 0);
       await idlePause(tickMs * 5);
     }
   }

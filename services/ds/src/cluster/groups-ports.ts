@@ -30,8 +30,11 @@ export interface GroupsPorts {
 /** `stop`: while this ds still is one of the cluster. */
 export type StoppedGroups = Groups & {
   stop(): Promise<void>;
-  /** Groups without a member here go to other ds; answers how many are still owned. */
-  handOver(groupsMax: number): Promise<number>;
+  /**
+   * Groups without a member here go to other ds, all groups where nobody is here any more
+   * (`isEmpty`); answers how many are still owned.
+   */
+  handOver(groupsMax: number, isEmpty: boolean): Promise<number>;
   /** The hand-over is taken back. */
   keep(): void;
 };

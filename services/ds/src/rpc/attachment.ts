@@ -81,6 +81,11 @@ export class Attachment implements FrameTaker {
     return this.#phase === 'admitted';
   }
 
+  /** A stream is open: its cs has not gone to another ds. */
+  get isHeard(): boolean {
+    return this.#stream !== undefined;
+  }
+
   get closed(): boolean {
     return this.#phase === 'closed';
   }

@@ -84,6 +84,12 @@ export class Attachments {
     return [...lines.values()];
   }
 
+  /** Whether that lane of a cs is here, over an open stream. */
+  isHeard(lane: NodeId): boolean {
+    const attachment = this.#byNode.get(lane);
+    return attachment?.admitted === true && attachment.isHeard;
+  }
+
   /** Asks a cs to drain, or to take clients again. False: it is not attached. */
   drain(cs: NodeId, draining: boolean): boolean {
     let isHere = false;

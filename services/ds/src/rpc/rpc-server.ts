@@ -46,6 +46,8 @@ export interface RpcServer {
   /** Figures of all nodes since their starts, summed, as their last Renew told them. */
   counters(): Record<string, number>;
   nodes(): NodeLine[];
+  /** Whether that lane of a cs is here, over an open stream. */
+  isHeard(lane: NodeId): boolean;
   /**
    * Asks a cs to drain, or to take clients again; it hears of it with its next renewal. False: it is
    * not attached.
@@ -152,6 +154,7 @@ export async function startRpc(options: RpcOptions): Promise<RpcServer> {
     port: listener.port,
     counters: () => attachments.counters(),
     nodes: () => attachments.nodes(),
+    isHeard: (lane) => attachments.isHeard(lane),
     drain: (cs, draining) => attachments.drain(cs, draining),
     async stop() {
       stopping = true;

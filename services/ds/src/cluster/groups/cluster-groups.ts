@@ -116,9 +116,12 @@ export class ClusterGroups implements Groups {
     }
   }
 
-  /** Groups without a member here go to other ds; answers how many are still owned. */
-  handOver(groupsMax: number): Promise<number> {
-    return this.#owners.handOver(groupsMax);
+  /**
+   * Groups without a member here go to other ds, all groups where nobody is here any more
+   * (`isEmpty`); answers how many are still owned.
+   */
+  handOver(groupsMax: number, isEmpty: boolean): Promise<number> {
+    return this.#owners.handOver(groupsMax, isEmpty);
   }
 
   /** The hand-over is taken back. */

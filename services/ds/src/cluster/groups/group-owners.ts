@@ -54,8 +54,8 @@ export class GroupOwners {
   #askAgain = false;
   readonly #asker: OnceATurn = new OnceATurn(() => void this.ask());
   #stopped = false;
-  /** Groups without a member here go to other ds. */
-  #handsOver = false;
+  /** Groups that go to other ds: those without a member here, or all. */
+  #handsOver: 'none' | 'memberless' | 'all' = 'none';
 
   constructor(ports: GroupOwnersPorts) {
     this.#ports = ports;
@@ -84,13 +84,14 @@ export class GroupOwners {
 
   /**
    * Groups without a member here go to another ds, with their positions, at most so many of them
-   * now; no other such group is owned from now on. Answers how many are still owned.
+   * now; no other such group is owned from now on. `isEmpty`: members that are still known here have
+   * gone. Answers how many are still owned.
    */
-  async handOver(groupsMax: number): Promise<number> {
-    this.#handsOver = true;
+  async handOver(groupsMax: number, isEmpty: boolean): Promise<number> {
+    this.#handsOver = isEmpty ? 'all' : 'memberless';
     const { known, ownership } = this.#ports;
     const some = [...this.#owned.values()]
-      .filter(({ id }) => (known.get(id)?.members.size ?? 0) === 0)
+      .filter(({ id }) => isEmpty || (known.get(id)?.members.size ?? 0) === 0)
       .slice(0, groupsMax);
     await Promise.all(some.map((one) => one.save()));
     for (const one of some) one.close(false);
@@ -100,7 +101,7 @@ export class GroupOwners {
 
   /** This ds owns groups again as any other. */
   keep(): void {
-    this.#handsOver = false;
+    this.#handsOver = 'none';
     this.soon();
   }
 
@@ -194,10 +195,11 @@ export class GroupOwners {
 
   async #askOnce(): Promise<void> {
     const { ownership, self, known } = this.#ports;
+    if (this.#handsOver === 'all') return;
+    const isGiving = this.#handsOver === 'memberless';
     const wanted = known.homes.filter(
       ({ id, members, pins, owner }) =>
-        members.size > 0 ||
-        (!this.#handsOver && (pins > 0 || owner === undefined || this.#owned.has(id))),
+        members.size > 0 || (!isGiving && (pins > 0 || owner === undefined || this.#owned.has(id))),
     );
     if (wanted.length === 0) return;
     const owners = await ownership.acquire(wanted.map(({ id }) => groupThing(id)));
