@@ -5,16 +5,18 @@ import { StoreFailure } from '@lmqtt/common/store-failure';
 import type { CsService } from '@lmqtt/cs/service';
 import type { NodeStatus } from '@lmqtt/ops/ops-source';
 
+type DrainableCs = Pick<CsService, 'draining' | 'drain' | 'undrain'>;
+
 /** The cs of this process, once it runs, as operators drain it: here, or by way of its ds. */
 export class DrainedCs {
   readonly #log: Logger;
-  #cs: CsService | undefined;
+  #cs: DrainableCs | undefined;
 
   constructor(log: Logger) {
     this.#log = log;
   }
 
-  runs(cs: CsService): void {
+  runs(cs: DrainableCs): void {
     this.#cs = cs;
   }
 
