@@ -113,7 +113,7 @@ const ofNoQueues = [
     'logs',
   ],
   ...['operation', 'package', 'proxy-protocol', 'reload-fails', 'rest', 'rights'],
-  ...['session-users', 'silent-sockets', 'tokens', 'unread-answers', 'users'],
+  ...['rolling-restart', 'session-users', 'silent-sockets', 'tokens', 'unread-answers', 'users'],
   ...['web-pages', 'will-rights', 'worst-packets', 'wrong-passwords'],
 ];
 

@@ -184,6 +184,7 @@ export function nodesContract(name: string, make: (t: TestContext) => RegistryUn
     const a = await (await under.ds('a')).start();
     const b = await (await under.ds('b')).start();
     const ids = (): string => a.registry.nodes.ds.map(({ id }) => id).join();
+    await eventually(() => ids() === 'a,b', 'both are there');
     await b.registry.nodes.drain();
     await eventually(() => ids() === 'a', 'b drains');
     assert.deepEqual([...a.registry.nodes.aliveDs].sort(), ['a', 'b']);

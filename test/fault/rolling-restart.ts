@@ -10,10 +10,10 @@ export interface RollingSize {
   /** Messages that all of them publish each second. */
   readonly ratePerS: number;
   readonly settleMs: number;
+  /** How long wills are awaited at the end; those of clients that were sent away wait for them. */
+  readonly willsWaitMs: number;
 }
 
-/** Wills of clients that were sent away wait so long for them. */
-const willsWaitMs = 10_000;
 const tickMs = 50;
 const atOnce = 50;
 
@@ -85,7 +85,7 @@ export class RollingRestart {
       this.#clients.every(({ unanswered }) => unanswered === 0),
     );
     await this.#eventually('all that was acknowledged has come', () => this.#lost().length === 0);
-    await delay(willsWaitMs);
+    await delay(this.#size.willsWaitMs);
     const acknowledged = this.#clients.reduce((sum, one) => sum + one.acknowledged.length, 0);
     const doubled = (qos: 1 | 2): string[] =>
       this.#clients
