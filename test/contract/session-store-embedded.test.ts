@@ -1,9 +1,16 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
 import { systemClock } from '@lmqtt/common/clock';
 import { EmbeddedSessionStore } from '@lmqtt/ds/session-store/embedded/embedded-session-store';
 import { noSessionsMax, type SessionsMax } from '@lmqtt/ds/session-store/session-counts';
 import { onJournal, type OnJournal } from './embedded-journal.ts';
-import type { MakeSessionStore } from './session-store.ts';
-import { sessionStoreContract } from './session-store.ts';
+import {
+  Bench,
+  type MakeSessionStore,
+  sessionStoreContract,
+  topicOf,
+  will,
+} from './session-store.ts';
 import { sessionLimits, sessionLimitsContract } from './session-store-limits.ts';
 import { presentedSessionsContract } from './session-store-presented.ts';
 import { olderSessionsContract, sessionUsersContract } from './session-store-users.ts';
@@ -42,3 +49,14 @@ olderSessionsContract('embedded', make(false), async (session) => {
 });
 sessionLimitsContract('embedded', make(false, sessionLimits));
 sessionLimitsContract('embedded, nodes of their own', make(true, sessionLimits));
+
+for (const csOutlives of [false, true]) {
+  void test(`embedded: a will falls due in the first moment of a broker: ${csOutlives}`, async (t) => {
+    t.mock.method(systemClock, 'monotonicMs', () => 1000);
+    const bench = new Bench(await make(csOutlives)(t));
+    await bench.claim('a', { sessionExpiryS: 0, will: will(0) });
+    await bench.crash();
+    assert.deepEqual((await bench.store.takeDue(10)).map(topicOf), ['will']);
+    await bench.under.close();
+  });
+}

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { systemClock } from '@lmqtt/common/clock';
 import { JournalRefusal } from '../src/journal/failure.ts';
 import { LedgerStore, openJournal, scratchDirectory } from './journal-ledger.ts';
 
@@ -120,6 +121,13 @@ void test('broker time goes on where it stopped, order keys past what was given'
   assert.ok(after >= before && after < before + 140, `${before} ${after}`);
   assert.ok(second.journal.nextOrder() > (order[1] ?? 0));
   await second.journal.close();
+});
+
+void test('broker time is never 0, which stands for no time', async (t) => {
+  t.mock.method(systemClock, 'monotonicMs', () => 1000);
+  const { journal } = await openJournal({ directory: scratchDirectory(t) });
+  assert.equal(journal.brokerTimeMs(), 1);
+  await journal.close();
 });
 
 void test('back-pressure: past twice the limit appends are refused until the disk has written them', async (t) => {

@@ -47,7 +47,10 @@ export interface Journal {
 
   /** Greater than any given before in what is durable, also in earlier runs. For order keys. */
   nextOrder(): number;
-  /** How long the broker has been running, over all its runs, without the time between them. */
+  /**
+   * How long the broker has been running, over all its runs, without the time between them. At
+   * least 1: a stored time of 0 means that there is none.
+   */
   brokerTimeMs(): number;
 
   /** Takes a checkpoint now (or joins the one that runs). */

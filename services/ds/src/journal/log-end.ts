@@ -61,7 +61,7 @@ export class LogEnd {
     this.#sequence = recovery.nextSequence;
     this.#durableSequence = this.#sequence;
     this.#order = recovery.order;
-    this.#brokerTimeBase = recovery.brokerTimeMs;
+    this.#brokerTimeBase = Math.max(1, recovery.brokerTimeMs);
     this.#brokerTimeSince = systemClock.monotonicMs();
     this.#segment = await this.#create(recovery.segments.at(-1));
   }

@@ -107,11 +107,12 @@ export class WillBook {
     const will = this.#wills.get(number);
     if (will === undefined) return;
     this.#setDue(will, dueAtMs, graced);
-    this.#due.add(dueAtMs, number);
+    // The time that the will itself has: `take` drops a number that comes before its will is due.
+    this.#due.add(will.dueAtMs, number);
     this.#table.mark(number);
     const at = this.#journal.reserve(RecordType.willDue, 15);
     this.#journal.buffer.writeUIntLE(number, at, 6);
-    this.#journal.buffer.writeDoubleLE(dueAtMs, at + 6);
+    this.#journal.buffer.writeDoubleLE(will.dueAtMs, at + 6);
     this.#journal.buffer[at + 14] = graced ? 1 : 0;
   }
 
