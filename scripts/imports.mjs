@@ -12,7 +12,7 @@ const portFolders = [
   ...['queue-store', 'session-store', 'retained-store', 'delayed-store', 'group-store', 'registry'],
   'retry-queue',
 ];
-const authAdapters = ['anonymous', 'chain', 'hmac-sha1', 'password-file', 'scram-sha-256'];
+const authAdapters = ['anonymous', 'chain', 'hmac-sha1', 'password-file', 'scram'];
 
 const everything = ['*'];
 const csInner = ['common', 'proto', 'cs/top'];

@@ -14,6 +14,7 @@ import { unique } from '../harness/wire.ts';
 import { Suite, protocolError, together } from './v5.ts';
 
 const method = 'SCRAM-SHA-256';
+const longMethod = 'SCRAM-SHA-512';
 const continues = 0x18;
 const reAuthenticates = 0x19;
 const users: readonly [string, string][] = [
@@ -94,6 +95,47 @@ describe('MQTT 5 enhanced authentication', together, () => {
       await client.receive({ topic });
     });
   }
+
+  test('[MQTT-4.12.0-2] [MQTT-4.12.1-1] SCRAM-SHA-512, in CONNECT and again while connected', async () => {
+    const client = await suite.raw();
+    const said = (text: string): PropertiesToSend =>
+      saying(text, { authenticationMethod: longMethod });
+    const first = new ScramClient('ann', 'correct horse', undefined, 'sha512');
+    client.send(connect({ version: 5, clientId: unique(), properties: said(first.first) }));
+    const asked = await client.expect('auth', { reason: continues });
+    assert.equal(asked.properties.authenticationMethod, longMethod);
+    const final = first.final(String(asked.properties.authenticationData));
+    client.send(auth({ reason: continues, properties: said(final.message) }));
+    const connack = await client.expect('connack', { reason: 0 });
+    assert.equal(String(connack.properties.authenticationData), final.verifier);
+    const second = new ScramClient('ann', 'correct horse', undefined, 'sha512');
+    client.send(auth({ reason: reAuthenticates, properties: said(second.first) }));
+    const again = await client.expect('auth', { reason: continues });
+    const last = second.final(String(again.properties.authenticationData));
+    client.send(auth({ reason: continues, properties: said(last.message) }));
+    const done = await client.expect('auth', { reason: 0 });
+    assert.equal(String(done.properties.authenticationData), last.verifier);
+    const other = new ScramClient('ann', 'correct horse');
+    client.send(auth({ reason: reAuthenticates, properties: saying(other.first) }));
+    await client.expectDisconnect([protocolError, 0x8c]);
+  });
+
+  test('[MQTT-4.12.0-4] SCRAM-SHA-512 with a wrong password or the other hash is refused', async () => {
+    for (const [password, hash] of [
+      ['wrong', 'sha512'],
+      ['correct horse', 'sha256'],
+    ] as const) {
+      const client = await suite.raw();
+      const said = (text: string): PropertiesToSend =>
+        saying(text, { authenticationMethod: longMethod });
+      const scram = new ScramClient('ann', password, undefined, hash);
+      client.send(connect({ version: 5, clientId: unique(), properties: said(scram.first) }));
+      const asked = await client.expect('auth', { reason: continues });
+      const { message } = scram.final(String(asked.properties.authenticationData));
+      client.send(auth({ reason: continues, properties: said(message) }));
+      await rejected(client, [0x86, 0x87]);
+    }
+  });
 
   test('[MQTT-4.12.0-5] a client id is assigned and a session resumed as without it', async () => {
     const clientId = unique();

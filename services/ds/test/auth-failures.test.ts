@@ -5,7 +5,7 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import { AuthFailures, type Claimant } from '../src/auth/auth-failures.ts';
 import type { AuthDecision, AuthRequest } from '../src/auth/auth-provider.ts';
 import { GuardedAuth, GuardedEnhancedAuth } from '../src/auth/guarded-auth.ts';
-import { ScramSha256 } from '../src/auth/scram-sha-256.ts';
+import { Scram } from '../src/auth/scram.ts';
 
 const minuteMs = 60_000;
 
@@ -131,7 +131,7 @@ describe('authentication that counts failures', () => {
       scramOfNobody: () => ({ salt: Buffer.alloc(16), iterations: 4096 }),
     };
     const guard = { failures: all, refused: (): void => {} };
-    const scram = new GuardedEnhancedAuth(new ScramSha256(users), guard);
+    const scram = new GuardedEnhancedAuth(new Scram('sha256', users), guard);
     const attempt = async (user: string): Promise<readonly unknown[]> => {
       const exchange = scram.start({ clientId: clientId('c'), peer: { address: '192.0.2.1' } });
       const first = await exchange.step(Buffer.from(`n,,n=${user},r=x`));

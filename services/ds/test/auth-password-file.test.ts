@@ -8,7 +8,12 @@ import { clientId } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { AuthDecision } from '../src/auth/auth-provider.ts';
 import { runPasswd } from '../src/auth/passwd.ts';
-import { accountOf, makeEntry, withAccountOf } from '../src/auth/password-entry.ts';
+import {
+  accountOf,
+  makeEntry,
+  makeUnknownUsersLine,
+  withAccountOf,
+} from '../src/auth/password-entry.ts';
 import { PasswordFile, type PasswordFileOptions } from '../src/auth/password-file.ts';
 import type { FileOutcome } from '../src/auth/reloaded-file.ts';
 
@@ -83,8 +88,28 @@ describe('PasswordFile', () => {
     for (const name of ['bob', '', '# ours', '__proto__', 'Ann'])
       assert.deepEqual(await login(name, 'x'), { kind: 'pass' }, name);
     assert.deepEqual(await login(), { kind: 'pass' });
-    assert.equal(file.scramKeys('ann')?.iterations, 4096);
-    assert.equal(file.scramKeys('bob'), undefined);
+    assert.equal(file.scramKeys('ann', 'sha256')?.iterations, 4096);
+    assert.equal(file.scramKeys('ann', 'sha512')?.iterations, 10_000);
+    assert.equal(file.scramKeys('bob', 'sha256'), undefined);
+  });
+
+  it('reads users who have keys for one method or none, as files of before have them', async (t) => {
+    const path = join(await folderFor(t), 'users');
+    const whole = await makeEntry('ann', 'one');
+    const one = whole.replace(/:\$scram-sha-512[^:]*/, '').replace('ann', 'ben');
+    const none = whole.replace(/:\$scram-.*/, '').replace('ann', 'cat');
+    await writeFile(path, [makeUnknownUsersLine(), whole, one, none].join('\n'));
+    const { file, login } = await openFile(t, path);
+    for (const name of ['ann', 'ben', 'cat']) {
+      assert.equal((await login(name, 'one')).kind, 'allow', name);
+      assert.equal(file.scramKeys(name, 'sha256') !== undefined, name !== 'cat', name);
+      assert.equal(file.scramKeys(name, 'sha512') !== undefined, name === 'ann', name);
+    }
+    const [short, long] = (['sha256', 'sha512'] as const).map((hash) =>
+      file.scramOfNobody('nobody', hash),
+    );
+    assert.notDeepEqual(short?.salt, long?.salt);
+    assert.deepEqual([short?.iterations, long?.iterations], [4096, 10_000]);
   });
 
   it('remembers what was right, for as long as the entry stays', async (t) => {
@@ -136,6 +161,7 @@ describe('PasswordFile', () => {
       `${ann}\n${ann}`,
       ann.replace('ln=14', 'ln=30'),
       ann.replace('i=4096', 'i=1'),
+      ann.replace('i=10000', 'i=1'),
       ann.slice(0, -1),
       [ann, ann.replace('ann', 'b'), ann.replace('ann', 'c')].join('\n'),
     ];
@@ -223,7 +249,7 @@ describe('passwd', () => {
     assert.equal((await stat(path)).mode & 0o777, 0o600);
     const { login, outcomes, file } = await openFile(t, path);
     assert.equal((await login('ann', 'one')).kind, 'allow');
-    const told = file.scramOfNobody('nobody');
+    const told = file.scramOfNobody('nobody', 'sha256');
     const changed = await passwd([...base, 'add', 'ann', '--stdin'], 'two\r\n');
     assert.match(changed.output, /changed/);
     assert.equal((await passwd([...base, '--stdin', 'add', 'bob c'], 'x')).code, 0);
@@ -231,7 +257,7 @@ describe('passwd', () => {
     await until(() => outcomes.some((outcome) => outcome.kind === 'read' && outcome.entries === 2));
     assert.equal((await login('ann', 'two')).kind, 'allow');
     assert.equal((await login('bob c', 'x')).kind, 'allow');
-    assert.deepEqual(file.scramOfNobody('nobody'), told);
+    assert.deepEqual(file.scramOfNobody('nobody', 'sha256'), told);
     assert.equal((await passwd([...base, 'delete', 'ann'])).code, 0);
     assert.equal((await passwd([...base, 'list'])).output, 'bob c\n');
     assert.equal((await passwd([...base, 'delete', 'ann'])).code, 1);

@@ -96,8 +96,8 @@ describe('users that do not exist', () => {
     ]);
     const told = new Set<string>();
     for (let count = 0; count < 20; count += 1) {
-      const { salt, iterations } = file.scramOfNobody(`nobody ${count}`);
-      assert.deepEqual(file.scramOfNobody(`nobody ${count}`), { salt, iterations });
+      const { salt, iterations } = file.scramOfNobody(`nobody ${count}`, 'sha256');
+      assert.deepEqual(file.scramOfNobody(`nobody ${count}`, 'sha256'), { salt, iterations });
       told.add(`${salt.length} ${iterations}`);
       await login(file, `nobody ${count}`, 'x');
       await login(file, `nobody ${count}`, 'y');

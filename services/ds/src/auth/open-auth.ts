@@ -24,7 +24,7 @@ import { openUserHashes } from '../redis/user-hashes.ts';
 import { RedisUsers, redisUsersOutcomes } from './redis/redis-users.ts';
 import { PasswordFile } from './password-file.ts';
 import type { ReloadOptions } from './reloaded-file.ts';
-import { ScramSha256 } from './scram-sha-256.ts';
+import { Scram } from './scram.ts';
 
 export interface OpenAuth {
   readonly provider: AuthProvider;
@@ -99,7 +99,8 @@ export async function openAuth(options: AuthOptions): Promise<OpenAuth> {
     );
     add('password', file);
     accounts = file;
-    enhanced.push(new GuardedEnhancedAuth(new ScramSha256(file), guard));
+    for (const hash of ['sha256', 'sha512'] as const)
+      enhanced.push(new GuardedEnhancedAuth(new Scram(hash, file), guard));
     closing.push(() => file.close());
   }
   const redis = openRedisUsers(options, closing);

@@ -1,10 +1,12 @@
 // One user of the password file, one line:
 //
-//   NAME:$scrypt$ln=14,r=8,p=1$SALT$HASH:$scram-sha-256$i=4096$SALT$STOREDKEY$SERVERKEY:$account$ID
+//   NAME:$scrypt$ln=14,r=8,p=1$SALT$HASH:$scram-sha-256$i=4096$SALT$STOREDKEY$SERVERKEY
+//     :$scram-sha-512$i=10000$SALT$STOREDKEY$SERVERKEY:$account$ID
 //
+// without the line break.
 // NAME is the user name as clients send it; it may have colons in it, but no line break, and does
 // not begin with #. `ln` is the binary logarithm of scrypt's N. Salts, hashes and keys are base64.
-// The part for SCRAM may be missing: that user can then not use it. ID stays when the password
+// Each part for SCRAM may be missing: that user can then not use it. ID stays when the password
 // changes and is another for a user who gets the name of one that was removed, so that sessions are
 // not inherited; it may be missing. One line more has no name and is there once; salts of users
 // that do not exist are made from it:
@@ -18,8 +20,9 @@ import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { LineError, type Parsed } from './reloaded-file.ts';
 import {
   deriveScramKeys,
+  type ScramHash,
+  scramIterations,
   scramIterationsMin,
-  scramKeyBytes,
   scramSaltBytes,
   type ScramKeys,
 } from './scram-keys.ts';
@@ -34,7 +37,7 @@ export interface PasswordHash {
 
 interface PasswordEntry {
   readonly password: PasswordHash;
-  readonly scram: ScramKeys | undefined;
+  readonly scram: Readonly<Record<ScramHash, ScramKeys | undefined>>;
 }
 
 /**
@@ -57,9 +60,11 @@ interface EntryKind {
 
 const base64 = String.raw`(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?`;
 const key = String.raw`[A-Za-z0-9+/]{43}=`;
+const longKey = String.raw`[A-Za-z0-9+/]{86}==`;
 const entryPattern = new RegExp(
   String.raw`^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$(${base64})\$(${base64})` +
     String.raw`(?::\$scram-sha-256\$i=(\d{1,7})\$(${base64})\$(${key})\$(${key}))?` +
+    String.raw`(?::\$scram-sha-512\$i=(\d{1,7})\$(${base64})\$(${longKey})\$(${longKey}))?` +
     String.raw`(?::\$account\$[A-Za-z0-9+/]{16})?$`,
 );
 const unknownUsersPattern = new RegExp(String.raw`^:\$unknown-users\$(${key})$`);
@@ -70,6 +75,7 @@ const accountPattern = /:\$account\$([A-Za-z0-9+/]{16})$/;
 const accountBytes = 12;
 const saltBytes = 16;
 const hashBytes = 32;
+export const unknownUsersKeyBytes = 32;
 /** The highest cost that a file may ask for: above this one check takes a gigabyte. */
 const logNMax = 20;
 const rMax = 8;
@@ -113,7 +119,7 @@ function addKind(kinds: Map<string, EntryKind>, rest: string): void {
 }
 
 function iterationsOf(rest: string): string {
-  return /\$i=(\d+)\$/.exec(rest)?.[1] ?? '';
+  return (rest.match(/\$i=\d+\$/g) ?? []).join(' ');
 }
 
 /** End of the name in a line; -1 where the line is not a user's. */
@@ -124,11 +130,11 @@ export function nameEnd(line: string): number {
 function problemOf(rest: string): string | undefined {
   const match = entryPattern.exec(rest);
   if (match === null) return 'the name is not followed by a valid entry';
-  const [, logN, r, p, , , iterations] = match;
+  const [, logN, r, p, , , ...scram] = match;
   if (Number(logN) < 1 || Number(logN) > logNMax || Number(r) < 1 || Number(r) > rMax)
     return `scrypt with ln above ${logNMax} or r above ${rMax}, or 0`;
   if (Number(p) < 1 || Number(p) > rMax) return `scrypt with p above ${rMax}, or 0`;
-  if (iterations !== undefined && Number(iterations) < scramIterationsMin)
+  if ([scram[0], scram[4]].some((text) => text !== undefined && Number(text) < scramIterationsMin))
     return `SCRAM with fewer than ${scramIterationsMin} iterations`;
   return undefined;
 }
@@ -142,7 +148,7 @@ export function isEntry(rest: string): boolean {
 export function decodeEntry(rest: string): PasswordEntry {
   const match = entryPattern.exec(rest);
   if (match === null) throw new Error('an entry that was never checked');
-  const [, logN, r, p, salt, hash, iterations, scramSalt, storedKey, serverKey] = match;
+  const [, logN, r, p, salt, hash, ...scram] = match;
   return {
     password: {
       logN: Number(logN),
@@ -151,15 +157,19 @@ export function decodeEntry(rest: string): PasswordEntry {
       salt: Buffer.from(salt!, 'base64'),
       hash: Buffer.from(hash!, 'base64'),
     },
-    scram:
-      iterations === undefined
-        ? undefined
-        : {
-            iterations: Number(iterations),
-            salt: Buffer.from(scramSalt!, 'base64'),
-            storedKey: Buffer.from(storedKey!, 'base64'),
-            serverKey: Buffer.from(serverKey!, 'base64'),
-          },
+    scram: { sha256: keysOf(scram.slice(0, 4)), sha512: keysOf(scram.slice(4, 8)) },
+  };
+}
+
+/** Keys of the groups of one method; all of them are undefined where the user cannot use it. */
+function keysOf(groups: readonly (string | undefined)[]): ScramKeys | undefined {
+  const [iterations, salt, storedKey, serverKey] = groups;
+  if (iterations === undefined) return undefined;
+  return {
+    iterations: Number(iterations),
+    salt: Buffer.from(salt!, 'base64'),
+    storedKey: Buffer.from(storedKey!, 'base64'),
+    serverKey: Buffer.from(serverKey!, 'base64'),
   };
 }
 
@@ -170,12 +180,17 @@ export function decodeEntry(rest: string): PasswordEntry {
 export async function makeEntry(name: string, password: string): Promise<string> {
   const salt = randomBytes(saltBytes);
   const hash = await scryptOf(Buffer.from(password), { ...made, salt }, hashBytes);
-  const scram = await deriveScramKeys(password);
+  const short = scramText('scram-sha-256', await deriveScramKeys(password, 'sha256'));
+  const long = scramText('scram-sha-512', await deriveScramKeys(password, 'sha512'));
   return (
     `${name}:$scrypt$ln=${made.logN},r=${made.r},p=${made.p}$${text(salt)}$${text(hash)}` +
-    `:$scram-sha-256$i=${scram.iterations}$${text(scram.salt)}$${text(scram.storedKey)}$${text(scram.serverKey)}` +
-    `:$account$${text(randomBytes(accountBytes))}`
+    `${short}${long}:$account$${text(randomBytes(accountBytes))}`
   );
+}
+
+function scramText(method: string, keys: ScramKeys): string {
+  const { iterations, salt, storedKey, serverKey } = keys;
+  return `:$${method}$i=${iterations}$${text(salt)}$${text(storedKey)}$${text(serverKey)}`;
 }
 
 /** The account of an entry or a line; '': it has none. */
@@ -192,7 +207,7 @@ export function withAccountOf(line: string, entry: string): string {
 }
 
 export function makeUnknownUsersLine(): string {
-  return `:$unknown-users$${text(randomBytes(scramKeyBytes))}`;
+  return `:$unknown-users$${text(randomBytes(unknownUsersKeyBytes))}`;
 }
 
 export function isUnknownUsersLine(line: string): boolean {
@@ -217,14 +232,17 @@ export function hashOfNobody(kinds: readonly EntryKind[], key: Buffer, name: str
  * the form that others get.
  */
 export function scramOfNobody(
+  hash: ScramHash,
   kinds: readonly EntryKind[],
   key: Buffer,
   name: string,
 ): Pick<ScramKeys, 'salt' | 'iterations'> {
-  const able = kinds.filter(({ sample }) => sample.scram !== undefined);
-  const like = kindOf(able, key, name)?.sample.scram;
-  const salt = pseudoRandom(key, name, like?.salt.length ?? scramSaltBytes);
-  return { salt, iterations: like?.iterations ?? scramIterationsMin };
+  const able = kinds.filter(({ sample }) => sample.scram[hash] !== undefined);
+  const like = kindOf(able, key, name)?.sample.scram[hash];
+  // Real users have another salt for each method, too. No name has U+0000 in it.
+  const saltKey = hash === 'sha256' ? key : pseudoRandom(key, `\0${hash}`, unknownUsersKeyBytes);
+  const salt = pseudoRandom(saltKey, name, like?.salt.length ?? scramSaltBytes);
+  return { salt, iterations: like?.iterations ?? scramIterations[hash] };
 }
 
 const usual = { ...made, salt: Buffer.alloc(saltBytes), hash: Buffer.alloc(hashBytes) };

@@ -27,10 +27,11 @@ import {
   type PasswordHash,
   type PasswordTable,
   scramOfNobody,
+  unknownUsersKeyBytes,
 } from './password-entry.ts';
 import { ReloadedFile, type ReloadOptions } from './reloaded-file.ts';
-import { scramKeyBytes, type ScramKeys } from './scram-keys.ts';
-import type { ScramUsers } from './scram-sha-256.ts';
+import type { ScramHash, ScramKeys } from './scram-keys.ts';
+import type { ScramUsers } from './scram.ts';
 
 export interface PasswordFileOptions extends ReloadOptions {
   readonly usersMax: number;
@@ -58,7 +59,7 @@ export class PasswordFile implements Authenticator, Accounts, ScramUsers {
   readonly #rememberedMax: number;
   readonly #rememberedMs: number;
   readonly #processKey = randomBytes(32);
-  readonly #unknownUsersKey = randomBytes(scramKeyBytes);
+  readonly #unknownUsersKey = randomBytes(unknownUsersKeyBytes);
   /** Right passwords to when they are forgotten; the oldest first. */
   readonly #remembered = new Map<string, number>();
   readonly #running = new Map<string, Running>();
@@ -101,13 +102,13 @@ export class PasswordFile implements Authenticator, Accounts, ScramUsers {
     }
   }
 
-  scramKeys(user: string): ScramKeys | undefined {
+  scramKeys(user: string, hash: ScramHash): ScramKeys | undefined {
     const line = this.#file.value.lines.get(user);
-    return line === undefined ? undefined : decodeEntry(line).scram;
+    return line === undefined ? undefined : decodeEntry(line).scram[hash];
   }
 
-  scramOfNobody(user: string): Pick<ScramKeys, 'salt' | 'iterations'> {
-    return scramOfNobody(this.#file.value.kinds, this.#keyOfNobody, user);
+  scramOfNobody(user: string, hash: ScramHash): Pick<ScramKeys, 'salt' | 'iterations'> {
+    return scramOfNobody(hash, this.#file.value.kinds, this.#keyOfNobody, user);
   }
 
   /** Checks that wait for their turn. */

@@ -1,49 +1,51 @@
-// Keys that a server keeps of a password for SCRAM-SHA-256 (RFC 5802 section 3, RFC 7677), and
-// their derivation.
+// Keys that a server keeps of a password for SCRAM-SHA-256 (RFC 5802 section 3, RFC 7677) and for
+// SCRAM-SHA-512, which is the same with another hash, and their derivation.
 
 import { createHash, createHmac, pbkdf2, randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
+
+export type ScramHash = 'sha256' | 'sha512';
 
 /** Neither the password nor what a client has to know can be computed from these. */
 export interface ScramKeys {
   readonly salt: Buffer;
   readonly iterations: number;
-  /** H(HMAC(SaltedPassword, "Client Key")), 32 bytes. */
+  /** H(HMAC(SaltedPassword, "Client Key")), as long as the hash. */
   readonly storedKey: Buffer;
-  /** HMAC(SaltedPassword, "Server Key"), 32 bytes. */
+  /** HMAC(SaltedPassword, "Server Key"), as long as the hash. */
   readonly serverKey: Buffer;
 }
 
 /** RFC 7677, section 4: no fewer. Each client has to do them all, small devices too. */
 export const scramIterationsMin = 4096;
 export const scramSaltBytes = 16;
-export const scramKeyBytes = 32;
+export const scramKeyBytes: Readonly<Record<ScramHash, number>> = { sha256: 32, sha512: 64 };
+/** Iterations of new keys. The draft of SCRAM-SHA-512 asks for 10,000. */
+export const scramIterations: Readonly<Record<ScramHash, number>> = {
+  sha256: scramIterationsMin,
+  sha512: 10_000,
+};
 
 const pbkdf2Async = promisify(pbkdf2);
 
 export async function deriveScramKeys(
   password: string,
+  hash: ScramHash,
   salt: Buffer = randomBytes(scramSaltBytes),
-  iterations: number = scramIterationsMin,
+  iterations: number = scramIterations[hash],
 ): Promise<ScramKeys> {
-  const salted = await pbkdf2Async(
-    preparePassword(password),
-    salt,
-    iterations,
-    scramKeyBytes,
-    'sha256',
-  );
-  const clientKey = hmacSha256(salted, 'Client Key');
-  const storedKey = sha256(clientKey);
-  return { salt, iterations, storedKey, serverKey: hmacSha256(salted, 'Server Key') };
+  const bytes = scramKeyBytes[hash];
+  const salted = await pbkdf2Async(preparePassword(password), salt, iterations, bytes, hash);
+  const storedKey = hashed(hash, keyed(hash, salted, 'Client Key'));
+  return { salt, iterations, storedKey, serverKey: keyed(hash, salted, 'Server Key') };
 }
 
-export function hmacSha256(key: Buffer, text: string): Buffer {
-  return createHmac('sha256', key).update(text).digest();
+export function keyed(hash: ScramHash, key: Buffer, text: string): Buffer {
+  return createHmac(hash, key).update(text).digest();
 }
 
-export function sha256(bytes: Buffer): Buffer {
-  return createHash('sha256').update(bytes).digest();
+export function hashed(hash: ScramHash, bytes: Buffer): Buffer {
+  return createHash(hash).update(bytes).digest();
 }
 
 /**

@@ -1,5 +1,5 @@
-// SCRAM-SHA-256 (RFC 5802, RFC 7677) as an enhanced authentication of MQTT 5.0. No channel binding,
-// so no `-PLUS`.
+// SCRAM-SHA-256 and SCRAM-SHA-512 (RFC 5802, RFC 7677) as enhanced authentications of MQTT 5.0. No
+// channel binding, so no `-PLUS`.
 //
 //   client-first   gs2-header n=<user>,r=<client nonce>            in CONNECT (or in the first AUTH)
 //   server-first   r=<client nonce><ours>,s=<salt>,i=<iterations>  AUTH 0x18
@@ -18,18 +18,18 @@ import type {
   EnhancedAuthStep,
 } from './enhanced-auth.ts';
 import type { Principal } from './auth-provider.ts';
-import { hmacSha256, scramKeyBytes, sha256, type ScramKeys } from './scram-keys.ts';
+import { hashed, keyed, scramKeyBytes, type ScramHash, type ScramKeys } from './scram-keys.ts';
 
 /** Users and their SCRAM keys. */
 export interface ScramUsers {
-  scramKeys(user: string): ScramKeys | undefined;
+  scramKeys(user: string, hash: ScramHash): ScramKeys | undefined;
   /** Principal of a user that has keys. */
   principal(user: string): Principal | undefined;
   /**
    * Salt and iterations for an unknown user: of the same form as those of real users, and constant
    * for as long.
    */
-  scramOfNobody(user: string): Pick<ScramKeys, 'salt' | 'iterations'>;
+  scramOfNobody(user: string, hash: ScramHash): Pick<ScramKeys, 'salt' | 'iterations'>;
 }
 
 /** A message longer than this is refused before it is looked at. */
@@ -37,22 +37,36 @@ const messageBytesMax = 4096;
 const nonceBytes = 18;
 const failure: EnhancedAuthStep = { kind: 'failure', reasonCode: ReasonCode.notAuthorized };
 
-export class ScramSha256 implements EnhancedAuth {
-  readonly method: string = 'SCRAM-SHA-256';
+const methods: Readonly<Record<ScramHash, string>> = {
+  sha256: 'SCRAM-SHA-256',
+  sha512: 'SCRAM-SHA-512',
+};
+/** Text of a proof: base64 of as many bytes as the hash has. */
+const proofs: Readonly<Record<ScramHash, RegExp>> = {
+  sha256: /^[A-Za-z0-9+/]{43}=$/,
+  sha512: /^[A-Za-z0-9+/]{86}==$/,
+};
+
+export class Scram implements EnhancedAuth {
+  readonly method: string;
   readonly source = 'password';
+  readonly #hash: ScramHash;
   readonly #users: ScramUsers;
   readonly #nonce: () => string;
 
   constructor(
+    hash: ScramHash,
     users: ScramUsers,
     nonce: () => string = () => randomBytes(nonceBytes).toString('base64'),
   ) {
+    this.method = methods[hash];
+    this.#hash = hash;
     this.#users = users;
     this.#nonce = nonce;
   }
 
   start(_request: EnhancedAuthRequest): EnhancedAuthExchange {
-    return new ScramExchange(this.#users, this.#nonce());
+    return new ScramExchange(this.#hash, this.#users, this.#nonce());
   }
 }
 
@@ -67,6 +81,7 @@ interface Challenge {
 }
 
 class ScramExchange implements EnhancedAuthExchange {
+  readonly #hash: ScramHash;
   readonly #users: ScramUsers;
   readonly #nonce: string;
   /** User name that the client claims. */
@@ -74,7 +89,8 @@ class ScramExchange implements EnhancedAuthExchange {
   #challenge: Challenge | undefined = undefined;
   #over = false;
 
-  constructor(users: ScramUsers, nonce: string) {
+  constructor(hash: ScramHash, users: ScramUsers, nonce: string) {
+    this.#hash = hash;
     this.#users = users;
     this.#nonce = nonce;
   }
@@ -96,8 +112,8 @@ class ScramExchange implements EnhancedAuthExchange {
     const first = parseClientFirst(message);
     if (first === undefined) return failure;
     this.user = first.user;
-    const found = this.#users.scramKeys(first.user);
-    const keys = found ?? fakeKeys(first.user, this.#users);
+    const found = this.#users.scramKeys(first.user, this.#hash);
+    const keys = found ?? fakeKeys(first.user, this.#hash, this.#users);
     const nonce = first.nonce + this.#nonce;
     const answer = `r=${nonce},s=${keys.salt.toString('base64')},i=${keys.iterations}`;
     this.#challenge = {
@@ -111,16 +127,17 @@ class ScramExchange implements EnhancedAuthExchange {
   }
 
   #final(challenge: Challenge, message: string): EnhancedAuthStep {
-    const final = parseClientFinal(message);
+    const hash = this.#hash;
+    const final = parseClientFinal(message, proofs[hash]);
     if (final === undefined) return failure;
     const header = Buffer.from(challenge.header).toString('base64');
     if (final.binding !== header || !sameText(final.nonce, challenge.nonce)) return failure;
     const transcript = `${challenge.transcript},${final.withoutProof}`;
     const { storedKey, serverKey } = challenge.keys;
-    const signature = hmacSha256(storedKey, transcript);
+    const signature = keyed(hash, storedKey, transcript);
     const clientKey = Buffer.from(final.proof.map((byte, index) => byte ^ signature[index]!));
-    const proven = timingSafeEqual(sha256(clientKey), storedKey);
-    const verifier = hmacSha256(serverKey, transcript).toString('base64');
+    const proven = timingSafeEqual(hashed(hash, clientKey), storedKey);
+    const verifier = keyed(hash, serverKey, transcript).toString('base64');
     if (!proven || challenge.principal === undefined) return failure;
     return {
       kind: 'success',
@@ -160,13 +177,14 @@ interface ClientFinal {
   readonly withoutProof: string;
 }
 
-function parseClientFinal(message: string): ClientFinal | undefined {
+function parseClientFinal(message: string, proofPattern: RegExp): ClientFinal | undefined {
   const match =
-    /^(c=([A-Za-z0-9+/=]+),r=([!-+\--~]+)(?:,[A-Za-z]=[^,]*)*),p=([A-Za-z0-9+/]{43}=)$/su.exec(
+    /^(c=([A-Za-z0-9+/=]+),r=([!-+\--~]+)(?:,[A-Za-z]=[^,]*)*),p=([A-Za-z0-9+/=]+)$/su.exec(
       message,
     );
   if (match === null) return undefined;
   const [, withoutProof, binding, nonce, encoded] = match;
+  if (!proofPattern.test(encoded!)) return undefined;
   const proof = Buffer.from(encoded!, 'base64');
   return { binding: binding!, nonce: nonce!, proof, withoutProof: withoutProof! };
 }
@@ -177,11 +195,11 @@ function unescapeName(name: string): string | undefined {
   return name.replaceAll('=2C', ',').replaceAll('=3D', '=');
 }
 
-function fakeKeys(user: string, users: ScramUsers): ScramKeys {
+function fakeKeys(user: string, hash: ScramHash, users: ScramUsers): ScramKeys {
   return {
-    ...users.scramOfNobody(user),
-    storedKey: randomBytes(scramKeyBytes),
-    serverKey: randomBytes(scramKeyBytes),
+    ...users.scramOfNobody(user, hash),
+    storedKey: randomBytes(scramKeyBytes[hash]),
+    serverKey: randomBytes(scramKeyBytes[hash]),
   };
 }
 
