@@ -2,7 +2,9 @@
 // (HOOKS_AT_ONCE), and that one which throws harms nobody: whatever happens is counted, and what is
 // wrong is told. A hook that gives no promise costs a call and nothing more; one that never gives
 // its thread back cannot be stopped by anybody.
+import { type Clock, systemClock } from '@lmqtt/common/clock';
 import type { HookName, Hooks } from './hooks.ts';
+import { OpenHooks } from './open-hooks.ts';
 
 export const hookOutcomes = ['done', 'changed', 'refused', 'failed', 'late', 'full'] as const;
 type HookOutcome = (typeof hookOutcomes)[number];
@@ -19,26 +21,28 @@ interface HookCallsOptions {
   readonly failed: (hook: HookName, problem: string) => void;
   /** HOOKS_AT_ONCE was reached. */
   readonly onFull: () => void;
+  readonly clock?: Clock;
 }
 
 export class HookCalls {
   readonly hooks: Hooks;
   readonly #options: HookCallsOptions;
   readonly #freed: (() => void)[] = [];
-  #underWay = 0;
+  readonly #open: OpenHooks;
 
   constructor(hooks: Hooks, options: HookCallsOptions) {
     this.hooks = hooks;
     this.#options = options;
+    this.#open = new OpenHooks(options.timeoutMs, options.clock ?? systemClock);
   }
 
   get underWay(): number {
-    return this.#underWay;
+    return this.#open.size;
   }
 
   /** No other hook may begin that gives a promise. */
   get isFull(): boolean {
-    return this.#underWay >= this.#options.atOnce;
+    return this.#open.size >= this.#options.atOnce;
   }
 
   /** The listener is called whenever another hook may begin. */
@@ -46,17 +50,48 @@ export class HookCalls {
     this.#freed.push(listener);
   }
 
+  /** Calls the hook; its answer, or its promise, which is to be given to `follow`. */
+  begin<Said>(hook: HookName, call: () => Said | Promise<Said>): Said | NoAnswer | Promise<Said> {
+    try {
+      const said = call();
+      return isPromise(said) ? Promise.resolve(said) : said;
+    } catch (error) {
+      return this.fails(hook, error);
+    }
+  }
+
+  /** `answered` is called once, with what the promise says or when its time is over. */
+  follow<Said>(
+    hook: HookName,
+    said: Promise<Said>,
+    answered: (answer: Said | NoAnswer) => void,
+  ): void {
+    const open = this.#open.add(() => {
+      answered(this.fails(hook, `no answer in ${this.#options.timeoutMs} ms`, 'late'));
+      this.#free();
+    });
+    said.then(
+      (answer) => {
+        if (!this.#open.take(open)) return;
+        answered(answer);
+        this.#free();
+      },
+      (error: unknown) => {
+        if (!this.#open.take(open)) return;
+        answered(this.fails(hook, error));
+        this.#free();
+      },
+    );
+  }
+
   /** Calls the hook; its answer, or a promise of it that never rejects. */
   ask<Said>(
     hook: HookName,
     call: () => Said | Promise<Said>,
   ): Said | NoAnswer | Promise<Said | NoAnswer> {
-    try {
-      const said = call();
-      return isPromise(said) ? this.#inTime(hook, said) : said;
-    } catch (error) {
-      return this.fails(hook, error);
-    }
+    const said = this.begin(hook, call);
+    if (!isPromise(said)) return said;
+    return new Promise((resolve) => this.follow(hook, said, resolve));
   }
 
   /** For hooks whose answer nobody waits for. */
@@ -65,11 +100,11 @@ export class HookCalls {
       this.full(hook);
       return;
     }
-    const said = this.ask(hook, call);
+    const said = this.begin(hook, call);
     const told = (answer: unknown): void => {
       if (answer !== noAnswer) this.count(hook, 'done');
     };
-    if (isPromise(said)) void said.then(told);
+    if (isPromise(said)) this.follow(hook, said, told);
     else told(said);
   }
 
@@ -88,30 +123,12 @@ export class HookCalls {
     return noAnswer;
   }
 
-  #inTime<Said>(hook: HookName, said: Promise<Said>): Promise<Said | NoAnswer> {
-    const { timeoutMs } = this.#options;
-    this.#underWay += 1;
-    return new Promise((resolve) => {
-      let isOver = false;
-      const end = (answer: () => Said | NoAnswer): void => {
-        if (isOver) return;
-        isOver = true;
-        clearTimeout(timer);
-        this.#underWay -= 1;
-        resolve(answer());
-        for (const listener of this.#freed) listener();
-      };
-      const late = (): NoAnswer => this.fails(hook, `no answer in ${timeoutMs} ms`, 'late');
-      const timer = setTimeout(() => end(late), timeoutMs);
-      said.then(
-        (answer) => end(() => answer),
-        (error: unknown) => end(() => this.fails(hook, error)),
-      );
-    });
+  #free(): void {
+    for (const listener of this.#freed) listener();
   }
 }
 
-export function isPromise<T>(said: T | Promise<T>): said is Promise<T> {
+export function isPromise(said: unknown): said is Promise<unknown> {
   return (
     typeof said === 'object' && said !== null && 'then' in said && typeof said.then === 'function'
   );

@@ -38,9 +38,9 @@ interface HookedPublisher {
   refuse(node: CsNode, session: LiveSession, publish: Publish): void;
 }
 
+/** A publish as it goes on, or the reason code of its refusal. */
 type Answered = Publish | number;
-/** A publish as it goes on, or the reason code of its refusal, or a promise of one of them. */
-type Said = Answered | Promise<Answered>;
+type Said = Answered | Promise<PublishVerdict>;
 
 interface Uncalled {
   readonly node: CsNode;
@@ -98,7 +98,11 @@ export class PublishHook {
       const said = this.#asks(session, line, publish) ? this.#ask(session, publish) : publish;
       if (line.waits || said === undefined || isPromise(said)) {
         if (this.#hasRoom(line, publish)) this.#wait(node, session, line, publish, said);
-        else this.#full(node, session, line, publish);
+        else {
+          // Its hook has begun, and counts until it ends.
+          if (isPromise(said)) this.#options.calls.follow('onPublish', said, ignored);
+          this.#full(node, session, line, publish);
+        }
       } else if (typeof said !== 'number') ready.push(said);
       else {
         this.#pass(node, ready);
@@ -141,9 +145,8 @@ export class PublishHook {
     const { calls, onPublish } = this.#options;
     if (calls.isFull || this.#uncalled.length > 0) return undefined;
     const seen = new SeenMessage(session, publish.message, false);
-    const said = calls.ask('onPublish', () => onPublish(seen));
-    if (!isPromise(said)) return this.#judged(publish, said);
-    return said.then((verdict) => this.#judged(publish, verdict));
+    const said = calls.begin('onPublish', () => onPublish(seen));
+    return isPromise(said) ? said : this.#judged(publish, said);
   }
 
   #hasRoom(line: HookedLine, { message }: Publish): boolean {
@@ -178,8 +181,13 @@ export class PublishHook {
   }
 
   #follow(node: CsNode, session: LiveSession, entry: HookedPublish, said: Said): void {
-    if (isPromise(said)) void said.then((answer) => this.#answer(node, session, entry, answer));
-    else this.#answer(node, session, entry, said);
+    if (!isPromise(said)) {
+      this.#answer(node, session, entry, said);
+      return;
+    }
+    this.#options.calls.follow('onPublish', said, (verdict) =>
+      this.#answer(node, session, entry, this.#judged(entry.publish, verdict)),
+    );
   }
 
   #answer(node: CsNode, session: LiveSession, entry: HookedPublish, said: Answered): void {
@@ -269,3 +277,5 @@ export class PublishHook {
     return passesFailures ? message : ReasonCode.implementationSpecificError;
   }
 }
+
+function ignored(): void {}
