@@ -72,6 +72,7 @@ const areas = [
     'cluster/left-alone',
     'cluster/topic-homes',
     'auth/open-auth',
+    'meta/open-meta',
   ].map((file) => ({
     name: 'ds/root',
     at: `services/ds/src/${file}.ts`,
@@ -80,6 +81,7 @@ const areas = [
   { name: 'ds/journal', at: 'services/ds/src/journal/', may: ['common'] },
   { name: 'ds/auth', at: 'services/ds/src/auth/', may: ['common', 'proto', 'ds/hooks', 'ds/port'] },
   { name: 'ds/hooks', at: 'services/ds/src/hooks/', may: ['common', 'ds/auth'] },
+  { name: 'ds/meta', at: 'services/ds/src/meta/', may: ['common', 'ds/hooks', 'ds/port'] },
   { name: 'ds/redis', at: 'services/ds/src/redis/', may: ['common', 'redis'] },
   { name: 'ds/rpc', at: 'services/ds/src/rpc/', may: ['common', 'proto', 'proto/stream'] },
   { name: 'ds/remoting', at: 'services/ds/src/rocketmq/remoting/', may: ['common'] },

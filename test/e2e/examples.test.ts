@@ -18,8 +18,9 @@ import { createInterface } from 'node:readline';
 import { after, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { freePort } from '../harness/free-port.ts';
+import { moduleFileOf } from '../harness/module-file.ts';
 import { requirePrograms } from '../harness/require.ts';
-import { isCluster, isSplit } from '../harness/shape.ts';
+import { isCluster, isSplit, startBroker } from '../harness/shape.ts';
 import { Suite } from '../harness/suite.ts';
 import { connected, type RawClient, unique } from '../harness/wire.ts';
 
@@ -154,6 +155,37 @@ async function eventually<T>(work: () => Promise<T>): Promise<T> {
     }
   }
 }
+
+void test('meta-module.mjs: another broker has the retained messages of the one before', async () => {
+  const meta = join(folder, 'meta');
+  // The module reads its folder when it is loaded, which is after this line.
+  const module = moduleFileOf(`
+    process.env.META_FOLDER = ${JSON.stringify(meta)};
+    export default (await import(${JSON.stringify(join(examples, 'meta-module.mjs'))})).default;
+  `);
+  const settings = { META_MODULE: module };
+  const topic = unique();
+  const first = await startBroker({ settings });
+  try {
+    const client = await connected(first.mqttPort, { version: 5 });
+    for (const name of ['kept', 'deleted'])
+      await client.publish(`${topic}/${name}`, name, { qos: 1, retain: true });
+    await client.publish(`${topic}/deleted`, '', { qos: 1, retain: true });
+    client.destroy();
+  } finally {
+    await first.stop();
+  }
+  const second = await startBroker({ settings });
+  try {
+    const client = await connected(second.mqttPort, { version: 5 });
+    await client.subscribe(`${topic}/#`, 1);
+    await client.receive({ topic: `${topic}/kept`, payload: 'kept', retain: true });
+    await client.expectNothing();
+    client.destroy();
+  } finally {
+    await second.stop();
+  }
+});
 
 // The shape of the broker is that of the embedding program.
 const ofOneProcess = { skip: isSplit || isCluster ? 'of one process only' : false };

@@ -12,6 +12,8 @@ import { storeLeftAlone } from './cluster/left-alone.ts';
 import { ClusterGroups } from './cluster/groups/cluster-groups.ts';
 import { JavaNodeEvents } from './java-nodes/java-events.ts';
 import { JavaNodes, type JavaNodesOptions } from './java-nodes/java-nodes.ts';
+import type { MetaFunctions } from './meta/meta.ts';
+import { openMeta } from './meta/open-meta.ts';
 import { RedisDelayedStore } from './delayed-store/redis/redis-delayed-store.ts';
 import { RedisGroupStore } from './group-store/redis/redis-group-store.ts';
 import { defaultStoreSettings } from './queue-store/rocketmq/options.ts';
@@ -43,6 +45,7 @@ import {
   wildcardBucketName,
 } from './rocketmq/names/lmq-name.ts';
 import { hasTagsByRule } from './rocketmq/mapping/topic-mapping.ts';
+import { tailTopicsOf } from './rocketmq/mapping/tail-topics.ts';
 import { TopicTemplates } from './rocketmq/mapping/topic-templates.ts';
 import { RocketmqClient } from './rocketmq/remoting/client.ts';
 import { RecordedRemotingEvents } from './rocketmq/remoting/recorded-events.ts';
@@ -59,6 +62,8 @@ interface ClusterStoresOptions {
   readonly clock: Clock;
   /** Aborted when it is to stop before everything is there. */
   readonly stopping: AbortSignal;
+  /** Functions in place of a module of META_MODULE. */
+  readonly meta?: MetaFunctions | undefined;
 }
 
 /** A broker with the file store carries about 20,000, and its own. */
@@ -111,9 +116,13 @@ export async function openClusterStores(
       messagesMax: settings.maxRetainedMessages,
       bytesMax: settings.maxRetainedBytes,
     };
-    const retained = await waitFor(options, 'Redis', () =>
+    const ownRetained = await waitFor(options, 'Redis', () =>
       RedisRetainedStore.open(redis, keys, retainedMax),
     );
+    const meta = await openMeta({ ...options, functions: options.meta }, ownRetained);
+    closing.push(() => meta.close());
+    await meta.load(false);
+    const { retained } = meta;
     const delayed = new RedisDelayedStore({
       ...{ redis, keys, intents: sessionStore.intents, takenMs: 2 * settings.leaseMs },
       limits: { messagesMax: settings.maxDelayedMessages, bytesMax: settings.maxDelayedBytes },
@@ -145,6 +154,7 @@ export async function openClusterStores(
         return owned?.owner === self;
       },
       read: (topic) => queueStore.opened(topic),
+      seeds: meta.seeds,
     });
     const queueStore: RocketmqQueueStore = new RocketmqQueueStore({
       client,
@@ -262,7 +272,7 @@ export async function openClusterStores(
         return queueStore.packetBytesMax;
       },
       canMatch: isStorableFilter,
-      sweepRetained: async () => retained.sweep(),
+      sweepRetained: async () => ownRetained.sweep(),
       groups: (ports) =>
         new ClusterGroups({
           ...ports,
@@ -299,7 +309,7 @@ function javaNodesOf(
   { settings, logs, metrics, clock }: ClusterStoresOptions,
   routes: Routes,
   client: RocketmqClient,
-  ports: Pick<JavaNodesOptions, 'writes' | 'read'>,
+  ports: Pick<JavaNodesOptions, 'writes' | 'read' | 'seeds'>,
 ): JavaNodes {
   const { clusterId } = settings;
   if (settings.javaNodes === 'on' && clusterId !== plainCluster)
@@ -316,14 +326,6 @@ function javaNodesOf(
 
 function* namesOf(queues: Iterable<{ readonly name: string }>): Iterable<string> {
   for (const { name } of queues) if (!isP2pFilter(name)) yield name;
-}
-
-/** RocketMQ topics that are read beside those that MQTT uses. */
-function tailTopicsOf(settings: Settings, templates: TopicTemplates): string {
-  const toClients = settings.clientP2pTopic ?? settings.clientRetryTopic;
-  const topics = [settings.tailTopics, ...templates.topics];
-  if (settings.p2p !== false && toClients !== null) topics.push(toClients);
-  return topics.join(',');
 }
 
 /**

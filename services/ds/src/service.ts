@@ -35,6 +35,8 @@ import { LocalGroups } from './single/groups.ts';
 import { LocalHoldings } from './single/holdings.ts';
 import { LocalOwedQueues } from './single/owed-queues.ts';
 import type { ModuleFunctions } from './auth/module/auth-module.ts';
+import type { MetaFunctions } from './meta/meta.ts';
+import { openMeta } from './meta/open-meta.ts';
 import { openAuth } from './auth/open-auth.ts';
 import { type Operators, operatorsOf } from './use-cases/operators.ts';
 import { AbsentLimits } from './use-cases/queue-limits.ts';
@@ -68,6 +70,8 @@ export interface DsOptions {
   readonly counters?: () => Record<string, number>;
   /** Functions in place of a module of AUTH_MODULE. */
   readonly auth?: ModuleFunctions | undefined;
+  /** Functions in place of a module of META_MODULE. */
+  readonly meta?: MetaFunctions | undefined;
 }
 
 export {
@@ -92,6 +96,8 @@ export type {
   PublishVerdict,
   SubscribeVerdict,
 } from './hooks/hooks.ts';
+
+export type { MetaFunctions, RetainedRecord } from './meta/meta.ts';
 
 export interface DsService {
   readonly link: DsLinkServer;
@@ -150,14 +156,29 @@ export async function startDs(options: DsOptions): Promise<DsService> {
 
   const stores = openEmbeddedStores(options, clock, events);
   const { journal, leaseClock, registry, sessionStore, groupStore } = stores;
-  const { retained, retryQueue, delayed, seen, embedded } = stores;
+  const { retained: ownRetained, retryQueue, delayed, seen, embedded } = stores;
+  const metaOptions = { settings, metrics, logs, clock, functions: options.meta };
   const queueStore = options.queueStore ?? embedded;
   const { leaseMs } = settings;
   const csOutlives = options.csOutlives === true;
+  const meta = await openMeta(metaOptions, ownRetained).catch((error: unknown) => {
+    auth.close();
+    throw error;
+  });
+  const { retained } = meta;
   try {
     await journal.open();
   } catch (error) {
     auth.close();
+    await meta.close();
+    throw error;
+  }
+  try {
+    await meta.load(true);
+  } catch (error) {
+    auth.close();
+    await meta.close();
+    await journal.close();
     throw error;
   }
 
@@ -237,7 +258,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     keptMs: settings.replayS * 1000,
     subscriptions: subscriptionsOf(sessionStore),
   });
-  restore(sessionStore, groupStore, retained, holdings, groups, owed);
+  restore(sessionStore, groupStore, ownRetained, holdings, groups, owed);
   registry.start();
   gaugesOf(stores, metrics);
 
@@ -255,7 +276,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     timers.every('delayed messages', delayedMs, () => due.run());
     timers.every('replay', replayMs, () => replay.run());
     timers.every('trim', trimMs, () => trim.run());
-    timers.every('retained', sweepMs, () => retained.sweep());
+    timers.every('retained', sweepMs, () => ownRetained.sweep());
     timers.every('leases', Math.min(judgeMs, leaseMs / 3), () => {
       ports.countConnected();
       return server.judgeLeases();
@@ -320,6 +341,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       // Nodes that are other processes come back to the next ds with their sessions.
       if (gathering === undefined) for (const id of [...nodes.keys()]) await server.detach(id);
       await within(storedMs, events.presence?.stored());
+      await meta.close();
       await embedded.close();
       await journal.close();
       auth.close();

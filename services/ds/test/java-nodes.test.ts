@@ -3,11 +3,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FurtherNames } from '../src/java-nodes/further-names.ts';
-import { javaConfigOf, javaNamespace, type JavaConfig } from '../src/java-nodes/kv-config.ts';
+import {
+  javaConfigOf,
+  javaNamespace,
+  type JavaConfig,
+  seedsIn,
+} from '../src/java-nodes/kv-config.ts';
 import { WrittenFilters } from '../src/java-nodes/written-filters.ts';
 
 const configOf = (table: Record<string, string>, retry: readonly string[] = []): JavaConfig =>
-  javaConfigOf(new Map(Object.entries(table)), new Set(retry));
+  javaConfigOf(seedsIn(new Map(Object.entries(table))), new Set(retry));
 
 function namesOf(
   table: Record<string, string> | undefined,
@@ -62,7 +67,7 @@ function keeping(filtersMax: number = 100, filters?: string): Keeping {
     tooMany: () => {},
   });
   const keepUp = async (): Promise<void> =>
-    written.keepUp(javaConfigOf(await server.listKv(javaNamespace), new Set()));
+    written.keepUp(javaConfigOf(seedsIn(await server.listKv(javaNamespace)), new Set()));
   return { server, held, keepUp };
 }
 

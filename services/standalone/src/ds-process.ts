@@ -8,7 +8,7 @@ import { openClusterStores } from '@lmqtt/ds/cluster-stores';
 import { DsEvents } from '@lmqtt/ds/events';
 import { RpcEvents } from '@lmqtt/ds/rpc/rpc-events';
 import { type RpcServer, startRpc } from '@lmqtt/ds/rpc/rpc-server';
-import { type ModuleFunctions, startDs } from '@lmqtt/ds/service';
+import { type MetaFunctions, type ModuleFunctions, startDs } from '@lmqtt/ds/service';
 
 import { addressOf } from './own-address.ts';
 import { clusterOpsSource, splitOpsSource } from './ops-source.ts';
@@ -89,8 +89,17 @@ interface ClusterDs {
 /** Part of STOP_TIMEOUT_MS in which a ds hands over what lives there. */
 const handOverPart = 0.4;
 
+/** Functions of a program that embeds the broker, in place of modules. */
+export interface EmbeddedFunctions {
+  readonly auth?: ModuleFunctions | undefined;
+  readonly meta?: MetaFunctions | undefined;
+}
+
 /** Waits for Redis and RocketMQ: the processes of a cluster start in any order. */
-export async function openClusterDs(program: Program, auth?: ModuleFunctions): Promise<ClusterDs> {
+export async function openClusterDs(
+  program: Program,
+  { auth, meta }: EmbeddedFunctions = {},
+): Promise<ClusterDs> {
   const { settings, live, clock, logs, metrics, lifecycle, stopping } = program;
   let rpc: RpcServer | undefined;
   const ds = await startClusterDs({
@@ -101,7 +110,8 @@ export async function openClusterDs(program: Program, auth?: ModuleFunctions): P
     metrics,
     version,
     clock,
-    openStores: (routes) => openClusterStores({ settings, logs, metrics, clock, stopping }, routes),
+    openStores: (routes) =>
+      openClusterStores({ settings, logs, metrics, clock, stopping, meta }, routes),
     counters: () => rpc?.counters() ?? {},
     connections: () => (rpc?.nodes() ?? []).reduce((sum, each) => sum + each.connections, 0),
     isHeard: (lane) => rpc?.isHeard(lane) ?? false,

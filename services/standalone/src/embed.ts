@@ -22,6 +22,7 @@ import {
   boundFunctions,
   type DsService,
   type Hooks,
+  type MetaFunctions,
   type ModuleFunctions,
 } from '@lmqtt/ds/service';
 
@@ -43,7 +44,9 @@ export type {
   HookPublish,
   Hooks,
   HookSubscribe,
+  MetaFunctions,
   PublishVerdict,
+  RetainedRecord,
   SubscribeVerdict,
 } from '@lmqtt/ds/service';
 
@@ -65,6 +68,8 @@ export interface BrokerOptions {
   readonly auth?: AuthFunctions;
   /** Functions that hear of clients and messages, and may change what becomes of them. */
   readonly hooks?: Hooks;
+  /** Functions that keep retained messages, as a module of META_MODULE has them. */
+  readonly meta?: MetaFunctions;
 }
 
 export interface Publication {
@@ -111,7 +116,7 @@ const quiet = { mqttPort: 0, wsPort: 'off', opsPort: 'off', logLevel: 'silent' }
 
 /** Rejects with `SettingsError`, or where a port is in use or the store cannot be opened. */
 export async function startBroker(options: BrokerOptions = {}): Promise<EmbeddedBroker> {
-  const { settings: given = {}, auth, hooks } = options;
+  const { settings: given = {}, auth, hooks, meta } = options;
   const isTemporary = given.dataDir === undefined;
   const dataDir = isTemporary ? await mkdtemp(join(tmpdir(), 'lmqtt-')) : given.dataDir;
   const removed = async (): Promise<void> => {
@@ -124,6 +129,7 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Embedded
     let ds: DsService | undefined;
     const program = await startStandalone(settings, {
       auth: functionsOf(auth, hooks),
+      meta,
       opened: (service) => {
         ds = service;
       },

@@ -6,11 +6,11 @@ import { version } from '@lmqtt/common/version';
 import { Counters } from '@lmqtt/cs/counters';
 import { startCs } from '@lmqtt/cs/service';
 import type { Files } from '@lmqtt/ds/journal/files';
-import { type DsService, type ModuleFunctions, startDs } from '@lmqtt/ds/service';
+import { type DsService, startDs } from '@lmqtt/ds/service';
 
 import { openDirectory, startLinkedCs } from './cs-process.ts';
 import { DrainedCs, othersOf } from './drained-cs.ts';
-import { openClusterDs } from './ds-process.ts';
+import { type EmbeddedFunctions, openClusterDs } from './ds-process.ts';
 import { clusterOpsSource, opsSource } from './ops-source.ts';
 import {
   type Ports,
@@ -23,11 +23,9 @@ import {
 } from './program.ts';
 import { sysCounters } from './sys-counters.ts';
 
-interface StandaloneOptions extends StartOptions {
+interface StandaloneOptions extends StartOptions, EmbeddedFunctions {
   /** For tests of durability. */
   readonly files?: Files | undefined;
-  /** Functions in place of a module of AUTH_MODULE. */
-  readonly auth?: ModuleFunctions | undefined;
   /** Called with the ds on embedded stores, before anybody is let in. */
   readonly opened?: ((ds: DsService) => void) | undefined;
 }
@@ -35,11 +33,11 @@ interface StandaloneOptions extends StartOptions {
 /** Rejects where a port is in use or the store cannot be opened; then nothing is left running. */
 export function startStandalone(
   settings: Settings,
-  { files, auth, opened, ...options }: StandaloneOptions = {},
+  { files, auth, meta, opened, ...options }: StandaloneOptions = {},
 ): Promise<RunningProgram> {
   if (settings.redisUrl !== null)
     return startProgram('standalone', settings, options, (program) =>
-      startOnServers(program, auth),
+      startOnServers(program, { auth, meta }),
     );
   return startProgram('standalone', settings, options, async (program) => {
     const { live, clock, logs, metrics, lifecycle, startedAtMs } = program;
@@ -53,6 +51,7 @@ export function startStandalone(
       clock,
       counters: () => sysCounters(counters),
       auth,
+      meta,
       ...(files === undefined ? {} : { files }),
     });
     opened?.(ds);
@@ -73,8 +72,8 @@ export function startStandalone(
   });
 }
 
-async function startOnServers(program: Program, auth: ModuleFunctions | undefined): Promise<Ports> {
-  const { ds, join, figures } = await openClusterDs(program, auth);
+async function startOnServers(program: Program, functions: EmbeddedFunctions): Promise<Ports> {
+  const { ds, join, figures } = await openClusterDs(program, functions);
   const ops = await serveOps(program, clusterOpsSource(ds, ratesOf(program, figures)));
   const rpc = await join(ops);
   const drained = new DrainedCs(program.logs.broker);

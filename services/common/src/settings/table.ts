@@ -13,6 +13,7 @@ import { hooks } from './table/hooks.ts';
 import { identities } from './table/identities.ts';
 import { link } from './table/link.ts';
 import { listeners } from './table/listeners.ts';
+import { meta } from './table/meta.ts';
 import { operation } from './table/operation.ts';
 import { protocol } from './table/protocol.ts';
 import { queues } from './table/queues.ts';
@@ -30,6 +31,7 @@ type Table = typeof listeners &
   typeof connectionLimits &
   typeof sessionLimits &
   typeof retained &
+  typeof meta &
   typeof delayed &
   typeof queues &
   typeof deadLetters &
@@ -48,6 +50,7 @@ export const table: Table = {
   ...connectionLimits,
   ...sessionLimits,
   ...retained,
+  ...meta,
   ...delayed,
   ...queues,
   ...deadLetters,

@@ -57,19 +57,23 @@ export class SeenMessage implements HookPublish {
   }
 
   get properties(): HookProperties {
-    const { properties } = this.#message;
-    if (properties === undefined) return {};
-    const read = readPublishProperties(properties);
-    return {
-      ...(read.payloadFormatIndicator === undefined
-        ? {}
-        : { payloadFormatIndicator: read.payloadFormatIndicator === 1 ? 1 : 0 }),
-      ...(read.contentType === undefined ? {} : { contentType: read.contentType }),
-      ...(read.responseTopic === undefined ? {} : { responseTopic: read.responseTopic }),
-      ...(read.correlationData === undefined ? {} : { correlationData: read.correlationData }),
-      userProperties: read.userProperties,
-    };
+    return hookProperties(this.#message.properties);
   }
+}
+
+/** Properties of a stored message as functions of the operator's see them. */
+export function hookProperties(properties: Buffer | undefined): HookProperties {
+  if (properties === undefined) return {};
+  const read = readPublishProperties(properties);
+  return {
+    ...(read.payloadFormatIndicator === undefined
+      ? {}
+      : { payloadFormatIndicator: read.payloadFormatIndicator === 1 ? 1 : 0 }),
+    ...(read.contentType === undefined ? {} : { contentType: read.contentType }),
+    ...(read.responseTopic === undefined ? {} : { responseTopic: read.responseTopic }),
+    ...(read.correlationData === undefined ? {} : { correlationData: read.correlationData }),
+    userProperties: read.userProperties,
+  };
 }
 
 export interface ChangeLimits {
@@ -103,7 +107,7 @@ export function changedMessage(
     topicStart,
     payloadStart,
     payloadEnd,
-    properties === undefined ? message.properties : encoded(properties ?? {}),
+    properties === undefined ? message.properties : encodedProperties(properties ?? {}),
     message.expiresAtMs,
     message.publisher,
   );
@@ -117,7 +121,8 @@ function isTopic(topic: string, before: string, levelsMax: number): boolean {
   return isValidTopicName(topic) && !topic.startsWith('$') && levelCount(topic) <= levelsMax;
 }
 
-function encoded(said: HookProperties): Buffer | undefined {
+/** Throws where they cannot be sent. */
+export function encodedProperties(said: HookProperties): Buffer | undefined {
   const { payloadFormatIndicator, contentType, responseTopic, correlationData } = said;
   const { userProperties = [] } = said;
   const texts = [

@@ -1,7 +1,7 @@
 // Rows of `doctor` about the KV configuration of an installation of the Java nodes.
 import type { Finding } from '@lmqtt/common/finding';
 import type { RocketmqClient } from '../rocketmq/remoting/client.ts';
-import { javaConfigOf, javaNamespace } from './kv-config.ts';
+import { javaConfigOf, javaNamespace, seedsIn } from './kv-config.ts';
 
 interface JavaCheckSettings {
   readonly javaNodes: 'auto' | 'on' | 'off';
@@ -21,7 +21,7 @@ export async function checkJavaConfig(
   const retryTopics = [eventNotifyRetryTopic, clientRetryTopic].filter((topic) => topic !== null);
   let config;
   try {
-    config = javaConfigOf(await client.listKv(javaNamespace), new Set(retryTopics));
+    config = javaConfigOf(seedsIn(await client.listKv(javaNamespace)), new Set(retryTopics));
   } catch {
     // Name servers that do not answer have rows of their own.
     return [];

@@ -1,5 +1,5 @@
 // The life beside nodes of apache/rocketmq-mqtt on the same RocketMQ. It hides the KV configuration
-// of the name servers, which it reads every few seconds, and what follows from it: further names of
+// of the name servers, or the module in its place, which it reads every few seconds, and what follows from it: further names of
 // light queues for each message, first levels that are read, filters that are written, events.
 import { firstLevel } from '../rocketmq/mapping/topic-mapping.ts';
 import type { StoredMessage } from '../rocketmq/message/stored-message.ts';
@@ -9,7 +9,13 @@ import { EventRetries } from './event-retries.ts';
 import { EventSender } from './event-sender.ts';
 import { FurtherNames } from './further-names.ts';
 import type { JavaNodeEvents } from './java-events.ts';
-import { javaConfigOf, javaNamespace, type JavaConfig } from './kv-config.ts';
+import {
+  javaConfigOf,
+  javaNamespace,
+  type JavaConfig,
+  type SeedLists,
+  seedsIn,
+} from './kv-config.ts';
 import { WrittenFilters } from './written-filters.ts';
 
 interface JavaNodesSettings {
@@ -37,6 +43,8 @@ export interface JavaNodesOptions {
   /** The RocketMQ topic is read from now on, if it is there. */
   readonly read: (topic: string) => Promise<void>;
   readonly events: JavaNodeEvents;
+  /** In place of the KV configuration of the name servers, which is then not written to either. */
+  readonly seeds?: (() => Promise<SeedLists>) | undefined;
 }
 
 const readEachMs = 5000;
@@ -111,8 +119,7 @@ export class JavaNodes {
   /** Reads the configuration for the first time; it need not be there. `close`: a connection. */
   async start(close: (clientId: string) => Promise<boolean>): Promise<void> {
     this.#close = close;
-    if (!this.#options.hasTheirNames || this.#options.settings.javaNodes === 'off') return;
-    await this.#run();
+    if (this.#isBeside || this.#options.seeds !== undefined) await this.#run();
   }
 
   async stop(): Promise<void> {
@@ -133,21 +140,36 @@ export class JavaNodes {
   }
 
   async #readConfig(): Promise<void> {
-    const { settings, client, read, events, writes } = this.#options;
+    const { settings, read, events, writes } = this.#options;
     const retryTopics = [settings.eventNotifyRetryTopic, settings.clientRetryTopic];
-    const table = await client.listKv(javaNamespace);
+    const lists = await this.#readLists();
+    if (lists === undefined) return;
     const isRetry = new Set(retryTopics.filter((topic) => topic !== null));
-    const config = javaConfigOf(table, isRetry);
+    const config = javaConfigOf(lists, isRetry);
     const listed = config.retryTopics.join(',');
     if (listed !== this.#retryTopics && listed !== '') events.retryTopicsListed(config.retryTopics);
     this.#retryTopics = listed;
     this.#seeds = config;
-    this.#take(settings.javaNodes === 'on' || config.nodes.length > 0 ? config : undefined);
+    const areThere = settings.javaNodes === 'on' || config.nodes.length > 0;
+    this.#take(this.#isBeside && areThere ? config : undefined);
     await Promise.allSettled(config.firstTopics.map((topic) => read(topic)));
     if (this.#isStopped || this.#config === undefined) return;
     await this.#server?.start(config.nodes);
-    if (settings.javaNodes === 'on' && (await writes())) await this.#written.keepUp(config);
+    const isWritten = settings.javaNodes === 'on' && this.#options.seeds === undefined;
+    if (isWritten && (await writes())) await this.#written.keepUp(config);
     else this.#written.count = 0;
+  }
+
+  /** Undefined: what was read before stays, as the module has told. */
+  async #readLists(): Promise<SeedLists | undefined> {
+    const { seeds, client } = this.#options;
+    if (seeds === undefined) return seedsIn(await client.listKv(javaNamespace));
+    return seeds().catch(() => undefined);
+  }
+
+  /** Java nodes may be there. */
+  get #isBeside(): boolean {
+    return this.#options.hasTheirNames && this.#options.settings.javaNodes !== 'off';
   }
 
   #take(config: JavaConfig | undefined): void {

@@ -28,23 +28,39 @@ export interface JavaConfig {
   readonly nodes: readonly string[];
 }
 
-/** `table`: of the namespace. `retryTopics`: those of the settings. */
-export function javaConfigOf(
-  table: ReadonlyMap<string, string>,
-  retryTopics: ReadonlySet<string>,
-): JavaConfig {
-  const listed = listIn(table.get(firstTopicsKey)).slice(0, firstTopicsMax);
-  const firstTopics = listed.filter((topic) => !retryTopics.has(topic));
+/** The lists that an installation begins with, whoever keeps them. */
+export interface SeedLists {
+  readonly firstTopics: readonly string[];
+  /** By first topic. */
+  readonly filters: ReadonlyMap<string, readonly string[]>;
+  readonly nodes: readonly string[];
+}
+
+/** Lists of the name servers. `table`: of the namespace. */
+export function seedsIn(table: ReadonlyMap<string, string>): SeedLists {
+  const firstTopics = listIn(table.get(firstTopicsKey));
   const filters = new Map<string, readonly string[]>();
   for (const topic of firstTopics) {
     const value = table.get(topic);
-    if (value !== undefined) filters.set(topic, listIn(value).slice(0, filtersMax));
+    if (value !== undefined) filters.set(topic, listIn(value));
+  }
+  return { firstTopics, filters, nodes: listIn(table.get(nodesKey)) };
+}
+
+/** `retryTopics`: those of the settings. */
+export function javaConfigOf(seeds: SeedLists, retryTopics: ReadonlySet<string>): JavaConfig {
+  const listed = seeds.firstTopics.slice(0, firstTopicsMax);
+  const firstTopics = listed.filter((topic) => !retryTopics.has(topic));
+  const filters = new Map<string, readonly string[]>();
+  for (const topic of firstTopics) {
+    const value = seeds.filters.get(topic);
+    if (value !== undefined) filters.set(topic, value.slice(0, filtersMax));
   }
   return {
     firstTopics,
     retryTopics: listed.filter((topic) => retryTopics.has(topic)),
     filters,
-    nodes: listIn(table.get(nodesKey)).slice(0, nodesMax),
+    nodes: seeds.nodes.slice(0, nodesMax),
   };
 }
 

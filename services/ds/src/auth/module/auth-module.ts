@@ -15,8 +15,6 @@
 // A function that throws, or takes longer than AUTH_MODULE_TIMEOUT_MS, refuses the client with 0x88
 // or the topic, is counted and told.
 
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { ClientId } from '@lmqtt/common/ids';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type {
@@ -27,6 +25,7 @@ import type {
   Principal,
 } from '../auth-provider.ts';
 import { hookNames, type Hooks } from '../../hooks/hooks.ts';
+import { boundTo, loadModule } from '../../hooks/load-module.ts';
 import { decisionIn } from '../said-decision.ts';
 
 interface AuthModuleOptions {
@@ -162,28 +161,13 @@ export class AuthModule implements Authenticator {
 }
 
 async function load(path: string): Promise<ModuleFunctions> {
-  const loaded = (await import(pathToFileURL(resolve(path)).href)) as { default?: unknown };
-  const made: unknown =
-    typeof loaded.default === 'function'
-      ? await (loaded.default as () => unknown)()
-      : loaded.default;
-  if (typeof made !== 'object' || made === null)
-    throw new Error('its default export is neither an object nor a function that makes one');
-  const functions = made as Record<string, unknown>;
-  for (const name of names)
-    if (functions[name] !== undefined && typeof functions[name] !== 'function')
-      throw new Error(`${name} is no function`);
+  const functions: ModuleFunctions = await loadModule(path, names);
   if (names.every((name) => name === 'close' || functions[name] === undefined))
     throw new Error('it has neither authenticate nor authorise, and no hook');
-  return made;
+  return functions;
 }
 
 /** The functions, each of which may speak of the others by `this`. */
 export function boundFunctions(functions: ModuleFunctions): ModuleFunctions {
-  return Object.fromEntries(
-    names.flatMap((name) => {
-      const one: unknown = functions[name];
-      return typeof one === 'function' ? [[name, one.bind(functions) as () => unknown]] : [];
-    }),
-  );
+  return boundTo(functions, names);
 }
