@@ -3,7 +3,7 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { Message } from '@lmqtt/common/message';
 import type { Publish } from '@lmqtt/proto/link';
 import { WireError } from '@lmqtt/proto/wire/wire-error';
-import { Fifo } from '../fifo.ts';
+import { Fifo } from '@lmqtt/common/fifo';
 
 /** Publishes of one call, numbered one after another; undefined: answered. */
 export interface PublishBatch {

@@ -1,7 +1,7 @@
 import type { QueueId } from '@lmqtt/common/ids';
 import type { Message, QueueEntry } from '@lmqtt/common/message';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
-import { Fifo } from '../fifo.ts';
+import { Fifo } from '@lmqtt/common/fifo';
 import { MovedTopics, TopicMoves } from './topic-moves.ts';
 
 /**

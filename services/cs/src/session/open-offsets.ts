@@ -1,4 +1,4 @@
-import { Fifo } from '../fifo.ts';
+import { Fifo } from '@lmqtt/common/fifo';
 import type { Outstanding } from './window.ts';
 
 /**

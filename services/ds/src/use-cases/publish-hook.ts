@@ -2,6 +2,7 @@
 // publishes goes on in the order in which it came, the answer of one message waits for those of the
 // messages before it, and no client waits for another. The receive window bounds the publishes at
 // QoS 1 and 2 of a client; HOOK_WAITING_BYTES bounds all that wait, a client having an eighth.
+import { Fifo } from '@lmqtt/common/fifo';
 import { OnceATurn } from '@lmqtt/common/once-a-turn';
 import type { Message } from '@lmqtt/common/message';
 import { receiptsTopic } from '@lmqtt/common/receipt';
@@ -66,8 +67,8 @@ export class PublishHook {
   readonly #to: HookedPublisher;
   /** Sessions whose first message has its answer. */
   readonly #answered = new Map<LiveSession, CsNode>();
-  /** Publishes for which no hook could begin. */
-  #uncalled: Uncalled[] = [];
+  /** Publishes for which no hook could begin yet. */
+  readonly #uncalled = new Fifo<Uncalled>();
   readonly #drain = new OnceATurn(() => this.#drainAll());
   #waitingBytes = 0;
 
@@ -142,8 +143,12 @@ export class PublishHook {
 
   /** Undefined: the hook cannot begin yet. */
   #ask(session: LiveSession, publish: Publish): Said | undefined {
+    if (this.#options.calls.isFull || this.#uncalled.length > 0) return undefined;
+    return this.#call(session, publish);
+  }
+
+  #call(session: LiveSession, publish: Publish): Said {
     const { calls, onPublish } = this.#options;
-    if (calls.isFull || this.#uncalled.length > 0) return undefined;
     const seen = new SeenMessage(session, publish.message, false);
     const said = calls.begin('onPublish', () => onPublish(seen));
     return isPromise(said) ? said : this.#judged(publish, said);
@@ -198,17 +203,10 @@ export class PublishHook {
   }
 
   #callNext(): void {
-    const waiting = this.#uncalled;
-    if (waiting.length === 0) return;
-    this.#uncalled = [];
-    let count = 0;
-    for (const { node, session, entry } of waiting) {
-      const said = this.#ask(session, entry.publish);
-      if (said === undefined) break;
-      this.#follow(node, session, entry, said);
-      count += 1;
+    while (this.#uncalled.length > 0 && !this.#options.calls.isFull) {
+      const { node, session, entry } = this.#uncalled.shift()!;
+      this.#follow(node, session, entry, this.#call(session, entry.publish));
     }
-    this.#uncalled = waiting.slice(count);
   }
 
   /** All that has its answer and nothing before it, a batch for each node where nothing is refused. */
