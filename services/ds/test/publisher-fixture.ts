@@ -139,7 +139,7 @@ export class ScriptedRetained implements RetainedStore {
   unpin(): void {}
 }
 
-const access: AccessControl = {
+export const access: AccessControl = {
   version: 1,
   authorise: (_principal, _client, _address, _action, topic) => !topic.startsWith('forbidden'),
   reading: () => undefined,
