@@ -12,7 +12,7 @@ const limits = { messagesMax: 3, bytesMax: 1000 };
 function under(on: OnJournal<EmbeddedRetainedStore>): RetainedStoreUnderTest {
   const functions = { listRetained: () => [], putRetained() {}, async deleteRetained() {} };
   const module = new MetaModule(functions, { timeoutMs: 60_000, failed: () => {} });
-  const store = new WrittenRetained(on.store, module, false);
+  const store = new WrittenRetained(on.store, module, { passesFailures: false, unwrittenMax: 10 });
   return {
     store,
     async crash() {

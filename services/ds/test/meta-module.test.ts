@@ -2,7 +2,7 @@
 // and the lists of an installation on RocketMQ.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Message, messageOf, type OrderKey } from '@lmqtt/common/message';
+import { isNewer, type Message, messageOf, type OrderKey } from '@lmqtt/common/message';
 import { matches } from '@lmqtt/common/topic';
 import type { MetaFunctions, RetainedRecord } from '../src/meta/meta.ts';
 import { MetaModule } from '../src/meta/meta-module.ts';
@@ -30,9 +30,11 @@ class LatestMessages implements RetainedStore {
   put(message: Message, orderKey: OrderKey | undefined, done?: (reasonCode: number) => void): void {
     this.#offset += 1;
     message.orderKey = orderKey ?? { placement: 0, offset: this.#offset };
+    if (done !== undefined) setImmediate(done, 0);
+    const before = this.kept.get(message.topic)?.orderKey;
+    if (before !== undefined && !isNewer(message.orderKey, before)) return;
     if (message.payloadBytes === 0) this.kept.delete(message.topic);
     else this.kept.set(message.topic, message);
-    if (done !== undefined) setImmediate(done, 0);
   }
 
   async match(filter: string): ReturnType<RetainedStore['match']> {
@@ -61,7 +63,8 @@ function openStore(functions: MetaFunctions, passes = false, timeoutMs = 60_000)
   };
   const inner = new LatestMessages();
   const module = new MetaModule(functions, { timeoutMs, failed });
-  return { inner, store: new WrittenRetained(inner, module, passes), failures };
+  const options = { passesFailures: passes, unwrittenMax: 3 };
+  return { inner, store: new WrittenRetained(inner, module, options), failures };
 }
 
 const messageTo = (topic: string, text: string): Message =>
@@ -118,6 +121,34 @@ describe('retained messages of a module', () => {
     await put(filled.inner, 'c', 'stays');
     await filled.store.load(false);
     assert.deepEqual(textsOf(filled.inner.kept), ['c stays']);
+  });
+
+  it('never replace what another node has put while they were read', async () => {
+    const kept = new Map<string, RetainedRecord>();
+    const { store, inner } = openStore({
+      ...mapModule(kept),
+      async *listRetained() {
+        inner.put(messageTo('a', 'newer'), undefined);
+        for (const topic of ['a', 'b']) yield { topic, qos: 1, payload: Buffer.from('kept') };
+      },
+    });
+    await store.load(false);
+    assert.deepEqual(textsOf(inner.kept), ['a newer', 'b kept']);
+  });
+
+  it('are as many as there is room for where it is away', async () => {
+    const functions: MetaFunctions = {
+      ...mapModule(new Map()),
+      deleteRetained: () => Promise.reject(new Error('away')),
+    };
+    const { store } = openStore(functions);
+    for (const topic of ['a', 'b', 'c']) assert.equal(await put(store, topic, ''), 0x83);
+    assert.equal(store.unwritten, 3);
+    assert.deepEqual(
+      ['c', 'd'].map((topic) => store.admits(messageTo(topic, ''))),
+      [true, false],
+    );
+    store.close();
   });
 
   it('end the start where it fails to list them', async () => {

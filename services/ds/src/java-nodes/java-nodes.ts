@@ -1,6 +1,7 @@
 // The life beside nodes of apache/rocketmq-mqtt on the same RocketMQ. It hides the KV configuration
-// of the name servers, or the module in its place, which it reads every few seconds, and what follows from it: further names of
-// light queues for each message, first levels that are read, filters that are written, events.
+// of the name servers, or the module in its place, which it reads every few seconds, and what
+// follows from it: further names of light queues for each message, first levels that are read,
+// filters that are written, events.
 import { firstLevel } from '../rocketmq/mapping/topic-mapping.ts';
 import type { StoredMessage } from '../rocketmq/message/stored-message.ts';
 import type { RocketmqClient } from '../rocketmq/remoting/client.ts';

@@ -17,6 +17,9 @@ interface MetaOptions {
   readonly functions?: MetaFunctions | undefined;
 }
 
+/** Topics may be deleted where none may have a message. */
+const unwrittenMin = 1000;
+
 /** What the module keeps, joined to the stores of a ds. */
 export interface OpenMeta<Retained extends RetainedStore> {
   readonly retained: RetainedStore;
@@ -67,7 +70,10 @@ export async function openMeta<Retained extends RetainedStore>(
   const closeModule = async (): Promise<void> => module.close();
   if (!module.keepsRetained)
     return { retained: inner, inner, seeds, load: async () => {}, close: closeModule };
-  const written = new WrittenRetained(inner, module, settings.metaWhenFailing === 'pass');
+  const written = new WrittenRetained(inner, module, {
+    passesFailures: settings.metaWhenFailing === 'pass',
+    unwrittenMax: Math.max(unwrittenMin, settings.maxRetainedMessages),
+  });
   metrics.gauge(
     'lmqtt_meta_unwritten',
     'Topics whose retained messages META_MODULE does not have as they are',

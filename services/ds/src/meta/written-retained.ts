@@ -14,6 +14,13 @@ import { emptyOf, isSameMessage, messageIn, recordOf } from './retained-record.t
 
 type Done = (reasonCode: number) => void;
 
+interface WrittenRetainedOptions {
+  /** Publishers do not wait for the module. */
+  readonly passesFailures: boolean;
+  /** So many topics may wait for a module that is away. */
+  readonly unwrittenMax: number;
+}
+
 interface ChangedTopic {
   /** How often it has changed. */
   changes: number;
@@ -24,12 +31,15 @@ interface ChangedTopic {
 const writesAtOnce = 16;
 const againMs = 1000;
 const pageMessages = 1000;
+/** Order key before those of all publishes: what a client has changed meanwhile stays. */
+const oldest: OrderKey = { placement: 0, offset: 0 };
 const pageBytes = 1024 * 1024;
 
 export class WrittenRetained implements RetainedStore {
   readonly #inner: RetainedStore;
   readonly #module: MetaModule;
   readonly #passesFailures: boolean;
+  readonly #unwrittenMax: number;
   readonly #changed = new Map<string, ChangedTopic>();
   /** Topics that wait for a write, in their order. */
   readonly #ready = new Set<string>();
@@ -38,11 +48,11 @@ export class WrittenRetained implements RetainedStore {
   #again: NodeJS.Timeout | undefined = undefined;
   #writing = 0;
 
-  /** `passesFailures`: publishers do not wait for the module. */
-  constructor(inner: RetainedStore, module: MetaModule, passesFailures: boolean) {
+  constructor(inner: RetainedStore, module: MetaModule, options: WrittenRetainedOptions) {
     this.#inner = inner;
     this.#module = module;
-    this.#passesFailures = passesFailures;
+    this.#passesFailures = options.passesFailures;
+    this.#unwrittenMax = options.unwrittenMax;
   }
 
   get count(): number {
@@ -59,6 +69,8 @@ export class WrittenRetained implements RetainedStore {
   }
 
   admits(message: Message): boolean {
+    const { size } = this.#changed;
+    if (size >= this.#unwrittenMax && !this.#changed.has(message.topic)) return false;
     return this.#inner.admits(message);
   }
 
@@ -99,8 +111,8 @@ export class WrittenRetained implements RetainedStore {
 
   /**
    * At the start. `whole`: what the module has not is taken out of the store, for nobody else
-   * writes; otherwise a store that has something already stays as it is. Rejects where the module
-   * fails: without its messages clients would be told that there are none.
+   * writes; otherwise a store that has something already stays as it is, and so does what other
+   * nodes put meanwhile. Rejects where the module fails: without its messages clients would be told that there are none.
    */
   async load(whole: boolean): Promise<void> {
     if (!whole && this.#inner.count > 0) return;
@@ -109,6 +121,10 @@ export class WrittenRetained implements RetainedStore {
     for await (const record of this.#module.list()) {
       const message = this.#messageIn(record);
       if (message === undefined) continue;
+      if (!whole) {
+        await puts.put(message, oldest);
+        continue;
+      }
       seen.add(message.topic);
       const current = await this.#current(message.topic);
       if (current === undefined || !isSameMessage(current, message)) await puts.put(message);
@@ -230,11 +246,11 @@ class Puts {
     this.#store = store;
   }
 
-  async put(message: Message): Promise<void> {
+  async put(message: Message, orderKey?: OrderKey): Promise<void> {
     if (!this.#store.admits(message)) throw tooMany();
     this.#open.push(
       new Promise((resolve) => {
-        this.#store.put(message, undefined, resolve);
+        this.#store.put(message, orderKey, resolve);
       }),
     );
     if (this.#open.length >= pageMessages) await this.done();
