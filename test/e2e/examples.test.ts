@@ -88,6 +88,8 @@ void describe('examples', { concurrency: 3 }, () => {
       'shared',
     );
     const suite = new Suite({
+      // Clients of the other tests stay as they are.
+      together: true,
       settings: {
         ...{ JWT_KEY_FILE: publicKey, JWT_CLAIMS: 'exp' },
         ...{ AUTH_HTTP_URL: url, AUTH_HTTP_TOKEN: 'shared', ALLOW_ANONYMOUS: 'false' },
