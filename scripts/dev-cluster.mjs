@@ -64,6 +64,13 @@ const ofCs = (index) => ({
 const each = Array.from({ length: nodes }, (_, index) => index);
 
 setUpAll();
+const settingsModule = '../services/common/dist/src/settings/read.js';
+const { checkFlags } = await import(join(import.meta.dirname, settingsModule));
+try {
+  checkFlags({ args: further, environment: process.env });
+} catch (error) {
+  fail(error instanceof Error ? error.message : String(error));
+}
 const harness = join(import.meta.dirname, '../test/dist/harness');
 const load = (file) => import(join(harness, file));
 const { findProgram } = await load('programs.js');

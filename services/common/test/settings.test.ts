@@ -89,6 +89,8 @@ test('booleans: with a value, and alone', () => {
   assert.equal(read(['--queue-qos0', '--ws-port', '1']).wsPort, 1);
   assert.equal(read(['--allow-anonymous', 'false']).allowAnonymous, false);
   assert.equal(read(['--allow-anonymous=true']).allowAnonymous, true);
+  const wrong = /^--allow-anonymous must be true or false, not "yes"/;
+  assert.match(refusal(['--allow-anonymous', 'yes', '--ws-port', '1']), wrong);
 });
 
 test('ports can be switched off, and what is unset is null', () => {
@@ -121,6 +123,8 @@ test('wrong values', () => {
 test('names that are not settings, in every source', () => {
   assert.match(refusal(['--mqtt-prot', '1']), /^--mqtt-prot: there is no such setting/);
   assert.match(refusal(['stray']), /^stray: there is no such setting/);
+  for (const form of ['--MQTT_PORT', '-mqtt-port', '-mqttPort', 'mqtt-prot=1'])
+    assert.match(refusal([form]), /there is no such setting \(did you mean --mqtt-port\?\)/, form);
   assert.match(refusal([], { LMQTT_MQTT_PROT: '1' }), /^LMQTT_MQTT_PROT: there is no such/);
   const path = file('unknown', '\nMQTT_PROT=1\n');
   assert.match(refusal(['--config', path]), /unknown line 2: MQTT_PROT: there is no such setting/);

@@ -1,5 +1,5 @@
 // Why a program could not start, as one line for the person who started it.
-import { statSync } from 'node:fs';
+import { statSync, type Stats } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
 import type { ProgramName, SettingName, Settings } from '@lmqtt/common/settings/row';
@@ -50,24 +50,46 @@ interface FileError extends Error {
 }
 
 const refusals: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS']);
+const noFolders: Readonly<Record<string, string>> = {
+  EEXIST: 'it, or what it is in, is no folder',
+  ELOOP: 'its symbolic links lead to one another',
+  ENAMETOOLONG: 'its name is too long',
+  ENOENT: 'it leads to a place that does not exist',
+  ENOTDIR: 'it, or what it is in, is no folder',
+};
 
-function isRefusedFile(error: unknown): error is FileError {
+function isFileError(error: unknown): error is FileError {
   if (!(error instanceof Error) || !('code' in error) || !('path' in error)) return false;
-  return typeof error.path === 'string' && refusals.has(String(error.code));
+  return typeof error.path === 'string' && typeof error.code === 'string';
+}
+
+/** Undefined where there is nothing, and where this user may not see whether there is. */
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The nearest folder that exists, whose owner and rights decide. */
 function ownerOf(path: string): string {
   for (let at = resolve(path); ; at = dirname(at)) {
-    const stats = statSync(at, { throwIfNoEntry: false });
+    const stats = statOf(at);
     if (stats !== undefined) return `${at} belongs to user ${stats.uid}`;
     if (at === dirname(at)) return 'its owner is not known';
   }
 }
 
-function refusedFile(settings: Settings, { code, path }: FileError): string {
+/** Undefined where the file is no matter of rights or of DATA_DIR. */
+function fileFailure(settings: Settings, { code, path }: FileError): string | undefined {
   const folder = resolve(settings.dataDir);
-  if (!resolve(path).startsWith(folder)) return `${path} cannot be used (${code})`;
+  const isOfData = resolve(path).startsWith(folder);
+  const noFolder = noFolders[code];
+  if (isOfData && noFolder !== undefined)
+    return `DATA_DIR ${settings.dataDir} cannot be used (${code}): ${noFolder}`;
+  if (!refusals.has(code)) return undefined;
+  if (!isOfData) return `${path} cannot be used (${code})`;
   if (code === 'EROFS') return `DATA_DIR ${settings.dataDir} is on a file system without writes`;
   const user = process.getuid?.() ?? '';
   return (
@@ -84,7 +106,8 @@ export function exitCodeOf(error: unknown): number {
 }
 
 export function startFailure(program: ProgramName, settings: Settings, error: unknown): string {
-  if (isRefusedFile(error)) return refusedFile(settings, error);
+  const ofFile = isFileError(error) ? fileFailure(settings, error) : undefined;
+  if (ofFile !== undefined) return ofFile;
   if (!isListenError(error)) return error instanceof Error ? error.message : String(error);
   const where = `${error.address}:${error.port} (${namesOf(program, settings, error.port)})`;
   if (error.code === 'EADDRINUSE') {

@@ -78,6 +78,22 @@ test('a Node that is too old is told in one line', () => {
   assert.equal(status, 1);
 });
 
+test('dev:cluster says what is wrong with its flags before it starts a server', () => {
+  const path = join(root, 'scripts/dev-cluster.mjs');
+  const options = { encoding: 'utf8', timeout } as const;
+  const wrong = spawnSync(process.execPath, [path, '--mqtt-prot', '1'], options);
+  assert.match(wrong.stderr, /^dev:cluster: --mqtt-prot: .*did you mean --mqtt-port.*\n$/);
+  assert.equal(wrong.status, 2);
+  const npm = { npm_lifecycle_event: 'dev:cluster', npm_config_mqtt_port: '1' };
+  const env = { ...process.env, ...npm };
+  const taken = spawnSync(process.execPath, [path], { ...options, env });
+  assert.match(
+    taken.stderr,
+    /^dev:cluster: npm took --mqtt-port .*dev:cluster -- --mqtt-port=1\n$/,
+  );
+  assert.equal(taken.status, 2);
+});
+
 test('--help of the scripts starts nothing', () => {
   for (const script of ['dev-split', 'dev-cluster']) {
     const path = join(root, `scripts/${script}.mjs`);

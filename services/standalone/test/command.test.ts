@@ -1,7 +1,7 @@
 // The command as people and scripts meet it: its output, its exit codes, its signals.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -112,11 +112,28 @@ test('a data folder of somebody else: one line, exit code 1', (t) => {
     return;
   }
   const ports = ['--mqtt-port', '0', '--ws-port', '0', '--ops-port', '0'];
-  for (const path of [theirs, join(theirs, 'data')]) {
+  const hidden = join(folder, 'hidden');
+  mkdirSync(hidden, { mode: 0o000 });
+  for (const path of [theirs, join(theirs, 'data'), join(hidden, 'data')]) {
     const { stdout, stderr, status } = run(...ports, '--log-level', 'silent', '--data-dir', path);
     assert.match(stderr, /^lmqtt: DATA_DIR .* cannot be written .*chown -R \d+ .*\n$/);
     assert.equal(stdout, '');
     assert.equal(status, 1);
+  }
+});
+
+test('a data folder that is no folder: one line, exit code 1', async () => {
+  const file = join(folder, 'file');
+  writeFileSync(file, '');
+  const long = join(folder, 'n'.repeat(300));
+  for (const path of [file, join(file, 'data'), long]) {
+    const { code, stdout, stderr } = await lmqtt([
+      ...freePorts(),
+      ...['--data-dir', path, '--log-level', 'silent'],
+    ]);
+    assert.match(stderr, /^lmqtt: DATA_DIR .* cannot be used \(E[A-Z]+\): it.*\n$/);
+    assert.equal(stdout, '');
+    assert.equal(code, 1);
   }
 });
 

@@ -134,11 +134,13 @@ function readFlags(args: readonly string[]): Flags {
     const flag = equals === -1 ? arg : arg.slice(0, equals);
     const name = /^--[a-z]/.test(flag) ? canonicalName(flag.slice(2)) : '';
     const row = rowByName.get(name);
-    if (!isKnown(name) && flag !== '--config') unknownName(flag, name, flagOf);
+    if (!isKnown(name) && flag !== '--config') {
+      unknownName(flag, canonicalName(flag.replace(/^-+/, '')), flagOf);
+    }
     let text = equals === -1 ? undefined : arg.slice(equals + 1);
     if (text === undefined) {
       const next = args[index + 1];
-      if (row?.kind === 'boolean' && next !== 'true' && next !== 'false') {
+      if (row?.kind === 'boolean' && (next === undefined || next.startsWith('-'))) {
         text = 'true';
       } else if (next === undefined || next.startsWith('--')) {
         throw new SettingsError(`${flag}: needs a value`);
@@ -242,6 +244,15 @@ export function settingOrigins({
   setSecrets(found, given);
   setSecrets(flags.given, given);
   return given;
+}
+
+/**
+ * Whether flags are those of settings, for a script that passes them on to programs; their values
+ * are not looked at. Throws `SettingsError`.
+ */
+export function checkFlags({ args, environment }: Sources): void {
+  refuseFlagsOfNpm(environment);
+  readFlags(args);
 }
 
 /** Throws `SettingsError`: its message is one line for the person who started the program. */
