@@ -22,12 +22,15 @@ export class RollingClient {
   readonly acknowledged: string[] = [];
   /** Refusals without an accepted CONNECT in between; the most so far. */
   refusedInARow = 0;
+  /** The longest time for which it was without a connection, ms. */
+  awayMsMax = 0;
   readonly #ports: readonly number[];
   readonly #figures: RollingFigures;
   readonly #client: MqttClient;
   #port: number;
   #refused = 0;
   #isOpen = false;
+  #closedMs = 0;
   #sequence = 0;
   #unanswered = 0;
 
@@ -73,11 +76,14 @@ export class RollingClient {
     });
     this.#client.on('error', () => this.#refusedOnce());
     this.#client.on('close', () => {
+      if (this.#isOpen) this.#closedMs = performance.now();
       this.#isOpen = false;
     });
     this.#client.on('connect', () => {
       this.#refused = 0;
       this.#isOpen = true;
+      if (this.#closedMs !== 0)
+        this.awayMsMax = Math.max(this.awayMsMax, performance.now() - this.#closedMs);
     });
   }
 

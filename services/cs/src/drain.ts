@@ -14,7 +14,8 @@ export interface Farewell {
 interface Leaving {
   /** Undefined: its client has not come in yet. */
   readonly session: object | undefined;
-  sendElsewhere(farewell: Farewell): Promise<void>;
+  /** `storeMs`: how long its client does not hear of it while ds stores the end. */
+  sendElsewhere(farewell: Farewell, storeMs: number): Promise<void>;
 }
 
 interface DrainPorts {
@@ -33,6 +34,8 @@ const idleTickMs = 250;
 const askMs = 2000;
 /** How long the first client waits for the addresses of other nodes. */
 const firstAskMs = 500;
+/** How long a client waits at most, and at the end of a stop, for its end to be stored. */
+const storeMs = { most: 5000, least: 1000 } as const;
 
 /**
  * Sending away of the clients of a node, one after another, so that they do not come to the next
@@ -40,7 +43,8 @@ const firstAskMs = 500;
  *
  * Invariants
  * - A client that comes meanwhile is refused with what the others are told.
- * - The end of a client's connection is stored before the client hears of it.
+ * - The end of a client's connection is stored before the client hears of it, while ds answers in
+ *   time: a client that comes back before that takes its session over, and its will is due.
  */
 export class Drain {
   readonly #ports: DrainPorts;
@@ -97,8 +101,11 @@ export class Drain {
         // Clients that were let in before the drain began may still come.
         pace = this.#paceFrom(ratePerS, untilMs);
       }
+      const leftMs = Math.min(storeMs.most, untilMs - clock.monotonicMs());
+      const patienceMs = Math.max(storeMs.least, leftMs);
       for (const one of leaving.slice(0, pace.due(leaving.length))) {
-        const going = one.sendElsewhere(this.farewell()!).finally(() => told.delete(going));
+        const gone = one.sendElsewhere(this.farewell()!, patienceMs);
+        const going = gone.finally(() => told.delete(going));
         told.add(going);
       }
       await wait(leaving.length === 0 ? idleTickMs : tickMs);

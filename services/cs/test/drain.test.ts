@@ -1,6 +1,7 @@
 // A node that drains sends its clients away one after another, and takes no others.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { IConnackPacket, IDisconnectPacket } from 'mqtt-packet';
 import { type Cell, type FakeClient, startNode, turns, until } from './node-fixture.ts';
 
@@ -47,12 +48,23 @@ test('the end is stored before the client hears of it, and its will waits', asyn
   assert.match(packet?.properties?.serverReference ?? '', /^[ab]:1883$/);
 });
 
+test('a ds that answers late is awaited: who came back before that would have a will sent', async (t) => {
+  const cell = startNode(t, {}, two);
+  const [client] = await clientsOf(cell, 0, 1);
+  void cell.node.drain.begin('drains', 100);
+  await until(() => cell.ds.disconnects.length === 1);
+  await delay(1500);
+  assert.equal(client!.closed, false);
+  storeEnds(cell);
+  await until(() => client!.closed);
+});
+
 test('a ds that does not answer holds nobody for long', async (t) => {
   const cell = startNode(t);
   const [client] = await clientsOf(cell, 0, 1);
-  void cell.node.drain.begin('drains', 100);
+  void cell.node.drain.begin('stops', 100, 500);
   await until(() => client!.closed);
-  assert.equal((client!.packets[0] as IDisconnectPacket).reasonCode, 0x9d);
+  assert.equal((client!.packets[0] as IDisconnectPacket).reasonCode, 0x8b);
 });
 
 test('clients go at the rate, the other nodes by turns, 3.1.1 without a packet', async (t) => {

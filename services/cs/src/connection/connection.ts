@@ -305,7 +305,8 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
    * Sends the client away, because the node drains or stops. Its end is stored before it hears of
    * it: wherever it comes back, its will has waited for it. Resolves when it was told.
    */
-  sendElsewhere({ reasonCode, reason, serverReference }: Farewell): Promise<void> {
+  sendElsewhere(farewell: Farewell, storeMs: number): Promise<void> {
+    const { reasonCode, reason, serverReference } = farewell;
     if (this.ended) return Promise.resolve();
     if (this.session === undefined) {
       this.refuse(reasonCode, reason, serverReference);
@@ -316,14 +317,15 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
     outbox.flushLater();
     const end = { publishWill: true, sessionExpiryS: undefined, reason, planned: true };
     const stored = this.#end(end);
-    return outbox.leaveAfter(stored, () => {
+    const last = (): Uint8Array | undefined => {
       if (this.version !== 5) return undefined;
       const sizeMax = this.maximumPacketSize ?? Infinity;
       const said = { reasonCode, reasonString: this.explains ? reason : undefined };
       const whole = disconnectPacket({ ...said, serverReference }, sizeMax);
       const packet = whole.length > sizeMax ? disconnectPacket(said, sizeMax) : whole;
       return packet.length > sizeMax ? undefined : packet;
-    });
+    };
+    return outbox.leaveAfter(stored, last, this.node.asksDs ? storeMs : undefined);
   }
 
   /** Ends before CONNACK, or instead of it [MQTT-3.1.4-5]. */

@@ -231,7 +231,11 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
   }
 
   /** As `closeStreamAfter`, with a last packet. Resolves when it is on its way. */
-  leaveAfter(stored: Promise<void>, last: () => Uint8Array | undefined): Promise<void> {
+  leaveAfter(
+    stored: Promise<void>,
+    last: () => Uint8Array | undefined,
+    storeMs: number = closeWaitMs,
+  ): Promise<void> {
     return new Promise((resolve) => {
       const leave = (): void => {
         if (this.#closeWhenFlushed) return;
@@ -242,7 +246,7 @@ export class PacketOutbox extends Outbox implements ClientOutbox, Flushed {
         this.closeStream();
         resolve();
       };
-      const timer = setTimeout(leave, closeWaitMs);
+      const timer = setTimeout(leave, storeMs);
       stored.then(leave, leave);
     });
   }
