@@ -1,6 +1,7 @@
 // Listeners of the file LISTENERS: each with its own TLS, certificates by the name that is asked for,
 // sources of users, PROXY protocol and limit.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
@@ -10,13 +11,15 @@ import { after, before, describe, test } from 'node:test';
 import tls from 'node:tls';
 import { createWebSocketStream, WebSocket } from 'ws';
 import type { Broker } from '../harness/broker.ts';
-import { connect, type ConnectFields } from '../harness/packets.ts';
+import { auth, connect, type ConnectFields } from '../harness/packets.ts';
 import { passwordFileOf } from '../harness/password-file.ts';
 import { requirePrograms } from '../harness/require.ts';
+import { ScramClient } from '../harness/scram.ts';
 import { startBroker } from '../harness/shape.ts';
 import { closeAllClients, connectRaw, deadlineMs, RawClient, unique } from '../harness/wire.ts';
 import { Authority, type Pair, replaceFile } from './authority.ts';
 
+const main = join(import.meta.dirname, '../../../services/standalone/dist/src/main.js');
 const openssl = requirePrograms('openssl');
 const folder = mkdtempSync(join(tmpdir(), 'lmqtt-listeners-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -38,6 +41,13 @@ async function logged(broker: Broker, pattern: RegExp): Promise<void> {
 }
 
 const ann = { username: 'ann', password: 'right' };
+
+/** The file with one user more, `sam`, who has keys for SCRAM. */
+function withScramUser(path: string): string {
+  const args = [main, 'passwd', '--file', path, '--stdin', 'add', 'sam'];
+  assert.equal(spawnSync(process.execPath, args, { input: 'of sam\n' }).status, 0);
+  return path;
+}
 
 void describe('listeners of a file', openssl, () => {
   let broker: Broker;
@@ -61,13 +71,14 @@ void describe('listeners of a file', openssl, () => {
       },
       { name: 'guests', kind: 'mqtt', port: 0, authentication: ['anonymous'] },
       { name: 'few', kind: 'mqtt', port: 0, maxConnections: 1 },
+      { name: 'scarce', kind: 'mqtt', port: 0, maxConnections: 1 },
       { name: 'proxied', kind: 'mqtt', port: 0, proxyProtocolFrom: '127.0.0.1' },
     ];
     writeFileSync(file, JSON.stringify(listeners));
     broker = await startBroker({
       settings: {
         ...{ LISTENERS: file, ALLOW_ANONYMOUS: 'false' },
-        PASSWORD_FILE: passwordFileOf({ ann: 4 }),
+        PASSWORD_FILE: withScramUser(passwordFileOf({ ann: 4 })),
       },
     });
   });
@@ -154,6 +165,25 @@ void describe('listeners of a file', openssl, () => {
     const endMs = performance.now() + deadlineMs;
     while ((await code(await connectRaw(port), ann)) !== 0)
       assert.ok(performance.now() < endMs, 'no room after the end of the only connection');
+  });
+
+  void test('a client that has not come in yet takes no place of a listener, and may come too late', async () => {
+    const port = broker.portOf('scarce');
+    const early = await connectRaw(port, { version: 5 });
+    const exchange = new ScramClient('sam', 'of sam');
+    const saying = (text: string): object => ({
+      authenticationMethod: 'SCRAM-SHA-256',
+      authenticationData: Buffer.from(text),
+    });
+    early.send(connect({ version: 5, clientId: unique(), properties: saying(exchange.first) }));
+    const { properties } = await early.expect('auth');
+    const late = await connectRaw(port);
+    assert.equal(await code(late, ann), 0);
+    const { message } = exchange.final(String(properties.authenticationData));
+    early.send(auth({ reason: 0x18, properties: saying(message) }));
+    await early.expect('connack', { reason: 0x97 });
+    await late.ping();
+    assert.equal((await broker.metrics()).get('lmqtt_listener_connections{listener="scarce"}'), 1);
   });
 
   void test('a listener reads the PROXY protocol for itself', async () => {

@@ -71,14 +71,16 @@ export class Connections implements ConnectionCount {
     return next;
   }
 
-  opened(): void {
+  opened({ place }: Client): void {
     this.#openCount += 1;
+    if (place !== undefined) place.open += 1;
   }
 
   ended(connection: Client): void {
     this.#byHandle.delete(connection.handle);
-    if (connection.session !== undefined) this.#openCount -= 1;
-    if (connection.placed && connection.place !== undefined) connection.place.open -= 1;
+    if (connection.session === undefined) return;
+    this.#openCount -= 1;
+    if (connection.place !== undefined) connection.place.open -= 1;
   }
 
   get(session: SessionHandle): Connection | undefined {

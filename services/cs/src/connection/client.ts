@@ -56,7 +56,7 @@ export interface ConnectionCount {
   /** Connections without a session. */
   readonly pending: PendingConnections;
   /** One more has a session. */
-  opened(): void;
+  opened(client: Client): void;
   /** Another handle for the connection with this one. */
   renumber(handle: SessionHandle): SessionHandle;
 }
@@ -142,9 +142,8 @@ export interface Client {
   sessionExpiryS: number;
   /** Over the rate of new connections: refused when its CONNECT comes. */
   readonly tooFast: boolean;
-  /** The listener that it came by, and whether it counts there. */
+  /** The listener that it came by. */
   readonly place: ListenerPlace | undefined;
-  placed: boolean;
   readonly session: Session | undefined;
   readonly publishRate: PublishRate | undefined;
   /** The last topic that was within the limits. */

@@ -62,7 +62,6 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   /** Over the rate of new connections: refused when its CONNECT comes. */
   tooFast = false;
   place: ListenerPlace | undefined = undefined;
-  placed = false;
   session: Session | undefined = undefined;
   publishRate: PublishRate | undefined = undefined;
   /** The last topic that was within the limits. */
@@ -228,7 +227,7 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
     }
     this.#opening?.end();
     this.#opening = undefined;
-    node.connections.opened();
+    node.connections.opened(this);
     if (this.keepAliveS > 0) node.wheel.add(this, this.keepAliveS * 1500, node.time.monotonicMs);
   }
 

@@ -67,16 +67,7 @@ function claim(connection: Client, packet: Connect, isRandom: boolean): void {
     connection.refuse(ReasonCode.quotaExceeded, 'too many connections');
     return;
   }
-  const { place } = connection;
-  if (place !== undefined && !connection.placed) {
-    if (place.open >= place.connectionsMax) {
-      node.events.limit('MAX_CONNECTIONS');
-      connection.refuse(ReasonCode.quotaExceeded, `too many connections to ${place.name}`);
-      return;
-    }
-    connection.placed = true;
-    place.open += 1;
-  }
+  if (refusesAtPlace(connection)) return;
   node.turn.flush();
   connection.atDs = true;
   connection.watchedFrom = node.feeds.unread.watch();
@@ -88,6 +79,19 @@ function claim(connection: Client, packet: Connect, isRandom: boolean): void {
       if (goesOn) claimLost(connection, packet, isRandom);
       else connection.broken(error);
     });
+}
+
+/**
+ * Refuses where sessions have all connections of the listener. Clients whose CONNECT is under way
+ * do not count, so that strangers take nobody's place; of several that are let in at one time those
+ * that come too late are refused after ds has accepted them.
+ */
+function refusesAtPlace(connection: Client): boolean {
+  const { node, place } = connection;
+  if (place === undefined || place.open < place.connectionsMax) return false;
+  node.events.limit('MAX_CONNECTIONS');
+  connection.refuse(ReasonCode.quotaExceeded, `too many connections to ${place.name}`);
+  return true;
 }
 
 /**
@@ -189,8 +193,10 @@ export function connectAnswered(
   connection: Client,
   answer: ConnectAnswer,
 ): Promise<void> | undefined {
-  if (answer.kind === 'accepted' && answer.subscriptionsLeft > 0 && !connection.ended)
-    return acceptInPortions(connection, answer);
+  const isAccepted = answer.kind === 'accepted' && !connection.ended;
+  // ds is told by the end of the connection.
+  if (isAccepted && refusesAtPlace(connection)) return undefined;
+  if (isAccepted && answer.subscriptionsLeft > 0) return acceptInPortions(connection, answer);
   connection.atDs = answer.kind === 'continue';
   connection.node.entrance.left(connection, answer.kind === 'accepted');
   if (answer.kind === 'refused') {
