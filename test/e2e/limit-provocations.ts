@@ -468,9 +468,9 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
     settings: { MAX_INFLIGHT: '2' },
     provoke: async (broker) => {
       const subscriber = await client5(broker);
-      await subscriber.subscribe('t', 1);
+      await subscriber.subscribe('few', 1);
       const publisher = await client5(broker);
-      for (const payload of ['1', '2', '3']) await publisher.publish('t', payload, { qos: 1 });
+      for (const payload of ['1', '2', '3']) await publisher.publish('few', payload, { qos: 1 });
       const first = await subscriber.expect('publish', { payload: '1' });
       await subscriber.expect('publish', { payload: '2' });
       await subscriber.expectNothing(50);

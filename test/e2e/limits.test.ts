@@ -1,6 +1,6 @@
 // Each limit of the settings table is reached on purpose: its refusal and its metric are as told.
 import assert from 'node:assert/strict';
-import { afterEach, describe, test, type TestContext } from 'node:test';
+import { after, afterEach, before, describe, test, type TestContext } from 'node:test';
 import { type LimitName, limits } from '@lmqtt/common/settings/row';
 import { table } from '@lmqtt/common/settings/table';
 import type { Broker } from '../harness/broker.ts';
@@ -25,6 +25,16 @@ function skipped(name: LimitName): string | false {
   return embedded === undefined ? false : embeddedOnly(embedded).skip;
 }
 
+async function reached<T extends Pick<Broker, 'metrics'>>(
+  broker: T,
+  metric: string,
+  provoke: (broker: T) => Promise<void>,
+): Promise<void> {
+  assert.equal((await broker.metrics()).get(metric), 0);
+  await provoke(broker);
+  await metricRises(broker, metric);
+}
+
 /** Reaches the limit of what was started, which stops with the test. */
 async function provoked<T extends Pick<Broker, 'metrics' | 'stop'>>(
   t: TestContext,
@@ -34,16 +44,60 @@ async function provoked<T extends Pick<Broker, 'metrics' | 'stop'>>(
 ): Promise<void> {
   const broker = await started;
   t.after(() => broker.stop());
-  assert.equal((await broker.metrics()).get(metric), 0);
-  await provoke(broker);
-  await metricRises(broker, metric);
+  await reached(broker, metric, provoke);
+}
+
+/**
+ * Limits that one broker has at once: what reaches one of them stays below the others. Each list
+ * is in an order in which none is reached before its turn.
+ */
+const together: readonly (readonly LimitName[])[] = [
+  [
+    ...(['KEEP_ALIVE_S_MAX', 'MAX_PACKET_SIZE', 'RECEIVE_MAXIMUM', 'MAX_INFLIGHT'] as const),
+    ...(['TOPIC_ALIAS_MAXIMUM', 'MAX_FILTERS_PER_PACKET', 'MAX_TOPIC_LEVELS'] as const),
+    ...(['SESSION_EXPIRY_S_MAX', 'WILL_DELAY_S_MAX', 'DELAY_S_MAX'] as const),
+    'MAX_RETAINED_MESSAGES',
+  ],
+  [
+    ...(['MAX_PENDING_PER_ADDRESS', 'MAX_PENDING_BYTES', 'MAX_SUBSCRIBE_SIZE'] as const),
+    ...(['MAX_OVERLAPPING_SUBSCRIPTIONS', 'MAX_DELAYED_MESSAGES'] as const),
+  ],
+  ['MAX_CONNECT_SIZE', 'MAX_SUBSCRIPTION_BYTES', 'MAX_RETAINED_BYTES', 'MAX_DELAYED_BYTES'],
+  ['MAX_SUBSCRIPTIONS_PER_SESSION', 'MAX_QUEUED_MESSAGES'],
+];
+
+const titleOf = ({ name, refusal }: (typeof limits)[number]): string => `${name}: ${refusal}`;
+
+for (const names of together) {
+  void describe(`limits of one broker: ${names.join(', ')}`, () => {
+    let broker: Broker;
+    before(async () => {
+      const all = names.map((name) => provocations[name].settings);
+      const settings: Record<string, string> = Object.assign({}, ...all);
+      for (const one of all)
+        for (const [name, value] of Object.entries(one)) assert.equal(settings[name], value);
+      broker = await startBroker({ settings });
+    });
+    after(() => broker.stop());
+
+    for (const name of names) {
+      const limit = limits.find((one) => one.name === name)!;
+      const provocation = provocations[name];
+      assert.ok(provocation.of === undefined);
+      void test(titleOf(limit), { skip: skipped(name) }, async () => {
+        await reached(broker, limit.metric, provocation.provoke);
+      });
+    }
+  });
 }
 
 void describe('limits', () => {
-  for (const { name, metric, refusal } of limits) {
+  const apart = limits.filter(({ name }) => !together.some((names) => names.includes(name)));
+  for (const limit of apart) {
+    const { name, metric } = limit;
     const provocation = provocations[name];
     const { settings } = provocation;
-    void test(`${name}: ${refusal}`, { skip: skipped(name) }, async (t) => {
+    void test(titleOf(limit), { skip: skipped(name) }, async (t) => {
       if (provocation.of === 'cluster') {
         await provoked(t, startCluster({ settings }), metric, provocation.provoke);
       } else {
