@@ -138,7 +138,7 @@ export interface LinkedNode extends Downstream {
    * Every session of this node, for a ds that does not know them; with `of` only those of which it
    * is true: the others live at another ds, and are left as they are.
    */
-  present(of?: (session: SessionHandle) => boolean): PresentedSession[];
+  present(of?: (session: SessionHandle) => boolean): SessionsToPresent;
   /** The answer, for those sessions: these are closed with the reason code (5.0), all others go on. */
   presented(refusals: Refusal[], of?: (session: SessionHandle) => boolean): void;
   /** `up` has changed, or the lease has ended or begun again. */
@@ -157,6 +157,14 @@ export interface QueueEnd {
   readonly partition: number;
   /** Past the last offset. */
   readonly end: number;
+}
+
+/**
+ * Sessions on their way to another ds. Each is taken once, as it is at that moment: all that it wrote
+ * before is in it, and what it writes afterwards follows.
+ */
+export interface SessionsToPresent extends Iterable<PresentedSession> {
+  readonly length: number;
 }
 
 /** A session that a cs holds, for a ds that takes over. */

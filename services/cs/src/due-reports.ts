@@ -1,4 +1,3 @@
-import type { SessionHandle } from '@lmqtt/common/ids';
 import type { Link } from '@lmqtt/proto/link';
 import type { Cursor } from './session/cursor.ts';
 import type { OutboundSession } from './session/outbound-session.ts';
@@ -40,11 +39,7 @@ export class DueReports {
     this.#turn.begin();
   }
 
-  /** Totals of before mean nothing to another ds. */
-  dropCredits(of: (session: SessionHandle) => boolean): void {
-    for (const session of this.#credits) if (of(session.handle)) this.#credits.delete(session);
-  }
-
+  /** The session has ended, or is presented to another ds, to which totals of before mean nothing. */
   forget(session: OutboundSession): void {
     this.#credits.delete(session);
   }

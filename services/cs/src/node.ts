@@ -11,7 +11,6 @@ import type {
   Link,
   LinkedNode,
   LinkServer,
-  PresentedSession,
   Publish,
   QueueEnd,
   ReadAnswer,
@@ -19,6 +18,7 @@ import type {
   Refusal,
   RetainedAnswer,
   RetainedRequest,
+  SessionsToPresent,
   SessionWrite,
 } from '@lmqtt/proto/link';
 import type { ReaderLimits } from './packet/reader-limits.ts';
@@ -287,7 +287,7 @@ export class CsNode implements LinkedNode, ClientNode {
 
   // Another ds, or none
 
-  present(of?: OfSessions): PresentedSession[] {
+  present(of?: OfSessions): SessionsToPresent {
     return this.#presentation.present(of);
   }
 

@@ -1,5 +1,10 @@
 import type { SessionHandle } from '@lmqtt/common/ids';
-import type { ConnectionEnd, PresentedSession, Refusal } from '@lmqtt/proto/link';
+import type {
+  ConnectionEnd,
+  PresentedSession,
+  Refusal,
+  SessionsToPresent,
+} from '@lmqtt/proto/link';
 import type { Connection } from './connection/connection.ts';
 import type { Client } from './connection/client.ts';
 import type { CsEvents } from './events.ts';
@@ -50,18 +55,22 @@ export class Presentation {
     this.#ending.delete(session);
   }
 
-  /** State of the sessions, from which another ds goes on. */
-  present(of: OfSessions = ofAll): PresentedSession[] {
-    const { connections, turn } = this.#node;
-    // Gathered reports are in the presented state, or wait for the new ds.
-    this.#reports.dropCredits(of);
-    turn.flush();
-    for (const session of connections.sessions()) if (of(session.handle)) session.presented();
-    const sessions: PresentedSession[] = [];
-    for (const { client, end } of this.#ending.values())
-      if (of(client.handle)) add(sessions, client, end);
-    for (const client of connections.all()) if (of(client.handle)) add(sessions, client, undefined);
-    return sessions;
+  /** State of the sessions, from which another ds goes on; a session may end before it is taken. */
+  present(of: OfSessions = ofAll): SessionsToPresent {
+    const owners: SessionOwner[] = [];
+    for (const { client } of this.#ending.values()) addOwner(owners, client, of);
+    for (const client of this.#node.connections.all()) addOwner(owners, client, of);
+    return { length: owners.length, [Symbol.iterator]: () => this.#take(owners) };
+  }
+
+  *#take(owners: readonly SessionOwner[]): Generator<PresentedSession, void> {
+    for (const { client, session } of owners) {
+      // Gathered reports are in the presented state, or wait for the new ds.
+      this.#reports.forget(session);
+      this.#node.turn.flush();
+      session.presented();
+      yield presentedOf(client, session, this.#ending.get(client.handle)?.end);
+    }
   }
 
   /** The new ds has taken the sessions, but for those that it refused. */
@@ -84,11 +93,24 @@ interface Ending {
   readonly end: ConnectionEnd;
 }
 
-function add(sessions: PresentedSession[], client: Client, end: ConnectionEnd | undefined): void {
-  const { session, inbound, stream } = client;
-  // Clients that are still connecting come back to the new ds by themselves.
-  if (session === undefined) return;
-  sessions.push({
+interface SessionOwner {
+  readonly client: Client;
+  readonly session: Session;
+}
+
+/** Clients that are still connecting come back to the new ds by themselves. */
+function addOwner(owners: SessionOwner[], client: Client, of: OfSessions): void {
+  const { session, handle } = client;
+  if (session !== undefined && of(handle)) owners.push({ client, session });
+}
+
+function presentedOf(
+  client: Client,
+  session: Session,
+  end: ConnectionEnd | undefined,
+): PresentedSession {
+  const { inbound, stream } = client;
+  return {
     session: client.handle,
     clientId: client.clientId,
     epoch: session.epoch,
@@ -101,5 +123,5 @@ function add(sessions: PresentedSession[], client: Client, end: ConnectionEnd | 
     state: presentedState(session, inbound.in2('stored')),
     storing: inbound.in2('storing'),
     end,
-  });
+  };
 }

@@ -1,19 +1,21 @@
 // Sessions of many subscriptions: taken over from ds in portions, before CONNACK.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { turnMax } from '@lmqtt/common/in-portions';
 import { LinkLost } from '@lmqtt/proto/link-lost';
 import type { SessionState } from '@lmqtt/proto/session-state';
 import { stored } from './queue-fixture.ts';
-import { startNode, turns, until } from './node-fixture.ts';
+import { type Cell, type FakeClient, startNode, turns, until } from './node-fixture.ts';
 import { subscriptionState } from './scripted-ds.ts';
 
 const count = 1000;
 
-function many(): SessionState {
-  const subscriptions = Array.from({ length: count }, (_, index) =>
+function many(firstQueue = 1): SessionState {
+  const subscriptions = Array.from({ length: count }, (_, index) => {
     // The first and the last one match the messages of these tests.
-    subscriptionState(['t', '+'][[0, count - 1].indexOf(index)] ?? `many/${index}`, index + 1, 1),
-  );
+    const filter = ['t', '+'][[0, count - 1].indexOf(index)] ?? `many/${index}`;
+    return subscriptionState(filter, firstQueue + index, 1);
+  });
   return { subscriptions, outbound: [], inbound: [] };
 }
 
@@ -109,4 +111,54 @@ test('the end of a session lets go all of its queues, over some turns', async (t
   client.lose();
   assert.ok(queues() > 0, 'not all at once');
   await until(() => queues() === 0);
+});
+
+/** The most by which a figure changes in one turn, until it stands still. */
+async function mostInOneTurn(figure: () => number): Promise<number> {
+  let most = 0;
+  let before = figure();
+  for (let quiet = 0; quiet < 5; quiet += 1) {
+    await turns(1);
+    const now = figure();
+    if (now !== before) quiet = 0;
+    most = Math.max(most, Math.abs(now - before));
+    before = now;
+  }
+  return most;
+}
+
+const sessionCount = 10;
+
+async function connectMany({ ds, connect }: Cell): Promise<FakeClient[]> {
+  const clients: FakeClient[] = [];
+  for (let number = 0; number < sessionCount; number += 1) {
+    ds.states.set(`c${number}`, many(1 + number * count));
+    clients.push(await connect(`c${number}`, { clean: false }));
+  }
+  await until(() => clients.every(({ packets }) => packets.length > 0));
+  return clients;
+}
+
+test('sessions of many subscriptions that end at once share the turns', async (t) => {
+  const cell = startNode(t);
+  const clients = await connectMany(cell);
+  const queues = (): number => new Map(cell.node.feeds.figures()).get('queues') ?? 0;
+  assert.equal(queues(), sessionCount * count);
+  for (const client of clients) client.lose();
+  const most = await mostInOneTurn(queues);
+  assert.ok(most <= turnMax, `${most} in one turn`);
+  assert.equal(queues(), 0);
+});
+
+test('sessions of many subscriptions read anew over some turns when another ds has them', async (t) => {
+  const cell = startNode(t);
+  const { ds } = cell;
+  await connectMany(cell);
+  ds.answers = false;
+  ds.node.presented([]);
+  const reads = (): number => ds.reads.length;
+  const first = reads();
+  const most = Math.max(first, await mostInOneTurn(reads));
+  assert.ok(most <= turnMax, `${most} in one turn`);
+  assert.equal(reads(), sessionCount * count);
 });

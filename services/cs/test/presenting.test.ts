@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clientId, epoch, queueId, sessionHandle } from '@lmqtt/common/ids';
 import { nextTurn } from '@lmqtt/common/pause';
-import type { PresentedSession } from '@lmqtt/proto/link';
+import type { PresentedSession, SessionsToPresent, SessionWrite } from '@lmqtt/proto/link';
 import { Exchange } from '@lmqtt/proto/wire/exchange';
 import { Pending } from '../src/link/pending.ts';
 import { Presenting } from '../src/link/presenting.ts';
@@ -63,9 +63,10 @@ class CountedExchange extends Exchange {
   }
 }
 
-function presentingOf(sessions: PresentedSession[]): {
+function presentingOf(sessions: SessionsToPresent): {
   readonly exchange: CountedExchange;
   readonly presenting: Presenting;
+  readonly pending: Pending;
 } {
   const exchange = new CountedExchange(
     { windowFrames: 1000, windowBytesMax: 1 << 30, frameBytesMax: 1 << 24 },
@@ -75,7 +76,9 @@ function presentingOf(sessions: PresentedSession[]): {
   const node = { present: () => sessions, presented: () => {}, published: () => {} };
   const events = { presenting: () => {}, attached: () => {} };
   const order = new PublishOrder(exchange);
-  return { exchange, presenting: new Presenting(node, attachment, new Pending(), order, events) };
+  const pending = new Pending();
+  const presenting = new Presenting(node, attachment, pending, order, events);
+  return { exchange, presenting, pending };
 }
 
 const address = { host: '127.0.0.1', port: 1 };
@@ -93,6 +96,50 @@ async function itemsOf(exchange: CountedExchange): Promise<number> {
 
 function sessions(count: number): PresentedSession[] {
   return Array.from({ length: count }, (_, index) => sessionOf(index + 1));
+}
+
+test('one turn takes few sessions', async () => {
+  const all = sessions(100);
+  let taken = 0;
+  const counted = {
+    length: all.length,
+    *[Symbol.iterator]() {
+      for (const session of all) {
+        taken += 1;
+        yield session;
+      }
+    },
+  };
+  const { exchange, presenting } = presentingOf(counted);
+  presenting.begin(address);
+  assert.equal(taken, 2, 'in the turn in which it began');
+  await nextTurn();
+  assert.ok(taken <= 4, `${taken} after one more turn`);
+  await itemsOf(exchange);
+  assert.equal(taken, all.length);
+});
+
+test('what a session wrote before it was taken is not written once more', async () => {
+  const { exchange, presenting, pending } = presentingOf(sessions(10));
+  const stored: string[] = [];
+  const hold = (name: string, ...written: number[]): void =>
+    pending.holdWrites(written.map(doneBy), () => stored.push(name));
+  hold('of before', 1);
+  presenting.begin(address);
+  // The first two are taken; of the others the writes are in what is taken later.
+  hold('of all', 1, 9, 10);
+  hold('of the last', 10);
+  assert.ok((await itemsOf(exchange)) > 0);
+  hold('of after', 10);
+  const again = pending.writes.takeHeld().map(({ batch }) => batch.map(({ session }) => session));
+  assert.deepEqual(again, [[1], [10]]);
+  assert.deepEqual(stored, []);
+  pending.writes.presented();
+  assert.deepEqual(stored, ['of before', 'of the last']);
+});
+
+function doneBy(session: number): SessionWrite {
+  return { kind: 'done', session: sessionHandle(session), packetId: 1, failed: false };
 }
 
 // A frame that is full ends an item: one turn may have two.

@@ -84,7 +84,7 @@ export class ScriptedDs implements LinkServer, Link {
   /** The ds of before is gone: another one is shown all sessions. */
   takeOver(): PresentedSession[] {
     this.#durables = [];
-    return this.node.present();
+    return [...this.node.present()];
   }
 
   /** ... and answers: with a lease again, reads of before are rejected. */

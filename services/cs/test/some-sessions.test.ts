@@ -23,7 +23,7 @@ test('sessions of one ds are presented; only those go on anew with its answer', 
     await connect(client, { clean: false, properties: { sessionExpiryInterval: 60 } });
   await turns();
   ds.answers = false;
-  const presented = ds.node.present(ofFirst);
+  const presented = [...ds.node.present(ofFirst)];
   assert.deepEqual(
     presented.map(({ clientId }) => clientId),
     ['a'],
@@ -44,9 +44,29 @@ test('one that has ended is presented where it lived', async (t) => {
   a.lose();
   await turns();
   const of = (session: number): (string | undefined)[] =>
-    ds.node.present((each) => each === sessionHandle(session)).map(({ end }) => end?.reason);
+    [...ds.node.present((each) => each === sessionHandle(session))].map(({ end }) => end?.reason);
   assert.deepEqual(of(1), ['connection lost']);
   assert.deepEqual(of(2), [undefined]);
+});
+
+test('a session is presented as it is when it is taken', async (t) => {
+  const { ds, connect } = startNode(t);
+  const [, b, c] = [await connect('a'), await connect('b'), await connect('c')];
+  await turns();
+  ds.answers = false;
+  const sessions = ds.node.present();
+  assert.equal(sessions.length, 3);
+  const taken = sessions[Symbol.iterator]();
+  taken.next();
+  b.lose();
+  await turns();
+  const { value } = taken.next();
+  assert.deepEqual([value?.clientId, value?.end?.reason], ['b', 'connection lost']);
+  const about = { topic: 't', payload: 'x', qos: 2, dup: false, retain: false } as const;
+  c.send({ cmd: 'publish', messageId: 7, ...about });
+  await turns();
+  assert.deepEqual(taken.next().value?.storing, [7]);
+  assert.equal(taken.next().done, true);
 });
 
 test('ds is told of a client that leaves in the midst of its authentication', async (t) => {

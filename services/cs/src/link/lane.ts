@@ -1,7 +1,7 @@
 import { laneNode, type NodeId, type SessionHandle } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
 import type { Assignment, GroupFence } from '@lmqtt/proto/assignment';
-import type { LinkedNode, PresentedSession, Publish, QueueEnd, Refusal } from '@lmqtt/proto/link';
+import type { LinkedNode, Publish, QueueEnd, Refusal, SessionsToPresent } from '@lmqtt/proto/link';
 import type { DsNode } from './directory.ts';
 import { LaneDirectory } from './lane-directory.ts';
 import type { LaneFigures } from './lane-events.ts';
@@ -136,7 +136,7 @@ class LaneNode implements LinkedNode {
     this.#ofLane = (session) => owner.has(lane, session);
   }
 
-  present(): PresentedSession[] {
+  present(): SessionsToPresent {
     return this.#whole.present(this.#ofLane);
   }
 

@@ -1,3 +1,4 @@
+import type { SessionHandle } from '@lmqtt/common/ids';
 import type { SessionWrite } from '@lmqtt/proto/link';
 
 /** A batch that waits for ds to have answered what was presented before it. */
@@ -16,7 +17,8 @@ interface Waiting {
 
 /**
  * Callers that asked when writes of session state are durable. The writes themselves are not kept:
- * the state that is presented to another ds has them, except for those made after it was presented.
+ * the state that is presented to another ds has them, except for those that a session made after it
+ * was taken.
  */
 export class PendingWrites {
   #lastNumber = 0;
@@ -24,6 +26,8 @@ export class PendingWrites {
   /** Callers whose writes are in the state that is presented. */
   #covered: (() => void)[] = [];
   #held: HeldWrites[] = [];
+  /** By presented session, how many of the held batches came before it was taken. */
+  readonly #heldBefore: Map<SessionHandle, number> = new Map();
 
   /** Number of a batch that is sent; 0: nobody asks. */
   number(durable: (() => void) | undefined, fenced?: () => void): number {
@@ -53,17 +57,40 @@ export class PendingWrites {
     return waiting;
   }
 
-  /** Sessions are about to be presented as they are after all writes so far. */
+  /** Sessions are about to be presented, none as it was before the writes so far. */
   cover(): void {
     for (const { durable } of this.#waiting.values()) this.#covered.push(durable);
     this.#waiting.clear();
     this.#held = [];
+    this.#heldBefore.clear();
   }
 
+  /** The session is presented as it is now: with its writes that are held. */
+  coverOf(session: SessionHandle): void {
+    if (this.#held.length > 0) this.#heldBefore.set(session, this.#held.length);
+  }
+
+  /** Those that are in no presented state. */
   takeHeld(): HeldWrites[] {
-    const held = this.#held;
+    const held: HeldWrites[] = [];
+    for (const [index, one] of this.#held.entries()) {
+      const batch = one.batch.filter((write) => !this.#isCovered(write.session, index));
+      if (batch.length === one.batch.length) held.push(one);
+      else if (batch.length > 0) held.push({ ...one, batch });
+      else this.#coverNumber(one.number);
+    }
     this.#held = [];
+    this.#heldBefore.clear();
     return held;
+  }
+
+  #isCovered(session: SessionHandle, index: number): boolean {
+    return index < (this.#heldBefore.get(session) ?? 0);
+  }
+
+  #coverNumber(number: number): void {
+    const waiting = this.#take(number);
+    if (waiting !== undefined) this.#covered.push(waiting.durable);
   }
 
   /** The presented state is stored. */

@@ -1,6 +1,12 @@
 import type { SessionHandle } from '@lmqtt/common/ids';
 import { nextTurn } from '@lmqtt/common/pause';
-import type { LinkedNode, PresentedSession, Publish, Refusal } from '@lmqtt/proto/link';
+import type {
+  LinkedNode,
+  PresentedSession,
+  Publish,
+  Refusal,
+  SessionsToPresent,
+} from '@lmqtt/proto/link';
 import { writePresents } from '@lmqtt/proto/wire/upstream';
 import { WireError } from '@lmqtt/proto/wire/wire-error';
 import type { Attachment } from './attachment.ts';
@@ -20,8 +26,9 @@ type Presenter = Pick<LinkedNode, 'present' | 'presented' | 'published'>;
 type PresentingTo = Pick<Attachment, 'exchange' | 'presented' | 'began' | 'notice'>;
 
 /**
- * Another ds, in two steps: it is shown all sessions as they are; when it has answered, the refused
- * ones are closed, and what waited goes out, in the order in which it was handed over.
+ * Another ds, in two steps: it is shown all sessions, each as it is when its turn comes; when it has
+ * answered, the refused ones are closed, and what waited goes out, in the order in which it was
+ * handed over, without the writes that a presented session had made before it was taken.
  */
 export class Presenting {
   readonly #node: Presenter;
@@ -59,17 +66,30 @@ export class Presenting {
     void this.#write(sessions, this.#run);
   }
 
-  /** They are as they were when it began; each item is made in a turn of its own. */
-  async #write(sessions: readonly PresentedSession[], run: number): Promise<void> {
-    let at = 0;
-    for (;;) {
-      const to = endOfItem(sessions, at);
-      writePresents(this.#attachment.exchange, sessions.slice(at, to), to >= sessions.length);
-      if (to >= sessions.length) return;
-      at = to;
+  /** Each item is taken and made in a turn of its own; one that is void is not taken. */
+  async #write(sessions: SessionsToPresent, run: number): Promise<void> {
+    const each = sessions[Symbol.iterator]();
+    for (let left = sessions.length; ;) {
+      const item = this.#takeItem(each);
+      left -= item.length;
+      writePresents(this.#attachment.exchange, item, left === 0);
+      if (left === 0) return;
       await nextTurn();
       if (run !== this.#run) return;
     }
+  }
+
+  #takeItem(sessions: Iterator<PresentedSession>): PresentedSession[] {
+    const item: PresentedSession[] = [];
+    let states = 0;
+    while (item.length < sessionsPerItem && states < statesPerItem) {
+      const { done, value } = sessions.next();
+      if (done === true) break;
+      this.#pending.writes.coverOf(value.session);
+      item.push(value);
+      states += value.state.subscriptions.length + value.state.outbound.length;
+    }
+    return item;
   }
 
   answered(refusals: Refusal[]): void {
@@ -96,14 +116,4 @@ export class Presenting {
     this.#pending.publishes.fenced(sessions, Infinity, ended);
     if (ended.length > 0) this.#node.published(ended);
   }
-}
-
-function endOfItem(sessions: readonly PresentedSession[], from: number): number {
-  let states = 0;
-  let at = from;
-  for (; at < sessions.length && at < from + sessionsPerItem && states < statesPerItem; at += 1) {
-    const { state } = sessions[at]!;
-    states += state.subscriptions.length + state.outbound.length;
-  }
-  return at;
 }

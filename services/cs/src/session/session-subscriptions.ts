@@ -1,4 +1,5 @@
 import type { QueueId } from '@lmqtt/common/ids';
+import { inPortions } from '@lmqtt/common/in-portions';
 import { isP2pFilter } from '@lmqtt/common/p2p';
 import type { ReadRights } from '@lmqtt/common/read-rights';
 import type { PartitionOffset, Position, SubscriptionState } from '@lmqtt/proto/session-state';
@@ -7,9 +8,6 @@ import { Cursor } from './cursor.ts';
 import type { CursorOwner, Subscription } from './cursor.ts';
 import { JudgedFilters } from './judged-filters.ts';
 import type { SessionNode } from './outbound-session.ts';
-
-/** Subscriptions that are let go in one turn. */
-const endedPerTurn = 500;
 
 /** The session that has the subscriptions. */
 interface SubscriptionsOwner extends CursorOwner {
@@ -174,15 +172,6 @@ export class SessionSubscriptions {
 
   /** The session is closed: the cursors of many subscriptions are let go over some turns. */
   end(): void {
-    this.#endSome(this.all.values());
-  }
-
-  #endSome(subscriptions: Iterator<Subscription>): void {
-    for (let count = 0; count < endedPerTurn; count += 1) {
-      const { done, value } = subscriptions.next();
-      if (done === true) return;
-      this.#closeCursors(value);
-    }
-    setImmediate(() => this.#endSome(subscriptions));
+    void inPortions([...this.all.values()], (subscription) => this.#closeCursors(subscription));
   }
 }

@@ -1,4 +1,5 @@
 import type { ClientId, Epoch, QueueId, SessionHandle } from '@lmqtt/common/ids';
+import { inPortions } from '@lmqtt/common/in-portions';
 import type { Message } from '@lmqtt/common/message';
 import { lowerQos } from '@lmqtt/common/qos';
 import type { Receipts } from '@lmqtt/common/receipt';
@@ -385,11 +386,11 @@ export class Session implements CursorOwner, OutboundSession {
     this.#assigned?.startAnew();
   }
 
-  /** The ds that it was presented to has it. */
+  /** The ds that it was presented to has it: many subscriptions read anew over some turns. */
   goOn(): void {
-    for (const subscription of this.subscriptions.values()) {
-      for (const cursor of subscription.cursors) cursor.readAnew();
-    }
+    void inPortions([...this.subscriptions.values()], ({ cursors }) => {
+      for (const cursor of cursors) cursor.readAnew();
+    });
     this.#assigned?.announceAnew();
     this.wake();
   }
