@@ -6,10 +6,16 @@ import { describe, it } from 'node:test';
 import { clientId } from '@lmqtt/common/ids';
 import { matches } from '@lmqtt/common/topic';
 import fc from 'fast-check';
-import { AccessRules, judge, parseAccessRules } from '../src/auth/access-rules.ts';
+import { AccessRuleLines, AccessRules, judge } from '../src/auth/access-rules.ts';
 import type { FileOutcome } from '../src/auth/reloaded-file.ts';
 
 type Question = [action: 'publish' | 'subscribe', topicOrFilter: string];
+
+function rulesOf(text: string): ReturnType<AccessRuleLines['parsed']>['value'] {
+  const lines = new AccessRuleLines();
+  for (const [index, line] of text.split('\n').entries()) lines.line(line, index + 1);
+  return lines.parsed().value;
+}
 
 function allowed(
   text: string,
@@ -17,12 +23,7 @@ function allowed(
   asker: { user?: string; clientId?: string; address?: string } = {},
 ): boolean {
   const { user, clientId: id = 'c1', address = '10.1.2.3' } = asker;
-  return judge(
-    parseAccessRules(text).value,
-    { user, clientId: id, address },
-    action,
-    topicOrFilter,
-  );
+  return judge(rulesOf(text), { user, clientId: id, address }, action, topicOrFilter);
 }
 
 describe('access rules', () => {
@@ -141,7 +142,7 @@ describe('access rules', () => {
       ['allow address=host all #', /line 1: not an IP/],
       ['allow user="a b all #', /line 1: not/],
     ];
-    for (const [text, error] of bad) assert.throws(() => parseAccessRules(text), error, text);
+    for (const [text, error] of bad) assert.throws(() => rulesOf(text), error, text);
   });
 
   it('reads the file again, and keeps the rules where it is broken', async (t) => {

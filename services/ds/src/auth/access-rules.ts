@@ -33,7 +33,14 @@ import { type ReadRule, readableBy, type ReadRules } from '@lmqtt/common/read-ri
 import { isValidTopicFilter, matches, parseSharedFilter } from '@lmqtt/common/topic';
 import type { AccessAction, AccessControl, Principal } from './auth-provider.ts';
 import { filledFilter, type FilterPiece, filterPieces, sampleFilter } from './filled-filter.ts';
-import { LineError, ReloadedFile, type Parsed, type ReloadOptions } from './reloaded-file.ts';
+import {
+  LineError,
+  type LineParser,
+  type Parsed,
+  parseLines,
+  ReloadedFile,
+  type ReloadOptions,
+} from './reloaded-file.ts';
 import { withoutShare } from './rule-verdict.ts';
 
 type Who =
@@ -56,7 +63,9 @@ export class AccessRules implements AccessControl {
   readonly #file: ReloadedFile<readonly AccessRule[]>;
 
   static async open(path: string, options: ReloadOptions): Promise<AccessRules> {
-    return new AccessRules(await ReloadedFile.open(path, parseAccessRules, options));
+    const parse = (text: string): Promise<Parsed<readonly AccessRule[]>> =>
+      parseLines(text, new AccessRuleLines());
+    return new AccessRules(await ReloadedFile.open(path, parse, options));
   }
 
   private constructor(file: ReloadedFile<readonly AccessRule[]>) {
@@ -143,14 +152,19 @@ function isMeant(who: Who, asker: Asker): boolean {
 const linePattern =
   /^(?<verdict>\S+)\s+(?<who>(?:[a-z]+=)?(?:"(?:[^"\\]|\\["\\])*"|[^\s"]+))\s+(?<action>\S+)\s+(?<filter>\S.*)$/u;
 
-export function parseAccessRules(text: string): Parsed<readonly AccessRule[]> {
-  const rules: AccessRule[] = [];
-  for (const [index, whole] of text.split('\n').entries()) {
-    const line = whole.trim();
-    if (line === '' || line.startsWith('#')) continue;
-    rules.push(parseRule(line, index + 1));
+/** The lines of a file of access rules. */
+export class AccessRuleLines implements LineParser<readonly AccessRule[]> {
+  readonly #rules: AccessRule[] = [];
+
+  line(text: string, number: number): void {
+    const line = text.trim();
+    if (line === '' || line.startsWith('#')) return;
+    this.#rules.push(parseRule(line, number));
   }
-  return { value: rules, entries: rules.length };
+
+  parsed(): Parsed<readonly AccessRule[]> {
+    return { value: this.#rules, entries: this.#rules.length };
+  }
 }
 
 function parseRule(line: string, number: number): AccessRule {

@@ -17,7 +17,7 @@
 // twice is an error.
 
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
-import { LineError, type Parsed } from './reloaded-file.ts';
+import { LineError, type LineParser, type Parsed } from './reloaded-file.ts';
 import {
   deriveScramKeys,
   type ScramHash,
@@ -80,20 +80,33 @@ export const unknownUsersKeyBytes = 32;
 const logNMax = 20;
 const rMax = 8;
 
+/** The whole text in one turn. */
 export function parsePasswordFile(text: string, usersMax: number): Parsed<PasswordTable> {
-  const lines = new Map<string, string>();
-  const kinds = new Map<string, EntryKind>();
-  let unknownUsersKey: Buffer | undefined;
-  let number = 0;
-  for (const whole of text.split('\n')) {
-    number += 1;
-    const line = whole.endsWith('\r') ? whole.slice(0, -1) : whole;
-    if (line.trim() === '' || line.startsWith('#')) continue;
+  const parser = new PasswordLines(usersMax);
+  for (const [index, line] of text.split('\n').entries()) parser.line(line, index + 1);
+  return parser.parsed();
+}
+
+/** The lines of a password file. */
+export class PasswordLines implements LineParser<PasswordTable> {
+  readonly #usersMax: number;
+  readonly #lines = new Map<string, string>();
+  readonly #kinds = new Map<string, EntryKind>();
+  #unknownUsersKey: Buffer | undefined = undefined;
+
+  constructor(usersMax: number) {
+    this.#usersMax = usersMax;
+  }
+
+  line(text: string, number: number): void {
+    const line = text.endsWith('\r') ? text.slice(0, -1) : text;
+    if (line.trim() === '' || line.startsWith('#')) return;
     const [, encoded] = unknownUsersPattern.exec(line) ?? [];
     if (encoded !== undefined) {
-      unknownUsersKey = Buffer.from(encoded, 'base64');
-      continue;
+      this.#unknownUsersKey = Buffer.from(encoded, 'base64');
+      return;
     }
+    const lines = this.#lines;
     const at = nameEnd(line);
     if (at < 1) throw new LineError(number, 'not `NAME:$scrypt$…`');
     const name = line.slice(0, at);
@@ -102,10 +115,16 @@ export function parsePasswordFile(text: string, usersMax: number): Parsed<Passwo
     if (problem !== undefined) throw new LineError(number, problem);
     if (lines.has(name)) throw new LineError(number, 'this user was there before');
     lines.set(name, rest);
-    addKind(kinds, rest);
-    if (lines.size > usersMax) throw new LineError(number, `more than ${usersMax} users`);
+    addKind(this.#kinds, rest);
+    if (lines.size > this.#usersMax)
+      throw new LineError(number, `more than ${this.#usersMax} users`);
   }
-  return { value: { lines, unknownUsersKey, kinds: [...kinds.values()] }, entries: lines.size };
+
+  parsed(): Parsed<PasswordTable> {
+    const lines = this.#lines;
+    const kinds = [...this.#kinds.values()];
+    return { value: { lines, unknownUsersKey: this.#unknownUsersKey, kinds }, entries: lines.size };
+  }
 }
 
 function addKind(kinds: Map<string, EntryKind>, rest: string): void {

@@ -23,13 +23,13 @@ import {
   decodeEntry,
   hashOfNobody,
   isPasswordOf,
-  parsePasswordFile,
+  PasswordLines,
   type PasswordHash,
   type PasswordTable,
   scramOfNobody,
   unknownUsersKeyBytes,
 } from './password-entry.ts';
-import { ReloadedFile, type ReloadOptions } from './reloaded-file.ts';
+import { type Parsed, parseLines, ReloadedFile, type ReloadOptions } from './reloaded-file.ts';
 import type { ScramHash, ScramKeys } from './scram-keys.ts';
 import type { ScramUsers } from './scram.ts';
 
@@ -66,8 +66,8 @@ export class PasswordFile implements Authenticator, Accounts, ScramUsers {
 
   /** Rejects where the file cannot be read or has an error. */
   static async open(path: string, options: PasswordFileOptions): Promise<PasswordFile> {
-    const parse = (text: string): ReturnType<typeof parsePasswordFile> =>
-      parsePasswordFile(text, options.usersMax);
+    const parse = (text: string): Promise<Parsed<PasswordTable>> =>
+      parseLines(text, new PasswordLines(options.usersMax));
     return new PasswordFile(await ReloadedFile.open(path, parse, options), options);
   }
 

@@ -4,6 +4,7 @@
 // value before stays.
 
 import { readFile } from 'node:fs/promises';
+import { inPortions } from '@lmqtt/common/in-portions';
 import { type Reading, WatchedFiles, type WatchOptions } from '@lmqtt/common/watched-files';
 
 /**
@@ -31,9 +32,28 @@ export class LineError extends Error {
   }
 }
 
+/** Takes the lines of a file one after another; throws a {@link LineError}. */
+export interface LineParser<T> {
+  line(text: string, number: number): void;
+  /** After the last line. */
+  parsed(): Parsed<T>;
+}
+
+/** The lines of a long file are parsed over some turns of the event loop. */
+export async function parseLines<T>(text: string, parser: LineParser<T>): Promise<Parsed<T>> {
+  let number = 0;
+  await inPortions(text.split('\n'), (line) => {
+    number += 1;
+    parser.line(line, number);
+  });
+  return parser.parsed();
+}
+
+type Parse<T> = (text: string) => Parsed<T> | Promise<Parsed<T>>;
+
 export class ReloadedFile<T> {
   readonly #path: string;
-  readonly #parse: (text: string) => Parsed<T>;
+  readonly #parse: Parse<T>;
   readonly #report: (outcome: FileOutcome) => void;
   #watched: WatchedFiles | undefined = undefined;
   #value: T;
@@ -46,7 +66,7 @@ export class ReloadedFile<T> {
    */
   static async open<T>(
     path: string,
-    parse: (text: string) => Parsed<T>,
+    parse: Parse<T>,
     options: ReloadOptions,
   ): Promise<ReloadedFile<T>> {
     let file: ReloadedFile<T> | undefined;
@@ -64,7 +84,7 @@ export class ReloadedFile<T> {
       options,
     );
     try {
-      const { value, entries } = parse(await readFile(path, 'utf8'));
+      const { value, entries } = await parse(await readFile(path, 'utf8'));
       file = new ReloadedFile(path, parse, report, value);
       file.#watched = watched;
       report({ kind: 'read', path, entries });
@@ -77,7 +97,7 @@ export class ReloadedFile<T> {
 
   private constructor(
     path: string,
-    parse: (text: string) => Parsed<T>,
+    parse: Parse<T>,
     report: (outcome: FileOutcome) => void,
     value: T,
   ) {
@@ -109,7 +129,7 @@ export class ReloadedFile<T> {
     const text = await readFile(this.#path, 'utf8');
     let parsed: Parsed<T>;
     try {
-      parsed = this.#parse(text);
+      parsed = await this.#parse(text);
     } catch (error) {
       this.#report({ kind: 'refused', path: this.#path, reason: messageOf(error) });
       return 'unusable';
