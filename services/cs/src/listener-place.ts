@@ -1,4 +1,4 @@
-/** The connections of one listener that have a session, or are being served. */
+/** The connections of one listener that have a session. */
 export interface ListenerPlace {
   readonly name: string;
   readonly connectionsMax: number;

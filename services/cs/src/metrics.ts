@@ -6,7 +6,7 @@ import type { CsNode } from './node.ts';
 export function registerListenerMetrics(metrics: Metrics, places: readonly ListenerPlace[]): void {
   metrics.gauges(
     'lmqtt_listener_connections',
-    'Connections that have a session or are being served, by listener',
+    'Connections that have a session, by listener',
     'listener',
     () => places.map(({ name, open }) => [name, open]),
   );
