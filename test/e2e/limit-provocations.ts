@@ -195,6 +195,48 @@ async function tooMuchDelayed(
   await old.expectClose();
 }
 
+/** Publishes that are all sent at once. */
+function burstOf(version: 4 | 5, topic: string, qos: 0 | 1 | 2, count: number): Uint8Array[] {
+  return Array.from({ length: count }, (_, index) =>
+    packets.publish({
+      ...{ version, topic, payload: `${index}`, qos },
+      ...(qos > 0 && { packetId: index + 1 }),
+    }),
+  );
+}
+
+/** What was published at once with one version and QoS takes its time, and comes in its order. */
+async function paced(broker: Broker, version: 4 | 5, qos: 0 | 1 | 2, count: number): Promise<void> {
+  const topic = unique('paced');
+  const subscriber = await client5(broker);
+  await subscriber.subscribe(topic, 0);
+  const client = await connected(broker.mqttPort, { version, clientId: unique('fast') });
+  const beginMs = performance.now();
+  client.send(...burstOf(version, topic, qos, count));
+  for (let index = 0; index < count; index += 1) {
+    await subscriber.receive({ topic, payload: `${index}` });
+    if (qos > 0) {
+      const answer = qos === 1 ? 'puback' : 'pubrec';
+      assert.equal((await client.expect(answer, { packetId: index + 1 })).reason, 0);
+    }
+  }
+  const tookMs = performance.now() - beginMs;
+  assert.ok(tookMs > 300, `the publishes of a second took ${tookMs} ms`);
+  await client.ping();
+  await client.disconnect();
+}
+
+/**
+ * At that rate, with a burst of half a second, publishes past it are neither lost nor answered
+ * otherwise, but take their time. Each client has a rate of its own.
+ */
+async function publishesWait(broker: Broker, perSecond: number): Promise<void> {
+  const paces: Promise<void>[] = [];
+  for (const version of [4, 5] as const)
+    for (const qos of [0, 1, 2] as const) paces.push(paced(broker, version, qos, perSecond));
+  await Promise.all(paces);
+}
+
 export const provocations: Readonly<Record<LimitName, Provocation>> = {
   MAX_CONNECTIONS: {
     settings: { MAX_CONNECTIONS: '1' },
@@ -203,6 +245,49 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
       await refused(mqttPort, 0x97);
       await first.ping();
       await first.disconnect();
+      await (await connected(mqttPort)).ping();
+    },
+  },
+  MAX_CONNECTIONS_PER_USER: {
+    settings: {
+      MAX_CONNECTIONS_PER_USER: '1',
+      ...usersOf({ ann: 4, bob: 4 }),
+      ALLOW_ANONYMOUS: 'true',
+    },
+    provoke: async ({ mqttPort }) => {
+      const first = await connected(mqttPort, { version: 5, ...rightOf('ann') });
+      for (const version of [5, 4] as const) {
+        const second = await connectRaw(mqttPort, { version });
+        await second.connect({ version, ...rightOf('ann'), reason: version === 5 ? 0x97 : 3 });
+        await second.expectClose();
+      }
+      await first.ping();
+      // Others have their own, and those without a name one together.
+      const other = await connected(mqttPort, { version: 5, ...rightOf('bob') });
+      const nameless = await connected(mqttPort);
+      await refused(mqttPort, 0x97);
+      for (const client of [other, nameless]) await client.ping();
+      // Who takes over the session of the one that is there comes in.
+      const clientId = unique('again');
+      await first.disconnect();
+      const before = await connected(mqttPort, { version: 5, ...rightOf('ann'), clientId });
+      const again = await connected(mqttPort, { version: 5, ...rightOf('ann'), clientId });
+      await before.expectDisconnect(0x8e);
+      await again.ping();
+    },
+  },
+  MAX_CONNECTIONS_PER_ADDRESS: {
+    settings: { MAX_CONNECTIONS_PER_ADDRESS: '1' },
+    provoke: async ({ mqttPort }) => {
+      const clientId = unique('first');
+      const first = await connected(mqttPort, { version: 5, clientId });
+      await refused(mqttPort, 0x97);
+      await first.ping();
+      const other = await connectRaw(mqttPort, { version: 5, localAddress: '127.0.0.2' });
+      await other.connect({ version: 5, clientId: unique('other') });
+      const again = await connected(mqttPort, { version: 5, clientId });
+      await first.expectDisconnect(0x8e);
+      await again.disconnect();
       await (await connected(mqttPort)).ping();
     },
   },
@@ -489,15 +574,63 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
     },
   },
   MAX_PUBLISH_RATE: {
-    settings: { MAX_PUBLISH_RATE: '5' },
+    settings: { MAX_PUBLISH_RATE: '20', PUBLISH_BURST_MS: '500' },
+    provoke: (broker) => publishesWait(broker, 20),
+  },
+  MAX_PUBLISH_BYTE_RATE: {
+    settings: { MAX_PUBLISH_BYTE_RATE: '10k', PUBLISH_RATE_ANSWER: 'refuse' },
     provoke: async (broker) => {
-      const burst = Array.from({ length: 60 });
       const client = await client5(broker);
-      client.send(...burst.map(() => packets.publish({ version: 5, topic: 't' })));
-      await client.expectDisconnect(0x96);
+      const payload = Buffer.alloc(6 << 10);
+      for (const [qos, answer] of [[1, 'puback'] as const, [2, 'pubrec'] as const]) {
+        const ids = [1, 2, 3, 4, 5].map((each) => each + qos * 10);
+        const fields = { version: 5, topic: 'large', payload, qos } as const;
+        client.send(...ids.map((packetId) => packets.publish({ ...fields, packetId })));
+        const reasons: number[] = [];
+        for (const packetId of ids) reasons.push((await client.find(answer, { packetId })).reason);
+        if (qos === 1) assert.ok(reasons[0]! < 0x80, reasons.join());
+        assert.ok(reasons.includes(0x97), reasons.join());
+      }
+      await client.ping();
+      // Those that have no such answer wait.
       const old = await client4(broker);
-      old.send(...burst.map(() => packets.publish({ topic: 't' })));
+      for (let packetId = 1; packetId <= 3; packetId += 1)
+        old.sendPublish({ topic: 'large', payload, qos: 1, packetId });
+      for (let packetId = 1; packetId <= 3; packetId += 1) await old.expect('puback', { packetId });
+      await old.ping();
+    },
+  },
+  MAX_PUBLISH_RATE_PER_USER: {
+    settings: { MAX_PUBLISH_RATE_PER_USER: '5', PUBLISH_RATE_ANSWER: 'disconnect' },
+    provoke: async (broker) => {
+      const clients = [await client5(broker), await client5(broker)];
+      const last = clients.at(-1)!;
+      // What one has left the other has not.
+      clients[0]!.send(...burstOf(5, 't', 0, 5));
+      await clients[0]!.ping();
+      last.send(...burstOf(5, 't', 0, 60));
+      await last.expectDisconnect(0x96);
+      const old = await client4(broker);
+      old.send(...burstOf(4, 't', 0, 60));
       await old.expectClose();
+    },
+  },
+  MAX_PUBLISH_BYTE_RATE_PER_USER: {
+    settings: { MAX_PUBLISH_BYTE_RATE_PER_USER: '10k' },
+    provoke: async ({ mqttPort }) => {
+      const clients: RawClient[] = [];
+      for (const version of [4, 5] as const)
+        clients.push(await connected(mqttPort, { version, clientId: unique('c'), keepAliveS: 1 }));
+      const beginMs = performance.now();
+      // Unread for longer than their keep alive allows them to be silent.
+      for (const client of clients) {
+        client.sendPublish({ topic: 't', payload: Buffer.alloc(15 << 10) });
+        client.sendPublish({ topic: 't', payload: 'after', qos: 1, packetId: 7 });
+      }
+      for (const client of clients) await client.find('puback', { packetId: 7 }, checkedMs);
+      const tookMs = performance.now() - beginMs;
+      assert.ok(tookMs > 1500, `30 KB at 10 KB a second took ${tookMs} ms`);
+      for (const client of clients) await client.ping();
     },
   },
   WRITE_BUFFER_MAX: {

@@ -14,6 +14,7 @@ import type { Broker } from '../harness/broker.ts';
 import { auth, connect, type ConnectFields } from '../harness/packets.ts';
 import { passwordFileOf } from '../harness/password-file.ts';
 import { requirePrograms } from '../harness/require.ts';
+import { Rest } from '../harness/rest.ts';
 import { ScramClient } from '../harness/scram.ts';
 import { startBroker } from '../harness/shape.ts';
 import { closeAllClients, connectRaw, deadlineMs, RawClient, unique } from '../harness/wire.ts';
@@ -217,6 +218,7 @@ void describe('namespaces', () => {
       settings: {
         ...{ LISTENERS: mounted, ACL_FILE: rules, ALLOW_ANONYMOUS: 'false' },
         PASSWORD_FILE: passwordFileOf({ ann: 4, bob: 4, root: 4, 'x/y': 4 }),
+        P2P: 'true',
       },
     });
   });
@@ -297,6 +299,58 @@ void describe('namespaces', () => {
     assert.equal(await publish(await of('bob'), 'later/1'), 0);
     const second = await of('bob', { version: 4, clientId, clean: false });
     assert.equal((await second.find('publish', { topic: 'later/1' })).topic, 'later/1');
+  });
+
+  void test('nobody in a namespace addresses clients; by REST they are addressed', async () => {
+    const clientId = unique('addressed');
+    const [ann, other, root] = await Promise.all([of('ann', { clientId }), of('ann'), of('root')]);
+    assert.equal(await publish(other, `a/p2p/${clientId}`), 0x87);
+    await logged(broker, /tenants\/ann\/a\/p2p.*publish denied/);
+    const old = await of('ann', { version: 4 });
+    for (const qos of [0, 1] as const)
+      old.sendPublish({
+        topic: `a/p2p/${clientId}`,
+        payload: 'x',
+        qos,
+        ...(qos > 0 && { packetId: 1 }),
+      });
+    await old.expect('puback', { packetId: 1 });
+    const wills = await connectRaw(broker.portOf('tenants'));
+    const will = { topic: `a/p2p/${clientId}`, payload: 'w' };
+    assert.equal(await code(wills, { username: 'ann', password: 'right', will }), 0x87);
+    // A client without a namespace is understood, and is of no concern to one of a namespace.
+    assert.equal(await publish(root, `a/p2p/${clientId}`), 0);
+    const { body } = await new Rest(broker.opsPort).ask<{ subscriptions: number }>(
+      'POST',
+      '/publish',
+      { clientId, payload: 'to one', qos: 1 },
+    );
+    assert.equal(body.subscriptions, 1);
+    assert.equal((await ann.expect('publish')).payload.toString(), 'to one');
+  });
+
+  void test('REST has full names', async () => {
+    const clientId = unique('rest');
+    const [ann, bob] = await Promise.all([of('ann', { clientId }), of('bob')]);
+    await ann.subscribe(['rest/+'], 1, { reasons: [1] });
+    await bob.subscribe(['rest/+'], 1, { reasons: [1] });
+    const rest = new Rest(broker.opsPort);
+    const wouldGet = async (topic: string): Promise<string[]> => {
+      const { subscriptions } = await rest.get<{
+        subscriptions: { clientId: string; filter: string }[];
+      }>(`/subscriptions?topic=${encodeURIComponent(topic)}`);
+      return subscriptions.filter((one) => one.clientId === clientId).map(({ filter }) => filter);
+    };
+    assert.deepEqual(await wouldGet('tenants/ann/rest/1'), ['tenants/ann/rest/+']);
+    assert.deepEqual(await wouldGet('rest/1'), []);
+    assert.deepEqual(await wouldGet('tenants/bob/rest/1'), []);
+    await rest.ask('POST', '/publish', { topic: 'rest/1', payload: 'nobody', qos: 1 });
+    const forAnn = { topic: 'tenants/ann/rest/1', payload: 'for ann', qos: 1 };
+    await rest.ask('POST', '/publish', forAnn);
+    const came = await ann.expect('publish');
+    assert.deepEqual([came.topic, came.payload.toString()], ['rest/1', 'for ann']);
+    await bob.ping();
+    await bob.expectNothing();
   });
 
   void test('who has no name for a namespace is refused', async () => {

@@ -2,11 +2,13 @@
 // whatever it has subscribed to. Each session has a queue of its own for them, and in it a
 // subscription that nobody asked for. Both are named like a filter that no client may subscribe to.
 import { type ClientId, clientId, type QueueName, queueName } from './ids.ts';
+import { isOfMount } from './mount.ts';
 import { matches } from './topic.ts';
 
 const prefix = '$p2p/';
 const dollar = 0x24;
 const mark = 'p2p';
+const operatorTopics = `lmqtt/${mark}/`;
 const namespaceEnd = '%';
 
 /** The queue of a client. */
@@ -54,4 +56,19 @@ export function isOwed(filter: string, topic: string): boolean {
   if (addressee === undefined || addressee === client) return true;
   // The topic of a back end's message that says nothing but the name of the queue.
   return topic === `/${mark}/${client.replaceAll('%', '/')}`;
+}
+
+/** The topic of an operator's message to one client. */
+export function operatorTopicTo(client: string): string {
+  return `${operatorTopics}${client}`;
+}
+
+/**
+ * Whether a message of a client's own queue is for a client with this namespace: it is of the
+ * namespace, or names the queue alone, as operators and back ends do.
+ */
+export function isP2pOfMount(mount: string, topic: string): boolean {
+  return (
+    isOfMount(mount, topic) || topic.startsWith(`/${mark}/`) || topic.startsWith(operatorTopics)
+  );
 }

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clientId } from '@lmqtt/common/ids';
-import { addresseeOf, clientOfP2p, isOwed, p2pQueue } from '@lmqtt/common/p2p';
+import {
+  addresseeOf,
+  clientOfP2p,
+  isOwed,
+  isP2pOfMount,
+  operatorTopicTo,
+  p2pQueue,
+} from '@lmqtt/common/p2p';
 
 test('topics that address a client, and those that do not', () => {
   const addressed: Readonly<Record<string, string | undefined>> = {
@@ -36,4 +43,14 @@ test('a client is owed what is in its queue, but for messages that address anoth
   for (const topic of ['a/p2p/c', '/p2p/ns']) assert.ok(!isOwed(own, topic), topic);
   assert.ok(isOwed('a/+', 'a/b'));
   assert.ok(!isOwed('a/+', 'b'));
+});
+
+test('a client with a namespace gets of its queue what is of it, and what names the queue alone', () => {
+  const mount = 'tenants/ann/';
+  const operators = operatorTopicTo('c');
+  assert.equal(addresseeOf(operators), 'c');
+  for (const topic of ['tenants/ann/x', '/p2p/c', operators])
+    assert.ok(isP2pOfMount(mount, topic), topic);
+  for (const topic of ['a/p2p/c', 'tenants/bob/x', 'tenants/ann/$x', 'lmqtt/p2px/c'])
+    assert.ok(!isP2pOfMount(mount, topic), topic);
 });

@@ -1,5 +1,6 @@
 import { sessionHandle } from '@lmqtt/common/ids';
 import type { SessionHandle } from '@lmqtt/common/ids';
+import { ConnectionQuota } from './connection-quota.ts';
 import type { Client, ClientNode, ConnectionCount } from './connection/client.ts';
 import { Connection } from './connection/connection.ts';
 import { PendingConnections } from './pending-connections.ts';
@@ -12,6 +13,8 @@ export class Connections implements ConnectionCount {
   readonly #node: ClientNode;
   readonly #byHandle: Map<SessionHandle, Connection> = new Map();
   readonly pending: PendingConnections;
+  readonly ofAddresses: ConnectionQuota | undefined;
+  readonly ofUsers: ConnectionQuota | undefined;
   #lastHandle = 0;
   #openCount = 0;
   #acceptedThisSecond = 0;
@@ -20,6 +23,9 @@ export class Connections implements ConnectionCount {
   constructor(node: ClientNode) {
     this.#node = node;
     const { maxPendingConnections, maxPendingPerAddress, maxPendingBytes } = node.config;
+    const { maxConnectionsPerAddress, maxConnectionsPerUser } = node.config;
+    this.ofAddresses = quotaOf(maxConnectionsPerAddress);
+    this.ofUsers = quotaOf(maxConnectionsPerUser);
     this.pending = new PendingConnections(
       {
         countMax: maxPendingConnections,
@@ -78,6 +84,8 @@ export class Connections implements ConnectionCount {
 
   ended(connection: Client): void {
     this.#byHandle.delete(connection.handle);
+    this.ofAddresses?.remove(connection);
+    this.ofUsers?.remove(connection);
     if (connection.session === undefined) return;
     this.#openCount -= 1;
     if (connection.place !== undefined) connection.place.open -= 1;
@@ -111,4 +119,9 @@ export class Connections implements ConnectionCount {
     for (const session of this.sessions()) count += session.window.count;
     return count;
   }
+}
+
+/** 0: no limit. */
+function quotaOf(max: number): ConnectionQuota | undefined {
+  return max === 0 ? undefined : new ConnectionQuota(max);
 }

@@ -1,4 +1,6 @@
+import { systemClock } from '@lmqtt/common/clock';
 import type { Logger } from '@lmqtt/common/log';
+import { RepeatedLines } from '@lmqtt/common/repeated-lines';
 import type { LimitName } from '@lmqtt/common/settings/row';
 import type { Metrics } from '@lmqtt/common/metrics';
 import { ReasonCode } from '@lmqtt/common/reason-code';
@@ -52,6 +54,7 @@ export class CsEvents implements SessionEvents {
   };
 
   readonly #dsWaits: Record<'no_ds' | 'claim_lost', number> = { no_ds: 0, claim_lost: 0 };
+  readonly #lines: RepeatedLines = new RepeatedLines(systemClock);
   #unavailableToldMs = -Infinity;
   #dsWaitToldMs = -Infinity;
 
@@ -97,6 +100,17 @@ export class CsEvents implements SessionEvents {
     this.#metrics.limits[name] += 1;
   }
 
+  /** A publish past a rate of its client or user; one line at a time says it for all of them. */
+  pastRate(connection: Who, limit: LimitName, answer: 'wait' | 'refuse' | 'disconnect'): void {
+    this.limit(limit);
+    const unsaid = this.#lines.due(limit);
+    if (unsaid === undefined) return;
+    const { clientId } = connection;
+    const { address } = connection.stream.peer;
+    const user = verifiedName(connection.principal);
+    this.#log.warn({ clientId, user, address, limit, answer, unsaid }, 'publishes past their rate');
+  }
+
   connected(connection: Who, sessionPresent: boolean): void {
     const { clientId, version, stream } = connection;
     const { address, listener } = stream.peer;
@@ -113,9 +127,17 @@ export class CsEvents implements SessionEvents {
     if (reasonCode === ReasonCode.serverUnavailable && !this.#mayTellUnavailable()) return;
     const { clientId, stream } = connection;
     const { address, listener } = stream.peer;
+    // A client that is one too many may come again and again.
+    const key = quotaReasons.has(reason) ? reason : undefined;
+    const unsaid = key === undefined ? 0 : this.#lines.due(key);
+    if (unsaid === undefined) return;
+    const more = unsaid === 0 ? {} : { unsaid };
     // The user name is the one that the client gave; nobody has verified it.
     const user = connection.connectPacket?.userName?.slice(0, nameMax);
-    this.#log.warn({ clientId, user, address, listener, reasonCode, reason }, 'connection refused');
+    this.#log.warn(
+      { clientId, user, address, listener, reasonCode, reason, ...more },
+      'connection refused',
+    );
   }
 
   /** While ds is away every client tries again and again: one line a second says it. */
@@ -240,6 +262,10 @@ export class CsEvents implements SessionEvents {
     this.#counters.dropped.not_authorized += 1;
   }
 }
+
+export const tooManyOfAddress = 'too many connections from its address';
+export const tooManyOfUser = 'too many connections of its user';
+const quotaReasons: ReadonlySet<string> = new Set([tooManyOfAddress, tooManyOfUser]);
 
 const nameMax = 256;
 

@@ -42,6 +42,11 @@ export class IncomingPublishes {
     return this.#backlog.behind;
   }
 
+  /** The client is not read for another reason, which has ended: it waits for room now. */
+  awaitRoom(client: Client): void {
+    this.#backlog.holdBack(client);
+  }
+
   send(client: Client, publish: Publish): void {
     if (!this.#backlog.add(client, publish)) this.#events.limit('PENDING_APPEND_BYTES_MAX');
     const { inbound } = client;

@@ -46,6 +46,11 @@ export function registerMetrics(metrics: Metrics, counters: Counters, node: CsNo
       ];
     },
   );
+  metrics.gauge(
+    'lmqtt_publishers_held',
+    'Clients that are not read, because their publishes are past a rate',
+    () => node.publishRates.heldCount,
+  );
   metrics.gauge('lmqtt_inflight', 'Messages in flight to clients', () =>
     node.connections.inflightCount(),
   );

@@ -39,6 +39,7 @@ import { type OfSessions, Presentation } from './presentation.ts';
 import type { Cursor } from './session/cursor.ts';
 import type { SessionJournal } from './session/journal.ts';
 import type { OutboundSession } from './session/outbound-session.ts';
+import { PublishRates } from './publish-rates.ts';
 import { Retransmission } from './retransmission.ts';
 import { mark, Turn } from './turn.ts';
 import { TurnTime } from './turn-time.ts';
@@ -83,6 +84,7 @@ export class CsNode implements LinkedNode, ClientNode {
   readonly #reports: DueReports;
   readonly publishes: IncomingPublishes;
   readonly drain: Drain;
+  readonly publishRates: PublishRates;
   readonly #timers: NodeJS.Timeout[] = [];
   #recheckFrom = 0;
   #stopping = false;
@@ -106,6 +108,7 @@ export class CsNode implements LinkedNode, ClientNode {
     this.rightsTable = new ReadRightsTable(config.aclCache);
     this.time = new TurnTime(clock);
     this.wheel = new Wheel(tickMs, this.time.monotonicMs);
+    this.publishRates = new PublishRates(config, this.time, this.wheel);
     this.connections = new Connections(this);
     this.drain = new Drain({
       clock,
@@ -347,6 +350,7 @@ export class CsNode implements LinkedNode, ClientNode {
   #slowTick(): void {
     this.publishes.letGo();
     this.feeds.unread.next();
+    this.publishRates.sweep();
     this.#reports.slowRound();
     // Pushed messages that are still under way would be read a second time.
     if (this.link.pushesWait !== true)

@@ -46,6 +46,11 @@ export class StoreBacklog {
     return fits;
   }
 
+  /** A client that is not read is read again when there is room. */
+  holdBack(client: Client): void {
+    this.#heldBack.add(client);
+  }
+
   answered({ message }: Publish): void {
     if (message.qos > 0) this.#bytes -= message.heldBytes;
   }

@@ -167,6 +167,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
   const self = nodeId(settings.nodeId);
   const auth = await openAuth({
     settings,
+    p2p: true,
     live: options.live,
     metrics,
     functions: options.auth,

@@ -147,6 +147,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
   const events = new DsEvents(logs, metrics, settings.clientHistoriesMax);
   const auth = await openAuth({
     settings,
+    p2p: false,
     live: options.live,
     metrics,
     functions: options.auth,

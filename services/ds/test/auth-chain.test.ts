@@ -98,6 +98,31 @@ describe('AuthChain', () => {
     assert.equal(ask(chain, 'a', true), true);
   });
 
+  it('lets nobody with a namespace address clients, whose identifiers have none', () => {
+    const ask = (chain: AuthChain, mount: string | undefined, topic: string): boolean =>
+      chain.authorise(
+        { user: 'ann', ...(mount && { mount }) },
+        clientId('c'),
+        '127.0.0.1',
+        'publish',
+        topic,
+      );
+    const [off, on] = [new AuthChain([]), new AuthChain([], { p2p: true })];
+    for (const [mount, topic] of [
+      // As the client names it, and as it would be understood.
+      ['tenants/ann/', 'tenants/ann/a/p2p/other'],
+      ['tenants/ann/', 'tenants/ann/a/p2p/other/x'],
+      ['ann/', 'ann/p2p/other'],
+      ['x/p2p/', 'x/p2p/other/a'],
+    ] as const) {
+      assert.equal(ask(on, mount, topic), false, topic);
+      assert.equal(ask(off, mount, topic), true, topic);
+      assert.equal(ask(on, undefined, topic), true, topic);
+    }
+    for (const topic of ['tenants/ann/p2p/a', 'tenants/ann/a/b/p2p/c', 'tenants/ann/a/p2p'])
+      assert.equal(ask(on, 'tenants/ann/', topic), true, topic);
+  });
+
   it('judges the filter inside of a shared one', () => {
     const ask = (filter: string): boolean =>
       new AuthChain([], { rules: rules(1, 'a') }).authorise(

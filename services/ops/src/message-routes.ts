@@ -1,5 +1,6 @@
 // Publishing by REST.
 import { isUtf8 } from 'node:buffer';
+import { operatorTopicTo } from '@lmqtt/common/p2p';
 import { isValidTopicName } from '@lmqtt/common/topic';
 import type { FastifyInstance } from 'fastify';
 
@@ -106,7 +107,7 @@ function messageOf(body: MessageBody): PublishRequest {
   if (payloadFormatIndicator === 1 && !isUtf8(payload))
     throw new Problem(400, 'the payload is not UTF-8');
   return {
-    topic: body.topic ?? `lmqtt/p2p/${clientId}`,
+    topic: body.topic ?? operatorTopicTo(clientId ?? ''),
     ...{ qos: level, retain, payload, expiryS: body.expiryS ?? 0 },
     payloadFormatIndicator,
     ...{ contentType, responseTopic, userProperties },

@@ -17,6 +17,7 @@ import type { ByteStream } from '../transport/transport.ts';
 import type { Turn } from '../turn.ts';
 import type { TurnTime } from '../turn-time.ts';
 import type { HeldBack, LeaseGate } from '../lease-gate.ts';
+import type { ConnectionQuota } from '../connection-quota.ts';
 import type { ListenerPlace } from '../listener-place.ts';
 import type { PendingConnections } from '../pending-connections.ts';
 import type { Wheel } from '../wheel.ts';
@@ -55,6 +56,9 @@ export interface ConnectionCount {
   readonly sessionCount: number;
   /** Connections without a session. */
   readonly pending: PendingConnections;
+  /** Connections by address and by user, where one of these may have only so many. */
+  readonly ofAddresses: ConnectionQuota | undefined;
+  readonly ofUsers: ConnectionQuota | undefined;
   /** One more has a session. */
   opened(client: Client): void;
   /** Another handle for the connection with this one. */
@@ -65,7 +69,15 @@ export interface ConnectionCount {
 interface PublishTaker {
   /** So much waits for the store that publishers are not read. */
   readonly storeBehind: boolean;
+  /** The client, which is not read, is read again when there is room. */
+  awaitRoom(client: Client): void;
   send(client: Client, publish: Publish): void;
+}
+
+/** Rates of publishes. */
+interface RateSource {
+  /** The rate of a client that connects; undefined: there are no rates. */
+  of(client: Client): PublishRate | undefined;
 }
 
 /** The node as connections and their handlers need it. */
@@ -87,6 +99,7 @@ export interface ClientNode extends SessionNode {
   readonly publishes: PublishTaker;
   /** What clients are told while the node drains or stops; undefined: it takes clients. */
   farewell(): Farewell | undefined;
+  readonly publishRates: RateSource;
   /** Whether ds can be asked for a session now. */
   readonly asksDs: boolean;
   readonly feeds: { readonly unread: UnreadQueues };
@@ -103,6 +116,13 @@ export interface ClientOutbox extends Outlet, HeldBack {
   ping(): void;
   /** Once a turn: what waits, and what is due now. */
   flushLater(): void;
+}
+
+/** What some refusals of CONNECT have beside their reason. */
+export interface RefusalMore {
+  readonly serverReference?: string | undefined;
+  /** The expiry of the session that ds has claimed for the client, where it is to change. */
+  readonly sessionExpiryS?: number | undefined;
 }
 
 /** A connection as its packets' handlers and its node know it. */
@@ -189,7 +209,7 @@ export interface Client {
   /** The client broke the protocol or a limit: DISCONNECT with the reason in 5.0, then close. */
   fail(reasonCode: number, reason: string): void;
   /** Ends before CONNACK, or instead of it [MQTT-3.1.4-5]. */
-  refuse(reasonCode: number, reason: string, serverReference?: string): void;
+  refuse(reasonCode: number, reason: string, more?: RefusalMore): void;
   /** ds wants the session back; CONNACK leaves first where it is on its way. */
   kick(reasonCode: number): void;
   /** Ends when what was written has left. */

@@ -10,7 +10,7 @@ import type { Session } from '../session/session.ts';
 import type { ByteStream, StreamOwner } from '../transport/transport.ts';
 import type { ListenerPlace } from '../listener-place.ts';
 import type { Timed } from '../wheel.ts';
-import type { Awaited, Client, ClientNode, ColdPacket } from './client.ts';
+import type { Awaited, Client, ClientNode, ColdPacket, RefusalMore } from './client.ts';
 import type { Farewell } from '../drain.ts';
 import { hasReturnCode, kickReason } from './end-reasons.ts';
 import { Inbound } from './inbound.ts';
@@ -18,7 +18,7 @@ import { isTooLong } from './keep-alive.ts';
 import { Opening, type OpeningClient } from './opening.ts';
 import { PacketOutbox } from './packet-outbox.ts';
 import { publishWriterFor } from './publish-writer.ts';
-import { PublishRate } from './publish-rate.ts';
+import type { PublishRate } from './publish-rate.ts';
 import { Reading } from './reading.ts';
 import { InboundAliases } from './topic-aliases.ts';
 
@@ -222,9 +222,7 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
     this.connectPacket = undefined;
     const aliases = Math.min(connect?.topicAliasMaximum ?? 0, node.config.topicAliasMaximumOut);
     this.outbox.publishWriter = publishWriterFor(this.protocol, this.maximumPacketSize, aliases);
-    if (node.config.maxPublishRate > 0) {
-      this.publishRate = new PublishRate(node.config.maxPublishRate);
-    }
+    this.publishRate = node.publishRates.of(this);
     this.#opening?.end();
     this.#opening = undefined;
     node.connections.opened(this);
@@ -296,7 +294,7 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   shutDown(): void {
     const farewell = this.node.farewell();
     if (farewell !== undefined && this.session === undefined && this.version !== 0)
-      this.refuse(farewell.reasonCode, farewell.reason, farewell.serverReference);
+      this.refuse(farewell.reasonCode, farewell.reason, farewell);
     else this.close(ReasonCode.serverShuttingDown, 'server shutting down');
   }
 
@@ -305,10 +303,10 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
    * it: wherever it comes back, its will has waited for it. Resolves when it was told.
    */
   sendElsewhere(farewell: Farewell, storeMs: number): Promise<void> {
-    const { reasonCode, reason, serverReference } = farewell;
     if (this.ended) return Promise.resolve();
+    const { reasonCode, reason, serverReference } = farewell;
     if (this.session === undefined) {
-      this.refuse(reasonCode, reason, serverReference);
+      this.refuse(reasonCode, reason, farewell);
       return Promise.resolve();
     }
     const { outbox } = this;
@@ -328,7 +326,7 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
   }
 
   /** Ends before CONNACK, or instead of it [MQTT-3.1.4-5]. */
-  refuse(cause: number, reason: string, serverReference?: string): void {
+  refuse(cause: number, reason: string, more?: RefusalMore): void {
     if (this.ended) return;
     // 0x8B is for DISCONNECT alone.
     const isStop = cause === ReasonCode.serverShuttingDown;
@@ -337,10 +335,11 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
     const answers = this.version !== 0 || reasonCode === ReasonCode.unsupportedProtocolVersion;
     if (answers && (this.version === 5 || hasReturnCode(reasonCode))) {
       const reasonString = this.explains ? reason : undefined;
+      const { serverReference } = more ?? {};
       const packet = { sessionPresent: false, reasonCode, reasonString, serverReference };
       this.sendPacket('connack', connack(packet, this.protocol, this.maximumPacketSize));
     }
-    this.finish({ publishWill: false, sessionExpiryS: undefined, reason });
+    this.finish({ publishWill: false, sessionExpiryS: more?.sessionExpiryS, reason });
   }
 
   /** Ends when what was written has left. */
@@ -363,6 +362,7 @@ export class Connection implements Client, OpeningClient, StreamOwner, Timed {
     if (this.ended) return Promise.resolve();
     this.ended = true;
     this.#reading.end();
+    this.publishRate?.end();
     this.outbox.end();
     this.node.wheel.remove(this);
     this.#opening?.end();

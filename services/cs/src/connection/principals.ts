@@ -15,3 +15,14 @@ export function mountIn(principal: string): string {
   if (!principal.includes('"mount"')) return '';
   return (JSON.parse(principal) as { readonly mount?: string }).mount ?? '';
 }
+
+/**
+ * The user, with the account that has verified it, of a principal as ds gave it; '': none. All
+ * clients without a user name count as one user.
+ */
+export function userIn(principal: string): string {
+  if (principal === '') return '';
+  const { user, account } = JSON.parse(principal) as { user?: string; account?: string };
+  if (user === undefined) return '';
+  return account === undefined ? user : `${user}\0${account}`;
+}

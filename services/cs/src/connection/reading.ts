@@ -80,8 +80,12 @@ export class Reading {
 
   /** Reads on, where nothing else holds the client up. */
   resume(): void {
-    const { node, inbound, outbox, stream, ended } = this.#client;
-    if (!this.paused || this.#packetsStopped || ended || node.publishes.storeBehind) return;
+    const { node, inbound, outbox, stream, ended, publishRate } = this.#client;
+    if (!this.paused || this.#packetsStopped || ended || publishRate?.held === true) return;
+    if (node.publishes.storeBehind) {
+      node.publishes.awaitRoom(this.#client);
+      return;
+    }
     if (this.#packets.resting || inbound.tooManyRequests || inbound.tooManyHeld) return;
     if (inbound.unanswered * 2 > node.config.receiveMaximum) return;
     if (!outbox.roomy) {

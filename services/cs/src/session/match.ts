@@ -1,6 +1,5 @@
 import type { Message } from '@lmqtt/common/message';
-import { isOfMount } from '@lmqtt/common/mount';
-import { isOwed, isP2pFilter } from '@lmqtt/common/p2p';
+import { isOwed, isP2pFilter, isP2pOfMount } from '@lmqtt/common/p2p';
 import type { Cursor, Subscription } from './cursor.ts';
 import type { Terms } from './terms.ts';
 
@@ -25,10 +24,7 @@ export function match(
   return !(options.noLocal && message.publisher === clientId);
 }
 
-/**
- * Whether a message of a client's own queue is of its namespace, or names the queue alone, as back
- * ends do. Other queues are judged by the rights of the session.
- */
+/** Queues other than a client's own are judged by the rights of the session. */
 function isForOwner({ filter, mount }: Subscription, topic: string): boolean {
-  return !isP2pFilter(filter) || isOfMount(mount, topic) || topic.startsWith('/p2p/');
+  return !isP2pFilter(filter) || isP2pOfMount(mount, topic);
 }

@@ -4,6 +4,7 @@
 
 import type { ClientId } from '@lmqtt/common/ids';
 import { isOfMount } from '@lmqtt/common/mount';
+import { addresseeOf } from '@lmqtt/common/p2p';
 import { type ReadRules, readableBy } from '@lmqtt/common/read-rights';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isBridgeState } from '@lmqtt/common/topic';
@@ -26,12 +27,15 @@ interface ChainParts {
   readonly module?: Pick<AccessControl, 'authorise'> | undefined;
   /** Whether bridges publish their state. */
   readonly bridgeState?: boolean;
+  /** Whether topics may address clients (P2P). */
+  readonly p2p?: boolean;
 }
 
 export class AuthChain implements AuthProvider {
   readonly #authenticators: readonly Authenticator[];
   readonly #rules: AccessControl | undefined;
   readonly #bridgeState: boolean;
+  readonly #p2p: boolean;
   readonly #accounts: Accounts | undefined;
   readonly #module: ChainParts['module'];
 
@@ -41,6 +45,7 @@ export class AuthChain implements AuthProvider {
     this.#accounts = parts.accounts;
     this.#module = parts.module;
     this.#bridgeState = parts.bridgeState ?? false;
+    this.#p2p = parts.p2p ?? false;
   }
 
   get version(): number {
@@ -76,7 +81,9 @@ export class AuthChain implements AuthProvider {
       const rules = this.reading(principal, clientId, address);
       return rules === undefined || readableBy(rules, asked) !== 'nothing';
     }
-    if (principal.mount !== undefined && !isOfMount(principal.mount, asked)) return false;
+    const { mount } = principal;
+    if (mount !== undefined && !isOfMount(mount, asked)) return false;
+    if (mount !== undefined && this.#p2p && addressesClient(mount, asked)) return false;
     const own = principal.rules && publishVerdict(principal.rules, asked);
     if (own !== undefined) return own;
     if (principal.rulesOnly === true) return false;
@@ -120,4 +127,12 @@ export class AuthChain implements AuthProvider {
     if (this.#accounts === undefined || user === undefined || account === undefined) return false;
     return !this.#accounts.has(user, account);
   }
+}
+
+/**
+ * Whether a topic of a namespace addresses a client, by the name that its publisher sees or by the
+ * full one: client identifiers have no namespace.
+ */
+function addressesClient(mount: string, topic: string): boolean {
+  return addresseeOf(topic) !== undefined || addresseeOf(topic.slice(mount.length)) !== undefined;
 }

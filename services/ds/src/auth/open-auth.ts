@@ -36,6 +36,8 @@ export interface OpenAuth {
 
 interface AuthOptions {
   readonly settings: Settings;
+  /** Whether P2P is on where it is not set. */
+  readonly p2p: boolean;
   /** Settings that change while the program runs. */
   readonly live?: LiveSettings | undefined;
   readonly metrics: Metrics;
@@ -136,6 +138,7 @@ export async function openAuth(options: AuthOptions): Promise<OpenAuth> {
       accounts,
       module: module?.functions.authorise === undefined ? undefined : module,
       bridgeState: settings.bridgeState,
+      p2p: settings.p2p ?? options.p2p,
     }),
     enhanced,
     hooks: module && hooksOf(options, module.functions),

@@ -1,7 +1,8 @@
 // Which clients an operator asks for.
 import { csOfLane } from '@lmqtt/common/ids';
 import { isWithin, networkOf } from '@lmqtt/common/networks';
-import { addresseeOf, clientOfP2p, isP2pFilter } from '@lmqtt/common/p2p';
+import { isOfMount } from '@lmqtt/common/mount';
+import { addresseeOf, clientOfP2p, isP2pFilter, isP2pOfMount } from '@lmqtt/common/p2p';
 import { matches, parseSharedFilter } from '@lmqtt/common/topic';
 import type { LiveSession } from '../sessions/live-session.ts';
 import type { StoredSession, StoredSubscription } from '../session-store/stored-session.ts';
@@ -25,14 +26,31 @@ export interface ClientFilter {
   readonly topic?: string | undefined;
 }
 
-/** Whether a message on this topic is for the subscription. */
-export function wouldGet({ filter }: Pick<StoredSubscription, 'filter'>, topic: string): boolean {
+/**
+ * Whether a message on this topic is for the subscription. `mount` is the namespace of its client,
+ * as far as it is known: it is while the client is connected.
+ */
+export function wouldGet(
+  { filter }: Pick<StoredSubscription, 'filter'>,
+  topic: string,
+  mount: string | undefined,
+): boolean {
   if (isP2pFilter(filter)) {
     const addressee = addresseeOf(topic);
-    return addressee !== undefined && clientOfP2p(filter) === addressee;
+    if (addressee === undefined || clientOfP2p(filter) !== addressee) return false;
+    return mount === undefined || isP2pOfMount(mount, topic);
   }
+  if (mount !== undefined && !isOfMount(mount, topic)) return false;
   const shared = parseSharedFilter(filter);
   return shared !== 'malformed' && matches(shared?.filter ?? filter, topic);
+}
+
+function hasFitting(
+  { subscriptions }: StoredSession,
+  topic: string,
+  live: LiveSession | undefined,
+): boolean {
+  return subscriptions.some((one) => wouldGet(one, topic, live?.principal.mount));
 }
 
 type Fits = (session: StoredSession, live: LiveSession | undefined) => boolean;
@@ -65,6 +83,6 @@ export function fitsOf(filter: ClientFilter): Fits {
     if (!isConnection(live)) return false;
     if (user !== undefined && (live?.principal.user ?? nameOfUser(session)) !== user) return false;
     if (subscribed !== undefined && session.subscription(subscribed) === undefined) return false;
-    return topic === undefined || session.subscriptions.some((one) => wouldGet(one, topic));
+    return topic === undefined || hasFitting(session, topic, live);
   };
 }

@@ -107,12 +107,13 @@ export async function lineFor(
   { subscriptions, filter: { subscribed, topic } }: PageRequest,
 ): Promise<ClientLine> {
   if (subscriptions !== true) return clientLine(ports, session);
+  const mount = ports.live.get(session.clientId)?.principal.mount;
   const fitting = session.subscriptions.filter(
     (one) =>
       (subscribed === undefined
         ? topic !== undefined || !isP2pFilter(one.filter)
         : one.filter === subscribed) &&
-      (topic === undefined || wouldGet(one, topic)),
+      (topic === undefined || wouldGet(one, topic, mount)),
   );
   return { ...lineOf(ports, session, 0), subscriptionLines: fitting.map(subscriptionLine) };
 }

@@ -10,6 +10,26 @@ export const connectionLimits = {
     about: 'Maximum number of connections that have a session',
     limit: 'CONNACK 0x97 (3.1.1: return code 3), then closed',
   },
+  MAX_CONNECTIONS_PER_USER: {
+    kind: 'integer',
+    default: 0,
+    min: 0,
+    max: 10_000_000,
+    roles: ['cs'],
+    about:
+      'Maximum number of connections of one user at one cs; all clients without a user name count as one user; 0: no limit',
+    limit: 'CONNACK 0x97 (3.1.1: return code 3), then closed',
+  },
+  MAX_CONNECTIONS_PER_ADDRESS: {
+    kind: 'integer',
+    default: 0,
+    min: 0,
+    max: 10_000_000,
+    roles: ['cs'],
+    about:
+      'Maximum number of connections from one address (IPv6: one /64 network) at one cs; 0: no limit',
+    limit: 'CONNACK 0x97 (3.1.1: return code 3), then closed',
+  },
   MAX_PENDING_CONNECTIONS: {
     kind: 'integer',
     default: 16_384,
@@ -130,7 +150,53 @@ export const connectionLimits = {
     max: 10_000_000,
     roles: ['cs'],
     about: 'Maximum number of publishes of one client a second; 0: no limit',
-    limit: 'DISCONNECT 0x96 (3.1.1: closed)',
+    limit: 'its socket is not read until the rate allows, or as PUBLISH_RATE_ANSWER says',
+  },
+  MAX_PUBLISH_BYTE_RATE: {
+    kind: 'bytes',
+    default: '0',
+    min: 0,
+    max: '64g',
+    roles: ['cs'],
+    about: 'Maximum bytes of PUBLISH packets of one client a second; 0: no limit',
+    limit: 'its socket is not read until the rate allows, or as PUBLISH_RATE_ANSWER says',
+  },
+  MAX_PUBLISH_RATE_PER_USER: {
+    kind: 'integer',
+    default: 0,
+    min: 0,
+    max: 10_000_000,
+    roles: ['cs'],
+    about:
+      'Maximum number of publishes a second of all clients of one user at one cs; clients without a user name count as one user; 0: no limit',
+    limit: 'sockets of the user are not read until the rate allows, or as PUBLISH_RATE_ANSWER says',
+  },
+  MAX_PUBLISH_BYTE_RATE_PER_USER: {
+    kind: 'bytes',
+    default: '0',
+    min: 0,
+    max: '64g',
+    roles: ['cs'],
+    about:
+      'Maximum bytes of PUBLISH packets a second of all clients of one user at one cs; clients without a user name count as one user; 0: no limit',
+    limit: 'sockets of the user are not read until the rate allows, or as PUBLISH_RATE_ANSWER says',
+  },
+  PUBLISH_BURST_MS: {
+    kind: 'milliseconds',
+    default: 1000,
+    min: 500,
+    max: 3_600_000,
+    roles: ['cs'],
+    about:
+      'Time for which the unused part of the publish rates is kept: as much as comes in it may be published at once',
+  },
+  PUBLISH_RATE_ANSWER: {
+    kind: 'choice',
+    choices: ['wait', 'refuse', 'disconnect'],
+    default: 'wait',
+    roles: ['cs'],
+    about:
+      'What happens to publishes past a rate. `wait`: the client is not read until the rate allows, and nothing is lost. `refuse`: PUBACK or PUBREC 0x97; QoS 0, and 3.1.1, as `wait`. `disconnect`: DISCONNECT 0x96 (3.1.1: closed)',
   },
   WRITE_BUFFER_MAX: {
     kind: 'bytes',

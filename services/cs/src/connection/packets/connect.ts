@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { addressGroup } from '@lmqtt/common/address-group';
 import { clientId as asClientId, type QueueId } from '@lmqtt/common/ids';
 import { messageOf, ownBytes } from '@lmqtt/common/message';
 import { ReasonCode } from '@lmqtt/common/reason-code';
@@ -7,12 +8,13 @@ import { nextTurn } from '@lmqtt/common/pause';
 import { LinkLost } from '@lmqtt/proto/link-lost';
 import type { ConnectAnswer, ConnectRequest, Will } from '@lmqtt/proto/link';
 import type { SubscriptionState } from '@lmqtt/proto/session-state';
+import { tooManyOfAddress, tooManyOfUser } from '../../events.ts';
 import { connack } from '../../codec/cold.ts';
 import type { Connect, ConnectWill } from '../../packet/connect.ts';
 import { Session } from '../../session/session.ts';
 import type { Client } from '../client.ts';
 import { isTooLong } from '../keep-alive.ts';
-import { interned, mountIn } from '../principals.ts';
+import { interned, mountIn, userIn } from '../principals.ts';
 import { sendAuth } from './send-auth.ts';
 
 const neverExpires = 0xffff_ffff;
@@ -27,7 +29,7 @@ export function onConnect(connection: Client, packet: Connect): void {
   connection.begin(packet, askedSessionExpiryS(packet));
   const refusal = refusalOf(connection, packet);
   if (refusal !== undefined) {
-    connection.refuse(refusal.reasonCode, refusal.reason, refusal.serverReference);
+    connection.refuse(refusal.reasonCode, refusal.reason, refusal);
     return;
   }
   const { node } = connection;
@@ -59,12 +61,18 @@ function claim(connection: Client, packet: Connect, isRandom: boolean): void {
   const { node } = connection;
   const farewell = node.farewell();
   if (farewell !== undefined) {
-    connection.refuse(farewell.reasonCode, farewell.reason, farewell.serverReference);
+    connection.refuse(farewell.reasonCode, farewell.reason, farewell);
     return;
   }
   if (node.connections.sessionCount >= node.config.maxConnections) {
     node.events.limit('MAX_CONNECTIONS');
     connection.refuse(ReasonCode.quotaExceeded, 'too many connections');
+    return;
+  }
+  const { ofAddresses } = node.connections;
+  if (ofAddresses?.admits(addressGroup(connection.stream.peer.address), connection) === false) {
+    node.events.limit('MAX_CONNECTIONS_PER_ADDRESS');
+    connection.refuse(ReasonCode.quotaExceeded, tooManyOfAddress);
     return;
   }
   if (refusesAtPlace(connection)) return;
@@ -195,7 +203,8 @@ export function connectAnswered(
 ): Promise<void> | undefined {
   const isAccepted = answer.kind === 'accepted' && !connection.ended;
   // ds is told by the end of the connection.
-  if (isAccepted && refusesAtPlace(connection)) return undefined;
+  if (isAccepted && (refusesAtPlace(connection) || isOneTooMany(connection, answer)))
+    return undefined;
   if (isAccepted && answer.subscriptionsLeft > 0) return acceptInPortions(connection, answer);
   connection.atDs = answer.kind === 'continue';
   connection.node.entrance.left(connection, answer.kind === 'accepted');
@@ -218,6 +227,18 @@ export function connectAnswered(
   const isAtEnd = endsOf(connection, answer);
   accept(connection, answer, session, () => take(session, answer.state.subscriptions, isAtEnd));
   return undefined;
+}
+
+/** The user has as many connections as it may: the session that ds has claimed is given back. */
+function isOneTooMany(connection: Client, answer: Accepted): boolean {
+  const { node } = connection;
+  const { ofUsers } = node.connections;
+  if (ofUsers === undefined || ofUsers.admits(userIn(answer.principal), connection)) return false;
+  node.events.limit('MAX_CONNECTIONS_PER_USER');
+  // A session that was there before the client came stays.
+  const sessionExpiryS = answer.sessionPresent ? undefined : 0;
+  connection.refuse(ReasonCode.quotaExceeded, tooManyOfUser, { sessionExpiryS });
+  return true;
 }
 
 /**

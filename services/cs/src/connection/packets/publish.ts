@@ -14,13 +14,9 @@ import type { Client, PublishAnswer } from '../client.ts';
 export function onPublish(connection: Client, packet: IncomingPublish): void {
   const { node, inbound } = connection;
   const { qos, packetId } = packet;
-  if (connection.publishRate?.take(node.time.monotonicMs) === false) {
-    node.events.limit('MAX_PUBLISH_RATE');
-    connection.fail(ReasonCode.messageRateTooHigh, 'publish rate exceeded');
-    return;
-  }
   const topic = packet.topicAlias === 0 ? packet.topic : resolveAlias(connection, packet);
   if (topic === undefined) return;
+  if (connection.publishRate !== undefined && !isWithinRate(connection, packet)) return;
   if (topic !== connection.checkedTopic) {
     if (levelCount(topic) > node.config.maxTopicLevels) {
       node.events.limit('MAX_TOPIC_LEVELS');
@@ -94,6 +90,31 @@ export function onPublish(connection: Client, packet: IncomingPublish): void {
     node.events.limit('RECEIVE_MAXIMUM');
     connection.pauseReading();
   }
+}
+
+/**
+ * Whether the publish goes on: one past the rates goes on as the last one for now, or is answered as
+ * PUBLISH_RATE_ANSWER says.
+ */
+function isWithinRate(connection: Client, packet: IncomingPublish): boolean {
+  const { node, publishRate, packetBytes, version } = connection;
+  const { publishRateAnswer: answer } = node.config;
+  const { qos, packetId } = packet;
+  if (publishRate === undefined) return true;
+  if (answer === 'wait' || (answer === 'refuse' && (version !== 5 || qos === 0))) {
+    const limit = publishRate.take(packetBytes);
+    if (limit !== undefined) node.events.pastRate(connection, limit, 'wait');
+    return true;
+  }
+  // A publish that was taken already is not refused when it comes again.
+  if (qos === 2 && connection.inbound.state2(packetId) !== undefined) return true;
+  const limit = publishRate.takeWithin(packetBytes);
+  if (limit === undefined) return true;
+  node.events.pastRate(connection, limit, answer);
+  if (answer === 'refuse')
+    refuse(connection, packet, ReasonCode.quotaExceeded, 'publish rate exceeded');
+  else connection.fail(ReasonCode.messageRateTooHigh, 'publish rate exceeded');
+  return false;
 }
 
 /** 3.3.2.3.4: an alias with a topic is set, without one it is looked up. */
