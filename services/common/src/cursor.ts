@@ -74,7 +74,7 @@ export class Cursor {
     const done = this.done;
     let at = done.length;
     // Acknowledgements come nearly in order, so the place is mostly at the end.
-    if (at > 0 && done[at - 1]! > offset) at = placeOf(done, offset);
+    if (at > 0 && done[at - 1]! >= offset) at = placeOf(done, offset);
     if (done[at] === offset) return;
     if (at === done.length) done.push(offset);
     else done.splice(at, 0, offset);
