@@ -31,6 +31,7 @@ const codes = {
   runtimeInfo: 28,
   searchOffset: 29,
   maxOffset: 30,
+  minOffset: 31,
   route: 105,
   clusterInfo: 106,
   send: 310,
@@ -211,6 +212,9 @@ export class ScriptedBroker {
       }
       case codes.maxOffset:
         this.#answer(asked, 0, { offset: `${this.#endOf(nameIn(fields))}` });
+        return;
+      case codes.minOffset:
+        this.#answer(asked, 0, { offset: '0' });
         return;
       case codes.searchOffset:
         this.#answer(asked, this.searches ? 0 : systemBusy, { offset: '0' });

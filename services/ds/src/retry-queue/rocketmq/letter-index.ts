@@ -1,7 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '@lmqtt/common/clock';
+import { ReasonCode } from '@lmqtt/common/reason-code';
+import { StoreFailure } from '@lmqtt/common/store-failure';
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
 import type { DeadLetter } from '../retry-queue.ts';
 import { entryOf, entryProperty } from './entry-message.ts';
-import type { OrdinaryTopic, TopicQueue } from './ordinary-topic.ts';
+import type { OrdinaryTopic, StoredAt, TopicQueue } from './ordinary-topic.ts';
 
 /** Where a dead letter is, in the order of the list. */
 export interface LetterPlace {
@@ -24,11 +28,16 @@ export type Removal =
 interface Read {
   next: number;
   readonly letters: Map<number, Letter>;
+  /** Readers of one queue take turns. */
+  turn: Promise<void>;
 }
 
 const pullMax = 32;
 /** Removals between the letters that are looked for. */
 const removalsMax = 1000;
+const askAgainMs = 10;
+/** A broker shows within this time what it has stored, if it has not lost it. */
+const shownWithinMs = 5000;
 
 /**
  * The dead letters in the topic, without their messages: read from where the newest are, and read on
@@ -37,14 +46,26 @@ const removalsMax = 1000;
 export class LetterIndex {
   readonly #topic: OrdinaryTopic;
   readonly #lettersMax: number;
+  readonly #clock: Clock;
   readonly #read = new Map<string, Read>();
+  /** The last offset of each queue that this process knows to be stored, until it was read. */
+  readonly #expected = new Map<string, number>();
 
-  constructor(topic: OrdinaryTopic, lettersMax: number) {
+  constructor(topic: OrdinaryTopic, lettersMax: number, clock: Clock) {
     this.#topic = topic;
     this.#lettersMax = lettersMax;
+    this.#clock = clock;
   }
 
-  /** Oldest first. Rejects where a broker of the topic does not answer. */
+  /** The next reading waits until the broker shows the message. */
+  expect({ queue: { name }, offset }: StoredAt): void {
+    this.#expected.set(name, Math.max(offset, this.#expected.get(name) ?? 0));
+  }
+
+  /**
+   * Oldest first, with all that was expected before the call. Rejects where a broker of the topic does
+   * not answer, or has not shown in 5 s what was expected; that is not expected again.
+   */
   async letters(): Promise<Letter[]> {
     const queues = await this.#topic.queues();
     await Promise.all(queues.map((queue) => this.#readOn(queue)));
@@ -66,23 +87,50 @@ export class LetterIndex {
   async #readOn(queue: TopicQueue): Promise<void> {
     let read = this.#read.get(queue.name);
     if (read === undefined) {
-      const { min, max } = await this.#topic.ends(queue);
-      const next = Math.max(min, max - 2 * this.#lettersMax - removalsMax);
-      read = { next, letters: new Map() };
+      read = { next: -1, letters: new Map(), turn: Promise.resolve() };
       this.#read.set(queue.name, read);
     }
-    for (;;) {
-      const { messages, next, max } = await this.#topic.pull(queue, read.next, pullMax);
-      for (const stored of messages)
-        if (stored.queueOffset >= read.next) take(read, queue.name, stored);
-      const hasMore = next > read.next && next < max;
-      read.next = next;
-      for (const [offset] of read.letters) {
-        if (read.letters.size <= this.#lettersMax) break;
-        read.letters.delete(offset);
-      }
-      if (!hasMore) return;
+    const mine = read;
+    const reading = mine.turn.then(() => this.#readTo(queue, mine));
+    mine.turn = reading.catch(() => undefined);
+    await reading;
+  }
+
+  async #readTo(queue: TopicQueue, read: Read): Promise<void> {
+    if (read.next < 0) {
+      const { min, max } = await this.#topic.ends(queue);
+      read.next = Math.max(min, max - 2 * this.#lettersMax - removalsMax);
     }
+    let untilMs: number | undefined;
+    for (;;) {
+      if (await this.#readSome(queue, read)) continue;
+      const expected = this.#expected.get(queue.name);
+      if (expected === undefined) return;
+      const nowMs = this.#clock.monotonicMs();
+      untilMs ??= nowMs + shownWithinMs;
+      const isShown = read.next > expected;
+      if (isShown || nowMs >= untilMs) this.#expected.delete(queue.name);
+      if (isShown) return;
+      if (nowMs >= untilMs) {
+        const reason = `${queue.name} does not show what it has stored`;
+        throw new StoreFailure(reason, ReasonCode.serverUnavailable);
+      }
+      await sleep(askAgainMs);
+    }
+  }
+
+  /** Whether there is more. */
+  async #readSome(queue: TopicQueue, read: Read): Promise<boolean> {
+    const { messages, next, max } = await this.#topic.pull(queue, read.next, pullMax);
+    for (const stored of messages)
+      if (stored.queueOffset >= read.next) take(read, queue.name, stored);
+    const hasMore = next > read.next && next < max;
+    read.next = next;
+    for (const [offset] of read.letters) {
+      if (read.letters.size <= this.#lettersMax) break;
+      read.letters.delete(offset);
+    }
+    return hasMore;
   }
 }
 

@@ -18,6 +18,12 @@ export interface TopicQueue {
   readonly writable: boolean;
 }
 
+/** A message that a broker has stored. */
+export interface StoredAt {
+  readonly queue: TopicQueue;
+  readonly offset: number;
+}
+
 export interface Pulled {
   readonly messages: readonly StoredMessage[];
   readonly next: number;
@@ -59,7 +65,7 @@ export class OrdinaryTopic {
   }
 
   /** To one queue, or to any that takes it. Rejects where no broker has certainly stored it. */
-  async send(properties: string, body: Buffer, to?: TopicQueue): Promise<void> {
+  async send(properties: string, body: Buffer, to?: TopicQueue): Promise<StoredAt> {
     const queues = to === undefined ? await this.#writable() : [to];
     let why = `RocketMQ has no queue of ${this.name} that takes messages`;
     for (let tried = 0; tried < queues.length; tried += 1) {
@@ -68,7 +74,7 @@ export class OrdinaryTopic {
       const answer = await this.#send(queue, properties, body);
       if (answer.kind === 'stored') {
         if (to === undefined) this.#first = index;
-        return;
+        return { queue, offset: answer.queueOffset };
       }
       why = answer.kind === 'refused' ? answer.remark : answer.reason;
     }

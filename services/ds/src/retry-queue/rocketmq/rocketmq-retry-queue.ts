@@ -10,7 +10,7 @@ import type { DeadLetter, RetryEntry, RetryQueue, TakenEntry } from '../retry-qu
 import { delayLevelOf } from './delay-levels.ts';
 import { entryProperties, entryProperty, type More } from './entry-message.ts';
 import { inOrder, LetterIndex, type LetterPlace, placeOf, type Removal } from './letter-index.ts';
-import { OrdinaryTopic } from './ordinary-topic.ts';
+import { OrdinaryTopic, type StoredAt } from './ordinary-topic.ts';
 import { WaitingEntries } from './waiting-entries.ts';
 
 interface RocketmqRetryOptions {
@@ -46,7 +46,7 @@ export class RocketmqRetryQueue implements RetryQueue {
     this.#retry = new OrdinaryTopic(retryTopic, group, client, clock);
     this.#dead = new OrdinaryTopic(deadLetterTopic, group, client, clock);
     this.#waiting = new WaitingEntries(this.#retry, clock);
-    this.#index = new LetterIndex(this.#dead, lettersMax);
+    this.#index = new LetterIndex(this.#dead, lettersMax, clock);
   }
 
   async put(entries: readonly RetryEntry[], delayMs: number): Promise<void> {
@@ -77,7 +77,7 @@ export class RocketmqRetryQueue implements RetryQueue {
   }
 
   async deadLetter(entries: readonly RetryEntry[]): Promise<void> {
-    for (const entry of entries) await this.#send(this.#dead, entry, [], '');
+    for (const entry of entries) this.#index.expect(await this.#send(this.#dead, entry, [], ''));
   }
 
   async list(after: string | undefined, lettersMax: number): Promise<DeadLetter[]> {
@@ -123,17 +123,24 @@ export class RocketmqRetryQueue implements RetryQueue {
       const nowMs = this.#clock.nowMs();
       const key = this.#keys.next(nowMs);
       const text = propertiesOf(message, [], { key, nowMs, more: [[entryProperty.removed, '1']] });
-      await this.#dead.send(text ?? '', bodyOf(message), queue);
+      this.#index.expect(await this.#dead.send(text ?? '', bodyOf(message), queue));
     }
+    // Brokers show a message a little after they have stored it: every ds sees it gone from here on.
+    if (letters.length > 0) await this.#index.letters();
     return letters.length;
   }
 
-  async #send(topic: OrdinaryTopic, entry: RetryEntry, more: More, delay: string): Promise<void> {
+  async #send(
+    topic: OrdinaryTopic,
+    entry: RetryEntry,
+    more: More,
+    delay: string,
+  ): Promise<StoredAt> {
     const nowMs = this.#clock.nowMs();
     const text = entryProperties(entry, this.#keys.next(nowMs), nowMs, more);
     if (text === undefined)
       throw new StoreFailure('RocketMQ takes no message with so long properties', tooLong);
-    await topic.send(text + delay, bodyOf(entry.message));
+    return topic.send(text + delay, bodyOf(entry.message));
   }
 }
 
