@@ -53,7 +53,7 @@ export class ClusterHoldings implements Holdings {
   readonly #placeOf: (name: QueueName) => Place;
   readonly #interests = new Map<QueueId, Interest[]>();
   readonly #self: NodeId;
-  /** Queues in which a cs lost interest while they were pinned: somebody may be about to have it. */
+  /** Queues in which a cs may have lost interest while pinned: somebody may be about to have it. */
   readonly #doubtful = new Set<Queue>();
   #settling: Promise<unknown>[] = [];
   /** Subscriptions whose sessions are no holders of their queues. */
@@ -80,16 +80,22 @@ export class ClusterHoldings implements Holdings {
         return { name, place, sharedPlace, holder, node: csOfLane(node.id) };
       }),
     );
-    return ids.map((id, index) => {
+    const queues: Queue[] = [];
+    for (const id of ids) {
       const queue = this.#routes.queue(id);
-      if (queue === undefined)
-        throw new StoreFailure(
-          `queue ${wanted[index]!.name} was closed`,
-          ReasonCode.serverUnavailable,
-        );
+      if (queue === undefined) break;
       queue.pins += 1;
-      return queue;
-    });
+      queues.push(queue);
+    }
+    if (queues.length === ids.length) return queues;
+    for (const queue of queues) {
+      this.unwanted(queue);
+      this.unpin(queue);
+    }
+    throw new StoreFailure(
+      `queue ${wanted[queues.length]!.name} was closed`,
+      ReasonCode.serverUnavailable,
+    );
   }
 
   /** A queue that stays, whoever subscribes. */
@@ -108,6 +114,11 @@ export class ClusterHoldings implements Holdings {
     for (const { node, ds } of queue.wanted)
       if (ds === this.#self && this.#interestOf(queue.id, node) === undefined)
         this.#log.uninterested(queue.id, node);
+  }
+
+  /** Interest of the cs was stored with the opening: it ends, unless another session has it. */
+  unwanted(queue: Queue): void {
+    this.#doubtful.add(queue);
   }
 
   /** How many sessions that are connected at this ds subscribe to the queue. */

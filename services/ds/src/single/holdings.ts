@@ -41,6 +41,9 @@ export class LocalHoldings implements Holdings {
     return queues;
   }
 
+  /** A node is interested from `connect` on. */
+  unwanted(): void {}
+
   /** At start: a queue that a stored session or group holds. */
   restore(id: QueueId, name: QueueName): Queue {
     if (this.#routes.queue(id) === undefined)

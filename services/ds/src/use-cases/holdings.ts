@@ -24,6 +24,8 @@ export interface Holdings {
   /** The queues of these names, routed on every ds, and pinned: `unpin` each. */
   open(wanted: readonly WantedQueue[], opener: Opener): Promise<Queue[]>;
   unpin(queue: Queue): void;
+  /** The session for which the pinned queue was opened does not subscribe after all. */
+  unwanted(queue: Queue): void;
   /**
    * A subscription that is stored holds its queue; shared ones do by their group. `firstOf`: its
    * session had nothing on the queue before.

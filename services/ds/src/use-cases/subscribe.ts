@@ -115,6 +115,7 @@ export async function subscribe(
   let ends: PartitionEnd[][];
   let made: Map<string, StoredSubscription>;
   const replays = new Map<Plan, ReplayCursors>();
+  let isAttached = false;
   try {
     const wanted = granted.map(({ queue, group }) => ({ name: queue, group }));
     queues = await ports.holdings.open(wanted, session);
@@ -129,11 +130,12 @@ export async function subscribe(
       replays.set(plan, await replayCursors(ports.queueStore, id, ends[index]!, plan.replay));
     }
     made = await store(ports, session, granted, { queues, ends, replays }, opened);
+    isAttached = !session.closing;
     const knownBefore = new Map(granted.map(({ entry, known }) => [entry.filter, known]));
     for (const subscription of made.values()) {
       const known = knownBefore.get(subscription.filter);
       ports.holdings.add(subscription);
-      if (!session.closing) attach(ports, session, subscription);
+      if (isAttached) attach(ports, session, subscription);
       if (known !== undefined) detach(ports, session, known);
     }
   } catch (error) {
@@ -142,7 +144,10 @@ export async function subscribe(
     return plans.map((plan) => refused(typeof plan === 'number' ? plan : failed));
   } finally {
     for (const group of opened) ports.groups.unpin(group);
-    for (const queue of queues) ports.holdings.unpin(queue);
+    for (const queue of queues) {
+      if (!isAttached) ports.holdings.unwanted(queue);
+      ports.holdings.unpin(queue);
+    }
   }
   ports.events.subscribed(session, made.values());
   let index = -1;
