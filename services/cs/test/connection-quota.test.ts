@@ -3,9 +3,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { IConnectPacket } from 'mqtt-packet';
 import type { ConnectionEnd } from '@lmqtt/proto/link';
-import { type FakeClient, startNode } from './node-fixture.ts';
+import { FakeClient, startNode, turns } from './node-fixture.ts';
+import { noState } from './scripted-ds.ts';
 
 const ann: Partial<IConnectPacket> = { username: 'ann', password: Buffer.from('x') };
+
+const connectPacket = {
+  cmd: 'connect',
+  protocolId: 'MQTT',
+  protocolVersion: 5,
+  keepalive: 60,
+} as const;
 
 function codeOf(client: FakeClient): number | undefined {
   const [packet] = client.packets;
@@ -54,4 +62,30 @@ test('an address with as many connections as it may have: ds is not asked', asyn
   first.lose();
   // The one that is being served counts.
   assert.equal(codeOf(await connect('d')), 0x97);
+});
+
+test('a listener that is full once ds has accepted: a new session is given back, a kept one stays', async (t) => {
+  const { ds, node } = startNode(t);
+  ds.leaseEndsMs = 1_000_000;
+  ds.states.set('kept', noState);
+  const ends: ConnectionEnd[] = [];
+  ds.disconnect = (_session, end) => {
+    ends.push(end);
+    return Promise.resolve();
+  };
+  const place = { name: 'few', connectionsMax: 1, open: 0 };
+  const clients = ['first', 'new', 'kept'].map((clientId) => {
+    const client = new FakeClient(5);
+    node.connections.accept(client, place);
+    const properties = { sessionExpiryInterval: 100 };
+    client.send({ ...connectPacket, clientId, clean: false, properties });
+    return client;
+  });
+  await turns();
+  assert.deepEqual(clients.map(codeOf), [0, 0x97, 0x97]);
+  assert.deepEqual(
+    ends.map(({ sessionExpiryS }) => sessionExpiryS),
+    [0, undefined],
+  );
+  assert.equal(place.open, 1);
 });

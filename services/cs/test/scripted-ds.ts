@@ -30,7 +30,7 @@ interface Waiting<Request, Answer> {
   reject(error: Error): void;
 }
 
-const noState: SessionState = { subscriptions: [], outbound: [], inbound: [] };
+export const noState: SessionState = { subscriptions: [], outbound: [], inbound: [] };
 
 /**
  * The other side of the link as a test wants it: connects and reads are answered at once unless

@@ -92,13 +92,16 @@ function claim(connection: Client, packet: Connect, isRandom: boolean): void {
 /**
  * Refuses where sessions have all connections of the listener. Clients whose CONNECT is under way
  * do not count, so that strangers take nobody's place; of several that are let in at one time those
- * that come too late are refused after ds has accepted them.
+ * that come too late are refused after ds has accepted them, and the session that ds has claimed is
+ * given back.
  */
-function refusesAtPlace(connection: Client): boolean {
+function refusesAtPlace(connection: Client, answer?: Accepted): boolean {
   const { node, place } = connection;
   if (place === undefined || place.open < place.connectionsMax) return false;
   node.events.limit('MAX_CONNECTIONS');
-  connection.refuse(ReasonCode.quotaExceeded, `too many connections to ${place.name}`);
+  const sessionExpiryS = answer && expiryGivenBack(answer);
+  const reason = `too many connections to ${place.name}`;
+  connection.refuse(ReasonCode.quotaExceeded, reason, { sessionExpiryS });
   return true;
 }
 
@@ -203,7 +206,7 @@ export function connectAnswered(
 ): Promise<void> | undefined {
   const isAccepted = answer.kind === 'accepted' && !connection.ended;
   // ds is told by the end of the connection.
-  if (isAccepted && (refusesAtPlace(connection) || isOneTooMany(connection, answer)))
+  if (isAccepted && (refusesAtPlace(connection, answer) || isOneTooMany(connection, answer)))
     return undefined;
   if (isAccepted && answer.subscriptionsLeft > 0) return acceptInPortions(connection, answer);
   connection.atDs = answer.kind === 'continue';
@@ -235,10 +238,14 @@ function isOneTooMany(connection: Client, answer: Accepted): boolean {
   const { ofUsers } = node.connections;
   if (ofUsers === undefined || ofUsers.admits(userIn(answer.principal), connection)) return false;
   node.events.limit('MAX_CONNECTIONS_PER_USER');
-  // A session that was there before the client came stays.
-  const sessionExpiryS = answer.sessionPresent ? undefined : 0;
+  const sessionExpiryS = expiryGivenBack(answer);
   connection.refuse(ReasonCode.quotaExceeded, tooManyOfUser, { sessionExpiryS });
   return true;
+}
+
+/** A session that was there before the client came stays; undefined: as long as it was granted. */
+function expiryGivenBack({ sessionPresent }: Accepted): 0 | undefined {
+  return sessionPresent ? undefined : 0;
 }
 
 /**
