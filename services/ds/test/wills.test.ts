@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { messageOf } from '@lmqtt/common/message';
+import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { ConnectRequest, Will } from '@lmqtt/proto/link';
 import {
   type Broker,
@@ -11,6 +12,7 @@ import {
   startBroker,
   subscribeTo,
   texts,
+  tryConnect,
   until,
 } from './fake-cs.ts';
 
@@ -160,4 +162,20 @@ test('a will may be retained', () =>
       bytesMax: 1000,
     });
     assert.deepEqual(texts(answer.messages), ['kept']);
+  }));
+
+test('a will that asks for a delay by its topic is refused by a code that its version has', () =>
+  withWatched(async (broker) => {
+    const codes: unknown[] = [];
+    for (const topic of ['$delayed/x/t', '$delayed/5/t']) {
+      const message = messageOf({ topic, qos: 0, retain: false, payload: Buffer.alloc(0) });
+      for (const protocolVersion of [5, 4, 3]) {
+        const request = { protocolVersion, will: { ...will(0), message } };
+        const { answer } = await tryConnect(broker, 'a', request);
+        codes.push(answer.kind === 'refused' ? answer.reasonCode : answer.kind);
+      }
+    }
+    const { topicNameInvalid, notAuthorized } = ReasonCode;
+    const expected = [topicNameInvalid, notAuthorized, notAuthorized];
+    assert.deepEqual(codes, [...expected, ...expected]);
   }));

@@ -126,7 +126,10 @@ async function admit(
   principal: Principal,
   authenticationData?: Buffer,
 ): Promise<ConnectAnswer> {
-  const { clientId, randomClientId, peer, will: asked } = connecting.request;
+  const { clientId, randomClientId, peer, protocolVersion, will: asked } = connecting.request;
+  // CONNACK before 5.0 has no code for a topic: return code 5 says that it may not be published.
+  const badWillTopic =
+    protocolVersion === 5 ? ReasonCode.topicNameInvalid : ReasonCode.notAuthorized;
   const mounted = mountedPrincipal(principal, clientId, peer);
   if (mounted === undefined) {
     const reason = 'it has no name for its namespace';
@@ -135,7 +138,7 @@ async function admit(
   const will = asked && mountedWill(mounted.mount, asked);
   if (asked !== undefined && will === undefined) {
     const reason = 'a topic of its will is too long, or not one of a client';
-    return refuse(ports, node, connecting, ReasonCode.topicNameInvalid, reason);
+    return refuse(ports, node, connecting, badWillTopic, reason);
   }
   principal = mounted;
   if (!randomClientId && !mayName(ports, principal, clientId)) {
@@ -144,7 +147,7 @@ async function admit(
   }
   if (will !== undefined && isDelayed(will.message)) {
     const reason = 'its will asks for a delay, which a will has of its own';
-    return refuse(ports, node, connecting, ReasonCode.topicNameInvalid, reason);
+    return refuse(ports, node, connecting, badWillTopic, reason);
   }
   if (
     will !== undefined &&
@@ -154,7 +157,6 @@ async function admit(
     return refuse(ports, node, connecting, ReasonCode.notAuthorized, reason);
   }
   if (will !== undefined && ports.publishHook !== undefined) {
-    const { protocolVersion } = connecting.request;
     const client = { clientId, principal, peer, protocolVersion };
     const said = await ports.publishHook.will(client, will.message);
     // CONNACK has no such code as PUBACK has for an identifier in use.
