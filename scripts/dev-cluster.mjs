@@ -65,9 +65,10 @@ const each = Array.from({ length: nodes }, (_, index) => index);
 
 setUpAll();
 const settingsModule = '../services/common/dist/src/settings/read.js';
-const { checkFlags } = await import(join(import.meta.dirname, settingsModule));
+const { flagsToPassOn } = await import(join(import.meta.dirname, settingsModule));
+let flagsOfAll = [];
 try {
-  checkFlags({ args: further, environment: process.env });
+  flagsOfAll = flagsToPassOn({ args: further, environment: process.env }, process.cwd());
 } catch (error) {
   fail(error instanceof Error ? error.message : String(error));
 }
@@ -157,7 +158,7 @@ async function startNode(command, index, listeners, settings) {
   const flags = [
     ...['--node-id', name, ...settings],
     ...Object.entries(listeners).flatMap(([kind, number]) => [`--${kind}-port`, String(number)]),
-    ...further,
+    ...flagsOfAll,
   ];
   const env = { PATH, HOME, LMQTT_LOG_LEVEL, LMQTT_CLUSTER_SECRET: secret };
   const { pid, ready } = foreground.start(rows[command], name, command, flags, { cwd, env });

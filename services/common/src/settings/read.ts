@@ -1,6 +1,7 @@
 // Settings from their sources, in rising precedence: defaults, files, environment, flags. Within
 // one source the later one counts. A name that the table does not have is an error in each.
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 
 import type { Given, GivenByName } from './given.ts';
 import { nearest } from './nearest.ts';
@@ -247,12 +248,19 @@ export function settingOrigins({
 }
 
 /**
- * Whether flags are those of settings, for a script that passes them on to programs; their values
- * are not looked at. Throws `SettingsError`.
+ * Flags of settings as a script passes them on to programs that run in other folders: paths are
+ * absolute, the other values are not looked at. Throws `SettingsError`.
  */
-export function checkFlags({ args, environment }: Sources): void {
+export function flagsToPassOn({ args, environment }: Sources, folder: string): string[] {
   refuseFlagsOfNpm(environment);
-  readFlags(args);
+  const { files, given } = readFlags(args);
+  const flags = files.map((file) => `--config=${resolve(folder, file)}`);
+  for (const [name, { text, source }] of given) {
+    const kind = rowByName.get(name)?.kind;
+    const isPath = kind === 'file' || kind === 'folder' || secretOf(name) !== undefined;
+    flags.push(`${source}=${isPath && text !== '' ? resolve(folder, text) : text}`);
+  }
+  return flags;
 }
 
 /** Throws `SettingsError`: its message is one line for the person who started the program. */
