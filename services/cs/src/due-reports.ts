@@ -1,11 +1,11 @@
 import type { Link } from '@lmqtt/proto/link';
-import type { Cursor } from './session/cursor.ts';
+import type { SessionCursor } from './session/cursor.ts';
 import type { OutboundSession } from './session/outbound-session.ts';
 import type { Turn } from './turn.ts';
 
 interface Moved {
   readonly session: OutboundSession;
-  readonly cursor: Cursor;
+  readonly cursor: SessionCursor;
 }
 
 /**
@@ -24,7 +24,7 @@ export class DueReports {
     this.#link = link;
   }
 
-  positionMoved(session: OutboundSession, cursor: Cursor): void {
+  positionMoved(session: OutboundSession, cursor: SessionCursor): void {
     cursor.dirty = true;
     if (session.persistent) {
       this.#moved.push({ session, cursor });
@@ -67,7 +67,7 @@ export class DueReports {
     }
   }
 
-  #writePosition(session: OutboundSession, cursor: Cursor): void {
+  #writePosition(session: OutboundSession, cursor: SessionCursor): void {
     const position = cursor.takePosition();
     if (position === undefined) return;
     const { queue, partition } = cursor.feed;

@@ -1,7 +1,7 @@
 import type { Metrics } from '@lmqtt/common/metrics';
 import type { Counters } from './counters.ts';
 import type { ListenerPlace } from './listener-place.ts';
-import type { CsNode } from './node.ts';
+import type { ConnectionNode } from './node.ts';
 
 export function registerListenerMetrics(metrics: Metrics, places: readonly ListenerPlace[]): void {
   metrics.gauges(
@@ -13,7 +13,7 @@ export function registerListenerMetrics(metrics: Metrics, places: readonly Liste
 }
 
 /** The figures of a connection node, as Prometheus sees them. */
-export function registerMetrics(metrics: Metrics, counters: Counters, node: CsNode): void {
+export function registerMetrics(metrics: Metrics, counters: Counters, node: ConnectionNode): void {
   const byQos = (counts: readonly number[]) => () =>
     counts.map((count, qos) => [String(qos), count] as const);
   const packets = (counts: Record<string, number>, publishes: readonly number[]) => () =>

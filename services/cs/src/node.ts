@@ -36,7 +36,7 @@ import { IncomingPublishes } from './incoming-publishes.ts';
 import { LeaseGate } from './lease-gate.ts';
 import { LeaseLoss } from './lease-loss.ts';
 import { type OfSessions, Presentation } from './presentation.ts';
-import type { Cursor } from './session/cursor.ts';
+import type { SessionCursor } from './session/cursor.ts';
 import type { SessionJournal } from './session/journal.ts';
 import type { OutboundSession } from './session/outbound-session.ts';
 import { PublishRates } from './publish-rates.ts';
@@ -60,7 +60,7 @@ const rechecksPerTick = 64;
  * - ds hears of a session's end after all that the session wrote.
  * - Of a ds that is lost, clients hear after DS_LOST_MS; past the lease nothing leaves to them.
  */
-export class CsNode implements LinkedNode, ClientNode {
+export class ConnectionNode implements LinkedNode, ClientNode {
   readonly node: NodeId;
   readonly config: CsConfig;
   readonly packetLimits: ReaderLimits;
@@ -339,7 +339,7 @@ export class CsNode implements LinkedNode, ClientNode {
     if (!session.scheduled) this.turn.pump(session);
   }
 
-  positionMoved(session: OutboundSession, cursor: Cursor): void {
+  positionMoved(session: OutboundSession, cursor: SessionCursor): void {
     this.#reports.positionMoved(session, cursor);
   }
 

@@ -11,7 +11,7 @@ import { CsEvents } from './events.ts';
 import { registerListenerMetrics, registerMetrics } from './metrics.ts';
 import { atPorts, openListeners, plannedListeners } from './listeners.ts';
 import type { Listeners } from './listeners.ts';
-import { CsNode } from './node.ts';
+import { ConnectionNode } from './node.ts';
 
 const firstHandleMax = 2 ** 28;
 /** Part of STOP_TIMEOUT_MS in which clients are sent away. */
@@ -31,7 +31,7 @@ interface CsOptions {
 }
 
 export interface CsService {
-  readonly node: CsNode;
+  readonly node: ConnectionNode;
   readonly counters: Counters;
   readonly ports: Listeners['ports'];
   /** Whether it sends its clients away and takes no others. */
@@ -50,7 +50,7 @@ export interface CsService {
 export async function startCs(options: CsOptions): Promise<CsService> {
   const { settings, server, clock, logs, metrics, counters } = options;
   const events = new CsEvents(logs.connection, metrics, counters);
-  const node = new CsNode(
+  const node = new ConnectionNode(
     nodeId(settings.nodeId),
     settings,
     settings.pendingAppendBytesMax,

@@ -5,7 +5,7 @@ import type { Message } from '@lmqtt/common/message';
 import type { ReadAnswer, ReadRequest } from '@lmqtt/proto/link';
 import fc from 'fast-check';
 import { QueueFeed } from '../src/queue/feed.ts';
-import { Cursor } from '../src/session/cursor.ts';
+import { SessionCursor } from '../src/session/cursor.ts';
 import type { CursorOwner, Subscription } from '../src/session/cursor.ts';
 import { readFrom, stored } from './queue-fixture.ts';
 
@@ -66,7 +66,7 @@ test('a reader gets every stored message once and in order, whatever is pushed',
         mount: '',
       };
       const start = { partition: 0, start: 0, position: 0, done: [] };
-      const cursor = new Cursor(subscription, feed, start, owner);
+      const cursor = new SessionCursor(subscription, feed, start, owner);
       const take = (count: number): void => {
         for (let index = 0; index < count; index++) {
           const message = cursor.peek();

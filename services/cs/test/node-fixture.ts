@@ -10,7 +10,7 @@ import type { IConnectPacket, Packet, Parser } from 'mqtt-packet';
 import type { CsConfig } from '../src/config.ts';
 import { Counters } from '../src/counters.ts';
 import { CsEvents } from '../src/events.ts';
-import { CsNode } from '../src/node.ts';
+import { ConnectionNode } from '../src/node.ts';
 import { nobody } from '../src/transport/transport.ts';
 import type { ByteStream, StreamOwner, StreamPeer } from '../src/transport/transport.ts';
 import { ScriptedDs } from './scripted-ds.ts';
@@ -79,7 +79,7 @@ export class FakeClient implements ByteStream {
 
 export interface Cell {
   readonly ds: ScriptedDs;
-  readonly node: CsNode;
+  readonly node: ConnectionNode;
   readonly clock: StandingClock;
   readonly counters: Counters;
   /** Connects a client; `packet` adds to its CONNECT. */
@@ -99,7 +99,16 @@ export function startNode(
   const logs = silentLogs();
   const events = new CsEvents(logs.connection, metrics, counters);
   const settings = { ...readSettings({ args: [], environment: {} }), ...config };
-  const node = new CsNode(nodeId('n'), settings, 10_000, clock, events, counters, ds, others);
+  const node = new ConnectionNode(
+    nodeId('n'),
+    settings,
+    10_000,
+    clock,
+    events,
+    counters,
+    ds,
+    others,
+  );
   t.after(() => node.stop(10));
   return {
     ds,

@@ -22,7 +22,7 @@ import { DsDrain } from './cluster/drain.ts';
 import type { GroupsPorts, StoppedGroups } from './cluster/groups-ports.ts';
 import { nodeDrains } from './cluster/node-drains.ts';
 import type { DrainOutcome } from './use-cases/drain-outcome.ts';
-import { DsQuestions } from './cluster/ds-questions.ts';
+import { PeerQuestions } from './cluster/ds-questions.ts';
 import { ClusterHoldings, type Place } from './cluster/holdings.ts';
 import { ClusterOwedQueues } from './cluster/owed-queues.ts';
 import { ClusterWork } from './cluster/work.ts';
@@ -273,7 +273,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
   const timers = new Timers((where, error) => events.unexpected(where, error));
   const work = new ClusterWork(ports);
   const { nodes: registeredNodes, inbox } = registry;
-  const questions = new DsQuestions({ inbox, registeredNodes, self, events });
+  const questions = new PeerQuestions({ inbox, registeredNodes, self, events });
   const clients = new ClusterClients(ports, questions);
   const histories = questions.about('history of a client', (id: ClientId) =>
     Promise.resolve(events.history.of(id)),

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type NodeId, nodeId } from '@lmqtt/common/ids';
 import { DsDrain } from '../src/cluster/drain.ts';
-import { DsQuestions } from '../src/cluster/ds-questions.ts';
+import { PeerQuestions } from '../src/cluster/ds-questions.ts';
 import { nodeDrains } from '../src/cluster/node-drains.ts';
 import type { NodeLine, NodeRecord } from '../src/registry/nodes.ts';
 import { until } from './fake-cs.ts';
@@ -107,7 +107,7 @@ test('the node that is meant drains, wherever it is; the only ds does not', asyn
   let lines = [line('ds-1', 'ds'), line('cs-1', 'cs')];
   const registeredNodes = { list: () => Promise.resolve(lines) };
   const inbox = { onMessage: () => {}, send: () => {} };
-  const questions = new DsQuestions({
+  const questions = new PeerQuestions({
     ...{ self, registeredNodes, inbox },
     events: { unexpected: (where: string) => assert.fail(where) },
   });

@@ -4,7 +4,7 @@ import { clientId, epoch } from '@lmqtt/common/ids';
 import { messageOf } from '@lmqtt/common/message';
 import type { Qos } from '@lmqtt/common/qos';
 import type { Append } from '../src/queue-store/queue-store.ts';
-import { Lane, PendingSend, type SendState } from '../src/queue-store/rocketmq/lane.ts';
+import { SendLane, PendingSend, type SendState } from '../src/queue-store/rocketmq/lane.ts';
 
 function appendOf(qos: Qos): Append {
   const inbound = { clientId: clientId('c'), epoch: epoch(1), packetId: 1 };
@@ -16,8 +16,8 @@ function appendOf(qos: Qos): Append {
 }
 
 /** All but those that wait have begun. */
-function laneOf(states: readonly SendState[], qos: Qos = 1): Lane {
-  const lane = new Lane('c t');
+function laneOf(states: readonly SendState[], qos: Qos = 1): SendLane {
+  const lane = new SendLane('c t');
   const batch = { done: () => undefined, answered: [] };
   for (const state of states) {
     const send = new PendingSend(appendOf(qos), batch, lane, 1, 1000);
@@ -28,7 +28,7 @@ function laneOf(states: readonly SendState[], qos: Qos = 1): Lane {
   return lane;
 }
 
-function places(lane: Lane, sends: readonly PendingSend[]): number[] {
+function places(lane: SendLane, sends: readonly PendingSend[]): number[] {
   return sends.map((send) => lane.sends.indexOf(send));
 }
 
@@ -67,7 +67,7 @@ void test('undone is what has to be sent again, unsure what has to be found out 
 });
 
 void test('it waits longer each time that it comes to nothing, and not after a success', () => {
-  const lane = new Lane('c t');
+  const lane = new SendLane('c t');
   const waits: number[] = [];
   for (let count = 0; count < 8; count += 1) {
     lane.backOff(1000);

@@ -1,6 +1,6 @@
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { PacketType } from '../packet/packet-type.ts';
-import { Cursor } from './cursor.ts';
+import { ByteCursor } from './cursor.ts';
 import { malformed, protocolError } from './malformed-packet.ts';
 import { readProperties } from './property-reader.ts';
 
@@ -51,7 +51,7 @@ export function readReasonCode(
   version: number,
 ): number {
   if (end === start) return ReasonCode.success;
-  const cursor = new Cursor(buffer, start, end);
+  const cursor = new ByteCursor(buffer, start, end);
   if (version < 5) cursor.done();
   const reasonCode = cursor.byte('reason code');
   const allowed = type === PacketType.puback || type === PacketType.pubrec ? ofPublish : ofRelease;

@@ -4,7 +4,7 @@ import type { Connect, ConnectWill } from '../packet/connect.ts';
 import { PacketType } from '../packet/packet-type.ts';
 import type { ProtocolVersion } from '../packet/packet-type.ts';
 import { willProperties } from '../packet/property.ts';
-import type { Cursor } from './cursor.ts';
+import type { ByteCursor } from './cursor.ts';
 import { malformed, protocolError, refused } from './malformed-packet.ts';
 import type { MessageProperties } from './message-property-reader.ts';
 import { readMessageProperties } from './message-property-reader.ts';
@@ -32,7 +32,7 @@ const bridgeLevel = 0x80;
 
 /** The protocol name and level. `level` is called with what came, before it is judged. */
 export function readProtocolVersion(
-  cursor: Cursor,
+  cursor: ByteCursor,
   level: (protocolLevel: number) => void,
 ): ProtocolVersion {
   const name = cursor.string('protocol name');
@@ -48,7 +48,7 @@ export function readProtocolVersion(
   return refused(ReasonCode.unsupportedProtocolVersion, `protocol level: ${name} ${value}`);
 }
 
-function readFlags(cursor: Cursor, version: ProtocolVersion): number {
+function readFlags(cursor: ByteCursor, version: ProtocolVersion): number {
   const flags = cursor.byte('connect flags');
   // [MQTT-3.1.2-3]; 3.1 does not use the bit and does not demand a value.
   if (version !== 3 && (flags & Flag.reserved) !== 0) malformed('connect flags: reserved bit');
@@ -68,7 +68,7 @@ function readFlags(cursor: Cursor, version: ProtocolVersion): number {
   return flags;
 }
 
-function readWill(cursor: Cursor, flags: number, version: ProtocolVersion): ConnectWill {
+function readWill(cursor: ByteCursor, flags: number, version: ProtocolVersion): ConnectWill {
   const message: MessageProperties = {
     properties: undefined,
     messageExpiryS: undefined,
@@ -96,7 +96,7 @@ function readWill(cursor: Cursor, flags: number, version: ProtocolVersion): Conn
 
 /** Reads a CONNECT behind protocol name and level. */
 export function readConnect(
-  cursor: Cursor,
+  cursor: ByteCursor,
   version: ProtocolVersion,
   protocolLevel: number,
 ): Connect {

@@ -2,7 +2,7 @@ import { malformed, protocolError } from './malformed-packet.ts';
 import { decodeString } from './utf8.ts';
 
 /** Reads the fields of one packet in their order; throws where the packet ends too early. */
-export class Cursor {
+export class ByteCursor {
   readonly buffer: Buffer;
   at: number;
   readonly end: number;

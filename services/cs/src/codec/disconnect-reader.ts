@@ -2,7 +2,7 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { Auth } from '../packet/auth.ts';
 import type { Disconnect } from '../packet/disconnect.ts';
 import { PacketType } from '../packet/packet-type.ts';
-import type { Cursor } from './cursor.ts';
+import type { ByteCursor } from './cursor.ts';
 import { malformed, protocolError } from './malformed-packet.ts';
 import type { Properties } from './property-reader.ts';
 import { readProperties } from './property-reader.ts';
@@ -31,7 +31,7 @@ const ofClient: ReadonlySet<number> = new Set([
 
 const none: Properties = {};
 
-export function readDisconnect(cursor: Cursor, version: number): Disconnect {
+export function readDisconnect(cursor: ByteCursor, version: number): Disconnect {
   if (version < 5) cursor.done();
   const reasonCode = cursor.left > 0 ? cursor.byte('reason code') : ReasonCode.success;
   if (!ofClient.has(reasonCode)) protocolError(`reason code: 0x${reasonCode.toString(16)}`);
@@ -44,7 +44,7 @@ export function readDisconnect(cursor: Cursor, version: number): Disconnect {
   };
 }
 
-export function readAuth(cursor: Cursor, version: number): Auth {
+export function readAuth(cursor: ByteCursor, version: number): Auth {
   if (version < 5) malformed('AUTH: not before 5.0');
   const reasonCode = cursor.left > 0 ? cursor.byte('reason code') : ReasonCode.success;
   // [MQTT-3.15.2-1] success comes only from a server.

@@ -5,7 +5,7 @@
 
 const bytesMin = 64;
 
-export class Gathering {
+export class GatheredBytes {
   #buffer: Buffer;
   #filled: number;
 

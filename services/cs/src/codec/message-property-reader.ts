@@ -1,7 +1,7 @@
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { PropertyId } from '../packet/property.ts';
 import type { PropertyPlace } from '../packet/property.ts';
-import type { Cursor } from './cursor.ts';
+import type { ByteCursor } from './cursor.ts';
 import { malformed, protocolError, refused } from './malformed-packet.ts';
 import { checkString, flagValue, SeenProperties } from './property-reader.ts';
 
@@ -21,7 +21,7 @@ export interface MessageProperties {
 const plus = 0x2b;
 const hash = 0x23;
 
-function checkResponseTopic(cursor: Cursor, name: string): void {
+function checkResponseTopic(cursor: ByteCursor, name: string): void {
   const start = checkString(cursor, name);
   if (start === cursor.at) protocolError(`${name}: empty`);
   for (let at = start; at < cursor.at; at += 1) {
@@ -33,7 +33,7 @@ function checkResponseTopic(cursor: Cursor, name: string): void {
 
 /** `cursor` is over the properties alone. Returns the will delay interval, in seconds. */
 export function readMessageProperties(
-  cursor: Cursor,
+  cursor: ByteCursor,
   place: PropertyPlace,
   into: MessageProperties,
 ): number {

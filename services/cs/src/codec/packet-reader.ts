@@ -4,10 +4,10 @@ import type { ProtocolVersion } from '../packet/packet-type.ts';
 import type { ReaderLimits } from '../packet/reader-limits.ts';
 import { readPacketIdentifier, readReasonCode } from './acknowledgement-reader.ts';
 import { readConnect, readProtocolVersion } from './connect-reader.ts';
-import { Cursor } from './cursor.ts';
+import { ByteCursor } from './cursor.ts';
 import { readAuth, readDisconnect } from './disconnect-reader.ts';
 import { checkFirstByte } from './first-byte.ts';
-import { Gathering } from './gathering.ts';
+import { GatheredBytes } from './gathering.ts';
 import { malformed, MalformedPacket, protocolError, tooLarge } from './malformed-packet.ts';
 import { PublishReader } from './publish-reader.ts';
 import { readSubscribe, readUnsubscribe } from './subscribe-reader.ts';
@@ -30,7 +30,7 @@ export class PacketReader {
   #limits: ReaderLimits;
   readonly #publishes = new PublishReader();
   /** The packet that is not whole yet. */
-  #gathering: Gathering | undefined;
+  #gathering: GatheredBytes | undefined;
   /** Bytes that are to be read when the reader goes on. */
   #waiting: Buffer[] | undefined;
   #version: ProtocolVersion | 0 = 0;
@@ -135,7 +135,7 @@ export class PacketReader {
       this.#header(chunk, at, end);
       const packetBytes = this.#packetBytes;
       if (packetBytes === 0 || packetBytes > end - at) {
-        this.#gathering = new Gathering(chunk, at, packetBytes);
+        this.#gathering = new GatheredBytes(chunk, at, packetBytes);
         return;
       }
       this.#packet(chunk, chunk[at]!, at + this.#headerBytes, at + packetBytes, sink);
@@ -202,12 +202,12 @@ export class PacketReader {
     const isOver = packetBytes > packetBytesMax;
     if (!isOver && packetBytes <= (connectBytesMax ?? packetBytesMax)) return;
     if (type === PacketType.connect && end - at >= versionBytesMax) {
-      this.#readVersion(new Cursor(buffer, at, end));
+      this.#readVersion(new ByteCursor(buffer, at, end));
     }
     tooLarge(isOver ? 'MAX_PACKET_SIZE' : 'MAX_CONNECT_SIZE', packetBytes);
   }
 
-  #readVersion(cursor: Cursor): ProtocolVersion {
+  #readVersion(cursor: ByteCursor): ProtocolVersion {
     this.#version = readProtocolVersion(cursor, (level) => {
       this.#protocolLevel = level;
     });
@@ -251,7 +251,7 @@ export class PacketReader {
         return;
       }
       default:
-        this.#coldPacket(type, new Cursor(buffer, start, end), sink);
+        this.#coldPacket(type, new ByteCursor(buffer, start, end), sink);
     }
   }
 
@@ -259,7 +259,7 @@ export class PacketReader {
     return this.#limits.filtersMax ?? Number.POSITIVE_INFINITY;
   }
 
-  #coldPacket(type: number, cursor: Cursor, sink: PacketSink): void {
+  #coldPacket(type: number, cursor: ByteCursor, sink: PacketSink): void {
     const version = this.#version;
     switch (type) {
       case PacketType.connect: {

@@ -2,7 +2,7 @@ import { replayProperty } from '@lmqtt/common/replay-filter';
 import { PacketType } from '../packet/packet-type.ts';
 import { PropertyId, propertyRules } from '../packet/property.ts';
 import type { PropertyPlace, PropertyRule, willProperties } from '../packet/property.ts';
-import { Cursor } from './cursor.ts';
+import { ByteCursor } from './cursor.ts';
 import { malformed, protocolError } from './malformed-packet.ts';
 import { isStringUtf8 } from './utf8.ts';
 
@@ -50,14 +50,14 @@ export class SeenProperties {
 }
 
 /** A cursor over the properties; the packet's goes on after them. Section 2.2.2. */
-export function propertiesOf(cursor: Cursor): Cursor {
+export function propertiesOf(cursor: ByteCursor): ByteCursor {
   const length = cursor.varint('property length');
   const start = cursor.take(length, 'properties');
-  return new Cursor(cursor.buffer, start, start + length);
+  return new ByteCursor(cursor.buffer, start, start + length);
 }
 
 /** A byte that is 0 or 1. */
-export function flagValue(cursor: Cursor, rule: PropertyRule): 0 | 1 {
+export function flagValue(cursor: ByteCursor, rule: PropertyRule): 0 | 1 {
   const value = cursor.byte(rule.name);
   if (value === 0 || value === 1) return value;
   return protocolError(`${rule.name}: ${value}`);
@@ -68,7 +68,7 @@ function notZero(value: number, rule: PropertyRule): number {
 }
 
 /** Passes over a string; returns where it begins. */
-export function checkString(cursor: Cursor, name: string): number {
+export function checkString(cursor: ByteCursor, name: string): number {
   const length = cursor.u16(name);
   const start = cursor.take(length, name);
   if (!isStringUtf8(cursor.buffer, start, start + length)) {
@@ -77,7 +77,7 @@ export function checkString(cursor: Cursor, name: string): number {
   return start;
 }
 
-function readReplay(cursor: Cursor, name: string, properties: Properties): void {
+function readReplay(cursor: ByteCursor, name: string, properties: Properties): void {
   const start = checkString(cursor, name);
   const isReplay =
     cursor.at - start === replayProperty.length &&
@@ -91,7 +91,7 @@ function readReplay(cursor: Cursor, name: string, properties: Properties): void 
  * of a replay: they are checked and hold no memory.
  */
 export function readProperties(
-  packet: Cursor,
+  packet: ByteCursor,
   place: Exclude<PropertyPlace, typeof willProperties>,
 ): Properties {
   const cursor = propertiesOf(packet);

@@ -2,7 +2,7 @@ import type { KnownText } from '@lmqtt/common/text-cache';
 import { isText, noText } from '@lmqtt/common/text-cache';
 import { IncomingPublish } from '../packet/publish.ts';
 import { PacketType } from '../packet/packet-type.ts';
-import { Cursor } from './cursor.ts';
+import { ByteCursor } from './cursor.ts';
 import { malformed, protocolError } from './malformed-packet.ts';
 import { readMessageProperties } from './message-property-reader.ts';
 import { propertiesOf } from './property-reader.ts';
@@ -81,7 +81,7 @@ export class PublishReader {
   }
 
   #properties(buffer: Buffer, at: number, end: number): number {
-    const cursor = new Cursor(buffer, at, end);
+    const cursor = new ByteCursor(buffer, at, end);
     readMessageProperties(propertiesOf(cursor), PacketType.publish, incoming);
     return cursor.at;
   }

@@ -2,7 +2,7 @@ import type { Qos } from '@lmqtt/common/qos';
 import { PacketType } from '../packet/packet-type.ts';
 import type { FilterRequest, Subscribe } from '../packet/subscribe.ts';
 import type { Unsubscribe } from '../packet/unsubscribe.ts';
-import type { Cursor } from './cursor.ts';
+import type { ByteCursor } from './cursor.ts';
 import { malformed, protocolError } from './malformed-packet.ts';
 import type { Properties } from './property-reader.ts';
 import { readProperties } from './property-reader.ts';
@@ -17,14 +17,14 @@ import { readProperties } from './property-reader.ts';
 
 const none: Properties = {};
 
-function readName(cursor: Cursor): string {
+function readName(cursor: ByteCursor): string {
   const filter = cursor.string('topic filter');
   // [MQTT-4.7.3-1]
   if (filter === '') protocolError('topic filter: empty');
   return filter;
 }
 
-function readFilter(cursor: Cursor, version: number): FilterRequest {
+function readFilter(cursor: ByteCursor, version: number): FilterRequest {
   const filter = readName(cursor);
   const options = cursor.byte('subscription options');
   // [MQTT-3.8.3-5]; 3.1.1: [MQTT-3-8.3-4].
@@ -48,7 +48,7 @@ function readFilter(cursor: Cursor, version: number): FilterRequest {
 }
 
 /** How many filters there are, without a look at them. */
-function countFilters(cursor: Cursor, optionBytes: 0 | 1): number {
+function countFilters(cursor: ByteCursor, optionBytes: 0 | 1): number {
   const { buffer, end } = cursor;
   let count = 0;
   let { at } = cursor;
@@ -61,7 +61,7 @@ function countFilters(cursor: Cursor, optionBytes: 0 | 1): number {
   return count;
 }
 
-export function readSubscribe(cursor: Cursor, version: number, filtersMax: number): Subscribe {
+export function readSubscribe(cursor: ByteCursor, version: number, filtersMax: number): Subscribe {
   const packetId = cursor.packetIdentifier();
   const properties = version === 5 ? readProperties(cursor, PacketType.subscribe) : none;
   // [MQTT-3.8.3-2]
@@ -74,7 +74,11 @@ export function readSubscribe(cursor: Cursor, version: number, filtersMax: numbe
   return { packetId, filters, filterCount, subscriptionIdentifier, replayFrom };
 }
 
-export function readUnsubscribe(cursor: Cursor, version: number, filtersMax: number): Unsubscribe {
+export function readUnsubscribe(
+  cursor: ByteCursor,
+  version: number,
+  filtersMax: number,
+): Unsubscribe {
   const packetId = cursor.packetIdentifier();
   if (version === 5) readProperties(cursor, PacketType.unsubscribe);
   // [MQTT-3.10.3-2]

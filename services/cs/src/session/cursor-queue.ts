@@ -1,15 +1,15 @@
-import type { Cursor } from './cursor.ts';
+import type { SessionCursor } from './cursor.ts';
 
 /**
  * Cursors of a session that may have something, first in, first out. Each is linked to the one
  * behind it, so that a session holds no list for its one cursor. A cursor is in it once at most.
  */
 export class CursorQueue {
-  first: Cursor | undefined = undefined;
-  #last: Cursor | undefined = undefined;
+  first: SessionCursor | undefined = undefined;
+  #last: SessionCursor | undefined = undefined;
   length = 0;
 
-  push(cursor: Cursor): void {
+  push(cursor: SessionCursor): void {
     if (this.#last === undefined) this.first = cursor;
     else this.#last.behind = cursor;
     this.#last = cursor;

@@ -16,15 +16,15 @@ export interface CursorOwner {
   /** Cursors of the session that have a page, or wait for one; kept by them. */
   pagesOpen: number;
   /** Something may be there to send. */
-  ready(cursor: Cursor): void;
+  ready(cursor: SessionCursor): void;
   /** The position moved. */
-  moved(cursor: Cursor): void;
+  moved(cursor: SessionCursor): void;
   /** The start was a time, and is an offset now. */
-  startFound(cursor: Cursor): void;
+  startFound(cursor: SessionCursor): void;
   /** The queue of the subscription has that partition, too. */
   appeared(subscription: Subscription, partition: number): void;
   /** A message that is not stored. */
-  deliverQos0(cursor: Cursor, message: Message): void;
+  deliverQos0(cursor: SessionCursor, message: Message): void;
 }
 
 /** Messages that are taken within this time count as taken at once. */
@@ -38,7 +38,7 @@ export interface Subscription extends Terms {
   readonly queue: QueueId;
   /** Present where it is shared; then it has no cursors. */
   readonly group: GroupId | undefined;
-  readonly cursors: Cursor[];
+  readonly cursors: SessionCursor[];
   /** Rights by which matching messages are judged; undefined: all of them may be read. */
   rights: ReadRights | undefined;
   /** Prefix of the topics of its client; empty: none. */
@@ -51,7 +51,7 @@ export interface Subscription extends Terms {
  * Below `start` nothing is owed. Where the partition could not be reached, start and next are a time
  * until a read has found the offset that it stands for.
  */
-export class Cursor implements Reader, Origin {
+export class SessionCursor implements Reader, Origin {
   readonly subscription: Subscription;
   readonly feed: QueueFeed;
   start: number;
@@ -59,7 +59,7 @@ export class Cursor implements Reader, Origin {
   /** In the session's list of cursors that may have something. */
   queued = false;
   /** The one behind it in that list; kept by the list. */
-  behind: Cursor | undefined = undefined;
+  behind: SessionCursor | undefined = undefined;
   /** The position moved and was not yet written. */
   dirty = false;
   /** The topic that was last found to match the filter: names share queues in some stores. */

@@ -1,6 +1,6 @@
 import type { Message } from '@lmqtt/common/message';
 import { isOwed, isP2pFilter, isP2pOfMount } from '@lmqtt/common/p2p';
-import type { Cursor, Subscription } from './cursor.ts';
+import type { SessionCursor, Subscription } from './cursor.ts';
 import type { Terms } from './terms.ts';
 
 /**
@@ -8,7 +8,7 @@ import type { Terms } from './terms.ts';
  * them the client may not read, and No Local keeps its own messages from it [MQTT-3.8.3-3].
  */
 export function match(
-  cursor: Cursor,
+  cursor: SessionCursor,
   { options }: Terms,
   message: Message,
   clientId: string,

@@ -4,7 +4,7 @@ import type { ReadRights } from '@lmqtt/common/read-rights';
 import type { Receipts, SentReceipt } from '@lmqtt/common/receipt';
 import type { ReadAnswer, ReadRequest, RetainedAnswer, RetainedRequest } from '@lmqtt/proto/link';
 import type { QueueFeed } from '../queue/feed.ts';
-import type { Cursor, Subscription } from './cursor.ts';
+import type { SessionCursor, Subscription } from './cursor.ts';
 import type { SessionJournal } from './journal.ts';
 import type { Outlet } from './outlet.ts';
 import type { SessionEvents } from './session-events.ts';
@@ -28,7 +28,7 @@ export interface SessionNode {
   /** Calls the session's `pump` before the turn ends. */
   schedule(session: OutboundSession): void;
   /** Writes the cursor's position: this turn, or with the next slow round where not stored. */
-  positionMoved(session: OutboundSession, cursor: Cursor): void;
+  positionMoved(session: OutboundSession, cursor: SessionCursor): void;
   /** Asks ds to publish a receipt. */
   sendReceipt(session: OutboundSession, receipt: SentReceipt): void;
   /** Tells ds how many messages of its groups the session takes, when the turn ends. */
@@ -55,7 +55,7 @@ export interface OutboundSession {
   scheduled: boolean;
   /** How many messages of groups it takes in all; undefined where ds knows. */
   takeCredit(): number | undefined;
-  cursorOf(queue: QueueId, partition: number): Cursor | undefined;
+  cursorOf(queue: QueueId, partition: number): SessionCursor | undefined;
   /** Sends all that may be sent now. */
   pump(): void;
   /** A message in flight is done with: there is room for another. */

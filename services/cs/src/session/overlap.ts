@@ -1,7 +1,7 @@
 import type { Message } from '@lmqtt/common/message';
 import { lowerQos } from '@lmqtt/common/qos';
 import type { Qos } from '@lmqtt/common/qos';
-import type { Cursor } from './cursor.ts';
+import type { SessionCursor } from './cursor.ts';
 import { match } from './match.ts';
 import type { OutboundSession } from './outbound-session.ts';
 import { expired, hasRoom, putInFlight, send, sendQos0 } from './sending.ts';
@@ -10,7 +10,7 @@ import { tellExpired } from './undelivered.ts';
 
 /** A cursor that a message is for, and the terms that count for it. */
 interface Wanting {
-  readonly cursor: Cursor;
+  readonly cursor: SessionCursor;
   readonly terms: Terms;
 }
 
@@ -36,7 +36,11 @@ interface Overlap {
  * Treatment of a message that is in several queues of a session: it goes out when it is next in all
  * of those in which it is owed, at or past their starts. `waits`: others come first in one of them.
  */
-function overlapOf(session: OutboundSession, cursor: Cursor, message: Message): Overlap | 'waits' {
+function overlapOf(
+  session: OutboundSession,
+  cursor: SessionCursor,
+  message: Message,
+): Overlap | 'waits' {
   const owed: Owed[] = [];
   let delivered = false;
   for (const entry of message.entries) {
@@ -92,7 +96,7 @@ export function join(wanting: readonly Wanting[], message: Message, clientId: st
 /** One delivery for all subscriptions that match, when it is next in all of them. */
 export function advanceOverlapping(
   session: OutboundSession,
-  cursor: Cursor,
+  cursor: SessionCursor,
   message: Message,
 ): 'sent' | 'waits' {
   const overlap = overlapOf(session, cursor, message);

@@ -1,7 +1,7 @@
 import type { Message } from '@lmqtt/common/message';
 import type { OutboundState } from '@lmqtt/proto/session-state';
 import { complete } from './completion.ts';
-import type { Cursor } from './cursor.ts';
+import type { SessionCursor } from './cursor.ts';
 import type { OutboundSession } from './outbound-session.ts';
 import { retryMs } from './retry.ts';
 import { withhold } from './acknowledgement.ts';
@@ -168,7 +168,10 @@ export class Redelivery {
     const session = this.#session;
     let identifiers: number[] | undefined;
     for (const entry of message.entries) {
-      const cursor: (Cursor & Origin) | undefined = session.cursorOf(entry.queue, entry.partition);
+      const cursor: (SessionCursor & Origin) | undefined = session.cursorOf(
+        entry.queue,
+        entry.partition,
+      );
       if (cursor === undefined || entry.offset < cursor.start) continue;
       const own = cursor.subscription.identifiers;
       if (own !== undefined) (identifiers ??= []).push(...own);

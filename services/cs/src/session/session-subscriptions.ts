@@ -4,7 +4,7 @@ import { isP2pFilter } from '@lmqtt/common/p2p';
 import type { ReadRights } from '@lmqtt/common/read-rights';
 import type { PartitionOffset, Position, SubscriptionState } from '@lmqtt/proto/session-state';
 import type { QueueFeed } from '../queue/feed.ts';
-import { Cursor } from './cursor.ts';
+import { SessionCursor } from './cursor.ts';
 import type { CursorOwner, Subscription } from './cursor.ts';
 import { JudgedFilters } from './judged-filters.ts';
 import type { SessionNode } from './outbound-session.ts';
@@ -96,7 +96,7 @@ export class SessionSubscriptions {
     position: Position,
     isAtEnd: boolean,
   ): void {
-    const cursor = new Cursor(subscription, feed, position, this.#session);
+    const cursor = new SessionCursor(subscription, feed, position, this.#session);
     subscription.cursors.push(cursor);
     if (!isAtEnd || !cursor.beginsAtEnd()) this.#session.ready(cursor);
   }
@@ -136,7 +136,7 @@ export class SessionSubscriptions {
     }
   }
 
-  cursorOf(queue: QueueId, partition: number): Cursor | undefined {
+  cursorOf(queue: QueueId, partition: number): SessionCursor | undefined {
     const subscription = this.#byQueue.get(queue);
     return subscription?.cursors.find((cursor) => cursor.feed.partition === partition);
   }

@@ -7,7 +7,7 @@ import type { ReadRights } from '@lmqtt/common/read-rights';
 import type { Assignment, GroupFence } from '@lmqtt/proto/assignment';
 import type { OutboundState, PartitionOffset, SubscriptionState } from '@lmqtt/proto/session-state';
 import { Assigned } from './assigned.ts';
-import type { Cursor, CursorOwner, Subscription } from './cursor.ts';
+import type { SessionCursor, CursorOwner, Subscription } from './cursor.ts';
 import { CursorQueue } from './cursor-queue.ts';
 import { match } from './match.ts';
 import { advanceOverlapping, join } from './overlap.ts';
@@ -151,13 +151,13 @@ export class Session implements CursorOwner, OutboundSession {
     this.#own.tell(filter, isTold);
   }
 
-  cursorOf(queue: QueueId, partition: number): Cursor | undefined {
+  cursorOf(queue: QueueId, partition: number): SessionCursor | undefined {
     return this.#own.cursorOf(queue, partition);
   }
 
   // Calls of cursors
 
-  ready(cursor: Cursor): void {
+  ready(cursor: SessionCursor): void {
     if (!cursor.queued) {
       cursor.queued = true;
       this.#queued.push(cursor);
@@ -166,14 +166,14 @@ export class Session implements CursorOwner, OutboundSession {
   }
 
   /** Written before anything that follows from it, since what is written first is the start. */
-  startFound(cursor: Cursor): void {
+  startFound(cursor: SessionCursor): void {
     const { queue, partition } = cursor.feed;
     const { handle: session } = this;
     const position = cursor.start;
     this.node.journal.write({ kind: 'position', session, queue, partition, position });
   }
 
-  moved(cursor: Cursor): void {
+  moved(cursor: SessionCursor): void {
     if (!cursor.dirty) this.node.positionMoved(this, cursor);
   }
 
@@ -222,7 +222,7 @@ export class Session implements CursorOwner, OutboundSession {
   }
 
   /** Another partition of its queue may have something that was stored earlier. */
-  #isEarly(cursor: Cursor, message: Message): boolean {
+  #isEarly(cursor: SessionCursor, message: Message): boolean {
     const { storedMs } = message;
     if (storedMs === 0 || this.#early < 0) return false;
     cursor.compare(message);
@@ -264,7 +264,7 @@ export class Session implements CursorOwner, OutboundSession {
   }
 
   /** Sends of one cursor what can be sent. */
-  #advance(cursor: Cursor): 'empty' | 'unwritable' | 'waits' {
+  #advance(cursor: SessionCursor): 'empty' | 'unwritable' | 'waits' {
     const { subscription } = cursor;
     for (;;) {
       const message = cursor.peek();
@@ -304,7 +304,7 @@ export class Session implements CursorOwner, OutboundSession {
   }
 
   /** A live message that is not stored: now or never. */
-  deliverQos0(cursor: Cursor, message: Message): void {
+  deliverQos0(cursor: SessionCursor, message: Message): void {
     if (this.#preparing || this.closed) return;
     const { subscription } = cursor;
     const { entries } = message;

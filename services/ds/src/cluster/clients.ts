@@ -13,7 +13,7 @@ import {
   listClients,
   type PageRequest,
 } from '../use-cases/clients.ts';
-import type { DsQuestions } from './ds-questions.ts';
+import type { PeerQuestions } from './ds-questions.ts';
 import { kick } from '../use-cases/kick.ts';
 import type { LiveSession } from '../sessions/live-session.ts';
 import {
@@ -45,7 +45,7 @@ export class ClusterClients {
   readonly #end: (id: ClientId) => Promise<boolean[]>;
   readonly #remove: (id: ClientId) => Promise<boolean[]>;
 
-  constructor(ports: ClusterClientsPorts, questions: DsQuestions) {
+  constructor(ports: ClusterClientsPorts, questions: PeerQuestions) {
     this.#ports = ports;
     const { live, queueStore } = ports;
     this.#page = questions.about('clients', (request: PageRequest) => {

@@ -26,7 +26,7 @@ const use = 'operators';
 /** A ds that has not answered by then is passed over. */
 const answerMs = 5000;
 
-export class DsQuestions {
+export class PeerQuestions {
   readonly #ports: DsQuestionsPorts;
   readonly #subjects = new Map<string, (question: unknown) => Promise<unknown>>();
   readonly #asked = new Map<number, Asked>();

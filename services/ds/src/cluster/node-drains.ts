@@ -2,12 +2,12 @@ import type { NodeId } from '@lmqtt/common/ids';
 import type { Nodes } from '../registry/nodes.ts';
 import type { DrainOutcome } from '../use-cases/drain-outcome.ts';
 import type { DsDrain } from './drain.ts';
-import type { DsQuestions } from './ds-questions.ts';
+import type { PeerQuestions } from './ds-questions.ts';
 
 interface NodeDrainsPorts {
   readonly self: NodeId;
   readonly registeredNodes: Pick<Nodes, 'list'>;
-  readonly questions: DsQuestions;
+  readonly questions: PeerQuestions;
   readonly drain: Pick<DsDrain, 'begin' | 'takeBack'>;
   /** Asks a cs to drain, or to take clients again. False: it is not attached here. */
   readonly drainCs: (cs: NodeId, draining: boolean) => boolean;

@@ -1,13 +1,13 @@
 import type { QueueId } from '@lmqtt/common/ids';
 import type { ClusterHoldings } from './holdings.ts';
-import type { DsQuestions } from './ds-questions.ts';
+import type { PeerQuestions } from './ds-questions.ts';
 import type { GroupLine } from '../use-cases/group-lines.ts';
 import type { OperatorsParts } from '../use-cases/operators.ts';
 import type { Routes } from '../routing/routes.ts';
 
 /** Answers that all ds give together. */
 export function clusterAnswers(
-  questions: DsQuestions,
+  questions: PeerQuestions,
   routes: Routes,
   holdings: ClusterHoldings,
   ownGroups: () => Promise<GroupLine[]>,

@@ -4,7 +4,7 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import { failureOf, type JournalFailure } from './failure.ts';
 import type { CommitCallback, Written } from './journal.ts';
 import type { LogEnd } from './log-end.ts';
-import { Pending, type Gathered } from './pending.ts';
+import { PendingRecords, type Gathered } from './pending.ts';
 
 /** A block with so many is worth a sync of its own. */
 const enoughRecords = 64;
@@ -33,7 +33,7 @@ export class GroupCommit {
   readonly #log: LogEnd;
   readonly #limits: GroupCommitLimits;
   readonly #events: GroupCommitEvents;
-  readonly #pending = new Pending();
+  readonly #pending = new PendingRecords();
   /** Blocks that take no more records and wait to be written. */
   readonly #closed: Gathered[] = [];
   #closedBytes = 0;

@@ -19,7 +19,7 @@ const chunkBytes = 1 << 20;
  * in memory keep pointing into it. A block that does not fit moves to the next buffer (its old
  * bytes stay as they were).
  */
-export class Pending {
+export class PendingRecords {
   buffer: Buffer = Buffer.allocUnsafeSlow(chunkBytes);
   blockStart = 0;
   records = 0;

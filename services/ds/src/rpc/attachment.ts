@@ -14,7 +14,7 @@ import { WireWriter } from '@lmqtt/proto/wire/wire-writer';
 import type { AboutNode, Admission } from './admission.ts';
 import { DownstreamItems } from './downstream-items.ts';
 import type { NodeFigures } from './node-figures.ts';
-import { Presenting } from './presenting.ts';
+import { PresentingHandler } from './presenting.ts';
 import type { RpcEvents } from './rpc-events.ts';
 import type { RpcStream } from './rpc-stream.ts';
 import { UpstreamItems } from './upstream-items.ts';
@@ -27,7 +27,7 @@ export interface AttachmentPorts {
   readonly waitingBytesMax: number;
   readonly figures: NodeFigures;
   /** Whether the node's name stays taken: its lease is still to be judged. */
-  readonly onClosed: (attachment: Attachment, leased: boolean) => void;
+  readonly onClosed: (attachment: RpcAttachment, leased: boolean) => void;
 }
 
 /**
@@ -41,7 +41,7 @@ export interface AttachmentPorts {
  * - A frame of which a part was taken cannot be sent again, so a failure in the midst of one ends
  *   the attachment; its node comes back when its lease has been judged.
  */
-export class Attachment implements FrameTaker {
+export class RpcAttachment implements FrameTaker {
   readonly id: string = randomUUID();
   readonly node: NodeId;
   readonly instance: string;
@@ -69,7 +69,7 @@ export class Attachment implements FrameTaker {
     this.#exchange = new Exchange(ports.limits, this);
     this.#exchange.leaseMs = ports.admission.leaseMs;
     this.#down = new DownstreamItems(node, this.#exchange, ports.waitingBytesMax, ports.events);
-    this.#upstream = new Presenting((sessions) => this.#admit(sessions));
+    this.#upstream = new PresentingHandler((sessions) => this.#admit(sessions));
   }
 
   /** Facts about the node, as it said them of itself. */

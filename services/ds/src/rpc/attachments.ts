@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { csOfLane, type NodeId } from '@lmqtt/common/ids';
-import { Attachment, type AttachmentPorts, nodeIdInUse } from './attachment.ts';
+import { RpcAttachment, type AttachmentPorts, nodeIdInUse } from './attachment.ts';
 import type { AboutNode } from './admission.ts';
 import type { Greeting } from './handshake.ts';
 import { NodeFigures } from './node-figures.ts';
@@ -23,9 +23,9 @@ export interface NodeLine {
 export class Attachments {
   readonly #ports: AttachmentPorts;
   readonly #figures = new NodeFigures();
-  readonly #byId = new Map<string, Attachment>();
+  readonly #byId = new Map<string, RpcAttachment>();
   /** Closed ones too, while their lease lasts. */
-  readonly #byNode = new Map<NodeId, Attachment>();
+  readonly #byNode = new Map<NodeId, RpcAttachment>();
 
   constructor(ports: AttachmentsPorts) {
     this.#ports = {
@@ -51,7 +51,7 @@ export class Attachments {
       return;
     }
     holder?.close(status.ABORTED, 'this process has begun anew');
-    const attachment = new Attachment(node, instance, greeting.about, this.#ports);
+    const attachment = new RpcAttachment(node, instance, greeting.about, this.#ports);
     this.#byId.set(attachment.id, attachment);
     this.#byNode.set(node, attachment);
     attachment.open(stream, false, 0);
@@ -128,7 +128,7 @@ export class Attachments {
     else attachment?.leaseEnded();
   }
 
-  #closed(attachment: Attachment, leased: boolean): void {
+  #closed(attachment: RpcAttachment, leased: boolean): void {
     this.#byId.delete(attachment.id);
     if (!leased && this.#byNode.get(attachment.node) === attachment)
       this.#byNode.delete(attachment.node);

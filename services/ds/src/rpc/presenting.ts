@@ -3,7 +3,7 @@ import type { UpstreamHandler } from '@lmqtt/proto/wire/upstream';
 import { WireError } from '@lmqtt/proto/wire/wire-error';
 
 /** A cs before it is admitted: it presents its sessions, and says nothing else until it is. */
-export class Presenting implements UpstreamHandler {
+export class PresentingHandler implements UpstreamHandler {
   readonly #sessions: PresentedSession[] = [];
   readonly #all: (sessions: PresentedSession[]) => void;
   #ended = false;

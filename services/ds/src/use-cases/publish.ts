@@ -1,5 +1,6 @@
 import type { NodeId } from '@lmqtt/common/ids';
 import type { Message } from '@lmqtt/common/message';
+import { pause } from '@lmqtt/common/pause';
 import { receiptsTopic } from '@lmqtt/common/receipt';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { isBridgeState } from '@lmqtt/common/topic';
@@ -321,7 +322,7 @@ export class Publisher {
         this.#events.unexpected('outcome of a publish', error);
       }
       if (outcome !== 'unknown') break;
-      await new Promise((resolve) => setTimeout(resolve, outcomeAgainMs));
+      await pause(outcomeAgainMs);
     }
     if (outcome !== 'unknown')
       stored.intents = stored.intents.filter((intent) => intent.packetId !== packetId);

@@ -1,6 +1,7 @@
 import { cursorsOf } from '@lmqtt/common/cursor-text';
 import type { ClientId, GroupId, NodeId } from '@lmqtt/common/ids';
 import type { Message, QueueEntry } from '@lmqtt/common/message';
+import { idlePause } from '@lmqtt/common/pause';
 import type { AbsentMembers } from '../../group-store/absent-members.ts';
 import {
   type ClusterGroupStore,
@@ -232,7 +233,7 @@ export class OwnedGroup {
         return;
       } catch (error) {
         this.#ports.failed('shared group', error);
-        await new Promise((resolve) => setTimeout(resolve, retryMs).unref());
+        await idlePause(retryMs);
       }
     }
   }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { ClientId, Epoch } from '@lmqtt/common/ids';
+import { pause } from '@lmqtt/common/pause';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import type { Intents } from '../../queue-store/intents.ts';
 import { decodeMessage, encodeMessage } from '../../queue-store/single-message.ts';
@@ -123,7 +124,7 @@ export class RedisDelayedStore implements DelayedStore {
         break;
       } catch {
         if (this.#closed) break;
-        await new Promise((resolve) => setTimeout(resolve, retryMs));
+        await pause(retryMs);
       }
     }
     this.#ended(due);

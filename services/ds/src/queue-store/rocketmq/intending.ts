@@ -6,7 +6,7 @@ import type { Intent } from '../intents.ts';
 import { messageOfError } from './error-text.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { OrdinaryQueue } from './ordinary-queue.ts';
-import type { Lane, PendingSend } from './lane.ts';
+import type { SendLane, PendingSend } from './lane.ts';
 import type { Targets } from './targets.ts';
 
 interface IntendingCalls {
@@ -33,7 +33,7 @@ export class Intending {
   }
 
   /** The intents of all that wait in the lane, not of one after the other. */
-  intendAll(lane: Lane, targets: Targets, keys: UniqueKeys): void {
+  intendAll(lane: SendLane, targets: Targets, keys: UniqueKeys): void {
     const nowMs = this.#options.clock.nowMs();
     for (let at = lane.begun; at < lane.sends.length; at += 1) {
       const send = lane.sends[at]!;

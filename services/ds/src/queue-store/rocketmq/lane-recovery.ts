@@ -3,7 +3,7 @@
 // stored, all of them together; then those that are not stored go back to the ones that wait, in
 // their order.
 import type { RocketmqStoreOptions } from './options.ts';
-import type { Lane, PendingSend } from './lane.ts';
+import type { SendLane, PendingSend } from './lane.ts';
 import type { Outcomes } from './outcomes.ts';
 import { noAnswer } from './refusal.ts';
 import type { SendFailures } from './send-failures.ts';
@@ -19,8 +19,8 @@ interface LaneRecoveryPorts {
   readonly outcomes: Outcomes;
   readonly failures: SendFailures;
   stored(send: PendingSend, offset: number): void;
-  pause(lane: Lane): void;
-  pump(lane: Lane): void;
+  pause(lane: SendLane): void;
+  pump(lane: SendLane): void;
 }
 
 export class LaneRecovery {
@@ -31,7 +31,7 @@ export class LaneRecovery {
   }
 
   /** To be called after each answer while the lane is troubled. */
-  settle(lane: Lane): void {
+  settle(lane: SendLane): void {
     for (const send of lane.overtaken()) {
       if (send.state !== 'refused' && send.isExact) continue;
       const detail = 'a later one is stored';
@@ -66,7 +66,7 @@ export class LaneRecovery {
   }
 
   /** Nothing is sent until all are known, or have been given up. */
-  #findOut(lane: Lane, unsure: readonly PendingSend[]): void {
+  #findOut(lane: SendLane, unsure: readonly PendingSend[]): void {
     const { options, outcomes } = this.#ports;
     const [first] = unsure;
     const { deadlineMs, target } = first!;
@@ -118,7 +118,7 @@ export class LaneRecovery {
       if (send.state === 'unknown') failures.giveUp(send, 'outcome unknown', 'the broker is away');
   }
 
-  #goOn(lane: Lane): void {
+  #goOn(lane: SendLane): void {
     lane.held = false;
     this.settle(lane);
     this.#ports.pump(lane);

@@ -59,7 +59,7 @@ export type SendState =
 export class PendingSend {
   readonly append: Append;
   readonly batch: Batch;
-  readonly lane: Lane;
+  readonly lane: SendLane;
   readonly bytes: number;
   /** Monotonic: its publisher is told of a failure then. */
   readonly deadlineMs: number;
@@ -83,7 +83,7 @@ export class PendingSend {
    */
   lastReasonCode: number = noAnswer.reasonCode;
 
-  constructor(append: Append, batch: Batch, lane: Lane, bytes: number, deadlineMs: number) {
+  constructor(append: Append, batch: Batch, lane: SendLane, bytes: number, deadlineMs: number) {
     this.append = append;
     this.batch = batch;
     this.lane = lane;
@@ -113,7 +113,7 @@ export class PendingSend {
   }
 }
 
-export class Lane {
+export class SendLane {
   readonly name: string;
   readonly sends: PendingSend[] = [];
   /** How many of `sends` are not waiting. */

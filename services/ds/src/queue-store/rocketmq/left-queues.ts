@@ -6,7 +6,7 @@
 import { nextTurn } from '@lmqtt/common/pause';
 import type { Broker } from './broker.ts';
 import { BrokerMark } from './broker-mark.ts';
-import type { Lane } from './lane.ts';
+import type { SendLane } from './lane.ts';
 import type { RocketmqStoreOptions } from './options.ts';
 import type { OrdinaryQueue, Target } from './ordinary-queue.ts';
 
@@ -22,16 +22,16 @@ interface Marking {
 
 export class LeftQueues {
   readonly #options: RocketmqStoreOptions;
-  readonly #goOn: (lane: Lane) => void;
+  readonly #goOn: (lane: SendLane) => void;
   readonly #markings = new Map<Broker, Marking>();
 
-  constructor(options: RocketmqStoreOptions, goOn: (lane: Lane) => void) {
+  constructor(options: RocketmqStoreOptions, goOn: (lane: SendLane) => void) {
     this.#options = options;
     this.#goOn = goOn;
   }
 
   /** Whether the lane is held: it goes on when what it has left at another broker is indexed. */
-  holds(lane: Lane, target: Target): boolean {
+  holds(lane: SendLane, target: Target): boolean {
     const { left } = target;
     if (left === undefined || lane.queue === target.queue || left.lanes.has(lane.name))
       return false;

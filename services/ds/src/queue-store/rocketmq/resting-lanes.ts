@@ -1,22 +1,22 @@
 import type { Clock } from '@lmqtt/common/clock';
-import type { Lane } from './lane.ts';
+import type { SendLane } from './lane.ts';
 
 const everyMs = 10;
 
 /** Lanes that go on later: one timer for all of them. */
 export class RestingLanes {
   readonly #clock: Clock;
-  readonly #resume: (lane: Lane) => void;
-  readonly #lanes = new Set<Lane>();
+  readonly #resume: (lane: SendLane) => void;
+  readonly #lanes = new Set<SendLane>();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(clock: Clock, resume: (lane: Lane) => void) {
+  constructor(clock: Clock, resume: (lane: SendLane) => void) {
     this.#clock = clock;
     this.#resume = resume;
   }
 
-  add(lane: Lane): void {
+  add(lane: SendLane): void {
     this.#lanes.add(lane);
     this.#timer ??= this.#closed ? undefined : setInterval(() => this.#look(), everyMs);
   }

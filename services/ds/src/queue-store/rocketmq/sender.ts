@@ -10,7 +10,7 @@ import type { Append } from '../queue-store.ts';
 import { type Batch, Batches } from './batches.ts';
 import { Intending } from './intending.ts';
 import { LaneRecovery } from './lane-recovery.ts';
-import { isPassing, Lane, PendingSend } from './lane.ts';
+import { isPassing, SendLane, PendingSend } from './lane.ts';
 import { lmqNamesOf } from './lmq-names.ts';
 import { LeftQueues } from './left-queues.ts';
 import type { RocketmqStoreOptions } from './options.ts';
@@ -36,7 +36,7 @@ export class Sender {
   readonly #isAhead: (queue: OrdinaryQueue) => boolean;
   readonly #batches = new Batches();
   readonly #keys = new UniqueKeys();
-  readonly #lanes = new Map<string, Lane>();
+  readonly #lanes = new Map<string, SendLane>();
   readonly #resting: RestingLanes;
   readonly #left: LeftQueues;
   readonly #intending: Intending;
@@ -125,7 +125,7 @@ export class Sender {
       }
       let lane = this.#lanes.get(append.lane);
       if (lane === undefined) {
-        lane = new Lane(append.lane);
+        lane = new SendLane(append.lane);
         this.#lanes.set(append.lane, lane);
       }
       const send = new PendingSend(append, batch, lane, bytes, deadlineMs);
@@ -171,7 +171,7 @@ export class Sender {
   }
 
   /** Sends what the lane may send now. */
-  #pump(lane: Lane): void {
+  #pump(lane: SendLane): void {
     const nowMs = this.#options.clock.monotonicMs();
     while (!lane.held) {
       const send = lane.next;
@@ -223,7 +223,7 @@ export class Sender {
     return nowMs < send.pacedUntilMs;
   }
 
-  #mayPipeline(lane: Lane, { queue }: Target): boolean {
+  #mayPipeline(lane: SendLane, { queue }: Target): boolean {
     return (
       queue.broker.pipelines &&
       queue === lane.queue &&
@@ -233,7 +233,7 @@ export class Sender {
     );
   }
 
-  #seekTarget(lane: Lane, send: PendingSend): void {
+  #seekTarget(lane: SendLane, send: PendingSend): void {
     lane.held = true;
     this.#targets.seek(send.append.message.topic, (found) => {
       lane.held = false;
@@ -370,12 +370,12 @@ export class Sender {
   }
 
   /** The lane goes on after a while. */
-  #pauseLane(lane: Lane): void {
+  #pauseLane(lane: SendLane): void {
     lane.backOff(this.#options.clock.monotonicMs());
     this.#resting.add(lane);
   }
 
-  #release(lane: Lane): void {
+  #release(lane: SendLane): void {
     for (;;) {
       const send = lane.takeSettled();
       if (send === undefined) break;

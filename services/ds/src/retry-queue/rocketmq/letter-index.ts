@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '@lmqtt/common/clock';
+import { pause } from '@lmqtt/common/pause';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
@@ -115,7 +115,7 @@ export class LetterIndex {
         const reason = `${queue.name} does not show what it has stored`;
         throw new StoreFailure(reason, ReasonCode.serverUnavailable);
       }
-      await sleep(askAgainMs);
+      await pause(askAgainMs);
     }
   }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '@lmqtt/common/clock';
+import { pause } from '@lmqtt/common/pause';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 import type { StoredMessage } from '../../rocketmq/message/stored-message.ts';
@@ -167,7 +168,7 @@ export class OrdinaryTopic {
         const reason = `RocketMQ has no topic ${this.name}`;
         throw new StoreFailure(reason, ReasonCode.serverUnavailable);
       }
-      await new Promise((resolve) => setTimeout(resolve, lookAgainMs));
+      await pause(lookAgainMs);
     }
   }
 }

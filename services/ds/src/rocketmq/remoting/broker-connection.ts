@@ -1,5 +1,5 @@
 import { answerCodes } from './codes.ts';
-import { type Answer, Connection } from './connection.ts';
+import { type Answer, RemotingConnection } from './connection.ts';
 import type { ConnectionOptions } from './connection-options.ts';
 import { RemotingError } from './errors.ts';
 import { Outstanding } from './outstanding.ts';
@@ -35,10 +35,10 @@ import { updateConsumerOffsetRequest } from './requests/update-consumer-offset.t
  * is asked for while there is no connection waits for one until it times out.
  */
 export class BrokerConnection {
-  readonly #connection: Connection;
+  readonly #connection: RemotingConnection;
 
   constructor(address: string, options: ConnectionOptions) {
-    this.#connection = new Connection(address, options, { waits: true });
+    this.#connection = new RemotingConnection(address, options, { waits: true });
   }
 
   get address(): string {

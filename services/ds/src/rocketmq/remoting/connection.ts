@@ -39,7 +39,7 @@ interface Patience {
   readonly waits: boolean;
 }
 
-export class Connection {
+export class RemotingConnection {
   readonly address: string;
   readonly signer: Signer | undefined;
   readonly requestTimeoutMs: number;

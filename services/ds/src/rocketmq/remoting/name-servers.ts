@@ -1,12 +1,12 @@
 import { answerCodes } from './codes.ts';
-import { type Answer, Connection } from './connection.ts';
+import { type Answer, RemotingConnection } from './connection.ts';
 import type { ConnectionOptions } from './connection-options.ts';
 import { RemotingError } from './errors.ts';
 import type { RemotingRequest } from './request.ts';
 
 /** The name servers of a RocketMQ. They know the same brokers and share nothing else. */
 export class NameServers {
-  readonly #connections: readonly Connection[];
+  readonly #connections: readonly RemotingConnection[];
   /** The one that answered last. */
   #first = 0;
   /** By address: whether it answered when it was last asked. */
@@ -15,7 +15,7 @@ export class NameServers {
   constructor(addresses: readonly string[], options: ConnectionOptions) {
     if (addresses.length === 0) throw new Error('no name server is named');
     this.#connections = addresses.map(
-      (address) => new Connection(address, options, { waits: false }),
+      (address) => new RemotingConnection(address, options, { waits: false }),
     );
   }
 
@@ -69,7 +69,7 @@ export class NameServers {
     return this.#answers;
   }
 
-  async #ask(connection: Connection, request: RemotingRequest): Promise<Answer> {
+  async #ask(connection: RemotingConnection, request: RemotingRequest): Promise<Answer> {
     try {
       const answer = await connection.ask(request);
       this.#answers.set(connection.address, true);
@@ -85,6 +85,10 @@ export class NameServers {
   }
 }
 
-function refusal({ address }: Connection, { name }: RemotingRequest, { header }: Answer): Error {
+function refusal(
+  { address }: RemotingConnection,
+  { name }: RemotingRequest,
+  { header }: Answer,
+): Error {
   return new RemotingError(address, name, header.code, header.remark);
 }
