@@ -2,7 +2,7 @@ import type { Clock } from '@lmqtt/common/clock';
 import { idlePause, pause } from '@lmqtt/common/pause';
 import { ReasonCode } from '@lmqtt/common/reason-code';
 
-/** What a client is told that is sent away. */
+/** The reason and the other server told to a client that is sent away. */
 export interface Farewell {
   readonly reasonCode: ReasonCode;
   readonly reason: string;
@@ -64,7 +64,7 @@ export class Drain {
     return this.#cause;
   }
 
-  /** What the next client is told; undefined: the node takes clients. */
+  /** The reason told to the next client; undefined: the node takes clients. */
   farewell(): Farewell | undefined {
     const cause = this.#cause;
     if (cause === undefined) return undefined;

@@ -22,7 +22,7 @@ export interface AllowanceWaiter {
 }
 
 /**
- * What may be published under one name. Those that wait for it take turns: the first goes on as
+ * The allowance to publish under one name. Clients that wait for it take turns: the first goes on as
  * soon as it is out of debt, the next one if it still is then.
  */
 export class Allowance implements Timed {

@@ -97,7 +97,7 @@ export interface ClientNode extends SessionNode {
   readonly connections: ConnectionCount;
   readonly entrance: EntranceTurns;
   readonly publishes: PublishTaker;
-  /** What clients are told while the node drains or stops; undefined: it takes clients. */
+  /** The reason told to clients while the node drains or stops; undefined: it takes clients. */
   farewell(): Farewell | undefined;
   readonly publishRates: RateSource;
   /** Whether ds can be asked for a session now. */
@@ -118,7 +118,7 @@ export interface ClientOutbox extends Outlet, HeldBack {
   flushLater(): void;
 }
 
-/** What some refusals of CONNECT have beside their reason. */
+/** Parts of a refusal of CONNECT beside its reason. */
 export interface RefusalMore {
   readonly serverReference?: string | undefined;
   /** The expiry of the session that ds has claimed for the client, where it is to change. */

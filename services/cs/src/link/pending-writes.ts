@@ -70,7 +70,7 @@ export class PendingWrites {
     if (this.#held.length > 0) this.#heldBefore.set(session, this.#held.length);
   }
 
-  /** Those that are in no presented state. */
+  /** Writes that are in no presented state. */
   takeHeld(): HeldWrites[] {
     const held: HeldWrites[] = [];
     for (const [index, one] of this.#held.entries()) {
