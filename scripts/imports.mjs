@@ -10,7 +10,7 @@ const root = join(import.meta.dirname, '..');
 /** A folder of each has the port's files, and a folder below it for each adapter. */
 const portFolders = [
   ...['queue-store', 'session-store', 'retained-store', 'delayed-store', 'group-store', 'registry'],
-  'retry-queue',
+  ...['retry-queue', 'ban-store'],
 ];
 const authAdapters = ['anonymous', 'chain', 'hmac-sha1', 'password-file', 'scram'];
 

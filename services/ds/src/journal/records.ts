@@ -35,4 +35,7 @@ export const RecordType = {
 
   retryPut: 56,
   retryRemoved: 57,
+
+  banPut: 60,
+  banRemoved: 61,
 } as const;

@@ -36,6 +36,11 @@ export class RedisKeys {
   delayed(name: string): string {
     return `${this.#prefix}{delayed}:${name}`;
   }
+
+  /** Bans of clients, users and addresses. */
+  banned(name: string): string {
+    return `${this.#prefix}{banned}:${name}`;
+  }
 }
 
 export const sessionTags = 4096;
