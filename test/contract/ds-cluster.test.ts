@@ -9,6 +9,7 @@ import { Metrics } from '@lmqtt/common/metrics';
 import { readSettings } from '@lmqtt/common/settings/read';
 import { type Message, messageOf } from '@lmqtt/common/message';
 import { type ClusterDsService, startClusterDs } from '@lmqtt/ds/cluster-service';
+import { RedisBanStore } from '@lmqtt/ds/ban-store/redis/redis-ban-store';
 import { RedisDelayedStore } from '@lmqtt/ds/delayed-store/redis/redis-delayed-store';
 import { DsEvents } from '@lmqtt/ds/events';
 import { openRedis } from '@lmqtt/ds/redis/connection';
@@ -107,6 +108,7 @@ void describe('two ds and two cs', requireRedis(), () => {
             ...{ redis: connection, keys, intents: sessionStore.intents, limits },
             takenMs: 2 * leaseMs,
           }),
+          banStore: await RedisBanStore.open(connection, keys, { bansMax: 100 }),
           queueStore: Object.assign(Object.create(store) as AwkwardQueueStore, {
             append: store.append.bind(store),
             read: store.read.bind(store),

@@ -8,6 +8,7 @@ import type { Message } from '@lmqtt/common/message';
 import { readSettings } from '@lmqtt/common/settings/read';
 import { ClusterGroups } from '@lmqtt/ds/cluster/groups/cluster-groups';
 import { type ClusterDsService, startClusterDs } from '@lmqtt/ds/cluster-service';
+import { RedisBanStore } from '@lmqtt/ds/ban-store/redis/redis-ban-store';
 import { RedisDelayedStore } from '@lmqtt/ds/delayed-store/redis/redis-delayed-store';
 import { DsEvents } from '@lmqtt/ds/events';
 import { RedisGroupStore } from '@lmqtt/ds/group-store/redis/redis-group-store';
@@ -123,6 +124,7 @@ export class MemoryCluster {
             ...{ redis, keys, intents: sessionStore.intents, takenMs: 2 * leaseMs },
             limits: { messagesMax: 1000, bytesMax: 1e7 },
           }),
+          banStore: await RedisBanStore.open(redis, keys, { bansMax: 100 }),
           queueStore,
           retryQueue: noRetries,
           placeOf: (name) => ({ own: name }),

@@ -6,6 +6,7 @@ import type { Cluster } from '../harness/cluster.ts';
 import * as packets from '../harness/packets.ts';
 import { moduleFileOf } from '../harness/module-file.ts';
 import { passwordFileOf } from '../harness/password-file.ts';
+import { Rest } from '../harness/rest.ts';
 import { isCluster } from '../harness/shape.ts';
 import type { RawClient } from '../harness/wire.ts';
 import { connected, connectRaw, unique } from '../harness/wire.ts';
@@ -298,6 +299,39 @@ export const provocations: Readonly<Record<LimitName, Provocation>> = {
   MAX_SESSIONS_PER_USER: {
     settings: { MAX_SESSIONS_PER_USER: '2' },
     provoke: ({ mqttPort }) => tooManySessions(mqttPort),
+  },
+  BANNED_MAX: {
+    settings: { BANNED_MAX: '2' },
+    provoke: async ({ mqttPort, opsPort }) => {
+      const rest = new Rest(opsPort);
+      const paths = [1, 2, 3].map((number) => `/banned/client/${unique('c')}-${number}`);
+      const statuses: number[] = [];
+      for (const path of paths) statuses.push((await rest.ask('PUT', path, {})).status);
+      assert.deepEqual(statuses, [200, 200, 409]);
+      // One that is there may be put again.
+      assert.equal((await rest.ask('PUT', paths[0]!, { reason: 'again' })).status, 200);
+      for (const path of paths.slice(0, 2))
+        assert.equal((await rest.ask('DELETE', path)).status, 204);
+      await (await connected(mqttPort)).ping();
+    },
+  },
+  FLAP_CONNECTS_MAX: {
+    settings: { FLAP_CONNECTS_MAX: '20' },
+    provoke: async ({ mqttPort, opsPort }) => {
+      for (const version of [5, 4] as const) {
+        const clientId = unique('flaps');
+        for (let number = 0; number < 20; number += 1)
+          await (await connected(mqttPort, { version, clientId })).disconnect();
+        const last = await connected(mqttPort, { version, clientId });
+        if (version === 5) await last.expectDisconnect(0x98);
+        await last.expectClose();
+        const again = await connectRaw(mqttPort, { version });
+        await again.connect({ version, clientId, reason: version === 5 ? 0x8a : 5 });
+        await again.expectClose();
+        const path = `/banned/client/${clientId}`;
+        assert.equal((await new Rest(opsPort).ask('DELETE', path)).status, 204);
+      }
+    },
   },
   OPS_CONNECTIONS_MAX: {
     settings: { OPS_CONNECTIONS_MAX: '2' },

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import * as packets from '../harness/packets.ts';
 import { Rest } from '../harness/rest.ts';
 import { Suite } from '../harness/suite.ts';
 import { unique } from '../harness/wire.ts';
@@ -173,6 +174,90 @@ void describe('clients', () => {
     assert.deepEqual([answer.status, answer.body], [202, { clients: 12 }]);
     for (const client of clients) await client.expectDisconnect(0x98);
     await stays.ping();
+  });
+});
+
+interface Banned {
+  readonly banned: readonly {
+    readonly kind: string;
+    readonly who: string;
+    readonly by: string;
+    readonly endsAtMs: number | null;
+  }[];
+  readonly next: string | null;
+}
+
+const banPath = (kind: string, who: string): string => `/banned/${kind}/${encodeURIComponent(who)}`;
+
+/** Bans the client identifier for as long as the work goes on. */
+async function whileBanned(clientId: string, work: () => Promise<void>): Promise<void> {
+  const path = banPath('client', clientId);
+  assert.equal((await rest().ask('PUT', path, { reason: 'a test' })).status, 200);
+  try {
+    await work();
+  } finally {
+    assert.equal((await rest().ask('DELETE', path)).status, 204);
+  }
+}
+
+void describe('bans', () => {
+  for (const version of [3, 4, 5] as const)
+    void test(`a client of version ${version} that is banned is sent away and refused`, async () => {
+      const clientId = unique('banned');
+      const client = await suite.client({ version, clientId });
+      const other = await suite.client({ version });
+      await whileBanned(clientId, async () => {
+        if (version === 5) await client.expectDisconnect(0x98);
+        await client.expectClose();
+        const again = await suite.open();
+        await again.connect({ version, clientId, reason: version === 5 ? 0x8a : 5 });
+        await again.expectClose();
+        await other.ping();
+      });
+      await until(async () => {
+        const again = await suite.open();
+        again.send(packets.connect({ version, clientId }));
+        const { reason } = await again.expect('connack');
+        again.destroy();
+        return reason === 0;
+      });
+    });
+
+  void test('an address that no client has bans nobody, and is listed until its end', async () => {
+    const path = banPath('address', '192.0.2.77/24');
+    const mine = async (): Promise<Banned['banned']> =>
+      (await rest().get<Banned>('/banned?kind=address&limit=1000')).banned.filter(
+        ({ who }) => who === '192.0.2.0/24',
+      );
+    const client = await suite.client();
+    assert.equal((await rest().ask('PUT', path, { forS: 3600 })).status, 200);
+    const [found] = await mine();
+    assert.deepEqual([found?.kind, found?.by], ['address', 'loopback']);
+    assert.ok((found?.endsAtMs ?? 0) > Date.now());
+    await client.ping();
+    assert.equal((await rest().ask('PUT', path, { endsAtMs: 1 })).status, 400);
+    assert.equal((await rest().ask('PUT', path, { forS: 1 })).status, 200);
+    await until(async () => (await mine()).length === 0);
+    assert.equal((await rest().ask('DELETE', path)).status, 404);
+  });
+
+  void test('are listed in pages', async () => {
+    const stem = unique('page');
+    const names = ['a', 'b', 'c'].map((letter) => `${stem}-${letter}`);
+    for (const who of names)
+      assert.equal((await rest().ask('PUT', banPath('user', who), { forS: 3600 })).status, 200);
+    const found: string[] = [];
+    for (let cursor: string | null = ''; cursor !== null;) {
+      const from: string = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`;
+      const page: Banned = await rest().get(`/banned?limit=2${from}`);
+      found.push(...page.banned.map(({ who }) => who).filter((who) => who.startsWith(stem)));
+      cursor = page.next;
+    }
+    assert.deepEqual(found, names);
+    for (const who of names)
+      assert.equal((await rest().ask('DELETE', banPath('user', who))).status, 204);
+    assert.equal((await rest().ask('PUT', banPath('client', 'x'), { untl: 5 })).status, 400);
+    assert.equal((await rest().ask('PUT', banPath('topic', 'x'), {})).status, 400);
   });
 });
 

@@ -27,6 +27,8 @@ import { ClusterHoldings, type Place } from './cluster/holdings.ts';
 import { ClusterOwedQueues } from './cluster/owed-queues.ts';
 import { ClusterWork } from './cluster/work.ts';
 import { useCasesOf } from './composition.ts';
+import type { BanStore } from './ban-store/ban-store.ts';
+import type { Bans } from './use-cases/bans.ts';
 import type { DeadLetters } from './use-cases/dead-letters.ts';
 import type { CsNode } from './sessions/cs-node.ts';
 import type { DelayedLine, DelayedPlace, DelayedStore } from './delayed-store/delayed-store.ts';
@@ -67,6 +69,7 @@ export interface ClusterStores {
   readonly sessionStore: ClusterSessionStore;
   readonly retained: RetainedStore & { readonly count: number; readonly bytes: number };
   readonly delayed: DelayedStore & { refresh(): Promise<void> };
+  readonly banStore: BanStore;
   readonly queueStore: QueueStore;
   readonly retryQueue: RetryQueue;
   /** Mirror of the positions, where there is one. */
@@ -140,6 +143,7 @@ export interface ClusterDsService {
   readonly sessionCount: number;
   nodes(): Promise<NodeLine[]>;
   readonly deadLetters: DeadLetters;
+  readonly bans: Bans;
   disconnect(id: ClientId): Promise<boolean>;
   readonly operators: Operators;
   /** Messages that wait for their time, in the order of their times. */
@@ -158,6 +162,7 @@ export interface ClusterDsService {
 
 const sweepMs = 1000;
 const positionsMs = 5000;
+const bansMs = 500;
 const retriesMs = 1000;
 
 /** The composition root of one of several ds, over whatever stores. */
@@ -219,6 +224,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
         retained,
         retryQueue: stores.retryQueue,
         delayed,
+        banStore: stores.banStore,
         holdings,
         owed,
         groups,
@@ -329,6 +335,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
       });
       timers.every('stored sessions', sweepMs, () => sessionStore.readCount(false));
       timers.every('figures of delayed messages', sweepMs, () => delayed.refresh());
+      timers.every('bans', bansMs, () => ports.bans.run());
       timers.every('retained', sweepMs, () => {
         ports.countConnected();
         return stores.sweepRetained();
@@ -358,6 +365,7 @@ export async function startClusterDs(options: ClusterDsOptions): Promise<Cluster
     },
     nodes: () => registry.nodes.list(),
     deadLetters: ports.deadLetters,
+    bans: ports.bans,
     disconnect: (id) => clients.end(id),
     get draining() {
       return drain.draining;

@@ -10,6 +10,7 @@ import type { Settings } from '@lmqtt/common/settings/row';
 import type { ClusterStores } from './cluster-service.ts';
 import { storeLeftAlone } from './cluster/left-alone.ts';
 import { ClusterGroups } from './cluster/groups/cluster-groups.ts';
+import { RedisBanStore } from './ban-store/redis/redis-ban-store.ts';
 import { JavaNodeEvents } from './java-nodes/java-events.ts';
 import { JavaNodes, type JavaNodesOptions } from './java-nodes/java-nodes.ts';
 import type { MetaFunctions } from './meta/meta.ts';
@@ -128,6 +129,9 @@ export async function openClusterStores(
       limits: { messagesMax: settings.maxDelayedMessages, bytesMax: settings.maxDelayedBytes },
     });
     closing.push(() => delayed.close());
+    const banStore = await waitFor(options, 'Redis', () =>
+      RedisBanStore.open(redis, keys, { bansMax: settings.bannedMax }),
+    );
     const clientOptions = {
       ...clientSettings(settings),
       clock,
@@ -239,6 +243,7 @@ export async function openClusterStores(
       sessionStore,
       retained,
       delayed,
+      banStore,
       queueStore,
       retryQueue,
       positions: queueStore.positions,

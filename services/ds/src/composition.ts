@@ -6,6 +6,8 @@ import { type ClientId, type NodeId, nodeId, type QueueId } from '@lmqtt/common/
 import type { Metrics } from '@lmqtt/common/metrics';
 import type { Settings } from '@lmqtt/common/settings/row';
 import type { HasSession } from './use-cases/absent-clients.ts';
+import type { BanStore } from './ban-store/ban-store.ts';
+import { Bans } from './use-cases/bans.ts';
 import type { DelayedStore } from './delayed-store/delayed-store.ts';
 import { ClientLocks } from './use-cases/client-locks.ts';
 import { ConnectPace } from './use-cases/connect-pace.ts';
@@ -57,6 +59,7 @@ interface Parts<Store extends SessionStore & DueStore> {
   readonly retained: RetainedStore & { readonly count: number; readonly bytes: number };
   readonly retryQueue: RetryQueue;
   readonly delayed: DelayedStore;
+  readonly banStore: BanStore;
   readonly holdings: Holdings;
   readonly owed: OwedQueues;
   readonly groups: Groups;
@@ -147,7 +150,9 @@ export function useCasesOf<Store extends SessionStore & DueStore, More extends o
   if (hooks !== undefined) events.hooks = new ClientHooks(hooks);
   const deliveries =
     hooks && new DeliveryHook(hooks, () => parts.counters?.()['publish/messages/sent'] ?? 0);
+  const bans = bansOf(parts);
   const common: UseCases<Store> = {
+    bans,
     publishHook: publishHookOf(parts, publisher),
     subscribeHook:
       hooks?.hooks.onSubscribe && new SubscribeHook(hooks, hooks.hooks.onSubscribe, rights),
@@ -213,6 +218,19 @@ export function useCasesOf<Store extends SessionStore & DueStore, More extends o
     },
   };
   return Object.assign(common, more);
+}
+
+function bansOf(parts: Parts<SessionStore & DueStore>): Bans {
+  const { settings, metrics, clock, events, live, banStore } = parts;
+  const bans = new Bans({
+    ...{ store: banStore, events, live, clock },
+    flapConnectsMax: settings.flapConnectsMax,
+    flapWindowMs: settings.flapWindowS * 1000,
+    flapBanMs: settings.flapBanS * 1000,
+  });
+  const help = 'Bans of client identifiers, users and addresses, in a cluster of all nodes';
+  metrics.gauge('lmqtt_bans', help, () => bans.count);
+  return bans;
 }
 
 function publishHookOf(

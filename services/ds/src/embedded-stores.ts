@@ -5,6 +5,7 @@ import type { Settings } from '@lmqtt/common/settings/row';
 import { parseSharedFilter } from '@lmqtt/common/topic';
 import type { Position } from '@lmqtt/proto/session-state';
 import { countDamage } from './damage.ts';
+import { EmbeddedBanStore } from './ban-store/embedded/embedded-ban-store.ts';
 import { EmbeddedDelayedStore } from './delayed-store/embedded/embedded-delayed-store.ts';
 import type { DsEvents } from './events.ts';
 import { EmbeddedGroupStore } from './group-store/embedded/embedded-group-store.ts';
@@ -39,6 +40,7 @@ interface EmbeddedStores {
   readonly retryQueue: EmbeddedRetryQueue;
   readonly delayed: EmbeddedDelayedStore;
   readonly seen: EmbeddedSeenClients;
+  readonly banStore: EmbeddedBanStore;
   readonly embedded: EmbeddedQueueStore;
 }
 
@@ -84,6 +86,7 @@ export function openEmbeddedStores(
     bytesMax: settings.maxDelayedBytes,
   });
   const seen = new EmbeddedSeenClients(journal);
+  const banStore = new EmbeddedBanStore(journal, clock, { bansMax: settings.bannedMax });
   const retention = {
     retentionBytes: settings.retentionBytes,
     retentionAgeS: settings.retentionAgeS,
@@ -105,6 +108,7 @@ export function openEmbeddedStores(
     retryQueue,
     delayed,
     seen,
+    banStore,
     embedded,
   };
 }

@@ -9,6 +9,7 @@ import type { Metrics, PlainCounter, PlainCounters } from '@lmqtt/common/metrics
 import type { LimitName } from '@lmqtt/common/settings/row';
 import type { ConnectRequest } from '@lmqtt/proto/link';
 import type { FileOutcome } from './auth/reloaded-file.ts';
+import { BanEvents } from './ban-events.ts';
 import { DeadLetterEvents } from './dead-letter-events.ts';
 import { DenialLines } from './denial-lines.ts';
 import { JournalEvents } from './journal-events.ts';
@@ -49,6 +50,7 @@ type DropReason = (typeof dropReasons)[number];
 export class DsEvents {
   /** The last events of each client. */
   readonly history: ClientHistory;
+  readonly bans: BanEvents;
   readonly deadLetters: DeadLetterEvents;
   readonly log: JournalEvents;
   /** Where events of clients are published, too. */
@@ -76,6 +78,7 @@ export class DsEvents {
     this.history = new ClientHistory(historiesMax);
     this.#logs = logs;
     this.#metrics = metrics;
+    this.bans = new BanEvents(logs, metrics, this.history);
     this.deadLetters = new DeadLetterEvents(logs, metrics);
     this.log = new JournalEvents(logs, metrics);
     this.#dropped = metrics.counters(
@@ -101,7 +104,7 @@ export class DsEvents {
     );
     this.#kicked = metrics.counter(
       'lmqtt_ds_takeovers_total',
-      'Connections that ds ended: their session was taken over or deleted, or its user was removed',
+      'Connections that ds ended: the session was taken over or deleted, the user was removed or the client banned',
     );
     this.#subscribes = metrics.counter(
       'lmqtt_ds_subscribes_total',

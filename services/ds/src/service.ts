@@ -12,6 +12,7 @@ import { type ClientDetail, clientDetail } from './use-cases/client-detail.ts';
 import { type ClientPage, listClients, type PageRequest } from './use-cases/clients.ts';
 import { endWithConnection, removeAbsent } from './use-cases/remove-session.ts';
 import { useCasesOf } from './composition.ts';
+import type { Bans } from './use-cases/bans.ts';
 import type { DeadLetters } from './use-cases/dead-letters.ts';
 import type { CsNode } from './sessions/cs-node.ts';
 import type { DelayedLine, DelayedPlace } from './delayed-store/delayed-store.ts';
@@ -114,6 +115,7 @@ export interface DsService {
   removeSession(id: ClientId): Promise<boolean>;
   readonly sessionCount: number;
   readonly deadLetters: DeadLetters;
+  readonly bans: Bans;
   /** Publishes a message of the process itself. Resolves with its reason code, when it is stored. */
   publish(message: Message): Promise<number>;
   /** Closes its connection with 0x98; its session stays. False: it is not connected. */
@@ -139,6 +141,7 @@ const sweepMs = 1000;
 const judgeMs = 1000;
 const limitsMs = 500;
 const deliveriesMs = 1000;
+const bansMs = 1000;
 
 /** The composition root of the only ds. */
 export async function startDs(options: DsOptions): Promise<DsService> {
@@ -157,7 +160,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
 
   const stores = openEmbeddedStores(options, clock, events);
   const { journal, leaseClock, registry, sessionStore, groupStore } = stores;
-  const { retained: ownRetained, retryQueue, delayed, seen, embedded } = stores;
+  const { retained: ownRetained, retryQueue, delayed, seen, banStore, embedded } = stores;
   const metaOptions = { settings, metrics, logs, clock, functions: options.meta };
   const queueStore = options.queueStore ?? embedded;
   const { leaseMs } = settings;
@@ -225,6 +228,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
         retryQueue,
         delayed,
         seen,
+        banStore,
         holdings,
         owed,
         groups,
@@ -284,6 +288,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
     });
     timers.every('deliveries', deliveriesMs, () => ports.countDeliveries());
     timers.every('limits', limitsMs, () => absent.run());
+    timers.every('bans', bansMs, () => ports.bans.run());
     timers.every('retries', dueMs, () => ports.workRetries());
     if (settings.sysIntervalS > 0)
       timers.every('$SYS', settings.sysIntervalS * 1000, () => ports.sys.send());
@@ -316,6 +321,7 @@ export async function startDs(options: DsOptions): Promise<DsService> {
       return sessionStore.count;
     },
     deadLetters: ports.deadLetters,
+    bans: ports.bans,
     publish: (message) =>
       new Promise((resolve) => {
         ports.publisher.publishOwn(message, `\0${message.topic}`, ignore, resolve);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { StoreFailure } from '@lmqtt/common/store-failure';
 import { DiskFiles, type OpenFile } from '../src/journal/files.ts';
 import {
   connect,
@@ -50,6 +51,9 @@ test('while the disk is full nothing is promised, and afterwards what was promis
       [b.answer.kind, b.answer.kind === 'refused' && b.answer.reasonCode],
       ['refused', 0x97],
     );
+    const banned = { kind: 'client', who: 'b', reason: '', by: 'ann', end: null } as const;
+    await assert.rejects(broker.ds.bans.put(banned), StoreFailure);
+    assert.equal(broker.ds.bans.count, 0);
     const place = { kind: 'queue', queue, partition: 0, offset: 0 } as const;
     let written = false;
     const sent = { packetId: 1, qos: 2, sequence: 1, place, filter: 't' } as const;

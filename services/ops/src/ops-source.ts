@@ -142,6 +142,34 @@ export interface DeadLettersSource {
   purge(id: string | null): Promise<number>;
 }
 
+export const banKinds = ['client', 'user', 'address'] as const;
+export type BanKind = (typeof banKinds)[number];
+
+interface BanStatus {
+  readonly kind: BanKind;
+  readonly who: string;
+  readonly reason: string;
+  readonly by: string;
+  /** Clock of the broker, as the other. */
+  readonly createdAtMs: number;
+  /** `null`: it has no end. */
+  readonly endsAtMs: number | null;
+}
+
+/** `end` null: it has none. */
+interface WantedBan extends Pick<BanStatus, 'kind' | 'who' | 'reason' | 'by'> {
+  readonly end: { readonly forMs: number } | { readonly atMs: number } | null;
+}
+
+/** `after` is kind and name of a ban with a space between them; '': from the first. */
+export interface BansSource {
+  list(after: string, limit: number, kind: BanKind | undefined): Promise<readonly BanStatus[]>;
+  /** `full`: there are as many as the limit allows; `over`: its end has passed. */
+  put(wanted: WantedBan): Promise<BanStatus | 'full' | 'over'>;
+  /** False: there was none in force. */
+  remove(kind: BanKind, who: string): Promise<boolean>;
+}
+
 /** A message that waits for its time. */
 export interface DelayedStatus {
   readonly id: number;
@@ -269,6 +297,7 @@ export interface OpsSource {
   history(id: ClientId): Promise<readonly ClientEvent[]>;
   removeSession(id: ClientId): Promise<boolean>;
   readonly deadLetters: DeadLettersSource;
+  readonly bans: BansSource;
   delayed(after: DelayedPlace | undefined, linesMax: number): Promise<readonly DelayedStatus[]>;
   cancelDelayed(id: number): Promise<boolean>;
 }

@@ -8,6 +8,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { version } from '@lmqtt/common/version';
 
 import { type Access, type Caller, mayDo } from './access.ts';
+import { addBans } from './ban-routes.ts';
 import { callerOf, knownCaller, setCaller } from './callers.ts';
 import { addClients } from './client-routes.ts';
 import { addDeadLetters } from './dead-letter-routes.ts';
@@ -190,6 +191,7 @@ export async function addRest(
       addClients(rest, source, events);
       addDeadLetters(rest, source, events);
       addDelayed(rest, source, events);
+      addBans(rest, source);
       addMessages(rest, source);
       addSubscriptions(rest, source);
       addRetained(rest, source);

@@ -95,8 +95,40 @@ function sourceOf(ids: readonly string[]): OpsSource {
       replay: () => Promise.resolve(false),
       purge: () => Promise.resolve(0),
     },
+    bans: threeBans(),
     delayed: () => Promise.resolve([]),
     cancelDelayed: () => Promise.resolve(false),
+  };
+}
+
+interface Listed {
+  readonly banned: readonly { readonly kind: string; readonly who: string }[];
+  readonly next: string | null;
+  readonly endsAtMs: number | null;
+}
+
+/** Bans at the time 1000, with room for three. */
+function threeBans(): OpsSource['bans'] {
+  const bans = new Map<string, Awaited<ReturnType<OpsSource['bans']['list']>>[number]>();
+  return {
+    list: (after, limit, kind) =>
+      Promise.resolve(
+        [...bans]
+          .filter(([key, ban]) => key > after && (kind ?? ban.kind) === ban.kind)
+          .toSorted(([one], [other]) => (one < other ? -1 : 1))
+          .slice(0, limit)
+          .map(([, ban]) => ban),
+      ),
+    put: ({ end, ...wanted }) => {
+      const endsAtMs = end === null ? null : 'atMs' in end ? end.atMs : 1000 + end.forMs;
+      const key = `${wanted.kind} ${wanted.who}`;
+      if (endsAtMs !== null && endsAtMs <= 1000) return Promise.resolve('over');
+      if (bans.size >= 3 && !bans.has(key)) return Promise.resolve('full');
+      const ban = { ...wanted, createdAtMs: 1000, endsAtMs };
+      bans.set(key, ban);
+      return Promise.resolve(ban);
+    },
+    remove: (kind, who) => Promise.resolve(bans.delete(`${kind} ${who}`)),
   };
 }
 
@@ -409,6 +441,62 @@ test('to drain is for operators, and not for the only ds', async () => {
   const caller = { name: 'ann', role: 'viewer', user: 'ann', address: '' } as const;
   const request = { caller, method: 'POST', url: '/api/v1/nodes/cs-1/drain', body: '' };
   assert.equal((await ops?.answer(request))?.status, 403);
+});
+
+test('bans are put and removed by operators, in one form, and listed in pages', async () => {
+  const { url } = await start([], 'sesame');
+  const headers = { authorization: 'Bearer sesame', 'content-type': 'application/json' };
+  const ask = async (method: string, path: string, body?: object): Promise<[number, Listed]> => {
+    const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+    const { authorization } = headers;
+    const given = body === undefined ? { authorization } : headers;
+    const answer = await fetch(`${url}/api/v1${path}`, { method, headers: given, ...sent });
+    const text = await answer.text();
+    return [answer.status, (text === '' ? {} : JSON.parse(text)) as Listed];
+  };
+  const address = `/banned/address/${encodeURIComponent('10.1.2.3/8')}`;
+  const [status, ban] = await ask('PUT', address, { reason: 'noise', forS: 60 });
+  assert.equal(status, 200);
+  assert.deepEqual(ban, {
+    ...{ kind: 'address', who: '10.0.0.0/8', reason: 'noise', by: 'OPS_TOKEN' },
+    ...{ createdAtMs: 1000, endsAtMs: 61_000 },
+  });
+  assert.equal((await ask('PUT', '/banned/client/a%2Fb', {}))[1].endsAtMs, null);
+  assert.equal((await ask('PUT', '/banned/user/ann', { endsAtMs: 5000 }))[1].endsAtMs, 5000);
+  const refused: readonly (readonly [string, object, number])[] = [
+    ['/banned/address/nowhere', {}, 400],
+    ['/banned/address/10.0.0.0%2F33', {}, 400],
+    ['/banned/topic/a', {}, 400],
+    ['/banned/client/a', { untl: 1 }, 400],
+    ['/banned/client/a', { forS: 0 }, 400],
+    ['/banned/client/a', { forS: 1, endsAtMs: 5000 }, 400],
+    ['/banned/client/a', { endsAtMs: 999 }, 400],
+    ['/banned/client/a', { reason: 'x'.repeat(257) }, 400],
+    ['/banned/client/fourth', {}, 409],
+  ];
+  for (const [path, body, code] of refused)
+    assert.equal((await ask('PUT', path, body))[0], code, `${path} ${JSON.stringify(body)}`);
+  const keys: string[] = [];
+  for (let cursor: string | null = ''; cursor !== null;) {
+    const from: string = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`;
+    const [, page]: [number, Listed] = await ask('GET', `/banned?limit=2${from}`);
+    keys.push(...page.banned.map(({ kind, who }) => `${kind} ${who}`));
+    cursor = page.next;
+  }
+  assert.deepEqual(keys, ['address 10.0.0.0/8', 'client a/b', 'user ann']);
+  assert.equal((await ask('GET', '/banned?kind=user'))[1].banned.length, 1);
+  assert.equal((await ask('GET', '/banned?kin=user'))[0], 400);
+  assert.equal(
+    (await ask('DELETE', `/banned/address/${encodeURIComponent('10.9.9.9/8')}`))[0],
+    204,
+  );
+  assert.equal((await ask('DELETE', '/banned/client/nobody'))[0], 404);
+  const caller = { name: 'ann', role: 'viewer', user: 'ann', address: '' } as const;
+  const asViewer = async (method: string, at: string, body = ''): Promise<number | undefined> =>
+    (await ops?.answer({ caller, method, url: `/api/v1/banned${at}`, body }))?.status;
+  assert.equal(await asViewer('GET', ''), 200);
+  assert.equal(await asViewer('PUT', '/client/a', '{}'), 403);
+  assert.equal(await asViewer('DELETE', '/client/a'), 403);
 });
 
 test('the interface describes itself, for programs and for people', async () => {

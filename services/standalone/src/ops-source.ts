@@ -16,6 +16,7 @@ import type {
   OpsSource,
 } from '@lmqtt/ops/ops-source';
 
+import { bansSource } from './bans-source.ts';
 import { deadLettersSource } from './dead-letters-source.ts';
 import { messagesSource } from './messages-source.ts';
 import type { Rates } from './rates.ts';
@@ -65,6 +66,7 @@ interface Clients extends Pick<
   | 'removeSession'
   | 'operators'
   | 'deadLetters'
+  | 'bans'
   | 'delayed'
   | 'cancelDelayed'
 > {
@@ -97,6 +99,7 @@ function sourceOf(
     ...messagesSource(ds),
     disconnect: async (id: ClientId) => ds.disconnect(id),
     deadLetters: deadLettersSource(ds.deadLetters),
+    bans: bansSource(ds.bans),
     delayed: (after, linesMax) => ds.delayed(after, linesMax),
     cancelDelayed: (id) => ds.cancelDelayed(id),
   };

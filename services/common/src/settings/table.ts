@@ -6,6 +6,7 @@
 // setting is then `null` unless given. `limit` makes the row a limit: its text is what the client
 // sees, and `lmqtt_limit_total{limit="<name in lower case>"}` counts how often it was reached.
 import { access } from './table/access.ts';
+import { bans } from './table/bans.ts';
 import { connectionLimits } from './table/connection-limits.ts';
 import { deadLetters } from './table/dead-letters.ts';
 import { delayed } from './table/delayed.ts';
@@ -26,6 +27,7 @@ import { storage } from './table/storage.ts';
 type Table = typeof listeners &
   typeof access &
   typeof identities &
+  typeof bans &
   typeof hooks &
   typeof protocol &
   typeof connectionLimits &
@@ -45,6 +47,7 @@ export const table: Table = {
   ...listeners,
   ...access,
   ...identities,
+  ...bans,
   ...hooks,
   ...protocol,
   ...connectionLimits,

@@ -7,6 +7,7 @@ import { StoreFailure } from '@lmqtt/common/store-failure';
 import type { ConnectAnswer, ConnectRequest } from '@lmqtt/proto/link';
 import type { Authenticator, Principal } from '../auth/auth-provider.ts';
 import type { EnhancedAuth } from '../auth/enhanced-auth.ts';
+import type { Bans } from './bans.ts';
 import type { ClientLocks } from './client-locks.ts';
 import { isDelayed } from './delay.ts';
 import type { DelayedStore } from '../delayed-store/delayed-store.ts';
@@ -45,6 +46,7 @@ export interface ConnectPorts extends DisconnectPorts, TakeoverPorts, P2pPorts {
   readonly limits: QueueLimitsPorts;
   readonly delayed: DelayedStore;
   readonly rights: SessionRights;
+  readonly bans: Bans;
   readonly publishHook?: PublishHook | undefined;
 }
 
@@ -69,6 +71,11 @@ export async function connect(
 ): Promise<ConnectAnswer> {
   const connecting = new Connecting(request, node.downstream);
   node.connecting.set(request.session, connecting);
+  const ban = ports.bans.ofConnect(request);
+  if (ban !== undefined) {
+    const reason = ports.events.bans.refused(ban.kind);
+    return refuse(ports, node, connecting, ReasonCode.banned, reason);
+  }
   const method = request.authenticationMethod;
   if (method !== undefined) {
     const enhanced = enhancedFor(ports.enhancedAuth, method, request.peer);
@@ -130,6 +137,11 @@ async function admit(
   // CONNACK before 5.0 has no code for a topic: return code 5 says that it may not be published.
   const badWillTopic =
     protocolVersion === 5 ? ReasonCode.topicNameInvalid : ReasonCode.notAuthorized;
+  const ban = ports.bans.ofUser(principal);
+  if (ban !== undefined) {
+    const reason = ports.events.bans.refused(ban.kind);
+    return refuse(ports, node, connecting, ReasonCode.banned, reason);
+  }
   const mounted = mountedPrincipal(principal, clientId, peer);
   if (mounted === undefined) {
     const reason = 'it has no name for its namespace';
@@ -293,6 +305,8 @@ async function claim(
   });
   // The user may have gone while the password was checked. Later removals are told to this session.
   ports.rights.endIfGone(session);
+  // The same of a ban that has come meanwhile.
+  ports.bans.endIfBanned(session);
   const obstacle = await obstacleOf(ports, session, claimed.willsDue);
   if (obstacle !== undefined) {
     // The connection ends again, and leaves no will.
@@ -302,6 +316,7 @@ async function claim(
     return { kind: 'refused', reasonCode: ReasonCode.serverUnavailable, reason: obstacle };
   }
   ports.events.connected(session, present, request.cleanStart);
+  if (!request.randomClientId) ports.bans.connected(session);
   return {
     kind: 'accepted',
     epoch,

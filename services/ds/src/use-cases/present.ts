@@ -6,6 +6,7 @@ import { parseSharedFilter } from '@lmqtt/common/topic';
 import type { PresentedSession, SessionWrite } from '@lmqtt/proto/link';
 import type { SubscriptionState } from '@lmqtt/proto/session-state';
 import type { DelayedStore } from '../delayed-store/delayed-store.ts';
+import type { Bans } from './bans.ts';
 import type { CsNode } from '../sessions/cs-node.ts';
 import { type DisconnectPorts, endSession, takeOffNode } from './disconnect.ts';
 import { inPortions, portionMax } from '@lmqtt/common/in-portions';
@@ -20,6 +21,7 @@ import { attach } from './subscribe.ts';
 
 export interface PresentPorts extends DisconnectPorts, SessionWritePorts {
   readonly rights: SessionRights;
+  readonly bans: Bans;
   readonly delayed: DelayedStore;
   /** The queue's generation is over. */
   readonly isDropped: (queue: QueueId) => boolean;
@@ -72,6 +74,7 @@ export function takeUp(
   ports.delayed.identified?.(clientId, stored.madeEpoch, stored.inbound);
   bringInFlightUpToDate(ports, session, presented);
   ports.rights.due(session);
+  ports.bans.due(session);
   ports.groups.restoreOut(session);
   ports.owed.restore(stored);
   ports.events.takenUp(session);
