@@ -216,6 +216,7 @@ void describe('bans', () => {
       });
       await until(async () => {
         const again = await suite.open();
+        again.version = version;
         again.send(packets.connect({ version, clientId }));
         const { reason } = await again.expect('connack');
         again.destroy();

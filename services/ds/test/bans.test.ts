@@ -215,6 +215,13 @@ test('pages have bans in the order of kinds and names, and of one kind where one
       after = keys.at(-1)!;
     }
     assert.deepEqual(keys, ['address 10.0.0.1', 'client a', 'client b', 'client c', 'user a']);
+    const names = Array.from({ length: 40 }, (_, index) => `n${((index * 7) % 40) + 10}`);
+    for (const who of names) await ban(broker, 'user', who);
+    const users = await bans.page('user a', 3, 'user');
+    assert.deepEqual(
+      users.map(({ who }) => who),
+      ['n10', 'n11', 'n12'],
+    );
     const clients = await bans.page('client a', 10, 'client');
     assert.deepEqual(
       clients.map(({ who }) => who),

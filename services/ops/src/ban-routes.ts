@@ -101,7 +101,7 @@ export function addBans(rest: FastifyInstance, from: OpsSource | RemoteSource): 
     body: given({
       reason: { type: 'string', maxLength: reasonLengthMax, default: '' },
       forS: { type: 'integer', minimum: 1, maximum: forSMax, description: 'Duration from now on' },
-      endsAtMs: { ...endSchema, minimum: 0, maximum: timeMsMax },
+      endsAtMs: { ...endSchema, ...orNull('integer'), minimum: 0, maximum: timeMsMax },
     }),
     response: { 200: banSchema },
   };

@@ -2,6 +2,7 @@ import type { Clock } from '@lmqtt/common/clock';
 import type { ClientId } from '@lmqtt/common/ids';
 import { nextTurn } from '@lmqtt/common/pause';
 import { ReasonCode } from '@lmqtt/common/reason-code';
+import { StoreFailure } from '@lmqtt/common/store-failure';
 import type { ConnectRequest } from '@lmqtt/proto/link';
 import type { Principal } from '../auth/auth-provider.ts';
 import { type Ban, banKey, type BanKind, isInForce } from '../ban-store/ban.ts';
@@ -40,6 +41,8 @@ export type BanOutcome =
 
 /** Clients whose connections are counted at once. */
 const clientsCountedMax = 100_000;
+/** Pages of keys that are sorted together to find the first one. */
+const sortedAtOnce = 8;
 /** Sessions that are looked at before others have their turn. */
 const portion = 500;
 
@@ -125,20 +128,25 @@ export class Bans {
     const { store } = this.#options;
     await store.refresh();
     const nowMs = store.nowMs();
-    const keys: string[] = [];
+    let keys: string[] = [];
     for (const ban of store.list.all) {
       const key = banKey(ban);
-      if (key > after && (kind ?? ban.kind) === ban.kind && isInForce(ban, nowMs)) keys.push(key);
+      if (key <= after || (kind ?? ban.kind) !== ban.kind || !isInForce(ban, nowMs)) continue;
+      keys.push(key);
+      // Many are not sorted for a page of few.
+      if (keys.length >= sortedAtOnce * bansMax) keys = firstOf(keys, bansMax);
     }
-    return keys
-      .toSorted()
-      .slice(0, bansMax)
-      .map((key) => store.list.get(key)!);
+    return firstOf(keys, bansMax).map((key) => store.list.get(key)!);
   }
 
   /** Takes what other nodes have put or removed; called each half second or so. */
-  run(): Promise<void> {
-    return this.#options.store.refresh();
+  async run(): Promise<void> {
+    try {
+      await this.#options.store.refresh();
+    } catch (error) {
+      // A store that is away is told elsewhere; the bans that are known stay in force.
+      if (!(error instanceof StoreFailure)) throw error;
+    }
   }
 
   async #put(wanted: WantedBan, mode: 'replace' | 'keep'): Promise<BanOutcome> {
@@ -193,4 +201,8 @@ export class Bans {
     events.bans.sentAway(session.clientId, ban.kind);
     kick(events, session, ReasonCode.administrativeAction);
   }
+}
+
+function firstOf(keys: readonly string[], count: number): string[] {
+  return keys.toSorted().slice(0, count);
 }

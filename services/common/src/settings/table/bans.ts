@@ -5,7 +5,7 @@ export const bans = {
     kind: 'integer',
     default: 10_000,
     min: 1,
-    max: 1_000_000,
+    max: 100_000,
     roles: ['ds'],
     about:
       'Maximum number of bans of client identifiers, users and addresses, in a cluster of all nodes; every ds has all of them in memory',

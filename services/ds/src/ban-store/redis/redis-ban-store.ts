@@ -50,6 +50,7 @@ export class RedisBanStore implements BanStore {
     keys: RedisKeys,
     options: RedisBanOptions,
   ): Promise<RedisBanStore> {
+    await redis.measureTime();
     const store = new RedisBanStore(redis, keys, options);
     await store.refresh();
     return store;
@@ -111,10 +112,7 @@ export class RedisBanStore implements BanStore {
     const found = new Set<string>();
     let cursor = '0';
     do {
-      const reply = await this.#redis.command(
-        'HSCAN',
-        ...[this.#bans, cursor, 'COUNT', readAtOnce],
-      );
+      const reply = await this.#redis.command('HSCAN', this.#bans, cursor, 'COUNT', readAtOnce);
       const [next, fields] = Array.isArray(reply) ? reply : [];
       const texts = Array.isArray(fields) ? fields.map(String) : [];
       for (let at = 0; at < texts.length; at += fieldsOfChange) {
