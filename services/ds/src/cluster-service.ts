@@ -1,13 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '@lmqtt/common/clock';
-import {
-  type ClientId,
-  csOfLane,
-  type NodeId,
-  nodeId,
-  type QueueId,
-  type QueueName,
-} from '@lmqtt/common/ids';
+import { type ClientId, csOfLane, type NodeId, nodeId, type QueueId } from '@lmqtt/common/ids';
 import type { Metrics } from '@lmqtt/common/metrics';
 import { replayQueueName } from '@lmqtt/common/replay-filter';
 import type { LiveSettings } from '@lmqtt/common/settings/live-settings';
@@ -19,19 +12,18 @@ import type { ClientPage, PageRequest } from './use-cases/clients.ts';
 import { ClusterAdmission } from './cluster/admission.ts';
 import { ClusterClients } from './cluster/clients.ts';
 import { DsDrain } from './cluster/drain.ts';
-import type { GroupsPorts, StoppedGroups } from './cluster/groups-ports.ts';
 import { nodeDrains } from './cluster/node-drains.ts';
 import type { DrainOutcome } from './use-cases/drain-outcome.ts';
 import { PeerQuestions } from './cluster/ds-questions.ts';
-import { ClusterHoldings, type Place } from './cluster/holdings.ts';
+import { ClusterHoldings } from './cluster/holdings.ts';
 import { ClusterOwedQueues } from './cluster/owed-queues.ts';
+import type { ClusterStores, OtherNodes } from './cluster/stores.ts';
 import { ClusterWork } from './cluster/work.ts';
 import { useCasesOf } from './composition.ts';
-import type { BanStore } from './ban-store/ban-store.ts';
 import type { Bans } from './use-cases/bans.ts';
 import type { DeadLetters } from './use-cases/dead-letters.ts';
 import type { CsNode } from './sessions/cs-node.ts';
-import type { DelayedLine, DelayedPlace, DelayedStore } from './delayed-store/delayed-store.ts';
+import type { DelayedLine, DelayedPlace } from './delayed-store/delayed-store.ts';
 import type { DsEvents } from './events.ts';
 import type { LiveSession } from './sessions/live-session.ts';
 import type { ModuleFunctions } from './auth/module/auth-module.ts';
@@ -41,65 +33,12 @@ import { type Operators, operatorsOf } from './use-cases/operators.ts';
 import { clusterAnswers } from './cluster/operator-answers.ts';
 import type { Outlet } from './routing/outlet.ts';
 import { QueueEnds } from './cluster/queue-ends.ts';
-import type { PositionMirror } from './queue-store/position-mirror.ts';
-import type { QueueStore } from './queue-store/queue-store.ts';
-import type { ClusterRegistry } from './registry/cluster-registry.ts';
 import type { NodeLine } from './registry/nodes.ts';
-import type { RetryQueue } from './retry-queue/retry-queue.ts';
-import type { RetainedStore } from './retained-store/retained-store.ts';
 import { Routes } from './routing/routes.ts';
 import { SessionPositions } from './use-cases/session-positions.ts';
-import type { ClusterSessionStore, Held } from './session-store/session-store.ts';
+import type { Held } from './session-store/session-store.ts';
 import { SessionRights } from './use-cases/session-rights.ts';
-import type { ReturnedStore } from './cluster/sweep-again.ts';
 import { Timers } from './timers.ts';
-
-/** Nodes of another make on the same store. */
-interface OtherNodes {
-  /** Their clients read queues of the store, whichever those are. */
-  readonly areThere: boolean;
-  /** `close`: they ask for the end of a connection. */
-  start(close: (clientId: string) => Promise<boolean>): Promise<void>;
-  stop(): Promise<void>;
-}
-
-/** The stores of a cluster, opened and checked. */
-export interface ClusterStores {
-  readonly registry: ClusterRegistry;
-  readonly sessionStore: ClusterSessionStore;
-  readonly retained: RetainedStore & { readonly count: number; readonly bytes: number };
-  readonly delayed: DelayedStore & { refresh(): Promise<void> };
-  readonly banStore: BanStore;
-  readonly queueStore: QueueStore;
-  readonly retryQueue: RetryQueue;
-  /** Mirror of the positions, where there is one. */
-  readonly positions?: PositionMirror;
-  /** The store's own name for a queue that is opened now. */
-  placeOf(name: QueueName): Place;
-  /** A queue is there: others may store for it, too. */
-  opened?(name: QueueName, place: string): void;
-  /** Reads what arrives from now on; after the registry has started. */
-  start(): Promise<void>;
-  dropPlace(place: string): Promise<void>;
-  /** Nodes of another make on the same store. */
-  readonly others?: OtherNodes;
-  /** Stores of queues that may be there again after a crash. */
-  returnedStores?(): Iterable<ReturnedStore>;
-  /** The largest packet that the store takes; undefined: any, or not known yet. */
-  readonly packetBytesMax?: number | undefined;
-  /** Whether the store can hold any topic that this filter matches. */
-  canMatch?(filter: string): boolean;
-  /** Each second: what is old goes, figures are read again. */
-  sweepRetained(): Promise<void>;
-  groups(ports: GroupsPorts): StoppedGroups;
-  /** Reason why it does not work; null: it does. */
-  readonly failure: string | null;
-  /** A fault with which ds still works; null: none. */
-  readonly notice?: string | null;
-  /** How long answers may wait, since the store is busy with what is here. */
-  readonly gatherMs: number;
-  close(): Promise<void>;
-}
 
 interface ClusterDsOptions {
   readonly settings: Settings;

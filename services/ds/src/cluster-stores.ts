@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '@lmqtt/common/clock';
 import { nodeId } from '@lmqtt/common/ids';
 import type { Logs } from '@lmqtt/common/log';
@@ -7,9 +6,9 @@ import { addresseeOf, clientOfP2p, isP2pFilter } from '@lmqtt/common/p2p';
 import { isWildcardFilter } from '@lmqtt/common/topic';
 import { SettingsError } from '@lmqtt/common/settings/parse';
 import type { Settings } from '@lmqtt/common/settings/row';
-import type { ClusterStores } from './cluster-service.ts';
 import { storeLeftAlone } from './cluster/left-alone.ts';
 import { ClusterGroups } from './cluster/groups/cluster-groups.ts';
+import type { ClusterStores } from './cluster/stores.ts';
 import { RedisBanStore } from './ban-store/redis/redis-ban-store.ts';
 import { JavaNodeEvents } from './java-nodes/java-events.ts';
 import { JavaNodes, type JavaNodesOptions } from './java-nodes/java-nodes.ts';
@@ -20,10 +19,8 @@ import { RedisGroupStore } from './group-store/redis/redis-group-store.ts';
 import { defaultStoreSettings } from './queue-store/rocketmq/options.ts';
 import { RocketmqStoreEvents } from './queue-store/rocketmq/events.ts';
 import { RocketmqQueueStore } from './queue-store/rocketmq/rocketmq-queue-store.ts';
-import { checkRedis, refusalOf } from './redis/checks.ts';
-import { openRedis, type RedisConnection } from './redis/connection.ts';
-import { RedisUnavailable } from './redis/failure.ts';
 import { RedisKeys } from './redis/keys.ts';
+import { openCheckedRedis, untilRedisServes } from './redis/open-checked.ts';
 import { openRedisRegistry } from './registry/redis/registry.ts';
 import { RegistryEvents } from './registry/redis/registry-events.ts';
 import { RedisRetainedStore } from './retained-store/redis/redis-retained-store.ts';
@@ -70,9 +67,6 @@ interface ClusterStoresOptions {
 /** A broker with the file store carries about 20,000, and its own. */
 const fileQueuesMax = 10_000;
 
-/** Wrong settings of a server are not waited for. */
-const retryMs = 500;
-const sayMs = 5000;
 const requestTimeoutMs = 5000;
 const noNames: readonly string[] = [];
 /** Name of the lease whose holder writes to the KV configuration of the name servers. */
@@ -104,7 +98,7 @@ export async function openClusterStores(
       events: new RegistryEvents(logs, metrics),
       detoursMax: settings.detouredTopicsMax,
     };
-    const registry = await waitFor(options, 'Redis', () => openRedisRegistry(registryOptions));
+    const registry = await untilRedisServes(options, () => openRedisRegistry(registryOptions));
     closing.push(() => registry.close());
     const { nodes, inbox } = registry;
     const sessionsMax = { total: settings.maxSessions, perUser: settings.maxSessionsPerUser };
@@ -117,7 +111,7 @@ export async function openClusterStores(
       messagesMax: settings.maxRetainedMessages,
       bytesMax: settings.maxRetainedBytes,
     };
-    const ownRetained = await waitFor(options, 'Redis', () =>
+    const ownRetained = await untilRedisServes(options, () =>
       RedisRetainedStore.open(redis, keys, retainedMax),
     );
     const meta = await openMeta({ ...options, functions: options.meta }, ownRetained);
@@ -129,7 +123,7 @@ export async function openClusterStores(
       limits: { messagesMax: settings.maxDelayedMessages, bytesMax: settings.maxDelayedBytes },
     });
     closing.push(() => delayed.close());
-    const banStore = await waitFor(options, 'Redis', () =>
+    const banStore = await untilRedisServes(options, () =>
       RedisBanStore.open(redis, keys, { bansMax: settings.bannedMax }),
     );
     const clientOptions = {
@@ -350,54 +344,4 @@ function missedPlaces(
     if (whole || isNamed) (missed ??= new Set()).add(place);
   }
   return missed === undefined ? noNames : [...missed];
-}
-
-function openCheckedRedis(options: ClusterStoresOptions): Promise<RedisConnection> {
-  const { settings, logs } = options;
-  return waitFor(options, 'Redis', async () => {
-    const redis = await openRedis({
-      url: settings.redisUrl ?? '',
-      tlsCa: settings.redisTlsCa,
-      tlsCert: settings.redisTlsCert,
-      tlsKey: settings.redisTlsKey,
-      commandTimeoutMs: settings.redisCommandTimeoutMs,
-      name: settings.nodeId,
-      openTimeoutMs: sayMs,
-    });
-    try {
-      const strict = settings.redisDurability === 'strict';
-      const findings = await checkRedis(redis, { strict });
-      const refusal = refusalOf(redis.where, findings);
-      if (refusal !== undefined) throw new SettingsError(refusal);
-      for (const { name, state, found, fix } of findings)
-        if (state === 'warn')
-          logs.broker.warn({ name, found, fix }, 'Redis keeps less than it should');
-      return redis;
-    } catch (error) {
-      redis.close();
-      throw error;
-    }
-  });
-}
-
-/** Tries until it is there or the process is to stop; says so now and then. */
-async function waitFor<T>(
-  { logs, stopping, clock }: ClusterStoresOptions,
-  what: string,
-  open: () => Promise<T>,
-): Promise<T> {
-  let saidMs = -Infinity;
-  for (;;) {
-    try {
-      return await open();
-    } catch (error) {
-      if (!(error instanceof RedisUnavailable)) throw error;
-      stopping.throwIfAborted();
-      if (clock.monotonicMs() - saidMs >= sayMs) {
-        saidMs = clock.monotonicMs();
-        logs.broker.warn({ reason: error.message }, `waiting for ${what}`);
-      }
-      await delay(retryMs, undefined, { signal: stopping });
-    }
-  }
 }
