@@ -271,6 +271,9 @@ test('connections are counted in windows, of so many clients at most', () => {
     ],
     [false, false, true, false],
   );
+  // A ban of such a client would take too much memory.
+  const longest = 'x'.repeat(2000);
+  for (let count = 0; count < 10; count += 1) assert.equal(note(longest, 9000), false);
   const off = new Flapping({ connectsMax: 0, windowMs: 1000, clientsMax: 2 });
   for (let count = 0; count < 10; count += 1) assert.equal(off.note(clientId('a'), 0), false);
   assert.equal(off.clients, 0);

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 export const banKinds = ['client', 'user', 'address'] as const;
 export type BanKind = (typeof banKinds)[number];
 
@@ -16,9 +18,16 @@ export interface Ban {
   readonly endsAtMs: number | null;
 }
 
-/** The key of a ban: kinds have no space. */
+const whoInKeyMax = 256;
+
+/**
+ * The key of a ban, of at most 1,000 bytes and without U+0000: stores have limits for keys. Kinds
+ * have neither space nor number sign, so no name is taken for a hash.
+ */
 export function banKey({ kind, who }: Pick<Ban, 'kind' | 'who'>): string {
-  return `${kind} ${who}`;
+  return who.length <= whoInKeyMax && !who.includes('\0')
+    ? `${kind} ${who}`
+    : `${kind}# ${createHash('sha256').update(who).digest('base64')}`;
 }
 
 /** Whether the ban has not ended. */

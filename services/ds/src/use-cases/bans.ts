@@ -5,8 +5,8 @@ import { ReasonCode } from '@lmqtt/common/reason-code';
 import { StoreFailure } from '@lmqtt/common/store-failure';
 import type { ConnectRequest } from '@lmqtt/proto/link';
 import type { Principal } from '../auth/auth-provider.ts';
-import { type Ban, banKey, type BanKind, isInForce } from '../ban-store/ban.ts';
-import type { BanStore } from '../ban-store/ban-store.ts';
+import { type Ban, type BanKind, isInForce } from '../ban-store/ban.ts';
+import type { BanMode, BanStore } from '../ban-store/ban-store.ts';
 import type { DsEvents } from '../events.ts';
 import type { LiveSession } from '../sessions/live-session.ts';
 import { Flapping } from './flapping.ts';
@@ -39,9 +39,14 @@ export type BanOutcome =
   /** The wanted end has passed. */
   | { readonly kind: 'over' };
 
+interface Line {
+  readonly name: string;
+  readonly ban: Ban;
+}
+
 /** Clients whose connections are counted at once. */
 const clientsCountedMax = 100_000;
-/** Pages of keys that are sorted together to find the first one. */
+/** Pages of bans that are sorted together to find the first one. */
 const sortedAtOnce = 8;
 /** Sessions that are looked at before others have their turn. */
 const portion = 500;
@@ -123,20 +128,24 @@ export class Bans {
     return isRemoved;
   }
 
-  /** Bans in force behind the key `after`, in the order of kinds and names; '': from the first. */
+  /** Bans in force behind `after`, kind and name with a space between them, in the order of kinds and names; '': from the first. */
   async page(after: string, bansMax: number, kind: BanKind | undefined): Promise<Ban[]> {
     const { store } = this.#options;
     await store.refresh();
     const nowMs = store.nowMs();
-    let keys: string[] = [];
+    let lines: Line[] = [];
+    let last: string | undefined;
     for (const ban of store.list.all) {
-      const key = banKey(ban);
-      if (key <= after || (kind ?? ban.kind) !== ban.kind || !isInForce(ban, nowMs)) continue;
-      keys.push(key);
+      const name = `${ban.kind} ${ban.who}`;
+      if (name <= after || (last !== undefined && name > last)) continue;
+      if ((kind ?? ban.kind) !== ban.kind || !isInForce(ban, nowMs)) continue;
+      lines.push({ name, ban });
       // Many are not sorted for a page of few.
-      if (keys.length >= sortedAtOnce * bansMax) keys = firstOf(keys, bansMax);
+      if (lines.length < sortedAtOnce * bansMax) continue;
+      lines = firstOf(lines, bansMax);
+      last = lines.at(-1)?.name;
     }
-    return firstOf(keys, bansMax).map((key) => store.list.get(key)!);
+    return firstOf(lines, bansMax).map(({ ban }) => ban);
   }
 
   /** Takes what other nodes have put or removed; called each half second or so. */
@@ -149,7 +158,7 @@ export class Bans {
     }
   }
 
-  async #put(wanted: WantedBan, mode: 'replace' | 'keep'): Promise<BanOutcome> {
+  async #put(wanted: WantedBan, mode: BanMode): Promise<BanOutcome> {
     const { store, events } = this.#options;
     const { kind, who, reason, by, end } = wanted;
     const createdAtMs = Math.trunc(store.nowMs());
@@ -187,7 +196,7 @@ export class Bans {
       this.#isPassWanted = false;
       let looked = 0;
       for (const session of this.#options.live.values()) {
-        if (!session.closing) this.endIfBanned(session);
+        this.endIfBanned(session);
         looked += 1;
         if (looked % portion === 0) await nextTurn();
       }
@@ -196,13 +205,13 @@ export class Bans {
   }
 
   #sendAway(session: LiveSession, ban: Ban): void {
-    if (session.kicked) return;
+    if (session.kicked || session.closing) return;
     const { events } = this.#options;
     events.bans.sentAway(session.clientId, ban.kind);
     kick(events, session, ReasonCode.administrativeAction);
   }
 }
 
-function firstOf(keys: readonly string[], count: number): string[] {
-  return keys.toSorted().slice(0, count);
+function firstOf(lines: readonly Line[], count: number): Line[] {
+  return lines.toSorted((one, other) => (one.name < other.name ? -1 : 1)).slice(0, count);
 }

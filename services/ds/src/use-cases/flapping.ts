@@ -35,7 +35,7 @@ export class Flapping {
   /** Counts a connection. True: it is one more than the client may make in a window. */
   note(id: ClientId, nowMs: number): boolean {
     const { connectsMax, windowMs, clientsMax } = this.#options;
-    if (connectsMax === 0) return false;
+    if (connectsMax === 0 || id.length > idLengthMax) return false;
     for (const [client, { fromMs }] of this.#counts) {
       if (nowMs - fromMs < windowMs && this.#counts.size < clientsMax) break;
       this.#counts.delete(client);
@@ -55,6 +55,8 @@ export class Flapping {
 }
 
 const keyLengthMax = 64;
+/** A ban has its identifier whole: those of longer ones would take much memory. */
+const idLengthMax = 1024;
 
 /** Client identifiers may be long: those take no more memory than others. */
 function keyOf(id: ClientId): string {

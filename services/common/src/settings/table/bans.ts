@@ -9,7 +9,7 @@ export const bans = {
     roles: ['ds'],
     about:
       'Maximum number of bans of client identifiers, users and addresses, in a cluster of all nodes; every ds has all of them in memory',
-    limit: 'REST answers 409; a client that flaps is not banned',
+    limit: 'REST answers 409; clients that flap are banned only up to half of it',
   },
   FLAP_CONNECTS_MAX: {
     kind: 'integer',

@@ -4,7 +4,7 @@ import type { Journal } from '../../journal/journal.ts';
 import { RecordType } from '../../journal/records.ts';
 import { type Ban, banKey, type BanKind, isInForce } from '../ban.ts';
 import { BanList } from '../ban-list.ts';
-import type { BanPut, BanStore } from '../ban-store.ts';
+import { type BanMode, type BanPut, type BanStore, roomFor } from '../ban-store.ts';
 
 interface EmbeddedBanOptions {
   readonly bansMax: number;
@@ -49,12 +49,12 @@ export class EmbeddedBanStore implements BanStore {
     return this.#clock.nowMs();
   }
 
-  async put(ban: Ban, mode: 'replace' | 'keep'): Promise<BanPut> {
+  async put(ban: Ban, mode: BanMode): Promise<BanPut> {
     await this.refresh();
     const key = banKey(ban);
     const known = this.list.get(key);
     if (known !== undefined && mode === 'keep') return 'kept';
-    if (known === undefined && this.list.size >= this.#bansMax) return 'full';
+    if (known === undefined && this.list.size >= roomFor(mode, this.#bansMax)) return 'full';
     this.list.put(ban);
     this.#table.mark(key);
     this.#journal.add(RecordType.banPut, encodeJson(ban));

@@ -4,7 +4,7 @@ import type { RedisKeys } from '../../redis/keys.ts';
 import { loadScript, type Script } from '../../redis/script.ts';
 import { type Ban, banKey, type BanKind, isInForce } from '../ban.ts';
 import { BanList } from '../ban-list.ts';
-import type { BanPut, BanStore } from '../ban-store.ts';
+import { type BanMode, type BanPut, type BanStore, roomFor } from '../ban-store.ts';
 
 const load = (name: string): Script => loadScript(import.meta.dirname, name);
 const scripts = { put: load('put'), remove: load('remove'), changes: load('changes') };
@@ -35,6 +35,8 @@ export class RedisBanStore implements BanStore {
   /** The newest change that the list has. */
   #known = '';
   #refreshing: Promise<void> = Promise.resolve();
+  /** Begins when the one before it is over. */
+  #nextRefresh: Promise<void> | undefined;
 
   private constructor(redis: RedisConnection, keys: RedisKeys, { bansMax }: RedisBanOptions) {
     this.#redis = redis;
@@ -60,12 +62,13 @@ export class RedisBanStore implements BanStore {
     return this.#redis.timeMs();
   }
 
-  async put(ban: Ban, mode: 'replace' | 'keep'): Promise<BanPut> {
+  async put(ban: Ban, mode: BanMode): Promise<BanPut> {
     const key = banKey(ban);
+    const bansMax = roomFor(mode, this.#bansMax);
     const outcome = await this.#redis.callDurable(
       scripts.put,
       [this.#bans, this.#ends, this.#log],
-      [key, JSON.stringify(ban), ban.endsAtMs ?? '', mode, this.#bansMax, changeOf(key), logLength],
+      [key, JSON.stringify(ban), ban.endsAtMs ?? '', mode, bansMax, changeOf(key), logLength],
     );
     await this.refresh();
     return outcome === 'put' || outcome === 'kept' ? outcome : 'full';
@@ -82,11 +85,16 @@ export class RedisBanStore implements BanStore {
     return record !== '' && isInForce(banOf(record), this.nowMs());
   }
 
-  /** One after another: what an earlier one reads may be older. */
+  /** One after another, and one for all that wait for the same: an earlier one may read too early. */
   refresh(): Promise<void> {
-    const refreshed = this.#refreshing.then(() => this.#readChanges());
-    this.#refreshing = refreshed.catch(() => undefined);
-    return refreshed;
+    if (this.#nextRefresh === undefined) {
+      this.#nextRefresh = this.#refreshing.then(() => {
+        this.#nextRefresh = undefined;
+        return this.#readChanges();
+      });
+      this.#refreshing = this.#nextRefresh.catch(() => undefined);
+    }
+    return this.#nextRefresh;
   }
 
   onBanned(listener: (ban: Ban) => void): void {
@@ -145,5 +153,10 @@ function banOf(record: unknown): Ban {
 }
 
 function isSame(one: Ban, other: Ban): boolean {
-  return one.createdAtMs === other.createdAtMs && one.endsAtMs === other.endsAtMs;
+  return (
+    one.createdAtMs === other.createdAtMs &&
+    one.endsAtMs === other.endsAtMs &&
+    one.reason === other.reason &&
+    one.by === other.by
+  );
 }

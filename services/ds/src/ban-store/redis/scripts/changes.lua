@@ -2,7 +2,7 @@
 -- KEYS  1 bans  2 log, as in put.lua
 -- ARGV  1 newest change that is known; '' none
 -- Out   newest change; 1, or 0 where the known one is not in the log: then all bans are to be read;
---       for each change kind and name, and the record, '' where the ban was removed
+--       for each change the key and the record, '' where the ban was removed
 local newest = redis.call('LINDEX', KEYS[2], 0) or ''
 if newest == ARGV[1] then return { newest, 1 } end
 local out = { newest, 0 }

@@ -1,8 +1,8 @@
 -- Puts a ban, after those that have ended are gone.
--- KEYS  1 bans  hash: kind and name -> record   2 ends  sorted set: kind and name by end, ms
+-- KEYS  1 bans  hash: key of the ban -> record   2 ends  sorted set: keys by end, ms
 --       3 log   list of changes, the newest first
--- ARGV  1 kind and name  2 record  3 end, ms, '' none  4 'replace' | 'keep'  5 bans at most
---       6 change: an id of 36 characters, a space, kind and name  7 changes that the log keeps
+-- ARGV  1 key of the ban  2 record  3 end, ms, '' none  4 'replace' | 'keep'  5 bans at most
+--       6 change: an id of 36 characters, a space, the key  7 changes that the log keeps
 -- Out   'put' | 'kept' | 'full'
 local time = redis.call('TIME')
 local nowMs = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
@@ -10,10 +10,14 @@ for _, ended in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', nowMs, 'LIMI
   redis.call('HDEL', KEYS[1], ended)
   redis.call('ZREM', KEYS[2], ended)
 end
-if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then
+local endMs = redis.call('ZSCORE', KEYS[2], ARGV[1])
+local hasEnded = endMs and tonumber(endMs) <= tonumber(nowMs)
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 and not hasEnded then
   if ARGV[4] == 'keep' then return 'kept' end
-elseif redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[5]) then
-  return 'full'
+else
+  -- More may have ended than are removed at once.
+  local count = redis.call('HLEN', KEYS[1]) - redis.call('ZCOUNT', KEYS[2], '-inf', nowMs)
+  if count >= tonumber(ARGV[5]) then return 'full' end
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 if ARGV[3] == '' then

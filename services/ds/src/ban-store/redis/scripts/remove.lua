@@ -1,6 +1,6 @@
 -- Removes a ban.
 -- KEYS  1 bans  2 ends  3 log, as in put.lua
--- ARGV  1 kind and name  2 change  3 changes that the log keeps
+-- ARGV  1 key of the ban  2 change  3 changes that the log keeps
 -- Out   record of the ban that was there, '' where there was none
 local record = redis.call('HGET', KEYS[1], ARGV[1])
 if not record then return '' end
