@@ -228,8 +228,8 @@ function bansOf(parts: Parts<SessionStore & DueStore>): Bans {
     flapWindowMs: settings.flapWindowS * 1000,
     flapBanMs: settings.flapBanS * 1000,
   });
-  const help = 'Bans of client identifiers, users and addresses, in a cluster of all nodes';
-  metrics.gauge('lmqtt_bans', help, () => bans.count);
+  const bansHelp = 'Bans of client identifiers, users and addresses, in a cluster of all nodes';
+  metrics.gauge('lmqtt_bans', bansHelp, () => bans.count);
   return bans;
 }
 
