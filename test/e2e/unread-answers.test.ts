@@ -8,6 +8,7 @@ import tls from 'node:tls';
 import { createWebSocketStream } from 'ws';
 import type { Broker } from '../harness/broker.ts';
 import * as packets from '../harness/packets.ts';
+import { collecting, heldBytes, holdsLess } from '../harness/held-memory.ts';
 import { findProgram } from '../harness/programs.ts';
 import { startBroker } from '../harness/shape.ts';
 import { openWebSocket } from '../harness/web-socket.ts';
@@ -24,17 +25,10 @@ import { metricRises } from './limit-provocations.ts';
 
 /** A broker without a bound takes all of it. */
 const floodBytesMax = 192 << 20;
-/** Twice as much may be garbage that was not collected yet. */
-const grownBytesMax = 150 << 20;
-/**
- * Bytes that have to be dropped of one subscription; a broker that keeps them grows by all of them.
- */
-const droppedBytesMin = 768 << 20;
-/**
- * Bytes until something is dropped, while buffers of every process of a cluster fill up to their
- * limits.
- */
-const firstDroppedBytes = 64 << 20;
+/** More than the broker held when it was idle. */
+const grownBytesMax = 128 << 20;
+/** Bytes that have to be dropped of one subscription; a broker that keeps them holds them all. */
+const droppedBytesMin = 512 << 20;
 const blockBytes = 256 << 10;
 
 const heldUp = 'lmqtt_limit_total{limit="write_buffer_max"}';
@@ -48,7 +42,6 @@ const closed = 'lmqtt_limit_total{limit="write_timeout_ms"}';
 const slowFloodMs = 3000;
 /** Looks at a socket that takes nothing, one after another. */
 const stuckChecks = 5;
-const resident = 'process_resident_memory_bytes';
 
 /** Requests over and over, about as many as a large block holds. */
 function blockOf(request: (index: number) => Buffer): Buffer {
@@ -120,6 +113,7 @@ function later<T>(value: T): Promise<T> {
 
 void describe('answers that are not read', () => {
   let broker: Broker;
+  let idleBytes = 0;
   const authority = findProgram('openssl') === undefined ? undefined : new Authority();
 
   before(async () => {
@@ -127,7 +121,8 @@ void describe('answers that are not read', () => {
     const secure =
       pair === undefined ? {} : { MQTT_TLS_PORT: '0', TLS_CERT: pair.cert, TLS_KEY: pair.key };
     const settings = { WRITE_TIMEOUT_MS: '3600000', PENDING_APPEND_BYTES_MAX: '16m', ...secure };
-    broker = await startBroker({ settings });
+    broker = await startBroker({ settings, nodeArgs: collecting });
+    idleBytes = await heldBytes(broker);
   });
   after(async () => {
     closeAllClients();
@@ -149,7 +144,6 @@ void describe('answers that are not read', () => {
   async function unread(client: RawClient, name: string): Promise<void> {
     const isSlow = slowFloods.has(name);
     client.stream.pause();
-    const before = (await broker.metrics()).get(resident) ?? 0;
     const held = await flood(
       broker,
       client.stream,
@@ -157,8 +151,7 @@ void describe('answers that are not read', () => {
       isSlow ? slowFloodMs : undefined,
     );
     assert.ok(held || isSlow, 'the broker has read on');
-    const grown = ((await broker.metrics()).get(resident) ?? 0) - before;
-    assert.ok(grown < grownBytesMax * 2, `the process has grown by ${grown} bytes`);
+    await holdsLess(broker, idleBytes + grownBytesMax);
     client.destroy();
     // Other clients are served.
     const other = await connected(broker.mqttPort);
@@ -188,14 +181,12 @@ void describe('answers that are not read', () => {
     const socket = await openWebSocket(broker.wsPort);
     const pongs: string[] = [];
     socket.on('pong', (said: Buffer) => pongs.push(said.toString()));
-    const before = (await broker.metrics()).get(resident) ?? 0;
     socket.pause();
     for (let count = 0; count < 200_000; count += 1) socket.ping(`${count}`);
     await new Promise<void>((resolve) => socket.ping('last', true, () => resolve()));
     socket.resume();
     while (pongs.at(-1) !== 'last') await once(socket, 'pong');
-    const grown = ((await broker.metrics()).get(resident) ?? 0) - before;
-    assert.ok(grown < grownBytesMax * 2, `the process has grown by ${grown} bytes`);
+    await holdsLess(broker, idleBytes + grownBytesMax);
     socket.terminate();
   });
 
@@ -228,19 +219,15 @@ void describe('answers that are not read', () => {
     const publisher = await connected(broker.mqttPort, { clientId: unique('fast') });
     const payload = Buffer.alloc(16 << 10);
     const block = blockOf(() => packets.publish({ topic, payload }));
-    let before: number | undefined;
     for (let dropped = 0; dropped < droppedBytesMin;) {
       for (let count = 0; count < 64; count += 1)
         if (!publisher.stream.write(block)) await once(publisher.stream, 'drain');
       await publisher.ping();
       const metrics = await broker.metrics();
-      const bytes = metrics.get(resident) ?? 0;
       dropped = unreadDrops.reduce((sum, name) => sum + (metrics.get(name) ?? 0), 0);
       dropped *= payload.length;
-      if (dropped >= firstDroppedBytes) before ??= bytes;
-      const grown = bytes - (before ?? bytes);
-      assert.ok(grown < grownBytesMax * 2, `grown by ${grown} bytes, ${dropped} were dropped`);
     }
+    await holdsLess(broker, idleBytes + droppedBytesMin / 2);
     member.destroy();
   });
 
