@@ -99,7 +99,8 @@ void test('scripts, binary answers, errors, time, one write for a turn', needed,
   );
   assert.ok(sent > 0);
   await connection.measureTime();
-  assert.ok(Math.abs(connection.timeMs() - Date.now()) < 100);
+  // Wrong by at most half of a round trip, which may take long where much else runs.
+  assert.ok(Math.abs(connection.timeMs() - Date.now()) < 5000);
 });
 
 void test('a paused Redis: commands end in time, and go on when it does', needed, async (t) => {

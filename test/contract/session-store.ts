@@ -138,7 +138,7 @@ export function sessionStoreContract(name: string, make: MakeSessionStore): void
   check('an epoch is the wall clock, or one more than the last', async (bench) => {
     const startMs = Date.now();
     const { epoch } = await bench.claim('a');
-    assert.ok(epoch >= startMs && epoch <= Date.now() + 10);
+    assert.ok(epoch >= startMs && epoch <= Date.now() + 1000);
     assert.ok((await bench.claim('a')).epoch > epoch);
   });
 

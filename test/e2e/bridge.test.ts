@@ -18,7 +18,7 @@ const bridges = [
   { version: 3, protocolName: 'MQIsdp', protocolLevel: 0x83, name: 'mqttv31' },
   { version: 4, protocolName: 'MQTT', protocolLevel: 0x84, name: 'mqttv311' },
 ] as const;
-const startMs = 20_000;
+const startMs = 60_000;
 const againMs = 50;
 
 /** Tries until it succeeds. */

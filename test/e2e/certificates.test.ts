@@ -14,7 +14,7 @@ import { closeAllClients, RawClient, unique } from '../harness/wire.ts';
 import { Authority, replaceFile } from './authority.ts';
 
 const main = join(import.meta.dirname, '../../../services/standalone/dist/src/main.js');
-const renewMs = 10_000;
+const renewMs = 60_000;
 
 async function secureClient(
   port: number,

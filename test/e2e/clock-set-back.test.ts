@@ -19,7 +19,7 @@ const suite = new Suite({
 });
 const expiryS = 600;
 const hourMs = 3_600_000;
-const noticedMs = 10_000;
+const noticedMs = 60_000;
 const properties = { messageExpiryInterval: expiryS } as const;
 
 /** Whole, however it is read meanwhile. */

@@ -33,7 +33,7 @@ after(() => {
   for (const child of children) child.kill();
   rmSync(folder, { recursive: true, force: true });
 });
-const startMs = 20_000;
+const startMs = 60_000;
 
 function node(...args: string[]): string {
   return execFileSync(process.execPath, args, { cwd: folder, encoding: 'utf8' }).trim();

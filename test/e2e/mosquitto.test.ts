@@ -7,7 +7,7 @@ import { requirePrograms } from '../harness/require.ts';
 import { Suite } from '../harness/suite.ts';
 import { connected, unique } from '../harness/wire.ts';
 
-const endMs = 10_000;
+const endMs = 60_000;
 
 interface Running {
   readonly child: ChildProcess;

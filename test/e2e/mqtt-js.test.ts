@@ -14,7 +14,7 @@ import { Authority, type Pair } from './authority.ts';
 type Version = 4 | 5;
 type Connect = (options?: IClientOptions) => Promise<MqttClient>;
 
-const arrivalMs = 5000;
+const arrivalMs = 30_000;
 const bigBytes = 1024 * 1024;
 
 interface Message {

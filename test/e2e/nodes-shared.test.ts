@@ -9,7 +9,7 @@ import { type RawClient, unique } from '../harness/wire.ts';
 
 const suite = new ClusterSuite();
 const lasting = { clean: false, properties: { sessionExpiryInterval: 600 } } as const;
-const deadlineMs = 15_000;
+const deadlineMs = 60_000;
 
 interface Group {
   readonly topic: string;

@@ -37,7 +37,7 @@ async function lmqtt(
 ): Promise<Ended> {
   const child = spawn(process.execPath, [main, ...args], {
     env: { ...process.env, ...environment },
-    timeout: 20_000,
+    timeout: 60_000,
     killSignal: 'SIGKILL',
   });
   let stdout = '';

@@ -18,7 +18,7 @@ import { Authority } from './authority.ts';
 
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 const emptySettings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
-const closeMs = 10_000;
+const closeMs = 60_000;
 const refused = 'lmqtt_rpc_refused_total';
 
 /** Publishes all the time from one cs to the other; nothing may be late, lost or doubled. */
@@ -126,7 +126,7 @@ async function cs(cluster: Cluster, settings: Readonly<Record<string, string>>) 
   const ports = ['--ws-port', 'off', '--ops-port', 'off'];
   return spawnSync(process.execPath, [programPath, ...args, ...ports], {
     encoding: 'utf8',
-    timeout: 30_000,
+    timeout: 60_000,
   });
 }
 

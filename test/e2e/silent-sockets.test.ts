@@ -8,7 +8,7 @@ import { connectRaw, unique } from '../harness/wire.ts';
 const flood = 150;
 const pendingMax = 50;
 
-const deadlineMs = 10_000;
+const deadlineMs = 30_000;
 
 /**
  * Sockets that say nothing, once those that are too many have been closed; the others stay until

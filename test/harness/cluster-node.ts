@@ -6,7 +6,7 @@ import { freePort } from './free-port.ts';
 import { fetchMetrics } from './metrics.ts';
 import { type Addresses, flagsOf, ServerProcess, type Surroundings } from './process.ts';
 
-const readyMs = 5000;
+const readyMs = 60_000;
 const lookMs = 20;
 const shownCharacters = 2000;
 

@@ -14,7 +14,7 @@ export function parseMetrics(text: string): Map<string, number> {
 /** GET /metrics. */
 export async function fetchMetrics(host: string, opsPort: number): Promise<Map<string, number>> {
   const answer = await fetch(`http://${host}:${opsPort}/metrics`, {
-    signal: AbortSignal.timeout(5000),
+    signal: AbortSignal.timeout(60_000),
   });
   if (!answer.ok) throw new Error(`/metrics answered ${answer.status}`);
   return parseMetrics(await answer.text());

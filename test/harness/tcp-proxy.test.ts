@@ -38,7 +38,7 @@ class Line {
   }
 
   async holds(text: string): Promise<void> {
-    const endMs = performance.now() + 5000;
+    const endMs = performance.now() + 60_000;
     while (this.text !== text) {
       assert.ok(performance.now() < endMs, `"${this.text}" instead of "${text}"`);
       await delay(2);
@@ -82,7 +82,7 @@ void test('a partition: nothing passes, new connections hang, then all goes on',
   assert.deepEqual([line.text, later.text, later.socket.readyState], ['a', '', 'open']);
   await line.holds('ab');
   await later.holds('y');
-  const endMs = performance.now() + 5000;
+  const endMs = performance.now() + 60_000;
   while (proxy.connections > 2) {
     assert.ok(performance.now() < endMs, 'the connection that ended meanwhile has ended');
     await delay(2);

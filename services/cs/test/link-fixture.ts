@@ -21,7 +21,7 @@ import { LinkCounters, LinkEvents } from '../src/link/link-events.ts';
 import type { LinkSettings } from '../src/link/link-end.ts';
 import { RemoteLinkServer } from '../src/link/remote-link.ts';
 
-const untilMs = 8000;
+const untilMs = 60_000;
 
 /** A condition that a test waits for: checked again whenever something happened. */
 export class Watched {

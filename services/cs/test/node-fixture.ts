@@ -141,7 +141,7 @@ export async function turns(count = 6): Promise<void> {
   }
 }
 
-const deadlineMs = 10_000;
+const deadlineMs = 60_000;
 
 /** Waits for the effect of timers, by the real clock. */
 export async function until(holds: () => boolean): Promise<void> {

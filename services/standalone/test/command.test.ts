@@ -27,7 +27,7 @@ function lmqtt(args: readonly string[], { environment = {}, onOutput }: Call = {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [main, ...args], {
       env: { PATH: process.env['PATH'], ...environment },
-      timeout: 20_000,
+      timeout: 60_000,
       killSignal: 'SIGKILL',
     });
     let stdout = '';

@@ -36,7 +36,7 @@ export interface RedisOptions {
   readonly sentinel?: boolean;
 }
 
-const startMs = 20_000;
+const startMs = 60_000;
 const startsMax = 3;
 
 function usersConf({ user, password = '' }: RedisOptions): string[] {
