@@ -80,8 +80,9 @@ export class Reading {
 
   /** Reads on, where nothing else holds the client up. */
   resume(): void {
+    if (!this.paused || this.#packetsStopped) return;
     const { node, inbound, outbox, stream, ended, publishRate } = this.#client;
-    if (!this.paused || this.#packetsStopped || ended || publishRate?.held === true) return;
+    if (ended || publishRate?.held === true) return;
     if (node.publishes.storeBehind) {
       node.publishes.awaitRoom(this.#client);
       return;

@@ -3,6 +3,7 @@
 // socket goes on reading, into nothing, until the client closes or the time is up.
 
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import {
   lingerMs,
   nobody,
@@ -11,11 +12,17 @@ import {
   type StreamPeer,
 } from './transport.ts';
 
+/** A write of no bytes: its callback tells that those before it have left. */
+const nothing: Uint8Array = Buffer.alloc(0);
+
 export class SocketStream implements ByteStream {
   readonly peer: StreamPeer;
   owner: StreamOwner = nobody;
   readonly #socket: Socket;
   #error: Error | undefined = undefined;
+  /** TLS never says at once that it has taken a write. */
+  readonly #isEncrypted: boolean;
+  /** Bytes wait that the kernel did not take at once. */
   #above = false;
   /** Bytes that still come are nobody's. */
   #deaf = false;
@@ -27,6 +34,7 @@ export class SocketStream implements ByteStream {
     this.#socket = take(socket, (chunk) => {
       if (!this.#deaf) this.owner.received(chunk);
     });
+    this.#isEncrypted = this.#socket instanceof TLSSocket;
     this.#listen(this.#socket);
   }
 
@@ -45,10 +53,15 @@ export class SocketStream implements ByteStream {
   }
 
   write(bytes: Uint8Array): void {
-    if (!this.#socket.writable) return;
-    this.#socket.write(bytes, this.#written);
-    // Bytes that the kernel took at once never count.
-    if (this.#socket.writableLength > 0) this.#above = true;
+    const socket = this.#socket;
+    if (!socket.writable) return;
+    // A callback costs a tick of its own, and the kernel takes nearly every write at once.
+    const tells = this.#above || this.#isEncrypted;
+    if (tells) socket.write(bytes, this.#written);
+    else socket.write(bytes);
+    if (this.#above || socket.writableLength === 0) return;
+    this.#above = true;
+    if (!tells) socket.write(nothing, this.#written);
   }
 
   pause(): void {
